@@ -1,0 +1,98 @@
+# Every task of this repository. Tools come from package registries into local/node_modules, local/deploy/node_modules
+# and .venv; a second run finds them there. Needed beforehand: rustup or Rust 1.95 with its wasm32 target, a C compiler,
+# npm, Python 3.11 or later, make.
+
+SHELL := /usr/bin/env bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+WRANGLER := WRANGLER_SEND_METRICS=false local/node local/deploy/node_modules/wrangler/bin/wrangler.js
+WASM := wasm32-unknown-unknown
+# What the Worker is made of; native tests are no part of it.
+SOURCES := $(shell find src xtask -path '*/tests' -prune -o \( -name '*.rs' -o -name Cargo.toml \) ! -name tests.rs -print) \
+	$(wildcard Cargo.toml Cargo.lock) local/worker.js wrangler.toml
+
+say = @printf '\n==> %s\n' "$(1)"
+
+.PHONY: help setup build serve test test-rust test-launcher test-deploy test-http test-oracle test-peers lint bench weigh deploy clean
+
+help: ## lists the tasks
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+
+setup: target/.wasm local/node_modules/.ready local/deploy/node_modules/.ready .venv/.ready ## installs every tool
+
+target/.wasm: rust-toolchain.toml
+	$(call say,WebAssembly target of Rust)
+	@if command -v rustup >/dev/null; then rustup target list --installed | grep -qx $(WASM) || rustup target add $(WASM); fi
+	@mkdir -p target && touch $@
+
+local/node_modules/.ready: local/package-lock.json
+	$(call say,Node and workerd from npm (10 s))
+	@cd local && npm ci --loglevel=error && touch node_modules/.ready
+
+local/deploy/node_modules/.ready: local/deploy/package-lock.json
+	$(call say,wrangler and binaryen from npm (10 s))
+	@cd local/deploy && npm ci --loglevel=error && touch node_modules/.ready
+
+.venv/.ready: tests/peers/requirements.txt
+	$(call say,Synapse and matrix-nio from PyPI (30 s))
+	@python3 -m venv --clear .venv
+	@.venv/bin/pip install --quiet --disable-pip-version-check --no-deps -r tests/peers/requirements.txt
+	@touch $@
+
+build: build/shim.js ## compiles the Worker into build/
+
+build/shim.js: target/.wasm $(SOURCES)
+	$(call say,the Worker: two minutes the first time)
+	@cargo run --quiet --package xtask -- build
+
+serve: local/node_modules/.ready build/shim.js ## serves the Worker on this machine; flags in ARGS="--profile test"
+	@exec local/serve $(ARGS)
+
+test: test-rust test-launcher build test-deploy test-http test-oracle test-peers ## runs every test
+
+test-rust:
+	$(call say,rules and objects and flows: native)
+	@cargo test --workspace -- --quiet
+
+test-launcher: local/node_modules/.ready build/shim.js
+	$(call say,the launcher)
+	@local/node --test 'local/tests/*.test.mjs'
+
+test-deploy: local/deploy/node_modules/.ready build/shim.js
+	$(call say,the deployment: rehearsed)
+	@$(WRANGLER) deploy --dry-run --outdir target/dry-run
+	@local/node --test 'local/deploy/tests/*.test.mjs'
+
+test-http: local/node_modules/.ready build/shim.js
+	$(call say,the Worker over HTTP)
+	@cargo test --package tombolo --test http -- --ignored
+
+test-oracle: .venv/.ready
+	$(call say,verdicts against those of Synapse)
+	@.venv/bin/python -m pytest -q tests/oracle
+
+test-peers: .venv/.ready local/node_modules/.ready build/shim.js
+	$(call say,with real servers and clients)
+	@.venv/bin/python -m pytest -q tests/peers
+
+lint: target/.wasm ## checks format and lints, for both targets
+	$(call say,format)
+	@cargo fmt --all --check
+	$(call say,lints: native)
+	@cargo clippy --workspace --all-targets -- -D warnings
+	$(call say,lints: WebAssembly)
+	@cargo clippy --lib --target $(WASM) -- -D warnings
+
+bench: local/node_modules/.ready build/shim.js ## measures speed and cost
+	@cargo bench --quiet --package tombolo
+
+weigh: local/deploy/node_modules/.ready local/node_modules/.ready build/shim.js ## optimises the Worker for deployment and weighs it
+	@local/node local/deploy/weigh.mjs
+
+deploy: weigh ## puts the Worker on Cloudflare: make deploy SERVER_NAME=example.org DOMAIN=matrix.example.org
+	@local/node local/deploy/deploy.mjs "$(SERVER_NAME)" "$(DOMAIN)"
+
+clean: ## removes what was built; keeps installed tools and data
+	@rm -rf build target

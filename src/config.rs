@@ -1,0 +1,92 @@
+//! How is this server configured?
+//!
+//! Variables and secrets of the deployment, parsed once per isolate.
+
+use std::rc::Rc;
+
+use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
+use ruma::OwnedServerName;
+use tombolo_platform::{Fault, Object, World};
+use tombolo_protocol::signing::SigningKey;
+
+/// Everything an operator can set, and the two secrets made at set-up.
+#[derive(Debug)]
+pub struct Config {
+    /// `SERVER_NAME`: the name in user IDs.
+    pub server_name: OwnedServerName,
+    /// `SIGNING_KEY`: `ed25519 <version> <unpadded base64 seed>`.
+    pub signing_key: SigningKey,
+    /// `TOKEN_SECRET`: what access tokens are authenticated with.
+    pub token_secret: Vec<u8>,
+    /// `REGISTRATION`: whether anybody may make an account.
+    pub open_registration: bool,
+    /// `REGISTRATION_SHARED_SECRET`: for `/_synapse/admin/v1/register`.
+    pub registration_shared_secret: Option<String>,
+    /// `RATE_LIMITS`.
+    pub rate_limits: bool,
+    /// `ALLOW_PRIVATE_ADDRESSES`: whether other servers may live at private addresses.
+    pub allow_private_addresses: bool,
+    /// `PASSWORD_COST=cheap`: for tests.
+    pub cheap_passwords: bool,
+    /// `DNS_OVER_HTTPS`: the resolver asked for SRV records; none when empty.
+    pub dns_over_https: Option<String>,
+    /// `PUBLIC_BASEURL`: what `/.well-known/matrix/client` says.
+    pub public_baseurl: Option<String>,
+}
+
+/// A variable is missing or cannot be read.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("the variable {0} is missing or malformed")]
+pub struct Misconfigured(&'static str);
+
+impl From<Misconfigured> for Fault {
+    fn from(error: Misconfigured) -> Self {
+        Self(error.to_string())
+    }
+}
+
+struct Parsed(Result<Rc<Config>, Misconfigured>);
+
+impl Config {
+    /// The configuration, seen from a request or a task.
+    pub fn of(world: &World) -> Result<Rc<Self>, Misconfigured> {
+        world.isolate(|world| Parsed(Self::parse(|name| world.variable(name)).map(Rc::new))).0.clone()
+    }
+
+    /// The configuration, seen from an object.
+    pub fn of_object(object: &Object<'_>) -> Result<Rc<Self>, Misconfigured> {
+        object.isolate(|| Parsed(Self::parse(|name| object.variable(name)).map(Rc::new))).0.clone()
+    }
+
+    fn parse(variable: impl Fn(&str) -> Option<String>) -> Result<Self, Misconfigured> {
+        let required = |name: &'static str| variable(name).ok_or(Misconfigured(name));
+        let is = |name: &str, value: &str| variable(name).is_some_and(|given| given == value);
+        let filled = |name: &str| variable(name).filter(|value| !value.is_empty());
+        Ok(Self {
+            server_name: required("SERVER_NAME")?.parse().map_err(|_| Misconfigured("SERVER_NAME"))?,
+            signing_key: signing_key(&required("SIGNING_KEY")?).ok_or(Misconfigured("SIGNING_KEY"))?,
+            token_secret: STANDARD_NO_PAD
+                .decode(required("TOKEN_SECRET")?.trim_end_matches('='))
+                .ok()
+                .filter(|secret| secret.len() >= 32)
+                .ok_or(Misconfigured("TOKEN_SECRET"))?,
+            open_registration: is("REGISTRATION", "open"),
+            registration_shared_secret: filled("REGISTRATION_SHARED_SECRET"),
+            rate_limits: !is("RATE_LIMITS", "off"),
+            allow_private_addresses: is("ALLOW_PRIVATE_ADDRESSES", "yes"),
+            cheap_passwords: is("PASSWORD_COST", "cheap"),
+            dns_over_https: filled("DNS_OVER_HTTPS"),
+            public_baseurl: filled("PUBLIC_BASEURL"),
+        })
+    }
+}
+
+fn signing_key(text: &str) -> Option<SigningKey> {
+    let mut words = text.split_whitespace();
+    let (Some("ed25519"), Some(version), Some(seed), None) = (words.next(), words.next(), words.next(), words.next())
+    else {
+        return None;
+    };
+    let seed = STANDARD_NO_PAD.decode(seed).ok()?.try_into().ok()?;
+    SigningKey::from_seed(&format!("ed25519:{version}"), seed).ok()
+}

@@ -1,0 +1,184 @@
+//! What does a caller learn when a request fails?
+//!
+//! Below, each question has a small error of its own that says what went wrong. Here, at the edge, they become a status
+//! and an `errcode` ([standard error response]). Handlers return [`Result`], with one of the constructors; `?` converts
+//! what objects and stores refuse. A failure of ours is logged once, where it becomes a response.
+//!
+//! [standard error response]: https://spec.matrix.org/v1.19/client-server-api/#standard-error-response
+
+use bytes::Bytes;
+use http::{Response, StatusCode, header};
+use serde_json::{Map, Value, json};
+use tombolo_platform::{AskError, KvError, SqlError};
+
+use crate::objects::{destination, room, user_sync};
+
+/// What a handler answers.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// An error response.
+#[derive(Clone, Debug)]
+pub struct Error {
+    pub status: StatusCode,
+    pub errcode: &'static str,
+    pub message: String,
+    /// Further members of the body.
+    pub more: Map<String, Value>,
+}
+
+impl Error {
+    pub fn new(status: StatusCode, errcode: &'static str, message: impl Into<String>) -> Self {
+        Self { status, errcode, message: message.into(), more: Map::new() }
+    }
+
+    /// Adds a member to the body.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.more.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// The response, with `Retry-After` where it says when to come again.
+    pub fn into_response(self) -> Response<Bytes> {
+        let mut body = self.more;
+        let retry = body.get("retry_after_ms").and_then(Value::as_u64);
+        body.insert("errcode".to_owned(), json!(self.errcode));
+        body.insert("error".to_owned(), json!(self.message));
+        let mut response = Response::new(Bytes::from(Value::Object(body).to_string()));
+        *response.status_mut() = self.status;
+        response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
+        if let Some(ms) = retry {
+            response.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from(ms.div_ceil(1000)));
+        }
+        response
+    }
+}
+
+/// Nothing is built at this path.
+pub fn unrecognized(status: StatusCode) -> Error {
+    Error::new(status, "M_UNRECOGNIZED", "Unrecognized request")
+}
+
+pub fn not_found(message: impl Into<String>) -> Error {
+    Error::new(StatusCode::NOT_FOUND, "M_NOT_FOUND", message)
+}
+
+pub fn forbidden(message: impl Into<String>) -> Error {
+    Error::new(StatusCode::FORBIDDEN, "M_FORBIDDEN", message)
+}
+
+pub fn invalid_param(message: impl Into<String>) -> Error {
+    Error::new(StatusCode::BAD_REQUEST, "M_INVALID_PARAM", message)
+}
+
+pub fn missing_param(message: impl Into<String>) -> Error {
+    Error::new(StatusCode::BAD_REQUEST, "M_MISSING_PARAM", message)
+}
+
+pub fn bad_json(message: impl Into<String>) -> Error {
+    Error::new(StatusCode::BAD_REQUEST, "M_BAD_JSON", message)
+}
+
+pub fn not_json(message: impl Into<String>) -> Error {
+    Error::new(StatusCode::BAD_REQUEST, "M_NOT_JSON", message)
+}
+
+pub fn unknown_token() -> Error {
+    Error::new(StatusCode::UNAUTHORIZED, "M_UNKNOWN_TOKEN", "Unknown access token").with("soft_logout", false)
+}
+
+pub fn missing_token() -> Error {
+    Error::new(StatusCode::UNAUTHORIZED, "M_MISSING_TOKEN", "Missing access token")
+}
+
+/// Another server could not be asked, or answered nonsense. Never its own words: an `M_UNKNOWN_TOKEN` of theirs would log
+/// our client out.
+pub fn bad_gateway(message: impl Into<String>) -> Error {
+    Error::new(StatusCode::BAD_GATEWAY, "M_UNKNOWN", message)
+}
+
+pub fn limited(retry_after_ms: u64) -> Error {
+    let error = Error::new(StatusCode::TOO_MANY_REQUESTS, "M_LIMIT_EXCEEDED", "Too many requests");
+    error.with("retry_after_ms", retry_after_ms)
+}
+
+/// Something of ours is broken, for a moment or for good.
+pub fn internal(cause: impl std::fmt::Display) -> Error {
+    tracing::error!(%cause, "request failed");
+    Error::new(StatusCode::INTERNAL_SERVER_ERROR, "M_UNKNOWN", "Internal server error")
+}
+
+/// A part of ours did not answer; the same request may succeed in a moment.
+pub fn unavailable(cause: impl std::fmt::Display) -> Error {
+    tracing::warn!(%cause, "a part of the server is unreachable");
+    Error::new(StatusCode::SERVICE_UNAVAILABLE, "M_UNKNOWN", "Try again in a moment")
+}
+
+impl From<room::messages::Refusal> for Error {
+    fn from(refusal: room::messages::Refusal) -> Self {
+        use room::messages::Refusal;
+        let message = refusal.to_string();
+        match refusal {
+            Refusal::Absent | Refusal::NotFound => not_found(message),
+            Refusal::Forbidden(_) => forbidden(message),
+            Refusal::TooLarge(_) => Self::new(StatusCode::PAYLOAD_TOO_LARGE, "M_TOO_LARGE", message),
+            Refusal::Invalid(_) => bad_json(message),
+            Refusal::UnableToAuthorise(_) => Self::new(StatusCode::BAD_REQUEST, "M_UNABLE_TO_AUTHORISE_JOIN", message),
+            Refusal::Joining(_) | Refusal::AlreadyLive => unavailable(message),
+        }
+    }
+}
+
+impl From<user_sync::messages::Refusal> for Error {
+    fn from(refusal: user_sync::messages::Refusal) -> Self {
+        use user_sync::messages::Refusal;
+        match refusal {
+            Refusal::NoSession => unknown_token(),
+            Refusal::NotFound => not_found("Not found"),
+            Refusal::Invalid(message) => invalid_param(message),
+            Refusal::Limited(ms) => limited(ms),
+        }
+    }
+}
+
+impl From<destination::messages::Refusal> for Error {
+    fn from(refusal: destination::messages::Refusal) -> Self {
+        match refusal {}
+    }
+}
+
+impl<R: Into<Self> + std::fmt::Debug> From<AskError<R>> for Error {
+    fn from(error: AskError<R>) -> Self {
+        match error {
+            AskError::Refused(refusal) => refusal.into(),
+            AskError::Unreachable(cause) => unavailable(cause),
+        }
+    }
+}
+
+impl From<SqlError> for Error {
+    fn from(error: SqlError) -> Self {
+        match error {
+            SqlError::Unreachable(cause) => unavailable(cause),
+            other => internal(other),
+        }
+    }
+}
+
+impl From<KvError> for Error {
+    fn from(error: KvError) -> Self {
+        unavailable(error)
+    }
+}
+
+impl From<crate::config::Misconfigured> for Error {
+    fn from(error: crate::config::Misconfigured) -> Self {
+        internal(error)
+    }
+}
+
+impl From<serde_json::Error> for Error {
+    fn from(error: serde_json::Error) -> Self {
+        internal(error)
+    }
+}

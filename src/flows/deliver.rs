@@ -1,0 +1,100 @@
+//! How does another server get what it is owed?
+//! ([transactions](https://spec.matrix.org/v1.19/server-server-api/#transactions))
+//!
+//! What a destination's alarm does: one transaction at a time, with the bodies asked of the rooms now, until nothing is
+//! owed or the server fails.
+
+use ruma::{OwnedRoomId, OwnedServerName};
+use serde_json::{Value, json, value::RawValue};
+use tombolo_platform::{Address, AskError, Fault, World};
+
+use super::room;
+use crate::{
+    config::Config,
+    objects::{
+        destination::messages::{Batch, Delivered, Failed, NextBatch},
+        room::messages::{Outbound, Position},
+    },
+    remote::{
+        RemoteError,
+        client::{self, Ask},
+    },
+};
+
+/// The most PDUs of a transaction.
+const PDUS: usize = 50;
+/// How many transactions one alarm sends; then it is armed anew, so that none runs for ever.
+const TRANSACTIONS: usize = 20;
+/// How soon a room that did not answer is asked again (ms).
+const AGAIN: u64 = 1_000;
+
+/// Sends what is owed; answers when to come again (ms).
+pub async fn deliver(world: World, address: Address) -> Result<Option<u64>, Fault> {
+    for _ in 0..TRANSACTIONS {
+        let batch = ask(world.ask(&address, &NextBatch {}).await)?;
+        let Some(server) = batch.server.clone() else { return Ok(batch.next) };
+        let Ok((pdus, rooms)) = gather(&world, &server, &batch).await else { return Ok(Some(world.now() + AGAIN)) };
+        if (!pdus.is_empty() || !batch.edus.is_empty())
+            && let Err(error) = send(&world, &server, &batch, &pdus).await
+        {
+            tracing::info!(%server, %error, "a transaction failed");
+            return ask(world.ask(&address, &Failed {}).await).map(Some);
+        }
+        let edus = batch.edus.iter().map(|(id, _)| *id).collect();
+        if ask(world.ask(&address, &Delivered { rooms, edus }).await)?.is_none() {
+            return Ok(None);
+        }
+    }
+    Ok(Some(world.now()))
+}
+
+/// The events of the rooms, as many as fit, and up to where they reach.
+async fn gather(
+    world: &World,
+    server: &OwnedServerName,
+    batch: &Batch,
+) -> Result<(Vec<Box<RawValue>>, Vec<(OwnedRoomId, Position)>), String> {
+    let (mut pdus, mut rooms) = (Vec::new(), Vec::new());
+    for (room_id, from, to) in &batch.rooms {
+        let left = PDUS - pdus.len();
+        if left == 0 {
+            break;
+        }
+        let limit = u32::try_from(left).unwrap_or_default();
+        let outbound = Outbound { server: server.clone(), from: *from, to: *to, limit };
+        match world.ask(&room(room_id), &outbound).await {
+            Ok(reply) => {
+                pdus.extend(reply.events);
+                rooms.push((room_id.clone(), reply.upto));
+            }
+            // A room that is gone owes nothing.
+            Err(AskError::Refused(_)) => rooms.push((room_id.clone(), *to)),
+            Err(AskError::Unreachable(cause)) => return Err(cause),
+        }
+    }
+    Ok((pdus, rooms))
+}
+
+async fn send(world: &World, server: &OwnedServerName, batch: &Batch, pdus: &[Box<RawValue>]) -> Result<(), RemoteError> {
+    let config = Config::of(world).map_err(|error| RemoteError::Refused(error.to_string()))?;
+    let edus: Vec<&RawValue> = batch.edus.iter().map(|(_, edu)| &**edu).collect();
+    let body = json!({
+        "origin": config.server_name,
+        "origin_server_ts": world.now(),
+        "pdus": pdus,
+        "edus": edus,
+    });
+    let path = format!("/_matrix/federation/v1/send/{}", batch.txn_id);
+    let answer: Value = client::ask(world, server, Ask::put(&path, &body)).await?;
+    // What the server says of single events is its own judgement: nothing is sent again for it.
+    for (event, result) in answer["pdus"].as_object().into_iter().flatten() {
+        if let Some(error) = result["error"].as_str() {
+            tracing::debug!(%server, %event, error, "the server did not take an event");
+        }
+    }
+    Ok(())
+}
+
+fn ask<T, R: std::fmt::Debug>(answer: Result<T, AskError<R>>) -> Result<T, Fault> {
+    answer.map_err(|error| Fault(format!("{error:?}")))
+}

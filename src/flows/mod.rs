@@ -1,0 +1,29 @@
+//! What takes several steps, objects or servers? One file per flow.
+//!
+//! Gather (from other servers and objects), let one object decide and write, then tell. A flow may be repeated from the
+//! start: the objects it asks are idempotent, and the one that holds the intention is asked first and last.
+
+//WIP pub mod backfill;
+//WIP pub mod create_room;
+pub mod deliver;
+//WIP pub mod invite;
+//WIP pub mod join;
+//WIP pub mod leave;
+pub mod receive;
+//WIP pub mod send;
+//WIP pub mod sync;
+pub mod tell;
+pub mod verify;
+
+use ruma::{RoomId, ServerName};
+use tombolo_platform::Address;
+
+/// The object of a room.
+pub fn room(room_id: &RoomId) -> Address {
+    Address::new("room", room_id.as_str())
+}
+
+/// The object of a remote server.
+pub fn destination(server: &ServerName) -> Address {
+    Address::new("destination", server.as_str())
+}

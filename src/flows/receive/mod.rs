@@ -1,0 +1,159 @@
+//! What happens to a transaction of another server?
+//! ([transactions](https://spec.matrix.org/v1.19/server-server-api/#transactions))
+//!
+//! Each PDU is verified here, and each room gets its own in one message. What a room lacks is asked of the origin, by the
+//! same path, for a few rounds; then the rest stays parked until somebody can connect it.
+
+mod edus;
+mod gap;
+
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+};
+
+use futures_util::{StreamExt, stream};
+use ruma::{OwnedRoomId, OwnedServerName, RoomId};
+use serde::Deserialize;
+use serde_json::{Value, json, value::RawValue};
+use tombolo_platform::{AskError, World};
+use tombolo_protocol::{admission::Checked, event, room_version::RoomVersion};
+
+use super::{
+    room,
+    verify::{self, Dropped},
+};
+use crate::{
+    error::{Error, Result, bad_json},
+    objects::room::messages::{Describe, Outcome, Purpose, Receive, Refusal},
+};
+
+/// [Limits](https://spec.matrix.org/v1.19/server-server-api/#transactions) of a transaction.
+const PDUS: usize = 50;
+const EDUS: usize = 100;
+/// How many rooms are worked on at once.
+const ROOMS_AT_ONCE: usize = 8;
+
+/// The body of a transaction. Whatever else it says of its origin, the request's signature decides.
+#[derive(Deserialize)]
+pub struct Transaction {
+    pub pdus: Vec<Box<RawValue>>,
+    #[serde(default)]
+    pub edus: Vec<Box<RawValue>>,
+}
+
+/// Takes a transaction; answers what became of each event: `{}` or `{"error": …}`.
+pub async fn receive(world: &World, origin: &OwnedServerName, transaction: Transaction) -> Result<Value> {
+    if transaction.pdus.len() > PDUS || transaction.edus.len() > EDUS {
+        return Err(bad_json("A transaction holds at most 50 PDUs and 100 EDUs"));
+    }
+    let known = versions(world, &transaction.pdus).await?;
+    let mut results: BTreeMap<String, Value> = BTreeMap::new();
+    let verdicts = verify::verify(world, known.iter().map(|(_, version, event)| (*version, *event))).await;
+    let mut rooms: BTreeMap<OwnedRoomId, Vec<Checked>> = BTreeMap::new();
+    for ((room_id, ..), verdict) in known.iter().zip(verdicts) {
+        match verdict {
+            Ok(event) => rooms.entry(room_id.clone()).or_default().push(event),
+            Err(Dropped { event_id: Some(id), reason }) => {
+                results.insert(id.to_string(), json!({ "error": reason }));
+            }
+            // An event without an ID cannot be answered for.
+            Err(Dropped { event_id: None, .. }) => {}
+        }
+    }
+    let outcomes: Vec<_> = stream::iter(rooms)
+        .map(|(room_id, events)| async move { receive_in_room(world, origin, &room_id, events).await })
+        .buffer_unordered(ROOMS_AT_ONCE)
+        .collect()
+        .await;
+    for outcome in outcomes {
+        for (id, outcome) in outcome? {
+            results.insert(id.to_string(), result(&outcome));
+        }
+    }
+    for edu in &transaction.edus {
+        edus::receive(world, origin, edu).await;
+    }
+    Ok(json!({ "pdus": results }))
+}
+
+/// Gives a room events of another server, and helps it to what they build on.
+pub async fn receive_in_room(
+    world: &World,
+    origin: &OwnedServerName,
+    room_id: &RoomId,
+    events: Vec<Checked>,
+) -> Result<Vec<(ruma::OwnedEventId, Outcome)>> {
+    let purpose = Purpose::Live;
+    let asked: Vec<_> = events.iter().map(|event| event.event_id.clone()).collect();
+    let received = match world.ask(&room(room_id), &Receive { origin: origin.clone(), events, purpose }).await {
+        Ok(received) => received,
+        Err(AskError::Refused(Refusal::Absent)) => {
+            let unknown = Outcome::Dropped("the room is unknown here".to_owned());
+            return Ok(asked.into_iter().map(|id| (id, unknown.clone())).collect());
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let mut outcomes: BTreeMap<_, _> = received.outcomes.iter().cloned().collect();
+    if !received.lacking.is_empty() {
+        outcomes.extend(gap::fill(world, origin, room_id, received).await?);
+    }
+    Ok(outcomes.into_iter().filter(|(id, _)| asked.contains(id)).collect())
+}
+
+/// The events whose room is known here, with its version. The others are of no effect: without the version even their ID
+/// cannot be told.
+async fn versions<'a>(
+    world: &World,
+    pdus: &'a [Box<RawValue>],
+) -> Result<Vec<(OwnedRoomId, &'static RoomVersion, &'a RawValue)>> {
+    let mut known = Vec::new();
+    let mut absent: BTreeSet<OwnedRoomId> = BTreeSet::new();
+    for pdu in pdus {
+        let room_id = event::field(pdu, "room_id").and_then(|id| serde_json::from_str::<String>(id.get()).ok());
+        let Some(room_id) = room_id.and_then(|id| RoomId::parse(id).ok()) else { continue };
+        if absent.contains(&room_id) {
+            continue;
+        }
+        match version(world, &room_id).await? {
+            Some(version) => known.push((room_id, version, &**pdu)),
+            None => {
+                absent.insert(room_id);
+            }
+        }
+    }
+    Ok(known)
+}
+
+#[derive(Default)]
+struct Versions(RefCell<BTreeMap<OwnedRoomId, &'static RoomVersion>>);
+
+/// The version of a room that is known here. It never changes, so an isolate asks once.
+pub async fn version(world: &World, room_id: &RoomId) -> Result<Option<&'static RoomVersion>> {
+    let versions = world.isolate(|_| Versions::default());
+    let held = versions.0.borrow().get(room_id).copied();
+    if held.is_some() {
+        return Ok(held);
+    }
+    let description = match world.ask(&room(room_id), &Describe {}).await {
+        Ok(description) => description,
+        Err(AskError::Refused(_)) => return Ok(None),
+        Err(AskError::Unreachable(cause)) => return Err(crate::error::unavailable(cause)),
+    };
+    let version = RoomVersion::of(&description.version).ok_or_else(|| crate::error::internal("a room of unknown version"))?;
+    versions.0.borrow_mut().insert(room_id.to_owned(), version);
+    Ok(Some(version))
+}
+
+fn result(outcome: &Outcome) -> Value {
+    match outcome {
+        Outcome::Accepted | Outcome::SoftFailed(_) | Outcome::Known | Outcome::Parked => json!({}),
+        Outcome::Rejected(reason) | Outcome::Dropped(reason) => json!({ "error": reason }),
+    }
+}
+
+impl From<Dropped> for Error {
+    fn from(dropped: Dropped) -> Self {
+        crate::error::invalid_param(dropped.reason)
+    }
+}

@@ -1,0 +1,148 @@
+//! How do a room's followers learn that there is news?
+//!
+//! [`tell`] is what a room's alarm does: it asks the room what is undelivered, tells each follower, and notes how far it
+//! came. It may be repeated: followers take news by position. [`tell_now`] is the short way, inside a request, for the
+//! users whose next `/sync` must agree with the answer.
+
+use std::time::Duration;
+
+use futures_util::{
+    StreamExt,
+    future::{Either, select},
+    stream,
+};
+use ruma::{OwnedRoomId, OwnedServerName, OwnedUserId, RoomId};
+use serde_json::json;
+use tombolo_platform::{Address, AskError, Fault, World};
+
+use super::{destination, room};
+use crate::{
+    http::auth::user_object,
+    objects::{
+        destination::messages::{Owe, OweEdu},
+        room::messages::{ExpireTyping, Receipt, Refusal, Told, TypingNow, Undelivered, UndeliveredReply, UserNews},
+        user_sync::messages::{News, TypingNews},
+    },
+};
+
+/// How many followers are told at once.
+const AT_ONCE: usize = 20;
+/// How long a request waits for the news to arrive; the room's alarm does the rest.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Tells a room's followers; answers when to come again (ms).
+pub async fn tell(world: World, address: Address) -> Result<Option<u64>, Fault> {
+    let Ok(room_id) = RoomId::parse(&*address.name) else { return Ok(None) };
+    let typing = expire_typing(&world, &room_id).await?;
+    let undelivered = match world.ask(&address, &Undelivered {}).await {
+        Ok(undelivered) => undelivered,
+        Err(AskError::Refused(Refusal::Absent)) => return Ok(None),
+        Err(error) => return Err(Fault(error.to_string())),
+    };
+    let (lagging_users, lagging_servers) = deliver(&world, &room_id, &undelivered).await;
+    let told = Told { to: undelivered.to, lagging_users, lagging_servers };
+    let again = world.ask(&address, &told).await.map_err(|error| Fault(error.to_string()))?;
+    Ok([again, typing].into_iter().flatten().min())
+}
+
+/// Tells these users and waits until they know, but not for long.
+pub async fn tell_now(world: &World, room_id: &RoomId, news: Vec<UserNews>) {
+    if news.is_empty() {
+        return;
+    }
+    let telling = stream::iter(news).for_each_concurrent(AT_ONCE, |news| async {
+        // If this fails, the room's alarm does it.
+        tell_user(world, room_id, news).await.ok();
+    });
+    match select(Box::pin(telling), Box::pin(world.sleep(PATIENCE))).await {
+        Either::Left(_) | Either::Right(_) => {}
+    }
+}
+
+/// Tells who types now to local users, and, of our own users, to other servers.
+pub async fn tell_typing(world: &World, room_id: &RoomId, now: &TypingNow) {
+    let told = stream::iter(&now.tell).for_each_concurrent(AT_ONCE, |user| async move {
+        let news = TypingNews { room_id: room_id.to_owned(), typing: now.typing.clone() };
+        // Typing that is not told is stale in a moment: there is nothing to repeat.
+        world.ask(&user_object(user), &news).await.ok();
+    });
+    told.await;
+}
+
+async fn expire_typing(world: &World, room_id: &OwnedRoomId) -> Result<Option<u64>, Fault> {
+    let expired = match world.ask(&room(room_id), &ExpireTyping {}).await {
+        Ok(expired) => expired,
+        Err(AskError::Refused(_)) => return Ok(None),
+        Err(error) => return Err(Fault(error.to_string())),
+    };
+    if let Some(now) = &expired.changed {
+        tell_typing(world, room_id, now).await;
+    }
+    Ok(expired.next)
+}
+
+async fn deliver(world: &World, room_id: &OwnedRoomId, undelivered: &UndeliveredReply) -> (Vec<OwnedUserId>, Vec<OwnedServerName>) {
+    let users: Vec<Option<OwnedUserId>> = stream::iter(undelivered.users.clone())
+        .map(|news| async move {
+            let user = news.user.clone();
+            tell_user(world, room_id, news).await.err().map(|_| user)
+        })
+        .buffer_unordered(AT_ONCE)
+        .collect()
+        .await;
+    let servers: Vec<Option<OwnedServerName>> = stream::iter(&undelivered.servers)
+        .map(|server| async move { tell_server(world, room_id, server, undelivered).await.err().map(|_| server.clone()) })
+        .buffer_unordered(AT_ONCE)
+        .collect()
+        .await;
+    (users.into_iter().flatten().collect(), servers.into_iter().flatten().collect())
+}
+
+async fn tell_user(world: &World, room_id: &RoomId, news: UserNews) -> Result<(), String> {
+    let user = news.user.clone();
+    let news = News { room_id: room_id.to_owned(), news };
+    world.ask(&user_object(&user), &news).await.map_err(|error| error.to_string())
+}
+
+async fn tell_server(world: &World, room_id: &RoomId, server: &OwnedServerName, undelivered: &UndeliveredReply) -> Result<(), String> {
+    let address = destination(server);
+    let owe = Owe { room_id: room_id.to_owned(), from: undelivered.from, to: undelivered.to };
+    world.ask(&address, &owe).await.map_err(|error| error.to_string())?;
+    for receipt in &undelivered.receipts {
+        world.ask(&address, &receipt_edu(room_id, receipt)?).await.map_err(|error| error.to_string())?;
+    }
+    Ok(())
+}
+
+fn receipt_edu(room_id: &RoomId, receipt: &Receipt) -> Result<OweEdu, String> {
+    let mut data = json!({ "ts": receipt.ts });
+    if let Some(thread) = &receipt.thread {
+        data["thread_id"] = json!(thread);
+    }
+    let reader = json!({ "data": data, "event_ids": [receipt.event_id] });
+    let edu = json!({
+        "edu_type": "m.receipt",
+        "content": { room_id.as_str(): { &receipt.kind: { receipt.user.as_str(): reader } } },
+    });
+    let key = format!("receipt {room_id} {} {}", receipt.user, receipt.thread.as_deref().unwrap_or_default());
+    let edu = serde_json::value::to_raw_value(&edu).map_err(|error| error.to_string())?;
+    Ok(OweEdu { key, edu, until: None })
+}
+
+/// How long a typing notice is worth sending (ms).
+const TYPING_LASTS: u64 = 30_000;
+
+/// Tells other servers that one of our users types, or stopped.
+pub async fn tell_servers_typing(world: &World, room_id: &RoomId, user: &OwnedUserId, typing: bool, servers: Vec<OwnedServerName>) {
+    let edu = json!({ "edu_type": "m.typing", "content": { "room_id": room_id, "user_id": user, "typing": typing } });
+    let Ok(edu) = serde_json::value::to_raw_value(&edu) else { return };
+    let until = world.now() + TYPING_LASTS;
+    let told = stream::iter(servers).for_each_concurrent(AT_ONCE, |server| {
+        let owe = OweEdu { key: format!("typing {room_id} {user}"), edu: edu.clone(), until: Some(until) };
+        async move {
+            // Typing that is not told is stale in a moment: there is nothing to repeat.
+            world.ask(&destination(&server), &owe).await.ok();
+        }
+    });
+    told.await;
+}

@@ -1,0 +1,89 @@
+//! Which user calls, and by which session?
+//!
+//! A token names its user and proves it, before any object is asked: `tmb.<localpart>.<session>.<mac>`, where the MAC is
+//! keyed by a secret made at set-up. So garbage wakes nothing. The user's object then knows whether the session lives.
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use bytes::Bytes;
+use hmac::{Hmac, KeyInit, Mac};
+use http::{Request, header};
+use ruma::{OwnedUserId, UserId};
+use sha2::Sha256;
+use tombolo_platform::{Address, World};
+
+use crate::{
+    config::Config,
+    error::{Result, internal, missing_token, unknown_token},
+    objects::user_sync::messages::{Authorise, Cost},
+};
+
+const PREFIX: &str = "tmb";
+
+/// An authenticated client.
+#[derive(Clone, Debug)]
+pub struct Session {
+    pub user: OwnedUserId,
+    pub device: String,
+    /// The session's name inside the user's object.
+    pub session: String,
+}
+
+/// Who a valid token names; the session may have ended.
+pub struct Claim {
+    pub user: OwnedUserId,
+    pub session: String,
+}
+
+/// The live session of a request.
+pub async fn session(world: &World, request: &Request<Bytes>, cost: Cost) -> Result<Session> {
+    let claim = claim(world, request)?;
+    let authorise = Authorise { session: claim.session.clone(), cost };
+    let authorised = world.ask(&user_object(&claim.user), &authorise).await?;
+    Ok(Session { user: claim.user, device: authorised.device_id, session: claim.session })
+}
+
+/// The claim of a request's token, if the token is ours.
+pub fn claim(world: &World, request: &Request<Bytes>) -> Result<Claim> {
+    let config = Config::of(world)?;
+    let token = token(request).ok_or_else(missing_token)?;
+    read(&config, &token).ok_or_else(unknown_token)
+}
+
+/// The object of a user.
+pub fn user_object(user: &UserId) -> Address {
+    Address::new("user_sync", user.as_str())
+}
+
+/// The token of a request: in the header, or in the query, as old clients send it.
+pub fn token(request: &Request<Bytes>) -> Option<String> {
+    if let Some(value) = request.headers().get(header::AUTHORIZATION) {
+        let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
+        return scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned());
+    }
+    let query = request.uri().query()?;
+    let pair = query.split('&').filter_map(|pair| pair.split_once('=')).find(|(name, _)| *name == "access_token")?;
+    Some(percent_encoding::percent_decode_str(pair.1).decode_utf8().ok()?.into_owned())
+}
+
+/// Makes the token of a session.
+pub fn issue(config: &Config, user: &UserId, session: &str) -> Result<String> {
+    let claim = format!("{PREFIX}.{}.{session}", URL_SAFE_NO_PAD.encode(user.localpart()));
+    let mac = mac(config, &claim).map_err(internal)?.finalize().into_bytes();
+    Ok(format!("{claim}.{}", URL_SAFE_NO_PAD.encode(mac)))
+}
+
+fn read(config: &Config, token: &str) -> Option<Claim> {
+    let (claim, proof) = token.rsplit_once('.')?;
+    mac(config, claim).ok()?.verify_slice(&URL_SAFE_NO_PAD.decode(proof).ok()?).ok()?;
+    let mut parts = claim.split('.');
+    let (Some(PREFIX), Some(localpart), Some(session), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
+        return None;
+    };
+    let localpart = String::from_utf8(URL_SAFE_NO_PAD.decode(localpart).ok()?).ok()?;
+    let user = UserId::parse(format!("@{localpart}:{}", config.server_name)).ok()?;
+    Some(Claim { user, session: session.to_owned() })
+}
+
+fn mac(config: &Config, claim: &str) -> std::result::Result<Hmac<Sha256>, sha2::digest::InvalidLength> {
+    Ok(Hmac::<Sha256>::new_from_slice(&config.token_secret)?.chain_update(claim.as_bytes()))
+}

@@ -1,0 +1,146 @@
+//! How does a handler become a route?
+//!
+//! A handler is `async fn(World, Caller, Request) -> Result<Response>` over ruma's request type, which gives the method,
+//! every path the endpoint ever had, and who may call it: [`Scheme`] turns ruma's authentication scheme into the caller
+//! the handler gets, so no route can be without one.
+
+use std::rc::Rc;
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode, header};
+use ruma::api::{
+    IncomingRequest, Metadata, OutgoingResponse, OutgoingResponseExt,
+    auth_scheme::{AccessToken, AccessTokenOptional, NoAccessToken, NoAuthentication},
+    path_builder::PathBuilder,
+};
+use tombolo_platform::World;
+use tombolo_protocol::json;
+
+use super::{
+    auth::{self, Session},
+    router::{Handler, Router},
+};
+use crate::{
+    error::{Error, Result, bad_json, not_json},
+    objects::user_sync::messages::Cost,
+};
+
+/// The largest body of a client's request, media apart.
+const MAX_BODY: usize = 1 << 20;
+
+/// Who calls, as an endpoint's authentication scheme wants it proved.
+pub trait Scheme {
+    type Caller: 'static;
+    fn caller(world: &World, request: &Request<Bytes>, cost: Cost) -> impl Future<Output = Result<Self::Caller>>;
+}
+
+impl Scheme for NoAuthentication {
+    type Caller = ();
+    async fn caller(_: &World, _: &Request<Bytes>, _: Cost) -> Result<()> {
+        Ok(())
+    }
+}
+
+impl Scheme for NoAccessToken {
+    type Caller = ();
+    async fn caller(_: &World, _: &Request<Bytes>, _: Cost) -> Result<()> {
+        Ok(())
+    }
+}
+
+impl Scheme for AccessToken {
+    type Caller = Session;
+    async fn caller(world: &World, request: &Request<Bytes>, cost: Cost) -> Result<Session> {
+        auth::session(world, request, cost).await
+    }
+}
+
+impl Scheme for AccessTokenOptional {
+    type Caller = Option<Session>;
+    async fn caller(world: &World, request: &Request<Bytes>, cost: Cost) -> Result<Option<Session>> {
+        match auth::token(request) {
+            Some(_) => auth::session(world, request, cost).await.map(Some),
+            None => Ok(None),
+        }
+    }
+}
+
+impl Router {
+    /// Registers a handler under every path of its request type.
+    pub fn endpoint<R, H, F>(&mut self, handler: H)
+    where
+        R: IncomingRequest + Metadata + 'static,
+        R::Authentication: Scheme,
+        H: Fn(World, <R::Authentication as Scheme>::Caller, R) -> F + Copy + 'static,
+        F: Future<Output = Result<R::OutgoingResponse>>,
+    {
+        self.costly(Cost::Free, handler);
+    }
+
+    /// The same, for requests that are limited per user.
+    pub fn costly<R, H, F>(&mut self, cost: Cost, handler: H)
+    where
+        R: IncomingRequest + Metadata + 'static,
+        R::Authentication: Scheme,
+        H: Fn(World, <R::Authentication as Scheme>::Caller, R) -> F + Copy + 'static,
+        F: Future<Output = Result<R::OutgoingResponse>>,
+    {
+        let answer: Handler = Rc::new(move |world, request, arguments| {
+            Box::pin(async move {
+                let caller = R::Authentication::caller(&world, &request, cost).await?;
+                let decoded = decode::<R>(&request, &arguments)?;
+                encode(handler(world, caller, decoded).await?)
+            })
+        });
+        for path in R::PATH_BUILDER.all_paths() {
+            self.add(&R::METHOD, path, Rc::clone(&answer));
+        }
+    }
+
+    /// Registers a handler for which ruma has no request type, or whose body must be read by our own rules.
+    pub fn page<H, F>(&mut self, method: &http::Method, path: &str, handler: H)
+    where
+        H: Fn(World, Request<Bytes>, Vec<String>) -> F + Copy + 'static,
+        F: Future<Output = Result<Response<Bytes>>> + 'static,
+    {
+        self.add(method, path, Rc::new(move |world, request, arguments| Box::pin(handler(world, request, arguments))));
+    }
+}
+
+/// The request ruma reads, from a body that our own scan has bounded.
+fn decode<R: IncomingRequest>(request: &Request<Bytes>, arguments: &[String]) -> Result<R> {
+    let body = request.body();
+    if body.len() > MAX_BODY {
+        return Err(Error::new(StatusCode::PAYLOAD_TOO_LARGE, "M_TOO_LARGE", "The body is too large"));
+    }
+    if !body.is_empty() {
+        json::scan(body).map_err(|fault| fault_response(&fault))?;
+    }
+    let mut raw = Request::new(body.as_ref());
+    *raw.method_mut() = request.method().clone();
+    *raw.uri_mut() = request.uri().clone();
+    *raw.headers_mut() = request.headers().clone();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    R::try_from_http_request_inner(raw, &arguments).map_err(|error| bad_json(error.to_string()))
+}
+
+/// A body that is not JSON, or not the JSON that Matrix allows.
+pub fn fault_response(fault: &json::JsonFault) -> Error {
+    match fault {
+        json::JsonFault::NotJson(_) => not_json(fault.to_string()),
+        json::JsonFault::BadJson(_) => bad_json(fault.to_string()),
+    }
+}
+
+fn encode<S: OutgoingResponse>(response: S) -> Result<Response<Bytes>> {
+    let response = response.try_into_http_response::<Vec<u8>>().map_err(crate::error::internal)?;
+    Ok(response.map(Bytes::from))
+}
+
+/// A response of our own making.
+pub fn json_response(status: StatusCode, body: &impl serde::Serialize) -> Result<Response<Bytes>> {
+    let mut response = Response::new(Bytes::from(serde_json::to_vec(body)?));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
+    Ok(response)
+}

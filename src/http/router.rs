@@ -1,0 +1,84 @@
+//! Which handler answers a method and a path?
+//!
+//! Paths are matched as they arrived, anchored at both ends; only the arguments are percent-decoded, one by one. What no
+//! route knows is `404 M_UNRECOGNIZED`, a known path with another method `405`; CORS is answered here for all.
+
+use std::rc::Rc;
+
+use bytes::Bytes;
+use futures_util::future::LocalBoxFuture;
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use percent_encoding::percent_decode_str;
+use tombolo_platform::World;
+
+use crate::error::{Result, invalid_param, unrecognized};
+
+/// A handler, whatever it was made from.
+pub type Handler = Rc<dyn Fn(World, Request<Bytes>, Vec<String>) -> LocalBoxFuture<'static, Result<Response<Bytes>>>>;
+
+/// The table of routes.
+#[derive(Default)]
+pub struct Router {
+    table: matchit::Router<Vec<(Method, Handler)>>,
+}
+
+impl Router {
+    /// Adds a route. Two handlers for one method and path, or a path without form, are a mistake of ours.
+    pub fn add(&mut self, method: &Method, path: &str, handler: Handler) {
+        if let Ok(found) = self.table.at_mut(path)
+            && found.params.iter().all(|(name, value)| value == format!("{{{name}}}"))
+        {
+            found.value.push((method.clone(), handler));
+            return;
+        }
+        if let Err(error) = self.table.insert(path, vec![(method.clone(), handler)]) {
+            tracing::error!(%error, path, "a route cannot be added");
+        }
+    }
+
+    /// Answers a request.
+    pub async fn answer(&self, world: World, request: Request<Bytes>) -> Response<Bytes> {
+        let mut response = if request.method() == Method::OPTIONS {
+            Response::new(Bytes::new())
+        } else {
+            self.dispatch(world, request).await.unwrap_or_else(crate::error::Error::into_response)
+        };
+        add_cors(&mut response);
+        response
+    }
+
+    /// Every method and path, for the test that compares them with the specification.
+    pub fn knows(&self, method: &Method, path: &str) -> bool {
+        self.table.at(path).is_ok_and(|found| found.value.iter().any(|(known, _)| known == method))
+    }
+
+    async fn dispatch(&self, world: World, request: Request<Bytes>) -> Result<Response<Bytes>> {
+        let path = request.uri().path().to_owned();
+        let found = self.table.at(&path).map_err(|_| unrecognized(StatusCode::NOT_FOUND))?;
+        let wanted = if request.method() == Method::HEAD { &Method::GET } else { request.method() };
+        let handler = found.value.iter().find(|(method, _)| method == wanted);
+        let (_, handler) = handler.ok_or_else(|| unrecognized(StatusCode::METHOD_NOT_ALLOWED))?;
+        let arguments: Vec<String> = found
+            .params
+            .iter()
+            .map(|(_, raw)| percent_decode_str(raw).decode_utf8().map(|text| text.into_owned()))
+            .collect::<std::result::Result<_, _>>()
+            .map_err(|_| invalid_param("The path is not UTF-8"))?;
+        handler(world, request, arguments).await
+    }
+}
+
+/// [CORS](https://spec.matrix.org/v1.19/client-server-api/#web-browser-clients)
+fn add_cors(response: &mut Response<Bytes>) {
+    let headers = response.headers_mut();
+    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    headers.insert(
+        header::ACCESS_CONTROL_ALLOW_METHODS,
+        HeaderValue::from_static("GET, HEAD, POST, PUT, DELETE, OPTIONS"),
+    );
+    headers.insert(
+        header::ACCESS_CONTROL_ALLOW_HEADERS,
+        HeaderValue::from_static("X-Requested-With, Content-Type, Authorization"),
+    );
+    headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("Retry-After"));
+}

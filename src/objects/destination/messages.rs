@@ -1,0 +1,67 @@
+//! What can the object of a remote server be asked?
+
+use ruma::{OwnedRoomId, OwnedServerName};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::objects::{message::message, room::messages::Position};
+
+/// A destination refuses nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+pub enum Refusal {}
+
+/// The server is owed the events of a room in this range. Idempotent: ranges are merged.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Owe {
+    pub room_id: OwnedRoomId,
+    /// Exclusive.
+    pub from: Position,
+    /// Inclusive.
+    pub to: Position,
+}
+message!("destination", Owe => (), Refusal);
+
+/// The server is owed an EDU; a newer one with the same key replaces it.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct OweEdu {
+    /// e.g. the room, user and thread of a receipt.
+    pub key: String,
+    pub edu: Box<RawValue>,
+    /// Not worth sending after this time (ms), e.g. typing; `None`: as long as it takes.
+    pub until: Option<u64>,
+}
+message!("destination", OweEdu => (), Refusal);
+
+/// The server sent us something it signed: it is up, so its back-off ends.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Heard {}
+message!("destination", Heard => (), Refusal);
+
+/// What is to be sent next? `None` in every field: nothing is due now.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct NextBatch {}
+message!("destination", NextBatch => Batch, Refusal);
+
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Batch {
+    pub server: Option<OwnedServerName>,
+    pub rooms: Vec<(OwnedRoomId, Position, Position)>,
+    pub edus: Vec<(i64, Box<RawValue>)>,
+    /// A transaction ID never used before.
+    pub txn_id: String,
+    /// When to look again, where nothing is due now.
+    pub next: Option<u64>,
+}
+
+/// A transaction was taken by the server: these ranges and EDUs are settled.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Delivered {
+    pub rooms: Vec<(OwnedRoomId, Position)>,
+    pub edus: Vec<i64>,
+}
+message!("destination", Delivered => Option<u64>, Refusal);
+
+/// A transaction failed; the answer is when to try again (ms).
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Failed {}
+message!("destination", Failed => u64, Refusal);

@@ -1,0 +1,98 @@
+//! DestinationObject: what one remote server has yet to be told, and when to try (again).
+//!
+//! It holds ranges of rooms and EDUs, no events: the flow [`crate::flows::deliver`] asks the rooms for the bodies when it
+//! sends. One transaction is in flight at a time, since only this object's alarm sends.
+
+mod debts;
+pub mod messages;
+mod schema;
+
+use tombolo_platform::{Answer, Fault, Moment, Sql, values};
+
+pub use self::schema::STEPS;
+use self::messages::*;
+use crate::{
+    objects::Stop,
+    shell::{self, Effects, Question, Schema, dispatch},
+};
+
+/// What a destination's function may answer.
+pub type Result<T> = std::result::Result<T, Stop<Refusal>>;
+
+/// What a destination remembers between messages.
+#[derive(Default)]
+struct Hot {
+    schema: Schema,
+}
+
+/// A destination while it answers one message.
+struct Destination<'a> {
+    name: &'a str,
+    sql: &'a Sql,
+    moment: &'a Moment,
+    hot: &'a mut Hot,
+    effects: &'a mut Effects,
+}
+
+/// How often the server failed in a row, and when it may be tried again.
+#[derive(Clone, Copy, Default)]
+struct Health {
+    failures: u32,
+    retry_at: u64,
+}
+
+impl Destination<'_> {
+    fn exists(&mut self) -> Result<bool> {
+        Ok(self.hot.schema.exists(self.sql, STEPS)?)
+    }
+
+    fn create(&mut self) -> Result<()> {
+        Ok(self.hot.schema.create(self.sql, STEPS)?)
+    }
+
+    fn health(&mut self) -> Result<Health> {
+        let row = self.sql.row("SELECT failures, retry_at FROM server", values![], |row| Ok((row.int(0)?, row.int(1)?)))?;
+        Ok(row.map_or_else(Health::default, |(failures, retry_at)| Health {
+            failures: u32::try_from(failures).unwrap_or(u32::MAX),
+            retry_at: u64::try_from(retry_at).unwrap_or_default(),
+        }))
+    }
+
+    fn set_health(&mut self, health: Health) -> Result<()> {
+        let upsert = "INSERT INTO server (one, failures, retry_at) VALUES (1, ?, ?)
+                      ON CONFLICT DO UPDATE SET failures = excluded.failures, retry_at = excluded.retry_at";
+        self.sql.run(upsert, values![health.failures, health.retry_at])?;
+        Ok(())
+    }
+
+    /// Sends soon, or when the back-off ends.
+    fn wake(&mut self) -> Result<()> {
+        let retry_at = self.health()?.retry_at;
+        self.effects.alarm_at(retry_at.max(self.moment.now));
+        Ok(())
+    }
+}
+
+/// Answers one message to a destination.
+pub fn answer(question: &Question<'_>) -> std::result::Result<Answer, Fault> {
+    question.object.memory.with(|hot: &mut Hot| {
+        let Question { object, moment, message, body } = *question;
+        let mut effects = Effects::default();
+        macro_rules! answer {
+            ($message:ident, $function:path) => {
+                shell::reply::<$message>(body, &mut effects, |message, effects| {
+                    let name = object.address.name.as_str();
+                    $function(&mut Destination { name, sql: object.sql, moment, hot, effects }, message)
+                })
+            };
+        }
+        dispatch!(message, answer, {
+            Owe => debts::owe,
+            OweEdu => debts::owe_edu,
+            Heard => debts::heard,
+            NextBatch => debts::next_batch,
+            Delivered => debts::delivered,
+            Failed => debts::failed,
+        })
+    })
+}

@@ -1,0 +1,127 @@
+//! How does another server's user join, leave or knock through us?
+//! ([joining rooms](https://spec.matrix.org/v1.19/server-server-api/#joining-rooms))
+
+use serde_json::{Value, value::RawValue};
+use tombolo_protocol::event::Pdu;
+
+use super::{
+    Accept, Accepted, Draft, Refusal, Result, Room, Send, Template, TemplateReply,
+    insert::Source,
+    judge::Judgement,
+    send,
+    tell::SHOWN_TO_INVITED,
+    timeline::Standing,
+};
+use crate::objects::Stop;
+
+/// A template that the room would accept as it is.
+pub fn template(room: &mut Room<'_>, message: Template) -> Result<TemplateReply> {
+    let head = room.live()?;
+    room.admits(&message.origin)?;
+    if message.user.server_name() != message.origin {
+        return Err(Stop::Refused(Refusal::Forbidden("the user is of another server".to_owned())));
+    }
+    let content = serde_json::value::to_raw_value(&serde_json::json!({ "membership": message.membership }))?;
+    let draft = Draft {
+        event_type: "m.room.member".to_owned(),
+        state_key: Some(message.user.to_string()),
+        content,
+        redacts: None,
+    };
+    let wish = Send { sender: message.user, draft, transaction: None, member_of: message.member_of.clone() };
+    // Built as if it were ours, so that what the rules think of it is known; signatures and hashes are left out.
+    let pdu = send::build(room, &wish)?;
+    if let Some(reason) = refused(room, &pdu)? {
+        let restricted = !room.allow_rooms()?.is_empty() && !message.member_of.is_empty();
+        let refusal = if restricted { Refusal::UnableToAuthorise(reason) } else { Refusal::Forbidden(reason) };
+        return Err(Stop::Refused(refusal));
+    }
+    let mut event: serde_json::Map<String, Value> = serde_json::from_str(&pdu.json)?;
+    event.retain(|key, _| key != "hashes" && key != "signatures");
+    Ok(TemplateReply { version: head.version.id.to_string(), event: serde_json::value::to_raw_value(&event)? })
+}
+
+/// Takes the event in and tells the others of it; answers what the other server needs to know.
+pub fn accept(room: &mut Room<'_>, message: Accept) -> Result<Accepted> {
+    let head = room.live()?;
+    room.admits(&message.origin)?;
+    let pdu = message.event.pdu(head.version).map_err(|fault| Stop::Refused(Refusal::Invalid(fault.to_string())))?;
+    check(&pdu, &message)?;
+    if room.find(&pdu.event_id)?.is_none_or(|held| held.before.is_none()) {
+        let judged = match room.judge(&pdu)? {
+            Judgement::Judged(judged) => judged,
+            Judgement::Dropped(reason) => return Err(Stop::Refused(Refusal::Invalid(reason))),
+            Judgement::Lacking { .. } => {
+                return Err(Stop::Refused(Refusal::Invalid("the event does not build on our template".to_owned())));
+            }
+        };
+        if judged.standing != Standing::Accepted {
+            return Err(Stop::Refused(Refusal::Forbidden(judged.reason.unwrap_or_default())));
+        }
+        let source = Source { ours: true, for_server: Some(message.origin.as_str()), transaction: None };
+        room.insert(&pdu, &judged, source)?;
+    }
+    let event = RawValue::from_string(pdu.json.clone())?;
+    let mut reply = Accepted { event, state: Vec::new(), auth_chain: Vec::new(), servers: room.servers()? };
+    match message.membership.as_str() {
+        "join" => room.add_state_before(&pdu, &mut reply)?,
+        "knock" => reply.state = room.shown_to_invited()?,
+        _ => {}
+    }
+    Ok(reply)
+}
+
+fn refused(room: &mut Room<'_>, pdu: &Pdu) -> Result<Option<String>> {
+    match room.judge(pdu)? {
+        Judgement::Judged(judged) if judged.standing == Standing::Accepted => Ok(None),
+        Judgement::Judged(judged) => Ok(Some(judged.reason.unwrap_or_default())),
+        Judgement::Dropped(reason) => Ok(Some(reason)),
+        Judgement::Lacking { .. } => Err(Stop::broken("a template cites events we do not hold")),
+    }
+}
+
+/// The event must be what a template was made for: a user of the asking server changing his own membership.
+fn check(pdu: &Pdu, message: &Accept) -> Result<()> {
+    let fits = pdu.is("m.room.member", pdu.sender.as_str())
+        && pdu.membership().as_deref() == Some(message.membership.as_str())
+        && pdu.sender.server_name() == message.origin;
+    if fits { Ok(()) } else { Err(Stop::Refused(Refusal::Invalid("this is not such a membership event".to_owned()))) }
+}
+
+impl Room<'_> {
+    /// Refuses servers that the room's ACL keeps out.
+    fn admits(&mut self, server: &ruma::ServerName) -> Result<()> {
+        if self.allows(server)? {
+            return Ok(());
+        }
+        Err(Stop::Refused(Refusal::Forbidden("your server is banned from the room".to_owned())))
+    }
+
+    fn add_state_before(&mut self, pdu: &Pdu, reply: &mut Accepted) -> Result<()> {
+        let event = self.find(&pdu.event_id)?.ok_or_else(|| Stop::broken("an accepted event is not held"))?;
+        let before = event.before.ok_or_else(|| Stop::broken("an accepted event has no place"))?;
+        let state: Vec<_> = self.whole(before)?.into_values().collect();
+        let mut chain = self.auth_chain_of(&state, 0)?;
+        chain.extend(self.auth_chain_of(&[event.sn], 0)?);
+        for sn in &state {
+            let event = self.event(*sn)?;
+            reply.state.push(self.federation_view(&event, true)?);
+        }
+        for sn in chain {
+            let event = self.event(sn)?;
+            reply.auth_chain.push(self.federation_view(&event, true)?);
+        }
+        Ok(())
+    }
+
+    /// The state shown to who is not in the room, in federation format.
+    pub fn shown_to_invited(&mut self) -> Result<Vec<Box<RawValue>>> {
+        let mut shown = Vec::new();
+        for kind in SHOWN_TO_INVITED {
+            if let Some(event) = self.now_event(kind, "")? {
+                shown.push(self.federation_view(&event, true)?);
+            }
+        }
+        Ok(shown)
+    }
+}

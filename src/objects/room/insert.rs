@@ -1,0 +1,122 @@
+//! How does a judged event become part of the room?
+//!
+//! The one write, for local and remote events alike: the event's row, its place in the timeline, the new tips, and what
+//! it does to the current state.
+
+use std::collections::BTreeSet;
+
+use tombolo_protocol::event::Pdu;
+
+use super::{
+    Position, Result, Room, STEP, Sn, Transaction,
+    judge::Judged,
+    state::{After, Key},
+    timeline::{Before, Entry, Standing},
+};
+
+/// Where an event came from, and who is to hear of it through us.
+#[derive(Clone, Copy, Default)]
+pub struct Source<'a> {
+    /// We tell other servers.
+    pub ours: bool,
+    /// The server that gave it to us to tell.
+    pub for_server: Option<&'a str>,
+    pub transaction: Option<&'a Transaction>,
+}
+
+impl Room<'_> {
+    /// Stores a judged event; answers its number and, if it is part of the timeline, its position.
+    pub fn insert(&mut self, pdu: &Pdu, judged: &Judged, source: Source<'_>) -> Result<(Sn, Option<Position>)> {
+        let head = self.head()?;
+        let accepted = judged.standing == Standing::Accepted;
+        let pos = accepted.then_some(head.pos + STEP);
+        let linear = Before { at: head.pos, fork: None };
+        let entry = Entry {
+            pdu,
+            pos,
+            standing: judged.standing,
+            reason: judged.reason.as_deref(),
+            auth: &judged.auth,
+            prev: &judged.prev,
+            before: if judged.standing == Standing::Outlier || judged.prev.is_empty() && judged.before.is_none() {
+                None
+            } else {
+                Some(judged.before.unwrap_or_else(|| pos.map_or(linear, Before::linear)))
+            },
+            ours: source.ours,
+            for_server: source.for_server,
+            transaction: source.transaction,
+        };
+        let sn = match self.find(&pdu.event_id)? {
+            Some(held) => {
+                self.place(held.sn, &entry)?;
+                held.sn
+            }
+            None => self.add(&entry)?,
+        };
+        let Some(pos) = pos else { return Ok((sn, None)) };
+        self.extend(sn, pos, judged)?;
+        self.redact_on(sn)?;
+        let head = self.head()?;
+        self.save(head)?;
+        self.wake_soon();
+        Ok((sn, Some(pos)))
+    }
+
+    /// Makes an accepted event a tip and the state what it now is.
+    fn extend(&mut self, sn: Sn, pos: Position, judged: &Judged) -> Result<()> {
+        let mut head = self.head()?;
+        let was = head.pos;
+        let covered = self.covered(&judged.prev)?;
+        head.tips.retain(|tip| !covered.contains(tip));
+        head.tips.push(sn);
+        head.pos = pos;
+        let tips = head.tips.clone();
+        self.hot.head = Some(head);
+        if judged.before.is_some() {
+            return self.settle(&tips, was, pos);
+        }
+        let event = self.event(sn)?;
+        match event.pdu.key() {
+            Some((kind, key)) => self.change(&(kind.to_owned(), key.to_owned()), Some(sn), pos),
+            None => Ok(()),
+        }
+    }
+
+    /// Makes the current state the resolution of the states after all tips.
+    fn settle(&mut self, tips: &[Sn], was: Position, pos: Position) -> Result<()> {
+        let mut states: Vec<After> = Vec::new();
+        for tip in tips {
+            states.extend(self.event(*tip)?.after());
+        }
+        let (base, overlay) = self.resolve(&states)?;
+        let mut keys: BTreeSet<Key> = self.changed(base.at, was)?.into_iter().collect();
+        keys.extend(overlay.keys().cloned());
+        for key in keys {
+            let value = match overlay.get(&key) {
+                Some(value) => *value,
+                None => self.mainline(base.at, &key.0, &key.1)?,
+            };
+            if value != self.now(&key.0, &key.1)? {
+                self.change(&key, value, pos)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The parents, and the parents of those that are no tips themselves because they were refused.
+    fn covered(&mut self, parents: &[Sn]) -> Result<BTreeSet<Sn>> {
+        let mut covered = BTreeSet::new();
+        let mut next = parents.to_vec();
+        while let Some(sn) = next.pop() {
+            if !covered.insert(sn) {
+                continue;
+            }
+            let event = self.event(sn)?;
+            if event.standing != Standing::Accepted {
+                next.extend(&event.prev);
+            }
+        }
+        Ok(covered)
+    }
+}

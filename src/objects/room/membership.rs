@@ -1,0 +1,134 @@
+//! Who follows the room, and from where to where?
+//!
+//! A change of a current member is the one thing that opens and closes followers' intervals: local users in `locals`,
+//! servers in `servers` (from their first member's join until the event that removed the last, inclusive).
+
+use std::rc::Rc;
+
+use ruma::{OwnedServerName, OwnedUserId, ServerName, UserId};
+use tombolo_platform::values;
+
+use super::{Life, Position, Result, Room, Sn, state::Key, timeline::Stored};
+use crate::objects::Stop;
+
+impl Room<'_> {
+    /// Writes a new current value of a key and what follows from it. Call [`Room::store_head`] afterwards.
+    pub fn change(&mut self, key: &Key, value: Option<Sn>, pos: Position) -> Result<()> {
+        if key.0 != "m.room.member" {
+            return self.write_now(key, value, pos);
+        }
+        let old = self.membership_of(&key.1)?;
+        self.write_now(key, value, pos)?;
+        let new = self.membership_of(&key.1)?;
+        let Ok(user) = UserId::parse(key.1.as_str()) else { return Ok(()) };
+        self.count(old.as_deref(), new.as_deref())?;
+        if self.is_ours(&user) {
+            self.note_local(&user, new.as_deref().unwrap_or("leave"), pos)?;
+        }
+        let (was, is) = (old.as_deref() == Some("join"), new.as_deref() == Some("join"));
+        if was != is { self.note_server(user.server_name(), is, pos) } else { Ok(()) }
+    }
+
+    /// A user's current membership.
+    pub fn membership_of(&mut self, user: &str) -> Result<Option<String>> {
+        Ok(self.now_event("m.room.member", user)?.and_then(|event| event.pdu.membership()))
+    }
+
+    /// Whether a user is joined now.
+    pub fn is_joined(&mut self, user: &UserId) -> Result<bool> {
+        Ok(self.membership_of(user.as_str())?.as_deref() == Some("join"))
+    }
+
+    /// Local users and their memberships, with the position at which each began.
+    pub fn locals(&mut self) -> Result<Vec<(OwnedUserId, String, Position)>> {
+        let rows = self.sql.rows("SELECT user, membership, pos FROM locals", values![], |row| {
+            Ok((row.text(0)?, row.text(1)?, row.int(2)?))
+        })?;
+        rows.into_iter()
+            .map(|(user, membership, pos)| {
+                let user = UserId::parse(user).map_err(|_| Stop::broken("a local user's ID is none"))?;
+                Ok((user, membership, pos))
+            })
+            .collect()
+    }
+
+    /// Servers with a joined user now.
+    pub fn servers(&mut self) -> Result<Vec<OwnedServerName>> {
+        self.servers_between(None)
+    }
+
+    /// Servers in the room at some moment after `from`, with their interval still open or closed after it.
+    pub fn servers_since(&mut self, from: Position) -> Result<Vec<OwnedServerName>> {
+        self.servers_between(Some(from))
+    }
+
+    fn servers_between(&mut self, from: Option<Position>) -> Result<Vec<OwnedServerName>> {
+        let query = "SELECT DISTINCT server FROM servers WHERE until IS NULL OR until > ? ORDER BY server";
+        let names = self.sql.rows(query, values![from.unwrap_or(Position::MAX >> 11)], |row| row.text(0))?;
+        Ok(names.into_iter().filter_map(|name| name.try_into().ok()).collect())
+    }
+
+    /// Whether a server has a joined user now.
+    pub fn has_server(&mut self, server: &ServerName) -> Result<bool> {
+        let query = "SELECT 1 FROM servers WHERE server = ? AND until IS NULL";
+        Ok(self.sql.row(query, values![server.as_str()], |row| row.int(0))?.is_some())
+    }
+
+    /// The joined members, as events.
+    pub fn joined_members(&mut self) -> Result<Vec<Rc<Stored>>> {
+        let sns = self.sql.rows("SELECT sn FROM now WHERE type = 'm.room.member' ORDER BY sn", values![], |row| row.int(0))?;
+        let mut members = Vec::new();
+        for sn in sns {
+            let event = self.event(sn)?;
+            if event.pdu.membership().as_deref() == Some("join") {
+                members.push(event);
+            }
+        }
+        Ok(members)
+    }
+
+    fn count(&mut self, old: Option<&str>, new: Option<&str>) -> Result<()> {
+        let mut head = self.head()?;
+        for (membership, step) in [(old, -1), (new, 1)] {
+            match membership {
+                Some("join") => head.joined += step,
+                Some("invite") => head.invited += step,
+                _ => {}
+            }
+        }
+        self.hot.head = Some(head);
+        Ok(())
+    }
+
+    fn note_local(&mut self, user: &UserId, membership: &str, pos: Position) -> Result<()> {
+        self.sql.run(
+            "INSERT INTO locals (user, membership, pos) VALUES (?, ?, ?)
+             ON CONFLICT DO UPDATE SET membership = excluded.membership, pos = excluded.pos",
+            values![user.as_str(), membership, pos],
+        )?;
+        let query = "SELECT 1 FROM locals WHERE membership = 'join' LIMIT 1";
+        let present = self.sql.row(query, values![], |row| row.int(0))?.is_some();
+        let mut head = self.head()?;
+        head.life = if present { Life::Live } else { Life::Left };
+        self.hot.head = Some(head);
+        Ok(())
+    }
+
+    fn note_server(&mut self, server: &ServerName, joined: bool, pos: Position) -> Result<()> {
+        let query = "SELECT since, members FROM servers WHERE server = ? AND until IS NULL";
+        let open = self.sql.row(query, values![server.as_str()], |row| Ok((row.int(0)?, row.int(1)?)))?;
+        let (since, members) = match (open, joined) {
+            (None, false) => return Ok(()),
+            (None, true) => (pos, 1),
+            (Some((since, members)), true) => (since, members + 1),
+            (Some((since, members)), false) => (since, members - 1),
+        };
+        let until = (members == 0).then_some(pos);
+        self.sql.run(
+            "INSERT INTO servers (server, since, until, members) VALUES (?, ?, ?, ?)
+             ON CONFLICT DO UPDATE SET until = excluded.until, members = excluded.members",
+            values![server.as_str(), since, until, members],
+        )?;
+        Ok(())
+    }
+}

@@ -1,0 +1,265 @@
+//! RoomObject: the event graph of one room, its order and its state.
+//!
+//! A room is a replicated graph of signed events. This object owns our copy: every event, local or remote, passes the
+//! one judgement of [`judge`] and is written by the one insert of [`insert`]. Around them: [`timeline`] (which events we
+//! hold), [`state`] (what the state is at a position, and on forks), [`resolution`] (what it is where forks meet),
+//! [`membership`] (who follows the room), and one file per kind of question.
+
+mod accept;
+mod create;
+mod describe;
+mod entitlement;
+mod ephemeral;
+mod federation;
+mod insert;
+mod join;
+mod judge;
+mod membership;
+pub mod messages;
+mod out_of_band;
+mod page;
+mod power;
+mod receive;
+mod redaction;
+mod resolution;
+mod schema;
+mod send;
+mod state;
+mod tell;
+mod timeline;
+mod view;
+mod window;
+
+use std::{collections::BTreeMap, rc::Rc};
+
+use ruma::{OwnedEventId, OwnedRoomId, ServerName, UserId};
+use tombolo_platform::{Answer, Fault, Moment, Row, Sql, SqlError, values};
+use tombolo_protocol::room_version::RoomVersion;
+
+pub use self::{messages::Position, schema::STEPS};
+use self::{messages::*, timeline::Stored};
+use crate::{
+    config::Config,
+    objects::Stop,
+    shell::{self, Effects, Question, Schema, dispatch},
+};
+
+/// The position of the first live event.
+pub const FIRST: Position = 1 << 40;
+/// How far apart live events stand; late history takes the numbers between.
+pub const STEP: Position = 1 << 20;
+
+/// An event's number inside the room.
+pub type Sn = i64;
+
+/// What a room's function may answer.
+pub type Result<T> = std::result::Result<T, Stop<Refusal>>;
+
+/// Where a room stands in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Life {
+    /// Invites or knocks of local users to a room we are not in.
+    OutOfBand,
+    /// A join through another server is under way, and no local user is joined.
+    Joining,
+    /// At least one local user is joined (or was the last to leave a moment ago).
+    Live,
+    /// No local user is joined any more.
+    Left,
+}
+
+impl Life {
+    const NAMES: [(Self, &str); 4] =
+        [(Self::OutOfBand, "out_of_band"), (Self::Joining, "joining"), (Self::Live, "live"), (Self::Left, "left")];
+
+    fn name(self) -> &'static str {
+        Self::NAMES.iter().find(|(life, _)| *life == self).map_or("", |(_, name)| name)
+    }
+}
+
+/// The one row that says what the room is.
+#[derive(Clone, Debug)]
+pub struct Head {
+    pub id: OwnedRoomId,
+    pub version: &'static RoomVersion,
+    pub life: Life,
+    pub tips: Vec<Sn>,
+    pub pos: Position,
+    pub told: Position,
+    pub joined: i64,
+    pub invited: i64,
+}
+
+/// What a room remembers between messages; all of it can be read again.
+#[derive(Default)]
+pub struct Hot {
+    schema: Schema,
+    head: Option<Head>,
+    next_sn: Option<Sn>,
+    events: BTreeMap<Sn, Rc<Stored>>,
+    ids: BTreeMap<OwnedEventId, Sn>,
+    /// Values of the current state, also known absences; as much as was asked for.
+    now: BTreeMap<(String, String), Option<Sn>>,
+}
+
+/// Events kept parsed; beyond, the cache starts anew.
+const HOT_EVENTS: usize = 4096;
+
+/// A room while it answers one message.
+pub struct Room<'a> {
+    pub name: &'a str,
+    pub sql: &'a Sql,
+    pub moment: &'a Moment,
+    pub config: Rc<Config>,
+    hot: &'a mut Hot,
+    effects: &'a mut Effects,
+}
+
+impl<'a> Room<'a> {
+    /// The room's row; refused where there is no such room here.
+    pub fn head(&mut self) -> Result<Head> {
+        self.find_head()?.ok_or(Stop::Refused(Refusal::Absent))
+    }
+
+    /// The room's row, if anything is known of the room.
+    pub fn find_head(&mut self) -> Result<Option<Head>> {
+        if self.hot.head.is_none() && self.hot.schema.exists(self.sql, STEPS)? {
+            self.hot.head = self.sql.row(HEAD, values![], read_head)?;
+        }
+        Ok(self.hot.head.clone())
+    }
+
+    /// The row of a room in which events can be judged.
+    pub fn live(&mut self) -> Result<Head> {
+        let head = self.head()?;
+        if head.life == Life::Live { Ok(head) } else { Err(Stop::Refused(Refusal::Absent)) }
+    }
+
+    /// The row of a room whose graph we hold, though maybe no longer live.
+    pub fn graph(&mut self) -> Result<Head> {
+        let head = self.head()?;
+        if matches!(head.life, Life::Live | Life::Left) || head.pos > 0 && !head.tips.is_empty() {
+            return Ok(head);
+        }
+        Err(Stop::Refused(Refusal::Absent))
+    }
+
+    pub fn save(&mut self, head: Head) -> Result<()> {
+        self.hot.schema.create(self.sql, STEPS)?;
+        self.sql.run(
+            "INSERT INTO room (one, id, version, life, tips, pos, told, joined, invited) VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?)
+             ON CONFLICT DO UPDATE SET version = excluded.version, life = excluded.life, tips = excluded.tips, pos = excluded.pos,
+             told = excluded.told, joined = excluded.joined, invited = excluded.invited",
+            values![
+                head.id.as_str(),
+                head.version.id.as_str(),
+                head.life.name(),
+                pack(&head.tips).as_slice(),
+                head.pos,
+                head.told,
+                head.joined,
+                head.invited
+            ],
+        )?;
+        self.hot.head = Some(head);
+        Ok(())
+    }
+
+    /// Makes the alarm fire as soon as it can: followers have something to be told.
+    pub fn wake_soon(&mut self) {
+        self.effects.alarm_at(self.moment.now);
+    }
+
+    /// Makes the alarm fire at this time at the latest.
+    pub fn wake_at(&mut self, at: u64) {
+        self.effects.alarm_at(at);
+    }
+
+    pub fn is_local(&self, server: &ServerName) -> bool {
+        server == self.config.server_name
+    }
+
+    pub fn is_ours(&self, user: &UserId) -> bool {
+        self.is_local(user.server_name())
+    }
+}
+
+const HEAD: &str = "SELECT id, version, life, tips, pos, told, joined, invited FROM room";
+
+fn read_head(row: &Row<'_>) -> std::result::Result<Head, SqlError> {
+    let broken = |what: &str| SqlError::Database(format!("the room's row holds an unknown {what}"));
+    let (version, life) = (row.text(1)?, row.text(2)?);
+    Ok(Head {
+        id: OwnedRoomId::try_from(row.text(0)?).map_err(|_| broken("room ID"))?,
+        version: RoomVersion::of(&version).ok_or_else(|| broken("version"))?,
+        life: Life::NAMES.iter().find(|(_, name)| *name == life).ok_or_else(|| broken("life"))?.0,
+        tips: unpack(&row.blob(3)?),
+        pos: row.int(4)?,
+        told: row.int(5)?,
+        joined: row.int(6)?,
+        invited: row.int(7)?,
+    })
+}
+
+/// Numbers of events as bytes, four each, little-endian.
+fn pack(sns: &[Sn]) -> Vec<u8> {
+    sns.iter().flat_map(|sn| (u32::try_from(*sn).unwrap_or(u32::MAX)).to_le_bytes()).collect()
+}
+
+fn unpack(bytes: &[u8]) -> Vec<Sn> {
+    bytes.as_chunks::<4>().0.iter().map(|chunk| Sn::from(u32::from_le_bytes(*chunk))).collect()
+}
+
+/// Answers one message to a room.
+pub fn answer(question: &Question<'_>) -> std::result::Result<Answer, Fault> {
+    let config = Config::of_object(question.object)?;
+    question.object.memory.with(|hot: &mut Hot| {
+        let Question { object, moment, message, body } = *question;
+        let mut effects = Effects::default();
+        macro_rules! answer {
+            ($message:ident, $function:path) => {
+                shell::reply::<$message>(body, &mut effects, |message, effects| {
+                    let name = object.address.name.as_str();
+                    $function(&mut Room { name, sql: object.sql, moment, config, hot, effects }, message)
+                })
+            };
+        }
+        dispatch!(message, answer, {
+            Create => create::create,
+            Send => send::send,
+            Receive => receive::receive,
+            Connect => receive::connect,
+            Unpark => receive::unpark,
+            Unknown => receive::unknown,
+            Describe => describe::describe,
+            Template => accept::template,
+            Accept => accept::accept,
+            Invited => out_of_band::invited,
+            Knocked => out_of_band::knocked,
+            OutOfBand => out_of_band::out_of_band,
+            Withdraw => out_of_band::withdraw,
+            BeginJoin => join::begin,
+            AbandonJoin => join::abandon,
+            FinishJoin => join::finish,
+            EventById => view::event_by_id,
+            StateBefore => federation::state_before,
+            AuthChain => federation::auth_chain,
+            MissingEvents => federation::missing_events,
+            Backfill => federation::backfill,
+            State => view::state,
+            Members => view::members,
+            Participants => describe::participants,
+            Membership => describe::membership,
+            ServerAllowed => describe::server_allowed,
+            Window => window::window,
+            Page => page::page,
+            Receipt => ephemeral::receipt,
+            Typing => ephemeral::typing,
+            ExpireTyping => ephemeral::expire,
+            Undelivered => tell::undelivered,
+            Told => tell::told,
+            Outbound => tell::outbound,
+            InviteFor => view::invite_for,
+        })
+    })
+}

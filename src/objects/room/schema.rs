@@ -1,0 +1,64 @@
+//! How does a room lie in SQLite?
+//!
+//! Two numbers name an event inside: `sn`, which every event we hold has, and `pos`, its place in the one timeline that
+//! clients see, which only accepted events have. State is an interval log: a value of `now` holds from `since` on, a
+//! value of `past` from `since` until before `until`, so the state at any position is a look-up and nothing is ever
+//! snapshotted. What deviates from it (the state before an event on a fork) is an overlay in `forks`.
+
+/// The numbered steps; the missing ones run inside the first transaction that finds them missing.
+pub const STEPS: &[&str] = &["
+CREATE TABLE room (
+    one INTEGER PRIMARY KEY,
+    id TEXT NOT NULL,
+    version TEXT NOT NULL,
+    life TEXT NOT NULL,
+    tips BLOB NOT NULL,          -- packed sn: the forward extremities
+    pos INTEGER NOT NULL,        -- the last position given out
+    told INTEGER NOT NULL,       -- every follower was told up to here, but for those in `lagging`
+    joined INTEGER NOT NULL,
+    invited INTEGER NOT NULL
+);
+CREATE TABLE events (
+    sn INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    pos INTEGER,
+    verdict INTEGER NOT NULL,    -- see Standing
+    reason TEXT,
+    height INTEGER NOT NULL,     -- longest path in the auth graph
+    auth BLOB NOT NULL,          -- packed sn
+    prev BLOB NOT NULL,          -- packed sn, of those we hold
+    at INTEGER,                  -- state before = mainline at this position,
+    fork INTEGER,                --                overlaid by this fork
+    ours INTEGER NOT NULL,       -- whether we tell other servers
+    for_server TEXT,             -- the server that gave it to us to tell, which is not told
+    redacted_by INTEGER,         -- sn
+    sender TEXT,                 -- these three only with a transaction ID
+    device TEXT,
+    txn TEXT,
+    json TEXT NOT NULL
+);
+CREATE UNIQUE INDEX events_pos ON events (pos) WHERE pos IS NOT NULL;
+CREATE UNIQUE INDEX events_txn ON events (sender, device, txn) WHERE txn IS NOT NULL;
+CREATE TABLE now (type TEXT, key TEXT, sn INTEGER NOT NULL, since INTEGER NOT NULL, PRIMARY KEY (type, key)) WITHOUT ROWID;
+CREATE TABLE past (
+    type TEXT, key TEXT, until INTEGER, since INTEGER NOT NULL, sn INTEGER NOT NULL, PRIMARY KEY (type, key, until)
+) WITHOUT ROWID;
+CREATE TABLE fork (fork INTEGER PRIMARY KEY, parent INTEGER, depth INTEGER NOT NULL);
+CREATE TABLE forks (fork INTEGER, type TEXT, key TEXT, sn INTEGER, PRIMARY KEY (fork, type, key)) WITHOUT ROWID;
+CREATE TABLE holes (child INTEGER PRIMARY KEY, missing TEXT NOT NULL);  -- JSON array of event IDs nobody gave us yet
+CREATE TABLE servers (server TEXT, since INTEGER, until INTEGER, members INTEGER NOT NULL, PRIMARY KEY (server, since)) WITHOUT ROWID;
+CREATE TABLE locals (user TEXT PRIMARY KEY, membership TEXT NOT NULL, pos INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE parked (id TEXT PRIMARY KEY, origin TEXT NOT NULL, since INTEGER NOT NULL, json TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE redactions (target TEXT, sn INTEGER, PRIMARY KEY (target, sn)) WITHOUT ROWID;
+CREATE TABLE lagging (follower TEXT PRIMARY KEY, since INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE receipts (
+    user TEXT, kind TEXT, thread TEXT, event TEXT NOT NULL, ts INTEGER NOT NULL, pos INTEGER NOT NULL,
+    PRIMARY KEY (user, kind, thread)
+) WITHOUT ROWID;
+CREATE TABLE typing (user TEXT PRIMARY KEY, until INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE out_of_band (
+    user TEXT PRIMARY KEY, id TEXT NOT NULL, membership TEXT NOT NULL, via TEXT NOT NULL, stripped TEXT NOT NULL,
+    json TEXT NOT NULL, pos INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE joining (one INTEGER PRIMARY KEY, user TEXT NOT NULL, id TEXT NOT NULL, via TEXT NOT NULL, until INTEGER NOT NULL, json TEXT NOT NULL);
+"];

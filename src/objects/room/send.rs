@@ -1,0 +1,148 @@
+//! How does a local user's wish become an event of the room?
+
+use ruma::{OwnedEventId, UserId};
+use tombolo_platform::values;
+use tombolo_protocol::{
+    event::{self, BuildFault, FormatFault, Links, Pdu},
+    event_auth::auth_types,
+    json::parse_object,
+};
+
+use super::{
+    Position, Refusal, Result, Room, Send, Sent, Sn, Transaction,
+    insert::Source,
+    judge::Judgement,
+    timeline::Standing,
+};
+use crate::objects::Stop;
+
+/// The most parents an event may have.
+const MAX_PARENTS: usize = 20;
+
+/// Sends an event, once per transaction ID.
+pub fn send(room: &mut Room<'_>, message: Send) -> Result<Sent> {
+    room.live()?;
+    if let Some(transaction) = &message.transaction
+        && let Some((event_id, position)) = sent_before(room, &message.sender, transaction)?
+    {
+        return Ok(Sent { event_id, position, news: Vec::new() });
+    }
+    let (event_id, position) = write(room, &message)?;
+    let news = room.news_for(&concerned(room, &message))?;
+    Ok(Sent { event_id, position, news })
+}
+
+/// Builds, judges and inserts; refused unless it is accepted.
+pub fn write(room: &mut Room<'_>, message: &Send) -> Result<(OwnedEventId, Position)> {
+    let pdu = build(room, message)?;
+    if pdu.kind() == "m.room.redaction" {
+        check_redaction(room, &pdu)?;
+    }
+    let judged = match room.judge(&pdu)? {
+        Judgement::Judged(judged) => judged,
+        Judgement::Dropped(reason) => return Err(Stop::Refused(Refusal::Forbidden(reason))),
+        Judgement::Lacking { .. } => return Err(Stop::broken("our own event cites events we do not hold")),
+    };
+    if judged.standing != Standing::Accepted {
+        return Err(Stop::Refused(Refusal::Forbidden(judged.reason.unwrap_or_default())));
+    }
+    let source = Source { ours: true, for_server: None, transaction: message.transaction.as_ref() };
+    match room.insert(&pdu, &judged, source)? {
+        (_, Some(position)) => Ok((pdu.event_id, position)),
+        (_, None) => Err(Stop::broken("an accepted event has no position")),
+    }
+}
+
+fn sent_before(room: &mut Room<'_>, sender: &UserId, transaction: &Transaction) -> Result<Option<(OwnedEventId, Position)>> {
+    let query = "SELECT sn FROM events WHERE sender = ? AND device = ? AND txn = ? AND txn IS NOT NULL";
+    let values = values![sender.as_str(), &transaction.device, &transaction.txn_id];
+    let Some(sn) = room.sql.row(query, values, |row| row.int(0))? else { return Ok(None) };
+    let event = room.event(sn)?;
+    Ok(Some((event.pdu.event_id.clone(), event.pos.unwrap_or_default())))
+}
+
+/// Gives a draft its links, hash and signature.
+pub fn build(room: &mut Room<'_>, message: &Send) -> Result<Pdu> {
+    let head = room.head()?;
+    let content = parse_object(message.draft.content.get().as_bytes()).map_err(|fault| invalid(fault.to_string()))?;
+    let mut draft = event::Draft {
+        sender: message.sender.clone(),
+        event_type: message.draft.event_type.clone(),
+        state_key: message.draft.state_key.clone(),
+        content,
+        redacts: message.draft.redacts.clone(),
+    };
+    room.authorise_join(&mut draft, &message.member_of)?;
+    let auth_events = room.auth_events(&draft)?;
+    let (prev_events, depth) = room.parents()?;
+    let links = Links {
+        room_id: Some(&head.id),
+        prev_events: &prev_events,
+        auth_events: &auth_events,
+        depth,
+        origin_server_ts: i64::try_from(room.moment.now).unwrap_or(i64::MAX),
+    };
+    event::build(head.version, draft, links, &room.config.signing_key, room.config.server_name.as_str()).map_err(|fault| {
+        match fault {
+            BuildFault::Format(FormatFault::TooLarge(_)) => Stop::Refused(Refusal::TooLarge(fault.to_string())),
+            _ => invalid(fault.to_string()),
+        }
+    })
+}
+
+impl Room<'_> {
+    /// The events of the current state that allow a draft ([auth events selection]).
+    ///
+    /// [auth events selection]: https://spec.matrix.org/v1.19/server-server-api/#auth-events-selection
+    pub fn auth_events(&mut self, draft: &event::Draft) -> Result<Vec<OwnedEventId>> {
+        let version = self.head()?.version;
+        let content = serde_json::value::to_raw_value(&draft.content)?;
+        let keys = auth_types(version, &draft.event_type, &draft.sender, draft.state_key.as_deref(), &content)
+            .map_err(invalid)?;
+        let mut events = Vec::new();
+        for (kind, key) in keys {
+            events.extend(self.now_event(&kind, &key)?.map(|event| event.pdu.event_id.clone()));
+        }
+        Ok(events)
+    }
+
+    /// The tips a new event cites, and its depth. Where there are too many, the deepest.
+    pub fn parents(&mut self) -> Result<(Vec<OwnedEventId>, u64)> {
+        let mut tips: Vec<(u64, Sn)> = Vec::new();
+        for sn in self.head()?.tips {
+            tips.push((self.event(sn)?.pdu.depth, sn));
+        }
+        tips.sort_unstable_by(|a, b| b.cmp(a));
+        tips.truncate(MAX_PARENTS);
+        let depth = tips.first().map_or(0, |(depth, _)| *depth).saturating_add(1);
+        let parents = tips.iter().map(|(_, sn)| Ok(self.event(*sn)?.pdu.event_id.clone())).collect::<Result<_>>()?;
+        Ok((parents, depth))
+    }
+}
+
+/// Whom the sender's `/sync` must agree with: the sender and, for a membership change, the user it names.
+fn concerned(room: &Room<'_>, message: &Send) -> Vec<ruma::OwnedUserId> {
+    let mut users = vec![message.sender.clone()];
+    if message.draft.event_type == "m.room.member"
+        && let Some(user) = message.draft.state_key.as_deref().and_then(|key| UserId::parse(key).ok())
+        && user != message.sender
+        && room.is_ours(&user)
+    {
+        users.push(user);
+    }
+    users
+}
+
+fn check_redaction(room: &mut Room<'_>, pdu: &Pdu) -> Result<()> {
+    let Some(target) = &pdu.redacts else { return Err(invalid("a redaction names the event it redacts")) };
+    let Some(target) = room.find(target)? else { return Ok(()) };
+    let power = room.power_now()?;
+    if room.may_redact(&target.pdu, &pdu.sender, &power) {
+        return Ok(());
+    }
+    Err(Stop::Refused(Refusal::Forbidden("you may not redact this event".to_owned())))
+}
+
+fn invalid(reason: impl Into<String>) -> Stop<Refusal> {
+    Stop::Refused(Refusal::Invalid(reason.into()))
+}

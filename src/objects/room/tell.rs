@@ -1,0 +1,192 @@
+//! What have the room's followers yet to be told?
+//!
+//! Telling is a low-water mark, not a queue: everybody was told up to `told`, but for those in `lagging`. What a
+//! follower lacks is derived from positions.
+
+use std::collections::BTreeMap;
+
+use ruma::{OwnedServerName, OwnedUserId, UserId};
+use serde_json::value::RawValue;
+use tombolo_platform::values;
+use tombolo_protocol::event::{for_federation, stripped};
+
+use super::{
+    Outbound, OutboundReply, Position, Receipt, Refusal, Result, Room, Told, Undelivered, UndeliveredReply, UserNews,
+    timeline::Stored,
+};
+use crate::objects::Stop;
+
+/// How long a follower that could not be told is left alone.
+const AGAIN: u64 = 5_000;
+
+/// The state events an invited or knocking user is shown ([stripped state]).
+///
+/// [stripped state]: https://spec.matrix.org/v1.19/client-server-api/#stripped-state
+pub const SHOWN_TO_INVITED: [&str; 8] = [
+    "m.room.create",
+    "m.room.name",
+    "m.room.avatar",
+    "m.room.topic",
+    "m.room.join_rules",
+    "m.room.canonical_alias",
+    "m.room.encryption",
+    "m.room.tombstone",
+];
+
+/// Who is to be told what.
+pub fn undelivered(room: &mut Room<'_>, _: Undelivered) -> Result<UndeliveredReply> {
+    let head = room.head()?;
+    let lagging = lagging(room)?;
+    let mut users = Vec::new();
+    for (user, membership, pos) in room.locals()? {
+        let since = lagging.get(user.as_str()).copied().unwrap_or(head.told);
+        let to = if membership == "join" { head.pos } else { pos };
+        if to > since {
+            users.push(user);
+        }
+    }
+    let mut servers = Vec::new();
+    let receipts = receipts(room, head.told)?;
+    if !receipts.is_empty() || room.owes_since(head.told)? {
+        servers = room.servers_since(head.told)?;
+        servers.extend(room.removed_servers(head.told)?);
+    }
+    servers.extend(lagging.keys().filter(|follower| !follower.starts_with('@')).filter_map(|name| name.as_str().try_into().ok()));
+    servers.retain(|server: &OwnedServerName| *server != room.config.server_name);
+    servers.sort();
+    servers.dedup();
+    let from = lagging.values().copied().min().unwrap_or(head.told).min(head.told);
+    let mut news = room.news_for(&users)?;
+    news.extend(room.news_out_of_band(head.told)?);
+    Ok(UndeliveredReply { from, to: head.pos, users: news, servers, receipts })
+}
+
+/// Notes how far the telling went. Answers when to tell again, if anybody is behind.
+pub fn told(room: &mut Room<'_>, message: Told) -> Result<Option<u64>> {
+    let mut head = room.head()?;
+    let behind: Vec<&str> = message
+        .lagging_users
+        .iter()
+        .map(|user| user.as_str())
+        .chain(message.lagging_servers.iter().map(|server| server.as_str()))
+        .collect();
+    let before = lagging(room)?;
+    for follower in before.keys().filter(|follower| !behind.contains(&follower.as_str())) {
+        room.sql.run("DELETE FROM lagging WHERE follower = ?", values![follower])?;
+    }
+    for follower in &behind {
+        let insert = "INSERT INTO lagging (follower, since) VALUES (?, ?) ON CONFLICT DO NOTHING";
+        room.sql.run(insert, values![*follower, head.told])?;
+    }
+    head.told = head.told.max(message.to);
+    let more = head.pos > head.told;
+    room.save(head)?;
+    let now = room.moment.now;
+    Ok(if more { Some(now) } else { (!behind.is_empty()).then_some(now + AGAIN) })
+}
+
+/// The events a server is owed in a range: ours, while it had a member in the room before them.
+pub fn outbound(room: &mut Room<'_>, message: Outbound) -> Result<OutboundReply> {
+    room.head()?;
+    let query = "SELECT since, until FROM servers WHERE server = ?";
+    let stays = room.sql.rows(query, values![message.server.as_str()], |row| Ok((row.int(0)?, row.int_or_null(1)?)))?;
+    let query = "SELECT sn FROM events WHERE pos > ? AND pos <= ? ORDER BY pos LIMIT ?";
+    let sns = room.sql.rows(query, values![message.from, message.to, message.limit], |row| row.int(0))?;
+    let full = sns.len() >= message.limit as usize;
+    let (mut events, mut upto) = (Vec::new(), message.from);
+    for sn in sns {
+        let event = room.event(sn)?;
+        let pos = event.pos.unwrap_or_default();
+        upto = pos;
+        let present = stays.iter().any(|(since, until)| *since < pos && until.is_none_or(|until| pos <= until));
+        let named = removed(&event).as_ref() == Some(&message.server);
+        let from_it = event.for_server.as_ref() == Some(&message.server);
+        if event.ours && (present || named) && !from_it {
+            events.push(RawValue::from_string(for_federation(&event.pdu).to_owned())?);
+        }
+    }
+    Ok(OutboundReply { events, upto: if full { upto } else { message.to } })
+}
+
+impl Room<'_> {
+    /// What these local users are to be told, as of now.
+    pub fn news_for(&mut self, users: &[OwnedUserId]) -> Result<Vec<UserNews>> {
+        let head = self.head()?;
+        let mut news = Vec::new();
+        for user in users {
+            let query = "SELECT membership, pos FROM locals WHERE user = ?";
+            let found = self.sql.row(query, values![user.as_str()], |row| Ok((row.text(0)?, row.int(1)?)))?;
+            let Some((membership, pos)) = found else { continue };
+            let to = if membership == "join" { head.pos } else { pos };
+            let stripped = match membership.as_str() {
+                "invite" | "knock" => Some(self.stripped_for(user)?),
+                _ => None,
+            };
+            news.push(UserNews { user: user.clone(), to, membership, stripped });
+        }
+        Ok(news)
+    }
+
+    /// Whether there is an event since a position that other servers are to be told of.
+    fn owes_since(&mut self, since: Position) -> Result<bool> {
+        let query = "SELECT 1 FROM events WHERE pos > ? AND ours LIMIT 1";
+        Ok(self.sql.row(query, values![since], |row| row.int(0))?.is_some())
+    }
+
+    /// Servers of users removed since a position.
+    fn removed_servers(&mut self, since: Position) -> Result<Vec<OwnedServerName>> {
+        let head = self.head()?;
+        let events = self.between(since + 1, head.pos, false, u32::MAX)?;
+        Ok(events.iter().filter(|event| event.ours).filter_map(|event| removed(event)).collect())
+    }
+
+    /// The stripped state for an invited or knocking user, his member event included, as a JSON array.
+    fn stripped_for(&mut self, user: &OwnedUserId) -> Result<Box<RawValue>> {
+        let mut events = Vec::new();
+        for kind in SHOWN_TO_INVITED {
+            events.extend(self.now_event(kind, "")?);
+        }
+        let member = self.now_event("m.room.member", user.as_str())?.ok_or_else(|| Stop::Refused(Refusal::NotFound))?;
+        if member.pdu.sender != *user {
+            events.extend(self.now_event("m.room.member", member.pdu.sender.as_str())?);
+        }
+        events.push(member);
+        let texts: Vec<String> = events.iter().map(|event| stripped(&event.pdu)).collect();
+        Ok(RawValue::from_string(format!("[{}]", texts.join(",")))?)
+    }
+}
+
+/// The server of the user whom this event removes. He may have been invited only, so that his server is in no interval.
+fn removed(event: &Stored) -> Option<OwnedServerName> {
+    let removes = matches!(event.pdu.membership().as_deref(), Some("leave" | "ban"));
+    let user = event.pdu.state_key.as_deref().filter(|_| removes && event.pdu.kind() == "m.room.member")?;
+    UserId::parse(user).ok().map(|user| user.server_name().to_owned())
+}
+
+fn lagging(room: &mut Room<'_>) -> Result<BTreeMap<String, Position>> {
+    let rows = room.sql.rows("SELECT follower, since FROM lagging", values![], |row| Ok((row.text(0)?, row.int(1)?)))?;
+    Ok(rows.into_iter().collect())
+}
+
+/// Public read receipts of local users since a position: other servers are told of those.
+fn receipts(room: &mut Room<'_>, since: Position) -> Result<Vec<Receipt>> {
+    let query = "SELECT user, kind, thread, event, ts FROM receipts WHERE pos > ? AND kind = 'm.read'";
+    let rows = room.sql.rows(query, values![since], |row| {
+        Ok((row.text(0)?, row.text(1)?, row.text(2)?, row.text(3)?, row.int(4)?))
+    })?;
+    let mut receipts = Vec::new();
+    for (user, kind, thread, event, ts) in rows {
+        let (Ok(user), Ok(event_id)) = (user.try_into(), event.try_into()) else { continue };
+        let receipt = Receipt {
+            user,
+            kind,
+            thread: (!thread.is_empty()).then_some(thread),
+            event_id,
+            ts: u64::try_from(ts).unwrap_or_default(),
+        };
+        if room.is_ours(&receipt.user) {
+            receipts.push(receipt);
+        }
+    }
+    Ok(receipts)
+}

@@ -1,0 +1,232 @@
+//! Which events does the room hold, and where do they stand?
+
+use std::rc::Rc;
+
+use ruma::{EventId, OwnedServerName};
+use tombolo_platform::{Row, SqlError, values};
+use tombolo_protocol::event::Pdu;
+
+use super::{HOT_EVENTS, Position, Result, Room, Sn, pack, unpack};
+use crate::objects::Stop;
+
+/// What the room's judgement made of an event. It may change: an outlier can be placed, a rejection be revised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// In the timeline: it has a position.
+    Accepted,
+    /// Allowed when it was made, forbidden by the state we knew when it came: in the graph, not in the timeline.
+    SoftFailed,
+    /// Forbidden: in the graph, of no effect.
+    Rejected,
+    /// Allowed by its auth events, place in the graph unknown.
+    Outlier,
+}
+
+impl Standing {
+    const ALL: [Self; 4] = [Self::Accepted, Self::SoftFailed, Self::Rejected, Self::Outlier];
+
+    fn number(self) -> i64 {
+        Self::ALL.iter().zip(0..).find(|(standing, _)| **standing == self).map_or(0, |(_, number)| number)
+    }
+}
+
+/// The state before an event: the mainline at a position, overlaid by a fork.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Before {
+    pub at: Position,
+    pub fork: Option<i64>,
+}
+
+/// An event we hold.
+#[derive(Debug)]
+pub struct Stored {
+    pub sn: Sn,
+    pub pos: Option<Position>,
+    pub standing: Standing,
+    pub height: i64,
+    pub auth: Vec<Sn>,
+    pub prev: Vec<Sn>,
+    pub before: Option<Before>,
+    pub ours: bool,
+    pub for_server: Option<OwnedServerName>,
+    pub redacted_by: Option<Sn>,
+    pub pdu: Rc<Pdu>,
+}
+
+/// An event about to be stored.
+pub struct Entry<'a> {
+    pub pdu: &'a Pdu,
+    pub pos: Option<Position>,
+    pub standing: Standing,
+    pub reason: Option<&'a str>,
+    pub auth: &'a [Sn],
+    pub prev: &'a [Sn],
+    pub before: Option<Before>,
+    pub ours: bool,
+    pub for_server: Option<&'a str>,
+    pub transaction: Option<&'a super::Transaction>,
+}
+
+const COLUMNS: &str =
+    "sn, id, pos, verdict, height, auth, prev, at, fork, ours, for_server, redacted_by, json";
+
+impl Room<'_> {
+    /// The event of this ID, if we hold it.
+    pub fn find(&mut self, id: &EventId) -> Result<Option<Rc<Stored>>> {
+        let sn = match self.hot.ids.get(id) {
+            Some(sn) => Some(*sn),
+            None => self.sql.row("SELECT sn FROM events WHERE id = ?", values![id.as_str()], |row| row.int(0))?,
+        };
+        sn.map(|sn| self.event(sn)).transpose()
+    }
+
+    /// The event of this number; that it exists is an invariant of our tables.
+    pub fn event(&mut self, sn: Sn) -> Result<Rc<Stored>> {
+        if let Some(stored) = self.hot.events.get(&sn) {
+            return Ok(Rc::clone(stored));
+        }
+        let version = self.head()?.version;
+        let query = format!("SELECT {COLUMNS} FROM events WHERE sn = ?");
+        let raw = self.sql.row(&query, values![sn], read)?.ok_or_else(|| Stop::broken(format!("no event {sn}")))?;
+        Ok(self.remember(raw.parse(version)?))
+    }
+
+    /// The events at these positions, in order: `backwards` newest first. Both ends included.
+    pub fn between(&mut self, low: Position, high: Position, backwards: bool, limit: u32) -> Result<Vec<Rc<Stored>>> {
+        let order = if backwards { "DESC" } else { "ASC" };
+        let query = format!("SELECT sn FROM events WHERE pos BETWEEN ? AND ? ORDER BY pos {order} LIMIT ?");
+        let sns = self.sql.rows(&query, values![low, high, limit], |row| row.int(0))?;
+        sns.into_iter().map(|sn| self.event(sn)).collect()
+    }
+
+    /// Stores a new event; answers its number.
+    pub fn add(&mut self, entry: &Entry<'_>) -> Result<Sn> {
+        let sn = self.next_sn()?;
+        let mut height = 0;
+        for auth in entry.auth {
+            height = height.max(self.event(*auth)?.height + 1);
+        }
+        let (auth, prev) = (pack(entry.auth), pack(entry.prev));
+        let keyed = entry.transaction.map(|_| entry.pdu.sender.as_str());
+        self.sql.run(
+            "INSERT INTO events (sn, id, pos, verdict, reason, height, auth, prev, at, fork, ours, for_server, sender, device, txn, json)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            values![
+                sn,
+                entry.pdu.event_id.as_str(),
+                entry.pos,
+                entry.standing.number(),
+                entry.reason,
+                height,
+                auth.as_slice(),
+                prev.as_slice(),
+                entry.before.map(|before| before.at),
+                entry.before.and_then(|before| before.fork),
+                entry.ours,
+                entry.for_server,
+                keyed,
+                entry.transaction.map(|transaction| transaction.device.as_str()),
+                entry.transaction.map(|transaction| transaction.txn_id.as_str()),
+                &entry.pdu.json
+            ],
+        )?;
+        self.remember(Stored {
+            sn,
+            pos: entry.pos,
+            standing: entry.standing,
+            height,
+            auth: entry.auth.to_vec(),
+            prev: entry.prev.to_vec(),
+            before: entry.before,
+            ours: entry.ours,
+            for_server: entry.for_server.and_then(|server| server.try_into().ok()),
+            redacted_by: None,
+            pdu: Rc::new(entry.pdu.clone()),
+        });
+        Ok(sn)
+    }
+
+    /// Gives an event we already hold (an outlier, or one judged anew) its place.
+    pub fn place(&mut self, sn: Sn, entry: &Entry<'_>) -> Result<()> {
+        self.hot.events.remove(&sn);
+        let prev = pack(entry.prev);
+        self.sql.run(
+            "UPDATE events SET pos = ?, verdict = ?, reason = ?, prev = ?, at = ?, fork = ?, ours = ?, for_server = ? WHERE sn = ?",
+            values![
+                entry.pos,
+                entry.standing.number(),
+                entry.reason,
+                prev.as_slice(),
+                entry.before.map(|before| before.at),
+                entry.before.and_then(|before| before.fork),
+                entry.ours,
+                entry.for_server,
+                sn
+            ],
+        )?;
+        Ok(())
+    }
+
+    /// Replaces an event's text by its redacted form.
+    pub fn overwrite(&mut self, sn: Sn, redacted: &Pdu, by: Sn) -> Result<()> {
+        self.hot.events.remove(&sn);
+        self.sql.run("UPDATE events SET json = ?, redacted_by = ? WHERE sn = ?", values![&redacted.json, by, sn])?;
+        Ok(())
+    }
+
+    fn next_sn(&mut self) -> Result<Sn> {
+        let next = match self.hot.next_sn {
+            Some(next) => next,
+            None => self.sql.row("SELECT max(sn) FROM events", values![], |row| row.int_or_null(0))?.flatten().unwrap_or(0) + 1,
+        };
+        self.hot.next_sn = Some(next + 1);
+        Ok(next)
+    }
+
+    fn remember(&mut self, stored: Stored) -> Rc<Stored> {
+        if self.hot.events.len() >= HOT_EVENTS {
+            self.hot.events.clear();
+            self.hot.ids.clear();
+        }
+        let stored = Rc::new(stored);
+        self.hot.ids.insert(stored.pdu.event_id.clone(), stored.sn);
+        self.hot.events.insert(stored.sn, Rc::clone(&stored));
+        stored
+    }
+}
+
+/// A row of `events`, its text not yet parsed.
+struct Raw {
+    id: String,
+    json: String,
+    rejected: bool,
+    stored: Box<dyn FnOnce(Rc<Pdu>) -> Stored>,
+}
+
+impl Raw {
+    fn parse(self, version: &'static tombolo_protocol::room_version::RoomVersion) -> Result<Stored> {
+        let broken = |what: String| Stop::broken(format!("stored event {}: {what}", self.id));
+        let id = self.id.as_str().try_into().map_err(|_| broken("its ID is none".to_owned()))?;
+        let pdu = Pdu::from_stored(id, &self.json, version, self.rejected).map_err(|fault| broken(fault.to_string()))?;
+        Ok((self.stored)(Rc::new(pdu)))
+    }
+}
+
+fn read(row: &Row<'_>) -> std::result::Result<Raw, SqlError> {
+    let (sn, pos, verdict, height) = (row.int(0)?, row.int_or_null(2)?, row.int(3)?, row.int(4)?);
+    let (auth, prev) = (unpack(&row.blob(5)?), unpack(&row.blob(6)?));
+    let fork = row.int_or_null(8)?;
+    let before = row.int_or_null(7)?.map(|at| Before { at, fork });
+    let (ours, redacted_by) = (row.int(9)? != 0, row.int_or_null(11)?);
+    let for_server = row.text_or_null(10)?.and_then(|server| server.try_into().ok());
+    let standing = usize::try_from(verdict).ok().and_then(|number| Standing::ALL.get(number).copied());
+    let standing = standing.ok_or_else(|| SqlError::Database(format!("event {sn} has an unknown verdict")))?;
+    Ok(Raw {
+        id: row.text(1)?,
+        json: row.text(12)?,
+        rejected: standing == Standing::Rejected,
+        stored: Box::new(move |pdu| Stored {
+            sn, pos, standing, height, auth, prev, before, ours, for_server, redacted_by, pdu,
+        }),
+    })
+}

@@ -1,0 +1,191 @@
+//! How do a client and another server see single events and the state?
+
+use ruma::{OwnedUserId, UserId};
+use serde_json::{json, value::RawValue};
+use tombolo_platform::values;
+use tombolo_protocol::event::{client_event, for_federation, redacted};
+
+use super::{
+    Asker, EventById, InviteFor, InviteForReply, Members, Refusal, Result, Room, Sn, State,
+    entitlement::Stretches,
+    state::Key,
+    timeline::{Before, Standing, Stored},
+};
+use crate::objects::Stop;
+
+/// For whom events are rendered.
+pub struct Viewer {
+    pub user: OwnedUserId,
+    pub device: String,
+    pub stretches: Stretches,
+}
+
+/// One event, if the asker may see it.
+pub fn event_by_id(room: &mut Room<'_>, message: EventById) -> Result<Box<RawValue>> {
+    room.graph()?;
+    let not_found = || Stop::Refused(Refusal::NotFound);
+    match message.asker {
+        Asker::User(user) => {
+            let viewer = room.viewer(user, message.device.unwrap_or_default())?;
+            let event = room.find(&message.event_id)?.ok_or_else(not_found)?;
+            if !room.user_sees(&viewer.user, &viewer.stretches, &event)? {
+                return Err(not_found());
+            }
+            room.client_view(&viewer, &event, true)
+        }
+        Asker::Server(server) => {
+            room.entitled(&server)?;
+            let event = room.find(&message.event_id)?.ok_or_else(not_found)?;
+            if event.standing == Standing::Rejected {
+                return Err(not_found());
+            }
+            let sees = room.server_sees(&server, &event)?;
+            room.federation_view(&event, sees)
+        }
+    }
+}
+
+/// The current state, or what it was when the user left.
+pub fn state(room: &mut Room<'_>, message: State) -> Result<Vec<Box<RawValue>>> {
+    let before = room.visible_state(&message.user)?;
+    let viewer = room.viewer(message.user, String::new())?;
+    let sns: Vec<Sn> = match (&message.event_type, &message.state_key) {
+        (Some(kind), Some(key)) => room.value(before, kind, key)?.into_iter().collect(),
+        (kind, _) => {
+            let whole = room.whole(before)?;
+            whole.into_iter().filter(|((each, _), _)| kind.as_ref().is_none_or(|kind| kind == each)).map(|(_, sn)| sn).collect()
+        }
+    };
+    if sns.is_empty() && message.state_key.is_some() {
+        return Err(Stop::Refused(Refusal::NotFound));
+    }
+    room.client_views(&viewer, &sns)
+}
+
+/// The members now, or at a position, or when the user left.
+pub fn members(room: &mut Room<'_>, message: Members) -> Result<Vec<Box<RawValue>>> {
+    let mut before = room.visible_state(&message.user)?;
+    if let Some(at) = message.at {
+        before.at = before.at.min(at);
+    }
+    let viewer = room.viewer(message.user, String::new())?;
+    let query = "SELECT sn FROM now WHERE type = 'm.room.member' AND since <= ?1
+                 UNION ALL SELECT sn FROM past WHERE type = 'm.room.member' AND since <= ?1 AND until > ?1";
+    let mut sns = Vec::new();
+    for sn in room.sql.rows(query, values![before.at], |row| row.int(0))? {
+        let membership = room.event(sn)?.pdu.membership();
+        let wanted = message.membership.is_none() || membership == message.membership;
+        if wanted && (message.not_membership.is_none() || membership != message.not_membership) {
+            sns.push(sn);
+        }
+    }
+    room.client_views(&viewer, &sns)
+}
+
+/// An invite as it goes to the invited user's server, with the state shown to him, in federation format.
+pub fn invite_for(room: &mut Room<'_>, message: InviteFor) -> Result<InviteForReply> {
+    let version = room.live()?.version;
+    let member = room.now_event("m.room.member", message.user.as_str())?.ok_or_else(|| Stop::Refused(Refusal::NotFound))?;
+    let mut stripped = room.shown_to_invited()?;
+    if let Some(inviter) = room.now_event("m.room.member", member.pdu.sender.as_str())? {
+        stripped.push(room.federation_view(&inviter, true)?);
+    }
+    Ok(InviteForReply {
+        version: version.id.to_string(),
+        event_id: member.pdu.event_id.clone(),
+        event: room.federation_view(&member, true)?,
+        stripped,
+    })
+}
+
+impl Room<'_> {
+    /// A user, as somebody for whom events are rendered.
+    pub fn viewer(&mut self, user: OwnedUserId, device: String) -> Result<Viewer> {
+        let stretches = self.stretches(&user)?;
+        Ok(Viewer { user, device, stretches })
+    }
+
+    /// The state a user may see: the current one, or that at his leave. Refused for who was never joined.
+    pub fn visible_state(&mut self, user: &UserId) -> Result<Before> {
+        let head = self.graph()?;
+        let stretches = self.stretches(user)?;
+        if stretches.joined() {
+            return Ok(Before { at: head.pos, fork: None });
+        }
+        let left = stretches.0.iter().filter(|stretch| stretch.membership == "join").filter_map(|stretch| stretch.until).max();
+        if let Some(at) = left {
+            return Ok(Before { at, fork: None });
+        }
+        let visibility = self.now_event("m.room.history_visibility", "")?;
+        let readable = visibility.and_then(|event| event.pdu.content_str("history_visibility")).as_deref() == Some("world_readable");
+        if readable { Ok(Before { at: head.pos, fork: None }) } else { Err(not_in_room()) }
+    }
+
+    /// Several events as the viewer sees them.
+    pub fn client_views(&mut self, viewer: &Viewer, sns: &[Sn]) -> Result<Vec<Box<RawValue>>> {
+        let mut views = Vec::with_capacity(sns.len());
+        for sn in sns {
+            let event = self.event(*sn)?;
+            views.push(self.client_view(viewer, &event, true)?);
+        }
+        Ok(views)
+    }
+
+    /// An event in the client's format, with what is known beside it in `unsigned`.
+    pub fn client_view(&mut self, viewer: &Viewer, event: &Stored, room_id: bool) -> Result<Box<RawValue>> {
+        let mut unsigned = serde_json::Map::new();
+        let age = i64::try_from(self.moment.now).unwrap_or(i64::MAX).saturating_sub(event.pdu.origin_server_ts);
+        unsigned.insert("age".to_owned(), json!(age));
+        if let Some(before) = event.before {
+            let own = event.pdu.is("m.room.member", viewer.user.as_str());
+            let membership = match own {
+                true => event.pdu.membership(),
+                false => self.membership_before(&viewer.user, &viewer.stretches, before)?,
+            };
+            unsigned.insert("membership".to_owned(), json!(membership.as_deref().unwrap_or("leave")));
+            self.add_replaced(&mut unsigned, event, before)?;
+        }
+        if event.ours && event.pdu.sender == viewer.user {
+            let query = "SELECT txn FROM events WHERE sn = ? AND device = ?";
+            if let Some(txn) = self.sql.row(query, values![event.sn, &viewer.device], |row| row.text(0))? {
+                unsigned.insert("transaction_id".to_owned(), json!(txn));
+            }
+        }
+        if let Some(by) = event.redacted_by {
+            let because = self.event(by)?;
+            let text = client_event(&because.pdu, true);
+            unsigned.insert("redacted_because".to_owned(), serde_json::from_str(&text)?);
+        }
+        let mut text = client_event(&event.pdu, room_id);
+        text.pop();
+        Ok(RawValue::from_string(format!("{text},\"unsigned\":{}}}", serde_json::to_string(&unsigned)?))?)
+    }
+
+    /// An event in the federation's format; redacted for who may not see its content.
+    pub fn federation_view(&mut self, event: &Stored, sees: bool) -> Result<Box<RawValue>> {
+        if sees {
+            return Ok(RawValue::from_string(for_federation(&event.pdu).to_owned())?);
+        }
+        let version = self.head()?.version;
+        let pruned = redacted(&event.pdu, version).map_err(|fault| Stop::broken(fault.to_string()))?;
+        Ok(RawValue::from_string(for_federation(&pruned).to_owned())?)
+    }
+
+    /// For a state event: the event it replaced.
+    fn add_replaced(&mut self, unsigned: &mut serde_json::Map<String, serde_json::Value>, event: &Stored, before: Before) -> Result<()> {
+        let Some((kind, key)) = event.pdu.key().map(|(kind, key)| -> Key { (kind.to_owned(), key.to_owned()) }) else {
+            return Ok(());
+        };
+        let Some(sn) = self.value(before, &kind, &key)?.filter(|sn| *sn != event.sn) else { return Ok(()) };
+        let replaced = self.event(sn)?;
+        unsigned.insert("replaces_state".to_owned(), json!(replaced.pdu.event_id));
+        unsigned.insert("prev_content".to_owned(), serde_json::from_str(replaced.pdu.content.get())?);
+        unsigned.insert("prev_sender".to_owned(), json!(replaced.pdu.sender));
+        Ok(())
+    }
+}
+
+/// What somebody who has no business in the room is told.
+pub fn not_in_room() -> Stop<Refusal> {
+    Stop::Refused(Refusal::Forbidden("you are not in the room".to_owned()))
+}

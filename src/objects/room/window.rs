@@ -1,0 +1,218 @@
+//! What does one `/sync` show of the room?
+//! ([syncing](https://spec.matrix.org/v1.19/client-server-api/#syncing))
+//!
+//! Nothing past `to` is read, so the same token always gives the same answer.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+};
+
+use serde_json::value::RawValue;
+use tombolo_platform::values;
+
+use super::{
+    EventFilter, Position, Result, Room, Sn, Window, WindowReply,
+    state::Key,
+    timeline::{Before, Stored},
+    view::Viewer,
+};
+
+const DEFAULT_LIMIT: u32 = 10;
+const MAX_LIMIT: u32 = 100;
+/// How many members a room without a name is called after.
+const HEROES: usize = 5;
+
+/// The timeline of the range, the state before it, receipts and the summary.
+pub fn window(room: &mut Room<'_>, message: Window) -> Result<WindowReply> {
+    room.graph()?;
+    let viewer = room.viewer(message.user.clone(), message.device.clone())?;
+    let end = room.visible_end(&viewer, message.to);
+    let was_joined = message.from > 0 && viewer.stretches.at(message.from) == Some("join");
+    let low = if was_joined { message.from } else { 0 };
+    let slice = room.slice(&viewer, low, end, &message.timeline)?;
+    let anew = !was_joined || message.full_state;
+    let shown = room.state_shown(&viewer, &message, &Range { anew, low, end }, &slice)?;
+    let mut timeline = Vec::new();
+    for event in &slice.events {
+        timeline.push(room.client_view(&viewer, event, false)?);
+    }
+    let start = slice.events.first().and_then(|event| event.pos).map_or(end, |pos| pos - 1);
+    let head = room.head()?;
+    Ok(WindowReply {
+        timeline,
+        limited: slice.limited,
+        prev_batch: start,
+        state: room.client_state(&viewer, &shown)?,
+        receipts: room.receipts_between(&viewer.user, message.from, message.to, anew)?,
+        heroes: room.heroes(&viewer)?,
+        joined_members: u32::try_from(head.joined).unwrap_or_default(),
+        invited_members: u32::try_from(head.invited).unwrap_or_default(),
+    })
+}
+
+/// What is looked at: above `low`, up to `end`; `anew` where the client knows nothing of the room yet.
+struct Range {
+    anew: bool,
+    low: Position,
+    end: Position,
+}
+
+/// A stretch of timeline, oldest first.
+pub struct Slice {
+    pub events: Vec<Rc<Stored>>,
+    /// Whether there is more below.
+    pub limited: bool,
+}
+
+impl Room<'_> {
+    /// Where the user's view of the room ends: at his leave, or at `to`.
+    fn visible_end(&self, viewer: &Viewer, to: Position) -> Position {
+        if viewer.stretches.at(to) == Some("join") {
+            return to;
+        }
+        let stays = viewer.stretches.0.iter().filter(|stretch| stretch.membership == "join");
+        stays.filter_map(|stretch| stretch.until).filter(|until| *until <= to).max().unwrap_or(to)
+    }
+
+    /// The newest events above `low` that the viewer may see and the filter lets through.
+    fn slice(&mut self, viewer: &Viewer, low: Position, high: Position, filter: &EventFilter) -> Result<Slice> {
+        let limit = filter.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT) as usize;
+        let (mut events, mut limited, mut next) = (Vec::new(), false, high);
+        'pages: loop {
+            let page = self.between(low + 1, next, true, 2 * MAX_LIMIT)?;
+            let Some(lowest) = page.last().and_then(|event| event.pos) else { break };
+            for event in page {
+                if filter.lets_through(&event) && self.user_sees(&viewer.user, &viewer.stretches, &event)? {
+                    if events.len() == limit {
+                        limited = true;
+                        break 'pages;
+                    }
+                    events.push(Rc::clone(&event));
+                }
+                // Below this event there may be others that nobody gave us yet.
+                if self.is_above_hole(event.sn)? {
+                    limited = true;
+                    break 'pages;
+                }
+            }
+            next = lowest - 1;
+        }
+        events.reverse();
+        Ok(Slice { events, limited })
+    }
+
+    /// Whether an event has parents we do not hold.
+    pub fn is_above_hole(&mut self, sn: Sn) -> Result<bool> {
+        Ok(self.sql.row("SELECT 1 FROM holes WHERE child = ?", values![sn], |row| row.int(0))?.is_some())
+    }
+
+    /// The state the client needs at the start of the timeline: all of it, or what changed since `low`; and what changed
+    /// within the timeline without an event of the timeline saying so.
+    fn state_shown(&mut self, viewer: &Viewer, message: &Window, range: &Range, slice: &Slice) -> Result<BTreeMap<Key, Sn>> {
+        let &Range { anew, low, end } = range;
+        let start = slice.events.first().and_then(|event| event.before).unwrap_or(Before { at: end, fork: None });
+        let mut shown = BTreeMap::new();
+        if anew {
+            shown = self.whole(start)?;
+        } else {
+            for key in self.changed(low, start.at)? {
+                shown.extend(self.value(start, &key.0, &key.1)?.map(|sn| (key, sn)));
+            }
+        }
+        for key in self.changed(start.at.max(low), end)? {
+            let Some(sn) = self.mainline(end, &key.0, &key.1)? else { continue };
+            let pos = self.event(sn)?.pos;
+            if pos.is_none_or(|pos| pos <= start.at || pos > end) {
+                shown.insert(key, sn);
+            }
+        }
+        let visible: BTreeSet<Sn> = slice.events.iter().map(|event| event.sn).collect();
+        shown.retain(|_, sn| !visible.contains(sn));
+        if message.state.lazy_load_members {
+            self.keep_needed_members(viewer, &mut shown, slice, anew)?;
+        }
+        let mut kept = BTreeMap::new();
+        for (key, sn) in shown {
+            if message.state.lets_through(&*self.event(sn)?) {
+                kept.insert(key, sn);
+            }
+        }
+        Ok(kept)
+    }
+
+    /// Lazy loading: of the members only the senders of the timeline, the viewer, and those who changed.
+    fn keep_needed_members(&mut self, viewer: &Viewer, shown: &mut BTreeMap<Key, Sn>, slice: &Slice, anew: bool) -> Result<()> {
+        let mut needed: BTreeSet<String> = slice.events.iter().map(|event| event.pdu.sender.to_string()).collect();
+        needed.insert(viewer.user.to_string());
+        let changed: BTreeSet<Key> = if anew { BTreeSet::new() } else { shown.keys().cloned().collect() };
+        shown.retain(|key, _| key.0 != "m.room.member" || needed.contains(&key.1) || changed.contains(key));
+        for user in needed {
+            let key = ("m.room.member".to_owned(), user);
+            if let Some(first) = slice.events.first().filter(|_| !shown.contains_key(&key))
+                && let Some(sn) = self.value(first.before.unwrap_or(Before { at: 0, fork: None }), &key.0, &key.1)?
+            {
+                shown.insert(key, sn);
+            }
+        }
+        Ok(())
+    }
+
+    fn client_state(&mut self, viewer: &Viewer, shown: &BTreeMap<Key, Sn>) -> Result<Vec<Box<RawValue>>> {
+        let mut state = Vec::with_capacity(shown.len());
+        for sn in shown.values() {
+            let event = self.event(*sn)?;
+            state.push(self.client_view(viewer, &event, false)?);
+        }
+        Ok(state)
+    }
+
+    /// Members after whom a room without a name or alias is called.
+    fn heroes(&mut self, viewer: &Viewer) -> Result<Vec<ruma::OwnedUserId>> {
+        if self.now("m.room.name", "")?.is_some() || self.now("m.room.canonical_alias", "")?.is_some() {
+            return Ok(Vec::new());
+        }
+        let query = "SELECT sn FROM now WHERE type = 'm.room.member' AND key <> ? ORDER BY since LIMIT 50";
+        let (mut present, mut gone) = (Vec::new(), Vec::new());
+        for sn in self.sql.rows(query, values![viewer.user.as_str()], |row| row.int(0))? {
+            let event = self.event(sn)?;
+            let Some(user) = event.pdu.state_key.as_deref().and_then(|key| key.try_into().ok()) else { continue };
+            match event.pdu.membership().as_deref() {
+                Some("join" | "invite") => present.push(user),
+                Some("leave" | "ban") => gone.push(user),
+                _ => {}
+            }
+        }
+        let mut heroes = if present.is_empty() { gone } else { present };
+        heroes.truncate(HEROES);
+        Ok(heroes)
+    }
+}
+
+impl EventFilter {
+    /// Whether an event passes ([filtering](https://spec.matrix.org/v1.19/client-server-api/#filtering)).
+    pub fn lets_through(&self, event: &Stored) -> bool {
+        let pdu = &event.pdu;
+        let matches = |pattern: &String| glob(pattern, pdu.kind());
+        let has_url = || pdu.content_field("url").is_some_and(|url| url.get().starts_with('"'));
+        self.types.as_ref().is_none_or(|types| types.iter().any(matches))
+            && !self.not_types.iter().any(matches)
+            && self.senders.as_ref().is_none_or(|senders| senders.contains(&pdu.sender))
+            && !self.not_senders.contains(&pdu.sender)
+            && self.contains_url.is_none_or(|wanted| wanted == has_url())
+    }
+}
+
+/// Matches a type against a pattern in which `*` stands for any characters.
+fn glob(pattern: &str, text: &str) -> bool {
+    let mut parts = pattern.split('*');
+    let first = parts.next().unwrap_or_default();
+    let Some(mut rest) = text.strip_prefix(first) else { return false };
+    let mut parts: Vec<&str> = parts.collect();
+    let Some(last) = parts.pop() else { return rest.is_empty() };
+    for part in parts {
+        let Some(found) = rest.find(part) else { return false };
+        rest = &rest[found + part.len()..];
+    }
+    rest.ends_with(last)
+}

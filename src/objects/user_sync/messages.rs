@@ -1,0 +1,176 @@
+//! What can a user's object be asked?
+//!
+//! Messages are data between deployments: fields are added with a default, never renamed.
+
+use ruma::{OwnedRoomId, OwnedUserId};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::objects::{message::message, room::messages::{Position, UserNews}};
+
+/// A place in the user's own stream; the number in a sync token `s<number>`.
+pub type StreamPosition = i64;
+
+/// Why a user's object does not do what it was asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+pub enum Refusal {
+    /// The session ended, or never was.
+    #[error("unknown or ended session")]
+    NoSession,
+    #[error("not found")]
+    NotFound,
+    #[error("{0}")]
+    Invalid(String),
+    /// Try again after so many milliseconds.
+    #[error("too many requests")]
+    Limited(u64),
+}
+
+/// Opens a session on a device, which is made if it is new.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Login {
+    pub user: OwnedUserId,
+    /// `None`: a new device with a random ID.
+    pub device_id: Option<String>,
+    pub display_name: Option<String>,
+    /// A random name of the session, part of its token.
+    pub session: String,
+}
+message!("user_sync", Login => LoggedIn, Refusal);
+
+#[derive(Debug, Serialize, Deserialize)]
+pub struct LoggedIn {
+    pub device_id: String,
+}
+
+/// What a request costs against the user's rate limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Cost {
+    /// Reading, or anything that is limited elsewhere.
+    Free,
+    /// Sending an event.
+    Event,
+    /// Joining a room, inviting somebody, creating a room.
+    Membership,
+}
+
+/// Is this session alive, and may it make this request now?
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Authorise {
+    pub session: String,
+    pub cost: Cost,
+}
+message!("user_sync", Authorise => Authorised, Refusal);
+
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Authorised {
+    pub device_id: String,
+}
+
+/// Ends this session and its device, or all of them; waiting syncs end at once.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Logout {
+    pub session: String,
+    pub all: bool,
+}
+message!("user_sync", Logout => (), Refusal);
+
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Devices {}
+message!("user_sync", Devices => Vec<Device>, Refusal);
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Device {
+    pub device_id: String,
+    pub display_name: Option<String>,
+    pub last_seen_ts: Option<u64>,
+}
+
+/// A room has something new for the user. Idempotent by room position.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct News {
+    pub room_id: OwnedRoomId,
+    pub news: UserNews,
+}
+message!("user_sync", News => (), Refusal);
+
+/// Who types in a room now. Idempotent: the newest replaces what was there.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct TypingNews {
+    pub room_id: OwnedRoomId,
+    pub typing: Vec<OwnedUserId>,
+}
+message!("user_sync", TypingNews => (), Refusal);
+
+/// What is new for a device since a token. Held (by `World::wait`) while there is nothing and `hold` is set.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Pull {
+    pub session: String,
+    pub since: Option<StreamPosition>,
+    pub hold: bool,
+    /// Also rooms the user has left, in an initial sync (filter `include_leave`).
+    pub include_leave: bool,
+    /// Also joined rooms without news.
+    pub full_state: bool,
+}
+message!("user_sync", Pull => Pulled, Refusal);
+
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Pulled {
+    pub device_id: String,
+    /// The next token.
+    pub next: StreamPosition,
+    pub rooms: Vec<RoomNews>,
+    /// Global account data changed since the token: (type, content).
+    pub account_data: Vec<(String, Box<RawValue>)>,
+}
+
+/// What changed in one room, in one pull.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct RoomNews {
+    pub room_id: OwnedRoomId,
+    /// `join`, `invite`, `knock`, `leave` or `ban`: the user's membership at `to`.
+    pub membership: String,
+    /// Room positions: `from` exclusive (0 for an initial sync), `to` inclusive. Equal: nothing new in the timeline.
+    pub from: Position,
+    pub to: Position,
+    /// For invites and knocks.
+    pub stripped: Option<Box<RawValue>>,
+    /// Account data of the room changed since the token.
+    pub account_data: Vec<(String, Box<RawValue>)>,
+    /// Who types, where that changed since the token.
+    pub typing: Option<Vec<OwnedUserId>>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub struct JoinedRooms {}
+message!("user_sync", JoinedRooms => Vec<OwnedRoomId>, Refusal);
+
+/// Sets one item of account data, global or of a room.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct SetAccountData {
+    pub room_id: Option<OwnedRoomId>,
+    pub event_type: String,
+    pub content: Box<RawValue>,
+}
+message!("user_sync", SetAccountData => (), Refusal);
+
+#[derive(Debug, Serialize, Deserialize)]
+pub struct AccountData {
+    pub room_id: Option<OwnedRoomId>,
+    pub event_type: String,
+}
+message!("user_sync", AccountData => Box<RawValue>, Refusal);
+
+/// Stores a filter; the same filter keeps its ID.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct SetFilter {
+    pub filter: Box<RawValue>,
+}
+message!("user_sync", SetFilter => String, Refusal);
+
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Filter {
+    pub filter_id: String,
+}
+message!("user_sync", Filter => Box<RawValue>, Refusal);

@@ -1,0 +1,117 @@
+//! UserSyncObject: one local user's sessions and devices, his stream, his account data and filters.
+//!
+//! A room tells this object that there is news up to a position ([`stream::news`]); a device asks what is new since its
+//! token ([`pull`]). What the news says is asked of the room: this object holds no events.
+
+mod account_data;
+mod filters;
+pub mod messages;
+mod pull;
+mod rate_limit;
+mod schema;
+mod sessions;
+mod stream;
+
+use std::{collections::BTreeMap, rc::Rc};
+
+use ruma::OwnedRoomId;
+use tombolo_platform::{Answer, Fault, Moment, Sql, values};
+
+pub use self::schema::STEPS;
+use self::{messages::*, rate_limit::Buckets, stream::Last};
+use crate::{
+    config::Config,
+    objects::Stop,
+    shell::{self, Effects, Question, Schema, dispatch},
+};
+
+/// What a user's function may answer.
+pub type Result<T> = std::result::Result<T, Stop<Refusal>>;
+
+/// What a user's object remembers between messages; all but the buckets can be read again.
+#[derive(Default)]
+pub struct Hot {
+    schema: Schema,
+    loaded: Option<Loaded>,
+    sessions: BTreeMap<String, String>,
+    buckets: Buckets,
+}
+
+/// The head of the stream.
+struct Loaded {
+    /// The last position given out.
+    pos: StreamPosition,
+    /// The highest position any token may have named: rows at or below it never change.
+    issued: StreamPosition,
+    rooms: BTreeMap<OwnedRoomId, Last>,
+}
+
+/// A user while his object answers one message.
+pub struct User<'a> {
+    sql: &'a Sql,
+    moment: &'a Moment,
+    config: Rc<Config>,
+    hot: &'a mut Hot,
+    effects: &'a mut Effects,
+}
+
+impl User<'_> {
+    /// Refused unless there is such a user here.
+    fn exists(&mut self) -> Result<()> {
+        if self.hot.schema.exists(self.sql, STEPS)? { Ok(()) } else { Err(Stop::Refused(Refusal::NoSession)) }
+    }
+
+    fn create(&mut self) -> Result<()> {
+        Ok(self.hot.schema.create(self.sql, STEPS)?)
+    }
+
+    /// The head of the stream, read once per stay in memory.
+    fn loaded(&mut self) -> Result<&mut Loaded> {
+        if self.hot.loaded.is_none() {
+            let query = "SELECT max(pos) FROM (SELECT max(pos) AS pos FROM stream UNION ALL SELECT max(pos) FROM typing
+                         UNION ALL SELECT max(pos) FROM account_data)";
+            let pos = self.sql.row(query, values![], |row| row.int_or_null(0))?.flatten().unwrap_or(0);
+            let rooms = self.last_rows()?;
+            // Nobody knows any more which tokens were issued: none may be above the end of the stream.
+            self.hot.loaded = Some(Loaded { pos, issued: pos, rooms });
+        }
+        self.hot.loaded.as_mut().ok_or_else(|| Stop::broken("the stream was not loaded"))
+    }
+
+    /// The next position of the stream.
+    fn next_pos(&mut self) -> Result<StreamPosition> {
+        let loaded = self.loaded()?;
+        loaded.pos += 1;
+        Ok(loaded.pos)
+    }
+}
+
+/// Answers one message to a user's object.
+pub fn answer(question: &Question<'_>) -> std::result::Result<Answer, Fault> {
+    let config = Config::of_object(question.object)?;
+    question.object.memory.with(|hot: &mut Hot| {
+        let Question { object, moment, message, body } = *question;
+        let mut effects = Effects::default();
+        macro_rules! answer {
+            ($message:ident, $function:path) => {
+                shell::reply::<$message>(body, &mut effects, |message, effects| {
+                    $function(&mut User { sql: object.sql, moment, config, hot, effects }, message)
+                })
+            };
+        }
+        dispatch!(message, answer, {
+            Login => sessions::login,
+            Authorise => sessions::authorise,
+            Logout => sessions::logout,
+            Devices => sessions::devices,
+            News => stream::news,
+            TypingNews => stream::typing_news,
+            Pull => pull::pull,
+            JoinedRooms => stream::joined_rooms,
+            SetAccountData => account_data::set,
+            AccountData => account_data::account_data,
+            SetFilter => filters::set,
+            Filter => filters::filter,
+        })
+    })
+}

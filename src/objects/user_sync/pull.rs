@@ -1,0 +1,130 @@
+//! What is new for a device since its token?
+
+use std::collections::BTreeMap;
+
+use ruma::{OwnedRoomId, OwnedUserId};
+use serde_json::value::RawValue;
+use tombolo_platform::values;
+
+use super::{Pull, Pulled, Result, RoomNews, StreamPosition, User};
+use crate::objects::Stop;
+
+/// Everything after the token, or, without a token, everything there is.
+pub fn pull(user: &mut User<'_>, message: Pull) -> Result<Pulled> {
+    let device_id = user.device_of(&message.session)?;
+    let next = user.loaded()?.pos;
+    let since = message.since.unwrap_or(0).min(next);
+    let mut rooms = if message.since.is_some() { user.rooms_since(since)? } else { user.rooms_now(message.include_leave)? };
+    if message.full_state {
+        user.add_quiet_rooms(&mut rooms)?;
+    }
+    let account_data = user.add_items(&mut rooms, since)?;
+    let nothing = rooms.is_empty() && account_data.is_empty();
+    if nothing && message.hold && message.since.is_some() {
+        user.effects.hold = true;
+    } else {
+        let loaded = user.loaded()?;
+        loaded.issued = loaded.issued.max(next);
+    }
+    Ok(Pulled { device_id, next, rooms: rooms.into_values().collect(), account_data })
+}
+
+impl User<'_> {
+    fn rooms_since(&mut self, since: StreamPosition) -> Result<BTreeMap<OwnedRoomId, RoomNews>> {
+        let query = "SELECT room, since, upto, membership, stripped FROM stream WHERE pos > ? ORDER BY pos";
+        let rows = self.sql.rows(query, values![since], |row| {
+            Ok((row.text(0)?, row.int(1)?, row.int(2)?, row.text(3)?, row.text_or_null(4)?))
+        })?;
+        let mut rooms: BTreeMap<OwnedRoomId, RoomNews> = BTreeMap::new();
+        for (room, from, to, membership, stripped) in rows {
+            let room_id = room_id(room)?;
+            let stripped = stripped.map(RawValue::from_string).transpose()?;
+            let from = rooms.get(&room_id).map_or(from, |earlier| earlier.from);
+            let news = RoomNews { room_id: room_id.clone(), membership, from, to, stripped, account_data: Vec::new(), typing: None };
+            rooms.insert(room_id, news);
+        }
+        Ok(rooms)
+    }
+
+    fn rooms_now(&mut self, include_leave: bool) -> Result<BTreeMap<OwnedRoomId, RoomNews>> {
+        let mut rooms = BTreeMap::new();
+        for (room_id, last) in self.loaded()?.rooms.clone() {
+            if matches!(last.membership.as_str(), "leave" | "ban") && !include_leave {
+                continue;
+            }
+            let query = "SELECT stripped FROM stream WHERE pos = ?";
+            let stripped = self.sql.row(query, values![last.pos], |row| row.text_or_null(0))?.flatten();
+            let stripped = stripped.map(RawValue::from_string).transpose()?;
+            let (membership, to) = (last.membership, last.upto);
+            rooms.insert(
+                room_id.clone(),
+                RoomNews { room_id, membership, from: 0, to, stripped, account_data: Vec::new(), typing: None },
+            );
+        }
+        Ok(rooms)
+    }
+
+    /// Adds joined rooms that have no news.
+    fn add_quiet_rooms(&mut self, rooms: &mut BTreeMap<OwnedRoomId, RoomNews>) -> Result<()> {
+        let joined: Vec<OwnedRoomId> = self.loaded()?.rooms.iter().filter(|(_, last)| last.membership == "join").map(|(room, _)| room.clone()).collect();
+        for room in joined {
+            self.room_of(rooms, &room)?;
+        }
+        Ok(())
+    }
+
+    /// Adds what belongs to the user himself: account data, and who types in his rooms. Answers the global account data.
+    fn add_items(
+        &mut self,
+        rooms: &mut BTreeMap<OwnedRoomId, RoomNews>,
+        since: StreamPosition,
+    ) -> Result<Vec<(String, Box<RawValue>)>> {
+        let query = "SELECT room, type, content FROM account_data WHERE pos > ? ORDER BY room, type";
+        let rows = self.sql.rows(query, values![since], |row| Ok((row.text(0)?, row.text(1)?, row.text(2)?)))?;
+        let mut global = Vec::new();
+        for (room, kind, content) in rows {
+            let item = (kind, RawValue::from_string(content)?);
+            if room.is_empty() {
+                global.push(item);
+            } else if let Some(news) = self.room_of(rooms, &room_id(room)?)? {
+                news.account_data.push(item);
+            }
+        }
+        let query = "SELECT room, users FROM typing WHERE pos > ?";
+        for (room, users) in self.sql.rows(query, values![since], |row| Ok((row.text(0)?, row.text(1)?)))? {
+            let users: Vec<OwnedUserId> = serde_json::from_str(&users)?;
+            // An initial sync says nothing of rooms in which nobody types.
+            if since == 0 && users.is_empty() {
+                continue;
+            }
+            if let Some(news) = self.room_of(rooms, &room_id(room)?)?.filter(|news| news.membership == "join") {
+                news.typing = Some(users);
+            }
+        }
+        Ok(global)
+    }
+
+    /// The news of a room, empty where there was none; `None` for a room the user does not know.
+    fn room_of<'a>(&mut self, rooms: &'a mut BTreeMap<OwnedRoomId, RoomNews>, room: &OwnedRoomId) -> Result<Option<&'a mut RoomNews>> {
+        if !rooms.contains_key(room) {
+            let Some(last) = self.loaded()?.rooms.get(room).filter(|last| last.membership == "join").cloned() else {
+                return Ok(None);
+            };
+            let news = RoomNews {
+                room_id: room.clone(),
+                membership: last.membership,
+                from: last.upto,
+                to: last.upto,
+                stripped: None,
+                account_data: Vec::new(),
+                typing: None,
+            };
+            rooms.insert(room.clone(), news);
+        }
+        Ok(rooms.get_mut(room))
+    }
+}
+
+fn room_id(room: String) -> Result<OwnedRoomId> {
+    room.try_into().map_err(|_| Stop::broken("a room in the stream has no ID"))
+}

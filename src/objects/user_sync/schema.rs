@@ -1,0 +1,20 @@
+//! How does a user lie in SQLite?
+//!
+//! The stream is the user's own order of news; a sync token is a position in it. Its rows are ranges of rooms.
+
+/// The numbered steps; the missing ones run inside the first transaction that finds them missing.
+pub const STEPS: &[&str] = &["
+CREATE TABLE devices (device TEXT PRIMARY KEY, display_name TEXT, last_seen INTEGER) WITHOUT ROWID;
+CREATE TABLE sessions (session TEXT PRIMARY KEY, device TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE stream (
+    pos INTEGER PRIMARY KEY,
+    room TEXT NOT NULL,
+    since INTEGER NOT NULL,      -- room positions: from here, exclusive
+    upto INTEGER NOT NULL,       --                 to here, inclusive
+    membership TEXT NOT NULL,    -- the user's, at `upto`
+    stripped TEXT                -- for invites and knocks
+);
+CREATE TABLE typing (room TEXT PRIMARY KEY, pos INTEGER NOT NULL, users TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE account_data (room TEXT, type TEXT, pos INTEGER NOT NULL, content TEXT NOT NULL, PRIMARY KEY (room, type)) WITHOUT ROWID;
+CREATE TABLE filters (id INTEGER PRIMARY KEY, filter TEXT NOT NULL UNIQUE);
+"];

@@ -1,0 +1,75 @@
+//! Which sessions are alive, on which devices?
+
+use tombolo_platform::values;
+
+use super::{Authorise, Authorised, Device, Devices, LoggedIn, Login, Logout, Refusal, Result, User};
+use crate::objects::Stop;
+
+/// How many characters a device ID has that the server makes.
+const DEVICE_ID: usize = 10;
+
+/// Opens a session. An older session on the same device ends.
+pub fn login(user: &mut User<'_>, message: Login) -> Result<LoggedIn> {
+    user.create()?;
+    let device_id = message.device_id.unwrap_or_else(|| {
+        let dice = user.moment.draw();
+        dice.iter().take(DEVICE_ID).map(|byte| char::from(b'A' + byte % 26)).collect()
+    });
+    user.sql.run("DELETE FROM sessions WHERE device = ?", values![&device_id])?;
+    user.hot.sessions.clear();
+    user.sql.run(
+        "INSERT INTO devices (device, display_name, last_seen) VALUES (?, ?, ?)
+         ON CONFLICT DO UPDATE SET display_name = coalesce(devices.display_name, excluded.display_name), last_seen = excluded.last_seen",
+        values![&device_id, message.display_name.as_deref(), user.moment.now],
+    )?;
+    user.sql.run("INSERT INTO sessions (session, device) VALUES (?, ?)", values![&message.session, &device_id])?;
+    user.effects.wake = true;
+    Ok(LoggedIn { device_id })
+}
+
+/// Which device this session is on, if it is alive and within its limits.
+pub fn authorise(user: &mut User<'_>, message: Authorise) -> Result<Authorised> {
+    let device_id = user.device_of(&message.session)?;
+    user.spend(message.cost)?;
+    Ok(Authorised { device_id })
+}
+
+/// Ends a session and removes its device, or all of them.
+pub fn logout(user: &mut User<'_>, message: Logout) -> Result<()> {
+    let device = user.device_of(&message.session)?;
+    if message.all {
+        user.sql.run("DELETE FROM sessions", values![])?;
+        user.sql.run("DELETE FROM devices", values![])?;
+    } else {
+        user.sql.run("DELETE FROM sessions WHERE device = ?", values![&device])?;
+        user.sql.run("DELETE FROM devices WHERE device = ?", values![&device])?;
+    }
+    user.hot.sessions.clear();
+    user.effects.wake = true;
+    Ok(())
+}
+
+/// The user's devices.
+pub fn devices(user: &mut User<'_>, _: Devices) -> Result<Vec<Device>> {
+    user.exists()?;
+    let query = "SELECT device, display_name, last_seen FROM devices ORDER BY device";
+    Ok(user.sql.rows(query, values![], |row| {
+        let last_seen_ts = row.int_or_null(2)?.and_then(|seen| u64::try_from(seen).ok());
+        Ok(Device { device_id: row.text(0)?, display_name: row.text_or_null(1)?, last_seen_ts })
+    })?)
+}
+
+impl User<'_> {
+    /// The device of a session that is alive.
+    pub fn device_of(&mut self, session: &str) -> Result<String> {
+        self.exists()?;
+        if let Some(device) = self.hot.sessions.get(session) {
+            return Ok(device.clone());
+        }
+        let query = "SELECT device FROM sessions WHERE session = ?";
+        let device = self.sql.row(query, values![session], |row| row.text(0))?;
+        let device = device.ok_or(Stop::Refused(Refusal::NoSession))?;
+        self.hot.sessions.insert(session.to_owned(), device.clone());
+        Ok(device)
+    }
+}

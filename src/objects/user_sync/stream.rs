@@ -1,0 +1,86 @@
+//! How does news of a room get into the user's stream?
+//!
+//! A row covered by an issued token never changes, so that the same token always gives the same answer; a younger row
+//! grows with the news.
+
+use std::collections::BTreeMap;
+
+use ruma::OwnedRoomId;
+use tombolo_platform::values;
+
+use super::{JoinedRooms, News, Result, StreamPosition, TypingNews, User};
+use crate::objects::{Stop, room::Position};
+
+/// The last row of a room.
+#[derive(Clone, Debug)]
+pub struct Last {
+    pub pos: StreamPosition,
+    pub upto: Position,
+    pub membership: String,
+}
+
+/// Notes that a room has something new. Told twice, it is noted once.
+pub fn news(user: &mut User<'_>, message: News) -> Result<()> {
+    user.create()?;
+    let News { room_id, news } = message;
+    let issued = user.loaded()?.issued;
+    let last = user.loaded()?.rooms.get(&room_id).cloned();
+    if last.as_ref().is_some_and(|last| last.upto >= news.to) {
+        return Ok(());
+    }
+    let stripped = news.stripped.as_ref().map(|stripped| stripped.get());
+    let pos = match &last {
+        Some(last) if last.pos > issued => {
+            let update = "UPDATE stream SET upto = ?, membership = ?, stripped = ? WHERE pos = ?";
+            user.sql.run(update, values![news.to, &news.membership, stripped, last.pos])?;
+            last.pos
+        }
+        _ => {
+            let pos = user.next_pos()?;
+            let insert = "INSERT INTO stream (pos, room, since, upto, membership, stripped) VALUES (?, ?, ?, ?, ?, ?)";
+            let since = last.as_ref().map_or(0, |last| last.upto);
+            user.sql.run(insert, values![pos, room_id.as_str(), since, news.to, &news.membership, stripped])?;
+            pos
+        }
+    };
+    let last = Last { pos, upto: news.to, membership: news.membership };
+    user.loaded()?.rooms.insert(room_id, last);
+    user.effects.wake = true;
+    Ok(())
+}
+
+/// Notes who types in a room.
+pub fn typing_news(user: &mut User<'_>, message: TypingNews) -> Result<()> {
+    user.exists()?;
+    let users = serde_json::to_string(&message.typing)?;
+    let room = message.room_id.as_str();
+    let held = user.sql.row("SELECT users FROM typing WHERE room = ?", values![room], |row| row.text(0))?;
+    if held.as_deref().unwrap_or("[]") == users {
+        return Ok(());
+    }
+    let pos = user.next_pos()?;
+    let insert = "INSERT INTO typing (room, pos, users) VALUES (?, ?, ?)
+                  ON CONFLICT DO UPDATE SET pos = excluded.pos, users = excluded.users";
+    user.sql.run(insert, values![room, pos, &users])?;
+    user.effects.wake = true;
+    Ok(())
+}
+
+/// The rooms the user is joined to.
+pub fn joined_rooms(user: &mut User<'_>, _: JoinedRooms) -> Result<Vec<OwnedRoomId>> {
+    user.exists()?;
+    let rooms = user.loaded()?.rooms.iter().filter(|(_, last)| last.membership == "join");
+    Ok(rooms.map(|(room, _)| room.clone()).collect())
+}
+
+impl User<'_> {
+    /// The last row of every room.
+    pub fn last_rows(&mut self) -> Result<BTreeMap<OwnedRoomId, Last>> {
+        let rows = self.sql.rows("SELECT room, pos, upto, membership FROM stream ORDER BY pos", values![], |row| {
+            Ok((row.text(0)?, Last { pos: row.int(1)?, upto: row.int(2)?, membership: row.text(3)? }))
+        })?;
+        rows.into_iter()
+            .map(|(room, last)| Ok((room.try_into().map_err(|_| Stop::broken("a room in the stream has no ID"))?, last)))
+            .collect()
+    }
+}

@@ -1,0 +1,107 @@
+//! What does the platform call in the program it runs?
+
+use std::rc::Rc;
+
+use bytes::Bytes;
+use futures_util::future::LocalBoxFuture;
+
+use crate::{Address, Isolate, Memory, Message, Moment, Sql, World};
+
+/// What an object's function may touch while it answers one message.
+pub struct Object<'a> {
+    /// Which object this is.
+    pub address: &'a Address,
+    /// Its database; everything run while answering is one transaction.
+    pub sql: &'a Sql,
+    /// Its hot state.
+    pub memory: &'a Memory,
+    /// The deployment's variables and secrets.
+    pub variables: &'a dyn Fn(&str) -> Option<String>,
+    /// What the isolate remembers; use [`Object::isolate`].
+    pub shared: &'a Isolate,
+}
+
+impl Object<'_> {
+    /// A variable or secret of the deployment.
+    pub fn variable(&self, name: &str) -> Option<String> {
+        (self.variables)(name)
+    }
+
+    /// The isolate's `T`, made at first use: the same one that [`World::isolate`] gives.
+    pub fn isolate<T: 'static>(&self, make: impl FnOnce() -> T) -> Rc<T> {
+        self.shared.of(make)
+    }
+}
+
+/// What an object answers, and what the host does about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// Serde's `Result<Reply, Refusal>` as JSON.
+    pub reply: String,
+    /// Whether what was written is kept; if not, hot state is forgotten too, and `alarm` and `wake` do nothing.
+    pub commit: bool,
+    /// Wake the object at this time (milliseconds since the epoch) at the latest. `None` leaves the alarm as it is.
+    pub alarm: Option<u64>,
+    /// Let every wait that this object holds return.
+    pub wake: bool,
+    /// Hold this wait instead of replying. An `ask` gets its reply all the same.
+    pub hold: bool,
+}
+
+impl Answer {
+    /// Kept if it is a reply, rolled back if it is a refusal; neither alarm nor waits are touched.
+    pub fn of<M: Message>(outcome: &Result<M::Reply, M::Refusal>) -> Result<Self, Fault> {
+        let reply = serde_json::to_string(outcome).map_err(|error| {
+            Fault(format!("the reply to {} cannot be written: {error}", M::NAME))
+        })?;
+        Ok(Self { reply, commit: outcome.is_ok(), alarm: None, wake: false, hold: false })
+    }
+}
+
+/// Something is broken: nothing is kept, hot state is forgotten, and the caller sees `Unreachable`.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Fault(pub String);
+
+impl From<crate::SqlError> for Fault {
+    fn from(error: crate::SqlError) -> Self {
+        Self(error.to_string())
+    }
+}
+
+impl From<serde_json::Error> for Fault {
+    fn from(error: serde_json::Error) -> Self {
+        Self(error.to_string())
+    }
+}
+
+/// The program that runs on the platform.
+pub trait Application {
+    /// Answers one message to one object: synchronous, within one transaction.
+    fn answer(
+        &self,
+        object: &Object<'_>,
+        moment: &Moment,
+        message: &str,
+        body: &str,
+    ) -> Result<Answer, Fault>;
+
+    /// The object's alarm fired. What it asks of its own address is a direct call. `Some(ms)` wakes it
+    /// again at that time at the latest; after a fault it is woken again in any case. It may be
+    /// called more often than the alarm was set.
+    fn due(
+        &self,
+        world: World,
+        address: Address,
+    ) -> LocalBoxFuture<'static, Result<Option<u64>, Fault>>;
+
+    /// A request from outside.
+    fn http(
+        &self,
+        world: World,
+        request: http::Request<Bytes>,
+    ) -> LocalBoxFuture<'static, http::Response<Bytes>>;
+
+    /// The minute has passed.
+    fn cron(&self, world: World) -> LocalBoxFuture<'static, ()>;
+}

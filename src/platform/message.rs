@@ -1,0 +1,99 @@
+//! What may one part of the server ask an object, and how does the question travel?
+//!
+//! A message and its reply are JSON text on the wire. The reply is serde's own `Result`
+//! (`{"Ok":…}` or `{"Err":…}`), so that a `RawValue` inside survives byte for byte. Messages outlive
+//! a deployment: fields are added with a default and never renamed.
+
+use std::fmt;
+
+use serde::{Serialize, de::DeserializeOwned};
+
+/// Which object: its class, and its name within the class.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Address {
+    /// The class, in lower case with underscores: `room`, `user_sync`. The Workers binding is the same in upper case.
+    pub class: &'static str,
+    /// The name within the class, for instance a room ID.
+    pub name: String,
+}
+
+impl Address {
+    /// The object of this class and name.
+    pub fn new(class: &'static str, name: impl Into<String>) -> Self {
+        Self { class, name: name.into() }
+    }
+
+    /// The object of the class that understands `M`.
+    pub fn of<M: Message>(name: impl Into<String>) -> Self {
+        Self::new(M::CLASS, name)
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.class, self.name)
+    }
+}
+
+/// A question to an object of one class.
+pub trait Message: Serialize + DeserializeOwned {
+    /// Its name on the wire, unique within its class. Names that begin with `platform.` are reserved.
+    const NAME: &'static str;
+    /// The class of the objects that understand it.
+    const CLASS: &'static str;
+    /// What the object answers.
+    type Reply: Serialize + DeserializeOwned;
+    /// Why the object may decline; nothing was stored then.
+    type Refusal: Serialize + DeserializeOwned + fmt::Debug;
+}
+
+/// The other side could not be asked, or its answer did not arrive: what was asked may or may not
+/// have happened, and asking again is allowed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("unreachable: {0}")]
+pub struct Unreachable(pub String);
+
+/// Why an `ask` brought no reply.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AskError<R: fmt::Debug> {
+    /// The object declined; nothing was stored.
+    #[error("refused: {0:?}")]
+    Refused(R),
+    /// No answer; the message may or may not have taken effect.
+    #[error("unreachable: {0}")]
+    Unreachable(String),
+}
+
+impl<R: fmt::Debug> From<Unreachable> for AskError<R> {
+    fn from(Unreachable(reason): Unreachable) -> Self {
+        Self::Unreachable(reason)
+    }
+}
+
+/// How a wait ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Waited<Reply, Refusal> {
+    /// The object had an answer at once.
+    Answered(Reply),
+    /// The object declined at once.
+    Refused(Refusal),
+    /// The object held the wait and has news now: ask again.
+    Woken,
+    /// The time is over and nothing came.
+    TimedOut,
+}
+
+/// A message as it travels to an object of its class.
+pub(crate) fn encode<M: Message>(to: &Address, message: &M) -> Result<String, Unreachable> {
+    if to.class != M::CLASS {
+        return Err(Unreachable(format!("{to} does not understand {} of {}", M::NAME, M::CLASS)));
+    }
+    serde_json::to_string(message)
+        .map_err(|error| Unreachable(format!("{} cannot be written: {error}", M::NAME)))
+}
+
+/// The answer as it travelled.
+pub(crate) fn decode<M: Message>(reply: &str) -> Result<Result<M::Reply, M::Refusal>, Unreachable> {
+    serde_json::from_str(reply)
+        .map_err(|error| Unreachable(format!("the reply to {} cannot be read: {error}", M::NAME)))
+}

@@ -1,0 +1,192 @@
+//! What can one invocation reach, in a simulation?
+
+use std::{pin::pin, rc::Rc, time::Duration};
+
+use bytes::Bytes;
+use futures_util::future::{Either, select};
+
+use super::{
+    D1, Kv, executor::hop, network::Connections, object::Told, server::ServerState,
+    simulation::Core,
+};
+use crate::{
+    Address, AskError, Isolate, Limits, Message, Units, Unreachable, Waited,
+    message::{decode, encode},
+    units::UNITS_MESSAGE,
+};
+
+/// Everything outside the program, as one invocation sees it.
+#[derive(Clone)]
+pub struct World {
+    core: Rc<Core>,
+    server: Rc<ServerState>,
+    isolate: Rc<Isolate>,
+    connections: Rc<Connections>,
+    here: Option<Address>,
+}
+
+impl World {
+    pub(super) fn begin(core: &Rc<Core>, server: &Rc<ServerState>, here: Option<Address>) -> Self {
+        Self {
+            core: Rc::clone(core),
+            server: Rc::clone(server),
+            isolate: server.isolate(),
+            connections: Rc::default(),
+            here,
+        }
+    }
+
+    /// Milliseconds since the Unix epoch.
+    pub fn now(&self) -> u64 {
+        self.core.executor.now()
+    }
+
+    /// 32 random bytes.
+    pub fn random(&self) -> [u8; 32] {
+        self.core.dice.bytes()
+    }
+
+    /// A variable or secret of the deployment.
+    pub fn variable(&self, name: &str) -> Option<String> {
+        self.server.variables.get(name).cloned()
+    }
+
+    /// The isolate's `T`, made at first use.
+    pub fn isolate<T: 'static>(&self, make: impl FnOnce(&Self) -> T) -> Rc<T> {
+        self.isolate.of(|| make(self))
+    }
+
+    /// Asks an object. From within the object's own alarm it is a direct call.
+    pub async fn ask<M: Message>(
+        &self,
+        to: &Address,
+        message: &M,
+    ) -> Result<M::Reply, AskError<M::Refusal>> {
+        let body = encode(to, message)?;
+        let told = self.tell(to, M::NAME, body, false).await?;
+        decode::<M>(&told.reply)?.map_err(AskError::Refused)
+    }
+
+    /// Asks an object that may have nothing to say yet, and waits for its news until the time `until`.
+    pub async fn wait<M: Message>(
+        &self,
+        to: &Address,
+        message: &M,
+        until: u64,
+    ) -> Result<Waited<M::Reply, M::Refusal>, Unreachable> {
+        let body = encode(to, message)?;
+        let told = self.tell(to, M::NAME, body, true).await?;
+        let Some(news) = told.held else {
+            return Ok(decode::<M>(&told.reply)?.map_or_else(Waited::Refused, Waited::Answered));
+        };
+        match select(news, pin!(self.core.executor.sleep_until(until))).await {
+            Either::Left((Ok(()), _)) => Ok(Waited::Woken),
+            Either::Left((Err(_), _)) => Err(Unreachable(format!("{to} went away"))),
+            Either::Right(_) => Ok(Waited::TimedOut),
+        }
+    }
+
+    async fn tell(
+        &self,
+        to: &Address,
+        name: &str,
+        body: String,
+        wait: bool,
+    ) -> Result<Told, Unreachable> {
+        if self.here.as_ref() == Some(to) {
+            return self.answer(to, name, &body, wait);
+        }
+        hop().await;
+        self.may_lose("ask")?;
+        self.server.meter.count(|units| units.object_requests += 1);
+        let told = self.answer(to, name, &body, wait)?;
+        if self.core.dice.per_mille(self.core.faults.get().repeated_ask) {
+            self.answer_again(to.clone(), name.to_owned(), body);
+        }
+        hop().await;
+        self.may_lose("reply")?;
+        Ok(told)
+    }
+
+    fn answer(
+        &self,
+        to: &Address,
+        name: &str,
+        body: &str,
+        wait: bool,
+    ) -> Result<Told, Unreachable> {
+        self.core
+            .answer(&self.server, to, (name, body), wait)
+            .map_err(|fault| Unreachable(format!("{to}: {fault}")))
+    }
+
+    fn answer_again(&self, to: Address, name: String, body: String) {
+        let world = self.clone();
+        self.later(async move {
+            hop().await;
+            // The first reply counts; a fault of the second is as if it had not been sent.
+            drop(world.answer(&to, &name, &body, false));
+        });
+    }
+
+    fn may_lose(&self, what: &str) -> Result<(), Unreachable> {
+        if self.core.dice.per_mille(self.core.faults.get().lost_ask) {
+            self.core.note(|| format!("{} loses a {what}", self.server.name));
+            return Err(Unreachable(format!("the {what} was lost")));
+        }
+        Ok(())
+    }
+
+    /// Sends a request to another server. Redirects are not followed.
+    pub async fn fetch(
+        &self,
+        request: http::Request<Bytes>,
+        limits: Limits,
+    ) -> Result<http::Response<Bytes>, Unreachable> {
+        self.server.meter.count(|units| units.fetches += 1);
+        let exchange = async {
+            let _connection = self.connections.open().await;
+            self.core.exchange(&self.server.name, request).await
+        };
+        let response = match select(pin!(exchange), pin!(self.sleep(limits.time))).await {
+            Either::Left((outcome, _)) => outcome?,
+            Either::Right(_) => return Err(Unreachable("the time is over".to_owned())),
+        };
+        if response.body().len() > limits.bytes {
+            return Err(Unreachable(format!("the response has more than {} bytes", limits.bytes)));
+        }
+        Ok(response)
+    }
+
+    /// The server's shared database.
+    pub fn d1(&self) -> D1 {
+        D1 { core: Rc::clone(&self.core), server: Rc::clone(&self.server) }
+    }
+
+    /// The server's key-value store.
+    pub fn kv(&self) -> Kv {
+        Kv { core: Rc::clone(&self.core), server: Rc::clone(&self.server) }
+    }
+
+    /// Goes on with this after the response was sent; lost if the server goes down.
+    pub fn later(&self, future: impl Future<Output = ()> + 'static) {
+        self.core.executor.spawn(&self.server, Box::pin(future));
+    }
+
+    /// Waits.
+    pub async fn sleep(&self, time: Duration) {
+        let ms = u64::try_from(time.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX);
+        self.core.executor.sleep_until(self.now().saturating_add(ms)).await;
+    }
+
+    /// What this isolate will be billed for.
+    pub fn units(&self) -> Units {
+        self.server.meter.read()
+    }
+
+    /// What the isolate of that object will be billed for.
+    pub async fn units_of(&self, object: &Address) -> Result<Units, Unreachable> {
+        let told = self.tell(object, UNITS_MESSAGE, String::new(), false).await?;
+        serde_json::from_str(&told.reply).map_err(|error| Unreachable(error.to_string()))
+    }
+}

@@ -1,0 +1,171 @@
+//! What can one invocation reach, on Workers?
+
+use std::{rc::Rc, time::Duration};
+
+use bytes::Bytes;
+use wasm_bindgen_futures::JsFuture;
+use worker::{Context, Delay, Env, ScheduleContext, Stub};
+
+use super::{
+    D1, Kv, fetch,
+    host::Inside,
+    isolate::{isolate, meter},
+    javascript,
+    socket::{Taken, Wait, news},
+};
+use crate::{
+    Address, AskError, Limits, Message, Units, Unreachable, Waited,
+    message::{decode, encode},
+    units::UNITS_MESSAGE,
+};
+
+/// Everything outside the program, as one invocation sees it.
+#[derive(Clone)]
+pub struct World {
+    env: Env,
+    life: Rc<Life>,
+}
+
+/// What keeps the invocation alive after its answer.
+pub(super) enum Life {
+    Request(Context),
+    Schedule(ScheduleContext),
+    Object(Rc<Inside>),
+}
+
+impl World {
+    /// The world of a request.
+    pub fn of(env: Env, context: Context) -> Self {
+        Self { env, life: Rc::new(Life::Request(context)) }
+    }
+
+    pub(super) fn scheduled(env: Env, context: ScheduleContext) -> Self {
+        Self { env, life: Rc::new(Life::Schedule(context)) }
+    }
+
+    pub(super) fn within(env: &Env, object: &Rc<Inside>) -> Self {
+        Self { env: env.clone(), life: Rc::new(Life::Object(Rc::clone(object))) }
+    }
+
+    /// Milliseconds since the Unix epoch.
+    pub fn now(&self) -> u64 {
+        javascript::now()
+    }
+
+    /// 32 random bytes.
+    pub fn random(&self) -> [u8; 32] {
+        javascript::random()
+    }
+
+    /// A variable or secret of the deployment.
+    pub fn variable(&self, name: &str) -> Option<String> {
+        variable(&self.env, name)
+    }
+
+    /// The isolate's `T`, made at first use.
+    pub fn isolate<T: 'static>(&self, make: impl FnOnce(&Self) -> T) -> Rc<T> {
+        isolate().of(|| make(self))
+    }
+
+    /// Asks an object. From within the object's own alarm it is a direct call.
+    pub async fn ask<M: Message>(
+        &self,
+        to: &Address,
+        message: &M,
+    ) -> Result<M::Reply, AskError<M::Refusal>> {
+        let body = encode(to, message)?;
+        let reply = self.tell(to, M::NAME, &body).await?;
+        decode::<M>(&reply)?.map_err(AskError::Refused)
+    }
+
+    async fn tell(&self, to: &Address, name: &str, body: &str) -> Result<String, Unreachable> {
+        if let Life::Object(object) = &*self.life
+            && object.address().is_ok_and(|here| here == to)
+        {
+            let served = object.serve(name, body, false).await;
+            return served
+                .map(|served| served.reply)
+                .map_err(|fault| Unreachable(format!("{to}: {fault}")));
+        }
+        let thrown = |error| Unreachable(format!("{to}: {}", javascript::reason(&error)));
+        let stub = self.stub(to)?.into_rpc::<javascript::Stub>();
+        let reply = JsFuture::from(stub.ask(&to.name, name, body).map_err(thrown)?)
+            .await
+            .map_err(thrown)?;
+        reply.as_string().ok_or_else(|| Unreachable(format!("{to}: the reply is no text")))
+    }
+
+    /// Asks an object that may have nothing to say yet, and waits for its news until the time `until`.
+    pub async fn wait<M: Message>(
+        &self,
+        to: &Address,
+        message: &M,
+        until: u64,
+    ) -> Result<Waited<M::Reply, M::Refusal>, Unreachable> {
+        let wait = Wait { message: M::NAME.to_owned(), body: encode(to, message)? };
+        match wait.send(&self.stub(to)?).await? {
+            Taken::Answered(reply) => {
+                Ok(decode::<M>(&reply)?.map_or_else(Waited::Refused, Waited::Answered))
+            }
+            Taken::Held(socket) if news(&socket, until).await? => Ok(Waited::Woken),
+            Taken::Held(_) => Ok(Waited::TimedOut),
+        }
+    }
+
+    fn stub(&self, to: &Address) -> Result<Stub, Unreachable> {
+        let namespace = self.env.durable_object(&to.class.to_ascii_uppercase());
+        namespace
+            .and_then(|objects| objects.get_by_name(&to.name))
+            .map_err(|error| Unreachable(error.to_string()))
+    }
+
+    /// Sends a request to another server. Redirects are not followed.
+    pub async fn fetch(
+        &self,
+        request: http::Request<Bytes>,
+        limits: Limits,
+    ) -> Result<http::Response<Bytes>, Unreachable> {
+        meter().count(|units| units.fetches += 1);
+        fetch::fetch(request, limits).await
+    }
+
+    /// The server's shared database.
+    pub fn d1(&self) -> D1 {
+        D1::of(&self.env)
+    }
+
+    /// The server's key-value store.
+    pub fn kv(&self) -> Kv {
+        Kv::of(&self.env)
+    }
+
+    /// Goes on with this after the response was sent, for 30 s at most.
+    pub fn later(&self, future: impl Future<Output = ()> + 'static) {
+        match &*self.life {
+            Life::Request(context) => context.wait_until(future),
+            Life::Schedule(context) => context.wait_until(future),
+            Life::Object(object) => object.state.wait_until(future),
+        }
+    }
+
+    /// Waits.
+    pub async fn sleep(&self, time: Duration) {
+        Delay::from(time).await;
+    }
+
+    /// What this isolate will be billed for.
+    pub fn units(&self) -> Units {
+        meter().read()
+    }
+
+    /// What the isolate of that object will be billed for.
+    pub async fn units_of(&self, object: &Address) -> Result<Units, Unreachable> {
+        let reply = self.tell(object, UNITS_MESSAGE, "").await?;
+        serde_json::from_str(&reply).map_err(|error| Unreachable(error.to_string()))
+    }
+}
+
+/// Variables and secrets are bindings alike.
+pub(super) fn variable(env: &Env, name: &str) -> Option<String> {
+    js_sys::Reflect::get(env, &name.into()).ok().and_then(|value| value.as_string())
+}

@@ -1,0 +1,83 @@
+//! How is an event shown to clients, to other servers, and after its redaction?
+//! ([client event format](https://spec.matrix.org/v1.19/client-server-api/#room-event-format),
+//! [stripped state](https://spec.matrix.org/v1.19/client-server-api/#stripped-state))
+
+use super::{Pdu, ReadFault};
+use crate::{
+    canonical_json::{redact, to_string, write_string},
+    json::parse_object,
+    room_version::RoomVersion,
+};
+
+/// The event in the format of the client-server API, without `unsigned`.
+#[must_use]
+pub fn client_event(pdu: &Pdu, room_id: bool) -> String {
+    let mut text = String::with_capacity(pdu.json.len() + 64);
+    text.push_str("{\"content\":");
+    push_content(&mut text, pdu);
+    push_member(&mut text, ",\"event_id\":", pdu.event_id.as_str());
+    text.push_str(",\"origin_server_ts\":");
+    text.push_str(&pdu.origin_server_ts.to_string());
+    // Clients find a redaction's target in the content or beside it, by the age of their code.
+    if let Some(redacts) = &pdu.redacts {
+        push_member(&mut text, ",\"redacts\":", redacts.as_str());
+    }
+    if room_id {
+        push_member(&mut text, ",\"room_id\":", pdu.room_id.as_str());
+    }
+    push_member(&mut text, ",\"sender\":", pdu.sender.as_str());
+    if let Some(state_key) = &pdu.state_key {
+        push_member(&mut text, ",\"state_key\":", state_key);
+    }
+    push_member(&mut text, ",\"type\":", pdu.kind());
+    text.push('}');
+    text
+}
+
+/// The event as stripped state.
+#[must_use]
+pub fn stripped(pdu: &Pdu) -> String {
+    let mut text = String::with_capacity(pdu.content.get().len() + 128);
+    text.push_str("{\"content\":");
+    text.push_str(pdu.content.get());
+    push_member(&mut text, ",\"sender\":", pdu.sender.as_str());
+    push_member(&mut text, ",\"state_key\":", pdu.state_key.as_deref().unwrap_or_default());
+    push_member(&mut text, ",\"type\":", pdu.kind());
+    text.push('}');
+    text
+}
+
+/// The event as other servers are given it.
+#[must_use]
+pub fn for_federation(pdu: &Pdu) -> &str {
+    &pdu.json
+}
+
+/// The event after its redaction: the same ID, without what a redaction removes.
+pub fn redacted(pdu: &Pdu, version: &RoomVersion) -> Result<Pdu, ReadFault> {
+    let object = parse_object(pdu.json.as_bytes()).map_err(|fault| {
+        let error = serde::de::Error::custom(fault);
+        ReadFault::Json(pdu.event_id.clone(), error)
+    })?;
+    let json = to_string(&redact(object, version));
+    Pdu::read(pdu.event_id.clone(), json, version, pdu.rejected)
+}
+
+fn push_content(text: &mut String, pdu: &Pdu) {
+    let content = pdu.content.get();
+    match (&pdu.redacts, content.strip_prefix('{')) {
+        (Some(redacts), Some(members)) if pdu.content_field("redacts").is_none() => {
+            push_member(text, "{\"redacts\":", redacts.as_str());
+            if !members.trim_start().starts_with('}') {
+                text.push(',');
+            }
+            text.push_str(members);
+        }
+        _ => text.push_str(content),
+    }
+}
+
+fn push_member(text: &mut String, lead: &str, value: &str) {
+    text.push_str(lead);
+    write_string(text, value);
+}

@@ -1,0 +1,115 @@
+//! Which reading of the rules is ours, where servers differ?
+//! ([authorization rules](https://spec.matrix.org/v1.19/rooms/v12/#authorization-rules))
+//!
+//! Two servers that judge one event differently split the room, so the reading of most servers
+//! is taken. ruma's checks are stricter in some places, which are bridged here by showing them an
+//! event that says the same in the form they accept:
+//!
+//! * A room without `m.room.join_rules` has the join rule `invite`, its default; ruma refuses all
+//!   joins.
+//! * Up to room version 9 a power level may be a boolean, `true` being 1, because servers have
+//!   always read levels by converting to an integer; ruma refuses the event.
+//! * Power levels may hold anything beside the levels, at any depth; ruma reads all of it, and
+//!   not beyond 128 levels.
+
+use std::borrow::Cow;
+
+use ruma::events::StateEventType;
+use serde_json::{Value, value::RawValue};
+
+use crate::{event::Pdu, json::parse_value, room_version::RoomVersion};
+
+/// An event as the rules read it: as it was found, or saying the same in another form.
+pub(super) enum Reading<E> {
+    Found(E),
+    Other(Box<Pdu>),
+}
+
+impl<E: AsRef<Pdu>> AsRef<Pdu> for Reading<E> {
+    fn as_ref(&self) -> &Pdu {
+        match self {
+            Self::Found(event) => event.as_ref(),
+            Self::Other(event) => event,
+        }
+    }
+}
+
+/// How the rules read what was found in the state for a type and its key.
+pub(super) fn of_state<E: AsRef<Pdu>>(
+    version: &RoomVersion,
+    incoming: &Pdu,
+    kind: &StateEventType,
+    found: Option<E>,
+) -> Option<Reading<E>> {
+    let Some(found) = found else {
+        // Only the content of join rules is ever looked at, so any event can carry it.
+        let invite = matches!(kind, StateEventType::RoomJoinRules).then(default_join_rules)??;
+        return Some(Reading::Other(Box::new(incoming.with_content(invite))));
+    };
+    if !matches!(kind, StateEventType::RoomPowerLevels) {
+        return Some(Reading::Found(found));
+    }
+    Some(match numbers(version, found.as_ref()) {
+        Some(content) => Reading::Other(Box::new(found.as_ref().with_content(content))),
+        None => Reading::Found(found),
+    })
+}
+
+/// How the rules read the event that is judged.
+pub(super) fn of_incoming<'a>(version: &RoomVersion, pdu: &'a Pdu) -> Cow<'a, Pdu> {
+    if pdu.kind() != "m.room.power_levels" {
+        return Cow::Borrowed(pdu);
+    }
+    match numbers(version, pdu) {
+        Some(content) => Cow::Owned(pdu.with_content(content)),
+        None => Cow::Borrowed(pdu),
+    }
+}
+
+fn default_join_rules() -> Option<Box<RawValue>> {
+    RawValue::from_string("{\"join_rule\":\"invite\"}".to_owned()).ok()
+}
+
+/// The keys of power levels that the rules look at.
+const LEVELS: [&str; 10] = [
+    "ban",
+    "events",
+    "events_default",
+    "invite",
+    "kick",
+    "notifications",
+    "redact",
+    "state_default",
+    "users",
+    "users_default",
+];
+
+/// More brackets than power levels of any use have.
+const MANY_BRACKETS: usize = 100;
+
+/// The content of power levels in the form that ruma reads, if theirs is another.
+fn numbers(version: &RoomVersion, levels: &Pdu) -> Option<Box<RawValue>> {
+    let text = levels.content.get();
+    let booleans = !version.rules.authorization.integer_power_levels
+        && (text.contains("true") || text.contains("false"));
+    let deep = text.bytes().filter(|byte| matches!(byte, b'{' | b'[')).count() > MANY_BRACKETS;
+    if !booleans && !deep {
+        return None;
+    }
+    let mut content = parse_value(text.as_bytes()).ok()?;
+    let members = content.as_object_mut()?;
+    members.retain(|key, _| LEVELS.contains(&key.as_str()));
+    for value in members.values_mut().filter(|_| booleans) {
+        match value {
+            Value::Object(levels) => levels.values_mut().for_each(boolean_to_number),
+            other => boolean_to_number(other),
+        }
+    }
+    serde_json::value::to_raw_value(&content).ok()
+}
+
+fn boolean_to_number(level: &mut Value) {
+    if let Value::Bool(level_is_one) = level {
+        *level = Value::from(u8::from(*level_is_one));
+    }
+}

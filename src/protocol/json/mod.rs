@@ -1,0 +1,85 @@
+//! Is this body JSON that every server reads the same way, and what does it say?
+//! ([canonical JSON](https://spec.matrix.org/v1.19/appendices/#canonical-json))
+//!
+//! [`parse_object`] is for events and whatever else is signed: only what canonical JSON can hold.
+//! [`parse_value`] is for all other bodies. Of duplicate keys the last one wins, in both.
+
+mod canonical;
+mod scan;
+#[cfg(test)]
+mod tests;
+
+use serde::Deserialize;
+
+pub use self::scan::scan;
+use crate::canonical_json::{CanonicalJsonObject, CanonicalJsonValue};
+
+/// How deep objects and lists may be nested in what is signed, such as an event.
+///
+/// Reading it is iterative, but writing and dropping are not: at this depth they fit into the 1 MB
+/// stack of wasm even where no code is optimised.
+pub const MAX_DEPTH: usize = 500;
+
+/// How deep they may be nested in a body, which wraps events in a few levels of its own.
+pub const MAX_BODY_DEPTH: usize = MAX_DEPTH + 20;
+
+/// Why a text was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum JsonFault {
+    /// The text is no JSON at all (`M_NOT_JSON`).
+    #[error("not JSON: {0}")]
+    NotJson(String),
+    /// It is JSON, but says what Matrix does not allow (`M_BAD_JSON`).
+    #[error("bad JSON: {0}")]
+    BadJson(String),
+}
+
+impl JsonFault {
+    /// The Matrix error code for this fault.
+    #[must_use]
+    pub fn errcode(&self) -> &'static str {
+        match self {
+            Self::NotJson(_) => "M_NOT_JSON",
+            Self::BadJson(_) => "M_BAD_JSON",
+        }
+    }
+}
+
+/// Reads an object that canonical JSON can express: integers within ±(2^53 − 1) and no `-0`.
+pub fn parse_object(bytes: &[u8]) -> Result<CanonicalJsonObject, JsonFault> {
+    canonical::parse(scan::text(bytes)?)
+}
+
+/// The object that a value read by [`parse_value`] is, if canonical JSON can express it: so that one
+/// bad event in a body costs only itself.
+pub fn canonical_object(value: serde_json::Value) -> Result<CanonicalJsonObject, JsonFault> {
+    if depth(&value) > MAX_DEPTH {
+        return Err(scan::too_deep(MAX_DEPTH));
+    }
+    match CanonicalJsonValue::try_from(value) {
+        Ok(CanonicalJsonValue::Object(object)) => Ok(object),
+        Ok(_) => Err(JsonFault::BadJson("it is not an object".to_owned())),
+        Err(error) => Err(JsonFault::BadJson(error.to_string())),
+    }
+}
+
+/// Reads any JSON value, floats included.
+pub fn parse_value(bytes: &[u8]) -> Result<serde_json::Value, JsonFault> {
+    let text = scan(bytes)?;
+    let mut reader = serde_json::Deserializer::from_str(text);
+    // The scan has bounded the depth already, at a higher level than serde_json's own limit.
+    reader.disable_recursion_limit();
+    let not_json = |error: serde_json::Error| JsonFault::NotJson(error.to_string());
+    let value = serde_json::Value::deserialize(&mut reader).map_err(not_json)?;
+    reader.end().map_err(not_json)?;
+    Ok(value)
+}
+
+fn depth(value: &serde_json::Value) -> usize {
+    let inner = match value {
+        serde_json::Value::Array(items) => items.iter().map(depth).max(),
+        serde_json::Value::Object(members) => members.values().map(depth).max(),
+        _ => return 0,
+    };
+    inner.unwrap_or(0) + 1
+}

@@ -1,0 +1,209 @@
+use std::thread;
+
+use serde_json::json;
+
+use super::{
+    JsonFault, MAX_BODY_DEPTH, MAX_DEPTH, canonical_object, parse_object, parse_value, scan,
+};
+use crate::canonical_json::to_string;
+
+#[track_caller]
+fn is_bad(text: &str) {
+    assert!(matches!(parse_object(text.as_bytes()), Err(JsonFault::BadJson(_))), "{text}");
+}
+
+#[track_caller]
+fn is_not_json(text: &str) {
+    assert!(matches!(parse_object(text.as_bytes()), Err(JsonFault::NotJson(_))), "{text}");
+}
+
+#[track_caller]
+fn reads_as(text: &str, canonical: &str) {
+    assert_eq!(to_string(&parse_object(text.as_bytes()).unwrap()), canonical);
+}
+
+#[test]
+fn numbers_that_canonical_json_lacks_are_bad() {
+    for number in [
+        "1.5",
+        "1.0",
+        "1e2",
+        "1E2",
+        "-0",
+        "-0.0",
+        "0.0",
+        "9007199254740992",
+        "-9007199254740992",
+        "9223372036854775808",
+        "18446744073709551616",
+        "1e400",
+    ] {
+        is_bad(&format!("{{\"a\":{number}}}"));
+        is_bad(&format!("{{\"a\":[{{\"b\":{number}}}]}}"));
+    }
+    is_bad(&format!("{{\"a\":1{}}}", "0".repeat(400)));
+}
+
+#[test]
+fn numbers_that_are_no_json_are_refused() {
+    for number in ["NaN", "Infinity", "-Infinity", "01", "-", "+1", "00", "-01", "1-", "1+1", "0x1"]
+    {
+        let text = format!("{{\"a\":{number}}}");
+        assert!(parse_object(text.as_bytes()).is_err(), "{text}");
+        assert!(parse_value(text.as_bytes()).is_err(), "{text}");
+    }
+}
+
+#[test]
+fn integers_within_the_range_are_kept() {
+    let text = r#"{"a":0,"b":-1,"c":9007199254740991,"d":-9007199254740991}"#;
+    reads_as(text, text);
+}
+
+#[test]
+fn lone_surrogates_are_bad() {
+    for escape in [r"\ud800", r"\udfff", r"\ud800\ud800", r"\ud800x", r"\udc00\ud800"] {
+        let text = format!("{{\"a\":\"{escape}\"}}");
+        is_bad(&text);
+        assert!(scan(text.as_bytes()).is_err());
+        assert!(scan(format!("{{\"{escape}\":1}}").as_bytes()).is_err());
+    }
+}
+
+#[test]
+fn escapes_are_resolved() {
+    reads_as(
+        r#"{"a":"\ud83d\ude00\u00e9\/\"\\\b\f\n\r\t\u0001"}"#,
+        "{\"a\":\"😀é/\\\"\\\\\\b\\f\\n\\r\\t\\u0001\"}",
+    );
+    reads_as(r#"{"\u0061":1}"#, r#"{"a":1}"#);
+}
+
+#[test]
+fn the_last_of_duplicate_keys_wins() {
+    reads_as(r#"{"a":1,"b":{"c":1,"c":2},"a":3}"#, r#"{"a":3,"b":{"c":2}}"#);
+    assert_eq!(parse_value(br#"{"a":1,"a":3}"#).unwrap(), json!({ "a": 3 }));
+}
+
+#[test]
+fn what_is_no_object_is_bad() {
+    for text in ["[]", "null", "5", "\"a\"", "true"] {
+        is_bad(text);
+    }
+}
+
+#[test]
+fn what_is_no_json_is_refused() {
+    for text in [
+        "",
+        " ",
+        "{",
+        "{\"a\"",
+        "{\"a\":",
+        "{\"a\":1",
+        "{\"a\":1,}",
+        "{,}",
+        "{\"a\":[1,]}",
+        "{\"a\":[}",
+        "{}x",
+        "{}{}",
+        "{a:1}",
+        "{\"a\" 1}",
+        "{\"a\":1 \"b\":2}",
+        "{'a':1}",
+        "\u{feff}{}",
+        "{\"a\":\"\n\"}",
+        "{\"a\":\"\\x\"}",
+        "{\"a\":\"\\u12g4\"}",
+        "{\"a\":\"\\u+123\"}",
+        "{\"a\":tru}",
+        "{\"a\":\"",
+        "{\"a\":\"\\",
+    ] {
+        is_not_json(text);
+    }
+    assert!(matches!(parse_object(b"{\"a\":\"\xff\"}"), Err(JsonFault::NotJson(_))));
+}
+
+#[test]
+fn space_between_tokens_does_not_matter() {
+    reads_as(
+        " \t\r\n{ \"b\" : [ 1 , { } , [ ] ] ,\n\"a\" : null } ",
+        r#"{"a":null,"b":[1,{},[]]}"#,
+    );
+}
+
+#[test]
+fn nesting_beyond_the_bound_is_bad_however_deep() {
+    for depth in [MAX_BODY_DEPTH + 1, 10_000, 100_000, 1_000_000] {
+        let lists = format!("{{\"a\":{}", "[".repeat(depth));
+        is_bad(&lists);
+        let objects = "{\"a\":".repeat(depth);
+        is_bad(&objects);
+        assert!(matches!(scan(lists.as_bytes()), Err(JsonFault::BadJson(_))));
+        assert!(matches!(parse_value(objects.as_bytes()), Err(JsonFault::BadJson(_))));
+    }
+    is_bad(&"{\"a\":".repeat(MAX_DEPTH + 1));
+}
+
+#[test]
+fn a_value_at_the_bound_is_parsed_written_compared_and_dropped_on_one_megabyte() {
+    let work = || {
+        let text = format!("{}1{}", "{\"a\":".repeat(MAX_DEPTH), "}".repeat(MAX_DEPTH));
+        let object = parse_object(text.as_bytes()).unwrap();
+        assert_eq!(to_string(&object), text);
+        assert!(object.clone() == object);
+        drop(object);
+    };
+    thread::Builder::new().stack_size(1 << 20).spawn(work).unwrap().join().unwrap();
+}
+
+#[test]
+fn a_loose_value_at_the_bound_is_parsed_and_dropped_in_a_test_thread() {
+    let work = || {
+        let text = format!("{}1.5{}", "[".repeat(MAX_BODY_DEPTH), "]".repeat(MAX_BODY_DEPTH));
+        let value = parse_value(text.as_bytes()).unwrap();
+        assert_eq!(crate::canonical_json::loose_to_string(&value), text);
+        let text = format!("{}1{}", "{\"a\":".repeat(MAX_DEPTH), "}".repeat(MAX_DEPTH));
+        let value = parse_value(text.as_bytes()).unwrap();
+        assert_eq!(to_string(&canonical_object(value).unwrap()), text);
+    };
+    thread::Builder::new().stack_size(2 << 20).spawn(work).unwrap().join().unwrap();
+}
+
+#[test]
+fn the_bound_is_the_same_inside_a_body() {
+    let nested =
+        |depth| format!("{{\"pdus\":[{}1{}]}}", "{\"a\":".repeat(depth), "}".repeat(depth));
+    let event = |depth| {
+        let mut body = parse_value(nested(depth).as_bytes()).unwrap();
+        canonical_object(body["pdus"][0].take())
+    };
+    assert!(event(MAX_DEPTH).is_ok());
+    assert!(matches!(event(MAX_DEPTH + 1), Err(JsonFault::BadJson(_))));
+}
+
+#[test]
+fn one_bad_event_in_a_loose_body_is_told_apart() {
+    let body = parse_value(br#"{"pdus":[{"a":1},{"a":1.0},{"a":-0},3]}"#).unwrap();
+    let verdicts: Vec<bool> = body["pdus"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|pdu| canonical_object(pdu.clone()).is_ok())
+        .collect();
+    assert_eq!(verdicts, [true, false, false, false]);
+}
+
+#[test]
+fn both_parsers_agree_on_canonical_texts() {
+    for text in [
+        r#"{"a":[1,2,{"b":"c"}],"d":null,"e":true,"f":false}"#,
+        "{\"\u{e000}\":1,\"\u{10000}\":2}",
+        r#"{"":""}"#,
+    ] {
+        let strict = parse_object(text.as_bytes()).unwrap();
+        assert_eq!(strict, canonical_object(parse_value(text.as_bytes()).unwrap()).unwrap());
+        reads_as(text, text);
+    }
+}

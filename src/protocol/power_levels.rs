@@ -1,0 +1,186 @@
+//! How much power has a user, and how much does a deed need?
+//! ([`m.room.power_levels`](https://spec.matrix.org/v1.19/client-server-api/#mroompower_levels),
+//! [room creators](https://spec.matrix.org/v1.19/rooms/v12/#room-creators))
+//!
+//! These readers serve the server's own decisions and state resolution. Whether an event is
+//! allowed is asked in [`crate::event_auth`].
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ruma::UserId;
+use serde_json::Value;
+
+use crate::{event::Pdu, room_version::RoomVersion};
+
+/// A user's power. Creators of newer rooms stand above every number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// A number.
+    Finite(i64),
+    /// A creator's power.
+    Infinite,
+}
+
+/// The power of users without an entry, where there are no power levels at all and they created
+/// the room.
+const CREATOR_WITHOUT_LEVELS: i64 = 100;
+
+/// The power levels of a room at some moment, read once.
+#[derive(Debug, Clone)]
+pub struct PowerLevels {
+    creators: BTreeSet<String>,
+    creators_are_infinite: bool,
+    levels: Option<Levels>,
+}
+
+/// The content of an `m.room.power_levels` event.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Levels {
+    fields: BTreeMap<String, i64>,
+    users: BTreeMap<String, i64>,
+    events: BTreeMap<String, i64>,
+    notifications: BTreeMap<String, i64>,
+}
+
+impl PowerLevels {
+    /// The levels of a room with this create event and this `m.room.power_levels` event.
+    #[must_use]
+    pub fn of(version: &RoomVersion, create: &Pdu, levels: Option<&Pdu>) -> Self {
+        Self {
+            creators: creators(version, create),
+            creators_are_infinite: version.rules.authorization.explicitly_privilege_room_creators,
+            levels: levels.map(|levels| Levels::of(version, levels)),
+        }
+    }
+
+    /// The power of a user.
+    #[must_use]
+    pub fn user(&self, user_id: &UserId) -> Level {
+        let is_creator = self.creators.contains(user_id.as_str());
+        match &self.levels {
+            _ if is_creator && self.creators_are_infinite => Level::Infinite,
+            Some(levels) => Level::Finite(levels.user(user_id)),
+            None if is_creator => Level::Finite(CREATOR_WITHOUT_LEVELS),
+            None => Level::Finite(0),
+        }
+    }
+
+    /// What sending an event of this type needs.
+    #[must_use]
+    pub fn send(&self, kind: &str, is_state: bool) -> i64 {
+        let specific = self.levels.as_ref().and_then(|levels| levels.events.get(kind)).copied();
+        specific.unwrap_or_else(|| match is_state {
+            true => self.field("state_default", 50),
+            false => self.field("events_default", 0),
+        })
+    }
+
+    /// What inviting needs.
+    #[must_use]
+    pub fn invite(&self) -> i64 {
+        self.field("invite", 0)
+    }
+
+    /// What kicking needs.
+    #[must_use]
+    pub fn kick(&self) -> i64 {
+        self.field("kick", 50)
+    }
+
+    /// What banning and unbanning need.
+    #[must_use]
+    pub fn ban(&self) -> i64 {
+        self.field("ban", 50)
+    }
+
+    /// What redacting the events of others needs.
+    #[must_use]
+    pub fn redact(&self) -> i64 {
+        self.field("redact", 50)
+    }
+
+    /// What notifying in this way needs, such as `room`.
+    #[must_use]
+    pub fn notify(&self, way: &str) -> i64 {
+        let levels = self.levels.as_ref();
+        levels.and_then(|levels| levels.notifications.get(way)).copied().unwrap_or(50)
+    }
+
+    /// Whether the user's power suffices for a level.
+    #[must_use]
+    pub fn suffices(&self, user_id: &UserId, needed: i64) -> bool {
+        self.user(user_id) >= Level::Finite(needed)
+    }
+
+    /// Who created the room.
+    #[must_use]
+    pub fn creators(&self) -> &BTreeSet<String> {
+        &self.creators
+    }
+
+    fn field(&self, name: &str, default: i64) -> i64 {
+        self.levels.as_ref().and_then(|levels| levels.fields.get(name)).copied().unwrap_or(default)
+    }
+}
+
+impl Levels {
+    /// Reads the content; what has no form counts as absent.
+    pub(crate) fn of(version: &RoomVersion, pdu: &Pdu) -> Self {
+        let strict = version.rules.authorization.integer_power_levels;
+        let Ok(Value::Object(content)) = serde_json::from_str(pdu.content.get()) else {
+            return Self::default();
+        };
+        let mut levels = Self::default();
+        for (key, value) in content {
+            let map = match key.as_str() {
+                "users" => &mut levels.users,
+                "events" => &mut levels.events,
+                "notifications" => &mut levels.notifications,
+                _ => {
+                    levels.fields.extend(level(&value, strict).map(|level| (key, level)));
+                    continue;
+                }
+            };
+            let Value::Object(entries) = value else { continue };
+            map.extend(entries.into_iter().filter_map(|(key, value)| {
+                let level = level(&value, strict)?;
+                Some((key, level))
+            }));
+        }
+        levels
+    }
+
+    /// The number a user has here.
+    pub(crate) fn user(&self, user_id: &UserId) -> i64 {
+        let default = || self.fields.get("users_default").copied().unwrap_or(0);
+        self.users.get(user_id.as_str()).copied().unwrap_or_else(default)
+    }
+}
+
+/// Who created the room, as its version tells.
+pub(crate) fn creators(version: &RoomVersion, create: &Pdu) -> BTreeSet<String> {
+    let rules = &version.rules.authorization;
+    let mut creators = BTreeSet::new();
+    if rules.use_room_create_sender {
+        creators.insert(create.sender.to_string());
+    } else {
+        creators.extend(create.content_str("creator"));
+    }
+    if rules.additional_room_creators
+        && let Some(additional) = create.content_field("additional_creators")
+        && let Ok(additional) = serde_json::from_str::<Vec<String>>(additional.get())
+    {
+        creators.extend(additional);
+    }
+    creators
+}
+
+/// A level: an integer, and in older rooms also its text or a boolean.
+fn level(value: &Value, strict: bool) -> Option<i64> {
+    match value {
+        Value::Number(number) => number.as_i64(),
+        Value::String(text) if !strict => text.trim().parse().ok(),
+        Value::Bool(level) if !strict => Some(i64::from(*level)),
+        _ => None,
+    }
+}

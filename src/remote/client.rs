@@ -1,0 +1,96 @@
+//! How is a signed request sent to another server?
+//! ([request authentication](https://spec.matrix.org/v1.19/server-server-api/#request-authentication))
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Method, Request, header};
+use ruma::ServerName;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use tombolo_platform::{Limits, World};
+use tombolo_protocol::{json, x_matrix};
+
+use super::{RemoteError, resolve};
+use crate::config::Config;
+
+/// What most requests may take.
+pub const USUAL: Limits = Limits { time: Duration::from_secs(20), bytes: 16 << 20 };
+/// What the answer to a join may take.
+pub const LARGE: Limits = Limits { time: Duration::from_secs(120), bytes: 100 << 20 };
+/// What is asked while somebody waits for something else.
+pub const BRIEF: Limits = Limits { time: Duration::from_secs(5), bytes: 4 << 20 };
+
+/// A request to another server.
+#[derive(Clone, Debug)]
+pub struct Ask<'a> {
+    pub method: Method,
+    /// Path and query, percent-encoded.
+    pub path: &'a str,
+    pub content: Option<&'a Value>,
+    pub limits: Limits,
+}
+
+impl<'a> Ask<'a> {
+    pub fn get(path: &'a str) -> Self {
+        Self { method: Method::GET, path, content: None, limits: USUAL }
+    }
+
+    pub fn put(path: &'a str, content: &'a Value) -> Self {
+        Self { method: Method::PUT, path, content: Some(content), limits: USUAL }
+    }
+
+    pub fn post(path: &'a str, content: &'a Value) -> Self {
+        Self { method: Method::POST, path, content: Some(content), limits: USUAL }
+    }
+
+    #[must_use]
+    pub fn within(self, limits: Limits) -> Self {
+        Self { limits, ..self }
+    }
+}
+
+/// Sends a signed request and reads the JSON it is answered with.
+pub async fn ask<T: DeserializeOwned>(world: &World, server: &ServerName, ask: Ask<'_>) -> Result<T, RemoteError> {
+    let body = send(world, server, ask).await?;
+    json::scan(&body).map_err(|fault| RemoteError::Nonsense(fault.to_string()))?;
+    serde_json::from_slice(&body).map_err(|error| RemoteError::Nonsense(error.to_string()))
+}
+
+/// Sends a signed request, to each place at which the server may listen until one answers.
+pub async fn send(world: &World, server: &ServerName, ask: Ask<'_>) -> Result<Bytes, RemoteError> {
+    let config = Config::of(world).map_err(|error| RemoteError::Refused(error.to_string()))?;
+    if *server == config.server_name {
+        return Err(RemoteError::Refused("that is this server".to_owned()));
+    }
+    let signed = x_matrix::Request { method: ask.method.as_str(), uri: ask.path, content: ask.content };
+    let authorization = x_matrix::sign(signed, &config.server_name, server, &config.signing_key).header();
+    let mut failure = RemoteError::Unreachable("it listens nowhere".to_owned());
+    for target in resolve::resolve(world, server).await? {
+        let mut request = Request::builder()
+            .method(ask.method.clone())
+            .uri(format!("https://{}:{}{}", target.host, target.port, ask.path))
+            .header(header::AUTHORIZATION, &authorization);
+        if ask.content.is_some() {
+            request = request.header(header::CONTENT_TYPE, "application/json");
+        }
+        let body = ask.content.map_or_else(Bytes::new, |content| Bytes::from(content.to_string()));
+        let request = request.body(body).map_err(|error| RemoteError::Refused(error.to_string()))?;
+        match world.fetch(request, ask.limits).await {
+            Ok(response) => return read(response),
+            Err(unreachable) => failure = RemoteError::Unreachable(unreachable.to_string()),
+        }
+    }
+    Err(failure)
+}
+
+fn read(response: http::Response<Bytes>) -> Result<Bytes, RemoteError> {
+    let status = response.status();
+    let body = response.into_body();
+    if status.is_success() {
+        return Ok(body);
+    }
+    let said: Value = json::parse_value(&body).unwrap_or_default();
+    let text = |name: &str| said[name].as_str().unwrap_or_default().chars().take(200).collect::<String>();
+    Err(RemoteError::Answered { status: status.as_u16(), errcode: text("errcode"), message: text("error") })
+}

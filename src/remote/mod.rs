@@ -1,0 +1,48 @@
+//! How are other homeservers spoken to? The I/O only: its rules are in [`tombolo_protocol`].
+
+pub mod client;
+pub mod dns;
+pub mod keys;
+pub mod resolve;
+
+/// Why another server did not give what it was asked for.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RemoteError {
+    /// Its name cannot be that of a server, or leads where we do not go.
+    #[error("{0}")]
+    Refused(String),
+    /// It could not be reached, or did not answer in time.
+    #[error("{0}")]
+    Unreachable(String),
+    /// It answered with an error: status, `errcode` and message.
+    #[error("{status} {errcode}: {message}")]
+    Answered { status: u16, errcode: String, message: String },
+    /// What it answered makes no sense.
+    #[error("nonsense: {0}")]
+    Nonsense(String),
+}
+
+impl RemoteError {
+    /// Whether the server itself spoke, rather than being out of reach.
+    pub fn is_answer(&self) -> bool {
+        matches!(self, Self::Answered { .. } | Self::Nonsense(_))
+    }
+}
+
+impl From<RemoteError> for crate::error::Error {
+    fn from(error: RemoteError) -> Self {
+        use http::StatusCode;
+        match &error {
+            // What another server says about an event or a room is told on; what it says about tokens never is.
+            RemoteError::Answered { status: 403, message, .. } => crate::error::forbidden(message.clone()),
+            RemoteError::Answered { status: 404, message, .. } => crate::error::not_found(message.clone()),
+            RemoteError::Answered { errcode, message, .. } if errcode == "M_INCOMPATIBLE_ROOM_VERSION" => {
+                Self::new(StatusCode::BAD_REQUEST, "M_INCOMPATIBLE_ROOM_VERSION", message.clone())
+            }
+            RemoteError::Answered { errcode, message, .. } if errcode == "M_UNABLE_TO_AUTHORISE_JOIN" => {
+                Self::new(StatusCode::BAD_REQUEST, "M_UNABLE_TO_AUTHORISE_JOIN", message.clone())
+            }
+            _ => crate::error::bad_gateway(error.to_string()),
+        }
+    }
+}

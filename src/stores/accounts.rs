@@ -1,0 +1,25 @@
+//! Which accounts are there, and what proves their owners? (D1)
+
+use tombolo_platform::{SqlError, World, values};
+
+/// A local account.
+#[derive(Clone, Debug)]
+pub struct Account {
+    /// A PHC string; `None`: no login by password.
+    pub password_hash: Option<String>,
+    pub admin: bool,
+}
+
+/// Makes an account; answers whether the name was free.
+pub async fn insert(world: &World, localpart: &str, account: &Account) -> Result<bool, SqlError> {
+    let insert = "INSERT INTO accounts (localpart, password_hash, admin, created_ts) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING RETURNING 1";
+    let values = values![localpart, account.password_hash.as_deref(), account.admin, world.now()];
+    Ok(world.d1().row(insert, values, |row| row.int(0)).await?.is_some())
+}
+
+/// The account of this name.
+pub async fn find(world: &World, localpart: &str) -> Result<Option<Account>, SqlError> {
+    let query = "SELECT password_hash, admin FROM accounts WHERE localpart = ?";
+    let read = |row: &tombolo_platform::Row<'_>| Ok(Account { password_hash: row.text_or_null(0)?, admin: row.int(1)? != 0 });
+    world.d1().row(query, values![localpart], read).await
+}

@@ -1,0 +1,25 @@
+//! What do local users call themselves? (D1)
+
+use tombolo_platform::{SqlError, World, values};
+
+/// A profile ([profiles](https://spec.matrix.org/v1.19/client-server-api/#profiles)).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Profile {
+    pub displayname: Option<String>,
+    pub avatar_url: Option<String>,
+}
+
+/// The profile of a local user; `None` where none was ever set.
+pub async fn find(world: &World, localpart: &str) -> Result<Option<Profile>, SqlError> {
+    let query = "SELECT displayname, avatar_url FROM profiles WHERE localpart = ?";
+    let read = |row: &tombolo_platform::Row<'_>| Ok(Profile { displayname: row.text_or_null(0)?, avatar_url: row.text_or_null(1)? });
+    world.d1().row(query, values![localpart], read).await
+}
+
+/// Replaces a profile.
+pub async fn save(world: &World, localpart: &str, profile: &Profile) -> Result<(), SqlError> {
+    let upsert = "INSERT INTO profiles (localpart, displayname, avatar_url) VALUES (?, ?, ?)
+                  ON CONFLICT DO UPDATE SET displayname = excluded.displayname, avatar_url = excluded.avatar_url";
+    let values = values![localpart, profile.displayname.as_deref(), profile.avatar_url.as_deref()];
+    world.d1().run(upsert, values).await.map(|_| ())
+}

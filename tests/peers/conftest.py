@@ -1,0 +1,115 @@
+"""Which servers and users does a scenario have? Two homeservers that live as long as the run, and new users for each test.
+
+`PEERS_OURS=synapse` puts a second Synapse in our server's place: what fails then is the scenario's own fault.
+"""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+import authority
+import poll
+from server import Server
+from synapse import Synapse
+from tombolo import Tombolo
+from user import User
+
+PANIC = "Critical Error"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item):
+    """Shows what the servers said last beside what failed."""
+    report = yield
+    if report.failed:
+        for name, server in item.funcargs.get("servers", {}).items():
+            report.sections.append((f"last lines of {name}", "\n".join(server.said().splitlines()[-30:])))
+    return report
+
+
+@pytest.fixture(scope="session")
+def servers(tmp_path_factory) -> Iterator[dict[str, Server]]:
+    """Ours and Synapse, each by its name here."""
+    folder = tmp_path_factory.mktemp("peers")
+    trusted = authority.make(folder)
+    ours = Synapse if os.environ.get("PEERS_OURS") == "synapse" else Tombolo
+    both = {"ours": ours(folder / "ours", trusted), "synapse": Synapse(folder / "synapse", trusted)}
+    try:
+        for server in both.values():
+            server.start()
+        yield both
+    finally:
+        for server in both.values():
+            server.stop()
+
+
+@pytest.fixture(autouse=True)
+def no_panic(servers) -> Iterator[None]:
+    """A trap in our server fails the test it happened in, even when every answer was right."""
+    log = servers["ours"].log
+    before = log.read_text(errors="replace").count(PANIC)
+    yield
+    assert log.read_text(errors="replace").count(PANIC) == before, f"our server trapped: {log}"
+
+
+@pytest.fixture(params=["10", "11", "12"], ids="v{}".format)
+def version(request) -> str:
+    """The room version."""
+    return request.param
+
+
+@pytest.fixture(params=["ours", "synapse"], ids="{}-creates".format)
+def sides(request, servers) -> tuple[Server, Server]:
+    """The server whose user creates the room, and the other."""
+    other = {"ours": "synapse", "synapse": "ours"}[request.param]
+    return servers[request.param], servers[other]
+
+
+@dataclass
+class Scene:
+    """A room, its creator, and two members on the other server."""
+
+    room: str
+    alice: User
+    bob: User
+    carol: User
+
+    def agree(self, *witnesses: User) -> None:
+        """Waits until every witness sees the same state, event by event."""
+        first, *others = witnesses or (self.alice, self.bob, self.carol)
+
+        def ids(user: User) -> dict:
+            return {key: event["event_id"] for key, event in user.state(self.room).items()}
+
+        def same() -> bool:
+            expected = ids(first)
+            for other in others:
+                assert ids(other) == expected, f"{other.id} and {first.id} disagree"
+            return True
+
+        poll.until(same)
+
+
+@pytest.fixture
+def people(sides) -> Iterator[tuple[User, User, User]]:
+    """One user where the room is created, two on the other server."""
+    home, away = sides
+    users = (User(home, "alice"), User(away, "bob"), User(away, "carol"))
+    yield users
+    for user in users:
+        user.close()
+
+
+@pytest.fixture
+def scene(people, version) -> Scene:
+    """A public room that all three have joined."""
+    alice, bob, carol = people
+    room = alice.create_room(room_version=version, preset="public_chat")
+    for guest in (bob, carol):
+        guest.join(room, via=alice.server)
+        guest.sees_joined(room)
+    scene = Scene(room, alice, bob, carol)
+    scene.agree()
+    return scene
