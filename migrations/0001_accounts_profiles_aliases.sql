@@ -24,3 +24,10 @@ CREATE TABLE registration_nonces (
     nonce TEXT PRIMARY KEY,
     created_ts INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+
+-- Which servers are in which rooms: a copy, kept by each room's telling, for questions that name no room.
+CREATE TABLE room_servers (
+    server TEXT,
+    room_id TEXT,
+    PRIMARY KEY (server, room_id)
+) STRICT, WITHOUT ROWID;

@@ -7,7 +7,10 @@ use std::rc::Rc;
 use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
 use ruma::OwnedServerName;
 use tombolo_platform::{Fault, Object, World};
-use tombolo_protocol::signing::SigningKey;
+use tombolo_protocol::{
+    server_keys::{ServerKeys, VerifyKey},
+    signing::{self, SigningKey},
+};
 
 /// Everything an operator can set, and the two secrets made at set-up.
 #[derive(Debug)]
@@ -16,6 +19,8 @@ pub struct Config {
     pub server_name: OwnedServerName,
     /// `SIGNING_KEY`: `ed25519 <version> <unpadded base64 seed>`.
     pub signing_key: SigningKey,
+    /// `OLD_KEYS`: keys we no longer sign with, `ed25519:<version> <base64 public key> <expired_ts>`, separated by commas.
+    pub old_keys: ServerKeys,
     /// `TOKEN_SECRET`: what access tokens are authenticated with.
     pub token_secret: Vec<u8>,
     /// `REGISTRATION`: whether anybody may make an account.
@@ -65,6 +70,7 @@ impl Config {
         Ok(Self {
             server_name: required("SERVER_NAME")?.parse().map_err(|_| Misconfigured("SERVER_NAME"))?,
             signing_key: signing_key(&required("SIGNING_KEY")?).ok_or(Misconfigured("SIGNING_KEY"))?,
+            old_keys: old_keys(&variable("OLD_KEYS").unwrap_or_default()).ok_or(Misconfigured("OLD_KEYS"))?,
             token_secret: STANDARD_NO_PAD
                 .decode(required("TOKEN_SECRET")?.trim_end_matches('='))
                 .ok()
@@ -89,4 +95,15 @@ fn signing_key(text: &str) -> Option<SigningKey> {
     };
     let seed = STANDARD_NO_PAD.decode(seed).ok()?.try_into().ok()?;
     SigningKey::from_seed(&format!("ed25519:{version}"), seed).ok()
+}
+
+fn old_keys(text: &str) -> Option<ServerKeys> {
+    let mut old = ServerKeys::default();
+    for entry in text.split(',').map(str::trim).filter(|entry| !entry.is_empty()) {
+        let mut words = entry.split_whitespace();
+        let (key_id, key, expired) = (words.next()?, words.next()?, words.next()?);
+        let key = VerifyKey { key: signing::decode(key)?, valid_until_ts: expired.parse().ok()?, retired: true };
+        old.keys.insert(key_id.to_owned(), key);
+    }
+    Some(old)
 }

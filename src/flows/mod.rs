@@ -3,15 +3,15 @@
 //! Gather (from other servers and objects), let one object decide and write, then tell. A flow may be repeated from the
 //! start: the objects it asks are idempotent, and the one that holds the intention is asked first and last.
 
-//WIP pub mod backfill;
+pub mod backfill;
 //WIP pub mod create_room;
 pub mod deliver;
-//WIP pub mod invite;
-//WIP pub mod join;
-//WIP pub mod leave;
+pub mod invite;
+pub mod join;
+pub mod leave;
 pub mod receive;
-//WIP pub mod send;
-//WIP pub mod sync;
+pub mod send;
+pub mod sync;
 pub mod tell;
 pub mod verify;
 

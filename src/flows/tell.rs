@@ -23,6 +23,7 @@ use crate::{
         room::messages::{ExpireTyping, Receipt, Refusal, Told, TypingNow, Undelivered, UndeliveredReply, UserNews},
         user_sync::messages::{News, TypingNews},
     },
+    stores::room_servers,
 };
 
 /// How many followers are told at once.
@@ -39,6 +40,7 @@ pub async fn tell(world: World, address: Address) -> Result<Option<u64>, Fault> 
         Err(AskError::Refused(Refusal::Absent)) => return Ok(None),
         Err(error) => return Err(Fault(error.to_string())),
     };
+    room_servers::save(&world, &room_id, &undelivered.moved).await?;
     let (lagging_users, lagging_servers) = deliver(&world, &room_id, &undelivered).await;
     let told = Told { to: undelivered.to, lagging_users, lagging_servers };
     let again = world.ask(&address, &told).await.map_err(|error| Fault(error.to_string()))?;

@@ -108,7 +108,7 @@ impl Router {
 }
 
 /// The request ruma reads, from a body that our own scan has bounded.
-fn decode<R: IncomingRequest>(request: &Request<Bytes>, arguments: &[String]) -> Result<R> {
+pub fn decode<R: IncomingRequest>(request: &Request<Bytes>, arguments: &[String]) -> Result<R> {
     let body = request.body();
     if body.len() > MAX_BODY {
         return Err(Error::new(StatusCode::PAYLOAD_TOO_LARGE, "M_TOO_LARGE", "The body is too large"));
@@ -124,6 +124,16 @@ fn decode<R: IncomingRequest>(request: &Request<Bytes>, arguments: &[String]) ->
     R::try_from_http_request_inner(raw, &arguments).map_err(|error| bad_json(error.to_string()))
 }
 
+/// The body of a [`Router::page`], read as JSON under the same bounds.
+pub fn json_body<T: serde::de::DeserializeOwned>(request: &Request<Bytes>) -> Result<T> {
+    let body = request.body();
+    if body.len() > MAX_BODY {
+        return Err(Error::new(StatusCode::PAYLOAD_TOO_LARGE, "M_TOO_LARGE", "The body is too large"));
+    }
+    json::scan(body).map_err(|fault| fault_response(&fault))?;
+    serde_json::from_slice(body).map_err(|error| bad_json(error.to_string()))
+}
+
 /// A body that is not JSON, or not the JSON that Matrix allows.
 pub fn fault_response(fault: &json::JsonFault) -> Error {
     match fault {
@@ -132,7 +142,8 @@ pub fn fault_response(fault: &json::JsonFault) -> Error {
     }
 }
 
-fn encode<S: OutgoingResponse>(response: S) -> Result<Response<Bytes>> {
+/// The response ruma writes.
+pub fn encode<S: OutgoingResponse>(response: S) -> Result<Response<Bytes>> {
     let response = response.try_into_http_response::<Vec<u8>>().map_err(crate::error::internal)?;
     Ok(response.map(Bytes::from))
 }

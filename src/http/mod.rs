@@ -4,11 +4,15 @@
 
 pub mod auth;
 pub mod endpoint;
+mod federation;
+pub mod query;
 pub mod router;
 
 use self::router::Router;
 
 /// Every route there is.
 pub fn routes() -> Router {
-    Router::default()
+    let mut router = Router::default();
+    federation::routes(&mut router);
+    router
 }

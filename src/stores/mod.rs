@@ -4,3 +4,4 @@ pub mod accounts;
 pub mod aliases;
 pub mod nonces;
 pub mod profiles;
+pub mod room_servers;

@@ -7,6 +7,8 @@
 mod edus;
 mod gap;
 
+pub use self::gap::encode;
+
 use std::{
     cell::RefCell,
     collections::{BTreeMap, BTreeSet},

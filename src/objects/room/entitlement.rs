@@ -111,7 +111,7 @@ impl Room<'_> {
     /// Whether a server has, or had, a part in the room that lets it ask about it at all.
     pub fn entitled(&mut self, server: &ServerName) -> Result<()> {
         self.graph()?;
-        if self.is_local(server) || self.has_server(server)? {
+        if self.allows(server)? && self.has_server(server)? {
             return Ok(());
         }
         Err(Stop::Refused(Refusal::Forbidden("your server is not in the room".to_owned())))

@@ -62,6 +62,13 @@ impl Room<'_> {
         self.servers_between(Some(from))
     }
 
+    /// Servers that came into the room or left it since a position, and whether they are in it now.
+    pub fn servers_moved(&mut self, since: Position) -> Result<Vec<(OwnedServerName, bool)>> {
+        let query = "SELECT server, max(until IS NULL) AS present FROM servers GROUP BY server HAVING max(since) > ?1 OR max(until) > ?1";
+        let rows = self.sql.rows(query, values![since], |row| Ok((row.text(0)?, row.int(1)? != 0)))?;
+        Ok(rows.into_iter().filter_map(|(name, present)| Some((name.try_into().ok()?, present))).collect())
+    }
+
     fn servers_between(&mut self, from: Option<Position>) -> Result<Vec<OwnedServerName>> {
         let query = "SELECT DISTINCT server FROM servers WHERE until IS NULL OR until > ? ORDER BY server";
         let names = self.sql.rows(query, values![from.unwrap_or(Position::MAX >> 11)], |row| row.text(0))?;

@@ -457,9 +457,6 @@ pub struct Window {
     pub full_state: bool,
     pub timeline: EventFilter,
     pub state: EventFilter,
-    /// Whether the client asked for `state_after` (MSC4222).
-    #[serde(default)]
-    pub ephemeral: bool,
 }
 message!("room", Window => WindowReply, Refusal);
 
@@ -564,6 +561,9 @@ pub struct UndeliveredReply {
     pub to: Position,
     pub users: Vec<UserNews>,
     pub servers: Vec<OwnedServerName>,
+    /// Servers that came into the room (`true`) or left it since `from`.
+    #[serde(default)]
+    pub moved: Vec<(OwnedServerName, bool)>,
     /// Receipts of local users in the range, for the servers: (user, kind, thread, event, ts).
     pub receipts: Vec<Receipt>,
 }

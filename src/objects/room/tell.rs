@@ -58,7 +58,8 @@ pub fn undelivered(room: &mut Room<'_>, _: Undelivered) -> Result<UndeliveredRep
     let from = lagging.values().copied().min().unwrap_or(head.told).min(head.told);
     let mut news = room.news_for(&users)?;
     news.extend(room.news_out_of_band(head.told)?);
-    Ok(UndeliveredReply { from, to: head.pos, users: news, servers, receipts })
+    let moved = room.servers_moved(head.told)?;
+    Ok(UndeliveredReply { from, to: head.pos, users: news, servers, moved, receipts })
 }
 
 /// Notes how far the telling went. Answers when to tell again, if anybody is behind.

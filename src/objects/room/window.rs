@@ -193,13 +193,17 @@ impl EventFilter {
     /// Whether an event passes ([filtering](https://spec.matrix.org/v1.19/client-server-api/#filtering)).
     pub fn lets_through(&self, event: &Stored) -> bool {
         let pdu = &event.pdu;
-        let matches = |pattern: &String| glob(pattern, pdu.kind());
         let has_url = || pdu.content_field("url").is_some_and(|url| url.get().starts_with('"'));
-        self.types.as_ref().is_none_or(|types| types.iter().any(matches))
-            && !self.not_types.iter().any(matches)
+        self.passes(pdu.kind())
             && self.senders.as_ref().is_none_or(|senders| senders.contains(&pdu.sender))
             && !self.not_senders.contains(&pdu.sender)
             && self.contains_url.is_none_or(|wanted| wanted == has_url())
+    }
+
+    /// Whether something of this type passes.
+    pub fn passes(&self, kind: &str) -> bool {
+        let matches = |pattern: &String| glob(pattern, kind);
+        self.types.as_ref().is_none_or(|types| types.iter().any(matches)) && !self.not_types.iter().any(matches)
     }
 }
 

@@ -22,6 +22,10 @@ const NAMES: [&str; 5] = ["alice", "bob", "carol", "dave", "eve"];
 struct Dice(u64);
 
 impl Dice {
+    fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15))
+    }
+
     fn roll(&mut self, sides: usize) -> usize {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
@@ -93,8 +97,8 @@ fn branches(version_id: &str, dice: &mut Dice) -> (Room, Vec<StateMap>) {
 
 fn each_room(check: impl Fn(&Room, &[StateMap], &StateMap)) {
     for version_id in ["6", "10", "11", "12"] {
-        for seed in 1..=60 {
-            let (room, branches) = branches(version_id, &mut Dice(seed * 0x9E37_79B9_7F4A_7C15));
+        for seed in 1..=30 {
+            let (room, branches) = branches(version_id, &mut Dice::new(seed));
             let resolved = resolve_known(room.version, &branches, &room.events).unwrap();
             check(&room, &branches, &resolved);
         }
@@ -107,7 +111,7 @@ fn many_rooms_conflict() {
     each_room(|_, branches, _| {
         conflicts.set(conflicts.get() + usize::from(!split(branches).conflicted.is_empty()));
     });
-    assert!(conflicts.get() > 120, "{}", conflicts.get());
+    assert!(conflicts.get() > 60, "{}", conflicts.get());
 }
 
 #[test]

@@ -247,12 +247,8 @@ fn a_chain_of_ten_thousand_power_levels_resolves() {
         let id = EventId::parse(format!("$levels{number:05}")).unwrap();
         let mut next: Pdu = (*last).clone();
         next.origin_server_ts += 1;
-        let of_kind = |id: &OwnedEventId| *id == last.event_id || *id == levels.event_id;
-        let place = next.auth_events.iter().position(of_kind);
-        match place {
-            Some(place) => next.auth_events[place] = last.event_id.clone(),
-            None => next.auth_events.push(last.event_id.clone()),
-        }
+        next.auth_events.clone_from(&levels.auth_events);
+        next.auth_events.push(last.event_id.clone());
         next.event_id = id.clone();
         last = Rc::new(next);
         room.events.insert(id, last.clone());

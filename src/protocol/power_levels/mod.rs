@@ -5,6 +5,9 @@
 //! These readers serve the server's own decisions and state resolution. Whether an event is
 //! allowed is asked in [`crate::event_auth`].
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use ruma::UserId;

@@ -1,6 +1,9 @@
 //! Who may see an event of the past?
 //! ([room history visibility](https://spec.matrix.org/v1.19/client-server-api/#room-history-visibility))
 
+#[cfg(test)]
+mod tests;
+
 /// What `m.room.history_visibility` says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HistoryVisibility {

@@ -2,6 +2,9 @@
 //! ([IPv4](https://www.iana.org/assignments/iana-ipv4-special-registry), [IPv6](https://www.iana.org/assignments/iana-ipv6-special-registry);
 //! [security considerations](https://spec.matrix.org/v1.19/server-server-api/#resolving-server-names))
 
+#[cfg(test)]
+mod tests;
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// IPv4 networks that are not globally reachable: first address and prefix length.

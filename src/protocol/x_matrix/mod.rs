@@ -1,6 +1,9 @@
 //! Which server sent this request, and did it?
 //! ([request authentication](https://spec.matrix.org/v1.19/server-server-api/#request-authentication))
 
+#[cfg(test)]
+mod tests;
+
 use std::{iter::Peekable, str::Chars};
 
 use ruma::{OwnedServerName, ServerName};

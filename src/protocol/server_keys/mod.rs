@@ -1,6 +1,9 @@
 //! Which keys does a server sign with, and for how long do we believe it?
 //! ([retrieving server keys](https://spec.matrix.org/v1.19/server-server-api/#retrieving-server-keys))
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 
 use ruma::{Int, OwnedServerName, ServerName};

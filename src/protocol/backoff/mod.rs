@@ -1,6 +1,9 @@
 //! When may a server that failed be tried again?
 //! ([transactions](https://spec.matrix.org/v1.19/server-server-api/#transactions))
 
+#[cfg(test)]
+mod tests;
+
 /// How waiting grows, in milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Backoff {

@@ -1,6 +1,9 @@
 //! What does a server's name consist of?
 //! ([server names](https://spec.matrix.org/v1.19/appendices/#server-name))
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     fmt,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},

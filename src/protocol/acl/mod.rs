@@ -1,6 +1,9 @@
 //! Does a room's access list admit a server?
 //! ([server ACLs](https://spec.matrix.org/v1.19/client-server-api/#server-access-control-lists-acls-for-rooms))
 
+#[cfg(test)]
+mod tests;
+
 use serde_json::{Value, value::RawValue};
 
 use crate::{

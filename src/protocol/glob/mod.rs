@@ -5,6 +5,9 @@
 //! pattern read so far could end in the name is one bit each in four words; each character of the
 //! pattern is a few operations on them.
 
+#[cfg(test)]
+mod tests;
+
 /// The longest name that can be matched, in bytes.
 pub const MAX_NAME: usize = 255;
 

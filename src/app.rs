@@ -1,0 +1,53 @@
+//! How does the platform reach the program? The one implementation of its upward calls.
+
+use bytes::Bytes;
+use futures_util::future::LocalBoxFuture;
+use http::{Request, Response};
+use tombolo_platform::{Address, Answer, Application, Fault, Moment, Object, World};
+
+use crate::{
+    flows,
+    http::{router::Router, routes},
+    objects::{destination, room, user_sync},
+    shell::Question,
+};
+
+/// The homeserver.
+pub struct Tombolo;
+
+/// The table of routes, made once per isolate.
+struct Routes(Router);
+
+impl Application for Tombolo {
+    fn answer(&self, object: &Object<'_>, moment: &Moment, message: &str, body: &str) -> Result<Answer, Fault> {
+        let question = Question { object, moment, message, body };
+        match object.address.class {
+            "room" => room::answer(&question),
+            "user_sync" => user_sync::answer(&question),
+            "destination" => destination::answer(&question),
+            class => Err(Fault(format!("no object is of class {class}"))),
+        }
+    }
+
+    fn due(&self, world: World, address: Address) -> LocalBoxFuture<'static, Result<Option<u64>, Fault>> {
+        Box::pin(async move {
+            match address.class {
+                "room" => flows::tell::tell(world, address).await,
+                "destination" => flows::deliver::deliver(world, address).await,
+                _ => Ok(None),
+            }
+        })
+    }
+
+    fn http(&self, world: World, request: Request<Bytes>) -> LocalBoxFuture<'static, Response<Bytes>> {
+        Box::pin(async move {
+            let routes = world.isolate(|_| Routes(routes()));
+            routes.0.answer(world, request).await
+        })
+    }
+
+    fn cron(&self, _: World) -> LocalBoxFuture<'static, ()> {
+        // Everything that is due is due at an object, which has its own alarm.
+        Box::pin(async {})
+    }
+}

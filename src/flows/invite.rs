@@ -1,0 +1,44 @@
+//! How does a user of another server learn that he is invited?
+//! ([inviting](https://spec.matrix.org/v1.19/server-server-api/#inviting-to-a-room))
+//!
+//! The invite is an event of the room already; his server gets it, with the state shown to him. If that server is away,
+//! the invite stands: it is part of the room's state and is seen when he joins.
+
+use ruma::{OwnedUserId, RoomId};
+use serde_json::{Value, json};
+use tombolo_platform::World;
+
+use super::{receive::encode, room};
+use crate::{
+    config::Config,
+    objects::room::messages::{InviteFor, InviteForReply},
+    remote::{
+        RemoteError,
+        client::{self, Ask},
+    },
+};
+
+/// Tells the server of an invited user, if it is not this one.
+pub async fn tell_server(world: &World, room_id: &RoomId, user: &OwnedUserId) {
+    if Config::of(world).is_ok_and(|config| user.server_name() == config.server_name) {
+        return;
+    }
+    let invite = match world.ask(&room(room_id), &InviteFor { user: user.clone() }).await {
+        Ok(invite) => invite,
+        Err(error) => return tracing::warn!(%error, "an invite cannot be read back"),
+    };
+    if let Err(error) = put(world, room_id, user, &invite).await {
+        tracing::info!(%user, %error, "an invite was not delivered");
+    }
+}
+
+async fn put(world: &World, room_id: &RoomId, user: &OwnedUserId, invite: &InviteForReply) -> Result<(), RemoteError> {
+    let (room_id, event_id) = (encode(room_id.as_str()), encode(invite.event_id.as_str()));
+    let body = json!({
+        "room_version": invite.version,
+        "event": invite.event,
+        "invite_room_state": invite.stripped,
+    });
+    let path = format!("/_matrix/federation/v2/invite/{room_id}/{event_id}");
+    client::ask::<Value>(world, user.server_name(), Ask::put(&path, &body)).await.map(|_| ())
+}

@@ -1,0 +1,248 @@
+//! How does a local user join a room?
+//! ([joining rooms](https://spec.matrix.org/v1.19/server-server-api/#joining-rooms))
+//!
+//! Where the room is live here, a join is an event like any other. Else a server in the room is asked: we build our own
+//! event from the links of its template, store the intention in the room, have the event taken, verify what we are
+//! given, and the room goes live in one transaction. Several servers are tried in turn.
+
+use std::collections::BTreeSet;
+
+use ruma::{OwnedEventId, OwnedRoomId, OwnedServerName, RoomId, ServerName, UserId};
+use serde::Deserialize;
+use serde_json::{Map, Value, json, value::RawValue};
+use tombolo_platform::{AskError, World};
+use tombolo_protocol::{
+    admission::Checked,
+    canonical_json::CanonicalJsonObject,
+    event::{self, Links, Pdu},
+    json::parse_object,
+    room_version::{RoomVersion, SUPPORTED},
+};
+
+use super::{
+    receive::{encode, receive_in_room},
+    room, send, tell,
+    verify::verified,
+};
+use crate::{
+    config::Config,
+    error::{Error, Result, bad_gateway, bad_json, not_found},
+    objects::room::messages::{
+        AbandonJoin, BeginJoin, Describe, Description, Draft, FinishJoin, Membership, OutOfBand, Refusal, Send,
+    },
+    remote::client::{self, Ask, LARGE},
+    stores::profiles,
+};
+
+/// How long an attempt may take before another may begin (ms).
+const LEASE: u64 = 150_000;
+/// How many servers are tried.
+const MAX_SERVERS: usize = 5;
+
+/// What another server says a membership event should look like.
+#[derive(Deserialize)]
+pub struct Template {
+    pub room_version: Option<String>,
+    pub event: Value,
+}
+
+#[derive(Deserialize)]
+struct SendJoin {
+    state: Vec<Box<RawValue>>,
+    auth_chain: Vec<Box<RawValue>>,
+    #[serde(default)]
+    event: Option<Box<RawValue>>,
+}
+
+/// Joins; `content` holds further members of the event's content, such as a reason.
+pub async fn join(world: &World, user: &UserId, room_id: &RoomId, via: &[OwnedServerName], content: Map<String, Value>) -> Result<()> {
+    let mut content: Map<String, Value> = content;
+    content.extend(member_content(world, user).await?);
+    content.insert("membership".to_owned(), json!("join"));
+    match world.ask(&room(room_id), &Describe {}).await {
+        Ok(description) if description.live => join_here(world, user, room_id, &description, &content).await,
+        Ok(_) | Err(AskError::Refused(Refusal::Absent)) => join_through(world, user, room_id, via, &content).await,
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The display name and avatar that a local user's member events carry.
+pub async fn member_content(world: &World, user: &UserId) -> Result<Map<String, Value>> {
+    let profile = profiles::find(world, user.localpart()).await?.unwrap_or_default();
+    let fields = [("displayname", profile.displayname), ("avatar_url", profile.avatar_url)];
+    Ok(fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), json!(value?)))).collect())
+}
+
+/// The rooms among these in which a user is joined, as far as this server knows.
+pub async fn member_of(world: &World, user: &UserId, rooms: &[OwnedRoomId]) -> Vec<OwnedRoomId> {
+    let mut joined = Vec::new();
+    for room_id in rooms {
+        let membership = world.ask(&room(room_id), &Membership { user: user.to_owned() }).await;
+        if membership.is_ok_and(|membership| membership.as_deref() == Some("join")) {
+            joined.push(room_id.clone());
+        }
+    }
+    joined
+}
+
+async fn join_here(world: &World, user: &UserId, room_id: &RoomId, description: &Description, content: &Map<String, Value>) -> Result<()> {
+    if world.ask(&room(room_id), &Membership { user: user.to_owned() }).await?.as_deref() == Some("join") {
+        return Ok(());
+    }
+    let member_of = member_of(world, user, &description.allow_rooms).await;
+    let draft = Draft {
+        event_type: "m.room.member".to_owned(),
+        state_key: Some(user.to_string()),
+        content: serde_json::value::to_raw_value(content)?,
+        redacts: None,
+    };
+    send::send(world, room_id, Send { sender: user.to_owned(), draft, transaction: None, member_of }).await.map(|_| ())
+}
+
+async fn join_through(world: &World, user: &UserId, room_id: &RoomId, via: &[OwnedServerName], content: &Map<String, Value>) -> Result<()> {
+    let servers = residents(world, user, room_id, via).await?;
+    let mut failure = not_found("No server is known that is in this room");
+    for server in servers.into_iter().take(MAX_SERVERS) {
+        let attempt = Attempt { world, user, room_id, server: &server };
+        match attempt.run(content).await {
+            Ok(()) => return Ok(()),
+            Err(error) => {
+                tracing::info!(%server, room = %room_id, error = error.message, "a join failed");
+                failure = error;
+            }
+        }
+        // Another user's join may have brought the room here meanwhile.
+        if let Ok(description) = world.ask(&room(room_id), &Describe {}).await
+            && description.live
+        {
+            return join_here(world, user, room_id, &description, content).await;
+        }
+    }
+    Err(failure)
+}
+
+/// Servers that may be in the room: those named, those an invite came through, and the one in the room's ID.
+async fn residents(world: &World, user: &UserId, room_id: &RoomId, via: &[OwnedServerName]) -> Result<Vec<OwnedServerName>> {
+    let own = &Config::of(world)?.server_name;
+    let mut servers = via.to_vec();
+    if let Ok(invite) = world.ask(&room(room_id), &OutOfBand { user: user.to_owned() }).await {
+        servers.extend(invite.via);
+    }
+    servers.extend(room_id.server_name().map(ToOwned::to_owned));
+    let mut seen = BTreeSet::new();
+    servers.retain(|server| server != own && seen.insert(server.clone()));
+    Ok(servers)
+}
+
+/// One attempt through one server.
+struct Attempt<'a> {
+    world: &'a World,
+    user: &'a UserId,
+    room_id: &'a RoomId,
+    server: &'a ServerName,
+}
+
+impl Attempt<'_> {
+    async fn run(&self, content: &Map<String, Value>) -> Result<()> {
+        let template = template(self.world, self.server, "make_join", self.room_id, self.user).await?;
+        let (version, pdu) = build(self.world, self.user, self.room_id, template, content)?;
+        let event = Checked { event_id: pdu.event_id.clone(), json: RawValue::from_string(pdu.json.clone())? };
+        let begin = BeginJoin {
+            version: version.id.to_string(),
+            user: self.user.to_owned(),
+            event: event.clone(),
+            via: self.server.to_owned(),
+            until: self.world.now() + LEASE,
+        };
+        self.world.ask(&room(self.room_id), &begin).await?;
+        let outcome = self.finish(version, event).await;
+        if outcome.is_err() {
+            let abandon = AbandonJoin { event_id: pdu.event_id };
+            // If this fails too, the lease ends by itself.
+            self.world.ask(&room(self.room_id), &abandon).await.ok();
+        }
+        outcome
+    }
+
+    async fn finish(&self, version: &'static RoomVersion, event: Checked) -> Result<()> {
+        let (room_id, event_id) = (encode(self.room_id.as_str()), encode(event.event_id.as_str()));
+        let path = format!("/_matrix/federation/v2/send_join/{room_id}/{event_id}?omit_members=false");
+        let body: Value = serde_json::from_str(event.json.get())?;
+        let answer: SendJoin = client::ask(self.world, self.server, Ask::put(&path, &body).within(LARGE)).await?;
+        let event = self.countersigned(version, event, answer.event).await;
+        let (state, auth_chain) = (answer.state, answer.auth_chain);
+        let auth_chain = verified(self.world, version, &auth_chain).await;
+        let state = verified(self.world, version, &state).await;
+        let joined = self.world.ask(&room(self.room_id), &FinishJoin { event, state, auth_chain }).await;
+        let joined = joined.map_err(|error| match error {
+            AskError::Refused(Refusal::Invalid(reason)) => bad_gateway(reason),
+            other => other.into(),
+        })?;
+        tell::tell_now(self.world, self.room_id, joined.news).await;
+        for (origin, event) in joined.parked {
+            // The join stands; what was parked can come again.
+            if let Err(error) = receive_in_room(self.world, &origin, self.room_id, vec![event]).await {
+                tracing::warn!(error = error.message, "a parked event was not taken in");
+            }
+        }
+        Ok(())
+    }
+
+    /// Our event with the signature of the server that authorised a restricted join, if it gave one.
+    async fn countersigned(&self, version: &'static RoomVersion, ours: Checked, theirs: Option<Box<RawValue>>) -> Checked {
+        let Some(theirs) = theirs else { return ours };
+        let verified = verified(self.world, version, &[theirs]).await;
+        verified.into_iter().find(|event| event.event_id == ours.event_id).unwrap_or(ours)
+    }
+}
+
+/// Asks a server for a template (`make_join`, `make_leave`, `make_knock`).
+pub async fn template(world: &World, server: &ServerName, what: &str, room_id: &RoomId, user: &UserId) -> Result<Template> {
+    let (room_id, user) = (encode(room_id.as_str()), encode(user.as_str()));
+    let versions: Vec<String> = SUPPORTED.iter().map(|version| format!("ver={version}")).collect();
+    let query = if what == "make_leave" { String::new() } else { format!("?{}", versions.join("&")) };
+    let path = format!("/_matrix/federation/v1/{what}/{room_id}/{user}{query}");
+    Ok(client::ask(world, server, Ask::get(&path)).await?)
+}
+
+/// Our own membership event. Of the template only the links are taken, and who authorises the join.
+pub fn build(
+    world: &World,
+    user: &UserId,
+    room_id: &RoomId,
+    template: Template,
+    content: &Map<String, Value>,
+) -> Result<(&'static RoomVersion, Pdu)> {
+    let config = Config::of(world)?;
+    let version = template.room_version.unwrap_or_else(|| "1".to_owned());
+    let incompatible = || Error::new(http::StatusCode::BAD_REQUEST, "M_INCOMPATIBLE_ROOM_VERSION", "Unsupported room version");
+    let version = RoomVersion::of(&version).ok_or_else(incompatible)?;
+    let mut content = content.clone();
+    if let Some(authoriser) = template.event["content"]["join_authorised_via_users_server"].as_str() {
+        content.insert("join_authorised_via_users_server".to_owned(), json!(authoriser));
+    }
+    let links = |name: &str| -> Result<Vec<OwnedEventId>> {
+        serde_json::from_value(template.event[name].clone()).map_err(|_| bad_gateway("the template has no links"))
+    };
+    let (prev_events, auth_events) = (links("prev_events")?, links("auth_events")?);
+    let draft = event::Draft {
+        sender: user.to_owned(),
+        event_type: "m.room.member".to_owned(),
+        state_key: Some(user.to_string()),
+        content: canonical(&content)?,
+        redacts: None,
+    };
+    let links = Links {
+        room_id: Some(room_id),
+        prev_events: &prev_events,
+        auth_events: &auth_events,
+        depth: template.event["depth"].as_u64().ok_or_else(|| bad_gateway("the template has no depth"))?,
+        origin_server_ts: i64::try_from(world.now()).unwrap_or(i64::MAX),
+    };
+    let pdu = event::build(version, draft, links, &config.signing_key, config.server_name.as_str());
+    Ok((version, pdu.map_err(|fault| bad_gateway(fault.to_string()))?))
+}
+
+fn canonical(content: &Map<String, Value>) -> Result<CanonicalJsonObject> {
+    parse_object(serde_json::to_string(content)?.as_bytes()).map_err(|fault| bad_json(fault.to_string()))
+}

@@ -1,0 +1,69 @@
+//! How does a local user leave a room, or decline an invite to one?
+//! ([leaving rooms](https://spec.matrix.org/v1.19/server-server-api/#leaving-rooms-rejecting-invites))
+//!
+//! In a room that is live here a leave is an event like any other. An invite to a room we are not in is declined through
+//! a server in it; the user is rid of it whether or not that server answers.
+
+use ruma::{OwnedServerName, RoomId, UserId};
+use serde_json::{Map, Value, json};
+use tombolo_platform::{AskError, World};
+
+use super::{
+    join::{build, template},
+    receive::encode,
+    room, send, tell,
+};
+use crate::{
+    error::{Result, forbidden},
+    objects::room::messages::{Draft, Membership, OutOfBand, Refusal, Send, Withdraw},
+    remote::client::{self, Ask, BRIEF},
+};
+
+/// Leaves the room.
+pub async fn leave(world: &World, user: &UserId, room_id: &RoomId, reason: Option<String>) -> Result<()> {
+    let address = room(room_id);
+    let here = match world.ask(&address, &Membership { user: user.to_owned() }).await {
+        Ok(membership) => membership,
+        Err(AskError::Refused(_)) => None,
+        Err(error) => return Err(error.into()),
+    };
+    let mut content = Map::from_iter([("membership".to_owned(), json!("leave"))]);
+    content.extend(reason.map(|reason| ("reason".to_owned(), json!(reason))));
+    if matches!(here.as_deref(), Some("join" | "invite" | "knock" | "ban")) {
+        let sender = user.to_owned();
+        let draft = Draft {
+            event_type: "m.room.member".to_owned(),
+            state_key: Some(user.to_string()),
+            content: serde_json::value::to_raw_value(&content)?,
+            redacts: None,
+        };
+        return send::send(world, room_id, Send { sender, draft, transaction: None, member_of: Vec::new() }).await.map(|_| ());
+    }
+    let invite = match world.ask(&address, &OutOfBand { user: user.to_owned() }).await {
+        Ok(invite) if matches!(invite.membership.as_str(), "invite" | "knock") => invite,
+        // Leaving twice is no mistake.
+        Ok(_) => return Ok(()),
+        Err(AskError::Refused(Refusal::Absent | Refusal::NotFound)) if here.as_deref() == Some("leave") => return Ok(()),
+        Err(AskError::Refused(_)) => return Err(forbidden("You are not in this room")),
+        Err(error) => return Err(error.into()),
+    };
+    let news = world.ask(&address, &Withdraw { user: user.to_owned() }).await?;
+    tell::tell_now(world, room_id, news).await;
+    for server in &invite.via {
+        match decline(world, user, room_id, server, &content).await {
+            Ok(()) => break,
+            Err(error) => tracing::info!(%server, error = error.message, "an invite was not declined there"),
+        }
+    }
+    Ok(())
+}
+
+async fn decline(world: &World, user: &UserId, room_id: &RoomId, server: &OwnedServerName, content: &Map<String, Value>) -> Result<()> {
+    let template = template(world, server, "make_leave", room_id, user).await?;
+    let (_, pdu) = build(world, user, room_id, template, content)?;
+    let (room_id, event_id) = (encode(room_id.as_str()), encode(pdu.event_id.as_str()));
+    let path = format!("/_matrix/federation/v2/send_leave/{room_id}/{event_id}");
+    let body: Value = serde_json::from_str(&pdu.json)?;
+    client::ask::<Value>(world, server, Ask::put(&path, &body).within(BRIEF)).await?;
+    Ok(())
+}

@@ -1,0 +1,29 @@
+//! How does a local user's event get into a room, and to whom must it be told at once?
+
+use ruma::{OwnedEventId, RoomId, UserId};
+use tombolo_platform::World;
+
+use super::{invite, room, tell};
+use crate::{error::Result, objects::room::messages::Send};
+
+/// Sends an event. Once it is stored, nothing that follows makes the call fail: the room's alarm repeats the telling.
+pub async fn send(world: &World, room_id: &RoomId, message: Send) -> Result<OwnedEventId> {
+    let invited = invited(&message);
+    let sent = world.ask(&room(room_id), &message).await?;
+    tell::tell_now(world, room_id, sent.news).await;
+    if let Some(user) = invited {
+        invite::tell_server(world, room_id, &user).await;
+    }
+    Ok(sent.event_id)
+}
+
+/// The user whom this event invites.
+fn invited(message: &Send) -> Option<ruma::OwnedUserId> {
+    #[derive(serde::Deserialize)]
+    struct Member {
+        membership: String,
+    }
+    let user = message.draft.state_key.as_deref().filter(|_| message.draft.event_type == "m.room.member")?;
+    let content: Member = serde_json::from_str(message.draft.content.get()).ok()?;
+    (content.membership == "invite").then(|| UserId::parse(user).ok()).flatten()
+}

@@ -1,0 +1,148 @@
+//! How does a client get a session, and end it?
+//! ([login](https://spec.matrix.org/v1.19/client-server-api/#login))
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode};
+use ruma::{
+    OwnedUserId, ServerName, UserId,
+    api::client::session::{logout::v3 as logout, logout_all::v3 as logout_all},
+};
+use serde::Deserialize;
+use serde_json::json;
+use tombolo_platform::World;
+
+use crate::{
+    config::Config,
+    error::{Error, Result, forbidden, internal, invalid_param, missing_param},
+    http::{
+        auth::{self, Session, user_object},
+        endpoint::{json_body, json_response},
+        passwords::{self, Effort, MAX_BYTES},
+        router::Router,
+    },
+    objects::user_sync::messages::{Login, Logout},
+    stores::accounts,
+};
+
+const PATHS: [&str; 2] = ["/_matrix/client/v3/login", "/_matrix/client/r0/login"];
+const PASSWORD: &str = "m.login.password";
+/// The longest device ID a client may choose, in bytes.
+const MAX_DEVICE_ID: usize = 255;
+
+pub fn routes(router: &mut Router) {
+    for path in PATHS {
+        router.page(&Method::GET, path, flows);
+        router.page(&Method::POST, path, login);
+    }
+    router.endpoint::<logout::Request, _, _>(end);
+    router.endpoint::<logout_all::Request, _, _>(end_all);
+}
+
+/// The body of a login. Not ruma's type, which takes a body without `type` for a mistake of ours and panics.
+#[derive(Deserialize)]
+struct Body {
+    #[serde(rename = "type")]
+    kind: String,
+    identifier: Option<Identifier>,
+    /// What clients sent before there were identifiers.
+    user: Option<String>,
+    password: Option<String>,
+    device_id: Option<String>,
+    initial_device_display_name: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Identifier {
+    #[serde(rename = "type")]
+    kind: String,
+    user: Option<String>,
+}
+
+/// A session, as its client learns of it.
+pub struct Opened {
+    pub access_token: String,
+    pub device_id: String,
+}
+
+async fn flows(_: World, _: Request<Bytes>, _: Vec<String>) -> Result<Response<Bytes>> {
+    json_response(StatusCode::OK, &json!({ "flows": [{ "type": PASSWORD }] }))
+}
+
+async fn login(world: World, request: Request<Bytes>, _: Vec<String>) -> Result<Response<Bytes>> {
+    let body: Body = json_body(&request)?;
+    if body.kind != PASSWORD {
+        return Err(Error::new(StatusCode::BAD_REQUEST, "M_UNKNOWN", "Unknown login type"));
+    }
+    let config = Config::of(&world)?;
+    let named = named_user(&body)?;
+    let password = body.password.as_deref().ok_or_else(|| missing_param("There is no password"))?;
+    let user = prove(&world, &config, named, password).await?;
+    let opened = open(&world, &user, body.device_id, body.initial_device_display_name).await?;
+    json_response(
+        StatusCode::OK,
+        &json!({
+            "user_id": user,
+            "access_token": opened.access_token,
+            "device_id": opened.device_id,
+            "home_server": config.server_name,
+        }),
+    )
+}
+
+/// Opens a session of a user who has proved who he is.
+pub async fn open(world: &World, user: &UserId, device_id: Option<String>, display_name: Option<String>) -> Result<Opened> {
+    if device_id.as_ref().is_some_and(|device_id| device_id.is_empty() || device_id.len() > MAX_DEVICE_ID) {
+        return Err(invalid_param("The device ID is empty or too long"));
+    }
+    let session = URL_SAFE_NO_PAD.encode(world.random());
+    let login = Login { user: user.to_owned(), device_id, display_name, session: session.clone() };
+    let logged_in = world.ask(&user_object(user), &login).await?;
+    Ok(Opened { access_token: auth::issue(&Config::of(world)?, user, &session)?, device_id: logged_in.device_id })
+}
+
+/// How much work this server's passwords cost.
+pub fn effort(config: &Config) -> Effort {
+    if config.cheap_passwords { Effort::Cheap } else { Effort::Standard }
+}
+
+fn named_user(body: &Body) -> Result<&str> {
+    let named = match &body.identifier {
+        Some(identifier) if identifier.kind == "m.id.user" => identifier.user.as_deref(),
+        Some(_) => return Err(Error::new(StatusCode::BAD_REQUEST, "M_UNKNOWN", "Unknown kind of identifier")),
+        None => body.user.as_deref(),
+    };
+    named.ok_or_else(|| missing_param("There is no user"))
+}
+
+/// The user, if the password is his. Unknown users and wrong passwords look alike, and take as long.
+async fn prove(world: &World, config: &Config, named: &str, password: &str) -> Result<OwnedUserId> {
+    let user = local_user(named, &config.server_name);
+    let account = match &user {
+        Some(user) => accounts::find(world, user.localpart()).await?,
+        None => None,
+    };
+    let held = account.and_then(|account| account.password_hash);
+    let fits = password.len() <= MAX_BYTES;
+    let proved = passwords::verify(if fits { password } else { "" }, held.as_deref(), effort(config)).map_err(internal)?;
+    user.filter(|_| proved && fits).ok_or_else(|| forbidden("Invalid username or password"))
+}
+
+/// A user of this server, named by his whole ID or its local part.
+fn local_user(named: &str, server_name: &ServerName) -> Option<OwnedUserId> {
+    let user_id = if named.starts_with('@') { named.to_owned() } else { format!("@{named}:{server_name}") };
+    UserId::parse(user_id.to_ascii_lowercase())
+        .or_else(|_| UserId::parse(user_id))
+        .ok()
+        .filter(|user| user.server_name() == server_name)
+}
+
+async fn end(world: World, caller: Session, _: logout::Request) -> Result<logout::Response> {
+    world.ask(&user_object(&caller.user), &Logout { session: caller.session, all: false }).await?;
+    Ok(logout::Response::new())
+}
+
+async fn end_all(world: World, caller: Session, _: logout_all::Request) -> Result<logout_all::Response> {
+    world.ask(&user_object(&caller.user), &Logout { session: caller.session, all: true }).await?;
+    Ok(logout_all::Response::new())
+}

@@ -1,0 +1,96 @@
+//! How do other servers invite our users? ([inviting](https://spec.matrix.org/v1.19/server-server-api/#inviting-to-a-room))
+//!
+//! The one event of another server that we sign: only an invite of one of our users, by a user of the server that asks,
+//! to the room of the path.
+
+use http::{Method, StatusCode};
+use ruma::UserId;
+use serde::Deserialize;
+use serde_json::{Value, json, value::RawValue};
+use tombolo_platform::World;
+use tombolo_protocol::{admission::Checked, canonical_json, event::Pdu, json::parse_object, room_version::RoomVersion};
+
+use super::{
+    events::{event_id, room_id},
+    signed::Signed,
+};
+use crate::{
+    config::Config,
+    error::{Error, Result, forbidden, internal, invalid_param, not_found},
+    flows::{room, tell, verify},
+    http::{endpoint::fault_response, router::Router},
+    objects::room::messages::Invited,
+    stores::accounts,
+};
+
+/// The most events of stripped state that are kept.
+const MAX_STRIPPED: usize = 50;
+
+#[derive(Deserialize)]
+struct Invite {
+    room_version: String,
+    event: Box<RawValue>,
+    #[serde(default)]
+    invite_room_state: Vec<Box<RawValue>>,
+}
+
+pub fn routes(router: &mut Router) {
+    router.federation(&Method::PUT, "/_matrix/federation/v2/invite/{room_id}/{event_id}", invite);
+    router.federation(&Method::PUT, "/_matrix/federation/v1/invite/{room_id}/{event_id}", invite_v1);
+}
+
+async fn invite(world: World, signed: Signed, arguments: Vec<String>) -> Result<Value> {
+    let Invite { room_version, event, invite_room_state } = signed.body()?;
+    let version = RoomVersion::of(&room_version).ok_or_else(|| incompatible(&room_version))?;
+    let verdict = verify::verify(&world, [(version, &*event)]).await.pop().ok_or_else(|| invalid_param("There is no event"))?;
+    let event = verdict?;
+    let pdu = event.pdu(version).map_err(|fault| invalid_param(fault.to_string()))?;
+    check(&world, &signed, &arguments, &pdu).await?;
+    let countersigned = countersign(&world, version, &event)?;
+    let invited = Invited {
+        version: room_version,
+        event: countersigned.clone(),
+        origin: signed.origin.clone(),
+        stripped: invite_room_state.into_iter().take(MAX_STRIPPED).collect(),
+    };
+    let news = world.ask(&room(&pdu.room_id), &invited).await?;
+    tell::tell_now(&world, &pdu.room_id, news).await;
+    Ok(json!({ "event": countersigned.json }))
+}
+
+/// Version 1 of the endpoint carries no room version: it is for room versions 1 and 2.
+async fn invite_v1(_: World, _: Signed, _: Vec<String>) -> Result<Value> {
+    Err(incompatible("1"))
+}
+
+async fn check(world: &World, signed: &Signed, arguments: &[String], pdu: &Pdu) -> Result<()> {
+    let fits = pdu.room_id == room_id(&arguments[0])?
+        && pdu.event_id == event_id(&arguments[1])?
+        && pdu.kind() == "m.room.member"
+        && pdu.membership().as_deref() == Some("invite");
+    let invited = pdu.state_key.as_deref().and_then(|key| UserId::parse(key).ok()).filter(|_| fits);
+    let invited = invited.ok_or_else(|| invalid_param("This is not the invite that the path names"))?;
+    if pdu.sender.server_name() != signed.origin {
+        return Err(forbidden("The inviting user is of another server"));
+    }
+    if invited.server_name() != Config::of(world)?.server_name {
+        return Err(invalid_param("The invited user is not of this server"));
+    }
+    if accounts::find(world, invited.localpart()).await?.is_none() {
+        return Err(not_found("There is no such user"));
+    }
+    Ok(())
+}
+
+fn countersign(world: &World, version: &RoomVersion, event: &Checked) -> Result<Checked> {
+    let config = Config::of(world)?;
+    let mut object = parse_object(event.json.get().as_bytes()).map_err(|fault| fault_response(&fault))?;
+    config.signing_key.sign_event(version, &mut object, config.server_name.as_str());
+    let json = RawValue::from_string(canonical_json::to_string(&object)).map_err(internal)?;
+    Ok(Checked { event_id: event.event_id.clone(), json })
+}
+
+fn incompatible(version: &str) -> Error {
+    let error = Error::new(StatusCode::BAD_REQUEST, "M_INCOMPATIBLE_ROOM_VERSION", "This room version is not supported");
+    error.with("room_version", version)
+}

@@ -1,0 +1,131 @@
+//! Which server asks, and did it sign the question?
+//! ([request authentication](https://spec.matrix.org/v1.19/server-server-api/#request-authentication))
+
+use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
+
+use bytes::Bytes;
+use http::{Method, Request, StatusCode, header};
+use ruma::OwnedServerName;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use tombolo_platform::World;
+use tombolo_protocol::{
+    json,
+    x_matrix::{self, Authorization, XMatrixFault},
+};
+
+use crate::{
+    config::Config,
+    error::{Error, Result, bad_json, invalid_param, missing_param},
+    flows::destination,
+    http::{
+        endpoint::{fault_response, json_response},
+        query,
+        router::{Handler, Router},
+    },
+    objects::destination::messages::Heard,
+    remote::keys,
+};
+
+/// The largest body: 50 events of 64 KiB and 100 EDUs fit well.
+const MAX_BODY: usize = 16 << 20;
+/// How often one origin's life is noted (ms).
+const HEARD_EVERY: u64 = 60_000;
+
+/// A request that its origin signed.
+pub struct Signed {
+    pub origin: OwnedServerName,
+    query: Vec<(String, String)>,
+    body: Bytes,
+}
+
+impl Signed {
+    /// The body, read as `T`.
+    pub fn body<T: DeserializeOwned>(&self) -> Result<T> {
+        serde_json::from_slice(&self.body).map_err(|error| bad_json(error.to_string()))
+    }
+
+    /// The body's text.
+    pub fn bytes(&self) -> &[u8] {
+        &self.body
+    }
+
+    /// Every value of a query parameter.
+    pub fn all(&self, name: &str) -> Vec<&str> {
+        self.query.iter().filter(|(key, _)| key == name).map(|(_, value)| value.as_str()).collect()
+    }
+
+    /// A query parameter that must be there and have a form.
+    pub fn parameter<T: std::str::FromStr>(&self, name: &str) -> Result<T> {
+        let value = self.all(name).first().copied().ok_or_else(|| missing_param(format!("{name} is missing")))?;
+        value.parse().map_err(|_| invalid_param(format!("{name} has no form")))
+    }
+}
+
+impl Router {
+    /// Registers a handler for requests of other servers.
+    pub fn federation<H, F>(&mut self, method: &Method, path: &str, handler: H)
+    where
+        H: Fn(World, Signed, Vec<String>) -> F + Copy + 'static,
+        F: Future<Output = Result<Value>>,
+    {
+        let answer: Handler = Rc::new(move |world, request, arguments| {
+            Box::pin(async move {
+                let signed = authenticate(&world, &request).await?;
+                note(&world, &signed.origin);
+                json_response(StatusCode::OK, &handler(world, signed, arguments).await?)
+            })
+        });
+        self.add(method, path, answer);
+    }
+}
+
+async fn authenticate(world: &World, request: &Request<Bytes>) -> Result<Signed> {
+    let body = request.body().clone();
+    if body.len() > MAX_BODY {
+        return Err(Error::new(StatusCode::PAYLOAD_TOO_LARGE, "M_TOO_LARGE", "The body is too large"));
+    }
+    let header = request.headers().get(header::AUTHORIZATION).ok_or_else(|| refusal(&XMatrixFault::Missing))?;
+    let header = header.to_str().map_err(|_| refusal(&XMatrixFault::Malformed("not ASCII")))?;
+    let authorization = Authorization::parse(header).map_err(|fault| refusal(&fault))?;
+    let config = Config::of(world)?;
+    authorization.check_servers(&config.server_name).map_err(|fault| refusal(&fault))?;
+    let content = match body.is_empty() {
+        true => None,
+        false => Some(json::parse_value(&body).map_err(|fault| fault_response(&fault))?),
+    };
+    let uri = request.uri().path_and_query().map_or("/", |uri| uri.as_str());
+    let signed = x_matrix::Request { method: request.method().as_str(), uri, content: content.as_ref() };
+    let now = i64::try_from(world.now()).unwrap_or(i64::MAX);
+    let keys = keys::of(world, &authorization.origin, &[(authorization.key.clone(), now)]).await;
+    authorization.verify(signed, &config.server_name, &keys, now).map_err(|fault| refusal(&fault))?;
+    Ok(Signed { origin: authorization.origin, query: query::pairs(request.uri().query().unwrap_or_default()), body })
+}
+
+fn refusal(fault: &XMatrixFault) -> Error {
+    let status = match fault {
+        XMatrixFault::Malformed(_) => StatusCode::BAD_REQUEST,
+        _ => StatusCode::UNAUTHORIZED,
+    };
+    Error::new(status, "M_UNAUTHORIZED", fault.to_string())
+}
+
+#[derive(Default)]
+struct LastHeard(RefCell<BTreeMap<OwnedServerName, u64>>);
+
+/// A server that asks is up: its back-off ends.
+fn note(world: &World, origin: &OwnedServerName) {
+    let heard = world.isolate(|_| LastHeard::default());
+    let now = world.now();
+    let lately = heard.0.borrow().get(origin).is_some_and(|at| at + HEARD_EVERY > now);
+    if lately {
+        return;
+    }
+    heard.0.borrow_mut().insert(origin.clone(), now);
+    let (world, address) = (world.clone(), destination(origin));
+    let asked = world.clone();
+    world.later(async move {
+        // The next request of the server says it again.
+        asked.ask(&address, &Heard {}).await.ok();
+    });
+}

@@ -1,0 +1,103 @@
+use super::{MAX_NAME, Subject};
+
+#[track_caller]
+fn matches(name: &str, pattern: &str, expected: bool) {
+    assert_eq!(Subject::new(name).unwrap().matches(pattern), expected, "{name} {pattern}");
+}
+
+/// The textbook definition, exponential and obvious.
+fn slow(name: &[u8], pattern: &[u8]) -> bool {
+    match (name, pattern) {
+        ([], []) => true,
+        (_, [b'*', rest @ ..]) => slow(name, rest) || !name.is_empty() && slow(&name[1..], pattern),
+        ([_, name @ ..], [b'?', rest @ ..]) => slow(name, rest),
+        ([a, name @ ..], [b, rest @ ..]) => a == b && slow(name, rest),
+        _ => false,
+    }
+}
+
+#[test]
+fn patterns_match_whole_names() {
+    for (pattern, expected) in [
+        ("evil.com", true),
+        ("EVIL.com", true),
+        ("*", true),
+        ("*.com", true),
+        ("evil.*", true),
+        ("e*l*m", true),
+        ("?vil.com", true),
+        ("????.com", true),
+        ("**", true),
+        ("evil.com*", true),
+        ("*evil.com", true),
+        ("vil.com", false),
+        ("evil.co", false),
+        ("", false),
+        ("?", false),
+        ("*.org", false),
+        ("evil?com?", false),
+        ("evilxcom", false),
+        ("[e]vil.com", false),
+        ("évil.com", false),
+    ] {
+        matches("evil.com", pattern, expected);
+    }
+    matches("", "", true);
+    matches("", "*", true);
+    matches("", "?", false);
+}
+
+#[test]
+fn case_does_not_matter_in_the_name_either() {
+    matches("EVIL.com", "evil.COM", true);
+}
+
+#[test]
+fn the_longest_name_is_matched_to_its_end() {
+    let name = "a".repeat(MAX_NAME);
+    matches(&name, &name, true);
+    matches(&name, &format!("{}?", "a".repeat(MAX_NAME - 1)), true);
+    matches(&name, &format!("{name}a"), false);
+    matches(&name, &format!("{name}?"), false);
+    matches(&name, &format!("{name}*"), true);
+    matches(&name, "*a", true);
+    matches(&name, "*b", false);
+    assert!(Subject::new(&"a".repeat(MAX_NAME + 1)).is_none());
+    assert!(Subject::new("é").is_none());
+}
+
+#[test]
+fn every_short_pattern_matches_as_the_textbook_says() {
+    let texts = |alphabet: &'static [u8], longest: usize| {
+        let mut all = vec![vec![]];
+        let mut from = 0;
+        for _ in 0..longest {
+            let until = all.len();
+            for index in from..until {
+                for letter in alphabet {
+                    let mut longer: Vec<u8> = all[index].clone();
+                    longer.push(*letter);
+                    all.push(longer);
+                }
+            }
+            from = until;
+        }
+        all
+    };
+    for name in texts(b"ab", 5) {
+        let subject = Subject::new(str::from_utf8(&name).unwrap()).unwrap();
+        for pattern in texts(b"ab*?", 4) {
+            let expected = slow(&name, &pattern);
+            assert_eq!(subject.matches(str::from_utf8(&pattern).unwrap()), expected);
+        }
+    }
+}
+
+#[test]
+fn a_long_hostile_pattern_is_read_once() {
+    let subject = Subject::new(&"a".repeat(MAX_NAME)).unwrap();
+    for _ in 0..20 {
+        assert!(!subject.matches(&"*a".repeat(32_000)));
+        assert!(!subject.matches(&format!("{}b", "*a*".repeat(20_000))));
+    }
+}

@@ -1,0 +1,76 @@
+//! What does Cloudflare's runtime call? The entry on wasm32, as thin as can be.
+
+use std::rc::Rc;
+
+use tombolo_platform::{
+    Application,
+    workers::{self, Host},
+};
+use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
+use worker::{
+    Context, DurableObject, Env, Request, Response, Result, ScheduleContext, ScheduledEvent, State, WebSocket,
+    WebSocketIncomingMessage, durable_object, event,
+};
+
+use crate::app::Tombolo;
+
+fn application() -> Rc<dyn Application> {
+    Rc::new(Tombolo)
+}
+
+#[event(fetch)]
+async fn fetch(request: web_sys::Request, env: Env, context: Context) -> Result<web_sys::Response> {
+    workers::http(application(), request, env, context).await
+}
+
+#[event(scheduled)]
+async fn scheduled(_event: ScheduledEvent, env: Env, context: ScheduleContext) {
+    workers::scheduled(application(), env, context).await;
+}
+
+/// Declares the class of the objects that the platform calls `$class`.
+macro_rules! object {
+    ($name:ident, $class:literal) => {
+        #[doc = concat!("An object of class `", $class, "`.")]
+        #[durable_object]
+        pub struct $name(Host);
+
+        impl DurableObject for $name {
+            fn new(state: State, env: Env) -> Self {
+                Self(Host::new(state, env, $class, application()))
+            }
+
+            async fn fetch(&self, request: Request) -> Result<Response> {
+                self.0.fetch(request).await
+            }
+
+            async fn alarm(&self) -> Result<Response> {
+                self.0.alarm().await
+            }
+
+            async fn websocket_message(&self, socket: WebSocket, message: WebSocketIncomingMessage) -> Result<()> {
+                self.0.websocket_message(socket, message).await
+            }
+
+            async fn websocket_close(&self, socket: WebSocket, code: usize, reason: String, clean: bool) -> Result<()> {
+                self.0.websocket_close(socket, code, reason, clean).await
+            }
+
+            async fn websocket_error(&self, socket: WebSocket, error: worker::Error) -> Result<()> {
+                self.0.websocket_error(socket, error).await
+            }
+        }
+
+        #[wasm_bindgen]
+        impl $name {
+            /// Answers one message.
+            pub async fn ask(&self, name: String, message: String, body: String) -> std::result::Result<String, JsValue> {
+                self.0.ask(&name, &message, &body).await
+            }
+        }
+    };
+}
+
+object!(RoomObject, "room");
+object!(UserSyncObject, "user_sync");
+object!(DestinationObject, "destination");
