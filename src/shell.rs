@@ -78,8 +78,8 @@ impl Schema {
             sql.run("CREATE TABLE schema (version INTEGER NOT NULL)", values![])?;
             sql.run("INSERT INTO schema (version) VALUES (0)", values![])?;
         }
-        for statement in steps[version..].iter().flat_map(|step| step.split_inclusive(";\n")) {
-            sql.run(statement, values![])?;
+        for step in &steps[version..] {
+            sql.script(step)?;
         }
         sql.run("UPDATE schema SET version = ?", values![steps.len()])?;
         self.version = Some(steps.len());
@@ -90,10 +90,9 @@ impl Schema {
         if let Some(version) = self.version {
             return Ok(version);
         }
-        let table = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'schema'";
-        let version = match sql.row(table, values![], |row| row.int(0))? {
-            None => 0,
-            Some(_) => sql.row("SELECT version FROM schema", values![], |row| row.int(0))?.unwrap_or(0),
+        let version = match sql.exists()? {
+            false => 0,
+            true => sql.row("SELECT version FROM schema", values![], |row| row.int(0))?.unwrap_or(0),
         };
         let version = usize::try_from(version).unwrap_or(0);
         self.version = Some(version);

@@ -130,11 +130,12 @@ async fn prove(world: &World, config: &Config, named: &str, password: &str) -> R
 
 /// A user of this server, named by his whole ID or its local part.
 fn local_user(named: &str, server_name: &ServerName) -> Option<OwnedUserId> {
-    let user_id = if named.starts_with('@') { named.to_owned() } else { format!("@{named}:{server_name}") };
-    UserId::parse(user_id.to_ascii_lowercase())
-        .or_else(|_| UserId::parse(user_id))
-        .ok()
-        .filter(|user| user.server_name() == server_name)
+    let (localpart, server) = match named.strip_prefix('@') {
+        Some(rest) => rest.split_once(':')?,
+        None => (named, server_name.as_str()),
+    };
+    let user = UserId::parse(format!("@{}:{server_name}", localpart.to_ascii_lowercase())).ok()?;
+    (server == server_name).then_some(user)
 }
 
 async fn end(world: World, caller: Session, _: logout::Request) -> Result<logout::Response> {

@@ -26,6 +26,8 @@ mod schema;
 mod send;
 mod state;
 mod tell;
+#[cfg(test)]
+mod tests;
 mod timeline;
 mod view;
 mod window;

@@ -146,6 +146,28 @@ pub struct RoomNews {
 pub struct JoinedRooms {}
 message!("user_sync", JoinedRooms => Vec<OwnedRoomId>, Refusal);
 
+/// Up to which position of a room had the user been told at this place of his stream? Not found: he knew nothing of it.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct RoomPosition {
+    pub room_id: OwnedRoomId,
+    pub at: StreamPosition,
+}
+message!("user_sync", RoomPosition => Position, Refusal);
+
+/// Hides a room the user has left, until he is in it again or invited to it.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Forget {
+    pub room_id: OwnedRoomId,
+}
+message!("user_sync", Forget => (), Refusal);
+
+/// Has the user forgotten this room?
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Forgotten {
+    pub room_id: OwnedRoomId,
+}
+message!("user_sync", Forgotten => bool, Refusal);
+
 /// Sets one item of account data, global or of a room.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct SetAccountData {

@@ -5,6 +5,7 @@
 
 mod account_data;
 mod filters;
+mod forget;
 pub mod messages;
 mod pull;
 mod rate_limit;
@@ -108,6 +109,9 @@ pub fn answer(question: &Question<'_>) -> std::result::Result<Answer, Fault> {
             TypingNews => stream::typing_news,
             Pull => pull::pull,
             JoinedRooms => stream::joined_rooms,
+            RoomPosition => stream::room_position,
+            Forget => forget::forget,
+            Forgotten => forget::forgotten,
             SetAccountData => account_data::set,
             AccountData => account_data::account_data,
             SetFilter => filters::set,

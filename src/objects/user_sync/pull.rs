@@ -6,7 +6,7 @@ use ruma::{OwnedRoomId, OwnedUserId};
 use serde_json::value::RawValue;
 use tombolo_platform::values;
 
-use super::{Pull, Pulled, Result, RoomNews, StreamPosition, User};
+use super::{Pull, Pulled, Result, RoomNews, StreamPosition, User, forget::is_gone};
 use crate::objects::Stop;
 
 /// Everything after the token, or, without a token, everything there is.
@@ -49,7 +49,7 @@ impl User<'_> {
     fn rooms_now(&mut self, include_leave: bool) -> Result<BTreeMap<OwnedRoomId, RoomNews>> {
         let mut rooms = BTreeMap::new();
         for (room_id, last) in self.loaded()?.rooms.clone() {
-            if matches!(last.membership.as_str(), "leave" | "ban") && !include_leave {
+            if is_gone(&last.membership) && (!include_leave || self.has_forgotten(&room_id)?) {
                 continue;
             }
             let query = "SELECT stripped FROM stream WHERE pos = ?";

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use ruma::OwnedRoomId;
 use tombolo_platform::values;
 
-use super::{JoinedRooms, News, Result, StreamPosition, TypingNews, User};
+use super::{JoinedRooms, News, Refusal, Result, RoomPosition, StreamPosition, TypingNews, User, forget::is_gone};
 use crate::objects::{Stop, room::Position};
 
 /// The last row of a room.
@@ -27,6 +27,9 @@ pub fn news(user: &mut User<'_>, message: News) -> Result<()> {
     let last = user.loaded()?.rooms.get(&room_id).cloned();
     if last.as_ref().is_some_and(|last| last.upto >= news.to) {
         return Ok(());
+    }
+    if last.as_ref().is_some_and(|last| is_gone(&last.membership)) && !is_gone(&news.membership) {
+        user.remember(&room_id)?;
     }
     let stripped = news.stripped.as_ref().map(|stripped| stripped.get());
     let pos = match &last {
@@ -71,6 +74,14 @@ pub fn joined_rooms(user: &mut User<'_>, _: JoinedRooms) -> Result<Vec<OwnedRoom
     user.exists()?;
     let rooms = user.loaded()?.rooms.iter().filter(|(_, last)| last.membership == "join");
     Ok(rooms.map(|(room, _)| room.clone()).collect())
+}
+
+/// How far the user had been told of a room at a place in his stream.
+pub fn room_position(user: &mut User<'_>, message: RoomPosition) -> Result<Position> {
+    user.exists()?;
+    let query = "SELECT upto FROM stream WHERE room = ? AND pos <= ? ORDER BY pos DESC LIMIT 1";
+    let upto = user.sql.row(query, values![message.room_id.as_str(), message.at], |row| row.int(0))?;
+    upto.ok_or(Stop::Refused(Refusal::NotFound))
 }
 
 impl User<'_> {

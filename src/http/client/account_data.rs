@@ -1,0 +1,88 @@
+//! What do a user's clients keep here for each other?
+//! ([client config](https://spec.matrix.org/v1.19/client-server-api/#client-config))
+
+use http::StatusCode;
+use ruma::{
+    OwnedRoomId,
+    api::client::config::{
+        get_global_account_data::v3 as get_global, get_room_account_data::v3 as get_room, set_global_account_data::v3 as set_global,
+        set_room_account_data::v3 as set_room,
+    },
+    push::Ruleset,
+    serde::Raw,
+};
+use serde_json::{json, value::{RawValue, to_raw_value}};
+use tombolo_platform::World;
+
+use super::must_be;
+use crate::{
+    error::{Error, Result, bad_json, invalid_param},
+    http::{
+        auth::{Session, user_object},
+        router::Router,
+    },
+    objects::user_sync::messages::{AccountData, SetAccountData},
+};
+
+const PUSH_RULES: &str = "m.push_rules";
+const FULLY_READ: &str = "m.fully_read";
+/// The longest type, in bytes.
+const MAX_TYPE: usize = 255;
+
+pub fn routes(router: &mut Router) {
+    router.endpoint::<get_global::Request, _, _>(global);
+    router.endpoint::<set_global::Request, _, _>(save_global);
+    router.endpoint::<get_room::Request, _, _>(of_room);
+    router.endpoint::<set_room::Request, _, _>(save_of_room);
+}
+
+async fn global(world: World, caller: Session, request: get_global::Request) -> Result<get_global::Response> {
+    must_be(&caller, &request.user_id)?;
+    let event_type = request.event_type.to_string();
+    let content = if event_type == PUSH_RULES {
+        to_raw_value(&json!({ "global": Ruleset::server_default(&caller.user) }))?
+    } else {
+        world.ask(&user_object(&caller.user), &AccountData { room_id: None, event_type }).await?
+    };
+    Ok(get_global::Response::new(Raw::from_json(content)))
+}
+
+async fn save_global(world: World, caller: Session, request: set_global::Request) -> Result<set_global::Response> {
+    must_be(&caller, &request.user_id)?;
+    let item = SetAccountData { room_id: None, event_type: request.event_type.to_string(), content: request.data.into_json() };
+    save(&world, &caller, item).await?;
+    Ok(set_global::Response::new())
+}
+
+async fn of_room(world: World, caller: Session, request: get_room::Request) -> Result<get_room::Response> {
+    must_be(&caller, &request.user_id)?;
+    let item = AccountData { room_id: Some(request.room_id), event_type: request.event_type.to_string() };
+    Ok(get_room::Response::new(Raw::from_json(world.ask(&user_object(&caller.user), &item).await?)))
+}
+
+async fn save_of_room(world: World, caller: Session, request: set_room::Request) -> Result<set_room::Response> {
+    must_be(&caller, &request.user_id)?;
+    let room_id: Option<OwnedRoomId> = Some(request.room_id);
+    let item = SetAccountData { room_id, event_type: request.event_type.to_string(), content: request.data.into_json() };
+    save(&world, &caller, item).await?;
+    Ok(set_room::Response::new())
+}
+
+async fn save(world: &World, caller: &Session, item: SetAccountData) -> Result<()> {
+    if matches!(item.event_type.as_str(), PUSH_RULES | FULLY_READ) {
+        let message = "This type has an endpoint of its own";
+        return Err(Error::new(StatusCode::METHOD_NOT_ALLOWED, "M_BAD_JSON", message));
+    }
+    if item.event_type.len() > MAX_TYPE {
+        return Err(invalid_param("The type is too long"));
+    }
+    if !is_object(&item.content) {
+        return Err(bad_json("Account data is an object"));
+    }
+    world.ask(&user_object(&caller.user), &item).await?;
+    Ok(())
+}
+
+fn is_object(value: &RawValue) -> bool {
+    value.get().trim_start().starts_with('{')
+}

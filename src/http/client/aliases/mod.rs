@@ -1,0 +1,129 @@
+//! Which room does an alias name?
+//! ([room aliases](https://spec.matrix.org/v1.19/client-server-api/#room-aliases))
+
+mod rights;
+#[cfg(test)]
+mod tests;
+
+use http::StatusCode;
+use ruma::{
+    OwnedRoomId, OwnedServerName, RoomAliasId, RoomId,
+    api::client::{
+        alias::{create_alias::v3 as create_alias, delete_alias::v3 as delete_alias, get_alias::v3 as get_alias},
+        room::aliases::v3 as room_aliases,
+    },
+};
+use serde::Deserialize;
+use serde_json::Value;
+use tombolo_platform::{AskError, World};
+
+use super::{ask_room, not_in_room, state};
+use crate::{
+    config::Config,
+    error::{Error, Result, forbidden, internal, invalid_param, not_found},
+    flows::{self, receive::encode},
+    http::{auth::Session, router::Router},
+    objects::room::messages::{Membership, Participants},
+    remote::client::{self, Ask},
+    stores::aliases,
+};
+
+/// The longest alias, in bytes.
+const MAX_BYTES: usize = 255;
+
+pub fn routes(router: &mut Router) {
+    router.endpoint::<get_alias::Request, _, _>(find);
+    router.endpoint::<create_alias::Request, _, _>(create);
+    router.endpoint::<delete_alias::Request, _, _>(delete);
+    router.endpoint::<room_aliases::Request, _, _>(of_room);
+}
+
+/// What an alias leads to.
+#[derive(Debug, Deserialize)]
+pub struct Found {
+    pub room_id: OwnedRoomId,
+    /// Servers through which the room may be joined.
+    pub servers: Vec<OwnedServerName>,
+}
+
+/// What an alias leads to, here or at the server it belongs to.
+pub async fn resolve(world: &World, alias: &RoomAliasId) -> Result<Found> {
+    let config = Config::of(world)?;
+    if alias.server_name() != config.server_name {
+        let path = format!("/_matrix/federation/v1/query/directory?room_alias={}", encode(alias.as_str()));
+        return Ok(client::ask(world, alias.server_name(), Ask::get(&path)).await?);
+    }
+    let held = aliases::find(world, alias).await?.ok_or_else(unknown)?;
+    let mut servers = match world.ask(&flows::room(&held.room_id), &Participants { users: false }).await {
+        Ok(participants) => participants.servers,
+        Err(AskError::Refused(_)) => Vec::new(),
+        Err(error) => return Err(error.into()),
+    };
+    servers.retain(|server| *server != config.server_name);
+    servers.insert(0, config.server_name.clone());
+    Ok(Found { room_id: held.room_id, servers })
+}
+
+/// Refuses an alias that does not belong to this server, or has no form.
+pub fn must_be_ours(world: &World, alias: &RoomAliasId) -> Result<()> {
+    let ours = alias.server_name() == Config::of(world)?.server_name;
+    let formed = alias.as_str().len() <= MAX_BYTES && !alias.alias().contains(|letter: char| letter.is_control() || letter.is_whitespace());
+    if ours && formed && !alias.alias().is_empty() { Ok(()) } else { Err(invalid_param("This is no alias of this server")) }
+}
+
+async fn find(world: World, (): (), request: get_alias::Request) -> Result<get_alias::Response> {
+    let found = resolve(&world, &request.room_alias).await?;
+    Ok(get_alias::Response::new(found.room_id, found.servers))
+}
+
+async fn create(world: World, caller: Session, request: create_alias::Request) -> Result<create_alias::Response> {
+    must_be_ours(&world, &request.room_alias)?;
+    let membership = ask_room(&world, &request.room_id, &Membership { user: caller.user.clone() }).await?;
+    if membership.as_deref() != Some("join") {
+        return Err(not_in_room());
+    }
+    if aliases::insert(&world, &request.room_alias, &request.room_id, &caller.user).await? {
+        return Ok(create_alias::Response::new());
+    }
+    Err(Error::new(StatusCode::CONFLICT, "M_UNKNOWN", "The alias is taken"))
+}
+
+async fn delete(world: World, caller: Session, request: delete_alias::Request) -> Result<delete_alias::Response> {
+    must_be_ours(&world, &request.room_alias)?;
+    let held = aliases::find(&world, &request.room_alias).await?.ok_or_else(unknown)?;
+    if held.creator != caller.user && !manages(&world, &caller, &held.room_id).await? {
+        return Err(forbidden("Neither did you make this alias, nor may you set the room's canonical alias"));
+    }
+    aliases::delete(&world, &request.room_alias).await?;
+    Ok(delete_alias::Response::new())
+}
+
+async fn of_room(world: World, caller: Session, request: room_aliases::Request) -> Result<room_aliases::Response> {
+    // Whoever sees the room's state may know its aliases.
+    state::event(&world, &caller, &request.room_id, ("m.room.create", "")).await?;
+    Ok(room_aliases::Response::new(aliases::of_room(&world, &request.room_id).await?))
+}
+
+/// Whether the caller may set the room's canonical alias.
+async fn manages(world: &World, caller: &Session, room_id: &RoomId) -> Result<bool> {
+    let membership = match ask_room(world, room_id, &Membership { user: caller.user.clone() }).await {
+        Ok(membership) => membership,
+        Err(error) if error.status == StatusCode::FORBIDDEN => None,
+        Err(error) => return Err(error),
+    };
+    if membership.as_deref() != Some("join") {
+        return Ok(false);
+    }
+    let create = state::event(world, caller, room_id, ("m.room.create", "")).await?;
+    let levels = match state::event(world, caller, room_id, ("m.room.power_levels", "")).await {
+        Ok(event) => serde_json::from_str(event.get()).map_err(internal)?,
+        Err(error) if error.status == StatusCode::NOT_FOUND => Value::Null,
+        Err(error) => return Err(error),
+    };
+    let create: Value = serde_json::from_str(create.get()).map_err(internal)?;
+    Ok(rights::may_set_alias(&caller.user, &create, &levels["content"]))
+}
+
+fn unknown() -> Error {
+    not_found("There is no such alias")
+}

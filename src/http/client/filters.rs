@@ -1,0 +1,33 @@
+//! Which filters has a client stored?
+//! ([filtering](https://spec.matrix.org/v1.19/client-server-api/#filtering))
+
+use ruma::api::client::filter::{create_filter::v3 as create_filter, get_filter::v3 as get_filter};
+use serde_json::value::to_raw_value;
+use tombolo_platform::World;
+
+use super::must_be;
+use crate::{
+    error::{Result, internal},
+    http::{
+        auth::{Session, user_object},
+        router::Router,
+    },
+    objects::user_sync::messages::{Filter, SetFilter},
+};
+
+pub fn routes(router: &mut Router) {
+    router.endpoint::<create_filter::Request, _, _>(create);
+    router.endpoint::<get_filter::Request, _, _>(find);
+}
+
+async fn create(world: World, caller: Session, request: create_filter::Request) -> Result<create_filter::Response> {
+    must_be(&caller, &request.user_id)?;
+    let filter = to_raw_value(&request.filter)?;
+    Ok(create_filter::Response::new(world.ask(&user_object(&caller.user), &SetFilter { filter }).await?))
+}
+
+async fn find(world: World, caller: Session, request: get_filter::Request) -> Result<get_filter::Response> {
+    must_be(&caller, &request.user_id)?;
+    let filter = world.ask(&user_object(&caller.user), &Filter { filter_id: request.filter_id }).await?;
+    Ok(get_filter::Response::new(serde_json::from_str(filter.get()).map_err(internal)?))
+}

@@ -1,0 +1,83 @@
+//! Who is in a room, and in which rooms is the user?
+//! ([members](https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3roomsroomidmembers))
+
+use std::collections::BTreeMap;
+
+use ruma::{
+    OwnedUserId,
+    api::client::membership::{
+        get_member_events::v3 as get_member_events,
+        joined_members::v3::{self as joined_members, RoomMember},
+        joined_rooms::v3 as joined_rooms,
+    },
+    serde::Raw,
+};
+use serde::Deserialize;
+use serde_json::{Value, value::RawValue};
+use tombolo_platform::World;
+
+use super::{ask_room, not_in_room, tokens};
+use crate::{
+    error::Result,
+    http::{
+        auth::{Session, user_object},
+        router::Router,
+    },
+    objects::{
+        room::messages::{Members, Membership},
+        user_sync::messages::JoinedRooms,
+    },
+};
+
+pub fn routes(router: &mut Router) {
+    router.endpoint::<get_member_events::Request, _, _>(member_events);
+    router.endpoint::<joined_members::Request, _, _>(joined);
+    router.endpoint::<joined_rooms::Request, _, _>(rooms);
+}
+
+async fn member_events(world: World, caller: Session, request: get_member_events::Request) -> Result<get_member_events::Response> {
+    let at = match &request.at {
+        Some(token) => Some(tokens::place(&world, &caller, &request.room_id, token).await?),
+        None => None,
+    };
+    let members = Members {
+        user: caller.user,
+        at,
+        membership: request.membership.map(|membership| membership.to_string()),
+        not_membership: request.not_membership.map(|membership| membership.to_string()),
+    };
+    let events = ask_room(&world, &request.room_id, &members).await?;
+    Ok(get_member_events::Response::new(events.into_iter().map(Raw::from_json).collect()))
+}
+
+async fn joined(world: World, caller: Session, request: joined_members::Request) -> Result<joined_members::Response> {
+    let membership = ask_room(&world, &request.room_id, &Membership { user: caller.user.clone() }).await?;
+    if membership.as_deref() != Some("join") {
+        return Err(not_in_room());
+    }
+    let members = Members { user: caller.user, at: None, membership: Some("join".to_owned()), not_membership: None };
+    let events = ask_room(&world, &request.room_id, &members).await?;
+    let joined: BTreeMap<OwnedUserId, RoomMember> = events.iter().filter_map(|event| member(event)).collect();
+    Ok(joined_members::Response::new(joined))
+}
+
+async fn rooms(world: World, caller: Session, _: joined_rooms::Request) -> Result<joined_rooms::Response> {
+    let rooms = world.ask(&user_object(&caller.user), &JoinedRooms {}).await?;
+    Ok(joined_rooms::Response::new(rooms))
+}
+
+/// A member, as far as his event can be read: the content is the sender's.
+fn member(event: &RawValue) -> Option<(OwnedUserId, RoomMember)> {
+    #[derive(Deserialize)]
+    struct Event {
+        state_key: OwnedUserId,
+        #[serde(default)]
+        content: Value,
+    }
+    let event: Event = serde_json::from_str(event.get()).ok()?;
+    let text = |name: &str| event.content.get(name).and_then(Value::as_str).map(str::to_owned);
+    let mut member = RoomMember::new();
+    member.display_name = text("displayname");
+    member.avatar_url = text("avatar_url").map(Into::into);
+    Some((event.state_key, member))
+}

@@ -1,0 +1,150 @@
+//! How do users get into rooms, and out of them?
+//! ([room membership](https://spec.matrix.org/v1.19/client-server-api/#room-membership))
+
+use ruma::{
+    OwnedServerName, RoomId, UserId,
+    api::client::membership::{
+        ban_user::v3 as ban_user, forget_room::v3 as forget_room,
+        invite_user::v3::{self as invite_user, InvitationRecipient},
+        join_room_by_id::v3 as join_room_by_id, join_room_by_id_or_alias::v3 as join_room_by_id_or_alias,
+        kick_user::v3 as kick_user, leave_room::v3 as leave_room, unban_user::v3 as unban_user,
+    },
+};
+use serde_json::{Map, Value, json, value::to_raw_value};
+use tombolo_platform::{AskError, World};
+
+use super::{aliases, ask_room, events::send_draft};
+use crate::{
+    config::Config,
+    error::{Error, Result, forbidden},
+    flows,
+    http::{
+        auth::{Session, user_object},
+        router::Router,
+    },
+    objects::{
+        room::messages::{Draft, Membership},
+        user_sync::messages::{Cost, Forget},
+    },
+};
+
+pub fn routes(router: &mut Router) {
+    router.costly::<join_room_by_id::Request, _, _>(Cost::Membership, join_by_id);
+    router.costly::<join_room_by_id_or_alias::Request, _, _>(Cost::Membership, join_by_id_or_alias);
+    router.costly::<invite_user::Request, _, _>(Cost::Membership, invite);
+    router.endpoint::<leave_room::Request, _, _>(leave);
+    router.endpoint::<forget_room::Request, _, _>(forget);
+    router.endpoint::<kick_user::Request, _, _>(kick);
+    router.endpoint::<ban_user::Request, _, _>(ban);
+    router.endpoint::<unban_user::Request, _, _>(unban);
+}
+
+/// A change of somebody's membership.
+struct Change<'a> {
+    room_id: &'a RoomId,
+    user: &'a UserId,
+    membership: &'static str,
+    reason: Option<String>,
+}
+
+async fn join_by_id(world: World, caller: Session, request: join_room_by_id::Request) -> Result<join_room_by_id::Response> {
+    flows::join::join(&world, &caller.user, &request.room_id, &[], with_reason(request.reason)).await?;
+    Ok(join_room_by_id::Response::new(request.room_id))
+}
+
+async fn join_by_id_or_alias(
+    world: World,
+    caller: Session,
+    request: join_room_by_id_or_alias::Request,
+) -> Result<join_room_by_id_or_alias::Response> {
+    let mut via: Vec<OwnedServerName> = request.via;
+    let room_id = match <&RoomId>::try_from(&*request.room_id_or_alias) {
+        Ok(room_id) => room_id.to_owned(),
+        Err(alias) => {
+            let found = aliases::resolve(&world, alias).await?;
+            via.extend(found.servers);
+            found.room_id
+        }
+    };
+    flows::join::join(&world, &caller.user, &room_id, &via, with_reason(request.reason)).await?;
+    Ok(join_room_by_id_or_alias::Response::new(room_id))
+}
+
+async fn invite(world: World, caller: Session, request: invite_user::Request) -> Result<invite_user::Response> {
+    let InvitationRecipient::UserId(invitee) = request.recipient else {
+        return Err(forbidden("Third-party invites are not supported"));
+    };
+    let change = Change { room_id: &request.room_id, user: &invitee.user_id, membership: "invite", reason: invitee.reason };
+    change.send(&world, &caller).await?;
+    Ok(invite_user::Response::new())
+}
+
+async fn leave(world: World, caller: Session, request: leave_room::Request) -> Result<leave_room::Response> {
+    flows::leave::leave(&world, &caller.user, &request.room_id, request.reason).await?;
+    Ok(leave_room::Response::new())
+}
+
+async fn forget(world: World, caller: Session, request: forget_room::Request) -> Result<forget_room::Response> {
+    let room_id = request.room_id;
+    let membership = world.ask(&flows::room(&room_id), &Membership { user: caller.user.clone() }).await;
+    match membership {
+        Ok(Some(membership)) if matches!(membership.as_str(), "join" | "invite" | "knock") => {
+            return Err(Error::new(http::StatusCode::BAD_REQUEST, "M_UNKNOWN", "You are still in this room"));
+        }
+        Ok(_) | Err(AskError::Refused(_)) => {}
+        Err(error) => return Err(error.into()),
+    }
+    world.ask(&user_object(&caller.user), &Forget { room_id }).await?;
+    Ok(forget_room::Response::new())
+}
+
+async fn kick(world: World, caller: Session, request: kick_user::Request) -> Result<kick_user::Response> {
+    let change = Change { room_id: &request.room_id, user: &request.user_id, membership: "leave", reason: request.reason };
+    // For a banned user the same event would lift the ban.
+    change.must_follow(&world, &["join", "invite", "knock"]).await?;
+    change.send(&world, &caller).await?;
+    Ok(kick_user::Response::new())
+}
+
+async fn ban(world: World, caller: Session, request: ban_user::Request) -> Result<ban_user::Response> {
+    let change = Change { room_id: &request.room_id, user: &request.user_id, membership: "ban", reason: request.reason };
+    change.send(&world, &caller).await?;
+    Ok(ban_user::Response::new())
+}
+
+async fn unban(world: World, caller: Session, request: unban_user::Request) -> Result<unban_user::Response> {
+    let change = Change { room_id: &request.room_id, user: &request.user_id, membership: "leave", reason: request.reason };
+    change.must_follow(&world, &["ban"]).await?;
+    change.send(&world, &caller).await?;
+    Ok(unban_user::Response::new())
+}
+
+impl Change<'_> {
+    /// Refused unless the user's membership is one of these.
+    async fn must_follow(&self, world: &World, memberships: &[&str]) -> Result<()> {
+        let held = ask_room(world, self.room_id, &Membership { user: self.user.to_owned() }).await?;
+        if held.is_some_and(|held| memberships.contains(&held.as_str())) {
+            return Ok(());
+        }
+        Err(forbidden("The user's membership does not allow that"))
+    }
+
+    async fn send(self, world: &World, caller: &Session) -> Result<()> {
+        let mut content = with_reason(self.reason);
+        if self.membership == "invite" && self.user.server_name() == Config::of(world)?.server_name {
+            content.extend(flows::join::member_content(world, self.user).await?);
+        }
+        content.insert("membership".to_owned(), json!(self.membership));
+        let draft = Draft {
+            event_type: "m.room.member".to_owned(),
+            state_key: Some(self.user.to_string()),
+            content: to_raw_value(&content)?,
+            redacts: None,
+        };
+        send_draft(world, caller, self.room_id, draft, None).await.map(|_| ())
+    }
+}
+
+fn with_reason(reason: Option<String>) -> Map<String, Value> {
+    reason.into_iter().map(|reason| ("reason".to_owned(), json!(reason))).collect()
+}

@@ -1,0 +1,98 @@
+//! What was said in a room?
+//! ([`/messages`](https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3roomsroomidmessages))
+
+use ruma::{
+    RoomId,
+    api::{
+        Direction,
+        client::{
+            filter::{LazyLoadOptions, RoomEventFilter, UrlFilter},
+            message::get_message_events::v3 as get_message_events,
+        },
+    },
+    serde::Raw,
+};
+use tombolo_platform::World;
+
+use super::{ask_room, tokens};
+use crate::{
+    error::Result,
+    flows,
+    http::{
+        auth::{Session, user_object},
+        router::Router,
+    },
+    objects::{
+        room::messages::{EventFilter, Page, PageReply},
+        user_sync::messages::Forgotten,
+    },
+};
+
+/// How often history is fetched from other servers for one page.
+const FETCHES: usize = 3;
+
+pub fn routes(router: &mut Router) {
+    router.endpoint::<get_message_events::Request, _, _>(page);
+}
+
+async fn page(world: World, caller: Session, request: get_message_events::Request) -> Result<get_message_events::Response> {
+    let room_id = &request.room_id;
+    let from = place(&world, &caller, room_id, request.from.as_deref()).await?;
+    let to = place(&world, &caller, room_id, request.to.as_deref()).await?;
+    if world.ask(&user_object(&caller.user), &Forgotten { room_id: room_id.clone() }).await? {
+        return Err(super::not_in_room());
+    }
+    let mut filter = room_filter(request.filter, room_id);
+    let wanted = u32::try_from(u64::from(request.limit)).unwrap_or(u32::MAX);
+    filter.limit = Some(filter.limit.map_or(wanted, |limit| limit.min(wanted)));
+    let backwards = request.dir == Direction::Backward;
+    let page = Page { user: caller.user, device: caller.device, from, to, backwards, filter };
+    let reply = filled(&world, room_id, &page).await?;
+    let mut response = get_message_events::Response::new();
+    response.start = request.from.unwrap_or_else(|| tokens::of_room(reply.start));
+    response.end = reply.end.map(tokens::of_room);
+    response.chunk = reply.events.into_iter().map(Raw::from_json).collect();
+    response.state = reply.state.into_iter().map(Raw::from_json).collect();
+    Ok(response)
+}
+
+async fn place(world: &World, caller: &Session, room_id: &RoomId, token: Option<&str>) -> Result<Option<i64>> {
+    match token {
+        Some(token) => tokens::place(world, caller, room_id, token).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+/// A page; where it is short because history is missing here, that is fetched first.
+async fn filled(world: &World, room_id: &RoomId, page: &Page) -> Result<PageReply> {
+    let mut reply = ask_room(world, room_id, page).await?;
+    for _ in 0..FETCHES {
+        let Some(hole) = &reply.hole else { break };
+        if is_full(&reply, page) || !flows::backfill::backfill(world, room_id, hole).await? {
+            break;
+        }
+        reply = ask_room(world, room_id, page).await?;
+    }
+    Ok(reply)
+}
+
+fn is_full(reply: &PageReply, page: &Page) -> bool {
+    page.filter.limit.is_some_and(|limit| reply.events.len() >= limit as usize)
+}
+
+/// What of a filter concerns one room; a filter for other rooms lets nothing through.
+fn room_filter(filter: RoomEventFilter, room_id: &RoomId) -> EventFilter {
+    let excluded = filter.not_rooms.iter().any(|not| not == room_id)
+        || filter.rooms.as_ref().is_some_and(|rooms| !rooms.iter().any(|room| room == room_id));
+    let lazy = filter.lazy_load_options;
+    EventFilter {
+        limit: filter.limit.map(|limit| u32::try_from(u64::from(limit)).unwrap_or(u32::MAX)),
+        types: if excluded { Some(Vec::new()) } else { filter.types },
+        not_types: filter.not_types,
+        senders: filter.senders,
+        not_senders: filter.not_senders,
+        lazy_load_members: !lazy.is_disabled(),
+        include_redundant_members: lazy == LazyLoadOptions::Enabled { include_redundant_members: true },
+        contains_url: filter.url_filter.map(|url| url == UrlFilter::EventsWithUrl),
+    }
+}

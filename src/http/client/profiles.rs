@@ -1,0 +1,115 @@
+//! What do users call themselves?
+//! ([profiles](https://spec.matrix.org/v1.19/client-server-api/#profiles))
+
+use futures_util::{StreamExt, stream};
+use http::StatusCode;
+use ruma::{
+    OwnedRoomId, UserId,
+    api::client::profile::{
+        ProfileFieldName, ProfileFieldValue, get_profile::v3 as get_profile, get_profile_field::v3 as get_profile_field,
+        set_profile_field::v3 as set_profile_field,
+    },
+};
+use serde_json::{Map, Value, json, value::to_raw_value};
+use tombolo_platform::World;
+
+use super::{events::send_draft, must_be};
+use crate::{
+    config::Config,
+    error::{Error, Result, bad_gateway, forbidden, not_found},
+    flows::{self, receive::encode},
+    http::{
+        auth::{Session, user_object},
+        router::Router,
+    },
+    objects::{room::messages::Draft, user_sync::messages::JoinedRooms},
+    remote::client::{self, Ask},
+    stores::{accounts, profiles},
+};
+
+/// The longest display name and the longest address of an avatar, in bytes.
+const MAX_BYTES: usize = 1024;
+/// In how many rooms a new profile is announced at once.
+const AT_ONCE: usize = 8;
+
+pub fn routes(router: &mut Router) {
+    router.endpoint::<get_profile::Request, _, _>(whole);
+    router.endpoint::<get_profile_field::Request, _, _>(field);
+    router.endpoint::<set_profile_field::Request, _, _>(set);
+}
+
+async fn whole(world: World, (): (), request: get_profile::Request) -> Result<get_profile::Response> {
+    Ok(profile(&world, &request.user_id, None).await?.into_iter().collect())
+}
+
+async fn field(world: World, (): (), request: get_profile_field::Request) -> Result<get_profile_field::Response> {
+    let name = request.field.as_str().to_owned();
+    let mut profile = profile(&world, &request.user_id, Some(&name)).await?;
+    let Some(value) = profile.remove(&name).filter(|value| !value.is_null()) else {
+        // A user without a display name or an avatar has an empty answer; fields of other names are not found.
+        let known = matches!(request.field, ProfileFieldName::DisplayName | ProfileFieldName::AvatarUrl);
+        return if known { Ok(get_profile_field::Response::default()) } else { Err(not_found("There is no such field")) };
+    };
+    let value = ProfileFieldValue::new(&name, value).map_err(|_| bad_gateway("The profile makes no sense"))?;
+    Ok(get_profile_field::Response::new(value))
+}
+
+/// A user's profile, here or at his server; of a remote one at least the field that is asked for.
+async fn profile(world: &World, user: &UserId, field: Option<&str>) -> Result<Map<String, Value>> {
+    if user.server_name() == Config::of(world)?.server_name {
+        if accounts::find(world, user.localpart()).await?.is_none() {
+            return Err(not_found("There is no such user"));
+        }
+        return flows::join::member_content(world, user).await;
+    }
+    let field = field.map(|field| format!("&field={}", encode(field))).unwrap_or_default();
+    let path = format!("/_matrix/federation/v1/query/profile?user_id={}{field}", encode(user.as_str()));
+    Ok(client::ask(world, user.server_name(), Ask::get(&path)).await?)
+}
+
+async fn set(world: World, caller: Session, request: set_profile_field::Request) -> Result<set_profile_field::Response> {
+    must_be(&caller, &request.user_id)?;
+    let localpart = caller.user.localpart();
+    let held = profiles::find(&world, localpart).await?.unwrap_or_default();
+    let mut profile = held.clone();
+    match request.value {
+        ProfileFieldValue::DisplayName(name) => profile.displayname = checked(name)?,
+        ProfileFieldValue::AvatarUrl(address) => profile.avatar_url = checked(address.to_string())?,
+        _ => return Err(forbidden("Only the display name and the avatar can be set")),
+    }
+    if profile != held {
+        profiles::save(&world, localpart, &profile).await?;
+        announce(&world, &caller).await?;
+    }
+    Ok(set_profile_field::Response::new())
+}
+
+/// A value of bounded length; an empty one unsets the field.
+fn checked(value: String) -> Result<Option<String>> {
+    if value.len() > MAX_BYTES {
+        return Err(Error::new(StatusCode::BAD_REQUEST, "M_TOO_LARGE", "The value is too long"));
+    }
+    Ok(Some(value).filter(|value| !value.is_empty()))
+}
+
+/// Says the new profile in every room the user is in.
+async fn announce(world: &World, caller: &Session) -> Result<()> {
+    let rooms = world.ask(&user_object(&caller.user), &JoinedRooms {}).await?;
+    let mut content = flows::join::member_content(world, &caller.user).await?;
+    content.insert("membership".to_owned(), json!("join"));
+    let content = &to_raw_value(&content)?;
+    let announced = stream::iter(rooms).for_each_concurrent(AT_ONCE, |room_id: OwnedRoomId| async move {
+        let draft = Draft {
+            event_type: "m.room.member".to_owned(),
+            state_key: Some(caller.user.to_string()),
+            content: content.clone(),
+            redacts: None,
+        };
+        // The profile is set; a room that does not take the event shows the old one.
+        if let Err(error) = send_draft(world, caller, &room_id, draft, None).await {
+            tracing::info!(%room_id, error = error.message, "a profile was not announced");
+        }
+    });
+    announced.await;
+    Ok(())
+}

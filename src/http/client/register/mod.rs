@@ -1,0 +1,137 @@
+//! How does somebody get an account?
+//! ([registration](https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3register))
+
+mod uia;
+#[cfg(test)]
+mod tests;
+
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode};
+use ruma::{OwnedUserId, ServerName, UserId, api::client::account::get_username_availability::v3 as availability};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tombolo_platform::World;
+
+use super::{
+    login::{effort, open},
+    usernames,
+};
+use crate::{
+    config::Config,
+    error::{Error, Result, forbidden, internal, invalid_param, missing_param, unknown_token},
+    http::{
+        endpoint::{json_body, json_response},
+        passwords::{self, MAX_BYTES},
+        router::Router,
+    },
+    stores::accounts::{self, Account},
+};
+
+const PATHS: [&str; 2] = ["/_matrix/client/v3/register", "/_matrix/client/r0/register"];
+/// How many characters the server chooses for an account without a name.
+const CHOSEN_NAME: usize = 16;
+
+pub fn routes(router: &mut Router) {
+    for path in PATHS {
+        router.page(&Method::POST, path, register);
+    }
+    router.endpoint::<availability::Request, _, _>(available);
+}
+
+/// The body of a registration. What else clients send, `admin` above all, has no effect.
+#[derive(Deserialize)]
+struct Body {
+    username: Option<String>,
+    password: Option<String>,
+    device_id: Option<String>,
+    initial_device_display_name: Option<String>,
+    #[serde(default)]
+    inhibit_login: bool,
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    auth: Option<Value>,
+}
+
+async fn register(world: World, request: Request<Bytes>, _: Vec<String>) -> Result<Response<Bytes>> {
+    let config = Config::of(&world)?;
+    let body: Body = json_body(&request)?;
+    if is_guest(&request) {
+        return Err(forbidden("This server has no guests"));
+    }
+    if body.kind.as_deref() == Some("m.login.application_service") {
+        return Err(unknown_token());
+    }
+    if !config.open_registration {
+        return Err(forbidden("Registration is closed"));
+    }
+    let wanted = body.username.as_deref().map(|username| usernames::parse(username, &config.server_name)).transpose()?;
+    if let Some(user) = &wanted {
+        must_be_free(&world, user).await?;
+    }
+    let purpose = uia::Purpose { config: &config, username: wanted.as_deref().map(UserId::localpart).unwrap_or_default() };
+    if let Err(unproved) = uia::check(&purpose, body.auth.as_ref(), world.now()) {
+        return json_response(StatusCode::UNAUTHORIZED, &unproved);
+    }
+    let password = body.password.as_deref().ok_or_else(|| missing_param("There is no password"))?;
+    let user = match wanted {
+        Some(user) => user,
+        None => usernames::parse(&chosen_name(&world.random()), &config.server_name)?,
+    };
+    create_account(&world, &user, password, false).await?;
+    if body.inhibit_login {
+        return json_response(StatusCode::OK, &json!({ "user_id": user }));
+    }
+    logged_in(&world, &config.server_name, (&user, body.device_id, body.initial_device_display_name)).await
+}
+
+/// Makes an account, if its name is free.
+pub async fn create_account(world: &World, user: &UserId, password: &str, admin: bool) -> Result<()> {
+    if password.len() > MAX_BYTES {
+        return Err(invalid_param("The password is too long"));
+    }
+    let config = Config::of(world)?;
+    let hash = passwords::hash(password, &world.random(), effort(&config)).map_err(internal)?;
+    let account = Account { password_hash: Some(hash), admin };
+    if accounts::insert(world, user.localpart(), &account).await? { Ok(()) } else { Err(in_use()) }
+}
+
+/// Opens the first session of an account, and says so.
+pub async fn logged_in(
+    world: &World,
+    server_name: &ServerName,
+    (user, device_id, display_name): (&OwnedUserId, Option<String>, Option<String>),
+) -> Result<Response<Bytes>> {
+    let opened = open(world, user, device_id, display_name).await?;
+    json_response(
+        StatusCode::OK,
+        &json!({
+            "user_id": user,
+            "access_token": opened.access_token,
+            "device_id": opened.device_id,
+            "home_server": server_name,
+        }),
+    )
+}
+
+async fn available(world: World, (): (), request: availability::Request) -> Result<availability::Response> {
+    let config = Config::of(&world)?;
+    must_be_free(&world, &usernames::parse(&request.username, &config.server_name)?).await?;
+    Ok(availability::Response::new(true))
+}
+
+async fn must_be_free(world: &World, user: &UserId) -> Result<()> {
+    if accounts::find(world, user.localpart()).await?.is_none() { Ok(()) } else { Err(in_use()) }
+}
+
+fn in_use() -> Error {
+    Error::new(StatusCode::BAD_REQUEST, "M_USER_IN_USE", "The username is taken")
+}
+
+fn is_guest(request: &Request<Bytes>) -> bool {
+    request.uri().query().unwrap_or_default().split('&').any(|pair| pair == "kind=guest")
+}
+
+/// A name nobody chose: small letters from dice.
+fn chosen_name(dice: &[u8; 32]) -> String {
+    dice.iter().take(CHOSEN_NAME).map(|byte| char::from(b'a' + byte % 26)).collect()
+}

@@ -1,0 +1,147 @@
+//! How does a client read and write the state of a room?
+//! ([getting events for a room](https://spec.matrix.org/v1.19/client-server-api/#getting-events-for-a-room))
+
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode};
+use ruma::{
+    OwnedRoomAliasId, RoomId,
+    api::client::state::{
+        get_state_event_for_key::v3::{self as get_state_event, StateEventFormat},
+        get_state_events::v3 as get_state_events,
+        send_state_event::v3 as send_state_event,
+    },
+    serde::Raw,
+};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use tombolo_platform::World;
+use tombolo_protocol::acl::ServerAcl;
+
+use super::{aliases, ask_room, events::send_draft};
+use crate::{
+    config::Config,
+    error::{Error, Result, bad_json, forbidden, internal, not_found},
+    http::{
+        auth::{self, Session},
+        endpoint::{decode, encode},
+        router::Router,
+    },
+    objects::{
+        room::messages::{Draft, State},
+        user_sync::messages::Cost,
+    },
+};
+
+/// The paths of the empty state key, which ruma's types read but do not name.
+const KEYLESS: [&str; 4] = [
+    "/_matrix/client/v3/rooms/{room_id}/state/{event_type}",
+    "/_matrix/client/v3/rooms/{room_id}/state/{event_type}/",
+    "/_matrix/client/r0/rooms/{room_id}/state/{event_type}",
+    "/_matrix/client/r0/rooms/{room_id}/state/{event_type}/",
+];
+
+pub fn routes(router: &mut Router) {
+    router.endpoint::<get_state_events::Request, _, _>(whole);
+    router.endpoint::<get_state_event::Request, _, _>(one);
+    router.costly::<send_state_event::Request, _, _>(Cost::Event, send);
+    for path in KEYLESS {
+        router.page(&Method::GET, path, one_keyless);
+        router.page(&Method::PUT, path, send_keyless);
+    }
+}
+
+async fn whole(world: World, caller: Session, request: get_state_events::Request) -> Result<get_state_events::Response> {
+    let state = State { user: caller.user, event_type: None, state_key: None };
+    let events = ask_room(&world, &request.room_id, &state).await?;
+    Ok(get_state_events::Response::new(events.into_iter().map(Raw::from_json).collect()))
+}
+
+async fn one(world: World, caller: Session, request: get_state_event::Request) -> Result<get_state_event::Response> {
+    let event = event(&world, &caller, &request.room_id, (&request.event_type.to_string(), &request.state_key)).await?;
+    let shown = if request.format == StateEventFormat::Event { event } else { content_of(&event)? };
+    Ok(get_state_event::Response::new(shown))
+}
+
+async fn send(world: World, caller: Session, request: send_state_event::Request) -> Result<send_state_event::Response> {
+    let event_type = request.event_type.to_string();
+    let content = request.body.into_json();
+    match event_type.as_str() {
+        "m.room.canonical_alias" => check_aliases(&world, &caller, &request.room_id, &content).await?,
+        "m.room.server_acl" => check_acl(&world, &content)?,
+        _ => {}
+    }
+    let draft = Draft { event_type, state_key: Some(request.state_key), content, redacts: None };
+    let event_id = send_draft(&world, &caller, &request.room_id, draft, None).await?;
+    Ok(send_state_event::Response::new(event_id))
+}
+
+async fn one_keyless(world: World, request: Request<Bytes>, arguments: Vec<String>) -> Result<Response<Bytes>> {
+    let caller = auth::session(&world, &request, Cost::Free).await?;
+    encode(one(world, caller, decode(&request, &arguments)?).await?)
+}
+
+async fn send_keyless(world: World, request: Request<Bytes>, arguments: Vec<String>) -> Result<Response<Bytes>> {
+    let caller = auth::session(&world, &request, Cost::Event).await?;
+    encode(send(world, caller, decode(&request, &arguments)?).await?)
+}
+
+/// One event of the state, as the caller may see it.
+pub async fn event(world: &World, caller: &Session, room_id: &RoomId, key: (&str, &str)) -> Result<Box<RawValue>> {
+    let (event_type, state_key) = (Some(key.0.to_owned()), Some(key.1.to_owned()));
+    let state = State { user: caller.user.clone(), event_type, state_key };
+    let events = ask_room(world, room_id, &state).await?;
+    events.into_iter().next().ok_or_else(|| not_found("There is no such state"))
+}
+
+/// The content of an event.
+pub fn content_of(event: &RawValue) -> Result<Box<RawValue>> {
+    #[derive(Deserialize)]
+    struct Event {
+        content: Box<RawValue>,
+    }
+    Ok(serde_json::from_str::<Event>(event.get()).map_err(internal)?.content)
+}
+
+/// The aliases a canonical alias event names.
+#[derive(Default, Deserialize)]
+struct CanonicalAlias {
+    alias: Option<String>,
+    #[serde(default)]
+    alt_aliases: Vec<String>,
+}
+
+impl CanonicalAlias {
+    fn all(self) -> impl Iterator<Item = String> {
+        self.alias.into_iter().filter(|alias| !alias.is_empty()).chain(self.alt_aliases)
+    }
+}
+
+/// Refuses aliases, new in this event, that do not lead to the room
+/// ([`m.room.canonical_alias`](https://spec.matrix.org/v1.19/client-server-api/#mroomcanonical_alias)).
+async fn check_aliases(world: &World, caller: &Session, room_id: &RoomId, content: &RawValue) -> Result<()> {
+    let new: CanonicalAlias = serde_json::from_str(content.get()).map_err(|error| bad_json(error.to_string()))?;
+    let held = match event(world, caller, room_id, ("m.room.canonical_alias", "")).await {
+        // What stands there already need not be of form.
+        Ok(event) => serde_json::from_str::<CanonicalAlias>(content_of(&event)?.get()).unwrap_or_default(),
+        Err(error) if error.status == StatusCode::NOT_FOUND => CanonicalAlias::default(),
+        Err(error) => return Err(error),
+    };
+    let held: Vec<String> = held.all().collect();
+    for alias in new.all().filter(|alias| !held.contains(alias)) {
+        let alias: OwnedRoomAliasId = alias.try_into().map_err(|_| Error::new(StatusCode::BAD_REQUEST, "M_INVALID_PARAM", "That is no alias"))?;
+        let leads_here = aliases::resolve(world, &alias).await.is_ok_and(|found| found.room_id == room_id);
+        if !leads_here {
+            let message = format!("{alias} does not lead to this room");
+            return Err(Error::new(StatusCode::BAD_REQUEST, "M_BAD_ALIAS", message));
+        }
+    }
+    Ok(())
+}
+
+/// Refuses an ACL that would shut this server out of the room.
+fn check_acl(world: &World, content: &RawValue) -> Result<()> {
+    if ServerAcl::of(content).admits(Config::of(world)?.server_name.as_str()) {
+        return Ok(());
+    }
+    Err(forbidden("This ACL would shut your own server out"))
+}

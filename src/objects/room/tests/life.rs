@@ -1,0 +1,121 @@
+//! What happens in a room whose members are on two servers?
+
+use serde_json::json;
+
+use super::scene::*;
+use crate::objects::room::messages::*;
+
+const VERSIONS: [&str; 7] = ["6", "7", "8", "9", "10", "11", "12"];
+
+#[test]
+fn a_message_is_accepted_and_shown() {
+    for version in VERSIONS {
+        let scene = Scene::new(version);
+        let id = scene.send("alice", "m.room.message", None, &json!({ "body": "hi", "msgtype": "m.text" })).unwrap();
+        let window = scene.window(0, 20);
+        assert_eq!(ids(&window.timeline).last().unwrap(), id.as_str(), "version {version}");
+        assert_eq!(window.timeline.len(), 5);
+        assert!(window.state.is_empty(), "all state is in the timeline");
+        assert!(!window.limited);
+    }
+}
+
+#[test]
+fn a_stranger_may_not_send() {
+    let scene = Scene::new("11");
+    let refused = scene.send("mallory", "m.room.message", None, &json!({ "body": "hi" }));
+    assert!(matches!(refused, Err(Refusal::Forbidden(_))), "{refused:?}");
+}
+
+#[test]
+fn the_same_transaction_is_one_event() {
+    let scene = Scene::new("11");
+    let send = || Send {
+        sender: user("alice", OURS),
+        draft: wish("m.room.message", None, &json!({ "body": "once" })),
+        transaction: Some(Transaction { device: "D".to_owned(), txn_id: "1".to_owned() }),
+        member_of: Vec::new(),
+    };
+    let first = scene.ask(send()).unwrap().event_id;
+    scene.evict();
+    assert_eq!(scene.ask(send()).unwrap().event_id, first);
+}
+
+#[test]
+fn a_fork_is_merged_by_the_next_event() {
+    for version in VERSIONS {
+        let scene = Scene::new(version);
+        scene.join_bob();
+        let base = scene.tips();
+        let ours = scene.send("alice", "m.room.name", Some(""), &json!({ "name": "ours" })).unwrap();
+        let theirs = scene.theirs("m.room.message", None, &json!({ "body": "meanwhile" }), &base);
+        assert_eq!(scene.outcome(&theirs), Outcome::Accepted, "version {version}");
+        assert_eq!(scene.tips().len(), 2);
+        assert_eq!(scene.state_id("m.room.name", ""), Some(ours));
+        let merge = scene.send("alice", "m.room.message", None, &json!({ "body": "both" })).unwrap();
+        assert_eq!(scene.tips(), vec![merge]);
+    }
+}
+
+#[test]
+fn a_banned_users_fork_is_soft_failed() {
+    for version in VERSIONS {
+        let scene = Scene::new(version);
+        scene.join_bob();
+        let base = scene.tips();
+        let evidence = scene.theirs("m.room.message", None, &json!({ "body": "before" }), &base);
+        let late = scene.theirs("m.room.message", None, &json!({ "body": "too late" }), &base);
+        assert_eq!(scene.outcome(&evidence), Outcome::Accepted);
+        scene.send("alice", "m.room.member", Some("@bob:theirs.test"), &json!({ "membership": "ban" })).unwrap();
+        let tips = scene.tips();
+        assert!(matches!(scene.outcome(&late), Outcome::SoftFailed(_)), "version {version}");
+        assert_eq!(scene.tips(), tips, "a soft-failed event is no tip");
+        assert!(!ids(&scene.window(0, 50).timeline).contains(&late.event_id.to_string()));
+    }
+}
+
+#[test]
+fn an_event_with_unknown_parents_is_parked_until_they_come() {
+    let scene = Scene::new("11");
+    scene.join_bob();
+    let first = scene.theirs("m.room.message", None, &json!({ "body": "1" }), &scene.tips());
+    let second = scene.theirs("m.room.message", None, &json!({ "body": "2" }), &[first.event_id.clone()]);
+    let received = scene.receive(&[&second]);
+    assert_eq!(received.outcomes, vec![(second.event_id.clone(), Outcome::Parked)]);
+    assert_eq!(received.lacking[0].prev_events, vec![first.event_id.clone()]);
+    scene.evict();
+    let received = scene.receive(&[&first]);
+    assert!(received.outcomes.contains(&(second.event_id.clone(), Outcome::Accepted)), "{received:?}");
+    assert_eq!(scene.tips(), vec![second.event_id]);
+}
+
+#[test]
+fn a_kick_by_nobody_is_rejected() {
+    let scene = Scene::new("11");
+    scene.join_bob();
+    let kick = scene.theirs("m.room.member", Some("@alice:ours.test"), &json!({ "membership": "leave" }), &scene.tips());
+    assert!(matches!(scene.outcome(&kick), Outcome::Rejected(_)));
+    scene.send("alice", "m.room.message", None, &json!({ "body": "still here" })).unwrap();
+}
+
+#[test]
+fn a_redaction_leaves_no_copy_of_the_content() {
+    let scene = Scene::new("11");
+    scene.join_bob();
+    let secret = scene.theirs("m.room.message", None, &json!({ "body": "planted-secret" }), &scene.tips());
+    scene.outcome(&secret);
+    let draft = Draft { redacts: Some(secret.event_id.clone()), ..wish("m.room.redaction", None, &json!({ "redacts": secret.event_id })) };
+    scene.ask(Send { sender: user("alice", OURS), draft, transaction: None, member_of: Vec::new() }).unwrap();
+    let shown = serde_json::to_string(&scene.window(0, 50)).unwrap();
+    assert!(!shown.contains("planted-secret"));
+    assert!(shown.contains("redacted_because"));
+}
+
+#[test]
+fn asking_an_absent_room_makes_no_table() {
+    let scene = Scene::new("11");
+    let absent = Scene::empty();
+    assert!(matches!(absent.ask(Describe {}), Err(Refusal::Absent)));
+    assert!(!absent.has_tables());
+    assert!(scene.has_tables());
+}

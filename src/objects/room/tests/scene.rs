@@ -1,0 +1,224 @@
+//! What a scenario stands on: one object, its database, and two servers' keys.
+
+use std::{cell::Cell, collections::BTreeMap};
+
+use ruma::{OwnedEventId, OwnedRoomId, OwnedUserId, RoomId, UserId};
+use serde_json::{Value, json, value::RawValue};
+use tombolo_platform::{Address, Isolate, Memory, Message, Moment, Object, Sql};
+use tombolo_protocol::{
+    admission::Checked,
+    canonical_json::CanonicalJsonObject,
+    event::{self, Links, Pdu},
+    json::parse_object,
+    room_version::RoomVersion,
+    signing::SigningKey,
+};
+
+use crate::{
+    objects::room::{self, messages::*},
+    shell::Question,
+};
+
+pub const OURS: &str = "ours.test";
+pub const THEIRS: &str = "theirs.test";
+
+/// A room object and what surrounds it.
+pub struct Scene {
+    pub version: &'static RoomVersion,
+    pub room_id: OwnedRoomId,
+    sql: Sql,
+    memory: Memory,
+    isolate: Isolate,
+    now: Cell<u64>,
+}
+
+impl Scene {
+    /// A room of this version, made by `@alice:ours.test`, with this preset of events after the create event.
+    pub fn new(version: &str) -> Self {
+        let version = RoomVersion::of(version).unwrap();
+        let alice = user("alice", OURS);
+        let content = if version.rules.authorization.use_room_create_sender {
+            json!({ "room_version": version.id })
+        } else {
+            json!({ "room_version": version.id, "creator": alice })
+        };
+        let fixed = RoomId::parse("!room:ours.test").unwrap();
+        let named = (!version.room_id_is_create_hash()).then_some(&*fixed);
+        let links = Links { room_id: named, prev_events: &[], auth_events: &[], depth: 1, origin_server_ts: 1 };
+        let create = event::build(version, draft(&alice, "m.room.create", Some(""), &content), links, &key(OURS), OURS).unwrap();
+        let scene = Self { version, room_id: create.room_id.clone(), ..Self::empty() };
+        let events = vec![
+            wish("m.room.member", Some(alice.as_str()), &json!({ "membership": "join" })),
+            wish("m.room.power_levels", Some(""), &levels(version, &alice)),
+            wish("m.room.join_rules", Some(""), &json!({ "join_rule": "public" })),
+        ];
+        let create = checked(&create);
+        scene.ask(Create { version: version.id.to_string(), create, creator: alice, events }).unwrap();
+        scene
+    }
+
+    /// An object that was never asked.
+    pub fn empty() -> Self {
+        Self {
+            version: RoomVersion::of("11").unwrap(),
+            room_id: RoomId::parse("!room:ours.test").unwrap(),
+            sql: Sql::open_in_memory().unwrap(),
+            memory: Memory::default(),
+            isolate: Isolate::default(),
+            now: Cell::new(1_000_000),
+        }
+    }
+
+    /// Whether the object holds anything.
+    pub fn has_tables(&self) -> bool {
+        self.sql.exists().unwrap()
+    }
+
+    /// Asks the room.
+    pub fn ask<M: Message>(&self, message: M) -> Result<M::Reply, M::Refusal> {
+        self.now.set(self.now.get() + 1000);
+        let moment = Moment::new(self.now.get(), [7; 32]);
+        let address = Address::new("room", self.room_id.as_str());
+        let variables = variables();
+        let read = |name: &str| variables.get(name).cloned();
+        let object = Object { address: &address, sql: &self.sql, memory: &self.memory, variables: &read, shared: &self.isolate };
+        let body = serde_json::to_string(&message).unwrap();
+        let answer = room::answer(&Question { object: &object, moment: &moment, message: M::NAME, body: &body }).unwrap();
+        if !answer.commit {
+            self.memory.clear();
+        }
+        serde_json::from_str(&answer.reply).unwrap()
+    }
+
+    /// Forgets everything that is not in the database.
+    pub fn evict(&self) {
+        self.memory.clear();
+    }
+
+    /// Sends as a local user.
+    pub fn send(&self, sender: &str, kind: &str, key: Option<&str>, content: &Value) -> Result<OwnedEventId, Refusal> {
+        let send = Send { sender: user(sender, OURS), draft: wish(kind, key, content), transaction: None, member_of: Vec::new() };
+        self.ask(send).map(|sent| sent.event_id)
+    }
+
+    /// An event of `@bob:theirs.test`, built on these events and allowed by the room's state now.
+    pub fn theirs(&self, kind: &str, key: Option<&str>, content: &Value, prev: &[OwnedEventId]) -> Pdu {
+        let bob = user("bob", THEIRS);
+        let mut auth: Vec<OwnedEventId> = Vec::new();
+        let mut keys = vec![("m.room.power_levels", String::new()), ("m.room.member", bob.to_string())];
+        if !self.version.room_id_is_create_hash() {
+            keys.push(("m.room.create", String::new()));
+        }
+        if kind == "m.room.member" {
+            keys.push(("m.room.join_rules", String::new()));
+        }
+        for (kind, key) in keys {
+            auth.extend(self.state_id(kind, &key));
+        }
+        self.theirs_by(kind, key, content, prev, &auth)
+    }
+
+    /// The same, with these auth events.
+    pub fn theirs_by(&self, kind: &str, key: Option<&str>, content: &Value, prev: &[OwnedEventId], auth: &[OwnedEventId]) -> Pdu {
+        self.now.set(self.now.get() + 1);
+        let links = Links {
+            room_id: Some(&self.room_id),
+            prev_events: prev,
+            auth_events: auth,
+            depth: 20,
+            origin_server_ts: i64::try_from(self.now.get()).unwrap(),
+        };
+        event::build(self.version, draft(&user("bob", THEIRS), kind, key, content), links, &key_of_theirs(), THEIRS).unwrap()
+    }
+
+    /// Gives the room events of the other server.
+    pub fn receive(&self, pdus: &[&Pdu]) -> Received {
+        let events = pdus.iter().map(|pdu| checked(pdu)).collect();
+        self.ask(Receive { origin: THEIRS.try_into().unwrap(), events, purpose: Purpose::Live }).unwrap()
+    }
+
+    /// What became of one of them.
+    pub fn outcome(&self, pdu: &Pdu) -> Outcome {
+        let received = self.receive(&[pdu]);
+        received.outcomes.into_iter().find(|(id, _)| *id == pdu.event_id).unwrap().1
+    }
+
+    /// The tips.
+    pub fn tips(&self) -> Vec<OwnedEventId> {
+        self.receive(&[]).tips
+    }
+
+    /// The event ID of a value of the current state, as Alice sees it.
+    pub fn state_id(&self, kind: &str, key: &str) -> Option<OwnedEventId> {
+        let ask = State { user: user("alice", OURS), event_type: Some(kind.to_owned()), state_key: Some(key.to_owned()) };
+        let events = self.ask(ask).ok()?;
+        let event: Value = serde_json::from_str(events[0].get()).unwrap();
+        Some(event["event_id"].as_str()?.try_into().unwrap())
+    }
+
+    /// Bob's join, taken in.
+    pub fn join_bob(&self) -> OwnedEventId {
+        let join = self.theirs("m.room.member", Some("@bob:theirs.test"), &json!({ "membership": "join" }), &self.tips());
+        assert_eq!(self.outcome(&join), Outcome::Accepted);
+        join.event_id
+    }
+
+    /// What Alice's next sync shows above a position, up to the end.
+    pub fn window(&self, from: Position, limit: u32) -> WindowReply {
+        let to = self.ask(Undelivered {}).unwrap().to;
+        self.ask(Window {
+            user: user("alice", OURS),
+            device: "D".to_owned(),
+            from,
+            to,
+            full_state: false,
+            timeline: EventFilter { limit: Some(limit), ..EventFilter::default() },
+            state: EventFilter::default(),
+        })
+        .unwrap()
+    }
+}
+
+pub fn user(localpart: &str, server: &str) -> OwnedUserId {
+    UserId::parse(format!("@{localpart}:{server}")).unwrap()
+}
+
+pub fn wish(kind: &str, key: Option<&str>, content: &Value) -> Draft {
+    let content = serde_json::value::to_raw_value(content).unwrap();
+    Draft { event_type: kind.to_owned(), state_key: key.map(str::to_owned), content, redacts: None }
+}
+
+pub fn checked(pdu: &Pdu) -> Checked {
+    Checked { event_id: pdu.event_id.clone(), json: RawValue::from_string(pdu.json.clone()).unwrap() }
+}
+
+/// The event's body, for comparing timelines.
+pub fn ids(events: &[Box<RawValue>]) -> Vec<String> {
+    let id = |event: &Box<RawValue>| serde_json::from_str::<Value>(event.get()).unwrap()["event_id"].as_str().unwrap().to_owned();
+    events.iter().map(id).collect()
+}
+
+fn levels(version: &RoomVersion, alice: &UserId) -> Value {
+    let users = if version.rules.authorization.explicitly_privilege_room_creators { json!({}) } else { json!({ alice.as_str(): 100 }) };
+    json!({ "users": users, "state_default": 50 })
+}
+
+fn draft(sender: &UserId, kind: &str, key: Option<&str>, content: &Value) -> event::Draft {
+    let content: CanonicalJsonObject = parse_object(content.to_string().as_bytes()).unwrap();
+    event::Draft { sender: sender.to_owned(), event_type: kind.to_owned(), state_key: key.map(str::to_owned), content, redacts: None }
+}
+
+fn key(server: &str) -> SigningKey {
+    SigningKey::from_seed("ed25519:k", if server == OURS { [1; 32] } else { [2; 32] }).unwrap()
+}
+
+fn key_of_theirs() -> SigningKey {
+    key(THEIRS)
+}
+
+fn variables() -> BTreeMap<String, String> {
+    let seed = "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE";
+    [("SERVER_NAME", OURS.to_owned()), ("SIGNING_KEY", format!("ed25519 k {seed}")), ("TOKEN_SECRET", seed.to_owned())]
+        .map(|(name, value)| (name.to_owned(), value))
+        .into()
+}

@@ -1,0 +1,46 @@
+//! Which rooms does the user not want to see any more?
+//! ([leaving rooms](https://spec.matrix.org/v1.19/client-server-api/#leaving-rooms))
+
+use ruma::RoomId;
+use tombolo_platform::values;
+
+use super::{Forget, Forgotten, Refusal, Result, User};
+use crate::objects::Stop;
+
+/// Forgets a room the user is not in. A room he never knew is forgotten already.
+pub fn forget(user: &mut User<'_>, message: Forget) -> Result<()> {
+    user.exists()?;
+    let room = message.room_id.as_str();
+    match user.loaded()?.rooms.get(&message.room_id) {
+        None => Ok(()),
+        Some(last) if is_gone(&last.membership) => {
+            user.sql.run("INSERT INTO forgotten (room) VALUES (?) ON CONFLICT DO NOTHING", values![room])?;
+            Ok(())
+        }
+        Some(_) => Err(Stop::Refused(Refusal::Invalid("you are still in this room".to_owned()))),
+    }
+}
+
+/// Whether a room is forgotten.
+pub fn forgotten(user: &mut User<'_>, message: Forgotten) -> Result<bool> {
+    user.exists()?;
+    user.has_forgotten(&message.room_id)
+}
+
+/// Whether this membership is that of somebody who is out of the room.
+pub fn is_gone(membership: &str) -> bool {
+    matches!(membership, "leave" | "ban")
+}
+
+impl User<'_> {
+    pub fn has_forgotten(&mut self, room: &RoomId) -> Result<bool> {
+        let query = "SELECT 1 FROM forgotten WHERE room = ?";
+        Ok(self.sql.row(query, values![room.as_str()], |row| row.int(0))?.is_some())
+    }
+
+    /// The user is in the room again, or invited to it.
+    pub fn remember(&mut self, room: &RoomId) -> Result<()> {
+        self.sql.run("DELETE FROM forgotten WHERE room = ?", values![room.as_str()])?;
+        Ok(())
+    }
+}
