@@ -51,8 +51,9 @@ async function selfSigned(host) {
     algorithm: "sha256",
     notAfterDate: end,
     extensions: [
-      { name: "basicConstraints", cA: false },
-      { name: "keyUsage", digitalSignature: true },
+      // Its own authority, so that another server can be told to trust it (`--trust`).
+      { name: "basicConstraints", cA: true },
+      { name: "keyUsage", digitalSignature: true, keyCertSign: true },
       { name: "extKeyUsage", serverAuth: true },
       { name: "subjectAltName", altNames: hosts.map((name) => (isIP(name) ? { type: 7, ip: name } : { type: 2, value: name })) },
     ],

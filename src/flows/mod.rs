@@ -4,7 +4,7 @@
 //! start: the objects it asks are idempotent, and the one that holds the intention is asked first and last.
 
 pub mod backfill;
-//WIP pub mod create_room;
+pub mod create_room;
 pub mod deliver;
 pub mod invite;
 pub mod join;

@@ -2,9 +2,12 @@
 //!
 //! [`routes`] is the table of contents. [`endpoint`] says how a handler is registered, [`auth`] who calls.
 
+pub mod admin;
 pub mod auth;
+pub mod client;
 pub mod endpoint;
 mod federation;
+pub mod passwords;
 pub mod query;
 pub mod router;
 
@@ -13,6 +16,8 @@ use self::router::Router;
 /// Every route there is.
 pub fn routes() -> Router {
     let mut router = Router::default();
+    admin::routes(&mut router);
+    client::routes(&mut router);
     federation::routes(&mut router);
     router
 }

@@ -98,7 +98,8 @@ pub async fn open(world: &World, user: &UserId, device_id: Option<String>, displ
     let session = URL_SAFE_NO_PAD.encode(world.random());
     let login = Login { user: user.to_owned(), device_id, display_name, session: session.clone() };
     let logged_in = world.ask(&user_object(user), &login).await?;
-    Ok(Opened { access_token: auth::issue(&Config::of(world)?, user, &session)?, device_id: logged_in.device_id })
+    let config = Config::of(world)?;
+    Ok(Opened { access_token: auth::issue(&config, user, &session)?, device_id: logged_in.device_id })
 }
 
 /// How much work this server's passwords cost.

@@ -18,6 +18,9 @@ pub mod push_rules;
 pub mod receipts;
 pub mod register;
 pub mod state;
+#[cfg(test)]
+mod tests;
+pub mod sync;
 pub mod tokens;
 pub mod typing;
 pub mod usernames;
@@ -32,7 +35,7 @@ use crate::{
     objects::room::messages::Refusal,
 };
 
-/// Registers everything a client can ask, `/sync` apart.
+/// Registers everything a client can ask.
 pub fn routes(router: &mut Router) {
     discovery::routes(router);
     register::routes(router);
@@ -51,6 +54,7 @@ pub fn routes(router: &mut Router) {
     receipts::routes(router);
     typing::routes(router);
     push_rules::routes(router);
+    sync::routes(router);
 }
 
 /// Asks a room. To a client, a room that is not here is one he is not in.

@@ -66,24 +66,20 @@ fn the_longest_name_is_matched_to_its_end() {
     assert!(Subject::new("é").is_none());
 }
 
+/// Every text of these letters up to a length.
+fn texts(letters: &[u8], longest: usize) -> Vec<Vec<u8>> {
+    let mut all = vec![vec![]];
+    let mut last = all.clone();
+    for _ in 0..longest {
+        let longer = |text: &Vec<u8>| letters.iter().map(|letter| [text, &[*letter][..]].concat()).collect::<Vec<_>>();
+        last = last.iter().flat_map(longer).collect();
+        all.extend(last.iter().cloned());
+    }
+    all
+}
+
 #[test]
 fn every_short_pattern_matches_as_the_textbook_says() {
-    let texts = |alphabet: &'static [u8], longest: usize| {
-        let mut all = vec![vec![]];
-        let mut from = 0;
-        for _ in 0..longest {
-            let until = all.len();
-            for index in from..until {
-                for letter in alphabet {
-                    let mut longer: Vec<u8> = all[index].clone();
-                    longer.push(*letter);
-                    all.push(longer);
-                }
-            }
-            from = until;
-        }
-        all
-    };
     for name in texts(b"ab", 5) {
         let subject = Subject::new(str::from_utf8(&name).unwrap()).unwrap();
         for pattern in texts(b"ab*?", 4) {

@@ -22,6 +22,7 @@ use crate::{
     http::{
         endpoint::{json_body, json_response},
         passwords::{self, MAX_BYTES},
+        query,
         router::Router,
     },
     stores::accounts::{self, Account},
@@ -68,7 +69,7 @@ async fn register(world: World, request: Request<Bytes>, _: Vec<String>) -> Resu
     if let Some(user) = &wanted {
         must_be_free(&world, user).await?;
     }
-    let purpose = uia::Purpose { config: &config, username: wanted.as_deref().map(UserId::localpart).unwrap_or_default() };
+    let purpose = uia::Purpose { secret: &config.token_secret, username: wanted.as_deref().map(UserId::localpart).unwrap_or_default() };
     if let Err(unproved) = uia::check(&purpose, body.auth.as_ref(), world.now()) {
         return json_response(StatusCode::UNAUTHORIZED, &unproved);
     }
@@ -128,7 +129,8 @@ fn in_use() -> Error {
 }
 
 fn is_guest(request: &Request<Bytes>) -> bool {
-    request.uri().query().unwrap_or_default().split('&').any(|pair| pair == "kind=guest")
+    let query = query::pairs(request.uri().query().unwrap_or_default());
+    query.iter().any(|(name, value)| name == "kind" && value == "guest")
 }
 
 /// A name nobody chose: small letters from dice.

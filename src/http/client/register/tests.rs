@@ -1,30 +1,15 @@
 use serde_json::{Value, json};
-use tombolo_protocol::signing::SigningKey;
 
 use super::{
     chosen_name,
     uia::{Purpose, check},
 };
-use crate::config::Config;
 
-fn config(secret: u8) -> Config {
-    Config {
-        server_name: "example.org".try_into().unwrap(),
-        signing_key: SigningKey::from_seed("ed25519:1", [7; 32]).unwrap(),
-        token_secret: vec![secret; 32],
-        open_registration: true,
-        registration_shared_secret: None,
-        rate_limits: false,
-        allow_private_addresses: false,
-        cheap_passwords: true,
-        dns_over_https: None,
-        public_baseurl: None,
-    }
-}
+const SECRET: &[u8] = b"the secret of this server";
 
 /// A session of a registration that is under way.
-fn begun(config: &Config, username: &str, now: u64) -> String {
-    let flows = check(&Purpose { config, username }, None, now).unwrap_err();
+fn begun(secret: &[u8], username: &str, now: u64) -> String {
+    let flows = check(&Purpose { secret, username }, None, now).unwrap_err();
     flows["session"].as_str().unwrap().to_owned()
 }
 
@@ -34,43 +19,38 @@ fn dummy(session: &str) -> Value {
 
 #[test]
 fn without_auth_the_client_learns_the_flow_and_no_error() {
-    let config = config(1);
-    let body = check(&Purpose { config: &config, username: "alice" }, None, 0).unwrap_err();
+    let body = check(&Purpose { secret: SECRET, username: "alice" }, None, 0).unwrap_err();
     assert_eq!(body["flows"], json!([{ "stages": ["m.login.dummy"] }]));
     assert!(body.get("errcode").is_none());
 }
 
 #[test]
 fn the_dummy_stage_completes_the_flow() {
-    let config = config(1);
-    let purpose = Purpose { config: &config, username: "alice" };
-    check(&purpose, Some(&dummy(&begun(&config, "alice", 0))), 1_000).unwrap();
+    let purpose = Purpose { secret: SECRET, username: "alice" };
+    check(&purpose, Some(&dummy(&begun(SECRET, "alice", 0))), 1_000).unwrap();
     check(&purpose, Some(&json!({ "type": "m.login.dummy" })), 0).unwrap();
 }
 
 #[test]
 fn a_session_serves_one_account_only() {
-    let config = config(1);
-    let session = begun(&config, "alice", 0);
-    let refused = check(&Purpose { config: &config, username: "bob" }, Some(&dummy(&session)), 0).unwrap_err();
+    let session = begun(SECRET, "alice", 0);
+    let refused = check(&Purpose { secret: SECRET, username: "bob" }, Some(&dummy(&session)), 0).unwrap_err();
     assert_eq!(refused["errcode"], "M_FORBIDDEN");
 }
 
 #[test]
 fn forged_and_old_sessions_are_refused() {
-    let ours = config(1);
-    let purpose = Purpose { config: &ours, username: "alice" };
-    let foreign = begun(&config(2), "alice", 0);
+    let purpose = Purpose { secret: SECRET, username: "alice" };
+    let foreign = begun(b"another", "alice", 0);
     for session in ["", "1", "99999999999999.AAAA", foreign.as_str()] {
         assert!(check(&purpose, Some(&dummy(session)), 0).is_err(), "{session}");
     }
-    assert!(check(&purpose, Some(&dummy(&begun(&ours, "alice", 0))), 600_001).is_err());
+    assert!(check(&purpose, Some(&dummy(&begun(SECRET, "alice", 0))), 600_001).is_err());
 }
 
 #[test]
 fn another_stage_completes_nothing() {
-    let config = config(1);
-    let purpose = Purpose { config: &config, username: "" };
+    let purpose = Purpose { secret: SECRET, username: "" };
     for auth in [json!({ "type": "m.login.password" }), json!({}), json!("m.login.dummy"), json!({ "type": 1 })] {
         assert!(check(&purpose, Some(&auth), 0).is_err(), "{auth}");
     }

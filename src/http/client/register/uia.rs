@@ -9,15 +9,14 @@ use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
 use sha2::Sha256;
 
-use crate::config::Config;
-
 const STAGE: &str = "m.login.dummy";
 /// How long a session may be used (ms).
 const LIFETIME: u64 = 600_000;
 
 /// What a session is for.
 pub struct Purpose<'a> {
-    pub config: &'a Config,
+    /// The server's secret.
+    pub secret: &'a [u8],
     /// The local part of the account; empty where the server is to choose it.
     pub username: &'a str,
 }
@@ -62,7 +61,7 @@ impl Purpose<'_> {
 
     /// `None` is impossible: HMAC takes keys of any length.
     fn mac(&self, until: u64) -> Option<Hmac<Sha256>> {
-        let mac = Hmac::<Sha256>::new_from_slice(&self.config.token_secret).ok()?;
+        let mac = Hmac::<Sha256>::new_from_slice(self.secret).ok()?;
         Some(mac.chain_update(format!("uia\0register\0{until}\0{}", self.username)))
     }
 }

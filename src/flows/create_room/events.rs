@@ -1,0 +1,74 @@
+//! Which events follow the create event of a new room, and in which order?
+//! ([`createRoom`](https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3createroom))
+
+use ruma::{OwnedUserId, UserId};
+use serde_json::{Map, Value, json, value::to_raw_value};
+
+use super::{Preset, Wish, power::levels};
+use crate::{error::Result, objects::room::messages::Draft};
+
+/// The events, in the order the specification gives. `creator` and `invited` bring what member events say of the users.
+pub fn after_create(wish: &Wish, creator: Map<String, Value>, invited: Vec<(OwnedUserId, Map<String, Value>)>) -> Result<Vec<Draft>> {
+    let mut drafts = vec![member(&wish.creator, "join", creator)?];
+    if !is_given(wish, "m.room.power_levels") {
+        drafts.push(state("m.room.power_levels", &Value::Object(levels(wish)))?);
+    }
+    if let Some(alias) = &wish.alias {
+        drafts.push(state("m.room.canonical_alias", &json!({ "alias": alias }))?);
+    }
+    for (event_type, content) in preset(wish.preset) {
+        if !is_given(wish, event_type) {
+            drafts.push(state(event_type, &content)?);
+        }
+    }
+    for initial in &wish.initial_state {
+        drafts.push(Draft {
+            event_type: initial.event_type.clone(),
+            state_key: Some(initial.state_key.clone()),
+            content: initial.content.clone(),
+            redacts: None,
+        });
+    }
+    if let Some(name) = &wish.name {
+        drafts.push(state("m.room.name", &json!({ "name": name }))?);
+    }
+    if let Some(topic) = &wish.topic {
+        drafts.push(state("m.room.topic", &json!({ "topic": topic, "m.topic": { "m.text": [{ "body": topic }] } }))?);
+    }
+    for (user, mut content) in invited {
+        if wish.is_direct {
+            content.insert("is_direct".to_owned(), json!(true));
+        }
+        drafts.push(member(&user, "invite", content)?);
+    }
+    Ok(drafts)
+}
+
+/// Whether the client brings this event itself, so that it takes the place of ours.
+fn is_given(wish: &Wish, event_type: &str) -> bool {
+    wish.initial_state.iter().any(|initial| initial.event_type == event_type && initial.state_key.is_empty())
+}
+
+/// The rules a preset stands for.
+fn preset(preset: Preset) -> [(&'static str, Value); 3] {
+    let (join_rule, guest_access) = match preset {
+        Preset::PrivateChat | Preset::TrustedPrivateChat => ("invite", "can_join"),
+        Preset::PublicChat => ("public", "forbidden"),
+    };
+    [
+        ("m.room.join_rules", json!({ "join_rule": join_rule })),
+        ("m.room.history_visibility", json!({ "history_visibility": "shared" })),
+        ("m.room.guest_access", json!({ "guest_access": guest_access })),
+    ]
+}
+
+fn state(event_type: &str, content: &Value) -> Result<Draft> {
+    let content = to_raw_value(content)?;
+    Ok(Draft { event_type: event_type.to_owned(), state_key: Some(String::new()), content, redacts: None })
+}
+
+fn member(user: &UserId, membership: &str, mut content: Map<String, Value>) -> Result<Draft> {
+    content.insert("membership".to_owned(), json!(membership));
+    let draft = state("m.room.member", &Value::Object(content))?;
+    Ok(Draft { state_key: Some(user.to_string()), ..draft })
+}

@@ -1,0 +1,178 @@
+//! How does a local user make a room?
+//! ([`createRoom`](https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3createroom))
+//!
+//! The create event is built here, since in newer rooms its hash is the room's ID. An alias is claimed first, so that no
+//! two rooms get it; then the room takes all its first events in one transaction, and the invited are told.
+
+mod events;
+mod power;
+#[cfg(test)]
+mod tests;
+
+use http::StatusCode;
+use ruma::{OwnedRoomAliasId, OwnedRoomId, OwnedUserId, RoomId, UserId};
+use serde_json::{Map, Value, json, value::RawValue};
+use tombolo_platform::{AskError, World};
+use tombolo_protocol::{
+    admission::Checked,
+    event::{self, BuildFault, FormatFault, Links},
+    json::canonical_object,
+    room_version::RoomVersion,
+};
+
+use super::{invite, join, room, tell};
+use crate::{
+    config::Config,
+    error::{Error, Result, bad_json, internal},
+    objects::room::messages::{Create, Refusal},
+    stores::aliases,
+};
+
+/// How many letters the ID of a room has whose version does not name it by its hash.
+const ID_LETTERS: usize = 18;
+
+/// What the client wants.
+#[derive(Debug)]
+pub struct Wish {
+    pub creator: OwnedUserId,
+    pub version: &'static RoomVersion,
+    pub preset: Preset,
+    /// Further content of the create event.
+    pub creation_content: Map<String, Value>,
+    pub levels_override: Map<String, Value>,
+    pub initial_state: Vec<InitialState>,
+    pub alias: Option<OwnedRoomAliasId>,
+    pub name: Option<String>,
+    pub topic: Option<String>,
+    pub invite: Vec<OwnedUserId>,
+    pub is_direct: bool,
+}
+
+/// A state event of the client's own.
+#[derive(Debug, serde::Deserialize)]
+pub struct InitialState {
+    #[serde(rename = "type")]
+    pub event_type: String,
+    #[serde(default)]
+    pub state_key: String,
+    pub content: Box<RawValue>,
+}
+
+/// A set of initial rules.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Preset {
+    PrivateChat,
+    TrustedPrivateChat,
+    PublicChat,
+}
+
+/// Makes the room.
+pub async fn create_room(world: &World, wish: Wish) -> Result<OwnedRoomId> {
+    let creator = join::member_content(world, &wish.creator).await?;
+    let mut invited = Vec::new();
+    for user in &wish.invite {
+        invited.push((user.clone(), known_profile(world, user).await?));
+    }
+    let (room_id, create) = create_event(world, &wish)?;
+    let events = events::after_create(&wish, creator, invited)?;
+    if let Some(alias) = &wish.alias
+        && !aliases::insert(world, alias, &room_id, &wish.creator).await?
+    {
+        return Err(Error::new(StatusCode::BAD_REQUEST, "M_ROOM_IN_USE", "The alias is taken"));
+    }
+    let message = Create { version: wish.version.id.to_string(), create, creator: wish.creator.clone(), events };
+    let created = match world.ask(&room(&room_id), &message).await {
+        Ok(created) => created,
+        Err(error) => return Err(undone(world, &wish, error).await),
+    };
+    tell::tell_now(world, &room_id, created.news).await;
+    for user in &wish.invite {
+        invite::tell_server(world, &room_id, user).await;
+    }
+    Ok(room_id)
+}
+
+/// The profile that an invite of this user carries: we know those of our own users.
+async fn known_profile(world: &World, user: &UserId) -> Result<Map<String, Value>> {
+    if user.server_name() == Config::of(world)?.server_name { join::member_content(world, user).await } else { Ok(Map::new()) }
+}
+
+/// The signed create event, and the ID of its room.
+fn create_event(world: &World, wish: &Wish) -> Result<(OwnedRoomId, Checked)> {
+    let config = Config::of(world)?;
+    let content = canonical_object(Value::Object(create_content(wish)?)).map_err(|fault| bad_json(fault.to_string()))?;
+    let letters: String = world.random().iter().take(ID_LETTERS).map(|byte| letter(*byte)).collect();
+    let named = match wish.version.room_id_is_create_hash() {
+        true => None,
+        false => Some(RoomId::parse(format!("!{letters}:{}", config.server_name)).map_err(internal)?),
+    };
+    let draft = event::Draft {
+        sender: wish.creator.clone(),
+        event_type: "m.room.create".to_owned(),
+        state_key: Some(String::new()),
+        content,
+        redacts: None,
+    };
+    let origin_server_ts = i64::try_from(world.now()).unwrap_or(i64::MAX);
+    let links = Links { room_id: named.as_deref(), prev_events: &[], auth_events: &[], depth: 1, origin_server_ts };
+    let built = event::build(wish.version, draft, links, &config.signing_key, config.server_name.as_str());
+    let pdu = built.map_err(|fault| match fault {
+        BuildFault::Format(FormatFault::TooLarge(_)) => {
+            Error::new(StatusCode::PAYLOAD_TOO_LARGE, "M_TOO_LARGE", fault.to_string())
+        }
+        _ => bad_json(fault.to_string()),
+    })?;
+    let json = RawValue::from_string(pdu.json).map_err(internal)?;
+    Ok((pdu.room_id, Checked { event_id: pdu.event_id, json }))
+}
+
+/// What the create event says. The version and the creator are not the client's to choose.
+fn create_content(wish: &Wish) -> Result<Map<String, Value>> {
+    let rules = &wish.version.rules.authorization;
+    let mut content = wish.creation_content.clone();
+    content.remove("creator");
+    if !rules.use_room_create_sender {
+        content.insert("creator".to_owned(), json!(wish.creator));
+    }
+    content.insert("room_version".to_owned(), json!(wish.version.id.as_str()));
+    if !rules.additional_room_creators {
+        return Ok(content);
+    }
+    let mut creators = match content.remove("additional_creators") {
+        None => Vec::new(),
+        Some(creators) => serde_json::from_value::<Vec<OwnedUserId>>(creators)
+            .map_err(|_| Error::new(StatusCode::BAD_REQUEST, "M_INVALID_PARAM", "additional_creators is no list of users"))?,
+    };
+    if wish.preset == Preset::TrustedPrivateChat {
+        creators.extend(wish.invite.iter().cloned());
+    }
+    let mut distinct = Vec::new();
+    for creator in creators {
+        if creator != wish.creator && !distinct.contains(&creator) {
+            distinct.push(creator);
+        }
+    }
+    if !distinct.is_empty() {
+        content.insert("additional_creators".to_owned(), json!(distinct));
+    }
+    Ok(content)
+}
+
+fn letter(byte: u8) -> char {
+    let letter = byte % 52;
+    char::from(if letter < 26 { b'a' + letter } else { b'A' + letter - 26 })
+}
+
+/// Gives the alias back; what the room refused is the client's mistake.
+async fn undone(world: &World, wish: &Wish, error: AskError<Refusal>) -> Error {
+    if let AskError::Refused(_) = &error
+        && let Some(alias) = &wish.alias
+        && let Err(error) = aliases::delete(world, alias).await
+    {
+        tracing::warn!(%alias, %error, "an alias of a room that was not made cannot be given back");
+    }
+    match error {
+        AskError::Refused(Refusal::Forbidden(reason)) => Error::new(StatusCode::BAD_REQUEST, "M_INVALID_ROOM_STATE", reason),
+        error => error.into(),
+    }
+}

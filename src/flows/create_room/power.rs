@@ -1,0 +1,47 @@
+//! Who may do what in a new room?
+//! ([`m.room.power_levels`](https://spec.matrix.org/v1.19/client-server-api/#mroompower_levels))
+
+use serde_json::{Map, Value, json};
+
+use super::{Preset, Wish};
+
+/// The content of the first power levels: ours, with the client's fields in their place.
+pub fn levels(wish: &Wish) -> Map<String, Value> {
+    let creators_stand_above = wish.version.rules.authorization.explicitly_privilege_room_creators;
+    let mut users = Map::new();
+    // Where creators stand above all numbers, they must not have one.
+    if !creators_stand_above {
+        users.insert(wish.creator.to_string(), json!(100));
+        let trusted = wish.invite.iter().filter(|_| wish.preset == Preset::TrustedPrivateChat);
+        users.extend(trusted.map(|user| (user.to_string(), json!(100))));
+    }
+    let fields = [
+        ("users", Value::Object(users)),
+        ("users_default", json!(0)),
+        ("events", events(creators_stand_above)),
+        ("events_default", json!(0)),
+        ("state_default", json!(50)),
+        ("ban", json!(50)),
+        ("kick", json!(50)),
+        ("redact", json!(50)),
+        ("invite", json!(0)),
+        ("notifications", json!({ "room": 50 })),
+    ];
+    let mut levels: Map<String, Value> = fields.into_iter().map(|(name, level)| (name.to_owned(), level)).collect();
+    levels.extend(wish.levels_override.clone());
+    levels
+}
+
+/// What only the most powerful may change. Replacing the room is for creators alone, where there are such.
+fn events(creators_stand_above: bool) -> Value {
+    json!({
+        "m.room.name": 50,
+        "m.room.avatar": 50,
+        "m.room.canonical_alias": 50,
+        "m.room.power_levels": 100,
+        "m.room.history_visibility": 100,
+        "m.room.encryption": 100,
+        "m.room.server_acl": 100,
+        "m.room.tombstone": if creators_stand_above { 150 } else { 100 },
+    })
+}

@@ -1,0 +1,10 @@
+//! What can an operator ask? The small part of Synapse's admin API that tools and test suites rely on.
+
+pub mod register;
+
+use super::router::Router;
+
+/// Registers the operators' routes.
+pub fn routes(router: &mut Router) {
+    register::routes(router);
+}

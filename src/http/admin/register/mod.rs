@@ -1,0 +1,106 @@
+//! How does an operator make an account? ([shared-secret registration])
+//!
+//! Who knows the shared secret signs what he wants, with a nonce that is used up by the attempt.
+//!
+//! [shared-secret registration]: https://element-hq.github.io/synapse/latest/admin_api/register_api.html
+
+#[cfg(test)]
+mod tests;
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use bytes::Bytes;
+use hmac::{Hmac, KeyInit, Mac};
+use http::{Method, Request, Response, StatusCode};
+use serde::Deserialize;
+use serde_json::json;
+use sha1::Sha1;
+use tombolo_platform::World;
+
+use crate::{
+    config::Config,
+    error::{Error, Result, forbidden, invalid_param},
+    http::{
+        client::{
+            register::{create_account, logged_in},
+            usernames,
+        },
+        endpoint::{json_body, json_response},
+        router::Router,
+    },
+    stores::{
+        nonces,
+        profiles::{self, Profile},
+    },
+};
+
+const PATH: &str = "/_synapse/admin/v1/register";
+
+pub fn routes(router: &mut Router) {
+    router.page(&Method::GET, PATH, nonce);
+    router.page(&Method::POST, PATH, register);
+}
+
+/// What the operator wants.
+#[derive(Deserialize)]
+struct Body {
+    nonce: String,
+    username: String,
+    password: String,
+    #[serde(default)]
+    admin: bool,
+    user_type: Option<String>,
+    displayname: Option<String>,
+    /// In hexadecimal.
+    mac: String,
+}
+
+async fn nonce(world: World, _: Request<Bytes>, _: Vec<String>) -> Result<Response<Bytes>> {
+    secret(&world)?;
+    let nonce = URL_SAFE_NO_PAD.encode(world.random());
+    nonces::insert(&world, &nonce).await?;
+    json_response(StatusCode::OK, &json!({ "nonce": nonce }))
+}
+
+async fn register(world: World, request: Request<Bytes>, _: Vec<String>) -> Result<Response<Bytes>> {
+    let secret = secret(&world)?;
+    let config = Config::of(&world)?;
+    let body: Body = json_body(&request)?;
+    if body.username.contains('\0') || body.password.contains('\0') {
+        return Err(invalid_param("Neither name nor password may have a null character"));
+    }
+    if !nonces::consume(&world, &body.nonce).await? {
+        return Err(Error::new(StatusCode::BAD_REQUEST, "M_UNKNOWN", "Unrecognised nonce"));
+    }
+    if !is_signed(&secret, &body) {
+        return Err(forbidden("The MAC is wrong"));
+    }
+    let user = usernames::parse(&body.username, &config.server_name)?;
+    create_account(&world, &user, &body.password, body.admin).await?;
+    if body.displayname.is_some() {
+        let profile = Profile { displayname: body.displayname, avatar_url: None };
+        profiles::save(&world, user.localpart(), &profile).await?;
+    }
+    logged_in(&world, &config.server_name, (&user, None, None)).await
+}
+
+fn secret(world: &World) -> Result<String> {
+    let disabled = || Error::new(StatusCode::BAD_REQUEST, "M_UNKNOWN", "Shared-secret registration is not enabled");
+    Config::of(world)?.registration_shared_secret.clone().ok_or_else(disabled)
+}
+
+/// Whether the MAC is one over what the body asks for.
+fn is_signed(secret: &str, body: &Body) -> bool {
+    let Some(proof) = from_hex(&body.mac) else { return false };
+    let Ok(mac) = Hmac::<Sha1>::new_from_slice(secret.as_bytes()) else { return false };
+    let admin = if body.admin { "admin" } else { "notadmin" };
+    let mut parts = vec![body.nonce.as_str(), &body.username, &body.password, admin];
+    parts.extend(body.user_type.as_deref());
+    mac.chain_update(parts.join("\0")).verify_slice(&proof).is_ok()
+}
+
+fn from_hex(text: &str) -> Option<Vec<u8>> {
+    let digits: Option<Vec<u8>> = text.chars().map(|digit| u8::try_from(digit.to_digit(16)?).ok()).collect();
+    let pairs = digits?;
+    let (pairs, rest) = pairs.as_chunks::<2>();
+    rest.is_empty().then(|| pairs.iter().map(|[high, low]| high << 4 | low).collect())
+}

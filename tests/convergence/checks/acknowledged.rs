@@ -1,0 +1,80 @@
+//! Is everything kept that a server said it has?
+
+use std::collections::BTreeMap;
+
+use super::{Copies, copies};
+use crate::{
+    copy::{Copy, Verdict},
+    scenario::Run,
+    secrets,
+};
+
+/// Each acknowledged event stands in its own server's timeline, is known to all others that were in the room from before
+/// it until now, and no message was sent twice.
+pub fn are_kept(run: &Run, room: usize) -> Vec<String> {
+    let copies = copies(run, room);
+    let mut findings = Vec::new();
+    let all = run.story.acknowledged.borrow();
+    for event in all.iter().filter(|event| event.room == room) {
+        let held = copies.get(&event.server).and_then(|copy| copy.events.get(&event.event_id));
+        let Some(held) = held.filter(|held| held.verdict == Verdict::Accepted && held.pos.is_some()) else {
+            findings.push(format!("lost: room {room} {} is {held:?} at its own server a{}", event.event_id, event.server));
+            continue;
+        };
+        for (server, copy) in copies.iter().filter(|(server, _)| **server != event.server) {
+            if !was_there(run, &copies[&event.server], *server, held.pos.unwrap()) || !stayed(run, copy, *server) {
+                continue;
+            }
+            match copy.events.get(&held.id) {
+                Some(known) if known.verdict == Verdict::Accepted => {}
+                Some(known) if known.verdict == Verdict::SoftFailed && known.reason.is_some() => {}
+                other => {
+                    let other = other.map(|held| (held.verdict, held.reason.clone()));
+                    findings.push(format!("unknown: room {room} {} of a{} is {other:?} at a{server}", held.id, event.server));
+                }
+            }
+        }
+    }
+    findings.extend(said_twice(room, &copies));
+    findings
+}
+
+/// Whether a server had a member at a position, as another saw it.
+fn was_there(run: &Run, copy: &Copy, server: usize, pos: i64) -> bool {
+    let users = run.network.users.iter().filter(|user| user.server == server);
+    users.into_iter().any(|user| {
+        let stays = copy.stretches(&user.id);
+        stays.iter().any(|stay| stay.membership == "join" && stay.since < pos && stay.until.is_none_or(|until| pos < until))
+    })
+}
+
+/// Whether a server, since it first had a member, always had one, as it saw it itself.
+fn stayed(run: &Run, copy: &Copy, server: usize) -> bool {
+    let mut changes: BTreeMap<i64, i32> = BTreeMap::new();
+    for user in run.network.users.iter().filter(|user| user.server == server) {
+        for stay in copy.stretches(&user.id).iter().filter(|stay| stay.membership == "join") {
+            *changes.entry(stay.since).or_default() += 1;
+            if let Some(until) = stay.until {
+                *changes.entry(until).or_default() -= 1;
+            }
+        }
+    }
+    let mut members = 0;
+    let counts: Vec<i32> = changes.values().map(|change| { members += change; members }).collect();
+    !counts.is_empty() && counts.iter().all(|members| *members > 0)
+}
+
+/// A message that its client repeated is one event all the same.
+fn said_twice(room: usize, copies: &Copies) -> Vec<String> {
+    let mut said: BTreeMap<usize, Vec<&String>> = BTreeMap::new();
+    for held in copies.values().flat_map(|copy| copy.events.values()) {
+        for secret in secrets::found(&held.pdu["content"].to_string()) {
+            let events = said.entry(secret).or_default();
+            if !events.contains(&&held.id) {
+                events.push(&held.id);
+            }
+        }
+    }
+    said.retain(|_, events| events.len() > 1);
+    said.iter().map(|(secret, events)| format!("twice: room {room} secret {secret} is in {events:?}")).collect()
+}

@@ -1,0 +1,172 @@
+//! Does each user see the whole timeline, each event once, in order?
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use super::copies;
+use crate::{
+    copy::Copy,
+    network::encode,
+    scenario::Run,
+    story::Synced,
+};
+
+/// More syncs or pages than this mean that they never end.
+const MOST_PAGES: usize = 200;
+
+/// Every user syncs until there is nothing new.
+pub async fn catch_up(run: &Run) {
+    for user in 0..run.network.users.len() {
+        let actor = run.actor(user, 20);
+        for _ in 0..MOST_PAGES {
+            let before = run.story.token(user);
+            actor.sync(0).await;
+            if run.story.token(user) == before {
+                break;
+            }
+        }
+    }
+}
+
+/// What each user saw of a room by syncs and by paging where they were limited.
+pub async fn of_room(run: &Run, room: usize) -> Vec<String> {
+    let mut findings = Vec::new();
+    for user in 0..run.network.users.len() {
+        let (by_sync, limited, twice) = by_sync(run, room, user);
+        findings.extend(twice);
+        let mut seen: BTreeSet<String> = by_sync.iter().cloned().collect();
+        for token in limited {
+            let (events, _) = page_back(run, room, user, &token, &seen).await;
+            seen.extend(events);
+        }
+        let (paged, failure) = page_back(run, room, user, "", &BTreeSet::new()).await;
+        let name = &run.network.users[user].id;
+        let server = run.network.users[user].server;
+        let distinct: BTreeSet<String> = paged.iter().cloned().collect();
+        if distinct.len() != paged.len() {
+            findings.push(format!("pages: room {room} {name} sees an event twice in /messages"));
+        }
+        let copies = copies(run, room);
+        let Some(copy) = copies.get(&server) else { continue };
+        if copy.membership(name) == "join" {
+            findings.extend(failure.map(|failure| format!("pages: room {room} {name}: {failure}")));
+        }
+        for missing in must_see(copy, name) {
+            for (seen, how) in [(&seen, "sync"), (&distinct, "pages")] {
+                let there = seen.contains(&missing) || copy.membership(name) != "join" && how == "pages";
+                if !there {
+                    let held = &copy.events[&missing];
+                    let what = (held.pdu["type"].to_string(), held.pos, held.linear);
+                    findings.push(format!("gap: room {room} {name} never saw {missing} {what:?} by {how}"));
+                }
+            }
+        }
+    }
+    findings
+}
+
+/// The same token twice gives the same answer, the age of events apart.
+pub async fn the_same_token_twice(run: &Run) -> Vec<String> {
+    let mut findings = Vec::new();
+    for user in 0..run.network.users.len() {
+        let syncs = run.story.syncs.borrow()[user].clone();
+        for synced in syncs.iter().filter(|synced| synced.since.is_some()).step_by(3) {
+            let path = format!("/_matrix/client/v3/sync?since={}", synced.since.as_deref().unwrap_or_default());
+            let (once, again) = (run.network.get(user, &path).await, run.network.get(user, &path).await);
+            if once.status != 200 || ageless(&once.body) != ageless(&again.body) {
+                findings.push(format!("token: {} {path} is not answered twice the same", run.network.users[user].id));
+            }
+            let same_end = once.text("next_batch").as_ref() == Some(&synced.next);
+            if same_end && event_ids(&once.body) != event_ids(&synced.body) {
+                let (was, is) = (event_ids(&synced.body), event_ids(&once.body));
+                findings.push(format!("token: {} {path} told {was:?}, later {is:?}", run.network.users[user].id));
+            }
+        }
+    }
+    findings
+}
+
+/// Events in the order in which they came, the tokens before which something was left out, and what came twice.
+fn by_sync(run: &Run, room: usize, user: usize) -> (Vec<String>, Vec<String>, Vec<String>) {
+    let (mut events, mut limited, mut findings) = (Vec::new(), Vec::new(), Vec::new());
+    let mut stay: BTreeSet<String> = BTreeSet::new();
+    for synced in &run.story.syncs.borrow()[user] {
+        let Some((section, news)) = news(synced, &run.story.room(room).id) else { continue };
+        let timeline = &news["timeline"];
+        for id in ids(&timeline["events"]) {
+            if !stay.insert(id.clone()) {
+                findings.push(format!("sync: room {room} {} was told {id} twice", run.network.users[user].id));
+            }
+            events.push(id);
+        }
+        if timeline["limited"] == true {
+            limited.extend(timeline["prev_batch"].as_str().map(str::to_owned));
+        }
+        // Who comes back is told the room anew.
+        if section == "leave" {
+            stay.clear();
+        }
+    }
+    (events, limited, findings)
+}
+
+/// Pages backwards until something is known, or there is no more; also says why it ended before.
+async fn page_back(run: &Run, room: usize, user: usize, from: &str, known: &BTreeSet<String>) -> (Vec<String>, Option<String>) {
+    let (mut events, mut from) = (Vec::new(), from.to_owned());
+    for _ in 0..MOST_PAGES {
+        let room_id = encode(&run.story.room(room).id);
+        let query = if from.is_empty() { String::new() } else { format!("&from={from}") };
+        let path = format!("/_matrix/client/v3/rooms/{room_id}/messages?dir=b&limit=7{query}");
+        let answer = run.network.get(user, &path).await;
+        if !answer.is_ok() {
+            return (events, Some(format!("{path} → {answer:?}")));
+        }
+        let page = ids(&answer.body["chunk"]);
+        let met = page.iter().any(|id| known.contains(id));
+        events.extend(page);
+        match answer.text("end") {
+            Some(end) if !met => from = end,
+            _ => return (events, None),
+        }
+    }
+    (events, Some("paging never ends".to_owned()))
+}
+
+/// What a user must have seen: what happened while he was joined, where nobody ever hid history from members.
+fn must_see(copy: &Copy, user: &str) -> Vec<String> {
+    let hidden = copy.visibilities_ever().iter().any(|visibility| visibility == "joined" || visibility == "invited");
+    let stays = copy.stretches(user);
+    let during = |pos: i64| {
+        let mut stays = stays.iter().filter(|stay| stay.membership == "join");
+        stays.any(|stay| stay.since <= pos && stay.until.is_none_or(|until| pos <= until))
+    };
+    let timeline = copy.timeline();
+    let must = timeline.into_iter().filter(|held| held.pos.is_some_and(during) && (held.linear || !hidden));
+    must.map(|held| held.id.clone()).collect()
+}
+
+fn news<'a>(synced: &'a Synced, room: &str) -> Option<(&'static str, &'a Value)> {
+    ["join", "leave"].into_iter().map(|section| (section, &synced.body["rooms"][section][room])).find(|(_, news)| news.is_object())
+}
+
+fn ids(events: &Value) -> Vec<String> {
+    let events = events.as_array().into_iter().flatten();
+    events.filter_map(|event| event["event_id"].as_str().map(str::to_owned)).collect()
+}
+
+/// The events of each room's timeline.
+fn event_ids(body: &Value) -> BTreeMap<String, Vec<String>> {
+    let sections = ["join", "leave"].into_iter().filter_map(|section| body["rooms"][section].as_object());
+    sections.flatten().map(|(room, news)| (room.clone(), ids(&news["timeline"]["events"]))).collect()
+}
+
+fn ageless(body: &Value) -> Value {
+    match body {
+        Value::Object(members) => {
+            members.iter().filter(|(name, _)| *name != "age").map(|(name, value)| (name.clone(), ageless(value))).collect()
+        }
+        Value::Array(items) => items.iter().map(ageless).collect(),
+        other => other.clone(),
+    }
+}

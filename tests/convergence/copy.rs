@@ -1,0 +1,143 @@
+//! What does one server hold of a room? Read from its tables, not from what it says.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+use tombolo_platform::{Row, Sql, SqlError, values};
+
+/// A type and a state key.
+pub type Key = (String, String);
+
+/// An event as a server holds it.
+#[derive(Clone, Debug)]
+pub struct Held {
+    pub id: String,
+    pub pos: Option<i64>,
+    pub verdict: Verdict,
+    pub reason: Option<String>,
+    /// Whether the state before it was the mainline's.
+    pub linear: bool,
+    pub redacted: bool,
+    pub pdu: Value,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Accepted,
+    SoftFailed,
+    Rejected,
+    Outlier,
+}
+
+/// A user's membership on the mainline.
+#[derive(Clone, Debug)]
+pub struct Stretch {
+    pub membership: String,
+    pub since: i64,
+    /// Exclusive.
+    pub until: Option<i64>,
+}
+
+/// One server's copy of one room.
+pub struct Copy {
+    pub life: String,
+    pub events: BTreeMap<String, Held>,
+    pub state: BTreeMap<Key, String>,
+    pub tips: BTreeSet<String>,
+    pub parked: usize,
+    sql: Sql,
+}
+
+impl Copy {
+    /// Reads the copy; `None` where the object never got as far as having a room.
+    pub fn read(sql: Sql) -> Option<Self> {
+        let life = sql.row("SELECT life FROM room", &[], |row| row.text(0)).ok()??;
+        let rows = sql.rows(EVENTS, &[], |row| Ok((row.int(0)?, held(row)?))).unwrap();
+        let ids: BTreeMap<i64, String> = rows.iter().map(|(sn, held)| (*sn, held.id.clone())).collect();
+        let events = rows.into_iter().map(|(_, held)| (held.id.clone(), held)).collect();
+        let state = sql.rows("SELECT type, key, sn FROM now", &[], |row| Ok(((row.text(0)?, row.text(1)?), row.int(2)?)));
+        let state = state.unwrap().into_iter().map(|(key, sn)| (key, ids[&sn].clone())).collect();
+        let tips = sql.row("SELECT tips FROM room", &[], |row| row.blob(0)).unwrap().unwrap();
+        let tips = tips.as_chunks::<4>().0.iter().map(|sn| ids[&i64::from(u32::from_le_bytes(*sn))].clone()).collect();
+        let parked = sql.rows("SELECT id FROM parked", &[], |row| row.text(0)).unwrap().len();
+        Some(Self { life, events, state, tips, parked, sql })
+    }
+
+    /// What a user's membership was, on the mainline.
+    pub fn stretches(&self, user: &str) -> Vec<Stretch> {
+        let query = "SELECT e.json, m.since, m.until FROM events e JOIN (
+                         SELECT sn, since, until FROM past WHERE type = 'm.room.member' AND key = ?1
+                         UNION ALL SELECT sn, since, NULL FROM now WHERE type = 'm.room.member' AND key = ?1
+                     ) m ON m.sn = e.sn ORDER BY m.since";
+        let read = |row: &Row<'_>| Ok((row.text(0)?, row.int(1)?, row.int_or_null(2)?));
+        let rows = self.sql.rows(query, values![user], read).unwrap();
+        let membership = |json: &str| json_of(json)["content"]["membership"].as_str().unwrap_or_default().to_owned();
+        rows.into_iter().map(|(json, since, until)| Stretch { membership: membership(&json), since, until }).collect()
+    }
+
+    /// A user's membership now.
+    pub fn membership(&self, user: &str) -> String {
+        let member = self.state.get(&("m.room.member".to_owned(), user.to_owned()));
+        let content = member.map(|id| &self.events[id].pdu["content"]["membership"]);
+        content.and_then(Value::as_str).unwrap_or("leave").to_owned()
+    }
+
+    /// Every membership a user ever had in any event we hold.
+    pub fn memberships_ever(&self, user: &str) -> BTreeSet<String> {
+        let of = |held: &&Held| held.pdu["type"] == "m.room.member" && held.pdu["state_key"] == user;
+        let membership = |held: &Held| held.pdu["content"]["membership"].as_str().unwrap_or_default().to_owned();
+        self.events.values().filter(of).map(membership).collect()
+    }
+
+    /// Every history visibility that was ever set.
+    pub fn visibilities_ever(&self) -> BTreeSet<String> {
+        let set = self.events.values().filter(|held| held.pdu["type"] == "m.room.history_visibility");
+        set.map(|held| held.pdu["content"]["history_visibility"].as_str().unwrap_or("shared").to_owned()).collect()
+    }
+
+    /// The timeline, oldest first.
+    pub fn timeline(&self) -> Vec<&Held> {
+        let mut timeline: Vec<&Held> = self.events.values().filter(|held| held.pos.is_some()).collect();
+        timeline.sort_by_key(|held| held.pos);
+        timeline
+    }
+
+    /// The text of everything the object holds.
+    pub fn everything(&self) -> String {
+        let tables = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%'";
+        let mut text = String::new();
+        for table in self.sql.rows(tables, &[], |row| row.text(0)).unwrap() {
+            text.push_str(&table_text(&self.sql, &table));
+        }
+        text
+    }
+}
+
+/// The text of everything in a table.
+pub fn table_text(sql: &Sql, table: &str) -> String {
+    let columns = sql.columns(&format!("SELECT * FROM {table}")).unwrap();
+    let cast: Vec<String> = columns.iter().map(|column| format!("coalesce(CAST({column} AS TEXT), '')")).collect();
+    let query = format!("SELECT {} FROM {table}", cast.join(" || ' ' || "));
+    // A blob that is no text holds numbers, not words.
+    sql.rows(&query, &[], |row| Ok(row.text(0).unwrap_or_default())).unwrap().join("\n")
+}
+
+const EVENTS: &str = "SELECT sn, id, pos, verdict, reason, at, fork, redacted_by, json FROM events";
+
+fn held(row: &Row<'_>) -> Result<Held, SqlError> {
+    let (pos, at, fork) = (row.int_or_null(2)?, row.int_or_null(5)?, row.int_or_null(6)?);
+    let verdict = [Verdict::Accepted, Verdict::SoftFailed, Verdict::Rejected, Verdict::Outlier];
+    Ok(Held {
+        id: row.text(1)?,
+        pos,
+        verdict: verdict[usize::try_from(row.int(3)?).unwrap()],
+        reason: row.text_or_null(4)?,
+        linear: fork.is_none() && at.is_some() && at.map(|at| at + 1) == pos,
+        redacted: row.int_or_null(7)?.is_some(),
+        pdu: json_of(&row.text(8)?),
+    })
+}
+
+fn json_of(text: &str) -> Value {
+    serde_json::from_str(text).unwrap()
+}

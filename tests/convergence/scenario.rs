@@ -1,0 +1,198 @@
+//! How does a seed become a scenario, and the scenario a run?
+
+use std::{future::Future, pin::Pin};
+
+use futures_util::future::{join, join_all};
+use http::Method;
+use serde_json::{Value, json};
+use tombolo_platform::{Faults, Simulation};
+
+use crate::{
+    actor::Actor,
+    checks,
+    dice::Dice,
+    network::Network,
+    story::{Place, Story},
+};
+
+const VERSIONS: [&str; 7] = ["6", "7", "8", "9", "10", "11", "12"];
+
+/// How long everything may take to come to rest once nothing goes wrong any more (ms): a day.
+const REST: u64 = 86_400_000;
+
+/// What came of a run, in numbers.
+#[derive(Debug, Default)]
+pub struct Figures {
+    pub events: usize,
+    pub acknowledged: usize,
+    pub refused: usize,
+    pub failed: usize,
+    pub faults: Vec<&'static str>,
+}
+
+/// A run, once it is over.
+pub struct Run {
+    pub simulation: Simulation,
+    pub network: Network,
+    pub story: Story,
+    pub seed: u64,
+}
+
+/// Runs a seed and checks what came of it. Panics where a check fails.
+pub fn run(seed: u64, record: bool) -> (Run, Figures) {
+    let dice = Dice::new(seed, 0);
+    let simulation = Simulation::new(seed);
+    if record {
+        simulation.record();
+    }
+    let mut network = Network::new(&simulation, &dice, dice.between(4, 6));
+    let story = Story::default();
+    simulation.run(register(&mut network, &dice));
+    story.syncs.borrow_mut().resize(network.users.len(), Vec::new());
+    simulation.run(open_rooms(&network, &story, &dice, seed));
+    simulation.settle(REST);
+    let run = Run { simulation, network, story, seed };
+    run.simulation.run(gather(&run));
+    let (faults, names) = faults(&dice);
+    run.simulation.faults(faults);
+    run.simulation.run(live(&run, &dice));
+    run.simulation.settle(REST);
+    let findings = checks::after(&run);
+    assert!(findings.is_empty(), "seed {seed}: {} findings\n{}", findings.len(), findings.join("\n"));
+    let figures = Figures {
+        events: checks::events(&run),
+        acknowledged: run.story.acknowledged.borrow().len(),
+        refused: run.story.refused.get(),
+        failed: run.story.failed.get(),
+        faults: names,
+    };
+    (run, figures)
+}
+
+async fn register(network: &mut Network, dice: &Dice) {
+    for server in 0..network.servers.len() {
+        network.register(server, dice.between(1, 3)).await;
+    }
+}
+
+/// One or two rooms; some users are trusted, some invited.
+async fn open_rooms(network: &Network, story: &Story, dice: &Dice, seed: u64) {
+    for number in 0..dice.between(1, 2) {
+        let creator = dice.below(network.users.len());
+        let version = VERSIONS[(usize::try_from(seed % 7).unwrap() + 3 * number) % VERSIONS.len()];
+        let body = wish(network, dice, version, creator);
+        let answer = network.call(creator, Method::POST, "/_matrix/client/v3/createRoom", Some(body)).await;
+        let Some(id) = answer.text("room_id") else { panic!("no room of version {version}: {answer:?}") };
+        story.note(format!("{} made {id} of version {version}", network.users[creator].id));
+        story.rooms.borrow_mut().push(Place { id, version, creator });
+    }
+}
+
+fn wish(network: &Network, dice: &Dice, version: &str, creator: usize) -> Value {
+    let mut users = serde_json::Map::new();
+    // A creator of version 12 is above all levels, and may not be named among them.
+    if version != "12" {
+        users.insert(network.users[creator].id.clone(), json!(100));
+    }
+    for _ in 0..2 {
+        let trusted = dice.below(network.users.len());
+        if trusted != creator {
+            users.insert(network.users[trusted].id.clone(), json!(*dice.one(&[50, 100])));
+        }
+    }
+    let visibility = *dice.one(&["shared", "shared", "joined", "invited", "world_readable"]);
+    let others: Vec<usize> = (0..network.users.len()).filter(|user| *user != creator).collect();
+    let invite: Vec<&String> =
+        others.iter().filter(|_| dice.percent(30)).map(|user| &network.users[*user].id).collect();
+    json!({
+        "room_version": version,
+        "preset": if dice.percent(70) { "public_chat" } else { "private_chat" },
+        "power_level_content_override": { "users": users },
+        "initial_state": [{ "type": "m.room.history_visibility", "state_key": "", "content": { "history_visibility": visibility } }],
+        "invite": invite,
+    })
+}
+
+/// Before anything goes wrong, about half of the users join.
+async fn gather(run: &Run) {
+    let joins = (0..run.network.users.len()).map(|user| async move {
+        let actor = run.actor(user, 1);
+        actor.sync(0).await;
+        for room in 0..run.story.rooms.borrow().len() {
+            if actor.dice.percent(60) {
+                actor.join(room).await;
+            }
+        }
+        actor.sync(0).await;
+    });
+    join_all(joins).await;
+}
+
+/// Everybody acts at once while things go wrong.
+async fn live(run: &Run, dice: &Dice) {
+    let deeds = dice.between(10, 16);
+    let actors: Vec<Pin<Box<dyn Future<Output = ()> + '_>>> = (0..run.network.users.len())
+        .map(|user| {
+            let acting = async move { run.actor(user, 2).act(deeds).await };
+            Box::pin(acting) as Pin<Box<dyn Future<Output = ()> + '_>>
+        })
+        .collect();
+    join(join_all(actors), trouble(run, dice)).await;
+}
+
+/// Servers go down, objects forget, ways are closed.
+async fn trouble(run: &Run, dice: &Dice) {
+    let servers = &run.network.servers;
+    for _ in 0..dice.between(3, 10) {
+        let pause = std::time::Duration::from_millis(dice.below(6000) as u64);
+        servers[0].world().sleep(pause).await;
+        let (one, other) = (dice.one(servers), dice.one(servers));
+        match dice.below(5) {
+            0 => one.crash(),
+            1 => one.evict(),
+            _ if one.name() != other.name() => {
+                let until = run.simulation.now() + dice.between(1000, 40_000) as u64;
+                run.story.note(format!("{} nothing passes between {} and {} until {until}", run.simulation.now(), one.name(), other.name()));
+                run.simulation.partition(one.name(), other.name(), until);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// At least three kinds of fault, sometimes all.
+fn faults(dice: &Dice) -> (Faults, Vec<&'static str>) {
+    type Set = (&'static str, fn(&mut Faults, u32));
+    const KINDS: [Set; 9] = [
+        ("late", |faults, _| faults.latency = 3000),
+        ("lost fetches", |faults, chances| faults.lost_fetch = 3 * chances),
+        ("repeated fetches", |faults, chances| faults.repeated_fetch = 5 * chances),
+        ("lost asks", |faults, chances| faults.lost_ask = chances),
+        ("repeated asks", |faults, chances| faults.repeated_ask = 5 * chances),
+        ("repeated alarms", |faults, chances| faults.repeated_alarm = 20 * chances),
+        ("evicted objects", |faults, chances| faults.evicted_object = 20 * chances),
+        ("lost D1 calls", |faults, chances| faults.lost_d1 = chances),
+        ("crashes", |faults, chances| faults.crashes_per_million = 40 * chances),
+    ];
+    if dice.percent(15) {
+        return (Faults::HARSH, vec!["harsh"]);
+    }
+    let mut faults = Faults { latency: 300, fresh_isolate: 50, stale_kv: 50, ..Faults::NONE };
+    let (mut names, count) = (Vec::new(), dice.between(3, 6));
+    while names.len() < count {
+        let (name, set) = dice.one(&KINDS);
+        if !names.contains(name) {
+            set(&mut faults, u32::try_from(dice.between(2, 12)).unwrap());
+            names.push(*name);
+        }
+    }
+    (faults, names)
+}
+
+impl Run {
+    /// A user in some part of the run.
+    pub fn actor(&self, user: usize, part: u64) -> Actor<'_> {
+        let dice = Dice::new(self.seed, 1000 * part + user as u64 + 1);
+        Actor::new(&self.simulation, &self.network, &self.story, dice, user)
+    }
+}

@@ -1,0 +1,84 @@
+//! What happened in a scenario, as its users know it?
+
+use std::cell::{Cell, RefCell};
+
+use serde_json::Value;
+
+/// A room that its creator was told of.
+#[derive(Clone, Debug)]
+pub struct Place {
+    pub id: String,
+    pub version: &'static str,
+    /// The user who made it.
+    pub creator: usize,
+}
+
+/// A message that a user tried to send, whether or not his server took it.
+#[derive(Clone, Debug)]
+pub struct Secret {
+    pub room: usize,
+    pub sender: usize,
+}
+
+/// An event that a server said it has.
+#[derive(Clone, Debug)]
+pub struct Acknowledged {
+    pub room: usize,
+    pub server: usize,
+    pub event_id: String,
+}
+
+/// One answer to `/sync`.
+#[derive(Clone, Debug)]
+pub struct Synced {
+    pub since: Option<String>,
+    pub next: String,
+    pub body: Value,
+}
+
+/// Everything that was said.
+#[derive(Default)]
+pub struct Story {
+    pub rooms: RefCell<Vec<Place>>,
+    pub secrets: RefCell<Vec<Secret>>,
+    pub acknowledged: RefCell<Vec<Acknowledged>>,
+    /// By user: the chain of his syncs.
+    pub syncs: RefCell<Vec<Vec<Synced>>>,
+    /// What was asked and how it ended, to read when a seed fails.
+    pub lines: RefCell<Vec<String>>,
+    pub transactions: Cell<usize>,
+    pub refused: Cell<usize>,
+    pub failed: Cell<usize>,
+}
+
+impl Story {
+    pub fn room(&self, room: usize) -> Place {
+        self.rooms.borrow()[room].clone()
+    }
+
+    /// A transaction ID never used before.
+    pub fn transaction(&self) -> usize {
+        self.transactions.set(self.transactions.get() + 1);
+        self.transactions.get()
+    }
+
+    /// A secret never planted before.
+    pub fn secret(&self, secret: Secret) -> usize {
+        let mut secrets = self.secrets.borrow_mut();
+        secrets.push(secret);
+        secrets.len() - 1
+    }
+
+    pub fn acknowledge(&self, event: Acknowledged) {
+        self.acknowledged.borrow_mut().push(event);
+    }
+
+    pub fn note(&self, line: String) {
+        self.lines.borrow_mut().push(line);
+    }
+
+    /// The token of a user's last sync.
+    pub fn token(&self, user: usize) -> Option<String> {
+        self.syncs.borrow()[user].last().map(|synced| synced.next.clone())
+    }
+}

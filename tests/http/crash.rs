@@ -1,0 +1,52 @@
+//! Is anything acknowledged lost when the server is killed?
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::server::Server;
+
+/// How often the server is killed; `TOMBOLO_KILLS` sets another number.
+fn kills() -> u32 {
+    std::env::var("TOMBOLO_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(50)
+}
+
+#[tokio::test]
+#[ignore = "needs the built Worker"]
+async fn no_acknowledged_event_is_lost_by_kill() {
+    let mut server = Server::start();
+    let mut alice = server.user("alice").await;
+    let room = alice.create_room(json!({})).await;
+    let mut acknowledged: Vec<String> = Vec::new();
+    let mut seed: u64 = 0x9E37_79B9_7F4A_7C15;
+    for round in 0..kills() {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let moment = Duration::from_millis(seed >> 33 & 0x7f);
+        let sending = tokio::spawn({
+            let (alice, room) = (alice.clone(), room.clone());
+            async move {
+                let mut sent = Vec::new();
+                for number in 0.. {
+                    let text = format!("{round}.{number}");
+                    if alice.try_send(&room, &text, &text).await.0 != 200 {
+                        return sent;
+                    }
+                    sent.push(text);
+                }
+                sent
+            }
+        });
+        tokio::time::sleep(moment).await;
+        server.kill_and_restart();
+        acknowledged.extend(sending.await.unwrap());
+        alice = alice.at(&server.url);
+    }
+    let history = alice.history(&room).await;
+    let lost: Vec<_> = acknowledged.iter().filter(|text| !history.contains(text)).collect();
+    assert!(lost.is_empty(), "lost {lost:?} of {}", acknowledged.len());
+    let mut once = history.clone();
+    once.sort();
+    once.dedup();
+    assert_eq!(once.len(), history.len(), "an event came twice");
+    assert!(!acknowledged.is_empty());
+}

@@ -1,0 +1,88 @@
+//! Does bad input get a deliberate answer, and does nobody else notice?
+
+use reqwest::{Method, StatusCode};
+use serde_json::json;
+
+use super::{
+    client::{Client, encode},
+    server::Server,
+};
+
+async fn raw(client: &Client, method: Method, path: &str, body: &[u8]) -> StatusCode {
+    let request = reqwest::Client::new().request(method, format!("{}{path}", client.url)).bearer_auth(&client.token);
+    request.header("content-type", "application/json").body(body.to_vec()).send().await.unwrap().status()
+}
+
+#[tokio::test]
+#[ignore = "needs the built Worker"]
+async fn bad_bodies_are_refused_and_the_server_goes_on() {
+    let server = Server::start();
+    let alice = server.user("alice").await;
+    let room = alice.create_room(json!({})).await;
+    let path = format!("/_matrix/client/v3/rooms/{}/send/m.room.message/x", encode(&room));
+    let deep = format!("{{\"a\":{}1{}}}", "[".repeat(100_000), "]".repeat(100_000));
+    let bodies: Vec<Vec<u8>> = vec![
+        b"".to_vec(),
+        b"[]".to_vec(),
+        b"null".to_vec(),
+        b"5".to_vec(),
+        b"{".to_vec(),
+        b"{\"a\":NaN}".to_vec(),
+        b"{\"a\":1.5}".to_vec(),
+        b"{\"a\":9007199254740992}".to_vec(),
+        b"{\"a\":\"\\ud800\"}".to_vec(),
+        b"\xff\xfe{}".to_vec(),
+        b"\xef\xbb\xbf{}".to_vec(),
+        deep.into_bytes(),
+        format!("{{\"body\":\"{}\"}}", "x".repeat(70_000)).into_bytes(),
+    ];
+    for body in bodies {
+        let status = raw(&alice, Method::PUT, &path, &body).await;
+        assert!(status.is_client_error(), "{status} for {}", String::from_utf8_lossy(&body[..body.len().min(40)]));
+    }
+    alice.send(&room, "after", "fine").await;
+}
+
+#[tokio::test]
+#[ignore = "needs the built Worker"]
+async fn strangers_get_nothing_and_garbage_tokens_are_refused() {
+    let server = Server::start();
+    let (alice, mallory) = (server.user("alice").await, server.user("mallory").await);
+    let room = alice.create_room(json!({ "name": "planted-name" })).await;
+    let event = alice.send(&room, "1", "planted-body").await;
+    let base = format!("/_matrix/client/v3/rooms/{}", encode(&room));
+    for path in ["/state", "/members", "/joined_members", "/messages?dir=b", &format!("/event/{}", encode(&event))] {
+        let (status, answer) = mallory.call(Method::GET, &format!("{base}{path}"), None).await;
+        assert!(status == 403 || status == 404, "{path}: {status}");
+        assert!(!answer.to_string().contains("planted"), "{path}");
+    }
+    for token in ["", "x", "tmb.YQ.b.c", &alice.token[..alice.token.len() - 1]] {
+        let forged = Client { token: token.to_owned(), ..alice.clone() };
+        let (status, _) = forged.call(Method::GET, "/_matrix/client/v3/account/whoami", None).await;
+        assert_eq!(status, 401, "{token}");
+    }
+    for path in ["/sync?since=garbage", "/sync?since=s-1", "/sync?since=s99999999999999999999", "/sync?timeout=x"] {
+        let (status, _) = alice.call(Method::GET, &format!("/_matrix/client/v3{path}"), None).await;
+        assert_eq!(status, 400, "{path}");
+    }
+    assert_eq!(alice.call(Method::GET, "/_matrix/client/v3/nothing", None).await.0, 404);
+    assert_eq!(alice.call(Method::DELETE, "/_matrix/client/v3/sync", None).await.0, 405);
+}
+
+#[tokio::test]
+#[ignore = "needs the built Worker"]
+async fn unsigned_federation_requests_are_refused() {
+    let server = Server::start();
+    let nobody = Client::anonymous(&server.url);
+    for (method, path) in [
+        (Method::PUT, "/_matrix/federation/v1/send/1"),
+        (Method::GET, "/_matrix/federation/v1/event/$x"),
+        (Method::GET, "/_matrix/federation/v1/state/!x:y?event_id=$x"),
+        (Method::PUT, "/_matrix/federation/v2/send_join/!x:y/$x"),
+        (Method::PUT, "/_matrix/federation/v2/invite/!x:y/$x"),
+        (Method::GET, "/_matrix/federation/v1/query/profile?user_id=@a:b"),
+    ] {
+        let (status, answer) = nobody.call(method, path, None).await;
+        assert_eq!(status, 401, "{path}: {answer}");
+    }
+}

@@ -1,0 +1,13 @@
+//! Does the Worker keep its promises over HTTP, on workerd, when it is killed and when others speak to it?
+//!
+//! Run by `make test-http`: every test starts servers through `local/serve`, so they are ignored elsewhere.
+#![cfg(not(target_arch = "wasm32"))]
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod client;
+mod crash;
+mod hostile;
+mod rooms;
+mod server;
+mod sync;
+mod two_servers;
