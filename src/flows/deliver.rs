@@ -18,6 +18,7 @@ use crate::{
     remote::{
         RemoteError,
         client::{self, Ask},
+        failing,
     },
 };
 
@@ -38,6 +39,7 @@ pub async fn deliver(world: World, address: Address) -> Result<Option<u64>, Faul
             && let Err(error) = send(&world, &server, &batch, &pdus).await
         {
             tracing::info!(%server, %error, "a transaction failed");
+            failing::note(&world, &server);
             return ask(world.ask(&address, &Failed {}).await).map(Some);
         }
         let edus = batch.edus.iter().map(|(id, _)| *id).collect();

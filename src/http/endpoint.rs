@@ -11,6 +11,7 @@ use http::{Request, Response, StatusCode, header};
 use ruma::api::{
     IncomingRequest, Metadata, OutgoingResponse, OutgoingResponseExt,
     auth_scheme::{AccessToken, AccessTokenOptional, NoAccessToken, NoAuthentication},
+    error::DeserializationError,
     path_builder::PathBuilder,
 };
 use tombolo_platform::World;
@@ -21,7 +22,7 @@ use super::{
     router::{Handler, Router},
 };
 use crate::{
-    error::{Error, Result, bad_json, not_json},
+    error::{Error, Result, bad_json, invalid_param, not_json},
     objects::user_sync::messages::Cost,
 };
 
@@ -122,7 +123,10 @@ pub fn decode<R: IncomingRequest>(request: &Request<Bytes>, arguments: &[String]
     *raw.uri_mut() = request.uri().clone();
     *raw.headers_mut() = request.headers().clone();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    R::try_from_http_request_inner(raw, &arguments).map_err(|error| bad_json(error.to_string()))
+    R::try_from_http_request_inner(raw, &arguments).map_err(|error| match error {
+        DeserializationError::Json(error) => misread(&error),
+        error => invalid_param(error.to_string()),
+    })
 }
 
 /// The body of a [`Router::page`], read as JSON under the same bounds.
@@ -132,7 +136,12 @@ pub fn json_body<T: serde::de::DeserializeOwned>(request: &Request<Bytes>) -> Re
         return Err(Error::new(StatusCode::PAYLOAD_TOO_LARGE, "M_TOO_LARGE", "The body is too large"));
     }
     json::scan(body).map_err(|fault| fault_response(&fault))?;
-    serde_json::from_slice(body).map_err(|error| bad_json(error.to_string()))
+    serde_json::from_slice(body).map_err(|error| misread(&error))
+}
+
+/// A body that serde could not read: no JSON at all, or not what was expected.
+fn misread(error: &serde_json::Error) -> Error {
+    if error.is_syntax() || error.is_eof() { not_json(error.to_string()) } else { bad_json(error.to_string()) }
 }
 
 /// A body that is not JSON, or not the JSON that Matrix allows.

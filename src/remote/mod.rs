@@ -2,6 +2,7 @@
 
 pub mod client;
 pub mod dns;
+pub mod failing;
 pub mod keys;
 pub mod resolve;
 

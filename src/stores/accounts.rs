@@ -12,7 +12,7 @@ pub struct Account {
 
 /// Makes an account; answers whether the name was free.
 pub async fn insert(world: &World, localpart: &str, account: &Account) -> Result<bool, SqlError> {
-    let insert = "INSERT INTO accounts (localpart, password_hash, admin, created_ts) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING RETURNING 1";
+    let insert = "INSERT INTO accounts (localpart, password_hash, admin, created_ts) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING RETURNING 1 AS one";
     let values = values![localpart, account.password_hash.as_deref(), account.admin, world.now()];
     Ok(world.d1().row(insert, values, |row| row.int(0)).await?.is_some())
 }

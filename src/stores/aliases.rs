@@ -12,7 +12,7 @@ pub struct Alias {
 
 /// Makes an alias; answers whether it was free.
 pub async fn insert(world: &World, alias: &RoomAliasId, room_id: &RoomId, creator: &UserId) -> Result<bool, SqlError> {
-    let insert = "INSERT INTO aliases (alias, room_id, creator, created_ts) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING RETURNING 1";
+    let insert = "INSERT INTO aliases (alias, room_id, creator, created_ts) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING RETURNING 1 AS one";
     let values = values![alias.as_str(), room_id.as_str(), creator.as_str(), world.now()];
     Ok(world.d1().row(insert, values, |row| row.int(0)).await?.is_some())
 }

@@ -4,7 +4,7 @@ use std::{cell::RefCell, collections::BTreeSet, time::Duration};
 
 use http::Method;
 use serde_json::{Value, json};
-use tombolo_platform::Simulation;
+use tombolo_platform::simulated::Simulation;
 
 use crate::{
     dice::Dice,

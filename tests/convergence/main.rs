@@ -28,12 +28,23 @@ use std::{
 /// How many seeds are run unless said otherwise.
 const SEEDS: u64 = 200;
 
+/// What came of some seeds.
+#[derive(Default)]
+struct Tally {
+    seeds: u64,
+    events: usize,
+    acknowledged: usize,
+    refused: usize,
+    failed: usize,
+    wrong: Vec<(u64, Vec<String>)>,
+}
+
 #[test]
 fn all_servers_end_in_one_state_and_lose_nothing() {
     if let Some(seed) = number("TOMBOLO_SEED") {
         return replay(seed);
     }
-    let (next, failures, figures) = (AtomicU64::new(0), Mutex::new(Vec::new()), Mutex::new(Vec::new()));
+    let (next, tally) = (AtomicU64::new(0), Mutex::new(Tally::default()));
     let count = number("TOMBOLO_SEEDS").unwrap_or(SEEDS);
     thread::scope(|scope| {
         for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
@@ -43,26 +54,38 @@ fn all_servers_end_in_one_state_and_lose_nothing() {
                     if seed >= count {
                         break;
                     }
-                    match catch_unwind(AssertUnwindSafe(|| scenario::run(seed, false).1)) {
-                        Ok(ran) => figures.lock().unwrap().push(ran),
-                        Err(_) => failures.lock().unwrap().push(seed),
-                    }
+                    let ran = catch_unwind(AssertUnwindSafe(|| scenario::run(seed, false)));
+                    tally.lock().unwrap().add(seed, ran.ok());
                 }
             });
         }
     });
-    let (mut failures, figures) = (failures.into_inner().unwrap(), figures.into_inner().unwrap());
-    failures.sort_unstable();
-    let sum = |of: fn(&scenario::Figures) -> usize| figures.iter().map(of).sum::<usize>();
-    println!(
-        "{} seeds: {} events, {} acknowledged, {} refused, {} failed",
-        figures.len(),
-        sum(|ran| ran.events),
-        sum(|ran| ran.acknowledged),
-        sum(|ran| ran.refused),
-        sum(|ran| ran.failed)
-    );
-    assert!(failures.is_empty(), "{} of {count} seeds fail: {failures:?}; see one by TOMBOLO_SEED", failures.len());
+    let mut tally = tally.into_inner().unwrap();
+    tally.wrong.sort();
+    let Tally { seeds, events, acknowledged, refused, failed, wrong } = &tally;
+    println!("{seeds} seeds: {events} events, {acknowledged} acknowledged, {refused} refused, {failed} failed");
+    for (seed, findings) in wrong {
+        println!("seed {seed}:\n    {}", findings.join("\n    "));
+    }
+    let seeds: Vec<u64> = wrong.iter().map(|(seed, _)| *seed).collect();
+    assert!(wrong.is_empty(), "{} of {count} seeds fail: {seeds:?}; TOMBOLO_SEED shows one", seeds.len());
+}
+
+impl Tally {
+    fn add(&mut self, seed: u64, ran: Option<(scenario::Run, Vec<String>)>) {
+        self.seeds += 1;
+        let Some((run, findings)) = ran else {
+            self.wrong.push((seed, vec!["it panicked".to_owned()]));
+            return;
+        };
+        self.events += checks::events(&run);
+        self.acknowledged += run.story.acknowledged.borrow().len();
+        self.refused += run.story.refused.get();
+        self.failed += run.story.failed.get();
+        if !findings.is_empty() {
+            self.wrong.push((seed, findings));
+        }
+    }
 }
 
 #[test]
@@ -79,11 +102,12 @@ fn a_seed_replays_byte_for_byte() {
 /// Runs one seed and shows what happened.
 fn replay(seed: u64) {
     let transcript = env::var("TOMBOLO_TRANSCRIPT").ok();
-    let (run, figures) = scenario::run(seed, transcript.is_some());
+    let (run, findings) = scenario::run(seed, transcript.is_some());
     if let Some(file) = transcript {
         fs::write(file, run.simulation.transcript()).unwrap();
     }
-    println!("{}\n{figures:?}", run.story.lines.take().join("\n"));
+    println!("{}", run.story.lines.take().join("\n"));
+    assert!(findings.is_empty(), "seed {seed}:\n    {}", findings.join("\n    "));
 }
 
 fn number(variable: &str) -> Option<u64> {

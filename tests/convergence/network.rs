@@ -8,7 +8,10 @@ use http::{Method, Request};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 use tombolo::app::Tombolo;
-use tombolo_platform::{Address, Server, Simulation, Sql};
+use tombolo_platform::{
+    Address, Sql,
+    simulated::{Server, Simulation},
+};
 
 use crate::{dice::Dice, secrets};
 

@@ -24,7 +24,7 @@ use crate::{
         router::{Handler, Router},
     },
     objects::destination::messages::Heard,
-    remote::keys,
+    remote::{failing, keys},
 };
 
 /// The largest body: 50 events of 64 KiB and 100 EDUs fit well.
@@ -118,7 +118,7 @@ fn note(world: &World, origin: &OwnedServerName) {
     let heard = world.isolate(|_| LastHeard::default());
     let now = world.now();
     let lately = heard.0.borrow().get(origin).is_some_and(|at| at + HEARD_EVERY > now);
-    if lately {
+    if lately && !failing::take(world, origin) {
         return;
     }
     heard.0.borrow_mut().insert(origin.clone(), now);

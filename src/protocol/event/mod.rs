@@ -22,7 +22,7 @@ pub use self::{
         MAX_PREV_EVENTS, check as check_format,
     },
     render::{client_event, for_federation, redacted, stripped},
-    stored::{ReadFault, field},
+    stored::{ReadFault, field, fields},
 };
 
 /// An event of a room, read once.

@@ -110,8 +110,18 @@ impl Pdu {
 /// A member of a JSON object, found without reading the rest of it. The last of duplicates.
 #[must_use]
 pub fn field<'a>(object: &'a RawValue, name: &str) -> Option<&'a RawValue> {
+    let [value] = fields(object, [name]);
+    value
+}
+
+/// Members of a JSON object, found in one pass; none where it is not an object.
+#[must_use]
+pub fn fields<'a, const N: usize>(
+    object: &'a RawValue,
+    names: [&str; N],
+) -> [Option<&'a RawValue>; N] {
     let mut reader = serde_json::Deserializer::from_str(object.get());
-    reader.deserialize_map(FieldVisitor(name)).ok().flatten()
+    reader.deserialize_map(FieldVisitor(names)).unwrap_or([None; N])
 }
 
 /// The room named after the hash of this event, if it is a create event of such a version.
@@ -127,23 +137,26 @@ fn redacted_id(value: &RawValue) -> Option<OwnedEventId> {
     serde_json::from_str(value.get()).ok()
 }
 
-struct FieldVisitor<'n>(&'n str);
+struct FieldVisitor<'n, const N: usize>([&'n str; N]);
 
-impl<'de> Visitor<'de> for FieldVisitor<'_> {
-    type Value = Option<&'de RawValue>;
+impl<'de, const N: usize> Visitor<'de> for FieldVisitor<'_, N> {
+    type Value = [Option<&'de RawValue>; N];
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("an object")
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut found = None;
+        let mut found = [None; N];
         while let Some(Key(key)) = map.next_key()? {
-            if key == self.0 {
-                found = Some(map.next_value()?);
-            } else {
+            let places = found.iter_mut().zip(self.0).filter(|(_, name)| key == *name);
+            let places: Vec<_> = places.map(|(place, _)| place).collect();
+            if places.is_empty() {
                 map.next_value::<IgnoredAny>()?;
+                continue;
             }
+            let value = map.next_value()?;
+            places.into_iter().for_each(|place| *place = Some(value));
         }
         Ok(found)
     }

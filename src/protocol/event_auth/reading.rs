@@ -17,7 +17,12 @@ use std::borrow::Cow;
 use ruma::events::StateEventType;
 use serde_json::{Value, value::RawValue};
 
-use crate::{event::Pdu, json::parse_value, room_version::RoomVersion};
+use crate::{
+    canonical_json::write_string,
+    event::{Pdu, fields},
+    json::parse_value,
+    room_version::RoomVersion,
+};
 
 /// An event as the rules read it: as it was found, or saying the same in another form.
 pub(super) enum Reading<E> {
@@ -49,7 +54,8 @@ pub(super) fn of_state<E: AsRef<Pdu>>(
     if !matches!(kind, StateEventType::RoomPowerLevels) {
         return Some(Reading::Found(found));
     }
-    Some(match numbers(version, found.as_ref()) {
+    let content = numbers(version, found.as_ref()).or_else(|| excerpt(incoming, found.as_ref()));
+    Some(match content {
         Some(content) => Reading::Other(Box::new(found.as_ref().with_content(content))),
         None => Reading::Found(found),
     })
@@ -106,6 +112,67 @@ fn numbers(version: &RoomVersion, levels: &Pdu) -> Option<Box<RawValue>> {
         }
     }
     serde_json::value::to_raw_value(&content).ok()
+}
+
+/// From this size on, power levels are shown in excerpts.
+const LARGE: usize = 2048;
+
+/// The content of large power levels, with no other users and types than an event concerns: the
+/// checks would read, and hold, each entry for every event.
+///
+/// An event that changes the levels concerns all of them.
+fn excerpt(incoming: &Pdu, levels: &Pdu) -> Option<Box<RawValue>> {
+    if levels.content.get().len() < LARGE || incoming.kind() == "m.room.power_levels" {
+        return None;
+    }
+    let target = incoming.state_key.as_deref().filter(|_| incoming.kind() == "m.room.member");
+    let authoriser = incoming.content_str("join_authorised_via_users_server");
+    // What users do to themselves is mostly decided without levels, which are then not read at all.
+    if target == Some(incoming.sender.as_str()) && authoriser.is_none() {
+        return None;
+    }
+    let users = [Some(incoming.sender.as_str()), target, authoriser.as_deref()];
+    let mut text = String::from("{");
+    for (name, value) in LEVELS.into_iter().zip(fields(&levels.content, LEVELS)) {
+        let Some(value) = value else { continue };
+        let wanted = match name {
+            "users" => users,
+            "events" => [Some(incoming.kind()), None, None],
+            _ => {
+                push(&mut text, name, value.get());
+                continue;
+            }
+        };
+        push(&mut text, name, &entries(value, wanted));
+    }
+    text.push('}');
+    RawValue::from_string(text).ok()
+}
+
+/// Those entries of an object that are wanted; one that is wanted twice stands there twice, which
+/// says the same. What is no object stays as it is.
+fn entries(object: &RawValue, wanted: [Option<&str>; 3]) -> String {
+    if !object.get().starts_with('{') {
+        return object.get().to_owned();
+    }
+    let values = fields(object, wanted.map(Option::unwrap_or_default));
+    let mut text = String::from("{");
+    for (name, value) in wanted.into_iter().zip(values) {
+        if let (Some(name), Some(value)) = (name, value) {
+            push(&mut text, name, value.get());
+        }
+    }
+    text.push('}');
+    text
+}
+
+fn push(text: &mut String, name: &str, value: &str) {
+    if !text.ends_with('{') {
+        text.push(',');
+    }
+    write_string(text, name);
+    text.push(':');
+    text.push_str(value);
 }
 
 fn boolean_to_number(level: &mut Value) {

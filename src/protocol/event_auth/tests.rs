@@ -129,6 +129,39 @@ fn power_levels_may_hold_deep_things_that_are_no_levels() {
 }
 
 #[test]
+fn large_power_levels_say_the_same_as_small_ones() {
+    for many in [0, 500] {
+        let (mut room, mut state) = Room::new("11");
+        room.send(&mut state, "alice", ("m.room.join_rules", ""), json!({ "join_rule": "public" }));
+        for name in ["bob", "mod"] {
+            room.join(&mut state, name);
+        }
+        let mut users: serde_json::Map<_, _> =
+            (0..many).map(|number| (format!("@u{number}:example.org"), json!(1))).collect();
+        users.insert(user("alice").to_string(), json!(100));
+        users.insert(user("mod").to_string(), json!(50));
+        let levels = json!({ "users": users, "events": { "x": 60, "y": 10 }, "users_default": 5 });
+        room.send(&mut state, "alice", ("m.room.power_levels", ""), levels);
+        for (sender, kind, expected) in [
+            ("alice", "x", true),
+            ("mod", "x", false),
+            ("mod", "y", true),
+            ("bob", "y", false),
+            ("mod", "other", true),
+            ("bob", "other", true),
+        ] {
+            let event = Event((kind, None), json!({}));
+            assert_eq!(allowed(&mut room, &state, sender, event), expected, "{sender} {kind}");
+        }
+        let leave = || json!({ "membership": "leave" });
+        judges(&mut room, &state, "mod", member("bob", leave()), true);
+        judges(&mut room, &state, "mod", member("alice", leave()), false);
+        judges(&mut room, &state, "bob", member("mod", leave()), false);
+        judges(&mut room, &state, "mod", member("mod", leave()), true);
+    }
+}
+
+#[test]
 fn malformed_power_levels_are_refused() {
     for content in [
         json!({ "users": [] }),

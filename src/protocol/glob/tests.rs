@@ -71,7 +71,9 @@ fn texts(letters: &[u8], longest: usize) -> Vec<Vec<u8>> {
     let mut all = vec![vec![]];
     let mut last = all.clone();
     for _ in 0..longest {
-        let longer = |text: &Vec<u8>| letters.iter().map(|letter| [text, &[*letter][..]].concat()).collect::<Vec<_>>();
+        let longer = |text: &Vec<u8>| {
+            letters.iter().map(|letter| [text, &[*letter][..]].concat()).collect::<Vec<_>>()
+        };
         last = last.iter().flat_map(longer).collect();
         all.extend(last.iter().cloned());
     }

@@ -3,6 +3,7 @@
 mod accounts;
 mod profiles;
 mod rooms;
+mod routes;
 mod timelines;
 
 use std::{fs, path::Path, rc::Rc};

@@ -1,0 +1,81 @@
+use http::Method;
+
+use crate::http::routes;
+
+/// What is built, one line each; a room, a user and a type stand for the arguments.
+const BUILT: &[&str] = &[
+    "GET /.well-known/matrix/client",
+    "GET /_matrix/client/versions",
+    "GET /_matrix/client/v3/capabilities",
+    "POST /_matrix/client/v3/register",
+    "GET /_matrix/client/v3/register/available",
+    "GET /_matrix/client/v3/login",
+    "POST /_matrix/client/v3/login",
+    "POST /_matrix/client/v3/logout",
+    "POST /_matrix/client/v3/logout/all",
+    "GET /_matrix/client/v3/account/whoami",
+    "GET /_matrix/client/v3/devices",
+    "GET /_matrix/client/v3/devices/D",
+    "POST /_matrix/client/v3/createRoom",
+    "POST /_matrix/client/v3/join/!r",
+    "POST /_matrix/client/v3/rooms/!r/join",
+    "POST /_matrix/client/v3/rooms/!r/invite",
+    "POST /_matrix/client/v3/rooms/!r/leave",
+    "POST /_matrix/client/v3/rooms/!r/forget",
+    "POST /_matrix/client/v3/rooms/!r/kick",
+    "POST /_matrix/client/v3/rooms/!r/ban",
+    "POST /_matrix/client/v3/rooms/!r/unban",
+    "PUT /_matrix/client/v3/rooms/!r/send/t/1",
+    "PUT /_matrix/client/v3/rooms/!r/redact/$e/1",
+    "GET /_matrix/client/v3/rooms/!r/event/$e",
+    "GET /_matrix/client/v3/rooms/!r/state",
+    "GET /_matrix/client/v3/rooms/!r/state/t",
+    "GET /_matrix/client/v3/rooms/!r/state/t/",
+    "GET /_matrix/client/v3/rooms/!r/state/t/k",
+    "PUT /_matrix/client/v3/rooms/!r/state/t",
+    "PUT /_matrix/client/v3/rooms/!r/state/t/",
+    "PUT /_matrix/client/v3/rooms/!r/state/t/k",
+    "GET /_matrix/client/v3/rooms/!r/messages",
+    "GET /_matrix/client/v3/rooms/!r/members",
+    "GET /_matrix/client/v3/rooms/!r/joined_members",
+    "GET /_matrix/client/v3/rooms/!r/aliases",
+    "GET /_matrix/client/v3/joined_rooms",
+    "GET /_matrix/client/v3/directory/room/a",
+    "PUT /_matrix/client/v3/directory/room/a",
+    "DELETE /_matrix/client/v3/directory/room/a",
+    "GET /_matrix/client/v3/profile/@u",
+    "GET /_matrix/client/v3/profile/@u/displayname",
+    "PUT /_matrix/client/v3/profile/@u/displayname",
+    "GET /_matrix/client/v3/profile/@u/avatar_url",
+    "PUT /_matrix/client/v3/profile/@u/avatar_url",
+    "GET /_matrix/client/v3/user/@u/account_data/t",
+    "PUT /_matrix/client/v3/user/@u/account_data/t",
+    "GET /_matrix/client/v3/user/@u/rooms/!r/account_data/t",
+    "PUT /_matrix/client/v3/user/@u/rooms/!r/account_data/t",
+    "POST /_matrix/client/v3/user/@u/filter",
+    "GET /_matrix/client/v3/user/@u/filter/1",
+    "POST /_matrix/client/v3/rooms/!r/receipt/m.read/$e",
+    "POST /_matrix/client/v3/rooms/!r/read_markers",
+    "PUT /_matrix/client/v3/rooms/!r/typing/@u",
+    "GET /_matrix/client/v3/pushrules/",
+    "GET /_matrix/client/v3/pushrules/global/",
+    "GET /_synapse/admin/v1/register",
+    "POST /_synapse/admin/v1/register",
+];
+
+#[test]
+fn every_route_is_in_the_table() {
+    let router = routes();
+    for line in BUILT {
+        let (method, path) = line.split_once(' ').unwrap();
+        assert!(router.knows(&Method::from_bytes(method.as_bytes()).unwrap(), path), "{line}");
+    }
+}
+
+#[test]
+fn what_is_not_built_is_not_in_the_table() {
+    let router = routes();
+    for path in ["/_matrix/client/v3/keys/upload", "/_matrix/client/v3/keys/query", "/_matrix/client/v3/rooms/!r/state/t/k/more", "/x/_matrix/client/versions"] {
+        assert!(!router.knows(&Method::POST, path) && !router.knows(&Method::GET, path), "{path}");
+    }
+}
