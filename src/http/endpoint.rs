@@ -118,7 +118,8 @@ pub fn decode<R: IncomingRequest>(request: &Request<Bytes>, arguments: &[String]
     if !body.is_empty() || request.method() == http::Method::PUT {
         json::scan(body).map_err(|fault| fault_response(&fault))?;
     }
-    let mut raw = Request::new(body.as_ref());
+    let body = if body.is_empty() && request.method() == http::Method::POST { b"{}" } else { body.as_ref() };
+    let mut raw = Request::new(body);
     *raw.method_mut() = request.method().clone();
     *raw.uri_mut() = request.uri().clone();
     *raw.headers_mut() = request.headers().clone();

@@ -1,10 +1,12 @@
 //! What can an operator ask? The small part of Synapse's admin API that tools and test suites rely on.
 
 pub mod register;
+mod units;
 
 use super::router::Router;
 
 /// Registers the operators' routes.
 pub fn routes(router: &mut Router) {
     register::routes(router);
+    units::routes(router);
 }

@@ -2,7 +2,7 @@
 //! ([authorization rules](https://spec.matrix.org/v1.19/rooms/v12/#authorization-rules),
 //! [checks on receipt of a PDU](https://spec.matrix.org/v1.19/server-server-api/#checks-performed-on-receipt-of-a-pdu), steps 4 to 6)
 //!
-//! The checks are ruma's. Where servers are known to read the rules differently, [`reading`]
+//! The checks are ruma's. Where servers are known to read the rules differently, `reading`
 //! decides, once, which reading is ours.
 
 mod reading;
