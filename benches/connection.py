@@ -6,9 +6,14 @@ https://datatracker.ietf.org/doc/html/rfc9112
 import json
 import selectors
 import socket
+import time
 from urllib.parse import quote
 
 from server import Server
+
+
+# workerd hangs up on who is silent for five seconds.
+IDLE = 2.0
 
 
 class Failed(Exception):
@@ -19,11 +24,15 @@ class Connection:
     """A kept-alive connection on which one request at a time is under way."""
 
     def __init__(self, server: Server, token: str | None = None):
-        self._socket = socket.create_connection(("127.0.0.1", server.client_port), timeout=60)
+        self._port = server.client_port
+        self.token = token
+        self._open()
+
+    def _open(self) -> None:
+        self._socket = socket.create_connection(("127.0.0.1", self._port), timeout=60)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._buffer = bytearray()
-        self._host = f"127.0.0.1:{server.client_port}"
-        self.token = token
+        self._used = time.monotonic()
 
     def fileno(self) -> int:
         """For a selector."""
@@ -40,8 +49,11 @@ class Connection:
 
     def ask(self, method: str, path: str, body: dict | None = None) -> None:
         """Sends a request."""
+        if time.monotonic() - self._used > IDLE:
+            self.close()
+            self._open()
         content = b"" if body is None else json.dumps(body).encode()
-        head = f"{method} {path} HTTP/1.1\r\nHost: {self._host}\r\n"
+        head = f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{self._port}\r\n"
         if self.token:
             head += f"Authorization: Bearer {self.token}\r\n"
         if body is not None:
@@ -57,6 +69,7 @@ class Connection:
             content = self._chunks()
         else:
             content = self._exactly(int(fields.get("content-length", "0")))
+        self._used = time.monotonic()
         if status != 200:
             raise Failed(f"{status} {content[:500]!r}")
         return json.loads(content)

@@ -19,7 +19,13 @@ pub struct Tombolo;
 struct Routes(Router);
 
 impl Application for Tombolo {
-    fn answer(&self, object: &Object<'_>, moment: &Moment, message: &str, body: &str) -> Result<Answer, Fault> {
+    fn answer(
+        &self,
+        object: &Object<'_>,
+        moment: &Moment,
+        message: &str,
+        body: &str,
+    ) -> Result<Answer, Fault> {
         let question = Question { object, moment, message, body };
         match object.address.class {
             "room" => room::answer(&question),
@@ -29,7 +35,11 @@ impl Application for Tombolo {
         }
     }
 
-    fn due(&self, world: World, address: Address) -> LocalBoxFuture<'static, Result<Option<u64>, Fault>> {
+    fn due(
+        &self,
+        world: World,
+        address: Address,
+    ) -> LocalBoxFuture<'static, Result<Option<u64>, Fault>> {
         Box::pin(async move {
             match address.class {
                 "room" => flows::tell::tell(world, address).await,
@@ -39,7 +49,11 @@ impl Application for Tombolo {
         })
     }
 
-    fn http(&self, world: World, request: Request<Bytes>) -> LocalBoxFuture<'static, Response<Bytes>> {
+    fn http(
+        &self,
+        world: World,
+        request: Request<Bytes>,
+    ) -> LocalBoxFuture<'static, Response<Bytes>> {
         Box::pin(async move {
             let routes = world.isolate(|_| Routes(routes()));
             routes.0.answer(world, request).await

@@ -55,7 +55,10 @@ struct Parsed(Result<Rc<Config>, Misconfigured>);
 impl Config {
     /// The configuration, seen from a request or a task.
     pub fn of(world: &World) -> Result<Rc<Self>, Misconfigured> {
-        world.isolate(|world| Parsed(Self::parse(|name| world.variable(name)).map(Rc::new))).0.clone()
+        world
+            .isolate(|world| Parsed(Self::parse(|name| world.variable(name)).map(Rc::new)))
+            .0
+            .clone()
     }
 
     /// The configuration, seen from an object.
@@ -68,9 +71,13 @@ impl Config {
         let is = |name: &str, value: &str| variable(name).is_some_and(|given| given == value);
         let filled = |name: &str| variable(name).filter(|value| !value.is_empty());
         Ok(Self {
-            server_name: required("SERVER_NAME")?.parse().map_err(|_| Misconfigured("SERVER_NAME"))?,
-            signing_key: signing_key(&required("SIGNING_KEY")?).ok_or(Misconfigured("SIGNING_KEY"))?,
-            old_keys: old_keys(&variable("OLD_KEYS").unwrap_or_default()).ok_or(Misconfigured("OLD_KEYS"))?,
+            server_name: required("SERVER_NAME")?
+                .parse()
+                .map_err(|_| Misconfigured("SERVER_NAME"))?,
+            signing_key: signing_key(&required("SIGNING_KEY")?)
+                .ok_or(Misconfigured("SIGNING_KEY"))?,
+            old_keys: old_keys(&variable("OLD_KEYS").unwrap_or_default())
+                .ok_or(Misconfigured("OLD_KEYS"))?,
             token_secret: STANDARD_NO_PAD
                 .decode(required("TOKEN_SECRET")?.trim_end_matches('='))
                 .ok()
@@ -89,7 +96,8 @@ impl Config {
 
 fn signing_key(text: &str) -> Option<SigningKey> {
     let mut words = text.split_whitespace();
-    let (Some("ed25519"), Some(version), Some(seed), None) = (words.next(), words.next(), words.next(), words.next())
+    let (Some("ed25519"), Some(version), Some(seed), None) =
+        (words.next(), words.next(), words.next(), words.next())
     else {
         return None;
     };
@@ -102,7 +110,11 @@ fn old_keys(text: &str) -> Option<ServerKeys> {
     for entry in text.split(',').map(str::trim).filter(|entry| !entry.is_empty()) {
         let mut words = entry.split_whitespace();
         let (key_id, key, expired) = (words.next()?, words.next()?, words.next()?);
-        let key = VerifyKey { key: signing::decode(key)?, valid_until_ts: expired.parse().ok()?, retired: true };
+        let key = VerifyKey {
+            key: signing::decode(key)?,
+            valid_until_ts: expired.parse().ok()?,
+            retired: true,
+        };
         old.keys.insert(key_id.to_owned(), key);
     }
     Some(old)

@@ -46,9 +46,13 @@ impl Error {
         body.insert("error".to_owned(), json!(self.message));
         let mut response = Response::new(Bytes::from(Value::Object(body).to_string()));
         *response.status_mut() = self.status;
-        response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
+        response
+            .headers_mut()
+            .insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
         if let Some(ms) = retry {
-            response.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from(ms.div_ceil(1000)));
+            response
+                .headers_mut()
+                .insert(header::RETRY_AFTER, header::HeaderValue::from(ms.div_ceil(1000)));
         }
         response
     }
@@ -84,7 +88,8 @@ pub fn not_json(message: impl Into<String>) -> Error {
 }
 
 pub fn unknown_token() -> Error {
-    Error::new(StatusCode::UNAUTHORIZED, "M_UNKNOWN_TOKEN", "Unknown access token").with("soft_logout", false)
+    Error::new(StatusCode::UNAUTHORIZED, "M_UNKNOWN_TOKEN", "Unknown access token")
+        .with("soft_logout", false)
 }
 
 pub fn missing_token() -> Error {
@@ -121,9 +126,13 @@ impl From<room::messages::Refusal> for Error {
         match refusal {
             Refusal::Absent | Refusal::NotFound => not_found(message),
             Refusal::Forbidden(_) => forbidden(message),
-            Refusal::TooLarge(_) => Self::new(StatusCode::PAYLOAD_TOO_LARGE, "M_TOO_LARGE", message),
+            Refusal::TooLarge(_) => {
+                Self::new(StatusCode::PAYLOAD_TOO_LARGE, "M_TOO_LARGE", message)
+            }
             Refusal::Invalid(_) => bad_json(message),
-            Refusal::UnableToAuthorise(_) => Self::new(StatusCode::BAD_REQUEST, "M_UNABLE_TO_AUTHORISE_JOIN", message),
+            Refusal::UnableToAuthorise(_) => {
+                Self::new(StatusCode::BAD_REQUEST, "M_UNABLE_TO_AUTHORISE_JOIN", message)
+            }
             Refusal::Joining(_) | Refusal::AlreadyLive => unavailable(message),
         }
     }

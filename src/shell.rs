@@ -28,8 +28,8 @@ pub fn reply<M: Message>(
     effects: &mut Effects,
     work: impl FnOnce(M, &mut Effects) -> Result<M::Reply, Stop<M::Refusal>>,
 ) -> Result<Answer, Fault> {
-    let message: M =
-        serde_json::from_str(body).map_err(|error| Fault(format!("{} cannot be read: {error}", M::NAME)))?;
+    let message: M = serde_json::from_str(body)
+        .map_err(|error| Fault(format!("{} cannot be read: {error}", M::NAME)))?;
     let outcome = match work(message, effects) {
         Ok(reply) => Ok(reply),
         Err(Stop::Refused(refusal)) => Err(refusal),
@@ -92,7 +92,9 @@ impl Schema {
         }
         let version = match sql.exists()? {
             false => 0,
-            true => sql.row("SELECT version FROM schema", values![], |row| row.int(0))?.unwrap_or(0),
+            true => {
+                sql.row("SELECT version FROM schema", values![], |row| row.int(0))?.unwrap_or(0)
+            }
         };
         let version = usize::try_from(version).unwrap_or(0);
         self.version = Some(version);

@@ -8,8 +8,8 @@ use tombolo_platform::{
 };
 use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
 use worker::{
-    Context, DurableObject, Env, Request, Response, Result, ScheduleContext, ScheduledEvent, State, WebSocket,
-    WebSocketIncomingMessage, durable_object, event,
+    Context, DurableObject, Env, Request, Response, Result, ScheduleContext, ScheduledEvent, State,
+    WebSocket, WebSocketIncomingMessage, durable_object, event,
 };
 
 use crate::app::Tombolo;
@@ -48,11 +48,21 @@ macro_rules! object {
                 self.0.alarm().await
             }
 
-            async fn websocket_message(&self, socket: WebSocket, message: WebSocketIncomingMessage) -> Result<()> {
+            async fn websocket_message(
+                &self,
+                socket: WebSocket,
+                message: WebSocketIncomingMessage,
+            ) -> Result<()> {
                 self.0.websocket_message(socket, message).await
             }
 
-            async fn websocket_close(&self, socket: WebSocket, code: usize, reason: String, clean: bool) -> Result<()> {
+            async fn websocket_close(
+                &self,
+                socket: WebSocket,
+                code: usize,
+                reason: String,
+                clean: bool,
+            ) -> Result<()> {
                 self.0.websocket_close(socket, code, reason, clean).await
             }
 
@@ -64,7 +74,12 @@ macro_rules! object {
         #[wasm_bindgen]
         impl $name {
             /// Answers one message.
-            pub async fn ask(&self, name: String, message: String, body: String) -> std::result::Result<String, JsValue> {
+            pub async fn ask(
+                &self,
+                name: String,
+                message: String,
+                body: String,
+            ) -> std::result::Result<String, JsValue> {
                 self.0.ask(&name, &message, &body).await
             }
         }

@@ -47,14 +47,28 @@ pub async fn backfill(world: &World, room_id: &RoomId, hole: &Hole) -> Result<bo
     Ok(false)
 }
 
-async fn fill(world: &World, room_id: &RoomId, hole: &Hole, server: &OwnedServerName) -> std::result::Result<bool, RemoteError> {
-    let wanted: Vec<String> = hole.below.iter().map(|id| format!("v={}", encode(id.as_str()))).collect();
-    let path = format!("/_matrix/federation/v1/backfill/{}?{}&limit={LIMIT}", encode(room_id.as_str()), wanted.join("&"));
+async fn fill(
+    world: &World,
+    room_id: &RoomId,
+    hole: &Hole,
+    server: &OwnedServerName,
+) -> std::result::Result<bool, RemoteError> {
+    let wanted: Vec<String> =
+        hole.below.iter().map(|id| format!("v={}", encode(id.as_str()))).collect();
+    let path = format!(
+        "/_matrix/federation/v1/backfill/{}?{}&limit={LIMIT}",
+        encode(room_id.as_str()),
+        wanted.join("&")
+    );
     let events: Events = client::ask(world, server, Ask::get(&path)).await?;
     let received = give(world, room_id, server, Purpose::Backfill, &events.pdus).await?;
     let came = any(&received);
     let Some(lack) = received.lacking.first() else { return Ok(came) };
-    let path = format!("/_matrix/federation/v1/event_auth/{}/{}", encode(room_id.as_str()), encode(lack.event_id.as_str()));
+    let path = format!(
+        "/_matrix/federation/v1/event_auth/{}/{}",
+        encode(room_id.as_str()),
+        encode(lack.event_id.as_str())
+    );
     let chain: AuthChain = client::ask(world, server, Ask::get(&path)).await?;
     give(world, room_id, server, Purpose::Outlier, &chain.auth_chain).await?;
     let again = give(world, room_id, server, Purpose::Backfill, &events.pdus).await?;

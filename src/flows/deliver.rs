@@ -34,7 +34,9 @@ pub async fn deliver(world: World, address: Address) -> Result<Option<u64>, Faul
     for _ in 0..TRANSACTIONS {
         let batch = ask(world.ask(&address, &NextBatch {}).await)?;
         let Some(server) = batch.server.clone() else { return Ok(batch.next) };
-        let Ok((pdus, rooms)) = gather(&world, &server, &batch).await else { return Ok(Some(world.now() + AGAIN)) };
+        let Ok((pdus, rooms)) = gather(&world, &server, &batch).await else {
+            return Ok(Some(world.now() + AGAIN));
+        };
         if (!pdus.is_empty() || !batch.edus.is_empty())
             && let Err(error) = send(&world, &server, &batch, &pdus).await
         {
@@ -77,7 +79,12 @@ async fn gather(
     Ok((pdus, rooms))
 }
 
-async fn send(world: &World, server: &OwnedServerName, batch: &Batch, pdus: &[Box<RawValue>]) -> Result<(), RemoteError> {
+async fn send(
+    world: &World,
+    server: &OwnedServerName,
+    batch: &Batch,
+    pdus: &[Box<RawValue>],
+) -> Result<(), RemoteError> {
     let config = Config::of(world).map_err(|error| RemoteError::Refused(error.to_string()))?;
     let edus: Vec<&RawValue> = batch.edus.iter().map(|(_, edu)| &**edu).collect();
     let body = json!({

@@ -32,7 +32,12 @@ pub async fn tell_server(world: &World, room_id: &RoomId, user: &OwnedUserId) {
     }
 }
 
-async fn put(world: &World, room_id: &RoomId, user: &OwnedUserId, invite: &InviteForReply) -> Result<(), RemoteError> {
+async fn put(
+    world: &World,
+    room_id: &RoomId,
+    user: &OwnedUserId,
+    invite: &InviteForReply,
+) -> Result<(), RemoteError> {
     let (room_id, event_id) = (encode(room_id.as_str()), encode(invite.event_id.as_str()));
     let body = json!({
         "room_version": invite.version,

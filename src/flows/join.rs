@@ -28,7 +28,8 @@ use crate::{
     config::Config,
     error::{Error, Result, bad_gateway, bad_json, not_found},
     objects::room::messages::{
-        AbandonJoin, BeginJoin, Describe, Description, Draft, FinishJoin, Membership, OutOfBand, Refusal, Send,
+        AbandonJoin, BeginJoin, Describe, Description, Draft, FinishJoin, Membership, OutOfBand,
+        Refusal, Send,
     },
     remote::client::{self, Ask, LARGE},
     stores::profiles,
@@ -55,13 +56,23 @@ struct SendJoin {
 }
 
 /// Joins; `content` holds further members of the event's content, such as a reason.
-pub async fn join(world: &World, user: &UserId, room_id: &RoomId, via: &[OwnedServerName], content: Map<String, Value>) -> Result<()> {
+pub async fn join(
+    world: &World,
+    user: &UserId,
+    room_id: &RoomId,
+    via: &[OwnedServerName],
+    content: Map<String, Value>,
+) -> Result<()> {
     let mut content: Map<String, Value> = content;
     content.extend(member_content(world, user).await?);
     content.insert("membership".to_owned(), json!("join"));
     match world.ask(&room(room_id), &Describe {}).await {
-        Ok(description) if description.live => join_here(world, user, room_id, &description, &content).await,
-        Ok(_) | Err(AskError::Refused(Refusal::Absent)) => join_through(world, user, room_id, via, &content).await,
+        Ok(description) if description.live => {
+            join_here(world, user, room_id, &description, &content).await
+        }
+        Ok(_) | Err(AskError::Refused(Refusal::Absent)) => {
+            join_through(world, user, room_id, via, &content).await
+        }
         Err(error) => Err(error.into()),
     }
 }
@@ -70,7 +81,10 @@ pub async fn join(world: &World, user: &UserId, room_id: &RoomId, via: &[OwnedSe
 pub async fn member_content(world: &World, user: &UserId) -> Result<Map<String, Value>> {
     let profile = profiles::find(world, user.localpart()).await?.unwrap_or_default();
     let fields = [("displayname", profile.displayname), ("avatar_url", profile.avatar_url)];
-    Ok(fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), json!(value?)))).collect())
+    Ok(fields
+        .into_iter()
+        .filter_map(|(name, value)| Some((name.to_owned(), json!(value?))))
+        .collect())
 }
 
 /// The rooms among these in which a user is joined, as far as this server knows.
@@ -85,8 +99,16 @@ pub async fn member_of(world: &World, user: &UserId, rooms: &[OwnedRoomId]) -> V
     joined
 }
 
-async fn join_here(world: &World, user: &UserId, room_id: &RoomId, description: &Description, content: &Map<String, Value>) -> Result<()> {
-    if world.ask(&room(room_id), &Membership { user: user.to_owned() }).await?.as_deref() == Some("join") {
+async fn join_here(
+    world: &World,
+    user: &UserId,
+    room_id: &RoomId,
+    description: &Description,
+    content: &Map<String, Value>,
+) -> Result<()> {
+    if world.ask(&room(room_id), &Membership { user: user.to_owned() }).await?.as_deref()
+        == Some("join")
+    {
         return Ok(());
     }
     let member_of = member_of(world, user, &description.allow_rooms).await;
@@ -96,10 +118,22 @@ async fn join_here(world: &World, user: &UserId, room_id: &RoomId, description: 
         content: serde_json::value::to_raw_value(content)?,
         redacts: None,
     };
-    send::send(world, room_id, Send { sender: user.to_owned(), draft, transaction: None, member_of }).await.map(|_| ())
+    send::send(
+        world,
+        room_id,
+        Send { sender: user.to_owned(), draft, transaction: None, member_of },
+    )
+    .await
+    .map(|_| ())
 }
 
-async fn join_through(world: &World, user: &UserId, room_id: &RoomId, via: &[OwnedServerName], content: &Map<String, Value>) -> Result<()> {
+async fn join_through(
+    world: &World,
+    user: &UserId,
+    room_id: &RoomId,
+    via: &[OwnedServerName],
+    content: &Map<String, Value>,
+) -> Result<()> {
     let servers = residents(world, user, room_id, via).await?;
     let mut failure = not_found("No server is known that is in this room");
     for server in servers.into_iter().take(MAX_SERVERS) {
@@ -122,7 +156,12 @@ async fn join_through(world: &World, user: &UserId, room_id: &RoomId, via: &[Own
 }
 
 /// Servers that may be in the room: those named, those an invite came through, and the one in the room's ID.
-async fn residents(world: &World, user: &UserId, room_id: &RoomId, via: &[OwnedServerName]) -> Result<Vec<OwnedServerName>> {
+pub async fn residents(
+    world: &World,
+    user: &UserId,
+    room_id: &RoomId,
+    via: &[OwnedServerName],
+) -> Result<Vec<OwnedServerName>> {
     let own = &Config::of(world)?.server_name;
     let mut servers = via.to_vec();
     if let Ok(invite) = world.ask(&room(room_id), &OutOfBand { user: user.to_owned() }).await {
@@ -144,9 +183,13 @@ struct Attempt<'a> {
 
 impl Attempt<'_> {
     async fn run(&self, content: &Map<String, Value>) -> Result<()> {
-        let template = template(self.world, self.server, "make_join", self.room_id, self.user).await?;
+        let template =
+            template(self.world, self.server, "make_join", self.room_id, self.user).await?;
         let (version, pdu) = build(self.world, self.user, self.room_id, template, content)?;
-        let event = Checked { event_id: pdu.event_id.clone(), json: RawValue::from_string(pdu.json.clone())? };
+        let event = Checked {
+            event_id: pdu.event_id.clone(),
+            json: RawValue::from_string(pdu.json.clone())?,
+        };
         let begin = BeginJoin {
             version: version.id.to_string(),
             user: self.user.to_owned(),
@@ -166,14 +209,17 @@ impl Attempt<'_> {
 
     async fn finish(&self, version: &'static RoomVersion, event: Checked) -> Result<()> {
         let (room_id, event_id) = (encode(self.room_id.as_str()), encode(event.event_id.as_str()));
-        let path = format!("/_matrix/federation/v2/send_join/{room_id}/{event_id}?omit_members=false");
+        let path =
+            format!("/_matrix/federation/v2/send_join/{room_id}/{event_id}?omit_members=false");
         let body: Value = serde_json::from_str(event.json.get())?;
-        let answer: SendJoin = client::ask(self.world, self.server, Ask::put(&path, &body).within(LARGE)).await?;
+        let answer: SendJoin =
+            client::ask(self.world, self.server, Ask::put(&path, &body).within(LARGE)).await?;
         let event = self.countersigned(version, event, answer.event).await;
         let (state, auth_chain) = (answer.state, answer.auth_chain);
         let auth_chain = verified(self.world, version, &auth_chain).await;
         let state = verified(self.world, version, &state).await;
-        let joined = self.world.ask(&room(self.room_id), &FinishJoin { event, state, auth_chain }).await;
+        let joined =
+            self.world.ask(&room(self.room_id), &FinishJoin { event, state, auth_chain }).await;
         let joined = joined.map_err(|error| match error {
             AskError::Refused(Refusal::Invalid(reason)) => bad_gateway(reason),
             other => other.into(),
@@ -181,7 +227,9 @@ impl Attempt<'_> {
         tell::tell_now(self.world, self.room_id, joined.news).await;
         for (origin, event) in joined.parked {
             // The join stands; what was parked can come again.
-            if let Err(error) = receive_in_room(self.world, &origin, self.room_id, vec![event]).await {
+            if let Err(error) =
+                receive_in_room(self.world, &origin, self.room_id, vec![event]).await
+            {
                 tracing::warn!(error = error.message, "a parked event was not taken in");
             }
         }
@@ -189,7 +237,12 @@ impl Attempt<'_> {
     }
 
     /// Our event with the signature of the server that authorised a restricted join, if it gave one.
-    async fn countersigned(&self, version: &'static RoomVersion, ours: Checked, theirs: Option<Box<RawValue>>) -> Checked {
+    async fn countersigned(
+        &self,
+        version: &'static RoomVersion,
+        ours: Checked,
+        theirs: Option<Box<RawValue>>,
+    ) -> Checked {
         let Some(theirs) = theirs else { return ours };
         let verified = verified(self.world, version, &[theirs]).await;
         verified.into_iter().find(|event| event.event_id == ours.event_id).unwrap_or(ours)
@@ -197,10 +250,17 @@ impl Attempt<'_> {
 }
 
 /// Asks a server for a template (`make_join`, `make_leave`, `make_knock`).
-pub async fn template(world: &World, server: &ServerName, what: &str, room_id: &RoomId, user: &UserId) -> Result<Template> {
+pub async fn template(
+    world: &World,
+    server: &ServerName,
+    what: &str,
+    room_id: &RoomId,
+    user: &UserId,
+) -> Result<Template> {
     let (room_id, user) = (encode(room_id.as_str()), encode(user.as_str()));
     let versions: Vec<String> = SUPPORTED.iter().map(|version| format!("ver={version}")).collect();
-    let query = if what == "make_leave" { String::new() } else { format!("?{}", versions.join("&")) };
+    let query =
+        if what == "make_leave" { String::new() } else { format!("?{}", versions.join("&")) };
     let path = format!("/_matrix/federation/v1/{what}/{room_id}/{user}{query}");
     Ok(client::ask(world, server, Ask::get(&path)).await?)
 }
@@ -215,14 +275,22 @@ pub fn build(
 ) -> Result<(&'static RoomVersion, Pdu)> {
     let config = Config::of(world)?;
     let version = template.room_version.unwrap_or_else(|| "1".to_owned());
-    let incompatible = || Error::new(http::StatusCode::BAD_REQUEST, "M_INCOMPATIBLE_ROOM_VERSION", "Unsupported room version");
+    let incompatible = || {
+        Error::new(
+            http::StatusCode::BAD_REQUEST,
+            "M_INCOMPATIBLE_ROOM_VERSION",
+            "Unsupported room version",
+        )
+    };
     let version = RoomVersion::of(&version).ok_or_else(incompatible)?;
     let mut content = content.clone();
-    if let Some(authoriser) = template.event["content"]["join_authorised_via_users_server"].as_str() {
+    if let Some(authoriser) = template.event["content"]["join_authorised_via_users_server"].as_str()
+    {
         content.insert("join_authorised_via_users_server".to_owned(), json!(authoriser));
     }
     let links = |name: &str| -> Result<Vec<OwnedEventId>> {
-        serde_json::from_value(template.event[name].clone()).map_err(|_| bad_gateway("the template has no links"))
+        serde_json::from_value(template.event[name].clone())
+            .map_err(|_| bad_gateway("the template has no links"))
     };
     let (prev_events, auth_events) = (links("prev_events")?, links("auth_events")?);
     let draft = event::Draft {
@@ -236,7 +304,9 @@ pub fn build(
         room_id: Some(room_id),
         prev_events: &prev_events,
         auth_events: &auth_events,
-        depth: template.event["depth"].as_u64().ok_or_else(|| bad_gateway("the template has no depth"))?,
+        depth: template.event["depth"]
+            .as_u64()
+            .ok_or_else(|| bad_gateway("the template has no depth"))?,
         origin_server_ts: i64::try_from(world.now()).unwrap_or(i64::MAX),
     };
     let pdu = event::build(version, draft, links, &config.signing_key, config.server_name.as_str());
@@ -244,5 +314,6 @@ pub fn build(
 }
 
 fn canonical(content: &Map<String, Value>) -> Result<CanonicalJsonObject> {
-    parse_object(serde_json::to_string(content)?.as_bytes()).map_err(|fault| bad_json(fault.to_string()))
+    parse_object(serde_json::to_string(content)?.as_bytes())
+        .map_err(|fault| bad_json(fault.to_string()))
 }

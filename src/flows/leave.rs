@@ -20,7 +20,12 @@ use crate::{
 };
 
 /// Leaves the room.
-pub async fn leave(world: &World, user: &UserId, room_id: &RoomId, reason: Option<String>) -> Result<()> {
+pub async fn leave(
+    world: &World,
+    user: &UserId,
+    room_id: &RoomId,
+    reason: Option<String>,
+) -> Result<()> {
     let address = room(room_id);
     let here = match world.ask(&address, &Membership { user: user.to_owned() }).await {
         Ok(membership) => membership,
@@ -37,13 +42,23 @@ pub async fn leave(world: &World, user: &UserId, room_id: &RoomId, reason: Optio
             content: serde_json::value::to_raw_value(&content)?,
             redacts: None,
         };
-        return send::send(world, room_id, Send { sender, draft, transaction: None, member_of: Vec::new() }).await.map(|_| ());
+        return send::send(
+            world,
+            room_id,
+            Send { sender, draft, transaction: None, member_of: Vec::new() },
+        )
+        .await
+        .map(|_| ());
     }
     let invite = match world.ask(&address, &OutOfBand { user: user.to_owned() }).await {
         Ok(invite) if matches!(invite.membership.as_str(), "invite" | "knock") => invite,
         // Leaving twice is no mistake.
         Ok(_) => return Ok(()),
-        Err(AskError::Refused(Refusal::Absent | Refusal::NotFound)) if here.as_deref() == Some("leave") => return Ok(()),
+        Err(AskError::Refused(Refusal::Absent | Refusal::NotFound))
+            if here.as_deref() == Some("leave") =>
+        {
+            return Ok(());
+        }
         Err(AskError::Refused(_)) => return Err(forbidden("You are not in this room")),
         Err(error) => return Err(error.into()),
     };
@@ -52,13 +67,21 @@ pub async fn leave(world: &World, user: &UserId, room_id: &RoomId, reason: Optio
     for server in &invite.via {
         match decline(world, user, room_id, server, &content).await {
             Ok(()) => break,
-            Err(error) => tracing::info!(%server, error = error.message, "an invite was not declined there"),
+            Err(error) => {
+                tracing::info!(%server, error = error.message, "an invite was not declined there")
+            }
         }
     }
     Ok(())
 }
 
-async fn decline(world: &World, user: &UserId, room_id: &RoomId, server: &OwnedServerName, content: &Map<String, Value>) -> Result<()> {
+async fn decline(
+    world: &World,
+    user: &UserId,
+    room_id: &RoomId,
+    server: &OwnedServerName,
+    content: &Map<String, Value>,
+) -> Result<()> {
     let template = template(world, server, "make_leave", room_id, user).await?;
     let (_, pdu) = build(world, user, room_id, template, content)?;
     let (room_id, event_id) = (encode(room_id.as_str()), encode(pdu.event_id.as_str()));

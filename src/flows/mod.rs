@@ -8,6 +8,7 @@ pub mod create_room;
 pub mod deliver;
 pub mod invite;
 pub mod join;
+pub mod knock;
 pub mod leave;
 pub mod receive;
 pub mod send;

@@ -23,7 +23,11 @@ fn invited(message: &Send) -> Option<ruma::OwnedUserId> {
     struct Member {
         membership: String,
     }
-    let user = message.draft.state_key.as_deref().filter(|_| message.draft.event_type == "m.room.member")?;
+    let user = message
+        .draft
+        .state_key
+        .as_deref()
+        .filter(|_| message.draft.event_type == "m.room.member")?;
     let content: Member = serde_json::from_str(message.draft.content.get()).ok()?;
     (content.membership == "invite").then(|| UserId::parse(user).ok()).flatten()
 }

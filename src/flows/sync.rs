@@ -94,16 +94,17 @@ async fn pull(world: &World, claim: &Claim, wish: &Wish, until: u64) -> Result<P
 async fn respond(world: &World, user: &OwnedUserId, wish: &Wish, pulled: &Pulled) -> Result<Value> {
     let wanted = |room: &&RoomNews| {
         let id = room.room_id.to_string();
-        wish.filter.room.rooms.as_ref().is_none_or(|rooms| rooms.contains(&id)) && !wish.filter.room.not_rooms.contains(&id)
+        wish.filter.room.rooms.as_ref().is_none_or(|rooms| rooms.contains(&id))
+            && !wish.filter.room.not_rooms.contains(&id)
     };
-    let sections: Vec<Result<Option<(&'static str, String, Value)>>> = stream::iter(pulled.rooms.iter().filter(wanted))
+    let sections: Vec<Result<Option<Section>>> = stream::iter(pulled.rooms.iter().filter(wanted))
         .map(|news| async move { section(world, user, &pulled.device_id, wish, news).await })
         .buffered(ROOMS_AT_ONCE)
         .collect()
         .await;
     let mut rooms: Map<String, Value> = Map::new();
     for section in sections {
-        let Some((name, room_id, content)) = section? else { continue };
+        let Some(Section { name, room_id, content }) = section? else { continue };
         if let Some(members) = rooms.entry(name).or_insert_with(|| json!({})).as_object_mut() {
             members.insert(room_id, content);
         }
@@ -120,14 +121,24 @@ async fn respond(world: &World, user: &OwnedUserId, wish: &Wish, pulled: &Pulled
 }
 
 /// What the response says of one room, and in which section.
-async fn section(world: &World, user: &OwnedUserId, device: &str, wish: &Wish, news: &RoomNews) -> Result<Option<(&'static str, String, Value)>> {
+struct Section {
+    name: &'static str,
+    room_id: String,
+    content: Value,
+}
+
+async fn section(
+    world: &World,
+    user: &OwnedUserId,
+    device: &str,
+    wish: &Wish,
+    news: &RoomNews,
+) -> Result<Option<Section>> {
     let room_id = news.room_id.to_string();
+    let part = |name, content| Ok(Some(Section { name, room_id, content }));
     let name = match news.membership.as_str() {
-        "invite" | "knock" => {
-            let events = news.stripped.as_deref().unwrap_or(RawValue::NULL);
-            let name = if news.membership == "invite" { "invite" } else { "knock" };
-            return Ok(Some((name, room_id, json!({ format!("{name}_state"): { "events": events } }))));
-        }
+        "invite" => return part("invite", json!({ "invite_state": shown_to_invited(news) })),
+        "knock" => return part("knock", json!({ "knock_state": shown_to_invited(news) })),
         "join" => "join",
         _ => "leave",
     };
@@ -144,15 +155,28 @@ async fn section(world: &World, user: &OwnedUserId, device: &str, wish: &Wish, n
         Ok(window) => window,
         // A room we were never in: an invite that ended.
         Err(AskError::Refused(Refusal::Absent)) => {
-            return Ok(Some((name, room_id, json!({ "timeline": { "events": [], "limited": false }, "state": { "events": [] } }))));
+            let empty = json!({ "events": [] });
+            return part(name, json!({ "timeline": empty, "state": empty }));
         }
         Err(error) => return Err(error.into()),
     };
     let content = joined(wish, news, &window)?;
-    let quiet = news.from == news.to && news.account_data.is_empty() && news.typing.is_none() && !wish.full_state;
-    let nothing = wish.since.is_some() && window.timeline.is_empty() && window.state.is_empty() && window.receipts.is_none()
-        && news.account_data.is_empty() && news.typing.is_none() && news.membership == "join";
-    Ok((!quiet && !nothing).then_some((name, room_id, content)))
+    let quiet = news.from == news.to
+        && news.account_data.is_empty()
+        && news.typing.is_none()
+        && !wish.full_state;
+    let nothing = wish.since.is_some()
+        && window.timeline.is_empty()
+        && window.state.is_empty()
+        && window.receipts.is_none()
+        && news.account_data.is_empty()
+        && news.typing.is_none()
+        && news.membership == "join";
+    if quiet || nothing { Ok(None) } else { part(name, content) }
+}
+
+fn shown_to_invited(news: &RoomNews) -> Value {
+    json!({ "events": news.stripped.as_deref().unwrap_or(RawValue::NULL) })
 }
 
 fn joined(wish: &Wish, news: &RoomNews, window: &WindowReply) -> Result<Value> {
@@ -175,14 +199,19 @@ fn joined(wish: &Wish, news: &RoomNews, window: &WindowReply) -> Result<Value> {
         content["summary"]["m.heroes"] = json!(window.heroes);
     }
     let mut ephemeral: Vec<Value> = Vec::new();
-    if let Some(receipts) = window.receipts.as_deref().filter(|_| wish.filter.room.ephemeral.passes("m.receipt")) {
+    if let Some(receipts) =
+        window.receipts.as_deref().filter(|_| wish.filter.room.ephemeral.passes("m.receipt"))
+    {
         ephemeral.push(json!({ "type": "m.receipt", "content": receipts }));
     }
-    if let Some(typing) = news.typing.as_ref().filter(|_| wish.filter.room.ephemeral.passes("m.typing")) {
+    if let Some(typing) =
+        news.typing.as_ref().filter(|_| wish.filter.room.ephemeral.passes("m.typing"))
+    {
         ephemeral.push(json!({ "type": "m.typing", "content": { "user_ids": typing } }));
     }
     content["ephemeral"] = json!({ "events": ephemeral });
-    content["account_data"] = json!({ "events": items(&news.account_data, &wish.filter.room.account_data)? });
+    content["account_data"] =
+        json!({ "events": items(&news.account_data, &wish.filter.room.account_data)? });
     Ok(content)
 }
 

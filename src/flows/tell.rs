@@ -20,7 +20,10 @@ use crate::{
     http::auth::user_object,
     objects::{
         destination::messages::{Owe, OweEdu},
-        room::messages::{ExpireTyping, Receipt, Refusal, Told, TypingNow, Undelivered, UndeliveredReply, UserNews},
+        room::messages::{
+            ExpireTyping, Receipt, Refusal, Told, TypingNow, Undelivered, UndeliveredReply,
+            UserNews,
+        },
         user_sync::messages::{News, TypingNews},
     },
     stores::room_servers,
@@ -83,7 +86,11 @@ async fn expire_typing(world: &World, room_id: &OwnedRoomId) -> Result<Option<u6
     Ok(expired.next)
 }
 
-async fn deliver(world: &World, room_id: &OwnedRoomId, undelivered: &UndeliveredReply) -> (Vec<OwnedUserId>, Vec<OwnedServerName>) {
+async fn deliver(
+    world: &World,
+    room_id: &OwnedRoomId,
+    undelivered: &UndeliveredReply,
+) -> (Vec<OwnedUserId>, Vec<OwnedServerName>) {
     let users: Vec<Option<OwnedUserId>> = stream::iter(undelivered.users.clone())
         .map(|news| async move {
             let user = news.user.clone();
@@ -93,7 +100,9 @@ async fn deliver(world: &World, room_id: &OwnedRoomId, undelivered: &Undelivered
         .collect()
         .await;
     let servers: Vec<Option<OwnedServerName>> = stream::iter(&undelivered.servers)
-        .map(|server| async move { tell_server(world, room_id, server, undelivered).await.err().map(|_| server.clone()) })
+        .map(|server| async move {
+            tell_server(world, room_id, server, undelivered).await.err().map(|_| server.clone())
+        })
         .buffer_unordered(AT_ONCE)
         .collect()
         .await;
@@ -106,12 +115,20 @@ async fn tell_user(world: &World, room_id: &RoomId, news: UserNews) -> Result<()
     world.ask(&user_object(&user), &news).await.map_err(|error| error.to_string())
 }
 
-async fn tell_server(world: &World, room_id: &RoomId, server: &OwnedServerName, undelivered: &UndeliveredReply) -> Result<(), String> {
+async fn tell_server(
+    world: &World,
+    room_id: &RoomId,
+    server: &OwnedServerName,
+    undelivered: &UndeliveredReply,
+) -> Result<(), String> {
     let address = destination(server);
     let owe = Owe { room_id: room_id.to_owned(), from: undelivered.from, to: undelivered.to };
     world.ask(&address, &owe).await.map_err(|error| error.to_string())?;
     for receipt in &undelivered.receipts {
-        world.ask(&address, &receipt_edu(room_id, receipt)?).await.map_err(|error| error.to_string())?;
+        world
+            .ask(&address, &receipt_edu(room_id, receipt)?)
+            .await
+            .map_err(|error| error.to_string())?;
     }
     Ok(())
 }
@@ -126,7 +143,11 @@ fn receipt_edu(room_id: &RoomId, receipt: &Receipt) -> Result<OweEdu, String> {
         "edu_type": "m.receipt",
         "content": { room_id.as_str(): { &receipt.kind: { receipt.user.as_str(): reader } } },
     });
-    let key = format!("receipt {room_id} {} {}", receipt.user, receipt.thread.as_deref().unwrap_or_default());
+    let key = format!(
+        "receipt {room_id} {} {}",
+        receipt.user,
+        receipt.thread.as_deref().unwrap_or_default()
+    );
     let edu = serde_json::value::to_raw_value(&edu).map_err(|error| error.to_string())?;
     Ok(OweEdu { key, edu, until: None })
 }
@@ -135,12 +156,22 @@ fn receipt_edu(room_id: &RoomId, receipt: &Receipt) -> Result<OweEdu, String> {
 const TYPING_LASTS: u64 = 30_000;
 
 /// Tells other servers that one of our users types, or stopped.
-pub async fn tell_servers_typing(world: &World, room_id: &RoomId, user: &OwnedUserId, typing: bool, servers: Vec<OwnedServerName>) {
+pub async fn tell_servers_typing(
+    world: &World,
+    room_id: &RoomId,
+    user: &OwnedUserId,
+    typing: bool,
+    servers: Vec<OwnedServerName>,
+) {
     let edu = json!({ "edu_type": "m.typing", "content": { "room_id": room_id, "user_id": user, "typing": typing } });
     let Ok(edu) = serde_json::value::to_raw_value(&edu) else { return };
     let until = world.now() + TYPING_LASTS;
     let told = stream::iter(servers).for_each_concurrent(AT_ONCE, |server| {
-        let owe = OweEdu { key: format!("typing {room_id} {user}"), edu: edu.clone(), until: Some(until) };
+        let owe = OweEdu {
+            key: format!("typing {room_id} {user}"),
+            edu: edu.clone(),
+            until: Some(until),
+        };
         async move {
             // Typing that is not told is stale in a moment: there is nothing to repeat.
             world.ask(&destination(&server), &owe).await.ok();

@@ -24,11 +24,15 @@ pub struct Dropped {
 }
 
 /// Verifies events, in order; all the keys they need are fetched together.
-pub async fn verify<'a>(world: &World, events: impl IntoIterator<Item = (&'static RoomVersion, &'a RawValue)>) -> Vec<Result<Checked, Dropped>> {
+pub async fn verify<'a>(
+    world: &World,
+    events: impl IntoIterator<Item = (&'static RoomVersion, &'a RawValue)>,
+) -> Vec<Result<Checked, Dropped>> {
     let parsed: Vec<Result<Unverified, Dropped>> = events
         .into_iter()
         .map(|(version, raw)| {
-            admission::parse(raw.get().as_bytes(), version).map_err(|drop| Dropped { event_id: None, reason: drop.to_string() })
+            admission::parse(raw.get().as_bytes(), version)
+                .map_err(|drop| Dropped { event_id: None, reason: drop.to_string() })
         })
         .collect();
     let ring = keys::ring(world, &needed(parsed.iter().flatten())).await;
@@ -36,12 +40,20 @@ pub async fn verify<'a>(world: &World, events: impl IntoIterator<Item = (&'stati
 }
 
 /// The events of an answer that hold, of one room version; the others are left out.
-pub async fn verified(world: &World, version: &'static RoomVersion, events: &[Box<RawValue>]) -> Vec<Checked> {
+pub async fn verified(
+    world: &World,
+    version: &'static RoomVersion,
+    events: &[Box<RawValue>],
+) -> Vec<Checked> {
     let verdicts = verify(world, events.iter().map(|event| (version, &**event))).await;
     verdicts
         .into_iter()
         .filter_map(|verdict| {
-            verdict.inspect_err(|dropped| tracing::info!(reason = dropped.reason, "an event of an answer was dropped")).ok()
+            verdict
+                .inspect_err(|dropped| {
+                    tracing::info!(reason = dropped.reason, "an event of an answer was dropped")
+                })
+                .ok()
         })
         .collect()
 }
@@ -54,7 +66,9 @@ fn check(event: Unverified, ring: &KeyRing) -> Result<Checked, Dropped> {
 }
 
 /// Which keys of which servers, and of what time.
-fn needed<'a>(events: impl Iterator<Item = &'a Unverified>) -> BTreeMap<OwnedServerName, Vec<(String, i64)>> {
+fn needed<'a>(
+    events: impl Iterator<Item = &'a Unverified>,
+) -> BTreeMap<OwnedServerName, Vec<(String, i64)>> {
     let mut needed: BTreeMap<OwnedServerName, BTreeMap<String, i64>> = BTreeMap::new();
     for event in events {
         let at = event.keys_valid_at().unwrap_or(i64::MIN);

@@ -61,7 +61,10 @@ pub fn token(request: &Request<Bytes>) -> Option<String> {
         return scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned());
     }
     let query = request.uri().query()?;
-    let pair = query.split('&').filter_map(|pair| pair.split_once('=')).find(|(name, _)| *name == "access_token")?;
+    let pair = query
+        .split('&')
+        .filter_map(|pair| pair.split_once('='))
+        .find(|(name, _)| *name == "access_token")?;
     Some(percent_encoding::percent_decode_str(pair.1).decode_utf8().ok()?.into_owned())
 }
 
@@ -76,7 +79,9 @@ fn read(config: &Config, token: &str) -> Option<Claim> {
     let (claim, proof) = token.rsplit_once('.')?;
     mac(config, claim).ok()?.verify_slice(&URL_SAFE_NO_PAD.decode(proof).ok()?).ok()?;
     let mut parts = claim.split('.');
-    let (Some(PREFIX), Some(localpart), Some(session), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
+    let (Some(PREFIX), Some(localpart), Some(session), None) =
+        (parts.next(), parts.next(), parts.next(), parts.next())
+    else {
         return None;
     };
     let localpart = String::from_utf8(URL_SAFE_NO_PAD.decode(localpart).ok()?).ok()?;
@@ -84,6 +89,9 @@ fn read(config: &Config, token: &str) -> Option<Claim> {
     Some(Claim { user, session: session.to_owned() })
 }
 
-fn mac(config: &Config, claim: &str) -> std::result::Result<Hmac<Sha256>, sha2::digest::InvalidLength> {
+fn mac(
+    config: &Config,
+    claim: &str,
+) -> std::result::Result<Hmac<Sha256>, sha2::digest::InvalidLength> {
     Ok(Hmac::<Sha256>::new_from_slice(&config.token_secret)?.chain_update(claim.as_bytes()))
 }

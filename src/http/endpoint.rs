@@ -32,7 +32,11 @@ const MAX_BODY: usize = 1 << 20;
 /// Who calls, as an endpoint's authentication scheme wants it proved.
 pub trait Scheme {
     type Caller: 'static;
-    fn caller(world: &World, request: &Request<Bytes>, cost: Cost) -> impl Future<Output = Result<Self::Caller>>;
+    fn caller(
+        world: &World,
+        request: &Request<Bytes>,
+        cost: Cost,
+    ) -> impl Future<Output = Result<Self::Caller>>;
 }
 
 impl Scheme for NoAuthentication {
@@ -58,7 +62,11 @@ impl Scheme for AccessToken {
 
 impl Scheme for AccessTokenOptional {
     type Caller = Option<Session>;
-    async fn caller(world: &World, request: &Request<Bytes>, cost: Cost) -> Result<Option<Session>> {
+    async fn caller(
+        world: &World,
+        request: &Request<Bytes>,
+        cost: Cost,
+    ) -> Result<Option<Session>> {
         match auth::token(request) {
             Some(_) => auth::session(world, request, cost).await.map(Some),
             None => Ok(None),
@@ -104,7 +112,11 @@ impl Router {
         H: Fn(World, Request<Bytes>, Vec<String>) -> F + Copy + 'static,
         F: Future<Output = Result<Response<Bytes>>> + 'static,
     {
-        self.add(method, path, Rc::new(move |world, request, arguments| Box::pin(handler(world, request, arguments))));
+        self.add(
+            method,
+            path,
+            Rc::new(move |world, request, arguments| Box::pin(handler(world, request, arguments))),
+        );
     }
 }
 
@@ -112,13 +124,21 @@ impl Router {
 pub fn decode<R: IncomingRequest>(request: &Request<Bytes>, arguments: &[String]) -> Result<R> {
     let body = request.body();
     if body.len() > MAX_BODY {
-        return Err(Error::new(StatusCode::PAYLOAD_TOO_LARGE, "M_TOO_LARGE", "The body is too large"));
+        return Err(Error::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "M_TOO_LARGE",
+            "The body is too large",
+        ));
     }
     // Old clients leave out the body of a POST that needs none; a PUT always says what to put.
     if !body.is_empty() || request.method() == http::Method::PUT {
         json::scan(body).map_err(|fault| fault_response(&fault))?;
     }
-    let body = if body.is_empty() && request.method() == http::Method::POST { b"{}" } else { body.as_ref() };
+    let body = if body.is_empty() && request.method() == http::Method::POST {
+        b"{}"
+    } else {
+        body.as_ref()
+    };
     let mut raw = Request::new(body);
     *raw.method_mut() = request.method().clone();
     *raw.uri_mut() = request.uri().clone();
@@ -134,7 +154,11 @@ pub fn decode<R: IncomingRequest>(request: &Request<Bytes>, arguments: &[String]
 pub fn json_body<T: serde::de::DeserializeOwned>(request: &Request<Bytes>) -> Result<T> {
     let body = request.body();
     if body.len() > MAX_BODY {
-        return Err(Error::new(StatusCode::PAYLOAD_TOO_LARGE, "M_TOO_LARGE", "The body is too large"));
+        return Err(Error::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "M_TOO_LARGE",
+            "The body is too large",
+        ));
     }
     json::scan(body).map_err(|fault| fault_response(&fault))?;
     serde_json::from_slice(body).map_err(|error| misread(&error))
@@ -142,7 +166,11 @@ pub fn json_body<T: serde::de::DeserializeOwned>(request: &Request<Bytes>) -> Re
 
 /// A body that serde could not read: no JSON at all, or not what was expected.
 fn misread(error: &serde_json::Error) -> Error {
-    if error.is_syntax() || error.is_eof() { not_json(error.to_string()) } else { bad_json(error.to_string()) }
+    if error.is_syntax() || error.is_eof() {
+        not_json(error.to_string())
+    } else {
+        bad_json(error.to_string())
+    }
 }
 
 /// A body that is not JSON, or not the JSON that Matrix allows.
@@ -163,6 +191,8 @@ pub fn encode<S: OutgoingResponse>(response: S) -> Result<Response<Bytes>> {
 pub fn json_response(status: StatusCode, body: &impl serde::Serialize) -> Result<Response<Bytes>> {
     let mut response = Response::new(Bytes::from(serde_json::to_vec(body)?));
     *response.status_mut() = status;
-    response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
     Ok(response)
 }

@@ -14,7 +14,9 @@ use tombolo_platform::World;
 use crate::error::{Result, invalid_param, unrecognized};
 
 /// A handler, whatever it was made from.
-pub type Handler = Rc<dyn Fn(World, Request<Bytes>, Vec<String>) -> LocalBoxFuture<'static, Result<Response<Bytes>>>>;
+pub type Handler = Rc<
+    dyn Fn(World, Request<Bytes>, Vec<String>) -> LocalBoxFuture<'static, Result<Response<Bytes>>>,
+>;
 
 /// The table of routes.
 #[derive(Default)]

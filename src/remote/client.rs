@@ -51,7 +51,11 @@ impl<'a> Ask<'a> {
 }
 
 /// Sends a signed request and reads the JSON it is answered with.
-pub async fn ask<T: DeserializeOwned>(world: &World, server: &ServerName, ask: Ask<'_>) -> Result<T, RemoteError> {
+pub async fn ask<T: DeserializeOwned>(
+    world: &World,
+    server: &ServerName,
+    ask: Ask<'_>,
+) -> Result<T, RemoteError> {
     let body = send(world, server, ask).await?;
     json::scan(&body).map_err(|fault| RemoteError::Nonsense(fault.to_string()))?;
     serde_json::from_slice(&body).map_err(|error| RemoteError::Nonsense(error.to_string()))
@@ -63,8 +67,10 @@ pub async fn send(world: &World, server: &ServerName, ask: Ask<'_>) -> Result<By
     if *server == config.server_name {
         return Err(RemoteError::Refused("that is this server".to_owned()));
     }
-    let signed = x_matrix::Request { method: ask.method.as_str(), uri: ask.path, content: ask.content };
-    let authorization = x_matrix::sign(signed, &config.server_name, server, &config.signing_key).header();
+    let signed =
+        x_matrix::Request { method: ask.method.as_str(), uri: ask.path, content: ask.content };
+    let authorization =
+        x_matrix::sign(signed, &config.server_name, server, &config.signing_key).header();
     let mut failure = RemoteError::Unreachable("it listens nowhere".to_owned());
     for target in resolve::resolve(world, server).await? {
         let mut request = Request::builder()
@@ -75,7 +81,8 @@ pub async fn send(world: &World, server: &ServerName, ask: Ask<'_>) -> Result<By
             request = request.header(header::CONTENT_TYPE, "application/json");
         }
         let body = ask.content.map_or_else(Bytes::new, |content| Bytes::from(content.to_string()));
-        let request = request.body(body).map_err(|error| RemoteError::Refused(error.to_string()))?;
+        let request =
+            request.body(body).map_err(|error| RemoteError::Refused(error.to_string()))?;
         match world.fetch(request, ask.limits).await {
             Ok(response) => return read(response),
             Err(unreachable) => failure = RemoteError::Unreachable(unreachable.to_string()),
@@ -91,6 +98,11 @@ fn read(response: http::Response<Bytes>) -> Result<Bytes, RemoteError> {
         return Ok(body);
     }
     let said: Value = json::parse_value(&body).unwrap_or_default();
-    let text = |name: &str| said[name].as_str().unwrap_or_default().chars().take(200).collect::<String>();
-    Err(RemoteError::Answered { status: status.as_u16(), errcode: text("errcode"), message: text("error") })
+    let text =
+        |name: &str| said[name].as_str().unwrap_or_default().chars().take(200).collect::<String>();
+    Err(RemoteError::Answered {
+        status: status.as_u16(),
+        errcode: text("errcode"),
+        message: text("error"),
+    })
 }

@@ -30,14 +30,23 @@ struct Entry {
 /// The SRV records of a name; none where there are none, or no resolver is configured or reached.
 pub async fn srv(world: &World, name: &str) -> Vec<Record> {
     let entries = query(world, name, "SRV").await.unwrap_or_default();
-    entries.iter().filter(|entry| entry.kind == 33).filter_map(|entry| record(&entry.data)).collect()
+    entries
+        .iter()
+        .filter(|entry| entry.kind == 33)
+        .filter_map(|entry| record(&entry.data))
+        .collect()
 }
 
 /// The addresses of a name; `None` where nobody can tell.
 pub async fn addresses(world: &World, name: &str) -> Option<Vec<IpAddr>> {
     let mut addresses = Vec::new();
     for kind in ["A", "AAAA"] {
-        addresses.extend(query(world, name, kind).await?.iter().filter_map(|entry| entry.data.parse::<IpAddr>().ok()));
+        addresses.extend(
+            query(world, name, kind)
+                .await?
+                .iter()
+                .filter_map(|entry| entry.data.parse::<IpAddr>().ok()),
+        );
     }
     Some(addresses)
 }

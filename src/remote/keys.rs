@@ -34,7 +34,10 @@ struct Cache {
 }
 
 /// The keys of several servers, as far as they can be had. `at`: when what they signed was signed (ms).
-pub async fn ring(world: &World, needed: &BTreeMap<OwnedServerName, Vec<(String, i64)>>) -> KeyRing {
+pub async fn ring(
+    world: &World,
+    needed: &BTreeMap<OwnedServerName, Vec<(String, i64)>>,
+) -> KeyRing {
     let now = i64::try_from(world.now()).unwrap_or(i64::MAX);
     let found: Vec<_> = stream::iter(needed)
         .map(|(server, wanted)| async move { (server.clone(), of(world, server, wanted).await) })
@@ -74,8 +77,11 @@ pub async fn of(world: &World, server: &ServerName, wanted: &[(String, i64)]) ->
         cache.known.borrow_mut().insert(server.to_owned(), keys.clone());
     }
     let missing = |key_id: &str| (server.to_owned(), key_id.to_owned());
-    let lately = |(key_id, _): &(String, i64)| cache.missed.borrow().get(&missing(key_id)).is_some_and(|at| at + MISSED > now);
-    if covered(&keys) || wanted.iter().filter(|(key_id, at)| !keys.covers(key_id, *at)).all(lately) {
+    let lately = |(key_id, _): &(String, i64)| {
+        cache.missed.borrow().get(&missing(key_id)).is_some_and(|at| at + MISSED > now)
+    };
+    if covered(&keys) || wanted.iter().filter(|(key_id, at)| !keys.covers(key_id, *at)).all(lately)
+    {
         return keys;
     }
     if let Ok(fetched) = fetch(world, server, time).await {
@@ -96,12 +102,18 @@ pub async fn of(world: &World, server: &ServerName, wanted: &[(String, i64)]) ->
 
 /// Our own key: events of our users come back to us in answers.
 fn own(config: &Config) -> ServerKeys {
-    let key = VerifyKey { key: config.signing_key.public_key(), valid_until_ts: i64::MAX, retired: false };
+    let key = VerifyKey {
+        key: config.signing_key.public_key(),
+        valid_until_ts: i64::MAX,
+        retired: false,
+    };
     ServerKeys { keys: BTreeMap::from([(config.signing_key.key_id().to_owned(), key)]) }
 }
 
 async fn fetch(world: &World, server: &ServerName, now: i64) -> Result<ServerKeys, RemoteError> {
-    let body = client::send(world, server, Ask::get("/_matrix/key/v2/server").within(BRIEF)).await?;
+    let body =
+        client::send(world, server, Ask::get("/_matrix/key/v2/server").within(BRIEF)).await?;
     let answer = parse_object(&body).map_err(|fault| RemoteError::Nonsense(fault.to_string()))?;
-    ServerKeys::from_origin(&answer, server, now).map_err(|fault| RemoteError::Nonsense(fault.to_string()))
+    ServerKeys::from_origin(&answer, server, now)
+        .map_err(|fault| RemoteError::Nonsense(fault.to_string()))
 }

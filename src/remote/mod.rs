@@ -35,12 +35,20 @@ impl From<RemoteError> for crate::error::Error {
         use http::StatusCode;
         match &error {
             // What another server says about an event or a room is told on; what it says about tokens never is.
-            RemoteError::Answered { status: 403, message, .. } => crate::error::forbidden(message.clone()),
-            RemoteError::Answered { status: 404, message, .. } => crate::error::not_found(message.clone()),
-            RemoteError::Answered { errcode, message, .. } if errcode == "M_INCOMPATIBLE_ROOM_VERSION" => {
+            RemoteError::Answered { status: 403, message, .. } => {
+                crate::error::forbidden(message.clone())
+            }
+            RemoteError::Answered { status: 404, message, .. } => {
+                crate::error::not_found(message.clone())
+            }
+            RemoteError::Answered { errcode, message, .. }
+                if errcode == "M_INCOMPATIBLE_ROOM_VERSION" =>
+            {
                 Self::new(StatusCode::BAD_REQUEST, "M_INCOMPATIBLE_ROOM_VERSION", message.clone())
             }
-            RemoteError::Answered { errcode, message, .. } if errcode == "M_UNABLE_TO_AUTHORISE_JOIN" => {
+            RemoteError::Answered { errcode, message, .. }
+                if errcode == "M_UNABLE_TO_AUTHORISE_JOIN" =>
+            {
                 Self::new(StatusCode::BAD_REQUEST, "M_UNABLE_TO_AUTHORISE_JOIN", message.clone())
             }
             _ => crate::error::bad_gateway(error.to_string()),

@@ -51,7 +51,8 @@ pub async fn resolve(world: &World, server: &ServerName) -> Result<Vec<Place>, R
     }
     let name = format!("place:{server}");
     if let Ok(Some(text)) = world.kv().get(&name).await
-        && let Some(known) = serde_json::from_slice::<Known>(&text).ok().filter(|known| known.until > now)
+        && let Some(known) =
+            serde_json::from_slice::<Known>(&text).ok().filter(|known| known.until > now)
     {
         cache.0.borrow_mut().insert(server.to_owned(), known.clone());
         return Ok(known.places);
@@ -99,9 +100,15 @@ async fn fetch_well_known(world: &World, well_known: &WellKnown) -> (Option<Stri
         }
         let Ok(response) = world.fetch(request, LIMITS).await else { break };
         let headers = response.headers();
-        let text = |name: header::HeaderName| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let text = |name: header::HeaderName| {
+            headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
+        };
         if response.status().is_redirection() {
-            let Some(next) = text(header::LOCATION).and_then(|location| redirected(&url, &location)) else { break };
+            let Some(next) =
+                text(header::LOCATION).and_then(|location| redirected(&url, &location))
+            else {
+                break;
+            };
             url = next;
             continue;
         }
@@ -154,7 +161,9 @@ async fn guard(world: &World, host: &str) -> Result<(), RemoteError> {
         Some(address) => vec![address],
         None => dns::addresses(world, host).await.unwrap_or_default(),
     };
-    if host.eq_ignore_ascii_case("localhost") || !addresses.iter().all(|address| address::is_global(*address)) {
+    if host.eq_ignore_ascii_case("localhost")
+        || !addresses.iter().all(|address| address::is_global(*address))
+    {
         return Err(RemoteError::Refused(format!("{host} is not on the public network")));
     }
     Ok(())

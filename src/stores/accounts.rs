@@ -20,6 +20,8 @@ pub async fn insert(world: &World, localpart: &str, account: &Account) -> Result
 /// The account of this name.
 pub async fn find(world: &World, localpart: &str) -> Result<Option<Account>, SqlError> {
     let query = "SELECT password_hash, admin FROM accounts WHERE localpart = ?";
-    let read = |row: &tombolo_platform::Row<'_>| Ok(Account { password_hash: row.text_or_null(0)?, admin: row.int(1)? != 0 });
+    let read = |row: &tombolo_platform::Row<'_>| {
+        Ok(Account { password_hash: row.text_or_null(0)?, admin: row.int(1)? != 0 })
+    };
     world.d1().row(query, values![localpart], read).await
 }

@@ -11,7 +11,12 @@ pub struct Alias {
 }
 
 /// Makes an alias; answers whether it was free.
-pub async fn insert(world: &World, alias: &RoomAliasId, room_id: &RoomId, creator: &UserId) -> Result<bool, SqlError> {
+pub async fn insert(
+    world: &World,
+    alias: &RoomAliasId,
+    room_id: &RoomId,
+    creator: &UserId,
+) -> Result<bool, SqlError> {
     let insert = "INSERT INTO aliases (alias, room_id, creator, created_ts) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING RETURNING 1 AS one";
     let values = values![alias.as_str(), room_id.as_str(), creator.as_str(), world.now()];
     Ok(world.d1().row(insert, values, |row| row.int(0)).await?.is_some())
@@ -20,9 +25,14 @@ pub async fn insert(world: &World, alias: &RoomAliasId, room_id: &RoomId, creato
 /// What an alias names.
 pub async fn find(world: &World, alias: &RoomAliasId) -> Result<Option<Alias>, SqlError> {
     let query = "SELECT room_id, creator FROM aliases WHERE alias = ?";
-    let row = world.d1().row(query, values![alias.as_str()], |row| Ok((row.text(0)?, row.text(1)?))).await?;
+    let row = world
+        .d1()
+        .row(query, values![alias.as_str()], |row| Ok((row.text(0)?, row.text(1)?)))
+        .await?;
     // What cannot be read names nothing: these columns are written by `insert` alone.
-    Ok(row.and_then(|(room_id, creator)| Some(Alias { room_id: room_id.try_into().ok()?, creator: creator.try_into().ok()? })))
+    Ok(row.and_then(|(room_id, creator)| {
+        Some(Alias { room_id: room_id.try_into().ok()?, creator: creator.try_into().ok()? })
+    }))
 }
 
 /// Removes an alias.

@@ -15,7 +15,8 @@ pub async fn insert(world: &World, nonce: &str) -> Result<(), SqlError> {
 
 /// Uses a nonce up; answers whether it was good.
 pub async fn consume(world: &World, nonce: &str) -> Result<bool, SqlError> {
-    let delete = "DELETE FROM registration_nonces WHERE nonce = ? AND created_ts >= ? RETURNING 1 AS one";
+    let delete =
+        "DELETE FROM registration_nonces WHERE nonce = ? AND created_ts >= ? RETURNING 1 AS one";
     let values = values![nonce, world.now().saturating_sub(LIFETIME)];
     Ok(world.d1().row(delete, values, |row| row.int(0)).await?.is_some())
 }

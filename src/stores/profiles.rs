@@ -12,7 +12,9 @@ pub struct Profile {
 /// The profile of a local user; `None` where none was ever set.
 pub async fn find(world: &World, localpart: &str) -> Result<Option<Profile>, SqlError> {
     let query = "SELECT displayname, avatar_url FROM profiles WHERE localpart = ?";
-    let read = |row: &tombolo_platform::Row<'_>| Ok(Profile { displayname: row.text_or_null(0)?, avatar_url: row.text_or_null(1)? });
+    let read = |row: &tombolo_platform::Row<'_>| {
+        Ok(Profile { displayname: row.text_or_null(0)?, avatar_url: row.text_or_null(1)? })
+    };
     world.d1().row(query, values![localpart], read).await
 }
 

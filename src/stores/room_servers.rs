@@ -7,8 +7,13 @@ use tombolo_platform::{SqlError, Statement, World, values};
 const MAX_ROOMS: u32 = 1000;
 
 /// Notes which servers came into a room (`true`) and which left it.
-pub async fn save(world: &World, room_id: &RoomId, changes: &[(OwnedServerName, bool)]) -> Result<(), SqlError> {
-    let rows: Vec<_> = changes.iter().map(|(server, present)| (values(server, room_id), *present)).collect();
+pub async fn save(
+    world: &World,
+    room_id: &RoomId,
+    changes: &[(OwnedServerName, bool)],
+) -> Result<(), SqlError> {
+    let rows: Vec<_> =
+        changes.iter().map(|(server, present)| (values(server, room_id), *present)).collect();
     let statements: Vec<Statement<'_>> = rows
         .iter()
         .map(|(values, present)| Statement {
@@ -26,7 +31,8 @@ pub async fn save(world: &World, room_id: &RoomId, changes: &[(OwnedServerName, 
 /// The rooms a server is in.
 pub async fn rooms_of(world: &World, server: &ServerName) -> Result<Vec<OwnedRoomId>, SqlError> {
     let query = "SELECT room_id FROM room_servers WHERE server = ? ORDER BY room_id LIMIT ?";
-    let rows = world.d1().rows(query, values![server.as_str(), MAX_ROOMS], |row| row.text(0)).await?;
+    let rows =
+        world.d1().rows(query, values![server.as_str(), MAX_ROOMS], |row| row.text(0)).await?;
     Ok(rows.into_iter().filter_map(|room| room.try_into().ok()).collect())
 }
 

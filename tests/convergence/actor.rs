@@ -61,8 +61,22 @@ const DEEDS: &[(usize, Deed)] = &[
 ];
 
 impl<'a> Actor<'a> {
-    pub fn new(simulation: &'a Simulation, network: &'a Network, story: &'a Story, dice: Dice, user: usize) -> Self {
-        Self { simulation, network, story, dice, user, joined: RefCell::default(), seen: RefCell::default() }
+    pub fn new(
+        simulation: &'a Simulation,
+        network: &'a Network,
+        story: &'a Story,
+        dice: Dice,
+        user: usize,
+    ) -> Self {
+        Self {
+            simulation,
+            network,
+            story,
+            dice,
+            user,
+            joined: RefCell::default(),
+            seen: RefCell::default(),
+        }
     }
 
     /// So many deeds, with pauses.
@@ -128,7 +142,9 @@ impl<'a> Actor<'a> {
 
     /// Raises or lowers somebody, or asks more of who sends state.
     async fn power(&self, room: usize) {
-        let held = self.call(Method::GET, &format!("{}/state/m.room.power_levels/", self.path(room)), None).await;
+        let held = self
+            .call(Method::GET, &format!("{}/state/m.room.power_levels/", self.path(room)), None)
+            .await;
         if !held.is_ok() {
             return;
         }
@@ -157,7 +173,13 @@ impl<'a> Actor<'a> {
 
     async fn visibility(&self, room: usize) {
         let visibility = *self.dice.one(&["shared", "joined", "invited", "world_readable"]);
-        self.put_state(room, "m.room.history_visibility", "", json!({ "history_visibility": visibility })).await;
+        self.put_state(
+            room,
+            "m.room.history_visibility",
+            "",
+            json!({ "history_visibility": visibility }),
+        )
+        .await;
     }
 
     /// Invites, kicks, bans, unbans.
@@ -169,8 +191,13 @@ impl<'a> Actor<'a> {
     /// Joins by the room's ID, through servers that may be in it.
     pub async fn join(&self, room: usize) {
         let place = self.story.room(room);
-        let via = [self.network.home(place.creator), self.network.home(self.other()), self.network.home(self.other())];
-        let via: Vec<String> = via.iter().map(|name| format!("server_name={}", encode(name))).collect();
+        let via = [
+            self.network.home(place.creator),
+            self.network.home(self.other()),
+            self.network.home(self.other()),
+        ];
+        let via: Vec<String> =
+            via.iter().map(|name| format!("server_name={}", encode(name))).collect();
         let path = format!("/_matrix/client/v3/join/{}?{}", encode(&place.id), via.join("&"));
         if self.call(Method::POST, &path, Some(json!({}))).await.is_ok() {
             self.joined.borrow_mut().insert(room);
@@ -186,13 +213,24 @@ impl<'a> Actor<'a> {
 
     async fn redact(&self, room: usize) {
         let Some(event_id) = self.known(room) else { return };
-        let path = format!("{}/redact/{}/{}", self.path(room), encode(&event_id), self.story.transaction());
+        let path = format!(
+            "{}/redact/{}/{}",
+            self.path(room),
+            encode(&event_id),
+            self.story.transaction()
+        );
         self.event(room, Method::PUT, &path, json!({ "reason": "regret" })).await;
     }
 
     async fn typing(&self, room: usize) {
-        let path = format!("{}/typing/{}", self.path(room), encode(&self.network.users[self.user].id));
-        self.call(Method::PUT, &path, Some(json!({ "typing": self.dice.percent(70), "timeout": 4000 }))).await;
+        let path =
+            format!("{}/typing/{}", self.path(room), encode(&self.network.users[self.user].id));
+        self.call(
+            Method::PUT,
+            &path,
+            Some(json!({ "typing": self.dice.percent(70), "timeout": 4000 })),
+        )
+        .await;
     }
 
     async fn receipt(&self, room: usize) {
@@ -218,7 +256,9 @@ impl<'a> Actor<'a> {
     pub async fn sync(&self, timeout: usize) {
         let since = self.story.token(self.user);
         let query = since.as_ref().map(|since| format!("&since={since}")).unwrap_or_default();
-        let answer = self.call(Method::GET, &format!("/_matrix/client/v3/sync?timeout={timeout}{query}"), None).await;
+        let answer = self
+            .call(Method::GET, &format!("/_matrix/client/v3/sync?timeout={timeout}{query}"), None)
+            .await;
         let Some(next) = answer.text("next_batch").filter(|_| answer.is_ok()) else { return };
         let invites = self.note_rooms(&answer.body);
         self.story.syncs.borrow_mut()[self.user].push(Synced { since, next, body: answer.body });
@@ -267,7 +307,8 @@ impl<'a> Actor<'a> {
 
     async fn call(&self, method: Method, path: &str, body: Option<Value>) -> Answer {
         let began = self.simulation.now();
-        let shown = format!("{method} {path} {}", body.as_ref().map(Value::to_string).unwrap_or_default());
+        let shown =
+            format!("{method} {path} {}", body.as_ref().map(Value::to_string).unwrap_or_default());
         let answer = self.network.insist(self.user, method, path, body).await;
         let count = match answer.status {
             400..=499 => Some(&self.story.refused),
@@ -279,14 +320,19 @@ impl<'a> Actor<'a> {
         }
         let said: String = answer.body.to_string().chars().take(300).collect();
         let name = &self.network.users[self.user].id;
-        self.story.note(format!("{began}–{} {name} {shown} → {} {said}", self.simulation.now(), answer.status));
+        self.story.note(format!(
+            "{began}–{} {name} {shown} → {} {said}",
+            self.simulation.now(),
+            answer.status
+        ));
         answer
     }
 
     /// An event of a room that he knows of.
     fn known(&self, room: usize) -> Option<String> {
         let seen = self.seen.borrow();
-        let known: Vec<&String> = seen.iter().filter(|(at, _)| *at == room).map(|(_, event_id)| event_id).collect();
+        let known: Vec<&String> =
+            seen.iter().filter(|(at, _)| *at == room).map(|(_, event_id)| event_id).collect();
         (!known.is_empty()).then(|| (*self.dice.one(&known)).clone())
     }
 

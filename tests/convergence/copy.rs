@@ -53,12 +53,20 @@ impl Copy {
     pub fn read(sql: Sql) -> Option<Self> {
         let life = sql.row("SELECT life FROM room", &[], |row| row.text(0)).ok()??;
         let rows = sql.rows(EVENTS, &[], |row| Ok((row.int(0)?, held(row)?))).unwrap();
-        let ids: BTreeMap<i64, String> = rows.iter().map(|(sn, held)| (*sn, held.id.clone())).collect();
+        let ids: BTreeMap<i64, String> =
+            rows.iter().map(|(sn, held)| (*sn, held.id.clone())).collect();
         let events = rows.into_iter().map(|(_, held)| (held.id.clone(), held)).collect();
-        let state = sql.rows("SELECT type, key, sn FROM now", &[], |row| Ok(((row.text(0)?, row.text(1)?), row.int(2)?)));
+        let state = sql.rows("SELECT type, key, sn FROM now", &[], |row| {
+            Ok(((row.text(0)?, row.text(1)?), row.int(2)?))
+        });
         let state = state.unwrap().into_iter().map(|(key, sn)| (key, ids[&sn].clone())).collect();
         let tips = sql.row("SELECT tips FROM room", &[], |row| row.blob(0)).unwrap().unwrap();
-        let tips = tips.as_chunks::<4>().0.iter().map(|sn| ids[&i64::from(u32::from_le_bytes(*sn))].clone()).collect();
+        let tips = tips
+            .as_chunks::<4>()
+            .0
+            .iter()
+            .map(|sn| ids[&i64::from(u32::from_le_bytes(*sn))].clone())
+            .collect();
         let parked = sql.rows("SELECT id FROM parked", &[], |row| row.text(0)).unwrap().len();
         Some(Self { life, events, state, tips, parked, sql })
     }
@@ -71,8 +79,12 @@ impl Copy {
                      ) m ON m.sn = e.sn ORDER BY m.since";
         let read = |row: &Row<'_>| Ok((row.text(0)?, row.int(1)?, row.int_or_null(2)?));
         let rows = self.sql.rows(query, values![user], read).unwrap();
-        let membership = |json: &str| json_of(json)["content"]["membership"].as_str().unwrap_or_default().to_owned();
-        rows.into_iter().map(|(json, since, until)| Stretch { membership: membership(&json), since, until }).collect()
+        let membership = |json: &str| {
+            json_of(json)["content"]["membership"].as_str().unwrap_or_default().to_owned()
+        };
+        rows.into_iter()
+            .map(|(json, since, until)| Stretch { membership: membership(&json), since, until })
+            .collect()
     }
 
     /// A user's membership now.
@@ -84,27 +96,35 @@ impl Copy {
 
     /// Every membership a user ever had in any event we hold.
     pub fn memberships_ever(&self, user: &str) -> BTreeSet<String> {
-        let of = |held: &&Held| held.pdu["type"] == "m.room.member" && held.pdu["state_key"] == user;
-        let membership = |held: &Held| held.pdu["content"]["membership"].as_str().unwrap_or_default().to_owned();
+        let of =
+            |held: &&Held| held.pdu["type"] == "m.room.member" && held.pdu["state_key"] == user;
+        let membership =
+            |held: &Held| held.pdu["content"]["membership"].as_str().unwrap_or_default().to_owned();
         self.events.values().filter(of).map(membership).collect()
     }
 
     /// Every history visibility that was ever set.
     pub fn visibilities_ever(&self) -> BTreeSet<String> {
-        let set = self.events.values().filter(|held| held.pdu["type"] == "m.room.history_visibility");
-        set.map(|held| held.pdu["content"]["history_visibility"].as_str().unwrap_or("shared").to_owned()).collect()
+        let set =
+            self.events.values().filter(|held| held.pdu["type"] == "m.room.history_visibility");
+        set.map(|held| {
+            held.pdu["content"]["history_visibility"].as_str().unwrap_or("shared").to_owned()
+        })
+        .collect()
     }
 
     /// The timeline, oldest first.
     pub fn timeline(&self) -> Vec<&Held> {
-        let mut timeline: Vec<&Held> = self.events.values().filter(|held| held.pos.is_some()).collect();
+        let mut timeline: Vec<&Held> =
+            self.events.values().filter(|held| held.pos.is_some()).collect();
         timeline.sort_by_key(|held| held.pos);
         timeline
     }
 
     /// The text of everything the object holds.
     pub fn everything(&self) -> String {
-        let tables = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%'";
+        let tables =
+            "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%'";
         let mut text = String::new();
         for table in self.sql.rows(tables, &[], |row| row.text(0)).unwrap() {
             text.push_str(&table_text(&self.sql, &table));
@@ -116,7 +136,8 @@ impl Copy {
 /// The text of everything in a table.
 pub fn table_text(sql: &Sql, table: &str) -> String {
     let columns = sql.columns(&format!("SELECT * FROM {table}")).unwrap();
-    let cast: Vec<String> = columns.iter().map(|column| format!("coalesce(CAST({column} AS TEXT), '')")).collect();
+    let cast: Vec<String> =
+        columns.iter().map(|column| format!("coalesce(CAST({column} AS TEXT), '')")).collect();
     let query = format!("SELECT {} FROM {table}", cast.join(" || ' ' || "));
     // A blob that is no text holds numbers, not words.
     sql.rows(&query, &[], |row| Ok(row.text(0).unwrap_or_default())).unwrap().join("\n")

@@ -63,12 +63,18 @@ fn all_servers_end_in_one_state_and_lose_nothing() {
     let mut tally = tally.into_inner().unwrap();
     tally.wrong.sort();
     let Tally { seeds, events, acknowledged, refused, failed, wrong } = &tally;
-    println!("{seeds} seeds: {events} events, {acknowledged} acknowledged, {refused} refused, {failed} failed");
+    println!(
+        "{seeds} seeds: {events} events, {acknowledged} acknowledged, {refused} refused, {failed} failed"
+    );
     for (seed, findings) in wrong {
         println!("seed {seed}:\n    {}", findings.join("\n    "));
     }
     let seeds: Vec<u64> = wrong.iter().map(|(seed, _)| *seed).collect();
-    assert!(wrong.is_empty(), "{} of {count} seeds fail: {seeds:?}; TOMBOLO_SEED shows one", seeds.len());
+    assert!(
+        wrong.is_empty(),
+        "{} of {count} seeds fail: {seeds:?}; TOMBOLO_SEED shows one",
+        seeds.len()
+    );
 }
 
 impl Tally {

@@ -59,8 +59,10 @@ impl Network {
     /// Servers without users.
     pub fn new(simulation: &Simulation, dice: &Dice, count: usize) -> Self {
         let migrations = migrations();
-        let migrations: Vec<(&str, &str)> = migrations.iter().map(|(name, sql)| (&**name, &**sql)).collect();
-        let servers = (0..count).map(|number| server(simulation, dice, number, &migrations)).collect();
+        let migrations: Vec<(&str, &str)> =
+            migrations.iter().map(|(name, sql)| (&**name, &**sql)).collect();
+        let servers =
+            (0..count).map(|number| server(simulation, dice, number, &migrations)).collect();
         Self { servers, users: Vec::new() }
     }
 
@@ -72,15 +74,24 @@ impl Network {
             let path = "/_matrix/client/v3/register";
             let answer = ask(&self.servers[server], &Method::POST, path, None, Some(&body)).await;
             let (id, token) = (answer.text("user_id"), answer.text("access_token"));
-            let (Some(id), Some(token)) = (id, token) else { panic!("{username} cannot register: {answer:?}") };
+            let (Some(id), Some(token)) = (id, token) else {
+                panic!("{username} cannot register: {answer:?}")
+            };
             self.users.push(User { id, server, token, told: RefCell::default() });
         }
     }
 
     /// One request of a user. What it tells him is remembered.
-    pub async fn call(&self, user: usize, method: Method, path: &str, body: Option<Value>) -> Answer {
+    pub async fn call(
+        &self,
+        user: usize,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> Answer {
         let user = &self.users[user];
-        let answer = ask(&self.servers[user.server], &method, path, Some(&user.token), body.as_ref()).await;
+        let answer =
+            ask(&self.servers[user.server], &method, path, Some(&user.token), body.as_ref()).await;
         for secret in secrets::found(&answer.body.to_string()) {
             user.told.borrow_mut().entry(secret).or_insert_with(|| format!("{method} {path}"));
         }
@@ -88,7 +99,13 @@ impl Network {
     }
 
     /// A request that is repeated while it fails, as a client repeats it: for what may be repeated.
-    pub async fn insist(&self, user: usize, method: Method, path: &str, body: Option<Value>) -> Answer {
+    pub async fn insist(
+        &self,
+        user: usize,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> Answer {
         let mut answer = Answer { status: 0, body: Value::Null };
         for _ in 0..TRIES {
             answer = self.call(user, method.clone(), path, body.clone()).await;
@@ -114,7 +131,13 @@ impl Network {
     }
 }
 
-async fn ask(server: &Server, method: &Method, path: &str, token: Option<&str>, body: Option<&Value>) -> Answer {
+async fn ask(
+    server: &Server,
+    method: &Method,
+    path: &str,
+    token: Option<&str>,
+    body: Option<&Value>,
+) -> Answer {
     let mut request = Request::builder().method(method).uri(path);
     if let Some(token) = token {
         request = request.header("authorization", format!("Bearer {token}"));
@@ -130,7 +153,12 @@ async fn ask(server: &Server, method: &Method, path: &str, token: Option<&str>, 
     }
 }
 
-fn server(simulation: &Simulation, dice: &Dice, number: usize, migrations: &[(&str, &str)]) -> Server {
+fn server(
+    simulation: &Simulation,
+    dice: &Dice,
+    number: usize,
+    migrations: &[(&str, &str)],
+) -> Server {
     let name = format!("a{number}.test:8448");
     let mut bytes = [0; 32];
     bytes.fill_with(|| dice.next().to_le_bytes()[0]);
@@ -152,10 +180,14 @@ fn server(simulation: &Simulation, dice: &Dice, number: usize, migrations: &[(&s
 /// Every migration of D1, in order.
 fn migrations() -> Vec<(String, String)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations");
-    let mut files: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut files: Vec<_> =
+        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.retain(|path| path.extension().is_some_and(|extension| extension == "sql"));
     files.sort();
-    files.iter().map(|path| (path.display().to_string(), fs::read_to_string(path).unwrap())).collect()
+    files
+        .iter()
+        .map(|path| (path.display().to_string(), fs::read_to_string(path).unwrap()))
+        .collect()
 }
 
 /// An identifier as a path segment or the value of a query.

@@ -64,8 +64,11 @@ async fn open_rooms(network: &Network, story: &Story, dice: &Dice, seed: u64) {
         let creator = dice.below(network.users.len());
         let version = VERSIONS[(usize::try_from(seed % 7).unwrap() + 3 * number) % VERSIONS.len()];
         let body = wish(network, dice, version, creator);
-        let answer = network.call(creator, Method::POST, "/_matrix/client/v3/createRoom", Some(body)).await;
-        let Some(id) = answer.text("room_id") else { panic!("no room of version {version}: {answer:?}") };
+        let answer =
+            network.call(creator, Method::POST, "/_matrix/client/v3/createRoom", Some(body)).await;
+        let Some(id) = answer.text("room_id") else {
+            panic!("no room of version {version}: {answer:?}")
+        };
         story.note(format!("{} made {id} of version {version}", network.users[creator].id));
         story.rooms.borrow_mut().push(Place { id, version, creator });
     }
@@ -135,7 +138,12 @@ async fn trouble(run: &Run, dice: &Dice) {
             1 => one.evict(),
             _ if one.name() != other.name() => {
                 let until = run.simulation.now() + dice.between(1000, 40_000) as u64;
-                run.story.note(format!("{} nothing passes between {} and {} until {until}", run.simulation.now(), one.name(), other.name()));
+                run.story.note(format!(
+                    "{} nothing passes between {} and {} until {until}",
+                    run.simulation.now(),
+                    one.name(),
+                    other.name()
+                ));
                 run.simulation.partition(one.name(), other.name(), until);
             }
             _ => {}

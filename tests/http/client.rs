@@ -21,7 +21,8 @@ impl Client {
     pub async fn register(url: &str, localpart: &str) -> Self {
         let anonymous = Self::anonymous(url);
         let body = json!({ "username": localpart, "password": "correct horse", "auth": { "type": "m.login.dummy" } });
-        let (status, answer) = anonymous.call(Method::POST, "/_matrix/client/v3/register", Some(body)).await;
+        let (status, answer) =
+            anonymous.call(Method::POST, "/_matrix/client/v3/register", Some(body)).await;
         assert_eq!(status, 200, "{answer}");
         Self {
             user: answer["user_id"].as_str().unwrap().to_owned(),
@@ -85,8 +86,15 @@ impl Client {
     }
 
     pub async fn join(&self, room: &str, via: Option<&str>) {
-        let query = via.map(|via| format!("?server_name={}&via={}", encode(via), encode(via))).unwrap_or_default();
-        self.ok(Method::POST, &format!("/_matrix/client/v3/join/{}{query}", encode(room)), Some(json!({}))).await;
+        let query = via
+            .map(|via| format!("?server_name={}&via={}", encode(via), encode(via)))
+            .unwrap_or_default();
+        self.ok(
+            Method::POST,
+            &format!("/_matrix/client/v3/join/{}{query}", encode(room)),
+            Some(json!({})),
+        )
+        .await;
     }
 
     /// A sync; `since` empty for an initial one.
@@ -99,7 +107,8 @@ impl Client {
     pub async fn history(&self, room: &str) -> Vec<String> {
         let (mut bodies, mut from) = (Vec::new(), String::new());
         loop {
-            let path = format!("/_matrix/client/v3/rooms/{}/messages?dir=b&limit=100{from}", encode(room));
+            let path =
+                format!("/_matrix/client/v3/rooms/{}/messages?dir=b&limit=100{from}", encode(room));
             let page = self.get(&path).await;
             for event in page["chunk"].as_array().unwrap() {
                 bodies.extend(event["content"]["body"].as_str().map(str::to_owned));
@@ -129,6 +138,12 @@ impl Client {
 /// An identifier as a path segment.
 pub fn encode(text: &str) -> String {
     text.bytes()
-        .map(|byte| if byte.is_ascii_alphanumeric() { char::from(byte).to_string() } else { format!("%{byte:02X}") })
+        .map(|byte| {
+            if byte.is_ascii_alphanumeric() {
+                char::from(byte).to_string()
+            } else {
+                format!("%{byte:02X}")
+            }
+        })
         .collect()
 }

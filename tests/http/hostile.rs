@@ -9,8 +9,16 @@ use super::{
 };
 
 async fn raw(client: &Client, method: Method, path: &str, body: &[u8]) -> StatusCode {
-    let request = reqwest::Client::new().request(method, format!("{}{path}", client.url)).bearer_auth(&client.token);
-    request.header("content-type", "application/json").body(body.to_vec()).send().await.unwrap().status()
+    let request = reqwest::Client::new()
+        .request(method, format!("{}{path}", client.url))
+        .bearer_auth(&client.token);
+    request
+        .header("content-type", "application/json")
+        .body(body.to_vec())
+        .send()
+        .await
+        .unwrap()
+        .status()
 }
 
 #[tokio::test]
@@ -38,7 +46,11 @@ async fn bad_bodies_are_refused_and_the_server_goes_on() {
     ];
     for body in bodies {
         let status = raw(&alice, Method::PUT, &path, &body).await;
-        assert!(status.is_client_error(), "{status} for {}", String::from_utf8_lossy(&body[..body.len().min(40)]));
+        assert!(
+            status.is_client_error(),
+            "{status} for {}",
+            String::from_utf8_lossy(&body[..body.len().min(40)])
+        );
     }
     alice.send(&room, "after", "fine").await;
 }
@@ -51,7 +63,13 @@ async fn strangers_get_nothing_and_garbage_tokens_are_refused() {
     let room = alice.create_room(json!({ "name": "planted-name" })).await;
     let event = alice.send(&room, "1", "planted-body").await;
     let base = format!("/_matrix/client/v3/rooms/{}", encode(&room));
-    for path in ["/state", "/members", "/joined_members", "/messages?dir=b", &format!("/event/{}", encode(&event))] {
+    for path in [
+        "/state",
+        "/members",
+        "/joined_members",
+        "/messages?dir=b",
+        &format!("/event/{}", encode(&event)),
+    ] {
         let (status, answer) = mallory.call(Method::GET, &format!("{base}{path}"), None).await;
         assert!(status == 403 || status == 404, "{path}: {status}");
         assert!(!answer.to_string().contains("planted"), "{path}");
@@ -61,7 +79,12 @@ async fn strangers_get_nothing_and_garbage_tokens_are_refused() {
         let (status, _) = forged.call(Method::GET, "/_matrix/client/v3/account/whoami", None).await;
         assert_eq!(status, 401, "{token}");
     }
-    for path in ["/sync?since=garbage", "/sync?since=s-1", "/sync?since=s99999999999999999999", "/sync?timeout=x"] {
+    for path in [
+        "/sync?since=garbage",
+        "/sync?since=s-1",
+        "/sync?since=s99999999999999999999",
+        "/sync?timeout=x",
+    ] {
         let (status, _) = alice.call(Method::GET, &format!("/_matrix/client/v3{path}"), None).await;
         assert_eq!(status, 400, "{path}");
     }

@@ -12,12 +12,17 @@ async fn two_users_talk_in_every_room_version() {
     let server = Server::start();
     let (alice, bob) = (server.user("alice").await, server.user("bob").await);
     for version in ["6", "7", "8", "9", "10", "11", "12"] {
-        let room = alice.create_room(json!({ "preset": "public_chat", "room_version": version, "name": "talk" })).await;
+        let room = alice
+            .create_room(
+                json!({ "preset": "public_chat", "room_version": version, "name": "talk" }),
+            )
+            .await;
         bob.join(&room, None).await;
         alice.send(&room, "1", "hello").await;
         bob.send(&room, "1", "world").await;
         assert_eq!(alice.history(&room).await, ["hello", "world"], "version {version}");
-        let name = bob.get(&format!("/_matrix/client/v3/rooms/{}/state/m.room.name", encode(&room))).await;
+        let name =
+            bob.get(&format!("/_matrix/client/v3/rooms/{}/state/m.room.name", encode(&room))).await;
         assert_eq!(name["name"], "talk");
     }
 }
@@ -61,11 +66,21 @@ async fn logging_out_ends_the_token_and_the_waiting_sync() {
     let since = alice.sync("", 0).await["next_batch"].as_str().unwrap().to_owned();
     let waiting = tokio::spawn({
         let alice = alice.clone();
-        async move { alice.call(Method::GET, &format!("/_matrix/client/v3/sync?timeout=30000&since={since}"), None).await.0 }
+        async move {
+            alice
+                .call(
+                    Method::GET,
+                    &format!("/_matrix/client/v3/sync?timeout=30000&since={since}"),
+                    None,
+                )
+                .await
+                .0
+        }
     });
     tokio::time::sleep(std::time::Duration::from_millis(500)).await;
     alice.ok(Method::POST, "/_matrix/client/v3/logout", Some(json!({}))).await;
-    let status = tokio::time::timeout(std::time::Duration::from_secs(3), waiting).await.unwrap().unwrap();
+    let status =
+        tokio::time::timeout(std::time::Duration::from_secs(3), waiting).await.unwrap().unwrap();
     assert_eq!(status, 401);
     assert_eq!(alice.call(Method::GET, "/_matrix/client/v3/account/whoami", None).await.0, 401);
 }

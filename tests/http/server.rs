@@ -78,7 +78,14 @@ fn launch(port: u16, data: &PathBuf, flags: &[String]) -> (Child, String) {
     let root = env!("CARGO_MANIFEST_DIR");
     let mut child = Command::new(format!("{root}/local/serve"))
         .current_dir(root)
-        .args(["--profile", "test", "--client", "127.0.0.1:0", "--server-name", &format!("localhost:{port}")])
+        .args([
+            "--profile",
+            "test",
+            "--client",
+            "127.0.0.1:0",
+            "--server-name",
+            &format!("localhost:{port}"),
+        ])
         .args(["--federation", &format!("127.0.0.1:{port}"), "--data"])
         .arg(data)
         .args(flags)
@@ -87,7 +94,8 @@ fn launch(port: u16, data: &PathBuf, flags: &[String]) -> (Child, String) {
         .unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let ready = lines.next().unwrap_or_else(|| panic!("the server did not start")).unwrap();
-    let url = ready.split_whitespace().find_map(|word| word.strip_prefix("client=")).unwrap().to_owned();
+    let url =
+        ready.split_whitespace().find_map(|word| word.strip_prefix("client=")).unwrap().to_owned();
     // Whoever reads no more must still drain, or the server would block on its own output.
     std::thread::spawn(move || lines.for_each(drop));
     (child, url)

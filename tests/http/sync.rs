@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 use super::{client::encode, server::Server};
 
 fn bodies(synced: &Value, room: &str) -> Vec<String> {
-    let events = synced["rooms"]["join"][room]["timeline"]["events"].as_array().cloned().unwrap_or_default();
+    let events =
+        synced["rooms"]["join"][room]["timeline"]["events"].as_array().cloned().unwrap_or_default();
     events.iter().filter_map(|event| event["content"]["body"].as_str().map(str::to_owned)).collect()
 }
 
@@ -58,7 +59,11 @@ async fn the_senders_next_sync_has_the_message_and_its_transaction() {
     let event = synced["rooms"]["join"][&room]["timeline"]["events"][0].clone();
     assert_eq!(event["content"]["body"], "echo");
     assert_eq!(event["unsigned"]["transaction_id"], "mine");
-    assert_eq!(bodies(&alice.sync(&since, 0).await, &room), ["echo"], "the same token gives the same answer");
+    assert_eq!(
+        bodies(&alice.sync(&since, 0).await, &room),
+        ["echo"],
+        "the same token gives the same answer"
+    );
 }
 
 #[tokio::test]
@@ -78,9 +83,13 @@ async fn a_long_gap_is_limited_and_joins_with_messages() {
     let synced = bob.sync(&since, 0).await;
     let timeline = &synced["rooms"]["join"][&room]["timeline"];
     assert_eq!(timeline["limited"], true);
-    assert_eq!(bodies(&synced, &room), (15..25).map(|number| format!("m{number}")).collect::<Vec<_>>());
+    assert_eq!(
+        bodies(&synced, &room),
+        (15..25).map(|number| format!("m{number}")).collect::<Vec<_>>()
+    );
     let before = timeline["prev_batch"].as_str().unwrap();
-    let path = format!("/_matrix/client/v3/rooms/{}/messages?dir=b&limit=15&from={before}", encode(&room));
+    let path =
+        format!("/_matrix/client/v3/rooms/{}/messages?dir=b&limit=15&from={before}", encode(&room));
     let page = bob.get(&path).await;
     assert_eq!(page["chunk"][0]["content"]["body"], "m14");
     assert_eq!(page["chunk"][14]["content"]["body"], "m0");
@@ -101,7 +110,8 @@ async fn typing_and_receipts_arrive() {
     let events = &synced["rooms"]["join"][&room]["ephemeral"]["events"];
     assert_eq!(events[0]["content"]["user_ids"], json!([bob.user]), "{synced}");
     let since = next(&synced);
-    let receipt = format!("/_matrix/client/v3/rooms/{}/receipt/m.read/{}", encode(&room), encode(&event));
+    let receipt =
+        format!("/_matrix/client/v3/rooms/{}/receipt/m.read/{}", encode(&room), encode(&event));
     bob.ok(Method::POST, &receipt, Some(json!({}))).await;
     let synced = alice.sync(&since, 5000).await;
     let events = &synced["rooms"]["join"][&room]["ephemeral"]["events"];

@@ -38,7 +38,11 @@ async fn a_join_messages_and_state_cross() {
     let (ours, theirs) = pair();
     let (alice, bob) = (ours.user("alice").await, theirs.user("bob").await);
     for version in ["6", "9", "10", "11", "12"] {
-        let room = alice.create_room(json!({ "preset": "public_chat", "room_version": version, "name": "crossing" })).await;
+        let room = alice
+            .create_room(
+                json!({ "preset": "public_chat", "room_version": version, "name": "crossing" }),
+            )
+            .await;
         alice.send(&room, "1", "before").await;
         bob.join(&room, Some(&ours.name)).await;
         bob.send(&room, "1", "from there").await;
@@ -47,7 +51,11 @@ async fn a_join_messages_and_state_cross() {
         alice.send(&room, "2", "from here").await;
         bob.until(&newest, |page| page["chunk"][0]["content"]["body"] == "from here").await;
         assert_eq!(state(&alice, &room).await, state(&bob, &room).await, "version {version}");
-        assert_eq!(bob.history(&room).await, ["before", "from there", "from here"], "version {version}");
+        assert_eq!(
+            bob.history(&room).await,
+            ["before", "from there", "from here"],
+            "version {version}"
+        );
     }
 }
 
@@ -58,15 +66,25 @@ async fn an_invite_crosses_and_can_be_accepted_or_declined() {
     let (alice, bob) = (ours.user("alice").await, theirs.user("bob").await);
     for accept in [true, false] {
         let since = bob.sync("", 0).await["next_batch"].as_str().unwrap().to_owned();
-        let room = alice.create_room(json!({ "preset": "private_chat", "invite": [bob.user] })).await;
+        let room =
+            alice.create_room(json!({ "preset": "private_chat", "invite": [bob.user] })).await;
         let synced = bob.sync(&since, 10_000).await;
         assert!(synced["rooms"]["invite"][&room].is_object(), "{synced}");
         if accept {
             bob.join(&room, None).await;
         } else {
-            bob.ok(Method::POST, &format!("/_matrix/client/v3/rooms/{}/leave", encode(&room)), Some(json!({}))).await;
+            bob.ok(
+                Method::POST,
+                &format!("/_matrix/client/v3/rooms/{}/leave", encode(&room)),
+                Some(json!({})),
+            )
+            .await;
         }
-        let member = format!("/_matrix/client/v3/rooms/{}/state/m.room.member/{}", encode(&room), encode(&bob.user));
+        let member = format!(
+            "/_matrix/client/v3/rooms/{}/state/m.room.member/{}",
+            encode(&room),
+            encode(&bob.user)
+        );
         let wanted = if accept { "join" } else { "leave" };
         alice.until(&member, |content| content["membership"] == wanted).await;
     }
@@ -89,7 +107,10 @@ async fn a_server_that_was_down_catches_up() {
     // Any signed request of theirs ends our back-off.
     bob.send(&room, "back", "back").await;
     let path = format!("/_matrix/client/v3/rooms/{}/messages?dir=b&limit=100", encode(&room));
-    bob.until(&path, |page| page.to_string().contains("\"m59\"") && page.to_string().contains("\"m0\"")).await;
+    bob.until(&path, |page| {
+        page.to_string().contains("\"m59\"") && page.to_string().contains("\"m0\"")
+    })
+    .await;
     let mut history = bob.history(&room).await;
     history.retain(|body| body != "back");
     assert_eq!(history.len(), 60);

@@ -8,7 +8,11 @@ use super::{Preset, Wish, power::levels};
 use crate::{error::Result, objects::room::messages::Draft};
 
 /// The events, in the order the specification gives. `creator` and `invited` bring what member events say of the users.
-pub fn after_create(wish: &Wish, creator: Map<String, Value>, invited: Vec<(OwnedUserId, Map<String, Value>)>) -> Result<Vec<Draft>> {
+pub fn after_create(
+    wish: &Wish,
+    creator: Map<String, Value>,
+    invited: Vec<(OwnedUserId, Map<String, Value>)>,
+) -> Result<Vec<Draft>> {
     let mut drafts = vec![member(&wish.creator, "join", creator)?];
     if !is_given(wish, "m.room.power_levels") {
         drafts.push(state("m.room.power_levels", &Value::Object(levels(wish)))?);
@@ -33,7 +37,10 @@ pub fn after_create(wish: &Wish, creator: Map<String, Value>, invited: Vec<(Owne
         drafts.push(state("m.room.name", &json!({ "name": name }))?);
     }
     if let Some(topic) = &wish.topic {
-        drafts.push(state("m.room.topic", &json!({ "topic": topic, "m.topic": { "m.text": [{ "body": topic }] } }))?);
+        drafts.push(state(
+            "m.room.topic",
+            &json!({ "topic": topic, "m.topic": { "m.text": [{ "body": topic }] } }),
+        )?);
     }
     for (user, mut content) in invited {
         if wish.is_direct {
@@ -46,7 +53,9 @@ pub fn after_create(wish: &Wish, creator: Map<String, Value>, invited: Vec<(Owne
 
 /// Whether the client brings this event itself, so that it takes the place of ours.
 fn is_given(wish: &Wish, event_type: &str) -> bool {
-    wish.initial_state.iter().any(|initial| initial.event_type == event_type && initial.state_key.is_empty())
+    wish.initial_state
+        .iter()
+        .any(|initial| initial.event_type == event_type && initial.state_key.is_empty())
 }
 
 /// The rules a preset stands for.
@@ -64,7 +73,12 @@ fn preset(preset: Preset) -> [(&'static str, Value); 3] {
 
 fn state(event_type: &str, content: &Value) -> Result<Draft> {
     let content = to_raw_value(content)?;
-    Ok(Draft { event_type: event_type.to_owned(), state_key: Some(String::new()), content, redacts: None })
+    Ok(Draft {
+        event_type: event_type.to_owned(),
+        state_key: Some(String::new()),
+        content,
+        redacts: None,
+    })
 }
 
 fn member(user: &UserId, membership: &str, mut content: Map<String, Value>) -> Result<Draft> {

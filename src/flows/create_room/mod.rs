@@ -80,7 +80,12 @@ pub async fn create_room(world: &World, wish: Wish) -> Result<OwnedRoomId> {
     {
         return Err(Error::new(StatusCode::BAD_REQUEST, "M_ROOM_IN_USE", "The alias is taken"));
     }
-    let message = Create { version: wish.version.id.to_string(), create, creator: wish.creator.clone(), events };
+    let message = Create {
+        version: wish.version.id.to_string(),
+        create,
+        creator: wish.creator.clone(),
+        events,
+    };
     let created = match world.ask(&room(&room_id), &message).await {
         Ok(created) => created,
         Err(error) => return Err(undone(world, &wish, error).await),
@@ -94,17 +99,25 @@ pub async fn create_room(world: &World, wish: Wish) -> Result<OwnedRoomId> {
 
 /// The profile that an invite of this user carries: we know those of our own users.
 async fn known_profile(world: &World, user: &UserId) -> Result<Map<String, Value>> {
-    if user.server_name() == Config::of(world)?.server_name { join::member_content(world, user).await } else { Ok(Map::new()) }
+    if user.server_name() == Config::of(world)?.server_name {
+        join::member_content(world, user).await
+    } else {
+        Ok(Map::new())
+    }
 }
 
 /// The signed create event, and the ID of its room.
 fn create_event(world: &World, wish: &Wish) -> Result<(OwnedRoomId, Checked)> {
     let config = Config::of(world)?;
-    let content = canonical_object(Value::Object(create_content(wish)?)).map_err(|fault| bad_json(fault.to_string()))?;
-    let letters: String = world.random().iter().take(ID_LETTERS).map(|byte| letter(*byte)).collect();
+    let content = canonical_object(Value::Object(create_content(wish)?))
+        .map_err(|fault| bad_json(fault.to_string()))?;
+    let letters: String =
+        world.random().iter().take(ID_LETTERS).map(|byte| letter(*byte)).collect();
     let named = match wish.version.room_id_is_create_hash() {
         true => None,
-        false => Some(RoomId::parse(format!("!{letters}:{}", config.server_name)).map_err(internal)?),
+        false => {
+            Some(RoomId::parse(format!("!{letters}:{}", config.server_name)).map_err(internal)?)
+        }
     };
     let draft = event::Draft {
         sender: wish.creator.clone(),
@@ -114,8 +127,15 @@ fn create_event(world: &World, wish: &Wish) -> Result<(OwnedRoomId, Checked)> {
         redacts: None,
     };
     let origin_server_ts = i64::try_from(world.now()).unwrap_or(i64::MAX);
-    let links = Links { room_id: named.as_deref(), prev_events: &[], auth_events: &[], depth: 1, origin_server_ts };
-    let built = event::build(wish.version, draft, links, &config.signing_key, config.server_name.as_str());
+    let links = Links {
+        room_id: named.as_deref(),
+        prev_events: &[],
+        auth_events: &[],
+        depth: 1,
+        origin_server_ts,
+    };
+    let built =
+        event::build(wish.version, draft, links, &config.signing_key, config.server_name.as_str());
     let pdu = built.map_err(|fault| match fault {
         BuildFault::Format(FormatFault::TooLarge(_)) => {
             Error::new(StatusCode::PAYLOAD_TOO_LARGE, "M_TOO_LARGE", fault.to_string())
@@ -140,8 +160,13 @@ fn create_content(wish: &Wish) -> Result<Map<String, Value>> {
     }
     let mut creators = match content.remove("additional_creators") {
         None => Vec::new(),
-        Some(creators) => serde_json::from_value::<Vec<OwnedUserId>>(creators)
-            .map_err(|_| Error::new(StatusCode::BAD_REQUEST, "M_INVALID_PARAM", "additional_creators is no list of users"))?,
+        Some(creators) => serde_json::from_value::<Vec<OwnedUserId>>(creators).map_err(|_| {
+            Error::new(
+                StatusCode::BAD_REQUEST,
+                "M_INVALID_PARAM",
+                "additional_creators is no list of users",
+            )
+        })?,
     };
     if wish.preset == Preset::TrustedPrivateChat {
         creators.extend(wish.invite.iter().cloned());
@@ -172,7 +197,9 @@ async fn undone(world: &World, wish: &Wish, error: AskError<Refusal>) -> Error {
         tracing::warn!(%alias, %error, "an alias of a room that was not made cannot be given back");
     }
     match error {
-        AskError::Refused(Refusal::Forbidden(reason)) => Error::new(StatusCode::BAD_REQUEST, "M_INVALID_ROOM_STATE", reason),
+        AskError::Refused(Refusal::Forbidden(reason)) => {
+            Error::new(StatusCode::BAD_REQUEST, "M_INVALID_ROOM_STATE", reason)
+        }
         error => error.into(),
     }
 }

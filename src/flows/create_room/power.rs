@@ -27,7 +27,8 @@ pub fn levels(wish: &Wish) -> Map<String, Value> {
         ("invite", json!(0)),
         ("notifications", json!({ "room": 50 })),
     ];
-    let mut levels: Map<String, Value> = fields.into_iter().map(|(name, level)| (name.to_owned(), level)).collect();
+    let mut levels: Map<String, Value> =
+        fields.into_iter().map(|(name, level)| (name.to_owned(), level)).collect();
     levels.extend(wish.levels_override.clone());
     levels
 }

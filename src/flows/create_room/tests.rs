@@ -2,7 +2,9 @@ use ruma::{owned_user_id, user_id};
 use serde_json::{Map, Value, json, value::to_raw_value};
 use tombolo_protocol::room_version::RoomVersion;
 
-use super::{InitialState, Preset, Wish, create_content, events::after_create, letter, power::levels};
+use super::{
+    InitialState, Preset, Wish, create_content, events::after_create, letter, power::levels,
+};
 
 fn wish(version: &str, preset: Preset) -> Wish {
     Wish {
@@ -28,7 +30,10 @@ fn object(value: Value) -> Map<String, Value> {
 fn sequence(wish: &Wish) -> Vec<(String, Value)> {
     let invited = wish.invite.iter().map(|user| (user.clone(), Map::new())).collect();
     let drafts = after_create(wish, Map::new(), invited).unwrap();
-    drafts.into_iter().map(|draft| (draft.event_type, serde_json::from_str(draft.content.get()).unwrap())).collect()
+    drafts
+        .into_iter()
+        .map(|draft| (draft.event_type, serde_json::from_str(draft.content.get()).unwrap()))
+        .collect()
 }
 
 #[test]
@@ -42,19 +47,23 @@ fn the_events_come_in_the_order_of_the_specification() {
         state_key: String::new(),
         content: to_raw_value(&json!({})).unwrap(),
     }];
-    let types: Vec<String> = sequence(&wish).into_iter().map(|(event_type, _)| event_type).collect();
-    assert_eq!(types, [
-        "m.room.member",
-        "m.room.power_levels",
-        "m.room.canonical_alias",
-        "m.room.join_rules",
-        "m.room.history_visibility",
-        "m.room.guest_access",
-        "org.example.own",
-        "m.room.name",
-        "m.room.topic",
-        "m.room.member",
-    ]);
+    let types: Vec<String> =
+        sequence(&wish).into_iter().map(|(event_type, _)| event_type).collect();
+    assert_eq!(
+        types,
+        [
+            "m.room.member",
+            "m.room.power_levels",
+            "m.room.canonical_alias",
+            "m.room.join_rules",
+            "m.room.history_visibility",
+            "m.room.guest_access",
+            "org.example.own",
+            "m.room.name",
+            "m.room.topic",
+            "m.room.member",
+        ]
+    );
 }
 
 #[test]
@@ -65,7 +74,11 @@ fn the_clients_own_state_takes_the_place_of_the_presets() {
         state_key: String::new(),
         content: to_raw_value(&json!({ "join_rule": "knock" })).unwrap(),
     }];
-    let rules: Vec<Value> = sequence(&wish).into_iter().filter(|(kind, _)| kind == "m.room.join_rules").map(|(_, rules)| rules).collect();
+    let rules: Vec<Value> = sequence(&wish)
+        .into_iter()
+        .filter(|(kind, _)| kind == "m.room.join_rules")
+        .map(|(_, rules)| rules)
+        .collect();
     assert_eq!(rules, [json!({ "join_rule": "knock" })]);
 }
 
@@ -73,14 +86,20 @@ fn the_clients_own_state_takes_the_place_of_the_presets() {
 fn a_direct_chat_is_marked_in_the_invite() {
     let mut wish = wish("11", Preset::TrustedPrivateChat);
     wish.is_direct = true;
-    assert_eq!(sequence(&wish).last().unwrap().1, json!({ "membership": "invite", "is_direct": true }));
+    assert_eq!(
+        sequence(&wish).last().unwrap().1,
+        json!({ "membership": "invite", "is_direct": true })
+    );
 }
 
 #[test]
 fn trusted_guests_of_older_rooms_have_the_creators_power() {
     let users = json!({ "@alice:example.org": 100, "@bob:example.org": 100 });
     assert_eq!(levels(&wish("11", Preset::TrustedPrivateChat))["users"], users);
-    assert_eq!(levels(&wish("11", Preset::PrivateChat))["users"], json!({ "@alice:example.org": 100 }));
+    assert_eq!(
+        levels(&wish("11", Preset::PrivateChat))["users"],
+        json!({ "@alice:example.org": 100 })
+    );
 }
 
 #[test]
@@ -93,7 +112,9 @@ fn creators_of_newer_rooms_have_no_number() {
 #[test]
 fn trusted_guests_of_newer_rooms_become_creators() {
     let mut wish = wish("12", Preset::TrustedPrivateChat);
-    wish.creation_content = object(json!({ "additional_creators": ["@carol:example.org", "@bob:example.org", "@alice:example.org"] }));
+    wish.creation_content = object(
+        json!({ "additional_creators": ["@carol:example.org", "@bob:example.org", "@alice:example.org"] }),
+    );
     let content = create_content(&wish).unwrap();
     assert_eq!(content["additional_creators"], json!(["@carol:example.org", "@bob:example.org"]));
 }
@@ -111,7 +132,9 @@ fn additional_creators_must_be_users() {
 fn version_and_creator_are_not_the_clients_to_choose() {
     for (version, creator) in [("10", json!("@alice:example.org")), ("11", Value::Null)] {
         let mut wish = wish(version, Preset::PrivateChat);
-        wish.creation_content = object(json!({ "creator": "@eve:example.org", "room_version": "6", "m.federate": false }));
+        wish.creation_content = object(
+            json!({ "creator": "@eve:example.org", "room_version": "6", "m.federate": false }),
+        );
         let content = Value::Object(create_content(&wish).unwrap());
         assert_eq!(content["room_version"], version);
         assert_eq!(content["creator"], creator);

@@ -72,7 +72,9 @@ async fn typing(world: &World, origin: &OwnedServerName, content: TypingContent)
     }
     let until = content.typing.then(|| world.now() + TYPING_LASTS);
     // Refused: the user is not in the room. Unreachable: stale in a moment.
-    if let Ok(now) = world.ask(&room(&content.room_id), &Typing { user: content.user_id, until }).await {
+    if let Ok(now) =
+        world.ask(&room(&content.room_id), &Typing { user: content.user_id, until }).await
+    {
         tell::tell_typing(world, &content.room_id, &now).await;
     }
 }
@@ -83,13 +85,26 @@ async fn receipts(world: &World, origin: &OwnedServerName, content: ReceiptConte
         if !allowed(world, origin, &room_id).await {
             continue;
         }
-        for (user, receipt) in kinds.into_iter().filter(|(kind, _)| kind == "m.read").flat_map(|(_, users)| users) {
-            let Some(event_id) = receipt.event_ids.into_iter().next().filter(|_| user.server_name() == origin && left > 0) else {
+        for (user, receipt) in
+            kinds.into_iter().filter(|(kind, _)| kind == "m.read").flat_map(|(_, users)| users)
+        {
+            let Some(event_id) = receipt
+                .event_ids
+                .into_iter()
+                .next()
+                .filter(|_| user.server_name() == origin && left > 0)
+            else {
                 continue;
             };
             left -= 1;
             let ts = receipt.data.ts.unwrap_or_else(|| world.now());
-            let receipt = Receipt { user, kind: "m.read".to_owned(), thread: receipt.data.thread_id, event_id, ts };
+            let receipt = Receipt {
+                user,
+                kind: "m.read".to_owned(),
+                thread: receipt.data.thread_id,
+                event_id,
+                ts,
+            };
             // Refused: the user is not in the room. Unreachable: the next receipt says it again.
             world.ask(&room(&room_id), &receipt).await.ok();
         }

@@ -17,7 +17,9 @@ use super::{super::room, version};
 use crate::{
     error::Result,
     flows::verify::verified,
-    objects::room::messages::{Connect, Lack, Outcome, Purpose, Receive, Received, Unknown, Unpark},
+    objects::room::messages::{
+        Connect, Lack, Outcome, Purpose, Receive, Received, Unknown, Unpark,
+    },
     remote::{
         RemoteError,
         client::{self, Ask, BRIEF},
@@ -78,11 +80,18 @@ pub async fn fill(
     let gap = Gap { world, origin, room_id, version };
     let mut tried: BTreeSet<OwnedEventId> = BTreeSet::new();
     for _ in 0..ROUNDS {
-        let Some(lack) = received.lacking.iter().find(|lack| !tried.contains(&lack.event_id)).cloned() else { break };
+        let Some(lack) =
+            received.lacking.iter().find(|lack| !tried.contains(&lack.event_id)).cloned()
+        else {
+            break;
+        };
         let answer = gap.close(&lack, &received.tips).await;
         match answer {
             Ok(Some(next)) => {
-                let progress = next.outcomes.iter().any(|(_, outcome)| !matches!(outcome, Outcome::Known | Outcome::Parked));
+                let progress = next
+                    .outcomes
+                    .iter()
+                    .any(|(_, outcome)| !matches!(outcome, Outcome::Known | Outcome::Parked));
                 if !progress {
                     tried.insert(lack.event_id);
                 }
@@ -110,7 +119,9 @@ impl From<RemoteError> for Failure {
     }
 }
 
-impl<R: Into<crate::error::Error> + std::fmt::Debug> From<tombolo_platform::AskError<R>> for Failure {
+impl<R: Into<crate::error::Error> + std::fmt::Debug> From<tombolo_platform::AskError<R>>
+    for Failure
+{
     fn from(error: tombolo_platform::AskError<R>) -> Self {
         Self::Ours(error.into())
     }
@@ -118,16 +129,26 @@ impl<R: Into<crate::error::Error> + std::fmt::Debug> From<tombolo_platform::AskE
 
 impl Gap<'_> {
     /// One attempt for one parked event.
-    async fn close(&self, lack: &Lack, tips: &[OwnedEventId]) -> std::result::Result<Option<Received>, Failure> {
+    async fn close(
+        &self,
+        lack: &Lack,
+        tips: &[OwnedEventId],
+    ) -> std::result::Result<Option<Received>, Failure> {
         if !lack.auth_events.is_empty() {
             self.fetch_auth(&lack.event_id, &lack.auth_events).await?;
             if lack.prev_events.is_empty() {
                 return Ok(Some(self.give(Purpose::Gap, &[]).await?));
             }
         }
-        let path = format!("/_matrix/federation/v1/get_missing_events/{}", encode(self.room_id.as_str()));
+        let path =
+            format!("/_matrix/federation/v1/get_missing_events/{}", encode(self.room_id.as_str()));
         let body = json!({ "latest_events": [lack.event_id], "earliest_events": tips, "limit": LIMIT, "min_depth": 0 });
-        let answer = client::ask::<MissingEvents>(self.world, self.origin, Ask::post(&path, &body).within(BRIEF)).await;
+        let answer = client::ask::<MissingEvents>(
+            self.world,
+            self.origin,
+            Ask::post(&path, &body).within(BRIEF),
+        )
+        .await;
         if let Ok(missing) = answer
             && !missing.events.is_empty()
         {
@@ -140,16 +161,27 @@ impl Gap<'_> {
     }
 
     /// Where what came does not reach down to what we hold, the lowest of it is connected by its state.
-    async fn or_connect(&self, lack: &Lack, received: Received) -> std::result::Result<Option<Received>, Failure> {
+    async fn or_connect(
+        &self,
+        lack: &Lack,
+        received: Received,
+    ) -> std::result::Result<Option<Received>, Failure> {
         let open: Vec<&Lack> = received.lacking.iter().collect();
         let parked: BTreeSet<&OwnedEventId> = open.iter().map(|lack| &lack.event_id).collect();
-        let lowest = open.iter().find(|lack| lack.prev_events.iter().all(|prev| !parked.contains(prev))).copied();
+        let lowest = open
+            .iter()
+            .find(|lack| lack.prev_events.iter().all(|prev| !parked.contains(prev)))
+            .copied();
         match lowest {
             Some(lowest) if lowest.event_id != lack.event_id => {
                 if !lowest.auth_events.is_empty() {
                     self.fetch_auth(&lowest.event_id, &lowest.auth_events).await?;
                 }
-                if lowest.prev_events.is_empty() { Ok(Some(self.give(Purpose::Gap, &[]).await?)) } else { self.connect(lowest).await }
+                if lowest.prev_events.is_empty() {
+                    Ok(Some(self.give(Purpose::Gap, &[]).await?))
+                } else {
+                    self.connect(lowest).await
+                }
             }
             _ => Ok(Some(received)),
         }
@@ -160,30 +192,47 @@ impl Gap<'_> {
         let (room_id, event_id) = (encode(self.room_id.as_str()), encode(lack.event_id.as_str()));
         let path = format!("/_matrix/federation/v1/state_ids/{room_id}?event_id={event_id}");
         let ids: StateIds = client::ask(self.world, self.origin, Ask::get(&path)).await?;
-        let wanted: Vec<OwnedEventId> = ids.auth_chain_ids.iter().chain(&ids.pdu_ids).cloned().collect();
+        let wanted: Vec<OwnedEventId> =
+            ids.auth_chain_ids.iter().chain(&ids.pdu_ids).cloned().collect();
         let unknown = self.world.ask(&room(self.room_id), &Unknown { event_ids: wanted }).await?;
         if unknown.len() > MAX_FETCHED {
             let path = format!("/_matrix/federation/v1/state/{room_id}?event_id={event_id}");
-            let state: State = client::ask(self.world, self.origin, Ask::get(&path).within(client::LARGE)).await?;
+            let state: State =
+                client::ask(self.world, self.origin, Ask::get(&path).within(client::LARGE)).await?;
             self.give(Purpose::Outlier, &[state.auth_chain, state.pdus].concat()).await?;
         } else {
             self.fetch_each(&unknown).await?;
         }
         self.fetch_auth(&lack.event_id, &lack.auth_events).await?;
-        let connect = Connect { origin: self.origin.clone(), event_id: lack.event_id.clone(), state: ids.pdu_ids };
+        let connect = Connect {
+            origin: self.origin.clone(),
+            event_id: lack.event_id.clone(),
+            state: ids.pdu_ids,
+        };
         Ok(Some(self.world.ask(&room(self.room_id), &connect).await?))
     }
 
     /// Fetches the auth chain of an event, then one by one what the answer left out.
-    async fn fetch_auth(&self, event_id: &OwnedEventId, wanted: &[OwnedEventId]) -> std::result::Result<(), Failure> {
+    async fn fetch_auth(
+        &self,
+        event_id: &OwnedEventId,
+        wanted: &[OwnedEventId],
+    ) -> std::result::Result<(), Failure> {
         if wanted.is_empty() {
             return Ok(());
         }
-        let path = format!("/_matrix/federation/v1/event_auth/{}/{}", encode(self.room_id.as_str()), encode(event_id.as_str()));
-        if let Ok(answer) = client::ask::<AuthChain>(self.world, self.origin, Ask::get(&path).within(BRIEF)).await {
+        let path = format!(
+            "/_matrix/federation/v1/event_auth/{}/{}",
+            encode(self.room_id.as_str()),
+            encode(event_id.as_str())
+        );
+        if let Ok(answer) =
+            client::ask::<AuthChain>(self.world, self.origin, Ask::get(&path).within(BRIEF)).await
+        {
             self.give(Purpose::Outlier, &answer.auth_chain).await?;
         }
-        let unknown = self.world.ask(&room(self.room_id), &Unknown { event_ids: wanted.to_vec() }).await?;
+        let unknown =
+            self.world.ask(&room(self.room_id), &Unknown { event_ids: wanted.to_vec() }).await?;
         self.fetch_each(&unknown).await
     }
 
@@ -191,7 +240,9 @@ impl Gap<'_> {
         let mut events = Vec::new();
         for id in ids.iter().take(MAX_FETCHED) {
             let path = format!("/_matrix/federation/v1/event/{}", encode(id.as_str()));
-            match client::ask::<Single>(self.world, self.origin, Ask::get(&path).within(BRIEF)).await {
+            match client::ask::<Single>(self.world, self.origin, Ask::get(&path).within(BRIEF))
+                .await
+            {
                 Ok(single) => events.extend(single.pdus),
                 // One event it does not give need not spoil the others.
                 Err(RemoteError::Answered { .. } | RemoteError::Nonsense(_)) => {}
@@ -205,9 +256,16 @@ impl Gap<'_> {
     }
 
     /// Verifies events and gives them to the room.
-    async fn give(&self, purpose: Purpose, events: &[Box<RawValue>]) -> std::result::Result<Received, Failure> {
+    async fn give(
+        &self,
+        purpose: Purpose,
+        events: &[Box<RawValue>],
+    ) -> std::result::Result<Received, Failure> {
         let events = verified(self.world, self.version, events).await;
-        Ok(self.world.ask(&room(self.room_id), &Receive { origin: self.origin.clone(), events, purpose }).await?)
+        Ok(self
+            .world
+            .ask(&room(self.room_id), &Receive { origin: self.origin.clone(), events, purpose })
+            .await?)
     }
 
     /// Forgets the event if its server refuses to connect it; keeps it if the server is out of reach.
@@ -222,8 +280,13 @@ impl Gap<'_> {
             Failure::Remote(error) => {
                 tracing::info!(origin = %self.origin, event = %lack.event_id, %error, "a gap stays open");
                 if error.is_answer() {
-                    self.world.ask(&room(self.room_id), &Unpark { event_id: lack.event_id.clone() }).await?;
-                    outcomes.insert(lack.event_id.clone(), Outcome::Dropped("what it builds on is unknown".to_owned()));
+                    self.world
+                        .ask(&room(self.room_id), &Unpark { event_id: lack.event_id.clone() })
+                        .await?;
+                    outcomes.insert(
+                        lack.event_id.clone(),
+                        Outcome::Dropped("what it builds on is unknown".to_owned()),
+                    );
                 }
                 Ok(outcomes)
             }

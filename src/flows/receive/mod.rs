@@ -45,13 +45,18 @@ pub struct Transaction {
 }
 
 /// Takes a transaction; answers what became of each event: `{}` or `{"error": …}`.
-pub async fn receive(world: &World, origin: &OwnedServerName, transaction: Transaction) -> Result<Value> {
+pub async fn receive(
+    world: &World,
+    origin: &OwnedServerName,
+    transaction: Transaction,
+) -> Result<Value> {
     if transaction.pdus.len() > PDUS || transaction.edus.len() > EDUS {
         return Err(bad_json("A transaction holds at most 50 PDUs and 100 EDUs"));
     }
     let known = versions(world, &transaction.pdus).await?;
     let mut results: BTreeMap<String, Value> = BTreeMap::new();
-    let verdicts = verify::verify(world, known.iter().map(|(_, version, event)| (*version, *event))).await;
+    let verdicts =
+        verify::verify(world, known.iter().map(|(_, version, event)| (*version, *event))).await;
     let mut rooms: BTreeMap<OwnedRoomId, Vec<Checked>> = BTreeMap::new();
     for ((room_id, ..), verdict) in known.iter().zip(verdicts) {
         match verdict {
@@ -63,11 +68,14 @@ pub async fn receive(world: &World, origin: &OwnedServerName, transaction: Trans
             Err(Dropped { event_id: None, .. }) => {}
         }
     }
-    let outcomes: Vec<_> = stream::iter(rooms)
-        .map(|(room_id, events)| async move { receive_in_room(world, origin, &room_id, events).await })
-        .buffer_unordered(ROOMS_AT_ONCE)
-        .collect()
-        .await;
+    let outcomes: Vec<_> =
+        stream::iter(rooms)
+            .map(|(room_id, events)| async move {
+                receive_in_room(world, origin, &room_id, events).await
+            })
+            .buffer_unordered(ROOMS_AT_ONCE)
+            .collect()
+            .await;
     for outcome in outcomes {
         for (id, outcome) in outcome? {
             results.insert(id.to_string(), result(&outcome));
@@ -88,14 +96,16 @@ pub async fn receive_in_room(
 ) -> Result<Vec<(ruma::OwnedEventId, Outcome)>> {
     let purpose = Purpose::Live;
     let asked: Vec<_> = events.iter().map(|event| event.event_id.clone()).collect();
-    let received = match world.ask(&room(room_id), &Receive { origin: origin.clone(), events, purpose }).await {
-        Ok(received) => received,
-        Err(AskError::Refused(Refusal::Absent)) => {
-            let unknown = Outcome::Dropped("the room is unknown here".to_owned());
-            return Ok(asked.into_iter().map(|id| (id, unknown.clone())).collect());
-        }
-        Err(error) => return Err(error.into()),
-    };
+    let received =
+        match world.ask(&room(room_id), &Receive { origin: origin.clone(), events, purpose }).await
+        {
+            Ok(received) => received,
+            Err(AskError::Refused(Refusal::Absent)) => {
+                let unknown = Outcome::Dropped("the room is unknown here".to_owned());
+                return Ok(asked.into_iter().map(|id| (id, unknown.clone())).collect());
+            }
+            Err(error) => return Err(error.into()),
+        };
     let mut outcomes: BTreeMap<_, _> = received.outcomes.iter().cloned().collect();
     if !received.lacking.is_empty() {
         outcomes.extend(gap::fill(world, origin, room_id, received).await?);
@@ -112,7 +122,8 @@ async fn versions<'a>(
     let mut known = Vec::new();
     let mut absent: BTreeSet<OwnedRoomId> = BTreeSet::new();
     for pdu in pdus {
-        let room_id = event::field(pdu, "room_id").and_then(|id| serde_json::from_str::<String>(id.get()).ok());
+        let room_id = event::field(pdu, "room_id")
+            .and_then(|id| serde_json::from_str::<String>(id.get()).ok());
         let Some(room_id) = room_id.and_then(|id| RoomId::parse(id).ok()) else { continue };
         if absent.contains(&room_id) {
             continue;
@@ -142,7 +153,8 @@ pub async fn version(world: &World, room_id: &RoomId) -> Result<Option<&'static 
         Err(AskError::Refused(_)) => return Ok(None),
         Err(AskError::Unreachable(cause)) => return Err(crate::error::unavailable(cause)),
     };
-    let version = RoomVersion::of(&description.version).ok_or_else(|| crate::error::internal("a room of unknown version"))?;
+    let version = RoomVersion::of(&description.version)
+        .ok_or_else(|| crate::error::internal("a room of unknown version"))?;
     versions.0.borrow_mut().insert(room_id.to_owned(), version);
     Ok(Some(version))
 }

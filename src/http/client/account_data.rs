@@ -5,13 +5,16 @@ use http::StatusCode;
 use ruma::{
     OwnedRoomId,
     api::client::config::{
-        get_global_account_data::v3 as get_global, get_room_account_data::v3 as get_room, set_global_account_data::v3 as set_global,
-        set_room_account_data::v3 as set_room,
+        get_global_account_data::v3 as get_global, get_room_account_data::v3 as get_room,
+        set_global_account_data::v3 as set_global, set_room_account_data::v3 as set_room,
     },
     push::Ruleset,
     serde::Raw,
 };
-use serde_json::{json, value::{RawValue, to_raw_value}};
+use serde_json::{
+    json,
+    value::{RawValue, to_raw_value},
+};
 use tombolo_platform::World;
 
 use super::must_be;
@@ -36,7 +39,11 @@ pub fn routes(router: &mut Router) {
     router.endpoint::<set_room::Request, _, _>(save_of_room);
 }
 
-async fn global(world: World, caller: Session, request: get_global::Request) -> Result<get_global::Response> {
+async fn global(
+    world: World,
+    caller: Session,
+    request: get_global::Request,
+) -> Result<get_global::Response> {
     must_be(&caller, &request.user_id)?;
     let event_type = request.event_type.to_string();
     let content = if event_type == PUSH_RULES {
@@ -47,23 +54,44 @@ async fn global(world: World, caller: Session, request: get_global::Request) -> 
     Ok(get_global::Response::new(Raw::from_json(content)))
 }
 
-async fn save_global(world: World, caller: Session, request: set_global::Request) -> Result<set_global::Response> {
+async fn save_global(
+    world: World,
+    caller: Session,
+    request: set_global::Request,
+) -> Result<set_global::Response> {
     must_be(&caller, &request.user_id)?;
-    let item = SetAccountData { room_id: None, event_type: request.event_type.to_string(), content: request.data.into_json() };
+    let item = SetAccountData {
+        room_id: None,
+        event_type: request.event_type.to_string(),
+        content: request.data.into_json(),
+    };
     save(&world, &caller, item).await?;
     Ok(set_global::Response::new())
 }
 
-async fn of_room(world: World, caller: Session, request: get_room::Request) -> Result<get_room::Response> {
+async fn of_room(
+    world: World,
+    caller: Session,
+    request: get_room::Request,
+) -> Result<get_room::Response> {
     must_be(&caller, &request.user_id)?;
-    let item = AccountData { room_id: Some(request.room_id), event_type: request.event_type.to_string() };
+    let item =
+        AccountData { room_id: Some(request.room_id), event_type: request.event_type.to_string() };
     Ok(get_room::Response::new(Raw::from_json(world.ask(&user_object(&caller.user), &item).await?)))
 }
 
-async fn save_of_room(world: World, caller: Session, request: set_room::Request) -> Result<set_room::Response> {
+async fn save_of_room(
+    world: World,
+    caller: Session,
+    request: set_room::Request,
+) -> Result<set_room::Response> {
     must_be(&caller, &request.user_id)?;
     let room_id: Option<OwnedRoomId> = Some(request.room_id);
-    let item = SetAccountData { room_id, event_type: request.event_type.to_string(), content: request.data.into_json() };
+    let item = SetAccountData {
+        room_id,
+        event_type: request.event_type.to_string(),
+        content: request.data.into_json(),
+    };
     save(&world, &caller, item).await?;
     Ok(set_room::Response::new())
 }

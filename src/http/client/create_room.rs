@@ -30,7 +30,11 @@ pub fn routes(router: &mut Router) {
     router.costly::<create_room::Request, _, _>(Cost::Membership, create);
 }
 
-async fn create(world: World, caller: Session, request: create_room::Request) -> Result<create_room::Response> {
+async fn create(
+    world: World,
+    caller: Session,
+    request: create_room::Request,
+) -> Result<create_room::Response> {
     if !request.invite_3pid.is_empty() {
         return Err(forbidden("Third-party invites are not supported"));
     }
@@ -42,7 +46,8 @@ async fn create(world: World, caller: Session, request: create_room::Request) ->
         Some(name) => Some(alias(&world, name, &config.server_name)?),
         None => None,
     };
-    let initial_state = request.initial_state.iter().map(|event| serde_json::from_str(event.json().get()));
+    let initial_state =
+        request.initial_state.iter().map(|event| serde_json::from_str(event.json().get()));
     let mut invite = Vec::new();
     for user in request.invite {
         if !invite.contains(&user) {
@@ -51,11 +56,15 @@ async fn create(world: World, caller: Session, request: create_room::Request) ->
     }
     let wish = Wish {
         creator: caller.user,
-        version: version(request.room_version.as_ref().map_or(DEFAULT, |version| version.as_str()))?,
+        version: version(
+            request.room_version.as_ref().map_or(DEFAULT, |version| version.as_str()),
+        )?,
         preset: preset(request.preset.as_ref(), &request.visibility)?,
         creation_content: object(request.creation_content.as_ref())?,
         levels_override: object(request.power_level_content_override.as_ref())?,
-        initial_state: initial_state.collect::<std::result::Result<_, _>>().map_err(|error| bad_json(error.to_string()))?,
+        initial_state: initial_state
+            .collect::<std::result::Result<_, _>>()
+            .map_err(|error| bad_json(error.to_string()))?,
         alias,
         name: request.name,
         topic: request.topic,
@@ -66,7 +75,13 @@ async fn create(world: World, caller: Session, request: create_room::Request) ->
 }
 
 fn version(id: &str) -> Result<&'static RoomVersion> {
-    let unsupported = || Error::new(StatusCode::BAD_REQUEST, "M_UNSUPPORTED_ROOM_VERSION", "This room version is not supported");
+    let unsupported = || {
+        Error::new(
+            StatusCode::BAD_REQUEST,
+            "M_UNSUPPORTED_ROOM_VERSION",
+            "This room version is not supported",
+        )
+    };
     RoomVersion::of(id).ok_or_else(unsupported)
 }
 
@@ -83,7 +98,8 @@ fn preset(preset: Option<&RoomPreset>, visibility: &Visibility) -> Result<Preset
 }
 
 fn alias(world: &World, name: &str, server_name: &ServerName) -> Result<ruma::OwnedRoomAliasId> {
-    let alias = RoomAliasId::parse(format!("#{name}:{server_name}")).map_err(|error| invalid_param(error.to_string()))?;
+    let alias = RoomAliasId::parse(format!("#{name}:{server_name}"))
+        .map_err(|error| invalid_param(error.to_string()))?;
     // A colon in the name would make it an alias of another server.
     if name.contains(':') {
         return Err(invalid_param("The alias name has a colon"));

@@ -31,12 +31,20 @@ async fn who(_: World, caller: Session, _: whoami::Request) -> Result<whoami::Re
     Ok(response)
 }
 
-async fn list(world: World, caller: Session, _: get_devices::Request) -> Result<get_devices::Response> {
+async fn list(
+    world: World,
+    caller: Session,
+    _: get_devices::Request,
+) -> Result<get_devices::Response> {
     let devices = world.ask(&user_object(&caller.user), &Devices {}).await?;
     Ok(get_devices::Response::new(devices.into_iter().map(rendered).collect()))
 }
 
-async fn one(world: World, caller: Session, request: get_device::Request) -> Result<get_device::Response> {
+async fn one(
+    world: World,
+    caller: Session,
+    request: get_device::Request,
+) -> Result<get_device::Response> {
     let devices = world.ask(&user_object(&caller.user), &Devices {}).await?;
     let device = devices.into_iter().find(|device| request.device_id == device.device_id.as_str());
     Ok(get_device::Response::new(rendered(device.ok_or_else(|| not_found("No such device"))?)))

@@ -27,8 +27,10 @@ use crate::{
 };
 
 /// Versions of the specification whose rules are followed, as far as an endpoint is built at all.
-const VERSIONS: &[&str] =
-    &["v1.1", "v1.2", "v1.3", "v1.4", "v1.5", "v1.6", "v1.7", "v1.8", "v1.9", "v1.10", "v1.11", "v1.12"];
+const VERSIONS: &[&str] = &[
+    "v1.1", "v1.2", "v1.3", "v1.4", "v1.5", "v1.6", "v1.7", "v1.8", "v1.9", "v1.10", "v1.11",
+    "v1.12",
+];
 
 pub fn routes(router: &mut Router) {
     router.page(&Method::GET, "/_matrix/client/versions", versions);
@@ -41,13 +43,24 @@ async fn versions(_: World, _: Request<Bytes>, _: Vec<String>) -> Result<Respons
     json_response(StatusCode::OK, &json!({ "versions": VERSIONS, "unstable_features": {} }))
 }
 
-async fn homeserver(world: World, (): (), _: discover_homeserver::Request) -> Result<discover_homeserver::Response> {
+async fn homeserver(
+    world: World,
+    (): (),
+    _: discover_homeserver::Request,
+) -> Result<discover_homeserver::Response> {
     let config = Config::of(&world)?;
-    let base_url = config.public_baseurl.clone().ok_or_else(|| not_found("This server has no public address"))?;
+    let base_url = config
+        .public_baseurl
+        .clone()
+        .ok_or_else(|| not_found("This server has no public address"))?;
     Ok(discover_homeserver::Response::new(HomeserverInfo::new(base_url)))
 }
 
-async fn capabilities(_: World, _: Session, _: get_capabilities::Request) -> Result<get_capabilities::Response> {
+async fn capabilities(
+    _: World,
+    _: Session,
+    _: get_capabilities::Request,
+) -> Result<get_capabilities::Response> {
     let version = |id: &str| RoomVersionId::try_from(id).map_err(internal);
     let mut available = BTreeMap::new();
     for id in SUPPORTED {

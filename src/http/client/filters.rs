@@ -20,14 +20,25 @@ pub fn routes(router: &mut Router) {
     router.endpoint::<get_filter::Request, _, _>(find);
 }
 
-async fn create(world: World, caller: Session, request: create_filter::Request) -> Result<create_filter::Response> {
+async fn create(
+    world: World,
+    caller: Session,
+    request: create_filter::Request,
+) -> Result<create_filter::Response> {
     must_be(&caller, &request.user_id)?;
     let filter = to_raw_value(&request.filter)?;
-    Ok(create_filter::Response::new(world.ask(&user_object(&caller.user), &SetFilter { filter }).await?))
+    Ok(create_filter::Response::new(
+        world.ask(&user_object(&caller.user), &SetFilter { filter }).await?,
+    ))
 }
 
-async fn find(world: World, caller: Session, request: get_filter::Request) -> Result<get_filter::Response> {
+async fn find(
+    world: World,
+    caller: Session,
+    request: get_filter::Request,
+) -> Result<get_filter::Response> {
     must_be(&caller, &request.user_id)?;
-    let filter = world.ask(&user_object(&caller.user), &Filter { filter_id: request.filter_id }).await?;
+    let filter =
+        world.ask(&user_object(&caller.user), &Filter { filter_id: request.filter_id }).await?;
     Ok(get_filter::Response::new(serde_json::from_str(filter.get()).map_err(internal)?))
 }

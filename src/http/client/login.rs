@@ -21,7 +21,7 @@ use crate::{
         passwords::{self, Effort, MAX_BYTES},
         router::Router,
     },
-    objects::user_sync::messages::{Login, Logout},
+    objects::user_sync::messages::{AttemptLogin, Login, Logout},
     stores::accounts,
 };
 
@@ -91,15 +91,26 @@ async fn login(world: World, request: Request<Bytes>, _: Vec<String>) -> Result<
 }
 
 /// Opens a session of a user who has proved who he is.
-pub async fn open(world: &World, user: &UserId, device_id: Option<String>, display_name: Option<String>) -> Result<Opened> {
-    if device_id.as_ref().is_some_and(|device_id| device_id.is_empty() || device_id.len() > MAX_DEVICE_ID) {
+pub async fn open(
+    world: &World,
+    user: &UserId,
+    device_id: Option<String>,
+    display_name: Option<String>,
+) -> Result<Opened> {
+    if device_id
+        .as_ref()
+        .is_some_and(|device_id| device_id.is_empty() || device_id.len() > MAX_DEVICE_ID)
+    {
         return Err(invalid_param("The device ID is empty or too long"));
     }
     let session = URL_SAFE_NO_PAD.encode(world.random());
     let login = Login { user: user.to_owned(), device_id, display_name, session: session.clone() };
     let logged_in = world.ask(&user_object(user), &login).await?;
     let config = Config::of(world)?;
-    Ok(Opened { access_token: auth::issue(&config, user, &session)?, device_id: logged_in.device_id })
+    Ok(Opened {
+        access_token: auth::issue(&config, user, &session)?,
+        device_id: logged_in.device_id,
+    })
 }
 
 /// How much work this server's passwords cost.
@@ -110,7 +121,13 @@ pub fn effort(config: &Config) -> Effort {
 fn named_user(body: &Body) -> Result<&str> {
     let named = match &body.identifier {
         Some(identifier) if identifier.kind == "m.id.user" => identifier.user.as_deref(),
-        Some(_) => return Err(Error::new(StatusCode::BAD_REQUEST, "M_UNKNOWN", "Unknown kind of identifier")),
+        Some(_) => {
+            return Err(Error::new(
+                StatusCode::BAD_REQUEST,
+                "M_UNKNOWN",
+                "Unknown kind of identifier",
+            ));
+        }
         None => body.user.as_deref(),
     };
     named.ok_or_else(|| missing_param("There is no user"))
@@ -120,12 +137,17 @@ fn named_user(body: &Body) -> Result<&str> {
 async fn prove(world: &World, config: &Config, named: &str, password: &str) -> Result<OwnedUserId> {
     let user = local_user(named, &config.server_name);
     let account = match &user {
-        Some(user) => accounts::find(world, user.localpart()).await?,
+        Some(user) => {
+            world.ask(&user_object(user), &AttemptLogin {}).await?;
+            accounts::find(world, user.localpart()).await?
+        }
         None => None,
     };
     let held = account.and_then(|account| account.password_hash);
     let fits = password.len() <= MAX_BYTES;
-    let proved = passwords::verify(if fits { password } else { "" }, held.as_deref(), effort(config)).map_err(internal)?;
+    let proved =
+        passwords::verify(if fits { password } else { "" }, held.as_deref(), effort(config))
+            .map_err(internal)?;
     user.filter(|_| proved && fits).ok_or_else(|| forbidden("Invalid username or password"))
 }
 
@@ -144,7 +166,11 @@ async fn end(world: World, caller: Session, _: logout::Request) -> Result<logout
     Ok(logout::Response::new())
 }
 
-async fn end_all(world: World, caller: Session, _: logout_all::Request) -> Result<logout_all::Response> {
+async fn end_all(
+    world: World,
+    caller: Session,
+    _: logout_all::Request,
+) -> Result<logout_all::Response> {
     world.ask(&user_object(&caller.user), &Logout { session: caller.session, all: true }).await?;
     Ok(logout_all::Response::new())
 }

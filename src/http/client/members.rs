@@ -35,7 +35,11 @@ pub fn routes(router: &mut Router) {
     router.endpoint::<joined_rooms::Request, _, _>(rooms);
 }
 
-async fn member_events(world: World, caller: Session, request: get_member_events::Request) -> Result<get_member_events::Response> {
+async fn member_events(
+    world: World,
+    caller: Session,
+    request: get_member_events::Request,
+) -> Result<get_member_events::Response> {
     let at = match &request.at {
         Some(token) => Some(tokens::place(&world, &caller, &request.room_id, token).await?),
         None => None,
@@ -50,18 +54,33 @@ async fn member_events(world: World, caller: Session, request: get_member_events
     Ok(get_member_events::Response::new(events.into_iter().map(Raw::from_json).collect()))
 }
 
-async fn joined(world: World, caller: Session, request: joined_members::Request) -> Result<joined_members::Response> {
-    let membership = ask_room(&world, &request.room_id, &Membership { user: caller.user.clone() }).await?;
+async fn joined(
+    world: World,
+    caller: Session,
+    request: joined_members::Request,
+) -> Result<joined_members::Response> {
+    let membership =
+        ask_room(&world, &request.room_id, &Membership { user: caller.user.clone() }).await?;
     if membership.as_deref() != Some("join") {
         return Err(not_in_room());
     }
-    let members = Members { user: caller.user, at: None, membership: Some("join".to_owned()), not_membership: None };
+    let members = Members {
+        user: caller.user,
+        at: None,
+        membership: Some("join".to_owned()),
+        not_membership: None,
+    };
     let events = ask_room(&world, &request.room_id, &members).await?;
-    let joined: BTreeMap<OwnedUserId, RoomMember> = events.iter().filter_map(|event| member(event)).collect();
+    let joined: BTreeMap<OwnedUserId, RoomMember> =
+        events.iter().filter_map(|event| member(event)).collect();
     Ok(joined_members::Response::new(joined))
 }
 
-async fn rooms(world: World, caller: Session, _: joined_rooms::Request) -> Result<joined_rooms::Response> {
+async fn rooms(
+    world: World,
+    caller: Session,
+    _: joined_rooms::Request,
+) -> Result<joined_rooms::Response> {
     let rooms = world.ask(&user_object(&caller.user), &JoinedRooms {}).await?;
     Ok(joined_rooms::Response::new(rooms))
 }

@@ -2,12 +2,17 @@
 //! ([room membership](https://spec.matrix.org/v1.19/client-server-api/#room-membership))
 
 use ruma::{
-    OwnedServerName, RoomId, UserId,
+    OwnedRoomId, OwnedServerName, RoomId, RoomOrAliasId, UserId,
+    api::client::knock::knock_room::v3 as knock_room,
     api::client::membership::{
-        ban_user::v3 as ban_user, forget_room::v3 as forget_room,
+        ban_user::v3 as ban_user,
+        forget_room::v3 as forget_room,
         invite_user::v3::{self as invite_user, InvitationRecipient},
-        join_room_by_id::v3 as join_room_by_id, join_room_by_id_or_alias::v3 as join_room_by_id_or_alias,
-        kick_user::v3 as kick_user, leave_room::v3 as leave_room, unban_user::v3 as unban_user,
+        join_room_by_id::v3 as join_room_by_id,
+        join_room_by_id_or_alias::v3 as join_room_by_id_or_alias,
+        kick_user::v3 as kick_user,
+        leave_room::v3 as leave_room,
+        unban_user::v3 as unban_user,
     },
 };
 use serde_json::{Map, Value, json, value::to_raw_value};
@@ -31,6 +36,7 @@ use crate::{
 pub fn routes(router: &mut Router) {
     router.costly::<join_room_by_id::Request, _, _>(Cost::Membership, join_by_id);
     router.costly::<join_room_by_id_or_alias::Request, _, _>(Cost::Membership, join_by_id_or_alias);
+    router.costly::<knock_room::Request, _, _>(Cost::Membership, knock);
     router.costly::<invite_user::Request, _, _>(Cost::Membership, invite);
     router.endpoint::<leave_room::Request, _, _>(leave);
     router.endpoint::<forget_room::Request, _, _>(forget);
@@ -47,8 +53,13 @@ struct Change<'a> {
     reason: Option<String>,
 }
 
-async fn join_by_id(world: World, caller: Session, request: join_room_by_id::Request) -> Result<join_room_by_id::Response> {
-    flows::join::join(&world, &caller.user, &request.room_id, &[], with_reason(request.reason)).await?;
+async fn join_by_id(
+    world: World,
+    caller: Session,
+    request: join_room_by_id::Request,
+) -> Result<join_room_by_id::Response> {
+    flows::join::join(&world, &caller.user, &request.room_id, &[], with_reason(request.reason))
+        .await?;
     Ok(join_room_by_id::Response::new(request.room_id))
 }
 
@@ -57,39 +68,79 @@ async fn join_by_id_or_alias(
     caller: Session,
     request: join_room_by_id_or_alias::Request,
 ) -> Result<join_room_by_id_or_alias::Response> {
-    let mut via: Vec<OwnedServerName> = request.via;
-    let room_id = match <&RoomId>::try_from(&*request.room_id_or_alias) {
-        Ok(room_id) => room_id.to_owned(),
-        Err(alias) => {
-            let found = aliases::resolve(&world, alias).await?;
-            via.extend(found.servers);
-            found.room_id
-        }
-    };
+    let (room_id, via) = named_room(&world, &request.room_id_or_alias, request.via).await?;
     flows::join::join(&world, &caller.user, &room_id, &via, with_reason(request.reason)).await?;
     Ok(join_room_by_id_or_alias::Response::new(room_id))
 }
 
-async fn invite(world: World, caller: Session, request: invite_user::Request) -> Result<invite_user::Response> {
+async fn knock(
+    world: World,
+    caller: Session,
+    request: knock_room::Request,
+) -> Result<knock_room::Response> {
+    let (room_id, via) = named_room(&world, &request.room_id_or_alias, request.via).await?;
+    flows::knock::knock(&world, &caller.user, &room_id, &via, request.reason).await?;
+    Ok(knock_room::Response::new(room_id))
+}
+
+/// The room of an ID or alias, and servers that may be in it.
+async fn named_room(
+    world: &World,
+    name: &RoomOrAliasId,
+    mut via: Vec<OwnedServerName>,
+) -> Result<(OwnedRoomId, Vec<OwnedServerName>)> {
+    match <&RoomId>::try_from(name) {
+        Ok(room_id) => Ok((room_id.to_owned(), via)),
+        Err(alias) => {
+            let found = aliases::resolve(world, alias).await?;
+            via.extend(found.servers);
+            Ok((found.room_id, via))
+        }
+    }
+}
+
+async fn invite(
+    world: World,
+    caller: Session,
+    request: invite_user::Request,
+) -> Result<invite_user::Response> {
     let InvitationRecipient::UserId(invitee) = request.recipient else {
         return Err(forbidden("Third-party invites are not supported"));
     };
-    let change = Change { room_id: &request.room_id, user: &invitee.user_id, membership: "invite", reason: invitee.reason };
+    let change = Change {
+        room_id: &request.room_id,
+        user: &invitee.user_id,
+        membership: "invite",
+        reason: invitee.reason,
+    };
     change.send(&world, &caller).await?;
     Ok(invite_user::Response::new())
 }
 
-async fn leave(world: World, caller: Session, request: leave_room::Request) -> Result<leave_room::Response> {
+async fn leave(
+    world: World,
+    caller: Session,
+    request: leave_room::Request,
+) -> Result<leave_room::Response> {
     flows::leave::leave(&world, &caller.user, &request.room_id, request.reason).await?;
     Ok(leave_room::Response::new())
 }
 
-async fn forget(world: World, caller: Session, request: forget_room::Request) -> Result<forget_room::Response> {
+async fn forget(
+    world: World,
+    caller: Session,
+    request: forget_room::Request,
+) -> Result<forget_room::Response> {
     let room_id = request.room_id;
-    let membership = world.ask(&flows::room(&room_id), &Membership { user: caller.user.clone() }).await;
+    let membership =
+        world.ask(&flows::room(&room_id), &Membership { user: caller.user.clone() }).await;
     match membership {
         Ok(Some(membership)) if matches!(membership.as_str(), "join" | "invite" | "knock") => {
-            return Err(Error::new(http::StatusCode::BAD_REQUEST, "M_UNKNOWN", "You are still in this room"));
+            return Err(Error::new(
+                http::StatusCode::BAD_REQUEST,
+                "M_UNKNOWN",
+                "You are still in this room",
+            ));
         }
         Ok(_) | Err(AskError::Refused(_)) => {}
         Err(error) => return Err(error.into()),
@@ -98,22 +149,49 @@ async fn forget(world: World, caller: Session, request: forget_room::Request) ->
     Ok(forget_room::Response::new())
 }
 
-async fn kick(world: World, caller: Session, request: kick_user::Request) -> Result<kick_user::Response> {
-    let change = Change { room_id: &request.room_id, user: &request.user_id, membership: "leave", reason: request.reason };
+async fn kick(
+    world: World,
+    caller: Session,
+    request: kick_user::Request,
+) -> Result<kick_user::Response> {
+    let change = Change {
+        room_id: &request.room_id,
+        user: &request.user_id,
+        membership: "leave",
+        reason: request.reason,
+    };
     // For a banned user the same event would lift the ban.
     change.must_follow(&world, &["join", "invite", "knock"]).await?;
     change.send(&world, &caller).await?;
     Ok(kick_user::Response::new())
 }
 
-async fn ban(world: World, caller: Session, request: ban_user::Request) -> Result<ban_user::Response> {
-    let change = Change { room_id: &request.room_id, user: &request.user_id, membership: "ban", reason: request.reason };
+async fn ban(
+    world: World,
+    caller: Session,
+    request: ban_user::Request,
+) -> Result<ban_user::Response> {
+    let change = Change {
+        room_id: &request.room_id,
+        user: &request.user_id,
+        membership: "ban",
+        reason: request.reason,
+    };
     change.send(&world, &caller).await?;
     Ok(ban_user::Response::new())
 }
 
-async fn unban(world: World, caller: Session, request: unban_user::Request) -> Result<unban_user::Response> {
-    let change = Change { room_id: &request.room_id, user: &request.user_id, membership: "leave", reason: request.reason };
+async fn unban(
+    world: World,
+    caller: Session,
+    request: unban_user::Request,
+) -> Result<unban_user::Response> {
+    let change = Change {
+        room_id: &request.room_id,
+        user: &request.user_id,
+        membership: "leave",
+        reason: request.reason,
+    };
     change.must_follow(&world, &["ban"]).await?;
     change.send(&world, &caller).await?;
     Ok(unban_user::Response::new())
@@ -122,7 +200,8 @@ async fn unban(world: World, caller: Session, request: unban_user::Request) -> R
 impl Change<'_> {
     /// Refused unless the user's membership is one of these.
     async fn must_follow(&self, world: &World, memberships: &[&str]) -> Result<()> {
-        let held = ask_room(world, self.room_id, &Membership { user: self.user.to_owned() }).await?;
+        let held =
+            ask_room(world, self.room_id, &Membership { user: self.user.to_owned() }).await?;
         if held.is_some_and(|held| memberships.contains(&held.as_str())) {
             return Ok(());
         }
@@ -131,7 +210,8 @@ impl Change<'_> {
 
     async fn send(self, world: &World, caller: &Session) -> Result<()> {
         let mut content = with_reason(self.reason);
-        if self.membership == "invite" && self.user.server_name() == Config::of(world)?.server_name {
+        if self.membership == "invite" && self.user.server_name() == Config::of(world)?.server_name
+        {
             content.extend(flows::join::member_content(world, self.user).await?);
         }
         content.insert("membership".to_owned(), json!(self.membership));

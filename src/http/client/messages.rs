@@ -35,7 +35,11 @@ pub fn routes(router: &mut Router) {
     router.endpoint::<get_message_events::Request, _, _>(page);
 }
 
-async fn page(world: World, caller: Session, request: get_message_events::Request) -> Result<get_message_events::Response> {
+async fn page(
+    world: World,
+    caller: Session,
+    request: get_message_events::Request,
+) -> Result<get_message_events::Response> {
     let room_id = &request.room_id;
     let from = place(&world, &caller, room_id, request.from.as_deref()).await?;
     let to = place(&world, &caller, room_id, request.to.as_deref()).await?;
@@ -56,7 +60,12 @@ async fn page(world: World, caller: Session, request: get_message_events::Reques
     Ok(response)
 }
 
-async fn place(world: &World, caller: &Session, room_id: &RoomId, token: Option<&str>) -> Result<Option<i64>> {
+async fn place(
+    world: &World,
+    caller: &Session,
+    room_id: &RoomId,
+    token: Option<&str>,
+) -> Result<Option<i64>> {
     match token {
         Some(token) => tokens::place(world, caller, room_id, token).await.map(Some),
         None => Ok(None),
@@ -92,7 +101,8 @@ fn room_filter(filter: RoomEventFilter, room_id: &RoomId) -> EventFilter {
         senders: filter.senders,
         not_senders: filter.not_senders,
         lazy_load_members: !lazy.is_disabled(),
-        include_redundant_members: lazy == LazyLoadOptions::Enabled { include_redundant_members: true },
+        include_redundant_members: lazy
+            == LazyLoadOptions::Enabled { include_redundant_members: true },
         contains_url: filter.url_filter.map(|url| url == UrlFilter::EventsWithUrl),
     }
 }

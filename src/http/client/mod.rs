@@ -18,9 +18,9 @@ pub mod push_rules;
 pub mod receipts;
 pub mod register;
 pub mod state;
+pub mod sync;
 #[cfg(test)]
 mod tests;
-pub mod sync;
 pub mod tokens;
 pub mod typing;
 pub mod usernames;
@@ -58,7 +58,11 @@ pub fn routes(router: &mut Router) {
 }
 
 /// Asks a room. To a client, a room that is not here is one he is not in.
-pub async fn ask_room<M: Message<Refusal = Refusal>>(world: &World, room_id: &RoomId, message: &M) -> Result<M::Reply> {
+pub async fn ask_room<M: Message<Refusal = Refusal>>(
+    world: &World,
+    room_id: &RoomId,
+    message: &M,
+) -> Result<M::Reply> {
     match world.ask(&room(room_id), message).await {
         Err(AskError::Refused(Refusal::Absent)) => Err(not_in_room()),
         answer => Ok(answer?),
@@ -72,5 +76,9 @@ pub fn not_in_room() -> Error {
 
 /// Refused unless the caller is this user.
 pub fn must_be(caller: &Session, user: &UserId) -> Result<()> {
-    if caller.user == user { Ok(()) } else { Err(forbidden("You may not do this for another user")) }
+    if caller.user == user {
+        Ok(())
+    } else {
+        Err(forbidden("You may not do this for another user"))
+    }
 }

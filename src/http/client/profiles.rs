@@ -6,8 +6,8 @@ use http::StatusCode;
 use ruma::{
     OwnedRoomId, UserId,
     api::client::profile::{
-        ProfileFieldName, ProfileFieldValue, get_profile::v3 as get_profile, get_profile_field::v3 as get_profile_field,
-        set_profile_field::v3 as set_profile_field,
+        ProfileFieldName, ProfileFieldValue, get_profile::v3 as get_profile,
+        get_profile_field::v3 as get_profile_field, set_profile_field::v3 as set_profile_field,
     },
 };
 use serde_json::{Map, Value, json, value::to_raw_value};
@@ -38,19 +38,33 @@ pub fn routes(router: &mut Router) {
     router.endpoint::<set_profile_field::Request, _, _>(set);
 }
 
-async fn whole(world: World, (): (), request: get_profile::Request) -> Result<get_profile::Response> {
+async fn whole(
+    world: World,
+    (): (),
+    request: get_profile::Request,
+) -> Result<get_profile::Response> {
     Ok(profile(&world, &request.user_id, None).await?.into_iter().collect())
 }
 
-async fn field(world: World, (): (), request: get_profile_field::Request) -> Result<get_profile_field::Response> {
+async fn field(
+    world: World,
+    (): (),
+    request: get_profile_field::Request,
+) -> Result<get_profile_field::Response> {
     let name = request.field.as_str().to_owned();
     let mut profile = profile(&world, &request.user_id, Some(&name)).await?;
     let Some(value) = profile.remove(&name).filter(|value| !value.is_null()) else {
         // A user without a display name or an avatar has an empty answer; fields of other names are not found.
-        let known = matches!(request.field, ProfileFieldName::DisplayName | ProfileFieldName::AvatarUrl);
-        return if known { Ok(get_profile_field::Response::default()) } else { Err(not_found("There is no such field")) };
+        let known =
+            matches!(request.field, ProfileFieldName::DisplayName | ProfileFieldName::AvatarUrl);
+        return if known {
+            Ok(get_profile_field::Response::default())
+        } else {
+            Err(not_found("There is no such field"))
+        };
     };
-    let value = ProfileFieldValue::new(&name, value).map_err(|_| bad_gateway("The profile makes no sense"))?;
+    let value = ProfileFieldValue::new(&name, value)
+        .map_err(|_| bad_gateway("The profile makes no sense"))?;
     Ok(get_profile_field::Response::new(value))
 }
 
@@ -63,11 +77,16 @@ async fn profile(world: &World, user: &UserId, field: Option<&str>) -> Result<Ma
         return flows::join::member_content(world, user).await;
     }
     let field = field.map(|field| format!("&field={}", encode(field))).unwrap_or_default();
-    let path = format!("/_matrix/federation/v1/query/profile?user_id={}{field}", encode(user.as_str()));
+    let path =
+        format!("/_matrix/federation/v1/query/profile?user_id={}{field}", encode(user.as_str()));
     Ok(client::ask(world, user.server_name(), Ask::get(&path)).await?)
 }
 
-async fn set(world: World, caller: Session, request: set_profile_field::Request) -> Result<set_profile_field::Response> {
+async fn set(
+    world: World,
+    caller: Session,
+    request: set_profile_field::Request,
+) -> Result<set_profile_field::Response> {
     must_be(&caller, &request.user_id)?;
     let localpart = caller.user.localpart();
     let held = profiles::find(&world, localpart).await?.unwrap_or_default();
@@ -98,18 +117,19 @@ async fn announce(world: &World, caller: &Session) -> Result<()> {
     let mut content = flows::join::member_content(world, &caller.user).await?;
     content.insert("membership".to_owned(), json!("join"));
     let content = &to_raw_value(&content)?;
-    let announced = stream::iter(rooms).for_each_concurrent(AT_ONCE, |room_id: OwnedRoomId| async move {
-        let draft = Draft {
-            event_type: "m.room.member".to_owned(),
-            state_key: Some(caller.user.to_string()),
-            content: content.clone(),
-            redacts: None,
-        };
-        // The profile is set; a room that does not take the event shows the old one.
-        if let Err(error) = send_draft(world, caller, &room_id, draft, None).await {
-            tracing::info!(%room_id, error = error.message, "a profile was not announced");
-        }
-    });
+    let announced =
+        stream::iter(rooms).for_each_concurrent(AT_ONCE, |room_id: OwnedRoomId| async move {
+            let draft = Draft {
+                event_type: "m.room.member".to_owned(),
+                state_key: Some(caller.user.to_string()),
+                content: content.clone(),
+                redacts: None,
+            };
+            // The profile is set; a room that does not take the event shows the old one.
+            if let Err(error) = send_draft(world, caller, &room_id, draft, None).await {
+                tracing::info!(%room_id, error = error.message, "a profile was not announced");
+            }
+        });
     announced.await;
     Ok(())
 }

@@ -50,23 +50,43 @@ pub fn routes(router: &mut Router) {
     }
 }
 
-async fn whole(world: World, caller: Session, request: get_state_events::Request) -> Result<get_state_events::Response> {
+async fn whole(
+    world: World,
+    caller: Session,
+    request: get_state_events::Request,
+) -> Result<get_state_events::Response> {
     let state = State { user: caller.user, event_type: None, state_key: None };
     let events = ask_room(&world, &request.room_id, &state).await?;
     Ok(get_state_events::Response::new(events.into_iter().map(Raw::from_json).collect()))
 }
 
-async fn one(world: World, caller: Session, request: get_state_event::Request) -> Result<get_state_event::Response> {
-    let event = event(&world, &caller, &request.room_id, (&request.event_type.to_string(), &request.state_key)).await?;
+async fn one(
+    world: World,
+    caller: Session,
+    request: get_state_event::Request,
+) -> Result<get_state_event::Response> {
+    let event = event(
+        &world,
+        &caller,
+        &request.room_id,
+        (&request.event_type.to_string(), &request.state_key),
+    )
+    .await?;
     let shown = if request.format == StateEventFormat::Event { event } else { content_of(&event)? };
     Ok(get_state_event::Response::new(shown))
 }
 
-async fn send(world: World, caller: Session, request: send_state_event::Request) -> Result<send_state_event::Response> {
+async fn send(
+    world: World,
+    caller: Session,
+    request: send_state_event::Request,
+) -> Result<send_state_event::Response> {
     let event_type = request.event_type.to_string();
     let content = request.body.into_json();
     match event_type.as_str() {
-        "m.room.canonical_alias" => check_aliases(&world, &caller, &request.room_id, &content).await?,
+        "m.room.canonical_alias" => {
+            check_aliases(&world, &caller, &request.room_id, &content).await?
+        }
         "m.room.server_acl" => check_acl(&world, &content)?,
         _ => {}
     }
@@ -75,18 +95,31 @@ async fn send(world: World, caller: Session, request: send_state_event::Request)
     Ok(send_state_event::Response::new(event_id))
 }
 
-async fn one_keyless(world: World, request: Request<Bytes>, arguments: Vec<String>) -> Result<Response<Bytes>> {
+async fn one_keyless(
+    world: World,
+    request: Request<Bytes>,
+    arguments: Vec<String>,
+) -> Result<Response<Bytes>> {
     let caller = auth::session(&world, &request, Cost::Free).await?;
     encode(one(world, caller, decode(&request, &arguments)?).await?)
 }
 
-async fn send_keyless(world: World, request: Request<Bytes>, arguments: Vec<String>) -> Result<Response<Bytes>> {
+async fn send_keyless(
+    world: World,
+    request: Request<Bytes>,
+    arguments: Vec<String>,
+) -> Result<Response<Bytes>> {
     let caller = auth::session(&world, &request, Cost::Event).await?;
     encode(send(world, caller, decode(&request, &arguments)?).await?)
 }
 
 /// One event of the state, as the caller may see it.
-pub async fn event(world: &World, caller: &Session, room_id: &RoomId, key: (&str, &str)) -> Result<Box<RawValue>> {
+pub async fn event(
+    world: &World,
+    caller: &Session,
+    room_id: &RoomId,
+    key: (&str, &str),
+) -> Result<Box<RawValue>> {
     let (event_type, state_key) = (Some(key.0.to_owned()), Some(key.1.to_owned()));
     let state = State { user: caller.user.clone(), event_type, state_key };
     let events = ask_room(world, room_id, &state).await?;
@@ -118,18 +151,29 @@ impl CanonicalAlias {
 
 /// Refuses aliases, new in this event, that do not lead to the room
 /// ([`m.room.canonical_alias`](https://spec.matrix.org/v1.19/client-server-api/#mroomcanonical_alias)).
-async fn check_aliases(world: &World, caller: &Session, room_id: &RoomId, content: &RawValue) -> Result<()> {
-    let new: CanonicalAlias = serde_json::from_str(content.get()).map_err(|error| bad_json(error.to_string()))?;
+async fn check_aliases(
+    world: &World,
+    caller: &Session,
+    room_id: &RoomId,
+    content: &RawValue,
+) -> Result<()> {
+    let new: CanonicalAlias =
+        serde_json::from_str(content.get()).map_err(|error| bad_json(error.to_string()))?;
     let held = match event(world, caller, room_id, ("m.room.canonical_alias", "")).await {
         // What stands there already need not be of form.
-        Ok(event) => serde_json::from_str::<CanonicalAlias>(content_of(&event)?.get()).unwrap_or_default(),
+        Ok(event) => {
+            serde_json::from_str::<CanonicalAlias>(content_of(&event)?.get()).unwrap_or_default()
+        }
         Err(error) if error.status == StatusCode::NOT_FOUND => CanonicalAlias::default(),
         Err(error) => return Err(error),
     };
     let held: Vec<String> = held.all().collect();
     for alias in new.all().filter(|alias| !held.contains(alias)) {
-        let alias: OwnedRoomAliasId = alias.try_into().map_err(|_| Error::new(StatusCode::BAD_REQUEST, "M_INVALID_PARAM", "That is no alias"))?;
-        let leads_here = aliases::resolve(world, &alias).await.is_ok_and(|found| found.room_id == room_id);
+        let alias: OwnedRoomAliasId = alias.try_into().map_err(|_| {
+            Error::new(StatusCode::BAD_REQUEST, "M_INVALID_PARAM", "That is no alias")
+        })?;
+        let leads_here =
+            aliases::resolve(world, &alias).await.is_ok_and(|found| found.room_id == room_id);
         if !leads_here {
             let message = format!("{alias} does not lead to this room");
             return Err(Error::new(StatusCode::BAD_REQUEST, "M_BAD_ALIAS", message));

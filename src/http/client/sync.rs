@@ -29,18 +29,23 @@ pub fn routes(router: &mut Router) {
 async fn answer(world: World, request: Request<Bytes>, _: Vec<String>) -> Result<Response<Bytes>> {
     let claim = auth::claim(&world, &request)?;
     let parameters = query::pairs(request.uri().query().unwrap_or_default());
-    let parameter = |name: &str| parameters.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
+    let parameter = |name: &str| {
+        parameters.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    };
     let filter = match parameter("filter") {
         None | Some("") => SyncFilter::default(),
         Some(text) if text.starts_with('{') => read(text)?,
         Some(id) => {
-            let stored = world.ask(&user_object(&claim.user), &Filter { filter_id: id.to_owned() }).await?;
+            let stored =
+                world.ask(&user_object(&claim.user), &Filter { filter_id: id.to_owned() }).await?;
             read(stored.get())?
         }
     };
     let wish = Wish {
         since: parameter("since").filter(|since| !since.is_empty()).map(position).transpose()?,
-        timeout: parameter("timeout").map_or(Ok(0), str::parse).map_err(|_| invalid_param("timeout is no number"))?,
+        timeout: parameter("timeout")
+            .map_or(Ok(0), str::parse)
+            .map_err(|_| invalid_param("timeout is no number"))?,
         full_state: parameter("full_state") == Some("true"),
         filter,
     };
@@ -50,7 +55,9 @@ async fn answer(world: World, request: Request<Bytes>, _: Vec<String>) -> Result
 /// A token of this endpoint: `s<position>`.
 pub fn position(token: &str) -> Result<StreamPosition> {
     let number = token.strip_prefix('s').and_then(|number| number.parse().ok());
-    number.filter(|position| (0..1 << 53).contains(position)).ok_or_else(|| invalid_param("This is no sync token"))
+    number
+        .filter(|position| (0..1 << 53).contains(position))
+        .ok_or_else(|| invalid_param("This is no sync token"))
 }
 
 fn read(text: &str) -> Result<SyncFilter> {

@@ -19,7 +19,11 @@ pub fn routes(router: &mut Router) {
     router.endpoint::<create_typing_event::Request, _, _>(typing);
 }
 
-async fn typing(world: World, caller: Session, request: create_typing_event::Request) -> Result<create_typing_event::Response> {
+async fn typing(
+    world: World,
+    caller: Session,
+    request: create_typing_event::Request,
+) -> Result<create_typing_event::Response> {
     must_be(&caller, &request.user_id)?;
     let until = match request.state {
         create_typing_event::Typing::Yes(info) => {

@@ -25,8 +25,16 @@ pub fn routes(router: &mut Router) {
     router.federation(&Method::GET, "/_matrix/federation/v1/event/{event_id}", event);
     router.federation(&Method::GET, "/_matrix/federation/v1/state/{room_id}", state);
     router.federation(&Method::GET, "/_matrix/federation/v1/state_ids/{room_id}", state_ids);
-    router.federation(&Method::GET, "/_matrix/federation/v1/event_auth/{room_id}/{event_id}", event_auth);
-    router.federation(&Method::POST, "/_matrix/federation/v1/get_missing_events/{room_id}", missing_events);
+    router.federation(
+        &Method::GET,
+        "/_matrix/federation/v1/event_auth/{room_id}/{event_id}",
+        event_auth,
+    );
+    router.federation(
+        &Method::POST,
+        "/_matrix/federation/v1/get_missing_events/{room_id}",
+        missing_events,
+    );
     router.federation(&Method::GET, "/_matrix/federation/v1/backfill/{room_id}", backfill);
 }
 
@@ -61,13 +69,21 @@ async fn event(world: World, signed: Signed, arguments: Vec<String>) -> Result<V
 }
 
 async fn state(world: World, signed: Signed, arguments: Vec<String>) -> Result<Value> {
-    let ask = StateBefore { event_id: signed.parameter("event_id")?, origin: signed.origin.clone(), bodies: true };
+    let ask = StateBefore {
+        event_id: signed.parameter("event_id")?,
+        origin: signed.origin.clone(),
+        bodies: true,
+    };
     let reply = world.ask(&room(&room_id(&arguments[0])?), &ask).await?;
     Ok(json!({ "pdus": reply.state_bodies, "auth_chain": reply.auth_chain_bodies }))
 }
 
 async fn state_ids(world: World, signed: Signed, arguments: Vec<String>) -> Result<Value> {
-    let ask = StateBefore { event_id: signed.parameter("event_id")?, origin: signed.origin.clone(), bodies: false };
+    let ask = StateBefore {
+        event_id: signed.parameter("event_id")?,
+        origin: signed.origin.clone(),
+        bodies: false,
+    };
     let reply = world.ask(&room(&room_id(&arguments[0])?), &ask).await?;
     Ok(json!({ "pdu_ids": reply.state, "auth_chain_ids": reply.auth_chain }))
 }
@@ -95,7 +111,13 @@ fn ten() -> u32 {
 async fn missing_events(world: World, signed: Signed, arguments: Vec<String>) -> Result<Value> {
     let Between { earliest_events, latest_events, limit, min_depth } = signed.body()?;
     let origin = signed.origin.clone();
-    let ask = MissingEvents { origin, earliest: earliest_events, latest: latest_events, limit, min_depth };
+    let ask = MissingEvents {
+        origin,
+        earliest: earliest_events,
+        latest: latest_events,
+        limit,
+        min_depth,
+    };
     let events = world.ask(&room(&room_id(&arguments[0])?), &ask).await?;
     Ok(json!({ "events": events }))
 }

@@ -8,7 +8,9 @@ use ruma::UserId;
 use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
 use tombolo_platform::World;
-use tombolo_protocol::{admission::Checked, canonical_json, event::Pdu, json::parse_object, room_version::RoomVersion};
+use tombolo_protocol::{
+    admission::Checked, canonical_json, event::Pdu, json::parse_object, room_version::RoomVersion,
+};
 
 use super::{
     events::{event_id, room_id},
@@ -36,13 +38,20 @@ struct Invite {
 
 pub fn routes(router: &mut Router) {
     router.federation(&Method::PUT, "/_matrix/federation/v2/invite/{room_id}/{event_id}", invite);
-    router.federation(&Method::PUT, "/_matrix/federation/v1/invite/{room_id}/{event_id}", invite_v1);
+    router.federation(
+        &Method::PUT,
+        "/_matrix/federation/v1/invite/{room_id}/{event_id}",
+        invite_v1,
+    );
 }
 
 async fn invite(world: World, signed: Signed, arguments: Vec<String>) -> Result<Value> {
     let Invite { room_version, event, invite_room_state } = signed.body()?;
     let version = RoomVersion::of(&room_version).ok_or_else(|| incompatible(&room_version))?;
-    let verdict = verify::verify(&world, [(version, &*event)]).await.pop().ok_or_else(|| invalid_param("There is no event"))?;
+    let verdict = verify::verify(&world, [(version, &*event)])
+        .await
+        .pop()
+        .ok_or_else(|| invalid_param("There is no event"))?;
     let event = verdict?;
     let pdu = event.pdu(version).map_err(|fault| invalid_param(fault.to_string()))?;
     check(&world, &signed, &arguments, &pdu).await?;
@@ -69,7 +78,8 @@ async fn check(world: &World, signed: &Signed, arguments: &[String], pdu: &Pdu) 
         && pdu.kind() == "m.room.member"
         && pdu.membership().as_deref() == Some("invite");
     let invited = pdu.state_key.as_deref().and_then(|key| UserId::parse(key).ok()).filter(|_| fits);
-    let invited = invited.ok_or_else(|| invalid_param("This is not the invite that the path names"))?;
+    let invited =
+        invited.ok_or_else(|| invalid_param("This is not the invite that the path names"))?;
     if pdu.sender.server_name() != signed.origin {
         return Err(forbidden("The inviting user is of another server"));
     }
@@ -84,13 +94,18 @@ async fn check(world: &World, signed: &Signed, arguments: &[String], pdu: &Pdu) 
 
 fn countersign(world: &World, version: &RoomVersion, event: &Checked) -> Result<Checked> {
     let config = Config::of(world)?;
-    let mut object = parse_object(event.json.get().as_bytes()).map_err(|fault| fault_response(&fault))?;
+    let mut object =
+        parse_object(event.json.get().as_bytes()).map_err(|fault| fault_response(&fault))?;
     config.signing_key.sign_event(version, &mut object, config.server_name.as_str());
     let json = RawValue::from_string(canonical_json::to_string(&object)).map_err(internal)?;
     Ok(Checked { event_id: event.event_id.clone(), json })
 }
 
 fn incompatible(version: &str) -> Error {
-    let error = Error::new(StatusCode::BAD_REQUEST, "M_INCOMPATIBLE_ROOM_VERSION", "This room version is not supported");
+    let error = Error::new(
+        StatusCode::BAD_REQUEST,
+        "M_INCOMPATIBLE_ROOM_VERSION",
+        "This room version is not supported",
+    );
     error.with("room_version", version)
 }

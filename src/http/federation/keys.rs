@@ -25,7 +25,12 @@ pub fn routes(router: &mut Router) {
 async fn server(world: World, _: Request<Bytes>, _: Vec<String>) -> Result<Response<Bytes>> {
     let config = Config::of(&world)?;
     let valid_until_ts = i64::try_from(world.now() + VALID).unwrap_or(i64::MAX);
-    let keys = server_keys::publish(&config.server_name, &config.signing_key, &config.old_keys, valid_until_ts);
+    let keys = server_keys::publish(
+        &config.server_name,
+        &config.signing_key,
+        &config.old_keys,
+        valid_until_ts,
+    );
     json_response(StatusCode::OK, &CanonicalJsonValue::Object(keys))
 }
 

@@ -27,14 +27,46 @@ use crate::{
 };
 
 pub fn routes(router: &mut Router) {
-    router.federation(&Method::GET, "/_matrix/federation/v1/make_join/{room_id}/{user_id}", make_join);
-    router.federation(&Method::GET, "/_matrix/federation/v1/make_leave/{room_id}/{user_id}", make_leave);
-    router.federation(&Method::GET, "/_matrix/federation/v1/make_knock/{room_id}/{user_id}", make_knock);
-    router.federation(&Method::PUT, "/_matrix/federation/v1/send_join/{room_id}/{event_id}", send_join_v1);
-    router.federation(&Method::PUT, "/_matrix/federation/v2/send_join/{room_id}/{event_id}", send_join);
-    router.federation(&Method::PUT, "/_matrix/federation/v1/send_leave/{room_id}/{event_id}", send_leave_v1);
-    router.federation(&Method::PUT, "/_matrix/federation/v2/send_leave/{room_id}/{event_id}", send_leave);
-    router.federation(&Method::PUT, "/_matrix/federation/v1/send_knock/{room_id}/{event_id}", send_knock);
+    router.federation(
+        &Method::GET,
+        "/_matrix/federation/v1/make_join/{room_id}/{user_id}",
+        make_join,
+    );
+    router.federation(
+        &Method::GET,
+        "/_matrix/federation/v1/make_leave/{room_id}/{user_id}",
+        make_leave,
+    );
+    router.federation(
+        &Method::GET,
+        "/_matrix/federation/v1/make_knock/{room_id}/{user_id}",
+        make_knock,
+    );
+    router.federation(
+        &Method::PUT,
+        "/_matrix/federation/v1/send_join/{room_id}/{event_id}",
+        send_join_v1,
+    );
+    router.federation(
+        &Method::PUT,
+        "/_matrix/federation/v2/send_join/{room_id}/{event_id}",
+        send_join,
+    );
+    router.federation(
+        &Method::PUT,
+        "/_matrix/federation/v1/send_leave/{room_id}/{event_id}",
+        send_leave_v1,
+    );
+    router.federation(
+        &Method::PUT,
+        "/_matrix/federation/v2/send_leave/{room_id}/{event_id}",
+        send_leave,
+    );
+    router.federation(
+        &Method::PUT,
+        "/_matrix/federation/v1/send_knock/{room_id}/{event_id}",
+        send_knock,
+    );
 }
 
 async fn make_join(world: World, signed: Signed, arguments: Vec<String>) -> Result<Value> {
@@ -49,16 +81,31 @@ async fn make_knock(world: World, signed: Signed, arguments: Vec<String>) -> Res
     make(&world, &signed, &arguments, "knock").await
 }
 
-async fn make(world: &World, signed: &Signed, arguments: &[String], membership: &str) -> Result<Value> {
+async fn make(
+    world: &World,
+    signed: &Signed,
+    arguments: &[String],
+    membership: &str,
+) -> Result<Value> {
     let address = room(&room_id(&arguments[0])?);
-    let user: OwnedUserId = UserId::parse(&*arguments[1]).map_err(|_| invalid_param("The user ID has no form"))?;
+    let user: OwnedUserId =
+        UserId::parse(&*arguments[1]).map_err(|_| invalid_param("The user ID has no form"))?;
     let description = world.ask(&address, &Describe {}).await?;
     if membership != "leave" && !signed.all("ver").contains(&description.version.as_str()) {
-        let error = Error::new(StatusCode::BAD_REQUEST, "M_INCOMPATIBLE_ROOM_VERSION", "Your server does not support the version of this room");
+        let error = Error::new(
+            StatusCode::BAD_REQUEST,
+            "M_INCOMPATIBLE_ROOM_VERSION",
+            "Your server does not support the version of this room",
+        );
         return Err(error.with("room_version", description.version));
     }
     let member_of = member_of(world, &user, &description.allow_rooms).await;
-    let template = Template { origin: signed.origin.clone(), user, membership: membership.to_owned(), member_of };
+    let template = Template {
+        origin: signed.origin.clone(),
+        user,
+        membership: membership.to_owned(),
+        member_of,
+    };
     let template = world.ask(&address, &template).await?;
     Ok(json!({ "room_version": template.version, "event": template.event }))
 }
@@ -78,7 +125,9 @@ async fn send_join(world: World, signed: Signed, arguments: Vec<String>) -> Resu
 async fn send_join_v1(world: World, signed: Signed, arguments: Vec<String>) -> Result<Value> {
     let accepted = take(&world, &signed, &arguments, "join").await?;
     let origin = &Config::of(&world)?.server_name;
-    Ok(json!([200, { "origin": origin, "state": accepted.state, "auth_chain": accepted.auth_chain }]))
+    Ok(
+        json!([200, { "origin": origin, "state": accepted.state, "auth_chain": accepted.auth_chain }]),
+    )
 }
 
 async fn send_leave(world: World, signed: Signed, arguments: Vec<String>) -> Result<Value> {
@@ -94,7 +143,12 @@ async fn send_knock(world: World, signed: Signed, arguments: Vec<String>) -> Res
     Ok(json!({ "knock_room_state": accepted.state }))
 }
 
-async fn take(world: &World, signed: &Signed, arguments: &[String], membership: &str) -> Result<Accepted> {
+async fn take(
+    world: &World,
+    signed: &Signed,
+    arguments: &[String],
+    membership: &str,
+) -> Result<Accepted> {
     let (room_id, event_id) = (room_id(&arguments[0])?, event_id(&arguments[1])?);
     let version = version(world, &room_id).await?.ok_or_else(|| not_found("Unknown room"))?;
     let object = parse_object(signed.bytes()).map_err(|fault| fault_response(&fault))?;
@@ -108,11 +162,18 @@ async fn take(world: &World, signed: &Signed, arguments: &[String], membership: 
 
 /// The event with our signature where a user of ours authorises the join; verified like any other. The room answers it
 /// only if it accepts it, so the signature leaves this server on no other event.
-async fn verified(world: &World, version: &'static RoomVersion, mut object: CanonicalJsonObject) -> Result<Checked> {
+async fn verified(
+    world: &World,
+    version: &'static RoomVersion,
+    mut object: CanonicalJsonObject,
+) -> Result<Checked> {
     let config = Config::of(world)?;
     let content = object.get("content").and_then(CanonicalJsonValue::as_object);
-    let authoriser = content.and_then(|content| content.get("join_authorised_via_users_server")?.as_str());
-    let ours = authoriser.and_then(|user| UserId::parse(user).ok()).is_some_and(|user| user.server_name() == config.server_name);
+    let authoriser =
+        content.and_then(|content| content.get("join_authorised_via_users_server")?.as_str());
+    let ours = authoriser
+        .and_then(|user| UserId::parse(user).ok())
+        .is_some_and(|user| user.server_name() == config.server_name);
     if ours && version.rules.signatures.check_join_authorised_via_users_server {
         config.signing_key.sign_event(version, &mut object, config.server_name.as_str());
     }

@@ -33,13 +33,15 @@ async fn profile(world: World, signed: Signed, _: Vec<String>) -> Result<Value> 
     let field = signed.all("field").first().copied();
     let fields = [("displayname", profile.displayname), ("avatar_url", profile.avatar_url)];
     let wanted = fields.into_iter().filter(|(name, _)| field.is_none_or(|field| field == *name));
-    let answer: Map<String, Value> = wanted.filter_map(|(name, value)| Some((name.to_owned(), json!(value?)))).collect();
+    let answer: Map<String, Value> =
+        wanted.filter_map(|(name, value)| Some((name.to_owned(), json!(value?)))).collect();
     Ok(Value::Object(answer))
 }
 
 async fn directory(world: World, signed: Signed, _: Vec<String>) -> Result<Value> {
     let alias: OwnedRoomAliasId = signed.parameter("room_alias")?;
-    let found = aliases::find(&world, &alias).await?.ok_or_else(|| not_found("There is no such alias"))?;
+    let found =
+        aliases::find(&world, &alias).await?.ok_or_else(|| not_found("There is no such alias"))?;
     let participants = world.ask(&room(&found.room_id), &Participants { users: false }).await?;
     Ok(json!({ "room_id": found.room_id, "servers": participants.servers }))
 }

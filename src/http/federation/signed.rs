@@ -57,7 +57,11 @@ impl Signed {
 
     /// A query parameter that must be there and have a form.
     pub fn parameter<T: std::str::FromStr>(&self, name: &str) -> Result<T> {
-        let value = self.all(name).first().copied().ok_or_else(|| missing_param(format!("{name} is missing")))?;
+        let value = self
+            .all(name)
+            .first()
+            .copied()
+            .ok_or_else(|| missing_param(format!("{name} is missing")))?;
         value.parse().map_err(|_| invalid_param(format!("{name} has no form")))
     }
 }
@@ -83,9 +87,16 @@ impl Router {
 async fn authenticate(world: &World, request: &Request<Bytes>) -> Result<Signed> {
     let body = request.body().clone();
     if body.len() > MAX_BODY {
-        return Err(Error::new(StatusCode::PAYLOAD_TOO_LARGE, "M_TOO_LARGE", "The body is too large"));
+        return Err(Error::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "M_TOO_LARGE",
+            "The body is too large",
+        ));
     }
-    let header = request.headers().get(header::AUTHORIZATION).ok_or_else(|| refusal(&XMatrixFault::Missing))?;
+    let header = request
+        .headers()
+        .get(header::AUTHORIZATION)
+        .ok_or_else(|| refusal(&XMatrixFault::Missing))?;
     let header = header.to_str().map_err(|_| refusal(&XMatrixFault::Malformed("not ASCII")))?;
     let authorization = Authorization::parse(header).map_err(|fault| refusal(&fault))?;
     let config = Config::of(world)?;
@@ -95,11 +106,18 @@ async fn authenticate(world: &World, request: &Request<Bytes>) -> Result<Signed>
         false => Some(json::parse_value(&body).map_err(|fault| fault_response(&fault))?),
     };
     let uri = request.uri().path_and_query().map_or("/", |uri| uri.as_str());
-    let signed = x_matrix::Request { method: request.method().as_str(), uri, content: content.as_ref() };
+    let signed =
+        x_matrix::Request { method: request.method().as_str(), uri, content: content.as_ref() };
     let now = i64::try_from(world.now()).unwrap_or(i64::MAX);
     let keys = keys::of(world, &authorization.origin, &[(authorization.key.clone(), now)]).await;
-    authorization.verify(signed, &config.server_name, &keys, now).map_err(|fault| refusal(&fault))?;
-    Ok(Signed { origin: authorization.origin, query: query::pairs(request.uri().query().unwrap_or_default()), body })
+    authorization
+        .verify(signed, &config.server_name, &keys, now)
+        .map_err(|fault| refusal(&fault))?;
+    Ok(Signed {
+        origin: authorization.origin,
+        query: query::pairs(request.uri().query().unwrap_or_default()),
+        body,
+    })
 }
 
 fn refusal(fault: &XMatrixFault) -> Error {

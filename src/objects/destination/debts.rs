@@ -56,11 +56,20 @@ pub fn next_batch(destination: &mut Destination<'_>, _: NextBatch) -> Result<Bat
     }
     destination.sql.run("DELETE FROM edus WHERE until <= ?", values![destination.moment.now])?;
     let query = "SELECT room, since, upto FROM owed ORDER BY upto LIMIT ?";
-    for (room, since, upto) in destination.sql.rows(query, values![ROOMS], |row| Ok((row.text(0)?, row.int(1)?, row.int(2)?)))? {
-        batch.rooms.push((room.try_into().map_err(|_| Stop::broken("a room that is owed has no ID"))?, since, upto));
+    for (room, since, upto) in destination
+        .sql
+        .rows(query, values![ROOMS], |row| Ok((row.text(0)?, row.int(1)?, row.int(2)?)))?
+    {
+        batch.rooms.push((
+            room.try_into().map_err(|_| Stop::broken("a room that is owed has no ID"))?,
+            since,
+            upto,
+        ));
     }
     let query = "SELECT id, edu FROM edus ORDER BY id LIMIT ?";
-    for (id, edu) in destination.sql.rows(query, values![EDUS], |row| Ok((row.int(0)?, row.text(1)?)))? {
+    for (id, edu) in
+        destination.sql.rows(query, values![EDUS], |row| Ok((row.int(0)?, row.text(1)?)))?
+    {
         batch.edus.push((id, RawValue::from_string(edu)?));
     }
     if !batch.rooms.is_empty() || !batch.edus.is_empty() {
@@ -72,7 +81,9 @@ pub fn next_batch(destination: &mut Destination<'_>, _: NextBatch) -> Result<Bat
 /// Settles what was taken; answers when to go on, if there is more.
 pub fn delivered(destination: &mut Destination<'_>, message: Delivered) -> Result<Option<u64>> {
     for (room, upto) in message.rooms {
-        destination.sql.run("DELETE FROM owed WHERE room = ? AND upto <= ?", values![room.as_str(), upto])?;
+        destination
+            .sql
+            .run("DELETE FROM owed WHERE room = ? AND upto <= ?", values![room.as_str(), upto])?;
         let update = "UPDATE owed SET since = max(since, ?) WHERE room = ?";
         destination.sql.run(update, values![upto, room.as_str()])?;
     }

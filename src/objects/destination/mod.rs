@@ -9,8 +9,8 @@ mod schema;
 
 use tombolo_platform::{Answer, Fault, Moment, Sql, values};
 
-pub use self::schema::STEPS;
 use self::messages::*;
+pub use self::schema::STEPS;
 use crate::{
     objects::Stop,
     shell::{self, Effects, Question, Schema, dispatch},
@@ -51,7 +51,9 @@ impl Destination<'_> {
     }
 
     fn health(&mut self) -> Result<Health> {
-        let row = self.sql.row("SELECT failures, retry_at FROM server", values![], |row| Ok((row.int(0)?, row.int(1)?)))?;
+        let row = self.sql.row("SELECT failures, retry_at FROM server", values![], |row| {
+            Ok((row.int(0)?, row.int(1)?))
+        })?;
         Ok(row.map_or_else(Health::default, |(failures, retry_at)| Health {
             failures: u32::try_from(failures).unwrap_or(u32::MAX),
             retry_at: u64::try_from(retry_at).unwrap_or_default(),
@@ -82,7 +84,10 @@ pub fn answer(question: &Question<'_>) -> std::result::Result<Answer, Fault> {
             ($message:ident, $function:path) => {
                 shell::reply::<$message>(body, &mut effects, |message, effects| {
                     let name = object.address.name.as_str();
-                    $function(&mut Destination { name, sql: object.sql, moment, hot, effects }, message)
+                    $function(
+                        &mut Destination { name, sql: object.sql, moment, hot, effects },
+                        message,
+                    )
                 })
             };
         }

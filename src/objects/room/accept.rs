@@ -5,12 +5,8 @@ use serde_json::{Value, value::RawValue};
 use tombolo_protocol::event::Pdu;
 
 use super::{
-    Accept, Accepted, Draft, Refusal, Result, Room, Send, Template, TemplateReply,
-    insert::Source,
-    judge::Judgement,
-    send,
-    tell::SHOWN_TO_INVITED,
-    timeline::Standing,
+    Accept, Accepted, Draft, Refusal, Result, Room, Send, Template, TemplateReply, insert::Source,
+    judge::Judgement, send, tell::SHOWN_TO_INVITED, timeline::Standing,
 };
 use crate::objects::Stop;
 
@@ -21,48 +17,68 @@ pub fn template(room: &mut Room<'_>, message: Template) -> Result<TemplateReply>
     if message.user.server_name() != message.origin {
         return Err(Stop::Refused(Refusal::Forbidden("the user is of another server".to_owned())));
     }
-    let content = serde_json::value::to_raw_value(&serde_json::json!({ "membership": message.membership }))?;
+    let content =
+        serde_json::value::to_raw_value(&serde_json::json!({ "membership": message.membership }))?;
     let draft = Draft {
         event_type: "m.room.member".to_owned(),
         state_key: Some(message.user.to_string()),
         content,
         redacts: None,
     };
-    let wish = Send { sender: message.user, draft, transaction: None, member_of: message.member_of.clone() };
+    let wish = Send {
+        sender: message.user,
+        draft,
+        transaction: None,
+        member_of: message.member_of.clone(),
+    };
     // Built as if it were ours, so that what the rules think of it is known; signatures and hashes are left out.
     let pdu = send::build(room, &wish)?;
     if let Some(reason) = refused(room, &pdu)? {
         let restricted = !room.allow_rooms()?.is_empty() && !message.member_of.is_empty();
-        let refusal = if restricted { Refusal::UnableToAuthorise(reason) } else { Refusal::Forbidden(reason) };
+        let refusal = if restricted {
+            Refusal::UnableToAuthorise(reason)
+        } else {
+            Refusal::Forbidden(reason)
+        };
         return Err(Stop::Refused(refusal));
     }
     let mut event: serde_json::Map<String, Value> = serde_json::from_str(&pdu.json)?;
     event.retain(|key, _| key != "hashes" && key != "signatures");
-    Ok(TemplateReply { version: head.version.id.to_string(), event: serde_json::value::to_raw_value(&event)? })
+    Ok(TemplateReply {
+        version: head.version.id.to_string(),
+        event: serde_json::value::to_raw_value(&event)?,
+    })
 }
 
 /// Takes the event in and tells the others of it; answers what the other server needs to know.
 pub fn accept(room: &mut Room<'_>, message: Accept) -> Result<Accepted> {
     let head = room.live()?;
     room.admits(&message.origin)?;
-    let pdu = message.event.pdu(head.version).map_err(|fault| Stop::Refused(Refusal::Invalid(fault.to_string())))?;
+    let pdu = message
+        .event
+        .pdu(head.version)
+        .map_err(|fault| Stop::Refused(Refusal::Invalid(fault.to_string())))?;
     check(&pdu, &message)?;
     if room.find(&pdu.event_id)?.is_none_or(|held| held.before.is_none()) {
         let judged = match room.judge(&pdu)? {
             Judgement::Judged(judged) => judged,
             Judgement::Dropped(reason) => return Err(Stop::Refused(Refusal::Invalid(reason))),
             Judgement::Lacking { .. } => {
-                return Err(Stop::Refused(Refusal::Invalid("the event does not build on our template".to_owned())));
+                return Err(Stop::Refused(Refusal::Invalid(
+                    "the event does not build on our template".to_owned(),
+                )));
             }
         };
         if judged.standing != Standing::Accepted {
             return Err(Stop::Refused(Refusal::Forbidden(judged.reason.unwrap_or_default())));
         }
-        let source = Source { ours: true, for_server: Some(message.origin.as_str()), transaction: None };
+        let source =
+            Source { ours: true, for_server: Some(message.origin.as_str()), transaction: None };
         room.insert(&pdu, &judged, source)?;
     }
     let event = RawValue::from_string(pdu.json.clone())?;
-    let mut reply = Accepted { event, state: Vec::new(), auth_chain: Vec::new(), servers: room.servers()? };
+    let mut reply =
+        Accepted { event, state: Vec::new(), auth_chain: Vec::new(), servers: room.servers()? };
     match message.membership.as_str() {
         "join" => room.add_state_before(&pdu, &mut reply)?,
         "knock" => reply.state = room.shown_to_invited()?,
@@ -85,7 +101,11 @@ fn check(pdu: &Pdu, message: &Accept) -> Result<()> {
     let fits = pdu.is("m.room.member", pdu.sender.as_str())
         && pdu.membership().as_deref() == Some(message.membership.as_str())
         && pdu.sender.server_name() == message.origin;
-    if fits { Ok(()) } else { Err(Stop::Refused(Refusal::Invalid("this is not such a membership event".to_owned()))) }
+    if fits {
+        Ok(())
+    } else {
+        Err(Stop::Refused(Refusal::Invalid("this is not such a membership event".to_owned())))
+    }
 }
 
 impl Room<'_> {
@@ -98,7 +118,9 @@ impl Room<'_> {
     }
 
     fn add_state_before(&mut self, pdu: &Pdu, reply: &mut Accepted) -> Result<()> {
-        let event = self.find(&pdu.event_id)?.ok_or_else(|| Stop::broken("an accepted event is not held"))?;
+        let event = self
+            .find(&pdu.event_id)?
+            .ok_or_else(|| Stop::broken("an accepted event is not held"))?;
         let before = event.before.ok_or_else(|| Stop::broken("an accepted event has no place"))?;
         let state: Vec<_> = self.whole(before)?.into_values().collect();
         let mut chain = self.auth_chain_of(&state, 0)?;

@@ -20,7 +20,12 @@ pub fn create(room: &mut Room<'_>, message: Create) -> Result<Created> {
     if !held {
         begin(room, &message)?;
         for draft in message.events {
-            let send = Send { sender: message.creator.clone(), draft, transaction: None, member_of: Vec::new() };
+            let send = Send {
+                sender: message.creator.clone(),
+                draft,
+                transaction: None,
+                member_of: Vec::new(),
+            };
             super::send::write(room, &send)?;
         }
     }
@@ -31,9 +36,14 @@ pub fn create(room: &mut Room<'_>, message: Create) -> Result<Created> {
 fn begin(room: &mut Room<'_>, message: &Create) -> Result<()> {
     let unsupported = || Stop::Refused(Refusal::Invalid("unsupported room version".to_owned()));
     let version = RoomVersion::of(&message.version).ok_or_else(unsupported)?;
-    let pdu = message.create.pdu(version).map_err(|fault| Stop::Refused(Refusal::Invalid(fault.to_string())))?;
+    let pdu = message
+        .create
+        .pdu(version)
+        .map_err(|fault| Stop::Refused(Refusal::Invalid(fault.to_string())))?;
     if pdu.room_id != room.name || pdu.kind() != "m.room.create" || pdu.sender != message.creator {
-        return Err(Stop::Refused(Refusal::Invalid("this create event makes another room".to_owned())));
+        return Err(Stop::Refused(Refusal::Invalid(
+            "this create event makes another room".to_owned(),
+        )));
     }
     let head = Head {
         id: pdu.room_id.clone(),

@@ -6,7 +6,8 @@ use ruma::OwnedRoomId;
 use tombolo_protocol::{acl::ServerAcl, event::Draft};
 
 use super::{
-    Describe, Description, Life, Membership, Participants, ParticipantsReply, Result, Room, ServerAllowed,
+    Describe, Description, Life, Membership, Participants, ParticipantsReply, Result, Room,
+    ServerAllowed,
 };
 
 /// The room in a few words.
@@ -63,12 +64,21 @@ impl Room<'_> {
     /// The rooms whose members a restricted join rule lets in; none under other rules.
     pub fn allow_rooms(&mut self) -> Result<Vec<OwnedRoomId>> {
         let Some(rules) = self.now_event("m.room.join_rules", "")? else { return Ok(Vec::new()) };
-        let restricted = matches!(rules.pdu.content_str("join_rule").as_deref(), Some("restricted" | "knock_restricted"));
-        let Some(allow) = rules.pdu.content_field("allow").filter(|_| restricted) else { return Ok(Vec::new()) };
+        let restricted = matches!(
+            rules.pdu.content_str("join_rule").as_deref(),
+            Some("restricted" | "knock_restricted")
+        );
+        let Some(allow) = rules.pdu.content_field("allow").filter(|_| restricted) else {
+            return Ok(Vec::new());
+        };
         // An entry that cannot be read lets nobody in.
         let entries: Vec<serde_json::Value> = serde_json::from_str(allow.get()).unwrap_or_default();
-        let entries = entries.into_iter().filter_map(|entry| serde_json::from_value::<Allow>(entry).ok());
-        Ok(entries.filter(|entry| entry.kind == "m.room_membership").filter_map(|entry| entry.room_id).collect())
+        let entries =
+            entries.into_iter().filter_map(|entry| serde_json::from_value::<Allow>(entry).ok());
+        Ok(entries
+            .filter(|entry| entry.kind == "m.room_membership")
+            .filter_map(|entry| entry.room_id)
+            .collect())
     }
 
     /// Names the local user who authorises a restricted join, where the join needs one and may have one.
@@ -89,7 +99,9 @@ impl Room<'_> {
         let power = self.power_now()?;
         for (user, membership, _) in self.locals()? {
             if membership == "join" && power.suffices(&user, power.invite()) {
-                draft.content.insert("join_authorised_via_users_server".to_owned(), user.to_string().into());
+                draft
+                    .content
+                    .insert("join_authorised_via_users_server".to_owned(), user.to_string().into());
                 break;
             }
         }

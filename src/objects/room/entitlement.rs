@@ -25,13 +25,17 @@ pub struct Stretches(pub Vec<Stretch>);
 impl Stretches {
     /// The membership on the mainline at a position.
     pub fn at(&self, pos: Position) -> Option<&str> {
-        let holds = |stretch: &&Stretch| stretch.since <= pos && stretch.until.is_none_or(|until| pos < until);
+        let holds = |stretch: &&Stretch| {
+            stretch.since <= pos && stretch.until.is_none_or(|until| pos < until)
+        };
         self.0.iter().find(holds).map(|stretch| stretch.membership.as_str())
     }
 
     /// Whether the user was joined at a position or any time after it.
     pub fn joined_after(&self, pos: Position) -> bool {
-        self.0.iter().any(|stretch| stretch.membership == "join" && stretch.until.is_none_or(|until| until > pos))
+        self.0.iter().any(|stretch| {
+            stretch.membership == "join" && stretch.until.is_none_or(|until| until > pos)
+        })
     }
 
     /// Whether the user is joined now.
@@ -45,7 +49,9 @@ impl Room<'_> {
     pub fn stretches(&mut self, user: &UserId) -> Result<Stretches> {
         let query = "SELECT sn, since, until FROM past WHERE type = 'm.room.member' AND key = ?1
                      UNION ALL SELECT sn, since, NULL FROM now WHERE type = 'm.room.member' AND key = ?1";
-        let rows = self.sql.rows(query, values![user.as_str()], |row| Ok((row.int(0)?, row.int(1)?, row.int_or_null(2)?)))?;
+        let rows = self.sql.rows(query, values![user.as_str()], |row| {
+            Ok((row.int(0)?, row.int(1)?, row.int_or_null(2)?))
+        })?;
         let mut stretches = Vec::new();
         for (sn, since, until) in rows {
             let membership = self.event(sn)?.pdu.membership().unwrap_or_default();
@@ -55,7 +61,12 @@ impl Room<'_> {
     }
 
     /// A user's membership in the state before an event.
-    pub fn membership_before(&mut self, user: &UserId, stretches: &Stretches, before: Before) -> Result<Option<String>> {
+    pub fn membership_before(
+        &mut self,
+        user: &UserId,
+        stretches: &Stretches,
+        before: Before,
+    ) -> Result<Option<String>> {
         if before.fork.is_none() {
             return Ok(stretches.at(before.at).map(str::to_owned));
         }
@@ -64,13 +75,20 @@ impl Room<'_> {
     }
 
     /// Whether a user may see an event of the timeline.
-    pub fn user_sees(&mut self, user: &UserId, stretches: &Stretches, event: &Stored) -> Result<bool> {
+    pub fn user_sees(
+        &mut self,
+        user: &UserId,
+        stretches: &Stretches,
+        event: &Stored,
+    ) -> Result<bool> {
         let (Some(pos), Some(before)) = (event.pos, event.before) else { return Ok(false) };
         let mut memberships = vec![self.membership_before(user, stretches, before)?];
         if event.pdu.is("m.room.member", user.as_str()) {
             memberships.push(event.pdu.membership());
         }
-        let was = |wanted: &str| memberships.iter().any(|membership| membership.as_deref() == Some(wanted));
+        let was = |wanted: &str| {
+            memberships.iter().any(|membership| membership.as_deref() == Some(wanted))
+        };
         for visibility in self.visibilities(event, before)? {
             let sees = match visibility.as_str() {
                 "world_readable" => true,
@@ -91,17 +109,26 @@ impl Room<'_> {
         let Some(before) = event.before else { return Ok(true) };
         let at = event.pos.unwrap_or(before.at);
         let query = "SELECT 1 FROM servers WHERE server = ? AND since <= ? AND (until IS NULL OR until >= ?)";
-        let present = self.sql.row(query, values![server.as_str(), at, at], |row| row.int(0))?.is_some();
+        let present =
+            self.sql.row(query, values![server.as_str(), at, at], |row| row.int(0))?.is_some();
         for visibility in self.visibilities(event, before)? {
             if present || !matches!(visibility.as_str(), "joined" | "invited") {
                 return Ok(true);
             }
         }
         let query = "SELECT sn FROM now WHERE type = 'm.room.member' AND key LIKE ? ESCAPE '\\' AND since <= ?";
-        let pattern = format!("%:{}", server.as_str().replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_"));
+        let pattern = format!(
+            "%:{}",
+            server.as_str().replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_")
+        );
         for sn in self.sql.rows(query, values![&pattern, at], |row| row.int(0))? {
             let invited = self.event(sn)?.pdu.membership().as_deref() == Some("invite");
-            if invited && self.visibilities(event, before)?.iter().any(|visibility| visibility == "invited") {
+            if invited
+                && self
+                    .visibilities(event, before)?
+                    .iter()
+                    .any(|visibility| visibility == "invited")
+            {
                 return Ok(true);
             }
         }
@@ -122,7 +149,8 @@ impl Room<'_> {
         let held = self.value(before, "m.room.history_visibility", "")?;
         let held = held.map(|sn| self.event(sn)).transpose()?;
         let read = |event: &Stored| event.pdu.content_str("history_visibility");
-        let mut visibilities = vec![held.and_then(|event| read(&event)).unwrap_or_else(|| "shared".to_owned())];
+        let mut visibilities =
+            vec![held.and_then(|event| read(&event)).unwrap_or_else(|| "shared".to_owned())];
         if event.pdu.is("m.room.history_visibility", "") {
             visibilities.extend(read(event));
         }

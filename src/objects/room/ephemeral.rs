@@ -6,7 +6,10 @@ use ruma::UserId;
 use serde_json::{json, value::RawValue};
 use tombolo_platform::values;
 
-use super::{ExpireTyping, Position, Receipt, Result, Room, STEP, Typing, TypingExpired, TypingNow, UserNews, view::not_in_room};
+use super::{
+    ExpireTyping, Position, Receipt, Result, Room, STEP, Typing, TypingExpired, TypingNow,
+    UserNews, view::not_in_room,
+};
 
 /// Notes a receipt; an older one of the same kind and thread is replaced.
 pub fn receipt(room: &mut Room<'_>, message: Receipt) -> Result<Vec<UserNews>> {
@@ -22,7 +25,14 @@ pub fn receipt(room: &mut Room<'_>, message: Receipt) -> Result<Vec<UserNews>> {
     room.sql.run(
         "INSERT INTO receipts (user, kind, thread, event, ts, pos) VALUES (?, ?, ?, ?, ?, ?)
          ON CONFLICT DO UPDATE SET event = excluded.event, ts = excluded.ts, pos = excluded.pos",
-        values![message.user.as_str(), &message.kind, thread, message.event_id.as_str(), message.ts, head.pos],
+        values![
+            message.user.as_str(),
+            &message.kind,
+            thread,
+            message.event_id.as_str(),
+            message.ts,
+            head.pos
+        ],
     )?;
     room.save(head)?;
     room.wake_soon();
@@ -32,7 +42,9 @@ pub fn receipt(room: &mut Room<'_>, message: Receipt) -> Result<Vec<UserNews>> {
 /// Whether a receipt is for a later event than the one it would replace.
 fn is_newer(room: &mut Room<'_>, message: &Receipt, thread: &str) -> Result<bool> {
     let query = "SELECT event FROM receipts WHERE user = ? AND kind = ? AND thread = ?";
-    let held = room.sql.row(query, values![message.user.as_str(), &message.kind, thread], |row| row.text(0))?;
+    let held =
+        room.sql
+            .row(query, values![message.user.as_str(), &message.kind, thread], |row| row.text(0))?;
     let Some(held) = held else { return Ok(true) };
     if held == message.event_id.as_str() {
         return Ok(false);
@@ -70,8 +82,15 @@ pub fn typing(room: &mut Room<'_>, message: Typing) -> Result<TypingNow> {
 /// Forgets who stopped typing without saying so.
 pub fn expire(room: &mut Room<'_>, _: ExpireTyping) -> Result<TypingExpired> {
     room.head()?;
-    let gone = room.sql.rows("DELETE FROM typing WHERE until <= ? RETURNING user", values![room.moment.now], |row| row.text(0))?;
-    let next = room.sql.row("SELECT min(until) FROM typing", values![], |row| row.int_or_null(0))?.flatten();
+    let gone = room.sql.rows(
+        "DELETE FROM typing WHERE until <= ? RETURNING user",
+        values![room.moment.now],
+        |row| row.text(0),
+    )?;
+    let next = room
+        .sql
+        .row("SELECT min(until) FROM typing", values![], |row| row.int_or_null(0))?
+        .flatten();
     let changed = if gone.is_empty() { None } else { Some(room.typing_now(Vec::new())?) };
     Ok(TypingExpired { changed, next: next.and_then(|until| u64::try_from(until).ok()) })
 }
@@ -83,23 +102,38 @@ impl Room<'_> {
         let typing = self.sql.rows(query, values![self.moment.now], |row| row.text(0))?;
         let typing = typing.into_iter().filter_map(|user| user.try_into().ok()).collect();
         let locals = self.locals()?;
-        let tell = locals.into_iter().filter(|(_, membership, _)| membership == "join").map(|(user, ..)| user).collect();
+        let tell = locals
+            .into_iter()
+            .filter(|(_, membership, _)| membership == "join")
+            .map(|(user, ..)| user)
+            .collect();
         servers.retain(|server| *server != self.config.server_name);
         Ok(TypingNow { typing, tell, servers })
     }
 
     /// The content of an `m.receipt` event with the receipts a user may see that were made in a range (or all of them).
-    pub fn receipts_between(&mut self, user: &UserId, from: Position, to: Position, all: bool) -> Result<Option<Box<RawValue>>> {
+    pub fn receipts_between(
+        &mut self,
+        user: &UserId,
+        from: Position,
+        to: Position,
+        all: bool,
+    ) -> Result<Option<Box<RawValue>>> {
         let query = "SELECT user, kind, thread, event, ts FROM receipts WHERE pos > ? AND pos <= ? ORDER BY pos";
         let rows = self.sql.rows(query, values![if all { 0 } else { from }, to], |row| {
             Ok((row.text(0)?, row.text(1)?, row.text(2)?, row.text(3)?, row.int(4)?))
         })?;
-        let mut content: BTreeMap<String, BTreeMap<String, BTreeMap<String, serde_json::Value>>> = BTreeMap::new();
+        let mut content: BTreeMap<String, BTreeMap<String, BTreeMap<String, serde_json::Value>>> =
+            BTreeMap::new();
         for (reader, kind, thread, event, ts) in rows {
             if kind == "m.read.private" && reader != user.as_str() {
                 continue;
             }
-            let data = if thread.is_empty() { json!({ "ts": ts }) } else { json!({ "ts": ts, "thread_id": thread }) };
+            let data = if thread.is_empty() {
+                json!({ "ts": ts })
+            } else {
+                json!({ "ts": ts, "thread_id": thread })
+            };
             content.entry(event).or_default().entry(kind).or_default().insert(reader, data);
         }
         if content.is_empty() {

@@ -26,12 +26,19 @@ pub fn state_before(room: &mut Room<'_>, message: StateBefore) -> Result<StateBe
     room.entitled(&message.origin)?;
     let event = room.placed(&message.event_id)?;
     if !room.server_sees(&message.origin, &event)? {
-        return Err(Stop::Refused(Refusal::Forbidden("your server may not see this event".to_owned())));
+        return Err(Stop::Refused(Refusal::Forbidden(
+            "your server may not see this event".to_owned(),
+        )));
     }
     let Some(before) = event.before else { return Err(Stop::Refused(Refusal::NotFound)) };
     let state: Vec<Sn> = room.whole(before)?.into_values().collect();
     let chain: Vec<Sn> = room.auth_chain_of(&state, 0)?.into_iter().collect();
-    let mut reply = StateBeforeReply { state: room.ids(&state)?, auth_chain: room.ids(&chain)?, state_bodies: Vec::new(), auth_chain_bodies: Vec::new() };
+    let mut reply = StateBeforeReply {
+        state: room.ids(&state)?,
+        auth_chain: room.ids(&chain)?,
+        state_bodies: Vec::new(),
+        auth_chain_bodies: Vec::new(),
+    };
     if message.bodies {
         reply.state_bodies = room.bodies(&state)?;
         reply.auth_chain_bodies = room.bodies(&chain)?;
@@ -42,7 +49,7 @@ pub fn state_before(room: &mut Room<'_>, message: StateBefore) -> Result<StateBe
 /// The auth chain of an event.
 pub fn auth_chain(room: &mut Room<'_>, message: AuthChain) -> Result<Vec<Box<RawValue>>> {
     room.entitled(&message.origin)?;
-    let event = room.find(&message.event_id)?.ok_or_else(|| Stop::Refused(Refusal::NotFound))?;
+    let event = room.find(&message.event_id)?.ok_or(Stop::Refused(Refusal::NotFound))?;
     let chain: Vec<Sn> = room.auth_chain_of(&[event.sn], 0)?.into_iter().collect();
     room.bodies(&chain)
 }
@@ -62,7 +69,9 @@ pub fn missing_events(room: &mut Room<'_>, message: MissingEvents) -> Result<Vec
         }
     }
     let mut found = Vec::new();
-    while let Some(sn) = queue.pop_front().filter(|_| found.len() < limit && seen.len() < MAX_VISITED) {
+    while let Some(sn) =
+        queue.pop_front().filter(|_| found.len() < limit && seen.len() < MAX_VISITED)
+    {
         if !seen.insert(sn) {
             continue;
         }
@@ -115,7 +124,9 @@ pub fn backfill(room: &mut Room<'_>, message: Backfill) -> Result<Vec<Box<RawVal
 
 impl Room<'_> {
     fn placed(&mut self, id: &EventId) -> Result<std::rc::Rc<Stored>> {
-        self.find(id)?.filter(|event| event.before.is_some()).ok_or_else(|| Stop::Refused(Refusal::NotFound))
+        self.find(id)?
+            .filter(|event| event.before.is_some())
+            .ok_or(Stop::Refused(Refusal::NotFound))
     }
 
     fn body_for(&mut self, server: &ServerName, event: &Stored) -> Result<Box<RawValue>> {

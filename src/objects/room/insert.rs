@@ -26,7 +26,12 @@ pub struct Source<'a> {
 
 impl Room<'_> {
     /// Stores a judged event; answers its number and, if it is part of the timeline, its position.
-    pub fn insert(&mut self, pdu: &Pdu, judged: &Judged, source: Source<'_>) -> Result<(Sn, Option<Position>)> {
+    pub fn insert(
+        &mut self,
+        pdu: &Pdu,
+        judged: &Judged,
+        source: Source<'_>,
+    ) -> Result<(Sn, Option<Position>)> {
         let head = self.head()?;
         let accepted = judged.standing == Standing::Accepted;
         let pos = accepted.then_some(head.pos + STEP);
@@ -38,7 +43,9 @@ impl Room<'_> {
             reason: judged.reason.as_deref(),
             auth: &judged.auth,
             prev: &judged.prev,
-            before: if judged.standing == Standing::Outlier || judged.prev.is_empty() && judged.before.is_none() {
+            before: if judged.standing == Standing::Outlier
+                || judged.prev.is_empty() && judged.before.is_none()
+            {
                 None
             } else {
                 Some(judged.before.unwrap_or_else(|| pos.map_or(linear, Before::linear)))

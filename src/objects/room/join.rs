@@ -12,8 +12,8 @@ use tombolo_protocol::{admission::Checked, event::Pdu, room_version::RoomVersion
 
 use super::{
     AbandonJoin, BeginJoin, FIRST, FinishJoin, Head, Joined, Life, Refusal, Result, Room, STEP, Sn,
-    judge::Judgement,
     insert::Source,
+    judge::Judgement,
     timeline::{Before, Entry, Standing},
 };
 use crate::objects::Stop;
@@ -32,7 +32,9 @@ pub fn begin(room: &mut Room<'_>, message: BeginJoin) -> Result<()> {
         Some(head) if head.life == Life::Live => return Err(Stop::Refused(Refusal::AlreadyLive)),
         Some(head) => {
             let pending = room.joining()?.filter(|joining| joining.until > room.moment.now);
-            if let Some(joining) = pending.filter(|joining| joining.event.event_id != message.event.event_id) {
+            if let Some(joining) =
+                pending.filter(|joining| joining.event.event_id != message.event.event_id)
+            {
                 return Err(Stop::Refused(Refusal::Joining(joining.until)));
             }
             room.save(Head { version, ..head })?;
@@ -40,7 +42,16 @@ pub fn begin(room: &mut Room<'_>, message: BeginJoin) -> Result<()> {
         None => {
             let id = ruma::RoomId::parse(room.name).map_err(|_| Stop::Refused(Refusal::Absent))?;
             let (tips, life) = (Vec::new(), Life::Joining);
-            room.save(Head { id, version, life, tips, pos: FIRST, told: FIRST, joined: 0, invited: 0 })?;
+            room.save(Head {
+                id,
+                version,
+                life,
+                tips,
+                pos: FIRST,
+                told: FIRST,
+                joined: 0,
+                invited: 0,
+            })?;
         }
     }
     room.sql.run(
@@ -69,10 +80,11 @@ pub fn finish(room: &mut Room<'_>, message: FinishJoin) -> Result<Joined> {
     let head = room.head()?;
     let event_id = message.event.event_id.clone();
     if room.find(&event_id)?.is_none_or(|held| held.pos.is_none()) {
-        room.joining()?
-            .filter(|joining| joining.event.event_id == event_id)
-            .ok_or_else(|| Stop::Refused(Refusal::Invalid("no such join is under way".to_owned())))?;
-        let read = |event: &Checked| event.pdu(head.version).map_err(|fault| refuse(fault.to_string()));
+        room.joining()?.filter(|joining| joining.event.event_id == event_id).ok_or_else(|| {
+            Stop::Refused(Refusal::Invalid("no such join is under way".to_owned()))
+        })?;
+        let read =
+            |event: &Checked| event.pdu(head.version).map_err(|fault| refuse(fault.to_string()));
         let join = read(&message.event)?;
         let mut events: BTreeMap<OwnedEventId, Pdu> = BTreeMap::new();
         for event in message.auth_chain.iter().chain(&message.state) {
@@ -95,7 +107,8 @@ impl Room<'_> {
     /// The attempt under way, if there is one.
     pub fn joining(&mut self) -> Result<Option<Joining>> {
         let query = "SELECT id, until, json FROM joining";
-        let row = self.sql.row(query, values![], |row| Ok((row.text(0)?, row.int(1)?, row.text(2)?)))?;
+        let row =
+            self.sql.row(query, values![], |row| Ok((row.text(0)?, row.int(1)?, row.text(2)?)))?;
         let Some((id, until, json)) = row else { return Ok(None) };
         let event_id = id.try_into().map_err(|_| Stop::broken("a stored event ID is none"))?;
         let event = Checked { event_id, json: RawValue::from_string(json)? };
@@ -105,16 +118,25 @@ impl Room<'_> {
     /// The create event comes first: in version 12 every other is judged with it.
     fn store_create(&mut self, events: &mut BTreeMap<OwnedEventId, Pdu>) -> Result<()> {
         let head = self.head()?;
-        let id = events.values().find(|pdu| pdu.is("m.room.create", "")).map(|pdu| pdu.event_id.clone());
-        let create = id.and_then(|id| events.remove(&id)).ok_or_else(|| refuse("the state has no create event"))?;
+        let id =
+            events.values().find(|pdu| pdu.is("m.room.create", "")).map(|pdu| pdu.event_id.clone());
+        let create = id
+            .and_then(|id| events.remove(&id))
+            .ok_or_else(|| refuse("the state has no create event"))?;
         let version = create.content_str("room_version").unwrap_or_else(|| "1".to_owned());
         if create.room_id != head.id || version != head.version.id.as_str() {
             return Err(refuse("the create event is of another room or version"));
         }
         if let Some(held) = self.now_event("m.room.create", "")? {
-            return if held.pdu.event_id == create.event_id { Ok(()) } else { Err(refuse("the room had another create event")) };
+            return if held.pdu.event_id == create.event_id {
+                Ok(())
+            } else {
+                Err(refuse("the room had another create event"))
+            };
         }
-        let Judgement::Judged(judged) = self.judge_outlier(&create)? else { return Err(refuse("the create event cites others")) };
+        let Judgement::Judged(judged) = self.judge_outlier(&create)? else {
+            return Err(refuse("the create event cites others"));
+        };
         if judged.standing == Standing::Rejected {
             return Err(refuse(judged.reason.unwrap_or_default()));
         }
@@ -155,10 +177,18 @@ impl Room<'_> {
         let mut given: BTreeMap<(String, String), Sn> = BTreeMap::new();
         for event in state {
             let Some(stored) = self.find(&event.event_id)? else { continue };
-            let Some((kind, key)) = stored.pdu.key().filter(|_| stored.standing != Standing::Rejected) else { continue };
+            let Some((kind, key)) =
+                stored.pdu.key().filter(|_| stored.standing != Standing::Rejected)
+            else {
+                continue;
+            };
             given.insert((kind.to_owned(), key.to_owned()), stored.sn);
         }
-        for key in self.whole(Before { at: pos, fork: None })?.into_keys().filter(|key| !given.contains_key(key)) {
+        for key in self
+            .whole(Before { at: pos, fork: None })?
+            .into_keys()
+            .filter(|key| !given.contains_key(key))
+        {
             self.change(&key, None, pos)?;
         }
         for (key, sn) in given {

@@ -35,7 +35,10 @@ pub struct Judged {
 pub enum Judgement {
     Judged(Judged),
     /// It cannot be judged: these events are not held.
-    Lacking { prev_events: Vec<OwnedEventId>, auth_events: Vec<OwnedEventId> },
+    Lacking {
+        prev_events: Vec<OwnedEventId>,
+        auth_events: Vec<OwnedEventId>,
+    },
     /// It is not of this room, or has no place in its graph.
     Dropped(String),
 }
@@ -58,14 +61,21 @@ impl Room<'_> {
             return Ok(Judgement::Dropped("the room has a create event".to_owned()));
         }
         let (auth, unknown_auth) = self.look_up(&pdu.auth_events, |_| true)?;
-        let (prev, unknown_prev) = self.look_up(&pdu.prev_events, |event| event.before.is_some())?;
+        let (prev, unknown_prev) =
+            self.look_up(&pdu.prev_events, |event| event.before.is_some())?;
         if !unknown_auth.is_empty() || !unknown_prev.is_empty() {
             return Ok(Judgement::Lacking { prev_events: unknown_prev, auth_events: unknown_auth });
         }
         let before = self.before(&prev)?;
         let (standing, reason) = self.verdict(pdu, &auth, before, prev.is_empty())?;
         let sns = |events: &[Rc<Stored>]| events.iter().map(|event| event.sn).collect::<Vec<_>>();
-        Ok(Judgement::Judged(Judged { standing, reason, auth: sns(&auth), prev: sns(&prev), before }))
+        Ok(Judgement::Judged(Judged {
+            standing,
+            reason,
+            auth: sns(&auth),
+            prev: sns(&prev),
+            before,
+        }))
     }
 
     /// Judges an event whose state before is given, because its parents are unknown.
@@ -77,7 +87,13 @@ impl Room<'_> {
         let (prev, _) = self.look_up(&pdu.prev_events, |event| event.before.is_some())?;
         let (standing, reason) = self.verdict(pdu, &auth, Some(before), false)?;
         let prev = prev.iter().map(|event| event.sn).collect();
-        Ok(Judgement::Judged(Judged { standing, reason, auth: auth.iter().map(|event| event.sn).collect(), prev, before: Some(before) }))
+        Ok(Judgement::Judged(Judged {
+            standing,
+            reason,
+            auth: auth.iter().map(|event| event.sn).collect(),
+            prev,
+            before: Some(before),
+        }))
     }
 
     /// Judges an event only by what it cites: its place in the graph is unknown.
@@ -93,7 +109,13 @@ impl Room<'_> {
         let refused = self.refused_by_citations(pdu, &auth)?;
         let standing = if refused.is_some() { Standing::Rejected } else { Standing::Outlier };
         let auth = auth.iter().map(|event| event.sn).collect();
-        Ok(Judgement::Judged(Judged { standing, reason: refused, auth, prev: Vec::new(), before: None }))
+        Ok(Judgement::Judged(Judged {
+            standing,
+            reason: refused,
+            auth,
+            prev: Vec::new(),
+            before: None,
+        }))
     }
 
     fn verdict(
@@ -136,7 +158,8 @@ impl Room<'_> {
     /// Steps 5 and 6.
     fn refused_by_state(&mut self, pdu: &Pdu, place: Place) -> Result<Option<String>> {
         let version = self.head()?.version;
-        let types = auth_types(version, pdu.kind(), &pdu.sender, pdu.state_key.as_deref(), &pdu.content);
+        let types =
+            auth_types(version, pdu.kind(), &pdu.sender, pdu.state_key.as_deref(), &pdu.content);
         let mut keys = match types {
             Ok(keys) => keys,
             Err(reason) => return Ok(Some(reason)),
@@ -152,7 +175,8 @@ impl Room<'_> {
                 state.insert((kind, key), Rc::clone(&self.event(sn)?.pdu));
             }
         }
-        let look_up = |kind: &str, key: &str| state.get(&(kind.to_owned(), key.to_owned())).cloned();
+        let look_up =
+            |kind: &str, key: &str| state.get(&(kind.to_owned(), key.to_owned())).cloned();
         Ok(check_state(version, pdu, look_up).err().map(|rejection| rejection.to_string()))
     }
 
@@ -170,7 +194,9 @@ impl Room<'_> {
         let (base, overlay) = match states.as_slice() {
             [] => return Ok(None),
             [After { before, plus: None }] => return Ok(Some(*before)),
-            [After { before, plus: Some((key, sn)) }] => (*before, Overlay::from([(key.clone(), Some(*sn))])),
+            [After { before, plus: Some((key, sn)) }] => {
+                (*before, Overlay::from([(key.clone(), Some(*sn))]))
+            }
             several => self.resolve(several)?,
         };
         Ok(Some(self.fork(base, overlay)?))

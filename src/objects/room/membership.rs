@@ -46,7 +46,8 @@ impl Room<'_> {
         })?;
         rows.into_iter()
             .map(|(user, membership, pos)| {
-                let user = UserId::parse(user).map_err(|_| Stop::broken("a local user's ID is none"))?;
+                let user =
+                    UserId::parse(user).map_err(|_| Stop::broken("a local user's ID is none"))?;
                 Ok((user, membership, pos))
             })
             .collect()
@@ -65,13 +66,20 @@ impl Room<'_> {
     /// Servers that came into the room or left it since a position, and whether they are in it now.
     pub fn servers_moved(&mut self, since: Position) -> Result<Vec<(OwnedServerName, bool)>> {
         let query = "SELECT server, max(until IS NULL) AS present FROM servers GROUP BY server HAVING max(since) > ?1 OR max(until) > ?1";
-        let rows = self.sql.rows(query, values![since], |row| Ok((row.text(0)?, row.int(1)? != 0)))?;
-        Ok(rows.into_iter().filter_map(|(name, present)| Some((name.try_into().ok()?, present))).collect())
+        let rows =
+            self.sql.rows(query, values![since], |row| Ok((row.text(0)?, row.int(1)? != 0)))?;
+        Ok(rows
+            .into_iter()
+            .filter_map(|(name, present)| Some((name.try_into().ok()?, present)))
+            .collect())
     }
 
     fn servers_between(&mut self, from: Option<Position>) -> Result<Vec<OwnedServerName>> {
-        let query = "SELECT DISTINCT server FROM servers WHERE until IS NULL OR until > ? ORDER BY server";
-        let names = self.sql.rows(query, values![from.unwrap_or(Position::MAX >> 11)], |row| row.text(0))?;
+        let query =
+            "SELECT DISTINCT server FROM servers WHERE until IS NULL OR until > ? ORDER BY server";
+        let names = self
+            .sql
+            .rows(query, values![from.unwrap_or(Position::MAX >> 11)], |row| row.text(0))?;
         Ok(names.into_iter().filter_map(|name| name.try_into().ok()).collect())
     }
 
@@ -83,7 +91,11 @@ impl Room<'_> {
 
     /// The joined members, as events.
     pub fn joined_members(&mut self) -> Result<Vec<Rc<Stored>>> {
-        let sns = self.sql.rows("SELECT sn FROM now WHERE type = 'm.room.member' ORDER BY sn", values![], |row| row.int(0))?;
+        let sns = self.sql.rows(
+            "SELECT sn FROM now WHERE type = 'm.room.member' ORDER BY sn",
+            values![],
+            |row| row.int(0),
+        )?;
         let mut members = Vec::new();
         for sn in sns {
             let event = self.event(sn)?;
@@ -123,7 +135,8 @@ impl Room<'_> {
 
     fn note_server(&mut self, server: &ServerName, joined: bool, pos: Position) -> Result<()> {
         let query = "SELECT since, members FROM servers WHERE server = ? AND until IS NULL";
-        let open = self.sql.row(query, values![server.as_str()], |row| Ok((row.int(0)?, row.int(1)?)))?;
+        let open =
+            self.sql.row(query, values![server.as_str()], |row| Ok((row.int(0)?, row.int(1)?)))?;
         let (since, members) = match (open, joined) {
             (None, false) => return Ok(()),
             (None, true) => (pos, 1),

@@ -71,8 +71,12 @@ pub enum Life {
 }
 
 impl Life {
-    const NAMES: [(Self, &str); 4] =
-        [(Self::OutOfBand, "out_of_band"), (Self::Joining, "joining"), (Self::Live, "live"), (Self::Left, "left")];
+    const NAMES: [(Self, &str); 4] = [
+        (Self::OutOfBand, "out_of_band"),
+        (Self::Joining, "joining"),
+        (Self::Live, "live"),
+        (Self::Left, "left"),
+    ];
 
     fn name(self) -> &'static str {
         Self::NAMES.iter().find(|(life, _)| *life == self).map_or("", |(_, name)| name)
@@ -213,6 +217,7 @@ fn unpack(bytes: &[u8]) -> Vec<Sn> {
 }
 
 /// Answers one message to a room.
+#[expect(clippy::too_many_lines, reason = "the table of what a room can be asked")]
 pub fn answer(question: &Question<'_>) -> std::result::Result<Answer, Fault> {
     let config = Config::of_object(question.object)?;
     question.object.memory.with(|hot: &mut Hot| {
@@ -222,7 +227,10 @@ pub fn answer(question: &Question<'_>) -> std::result::Result<Answer, Fault> {
             ($message:ident, $function:path) => {
                 shell::reply::<$message>(body, &mut effects, |message, effects| {
                     let name = object.address.name.as_str();
-                    $function(&mut Room { name, sql: object.sql, moment, config, hot, effects }, message)
+                    $function(
+                        &mut Room { name, sql: object.sql, moment, config, hot, effects },
+                        message,
+                    )
                 })
             };
         }

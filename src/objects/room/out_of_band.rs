@@ -8,17 +8,18 @@ use tombolo_platform::values;
 use tombolo_protocol::{admission::Checked, event, room_version::RoomVersion};
 
 use super::{
-    FIRST, Head, Invited, Knocked, Life, OutOfBand, OutOfBandReply, Position, Refusal, Result, Room, STEP, UserNews, Withdraw,
-    insert::Source,
-    judge::Judgement,
-    timeline::Standing,
+    FIRST, Head, Invited, Knocked, Life, OutOfBand, OutOfBandReply, Position, Refusal, Result,
+    Room, STEP, UserNews, Withdraw, insert::Source, judge::Judgement, timeline::Standing,
 };
 use crate::objects::Stop;
 
 /// A local user was invited by another server.
 pub fn invited(room: &mut Room<'_>, message: Invited) -> Result<Vec<UserNews>> {
     let version = supported(&message.version)?;
-    let pdu = message.event.pdu(version).map_err(|fault| Stop::Refused(Refusal::Invalid(fault.to_string())))?;
+    let pdu = message
+        .event
+        .pdu(version)
+        .map_err(|fault| Stop::Refused(Refusal::Invalid(fault.to_string())))?;
     let Some(user) = pdu.state_key.as_deref().and_then(|key| UserId::parse(key).ok()) else {
         return Err(Stop::Refused(Refusal::Invalid("the invite names no user".to_owned())));
     };
@@ -35,15 +36,28 @@ pub fn invited(room: &mut Room<'_>, message: Invited) -> Result<Vec<UserNews>> {
             return room.news_for(&[user]);
         }
     }
-    let entry = Known { user: &user, membership: "invite", via: &message.origin, stripped: &message.stripped };
+    let entry = Known {
+        user: &user,
+        membership: "invite",
+        via: &message.origin,
+        stripped: &message.stripped,
+    };
     room.note_out_of_band(version, &message.event, &entry)
 }
 
 /// A local user knocked through another server.
 pub fn knocked(room: &mut Room<'_>, message: Knocked) -> Result<Vec<UserNews>> {
     let version = supported(&message.version)?;
-    let pdu = message.event.pdu(version).map_err(|fault| Stop::Refused(Refusal::Invalid(fault.to_string())))?;
-    let entry = Known { user: &pdu.sender, membership: "knock", via: &message.via, stripped: &message.stripped };
+    let pdu = message
+        .event
+        .pdu(version)
+        .map_err(|fault| Stop::Refused(Refusal::Invalid(fault.to_string())))?;
+    let entry = Known {
+        user: &pdu.sender,
+        membership: "knock",
+        via: &message.via,
+        stripped: &message.stripped,
+    };
     room.note_out_of_band(version, &message.event, &entry)
 }
 
@@ -51,11 +65,18 @@ pub fn knocked(room: &mut Room<'_>, message: Knocked) -> Result<Vec<UserNews>> {
 pub fn out_of_band(room: &mut Room<'_>, message: OutOfBand) -> Result<OutOfBandReply> {
     let head = room.head()?;
     let query = "SELECT membership, via, json FROM out_of_band WHERE user = ?";
-    let row = room.sql.row(query, values![message.user.as_str()], |row| Ok((row.text(0)?, row.text(1)?, row.text(2)?)))?;
-    let (membership, via, json) = row.ok_or_else(|| Stop::Refused(Refusal::NotFound))?;
-    let sender = event::field(&RawValue::from_string(json)?, "sender").and_then(|value| serde_json::from_str::<String>(value.get()).ok());
+    let row = room.sql.row(query, values![message.user.as_str()], |row| {
+        Ok((row.text(0)?, row.text(1)?, row.text(2)?))
+    })?;
+    let (membership, via, json) = row.ok_or(Stop::Refused(Refusal::NotFound))?;
+    let sender = event::field(&RawValue::from_string(json)?, "sender")
+        .and_then(|value| serde_json::from_str::<String>(value.get()).ok());
     let mut servers: Vec<OwnedServerName> = via.try_into().into_iter().collect();
-    servers.extend(sender.and_then(|sender| UserId::parse(sender).ok()).map(|user| user.server_name().to_owned()));
+    servers.extend(
+        sender
+            .and_then(|sender| UserId::parse(sender).ok())
+            .map(|user| user.server_name().to_owned()),
+    );
     servers.dedup();
     servers.retain(|server| *server != room.config.server_name);
     Ok(OutOfBandReply { version: head.version.id.to_string(), membership, via: servers })
@@ -80,17 +101,23 @@ impl Room<'_> {
     pub fn rescind(&mut self, event: &Checked, origin: &ServerName) -> Result<bool> {
         let version = self.head()?.version;
         let Ok(pdu) = event.pdu(version) else { return Ok(false) };
-        let ends = pdu.kind() == "m.room.member" && matches!(pdu.membership().as_deref(), Some("leave" | "ban"));
-        let Some(user) = pdu.state_key.as_deref().filter(|_| ends).and_then(|key| UserId::parse(key).ok()) else {
+        let ends = pdu.kind() == "m.room.member"
+            && matches!(pdu.membership().as_deref(), Some("leave" | "ban"));
+        let Some(user) =
+            pdu.state_key.as_deref().filter(|_| ends).and_then(|key| UserId::parse(key).ok())
+        else {
             return Ok(false);
         };
         let query = "SELECT via, json FROM out_of_band WHERE user = ? AND membership IN ('invite', 'knock')";
-        let row = self.sql.row(query, values![user.as_str()], |row| Ok((row.text(0)?, row.text(1)?)))?;
+        let row =
+            self.sql.row(query, values![user.as_str()], |row| Ok((row.text(0)?, row.text(1)?)))?;
         let Some((via, json)) = row else { return Ok(false) };
         let inviter: Value = serde_json::from_str(&json)?;
         let inviter = inviter["sender"].as_str().and_then(|sender| UserId::parse(sender).ok());
         let by = pdu.sender.server_name();
-        if by != origin || (via != by.as_str() && inviter.is_none_or(|inviter| inviter.server_name() != by)) {
+        if by != origin
+            || (via != by.as_str() && inviter.is_none_or(|inviter| inviter.server_name() != by))
+        {
             return Ok(false);
         }
         self.end(&user)?;
@@ -100,20 +127,34 @@ impl Room<'_> {
     /// News of invites and knocks since a position.
     pub fn news_out_of_band(&mut self, since: Position) -> Result<Vec<UserNews>> {
         let query = "SELECT user, membership, stripped, pos FROM out_of_band WHERE pos > ?";
-        let rows = self.sql.rows(query, values![since], |row| Ok((row.text(0)?, row.text(1)?, row.text(2)?, row.int(3)?)))?;
+        let rows = self.sql.rows(query, values![since], |row| {
+            Ok((row.text(0)?, row.text(1)?, row.text(2)?, row.int(3)?))
+        })?;
         rows.into_iter()
             .map(|(user, membership, stripped, to)| {
-                let user = UserId::parse(user).map_err(|_| Stop::broken("a local user's ID is none"))?;
-                Ok(UserNews { user, to, membership, stripped: Some(RawValue::from_string(stripped)?) })
+                let user =
+                    UserId::parse(user).map_err(|_| Stop::broken("a local user's ID is none"))?;
+                Ok(UserNews {
+                    user,
+                    to,
+                    membership,
+                    stripped: Some(RawValue::from_string(stripped)?),
+                })
             })
             .collect()
     }
 
-    fn note_out_of_band(&mut self, version: &'static RoomVersion, event: &Checked, known: &Known<'_>) -> Result<Vec<UserNews>> {
+    fn note_out_of_band(
+        &mut self,
+        version: &'static RoomVersion,
+        event: &Checked,
+        known: &Known<'_>,
+    ) -> Result<Vec<UserNews>> {
         let head = match self.find_head()? {
             Some(head) => head,
             None => {
-                let id = ruma::RoomId::parse(self.name).map_err(|_| Stop::Refused(Refusal::Absent))?;
+                let id =
+                    ruma::RoomId::parse(self.name).map_err(|_| Stop::Refused(Refusal::Absent))?;
                 let (life, tips) = (Life::OutOfBand, Vec::new());
                 Head { id, version, life, tips, pos: FIRST, told: FIRST, joined: 0, invited: 0 }
             }
@@ -121,7 +162,8 @@ impl Room<'_> {
         let before = head.pos;
         let pos = before + STEP;
         self.save(Head { pos, ..head })?;
-        let mut shown: Vec<String> = known.stripped.iter().filter_map(|event| client_stripped(event)).collect();
+        let mut shown: Vec<String> =
+            known.stripped.iter().filter_map(|event| client_stripped(event)).collect();
         shown.extend(client_stripped(&event.json));
         self.sql.run(
             "INSERT INTO out_of_band (user, id, membership, via, stripped, json, pos) VALUES (?, ?, ?, ?, ?, ?, ?)
@@ -163,10 +205,14 @@ fn client_stripped(event: &RawValue) -> Option<String> {
     for key in ["type", "state_key", "sender"] {
         shown.insert(key.to_owned(), object.get(key).filter(|value| value.is_string())?.clone());
     }
-    shown.insert("content".to_owned(), object.get("content").filter(|value| value.is_object())?.clone());
+    shown.insert(
+        "content".to_owned(),
+        object.get("content").filter(|value| value.is_object())?.clone(),
+    );
     serde_json::to_string(&shown).ok()
 }
 
 fn supported(version: &str) -> Result<&'static RoomVersion> {
-    RoomVersion::of(version).ok_or_else(|| Stop::Refused(Refusal::Invalid("unsupported room version".to_owned())))
+    RoomVersion::of(version)
+        .ok_or_else(|| Stop::Refused(Refusal::Invalid("unsupported room version".to_owned())))
 }

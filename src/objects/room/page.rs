@@ -20,7 +20,11 @@ const MAX_SCANNED: usize = 5000;
 pub fn page(room: &mut Room<'_>, message: Page) -> Result<PageReply> {
     let head = room.graph()?;
     let viewer = room.viewer(message.user.clone(), message.device.clone())?;
-    let newest = if viewer.stretches.joined() { head.pos } else { room.visible_state(&viewer.user).map(|before| before.at).or_else(|_| Err(not_in_room()))? };
+    let newest = if viewer.stretches.joined() {
+        head.pos
+    } else {
+        room.visible_state(&viewer.user).map(|before| before.at).map_err(|_| not_in_room())?
+    };
     let start = message.from.unwrap_or(if message.backwards { newest } else { 0 }).min(newest);
     let scan = if message.backwards {
         room.scan_back(&viewer, &message, start)?
@@ -54,11 +58,15 @@ impl Room<'_> {
         }
         while scan.hole.is_none() {
             let page = self.between(low + 1, next, true, MAX_LIMIT)?;
-            let Some(lowest) = page.last().and_then(|event| event.pos) else { return Ok(Scan { end: None, ..scan }) };
+            let Some(lowest) = page.last().and_then(|event| event.pos) else {
+                return Ok(Scan { end: None, ..scan });
+            };
             for event in page {
                 let pos = event.pos.unwrap_or_default();
                 scanned += 1;
-                if message.filter.lets_through(&event) && self.user_sees(&viewer.user, &viewer.stretches, &event)? {
+                if message.filter.lets_through(&event)
+                    && self.user_sees(&viewer.user, &viewer.stretches, &event)?
+                {
                     scan.events.push(Rc::clone(&event));
                 }
                 scan.end = Some(pos - 1);
@@ -75,17 +83,27 @@ impl Room<'_> {
         Ok(scan)
     }
 
-    fn scan_forward(&mut self, viewer: &Viewer, message: &Page, start: Position, newest: Position) -> Result<Scan> {
+    fn scan_forward(
+        &mut self,
+        viewer: &Viewer,
+        message: &Page,
+        start: Position,
+        newest: Position,
+    ) -> Result<Scan> {
         let limit = wanted(message);
         let high = message.to.unwrap_or(newest).min(newest);
         let mut scan = Scan { events: Vec::new(), end: None, hole: None };
         let (mut next, mut scanned) = (start, 0);
         loop {
             let page = self.between(next + 1, high, false, MAX_LIMIT)?;
-            let Some(highest) = page.last().and_then(|event| event.pos) else { return Ok(Scan { end: None, ..scan }) };
+            let Some(highest) = page.last().and_then(|event| event.pos) else {
+                return Ok(Scan { end: None, ..scan });
+            };
             for event in page {
                 scanned += 1;
-                if message.filter.lets_through(&event) && self.user_sees(&viewer.user, &viewer.stretches, &event)? {
+                if message.filter.lets_through(&event)
+                    && self.user_sees(&viewer.user, &viewer.stretches, &event)?
+                {
                     scan.events.push(Rc::clone(&event));
                 }
                 scan.end = event.pos;
@@ -108,7 +126,9 @@ impl Room<'_> {
 
     fn hole_at(&mut self, sn: Sn) -> Result<Option<Hole>> {
         let query = "SELECT missing FROM holes WHERE child = ?";
-        let Some(missing) = self.sql.row(query, values![sn], |row| row.text(0))? else { return Ok(None) };
+        let Some(missing) = self.sql.row(query, values![sn], |row| row.text(0))? else {
+            return Ok(None);
+        };
         let below = serde_json::from_str(&missing)?;
         let mut servers = self.servers()?;
         servers.retain(|server| *server != self.config.server_name);
@@ -116,7 +136,12 @@ impl Room<'_> {
     }
 
     /// The members that sent the events of a page.
-    fn lazy_members(&mut self, viewer: &Viewer, message: &Page, events: &[Rc<Stored>]) -> Result<Vec<Box<serde_json::value::RawValue>>> {
+    fn lazy_members(
+        &mut self,
+        viewer: &Viewer,
+        message: &Page,
+        events: &[Rc<Stored>],
+    ) -> Result<Vec<Box<serde_json::value::RawValue>>> {
         if !message.filter.lazy_load_members {
             return Ok(Vec::new());
         }

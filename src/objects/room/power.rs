@@ -22,7 +22,8 @@ impl Room<'_> {
 
     fn power(&mut self, create: Option<Sn>, levels: Option<Sn>) -> Result<PowerLevels> {
         let version = self.head()?.version;
-        let create = self.event(create.ok_or_else(|| Stop::broken("a room without a create event"))?)?;
+        let create =
+            self.event(create.ok_or_else(|| Stop::broken("a room without a create event"))?)?;
         let levels = levels.map(|sn| self.event(sn)).transpose()?;
         Ok(PowerLevels::of(version, &create.pdu, levels.as_ref().map(|event| &*event.pdu)))
     }

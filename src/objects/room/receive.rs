@@ -11,7 +11,8 @@ use tombolo_platform::values;
 use tombolo_protocol::{admission::Checked, event::Pdu};
 
 use super::{
-    Connect, Lack, Life, Outcome, Position, Purpose, Receive, Received, Refusal, Result, Room, Sn, Unknown, Unpark,
+    Connect, Lack, Life, Outcome, Position, Purpose, Receive, Received, Refusal, Result, Room, Sn,
+    Unknown, Unpark,
     insert::Source,
     judge::{Judged, Judgement},
     state::Overlay,
@@ -30,15 +31,23 @@ pub fn receive(room: &mut Room<'_>, message: Receive) -> Result<Received> {
     }
     if !room.allows(&message.origin)? {
         let refused = Outcome::Dropped("the server is banned from the room".to_owned());
-        let outcomes = message.events.into_iter().map(|event| (event.event_id, refused.clone())).collect();
+        let outcomes =
+            message.events.into_iter().map(|event| (event.event_id, refused.clone())).collect();
         return Ok(Received { outcomes, lacking: Vec::new(), tips: Vec::new() });
     }
-    let mut batch = Batch { origin: message.origin, purpose: message.purpose, outcomes: Vec::new(), lacking: Vec::new() };
+    let mut batch = Batch {
+        origin: message.origin,
+        purpose: message.purpose,
+        outcomes: Vec::new(),
+        lacking: Vec::new(),
+    };
     let mut pdus = Vec::new();
     for event in &message.events {
         match event.pdu(head.version) {
             Ok(pdu) => pdus.push(pdu),
-            Err(fault) => batch.outcomes.push((event.event_id.clone(), Outcome::Dropped(fault.to_string()))),
+            Err(fault) => {
+                batch.outcomes.push((event.event_id.clone(), Outcome::Dropped(fault.to_string())))
+            }
         }
     }
     if batch.purpose == Purpose::Backfill {
@@ -52,7 +61,12 @@ pub fn receive(room: &mut Room<'_>, message: Receive) -> Result<Received> {
 /// Lets in a parked event whose parents nobody has, with the state another server gave for it.
 pub fn connect(room: &mut Room<'_>, message: Connect) -> Result<Received> {
     room.live()?;
-    let mut batch = Batch { origin: message.origin, purpose: Purpose::Gap, outcomes: Vec::new(), lacking: Vec::new() };
+    let mut batch = Batch {
+        origin: message.origin,
+        purpose: Purpose::Gap,
+        outcomes: Vec::new(),
+        lacking: Vec::new(),
+    };
     let Some((_, event)) = room.parked(&message.event_id)? else { return room.received(batch) };
     let version = room.head()?.version;
     let pdu = event.pdu(version).map_err(|fault| Stop::broken(fault.to_string()))?;
@@ -112,7 +126,12 @@ impl Room<'_> {
         Ok(Received { outcomes, lacking: Vec::new(), tips: Vec::new() })
     }
 
-    fn store_parked(&mut self, id: &OwnedEventId, origin: &OwnedServerName, json: &str) -> Result<()> {
+    fn store_parked(
+        &mut self,
+        id: &OwnedEventId,
+        origin: &OwnedServerName,
+        json: &str,
+    ) -> Result<()> {
         let insert = "INSERT INTO parked (id, origin, since, json) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING";
         self.sql.run(insert, values![id.as_str(), origin.as_str(), self.moment.now, json])?;
         Ok(())
@@ -120,7 +139,10 @@ impl Room<'_> {
 
     fn received(&mut self, batch: Batch) -> Result<Received> {
         let tips = self.head()?.tips;
-        let tips = tips.into_iter().map(|sn| Ok(self.event(sn)?.pdu.event_id.clone())).collect::<Result<_>>()?;
+        let tips = tips
+            .into_iter()
+            .map(|sn| Ok(self.event(sn)?.pdu.event_id.clone()))
+            .collect::<Result<_>>()?;
         Ok(Received { outcomes: batch.outcomes, lacking: batch.lacking, tips })
     }
 
@@ -129,7 +151,11 @@ impl Room<'_> {
         let mut waiting: BTreeMap<OwnedEventId, Pdu> = BTreeMap::new();
         for pdu in pdus {
             match self.find(&pdu.event_id)? {
-                Some(held) if batch.purpose == Purpose::Outlier || held.before.is_some() || held.standing == Standing::Rejected => {
+                Some(held)
+                    if batch.purpose == Purpose::Outlier
+                        || held.before.is_some()
+                        || held.standing == Standing::Rejected =>
+                {
                     batch.outcomes.push((pdu.event_id.clone(), Outcome::Known));
                 }
                 _ => {
@@ -151,7 +177,11 @@ impl Room<'_> {
     }
 
     /// One pass over what waits; answers whether anything came in.
-    fn take_some(&mut self, batch: &mut Batch, waiting: &mut BTreeMap<OwnedEventId, Pdu>) -> Result<bool> {
+    fn take_some(
+        &mut self,
+        batch: &mut Batch,
+        waiting: &mut BTreeMap<OwnedEventId, Pdu>,
+    ) -> Result<bool> {
         let mut ready: Vec<(u64, OwnedEventId)> =
             waiting.values().map(|pdu| (pdu.depth, pdu.event_id.clone())).collect();
         ready.sort_unstable();
@@ -179,16 +209,27 @@ impl Room<'_> {
     }
 
     /// Parks what could not be judged, and says what it lacks.
-    fn park(&mut self, batch: &mut Batch, waiting: BTreeMap<OwnedEventId, Pdu>, fresh: &BTreeSet<OwnedEventId>) -> Result<()> {
+    fn park(
+        &mut self,
+        batch: &mut Batch,
+        waiting: BTreeMap<OwnedEventId, Pdu>,
+        fresh: &BTreeSet<OwnedEventId>,
+    ) -> Result<()> {
         for (id, pdu) in waiting {
-            let judgement = if batch.purpose == Purpose::Outlier { self.judge_outlier(&pdu)? } else { self.judge(&pdu)? };
+            let judgement = if batch.purpose == Purpose::Outlier {
+                self.judge_outlier(&pdu)?
+            } else {
+                self.judge(&pdu)?
+            };
             let Judgement::Lacking { prev_events, auth_events } = judgement else { continue };
             batch.lacking.push(Lack { event_id: id.clone(), prev_events, auth_events });
             if !fresh.contains(&id) {
                 continue;
             }
             if batch.purpose == Purpose::Outlier || !self.may_park()? {
-                batch.outcomes.push((id, Outcome::Dropped("what it builds on is unknown".to_owned())));
+                batch
+                    .outcomes
+                    .push((id, Outcome::Dropped("what it builds on is unknown".to_owned())));
                 continue;
             }
             self.store_parked(&id, &batch.origin, &pdu.json)?;
@@ -198,7 +239,8 @@ impl Room<'_> {
     }
 
     fn may_park(&mut self) -> Result<bool> {
-        let count = self.sql.row("SELECT count(*) FROM parked", values![], |row| row.int(0))?.unwrap_or(0);
+        let count =
+            self.sql.row("SELECT count(*) FROM parked", values![], |row| row.int(0))?.unwrap_or(0);
         Ok(count < MAX_PARKED)
     }
 
@@ -212,7 +254,9 @@ impl Room<'_> {
 
     fn parked(&mut self, id: &OwnedEventId) -> Result<Option<(OwnedServerName, Checked)>> {
         let query = "SELECT origin, id, json FROM parked WHERE id = ?";
-        let row = self.sql.row(query, values![id.as_str()], |row| Ok((row.text(0)?, row.text(1)?, row.text(2)?)))?;
+        let row = self.sql.row(query, values![id.as_str()], |row| {
+            Ok((row.text(0)?, row.text(1)?, row.text(2)?))
+        })?;
         row.map(|(origin, id, json)| parked_event(origin, id, json)).transpose()
     }
 
@@ -227,12 +271,20 @@ impl Room<'_> {
         let mut given = BTreeMap::new();
         for id in state {
             let Some(event) = self.find(id)? else { continue };
-            let Some((kind, key)) = event.pdu.key().filter(|_| event.standing != Standing::Rejected) else { continue };
+            let Some((kind, key)) =
+                event.pdu.key().filter(|_| event.standing != Standing::Rejected)
+            else {
+                continue;
+            };
             given.insert((kind.to_owned(), key.to_owned()), event.sn);
         }
         let base = Before { at, fork: None };
-        let mut overlay: Overlay =
-            self.whole(base)?.into_keys().filter(|key| !given.contains_key(key)).map(|key| (key, None)).collect();
+        let mut overlay: Overlay = self
+            .whole(base)?
+            .into_keys()
+            .filter(|key| !given.contains_key(key))
+            .map(|key| (key, None))
+            .collect();
         for (key, sn) in given {
             if self.mainline(at, &key.0, &key.1)? != Some(sn) {
                 overlay.insert(key, Some(sn));
@@ -267,7 +319,9 @@ impl Room<'_> {
                 continue;
             }
             let Some(children) = self.children_missing(&pdu.event_id)? else {
-                batch.outcomes.push((pdu.event_id, Outcome::Dropped("no hole waits for it".to_owned())));
+                batch
+                    .outcomes
+                    .push((pdu.event_id, Outcome::Dropped("no hole waits for it".to_owned())));
                 continue;
             };
             match self.judge_outlier(&pdu)? {
@@ -275,7 +329,9 @@ impl Room<'_> {
                     self.fill(&pdu, judged, &children)?;
                     batch.outcomes.push((pdu.event_id, Outcome::Accepted));
                 }
-                Judgement::Dropped(reason) => batch.outcomes.push((pdu.event_id, Outcome::Dropped(reason))),
+                Judgement::Dropped(reason) => {
+                    batch.outcomes.push((pdu.event_id, Outcome::Dropped(reason)))
+                }
                 Judgement::Lacking { prev_events, auth_events } => {
                     batch.lacking.push(Lack { event_id: pdu.event_id, prev_events, auth_events });
                 }
@@ -286,7 +342,8 @@ impl Room<'_> {
 
     /// The events that wait for this one as their parent, lowest first.
     fn children_missing(&mut self, id: &OwnedEventId) -> Result<Option<Vec<Sn>>> {
-        let query = "SELECT h.child FROM holes h JOIN events e ON e.sn = h.child, json_each(h.missing) m
+        let query =
+            "SELECT h.child FROM holes h JOIN events e ON e.sn = h.child, json_each(h.missing) m
                      WHERE m.value = ? ORDER BY e.pos";
         let children = self.sql.rows(query, values![id.as_str()], |row| row.int(0))?;
         Ok((!children.is_empty()).then_some(children))
@@ -294,8 +351,13 @@ impl Room<'_> {
 
     fn fill(&mut self, pdu: &Pdu, judged: Judged, children: &[Sn]) -> Result<()> {
         let lowest = self.event(children[0])?;
-        let standing = if judged.standing == Standing::Outlier { Standing::Accepted } else { judged.standing };
-        let pos = if standing == Standing::Accepted { Some(self.free_below(lowest.pos.unwrap_or_default())?) } else { None };
+        let standing =
+            if judged.standing == Standing::Outlier { Standing::Accepted } else { judged.standing };
+        let pos = if standing == Standing::Accepted {
+            Some(self.free_below(lowest.pos.unwrap_or_default())?)
+        } else {
+            None
+        };
         let entry = Entry {
             pdu,
             pos,
@@ -326,7 +388,8 @@ impl Room<'_> {
     /// The highest free position below an event.
     fn free_below(&mut self, pos: Position) -> Result<Position> {
         let query = "SELECT max(pos) FROM events WHERE pos < ?";
-        let below = self.sql.row(query, values![pos], |row| row.int_or_null(0))?.flatten().unwrap_or(0);
+        let below =
+            self.sql.row(query, values![pos], |row| row.int_or_null(0))?.flatten().unwrap_or(0);
         if pos - 1 <= below {
             return Err(Stop::Refused(Refusal::Invalid("the gap is full".to_owned())));
         }
@@ -337,7 +400,10 @@ impl Room<'_> {
 fn parked_event(origin: String, id: String, json: String) -> Result<(OwnedServerName, Checked)> {
     let broken = || Stop::broken("a parked event cannot be read");
     let event_id = id.try_into().map_err(|_| broken())?;
-    Ok((origin.try_into().map_err(|_| broken())?, Checked { event_id, json: RawValue::from_string(json)? }))
+    Ok((
+        origin.try_into().map_err(|_| broken())?,
+        Checked { event_id, json: RawValue::from_string(json)? },
+    ))
 }
 
 /// What became of a judged event, for whom it concerns.

@@ -47,7 +47,8 @@ impl Room<'_> {
     /// Whether the sender may redact this event: one of his own server's, or with the power to redact any.
     pub fn may_redact(&mut self, target: &Pdu, sender: &UserId, power: &PowerLevels) -> bool {
         target.kind() != "m.room.create"
-            && (target.sender.server_name() == sender.server_name() || power.suffices(sender, power.redact()))
+            && (target.sender.server_name() == sender.server_name()
+                || power.suffices(sender, power.redact()))
     }
 
     fn redact(&mut self, target: &Rc<Stored>, redaction: &Rc<Stored>) -> Result<()> {
@@ -60,7 +61,8 @@ impl Room<'_> {
             return Ok(());
         }
         let version = self.head()?.version;
-        let pruned = redacted(&target.pdu, version).map_err(|fault| Stop::broken(fault.to_string()))?;
+        let pruned =
+            redacted(&target.pdu, version).map_err(|fault| Stop::broken(fault.to_string()))?;
         self.overwrite(target.sn, &pruned, redaction.sn)
     }
 }

@@ -29,12 +29,20 @@ impl Room<'_> {
         let at = states.iter().map(|after| after.before.at).max().unwrap_or_default();
         let base = Before { at, fork: None };
         let values = self.differing(states, at)?;
-        let conflicted: Vec<&Key> =
-            values.iter().filter(|(_, each)| each.iter().any(|value| *value != each[0])).map(|(key, _)| key).collect();
-        let resolved = if conflicted.is_empty() { BTreeMap::new() } else { self.decide(states, &values, &conflicted)? };
+        let conflicted: Vec<&Key> = values
+            .iter()
+            .filter(|(_, each)| each.iter().any(|value| *value != each[0]))
+            .map(|(key, _)| key)
+            .collect();
+        let resolved = if conflicted.is_empty() {
+            BTreeMap::new()
+        } else {
+            self.decide(states, &values, &conflicted)?
+        };
         let mut overlay = Overlay::new();
         for (key, each) in &values {
-            let value = if conflicted.contains(&key) { resolved.get(key).copied() } else { each[0] };
+            let value =
+                if conflicted.contains(&key) { resolved.get(key).copied() } else { each[0] };
             if value != self.mainline(at, &key.0, &key.1)? {
                 overlay.insert(key.clone(), value);
             }
@@ -45,7 +53,11 @@ impl Room<'_> {
     /// Every key that may differ among the states (or from the base), with its value in each.
     fn differing(&mut self, states: &[After], at: i64) -> Result<BTreeMap<Key, Vec<Option<Sn>>>> {
         let lowest = states.iter().map(|after| after.before.at).min().unwrap_or_default();
-        let mut keys: BTreeSet<Key> = if lowest < at { self.changed(lowest, at)?.into_iter().collect() } else { BTreeSet::new() };
+        let mut keys: BTreeSet<Key> = if lowest < at {
+            self.changed(lowest, at)?.into_iter().collect()
+        } else {
+            BTreeSet::new()
+        };
         for after in states {
             keys.extend(self.overlay(after.before.fork)?.into_keys());
             keys.extend(after.plus.iter().map(|(key, _)| key.clone()));
@@ -78,11 +90,16 @@ impl Room<'_> {
         } else {
             BTreeSet::new()
         };
-        let full: BTreeSet<Sn> = conflicted_events.iter().chain(&auth_difference).chain(&subgraph).copied().collect();
+        let full: BTreeSet<Sn> =
+            conflicted_events.iter().chain(&auth_difference).chain(&subgraph).copied().collect();
         let base = self.foundation(&full, &states[0], values)?;
         let mut sets = vec![StateMap::new(); states.len()];
         let mut sns: BTreeSet<Sn> = full.clone();
-        for (key, each) in values.iter().map(|(key, each)| (key, each.clone())).chain(base.iter().map(|(key, sn)| (key, vec![Some(*sn); states.len()]))) {
+        for (key, each) in values
+            .iter()
+            .map(|(key, each)| (key, each.clone()))
+            .chain(base.iter().map(|(key, sn)| (key, vec![Some(*sn); states.len()])))
+        {
             for (set, sn) in sets.iter_mut().zip(each) {
                 let Some(sn) = sn else { continue };
                 sns.insert(sn);
@@ -92,11 +109,14 @@ impl Room<'_> {
         let events = self.load(&sns)?;
         let auth_difference = &self.names(&auth_difference)?;
         let conflicted_subgraph = &self.names(&subgraph)?;
-        let inputs = Inputs { version, sets: &sets, events: &events, auth_difference, conflicted_subgraph };
-        let resolved = state_resolution::resolve(&inputs).map_err(|fault| Stop::broken(fault.to_string()))?;
+        let inputs =
+            Inputs { version, sets: &sets, events: &events, auth_difference, conflicted_subgraph };
+        let resolved =
+            state_resolution::resolve(&inputs).map_err(|fault| Stop::broken(fault.to_string()))?;
         let mut answer = BTreeMap::new();
         for (key, id) in resolved {
-            let sn = self.find(&id)?.ok_or_else(|| Stop::broken("a resolved event is not held"))?.sn;
+            let sn =
+                self.find(&id)?.ok_or_else(|| Stop::broken("a resolved event is not held"))?.sn;
             answer.insert(key, sn);
         }
         Ok(answer)
@@ -117,7 +137,16 @@ impl Room<'_> {
             let event = self.event(*sn)?;
             let pdu = &event.pdu;
             // An event that selects no auth events at all is one that no state allows.
-            keys.extend(auth_types(version, pdu.kind(), &pdu.sender, pdu.state_key.as_deref(), &pdu.content).unwrap_or_default());
+            keys.extend(
+                auth_types(
+                    version,
+                    pdu.kind(),
+                    &pdu.sender,
+                    pdu.state_key.as_deref(),
+                    &pdu.content,
+                )
+                .unwrap_or_default(),
+            );
         }
         let mut base = BTreeMap::new();
         for key in keys.into_iter().filter(|key| !values.contains_key(key)) {
@@ -154,12 +183,19 @@ impl Room<'_> {
         let query = "SELECT n.type, n.key, n.sn FROM now n JOIN events e ON e.sn = n.sn WHERE n.since <= ?1 AND e.height > ?2
                      UNION ALL SELECT p.type, p.key, p.sn FROM past p JOIN events e ON e.sn = p.sn
                      WHERE p.since <= ?1 AND p.until > ?1 AND e.height > ?2";
-        let above = self.sql.rows(query, values![any.before.at, lowest], |row| Ok(((row.text(0)?, row.text(1)?), row.int(2)?)))?;
+        let above = self.sql.rows(query, values![any.before.at, lowest], |row| {
+            Ok(((row.text(0)?, row.text(1)?), row.int(2)?))
+        })?;
         let unconflicted: Vec<Sn> = above
             .into_iter()
             .filter(|(key, _)| !values.contains_key(key))
             .map(|(_, sn)| sn)
-            .chain(values.values().filter(|each| each.iter().all(|value| *value == each[0])).filter_map(|each| each[0]))
+            .chain(
+                values
+                    .values()
+                    .filter(|each| each.iter().all(|value| *value == each[0]))
+                    .filter_map(|each| each[0]),
+            )
             .collect();
         for sn in self.auth_chain_of(&unconflicted, lowest)? {
             difference.remove(&sn);

@@ -9,9 +9,7 @@ use tombolo_protocol::{
 };
 
 use super::{
-    Position, Refusal, Result, Room, Send, Sent, Sn, Transaction,
-    insert::Source,
-    judge::Judgement,
+    Position, Refusal, Result, Room, Send, Sent, Sn, Transaction, insert::Source, judge::Judgement,
     timeline::Standing,
 };
 use crate::objects::Stop;
@@ -41,7 +39,9 @@ pub fn write(room: &mut Room<'_>, message: &Send) -> Result<(OwnedEventId, Posit
     let judged = match room.judge(&pdu)? {
         Judgement::Judged(judged) => judged,
         Judgement::Dropped(reason) => return Err(Stop::Refused(Refusal::Forbidden(reason))),
-        Judgement::Lacking { .. } => return Err(Stop::broken("our own event cites events we do not hold")),
+        Judgement::Lacking { .. } => {
+            return Err(Stop::broken("our own event cites events we do not hold"));
+        }
     };
     if judged.standing != Standing::Accepted {
         return Err(Stop::Refused(Refusal::Forbidden(judged.reason.unwrap_or_default())));
@@ -53,8 +53,13 @@ pub fn write(room: &mut Room<'_>, message: &Send) -> Result<(OwnedEventId, Posit
     }
 }
 
-fn sent_before(room: &mut Room<'_>, sender: &UserId, transaction: &Transaction) -> Result<Option<(OwnedEventId, Position)>> {
-    let query = "SELECT sn FROM events WHERE sender = ? AND device = ? AND txn = ? AND txn IS NOT NULL";
+fn sent_before(
+    room: &mut Room<'_>,
+    sender: &UserId,
+    transaction: &Transaction,
+) -> Result<Option<(OwnedEventId, Position)>> {
+    let query =
+        "SELECT sn FROM events WHERE sender = ? AND device = ? AND txn = ? AND txn IS NOT NULL";
     let values = values![sender.as_str(), &transaction.device, &transaction.txn_id];
     let Some(sn) = room.sql.row(query, values, |row| row.int(0))? else { return Ok(None) };
     let event = room.event(sn)?;
@@ -64,7 +69,8 @@ fn sent_before(room: &mut Room<'_>, sender: &UserId, transaction: &Transaction) 
 /// Gives a draft its links, hash and signature.
 pub fn build(room: &mut Room<'_>, message: &Send) -> Result<Pdu> {
     let head = room.head()?;
-    let content = parse_object(message.draft.content.get().as_bytes()).map_err(|fault| invalid(fault.to_string()))?;
+    let content = parse_object(message.draft.content.get().as_bytes())
+        .map_err(|fault| invalid(fault.to_string()))?;
     let mut draft = event::Draft {
         sender: message.sender.clone(),
         event_type: message.draft.event_type.clone(),
@@ -82,11 +88,18 @@ pub fn build(room: &mut Room<'_>, message: &Send) -> Result<Pdu> {
         depth,
         origin_server_ts: i64::try_from(room.moment.now).unwrap_or(i64::MAX),
     };
-    event::build(head.version, draft, links, &room.config.signing_key, room.config.server_name.as_str()).map_err(|fault| {
-        match fault {
-            BuildFault::Format(FormatFault::TooLarge(_)) => Stop::Refused(Refusal::TooLarge(fault.to_string())),
-            _ => invalid(fault.to_string()),
+    event::build(
+        head.version,
+        draft,
+        links,
+        &room.config.signing_key,
+        room.config.server_name.as_str(),
+    )
+    .map_err(|fault| match fault {
+        BuildFault::Format(FormatFault::TooLarge(_)) => {
+            Stop::Refused(Refusal::TooLarge(fault.to_string()))
         }
+        _ => invalid(fault.to_string()),
     })
 }
 
@@ -97,8 +110,14 @@ impl Room<'_> {
     pub fn auth_events(&mut self, draft: &event::Draft) -> Result<Vec<OwnedEventId>> {
         let version = self.head()?.version;
         let content = serde_json::value::to_raw_value(&draft.content)?;
-        let keys = auth_types(version, &draft.event_type, &draft.sender, draft.state_key.as_deref(), &content)
-            .map_err(invalid)?;
+        let keys = auth_types(
+            version,
+            &draft.event_type,
+            &draft.sender,
+            draft.state_key.as_deref(),
+            &content,
+        )
+        .map_err(invalid)?;
         let mut events = Vec::new();
         for (kind, key) in keys {
             events.extend(self.now_event(&kind, &key)?.map(|event| event.pdu.event_id.clone()));
@@ -115,7 +134,10 @@ impl Room<'_> {
         tips.sort_unstable_by(|a, b| b.cmp(a));
         tips.truncate(MAX_PARENTS);
         let depth = tips.first().map_or(0, |(depth, _)| *depth).saturating_add(1);
-        let parents = tips.iter().map(|(_, sn)| Ok(self.event(*sn)?.pdu.event_id.clone())).collect::<Result<_>>()?;
+        let parents = tips
+            .iter()
+            .map(|(_, sn)| Ok(self.event(*sn)?.pdu.event_id.clone()))
+            .collect::<Result<_>>()?;
         Ok((parents, depth))
     }
 }
@@ -124,7 +146,8 @@ impl Room<'_> {
 fn concerned(room: &Room<'_>, message: &Send) -> Vec<ruma::OwnedUserId> {
     let mut users = vec![message.sender.clone()];
     if message.draft.event_type == "m.room.member"
-        && let Some(user) = message.draft.state_key.as_deref().and_then(|key| UserId::parse(key).ok())
+        && let Some(user) =
+            message.draft.state_key.as_deref().and_then(|key| UserId::parse(key).ok())
         && user != message.sender
         && room.is_ours(&user)
     {
@@ -134,7 +157,9 @@ fn concerned(room: &Room<'_>, message: &Send) -> Vec<ruma::OwnedUserId> {
 }
 
 fn check_redaction(room: &mut Room<'_>, pdu: &Pdu) -> Result<()> {
-    let Some(target) = &pdu.redacts else { return Err(invalid("a redaction names the event it redacts")) };
+    let Some(target) = &pdu.redacts else {
+        return Err(invalid("a redaction names the event it redacts"));
+    };
     let Some(target) = room.find(target)? else { return Ok(()) };
     let power = room.power_now()?;
     if room.may_redact(&target.pdu, &pdu.sender, &power) {

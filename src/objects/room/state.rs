@@ -37,9 +37,15 @@ impl Stored {
     pub fn after(&self) -> Option<After> {
         let before = self.before?;
         let counts = matches!(self.standing, Standing::Accepted | Standing::SoftFailed);
-        let plus = self.pdu.key().filter(|_| counts).map(|(kind, key)| ((kind.to_owned(), key.to_owned()), self.sn));
+        let plus = self
+            .pdu
+            .key()
+            .filter(|_| counts)
+            .map(|(kind, key)| ((kind.to_owned(), key.to_owned()), self.sn));
         Some(match self.pos {
-            Some(pos) if before == Before::linear(pos) => After { before: Before { at: pos, fork: None }, plus: None },
+            Some(pos) if before == Before::linear(pos) => {
+                After { before: Before { at: pos, fork: None }, plus: None }
+            }
             _ => After { before, plus },
         })
     }
@@ -82,7 +88,9 @@ impl Room<'_> {
         let mut fork = before.fork;
         while let Some(current) = fork {
             let query = "SELECT sn FROM forks WHERE fork = ? AND type = ? AND key = ?";
-            if let Some(value) = self.sql.row(query, values![current, kind, key], |row| row.int_or_null(0))? {
+            if let Some(value) =
+                self.sql.row(query, values![current, kind, key], |row| row.int_or_null(0))?
+            {
                 return Ok(value);
             }
             fork = self.parent(current)?.0;
@@ -103,9 +111,11 @@ impl Room<'_> {
         let mut overlay = Overlay::new();
         let mut next = fork;
         while let Some(current) = next {
-            let entries = self.sql.rows("SELECT type, key, sn FROM forks WHERE fork = ?", values![current], |row| {
-                Ok(((row.text(0)?, row.text(1)?), row.int_or_null(2)?))
-            })?;
+            let entries = self.sql.rows(
+                "SELECT type, key, sn FROM forks WHERE fork = ?",
+                values![current],
+                |row| Ok(((row.text(0)?, row.text(1)?), row.int_or_null(2)?)),
+            )?;
             for (key, value) in entries {
                 overlay.entry(key).or_insert(value);
             }
@@ -144,7 +154,11 @@ impl Room<'_> {
         if overlay.is_empty() {
             return Ok(parent);
         }
-        let depth = parent.fork.map(|fork| self.parent(fork)).transpose()?.map_or(0, |(_, depth)| depth + 1);
+        let depth = parent
+            .fork
+            .map(|fork| self.parent(fork))
+            .transpose()?
+            .map_or(0, |(_, depth)| depth + 1);
         let (base, depth, overlay) = if depth > LONGEST_CHAIN {
             let mut flat = self.overlay(parent.fork)?;
             flat.extend(overlay);
@@ -155,7 +169,10 @@ impl Room<'_> {
         let insert = "INSERT INTO fork (parent, depth) VALUES (?, ?) RETURNING fork";
         let fork = self.sql.row(insert, values![base, depth], |row| row.int(0))?;
         for ((kind, key), sn) in overlay {
-            self.sql.run("INSERT INTO forks (fork, type, key, sn) VALUES (?, ?, ?, ?)", values![fork, &kind, &key, sn])?;
+            self.sql.run(
+                "INSERT INTO forks (fork, type, key, sn) VALUES (?, ?, ?, ?)",
+                values![fork, &kind, &key, sn],
+            )?;
         }
         Ok(Before { at: parent.at, fork })
     }
@@ -175,7 +192,9 @@ impl Room<'_> {
                  ON CONFLICT DO UPDATE SET sn = excluded.sn, since = excluded.since",
                 values![kind, name, sn, pos],
             )?,
-            None => self.sql.run("DELETE FROM now WHERE type = ? AND key = ?", values![kind, name])?,
+            None => {
+                self.sql.run("DELETE FROM now WHERE type = ? AND key = ?", values![kind, name])?
+            }
         };
         self.hot.now.insert(key.clone(), value);
         Ok(())
@@ -183,7 +202,8 @@ impl Room<'_> {
 
     fn parent(&mut self, fork: i64) -> Result<(Option<i64>, i64)> {
         let query = "SELECT parent, depth FROM fork WHERE fork = ?";
-        let found = self.sql.row(query, values![fork], |row| Ok((row.int_or_null(0)?, row.int(1)?)))?;
+        let found =
+            self.sql.row(query, values![fork], |row| Ok((row.int_or_null(0)?, row.int(1)?)))?;
         found.ok_or_else(|| crate::objects::Stop::broken(format!("no fork {fork}")))
     }
 }

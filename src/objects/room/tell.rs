@@ -11,8 +11,8 @@ use tombolo_platform::values;
 use tombolo_protocol::event::{for_federation, stripped};
 
 use super::{
-    Outbound, OutboundReply, Position, Receipt, Refusal, Result, Room, Told, Undelivered, UndeliveredReply, UserNews,
-    timeline::Stored,
+    Outbound, OutboundReply, Position, Receipt, Refusal, Result, Room, Told, Undelivered,
+    UndeliveredReply, UserNews, timeline::Stored,
 };
 use crate::objects::Stop;
 
@@ -51,7 +51,12 @@ pub fn undelivered(room: &mut Room<'_>, _: Undelivered) -> Result<UndeliveredRep
         servers = room.servers_since(head.told)?;
         servers.extend(room.removed_servers(head.told)?);
     }
-    servers.extend(lagging.keys().filter(|follower| !follower.starts_with('@')).filter_map(|name| name.as_str().try_into().ok()));
+    servers.extend(
+        lagging
+            .keys()
+            .filter(|follower| !follower.starts_with('@'))
+            .filter_map(|name| name.as_str().try_into().ok()),
+    );
     servers.retain(|server: &OwnedServerName| *server != room.config.server_name);
     servers.sort();
     servers.dedup();
@@ -90,16 +95,21 @@ pub fn told(room: &mut Room<'_>, message: Told) -> Result<Option<u64>> {
 pub fn outbound(room: &mut Room<'_>, message: Outbound) -> Result<OutboundReply> {
     room.head()?;
     let query = "SELECT since, until FROM servers WHERE server = ?";
-    let stays = room.sql.rows(query, values![message.server.as_str()], |row| Ok((row.int(0)?, row.int_or_null(1)?)))?;
+    let stays = room.sql.rows(query, values![message.server.as_str()], |row| {
+        Ok((row.int(0)?, row.int_or_null(1)?))
+    })?;
     let query = "SELECT sn FROM events WHERE pos > ? AND pos <= ? ORDER BY pos LIMIT ?";
-    let sns = room.sql.rows(query, values![message.from, message.to, message.limit], |row| row.int(0))?;
+    let sns =
+        room.sql.rows(query, values![message.from, message.to, message.limit], |row| row.int(0))?;
     let full = sns.len() >= message.limit as usize;
     let (mut events, mut upto) = (Vec::new(), message.from);
     for sn in sns {
         let event = room.event(sn)?;
         let pos = event.pos.unwrap_or_default();
         upto = pos;
-        let present = stays.iter().any(|(since, until)| *since < pos && until.is_none_or(|until| pos <= until));
+        let present = stays
+            .iter()
+            .any(|(since, until)| *since < pos && until.is_none_or(|until| pos <= until));
         let named = removed(&event).as_ref() == Some(&message.server);
         let from_it = event.for_server.as_ref() == Some(&message.server);
         if event.ours && (present || named) && !from_it {
@@ -116,7 +126,9 @@ impl Room<'_> {
         let mut news = Vec::new();
         for user in users {
             let query = "SELECT membership, pos FROM locals WHERE user = ?";
-            let found = self.sql.row(query, values![user.as_str()], |row| Ok((row.text(0)?, row.int(1)?)))?;
+            let found = self
+                .sql
+                .row(query, values![user.as_str()], |row| Ok((row.text(0)?, row.int(1)?)))?;
             let Some((membership, pos)) = found else { continue };
             let to = if membership == "join" { head.pos } else { pos };
             let stripped = match membership.as_str() {
@@ -147,7 +159,9 @@ impl Room<'_> {
         for kind in SHOWN_TO_INVITED {
             events.extend(self.now_event(kind, "")?);
         }
-        let member = self.now_event("m.room.member", user.as_str())?.ok_or_else(|| Stop::Refused(Refusal::NotFound))?;
+        let member = self
+            .now_event("m.room.member", user.as_str())?
+            .ok_or(Stop::Refused(Refusal::NotFound))?;
         if member.pdu.sender != *user {
             events.extend(self.now_event("m.room.member", member.pdu.sender.as_str())?);
         }
@@ -160,18 +174,25 @@ impl Room<'_> {
 /// The server of the user whom this event removes. He may have been invited only, so that his server is in no interval.
 fn removed(event: &Stored) -> Option<OwnedServerName> {
     let removes = matches!(event.pdu.membership().as_deref(), Some("leave" | "ban"));
-    let user = event.pdu.state_key.as_deref().filter(|_| removes && event.pdu.kind() == "m.room.member")?;
+    let user = event
+        .pdu
+        .state_key
+        .as_deref()
+        .filter(|_| removes && event.pdu.kind() == "m.room.member")?;
     UserId::parse(user).ok().map(|user| user.server_name().to_owned())
 }
 
 fn lagging(room: &mut Room<'_>) -> Result<BTreeMap<String, Position>> {
-    let rows = room.sql.rows("SELECT follower, since FROM lagging", values![], |row| Ok((row.text(0)?, row.int(1)?)))?;
+    let rows = room.sql.rows("SELECT follower, since FROM lagging", values![], |row| {
+        Ok((row.text(0)?, row.int(1)?))
+    })?;
     Ok(rows.into_iter().collect())
 }
 
 /// Public read receipts of local users since a position: other servers are told of those.
 fn receipts(room: &mut Room<'_>, since: Position) -> Result<Vec<Receipt>> {
-    let query = "SELECT user, kind, thread, event, ts FROM receipts WHERE pos > ? AND kind = 'm.read'";
+    let query =
+        "SELECT user, kind, thread, event, ts FROM receipts WHERE pos > ? AND kind = 'm.read'";
     let rows = room.sql.rows(query, values![since], |row| {
         Ok((row.text(0)?, row.text(1)?, row.text(2)?, row.text(3)?, row.int(4)?))
     })?;

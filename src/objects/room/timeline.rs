@@ -26,7 +26,11 @@ impl Standing {
     const ALL: [Self; 4] = [Self::Accepted, Self::SoftFailed, Self::Rejected, Self::Outlier];
 
     fn number(self) -> i64 {
-        Self::ALL.iter().zip(0..).find(|(standing, _)| **standing == self).map_or(0, |(_, number)| number)
+        Self::ALL
+            .iter()
+            .zip(0..)
+            .find(|(standing, _)| **standing == self)
+            .map_or(0, |(_, number)| number)
     }
 }
 
@@ -75,7 +79,11 @@ impl Room<'_> {
     pub fn find(&mut self, id: &EventId) -> Result<Option<Rc<Stored>>> {
         let sn = match self.hot.ids.get(id) {
             Some(sn) => Some(*sn),
-            None => self.sql.row("SELECT sn FROM events WHERE id = ?", values![id.as_str()], |row| row.int(0))?,
+            None => {
+                self.sql.row("SELECT sn FROM events WHERE id = ?", values![id.as_str()], |row| {
+                    row.int(0)
+                })?
+            }
         };
         sn.map(|sn| self.event(sn)).transpose()
     }
@@ -87,14 +95,24 @@ impl Room<'_> {
         }
         let version = self.head()?.version;
         let query = format!("SELECT {COLUMNS} FROM events WHERE sn = ?");
-        let raw = self.sql.row(&query, values![sn], read)?.ok_or_else(|| Stop::broken(format!("no event {sn}")))?;
+        let raw = self
+            .sql
+            .row(&query, values![sn], read)?
+            .ok_or_else(|| Stop::broken(format!("no event {sn}")))?;
         Ok(self.remember(raw.parse(version)?))
     }
 
     /// The events at these positions, in order: `backwards` newest first. Both ends included.
-    pub fn between(&mut self, low: Position, high: Position, backwards: bool, limit: u32) -> Result<Vec<Rc<Stored>>> {
+    pub fn between(
+        &mut self,
+        low: Position,
+        high: Position,
+        backwards: bool,
+        limit: u32,
+    ) -> Result<Vec<Rc<Stored>>> {
         let order = if backwards { "DESC" } else { "ASC" };
-        let query = format!("SELECT sn FROM events WHERE pos BETWEEN ? AND ? ORDER BY pos {order} LIMIT ?");
+        let query =
+            format!("SELECT sn FROM events WHERE pos BETWEEN ? AND ? ORDER BY pos {order} LIMIT ?");
         let sns = self.sql.rows(&query, values![low, high, limit], |row| row.int(0))?;
         sns.into_iter().map(|sn| self.event(sn)).collect()
     }
@@ -170,14 +188,23 @@ impl Room<'_> {
     /// Replaces an event's text by its redacted form.
     pub fn overwrite(&mut self, sn: Sn, redacted: &Pdu, by: Sn) -> Result<()> {
         self.hot.events.remove(&sn);
-        self.sql.run("UPDATE events SET json = ?, redacted_by = ? WHERE sn = ?", values![&redacted.json, by, sn])?;
+        self.sql.run(
+            "UPDATE events SET json = ?, redacted_by = ? WHERE sn = ?",
+            values![&redacted.json, by, sn],
+        )?;
         Ok(())
     }
 
     fn next_sn(&mut self) -> Result<Sn> {
         let next = match self.hot.next_sn {
             Some(next) => next,
-            None => self.sql.row("SELECT max(sn) FROM events", values![], |row| row.int_or_null(0))?.flatten().unwrap_or(0) + 1,
+            None => {
+                self.sql
+                    .row("SELECT max(sn) FROM events", values![], |row| row.int_or_null(0))?
+                    .flatten()
+                    .unwrap_or(0)
+                    + 1
+            }
         };
         self.hot.next_sn = Some(next + 1);
         Ok(next)
@@ -204,10 +231,14 @@ struct Raw {
 }
 
 impl Raw {
-    fn parse(self, version: &'static tombolo_protocol::room_version::RoomVersion) -> Result<Stored> {
+    fn parse(
+        self,
+        version: &'static tombolo_protocol::room_version::RoomVersion,
+    ) -> Result<Stored> {
         let broken = |what: String| Stop::broken(format!("stored event {}: {what}", self.id));
         let id = self.id.as_str().try_into().map_err(|_| broken("its ID is none".to_owned()))?;
-        let pdu = Pdu::from_stored(id, &self.json, version, self.rejected).map_err(|fault| broken(fault.to_string()))?;
+        let pdu = Pdu::from_stored(id, &self.json, version, self.rejected)
+            .map_err(|fault| broken(fault.to_string()))?;
         Ok((self.stored)(Rc::new(pdu)))
     }
 }
@@ -219,14 +250,26 @@ fn read(row: &Row<'_>) -> std::result::Result<Raw, SqlError> {
     let before = row.int_or_null(7)?.map(|at| Before { at, fork });
     let (ours, redacted_by) = (row.int(9)? != 0, row.int_or_null(11)?);
     let for_server = row.text_or_null(10)?.and_then(|server| server.try_into().ok());
-    let standing = usize::try_from(verdict).ok().and_then(|number| Standing::ALL.get(number).copied());
-    let standing = standing.ok_or_else(|| SqlError::Database(format!("event {sn} has an unknown verdict")))?;
+    let standing =
+        usize::try_from(verdict).ok().and_then(|number| Standing::ALL.get(number).copied());
+    let standing =
+        standing.ok_or_else(|| SqlError::Database(format!("event {sn} has an unknown verdict")))?;
     Ok(Raw {
         id: row.text(1)?,
         json: row.text(12)?,
         rejected: standing == Standing::Rejected,
         stored: Box::new(move |pdu| Stored {
-            sn, pos, standing, height, auth, prev, before, ours, for_server, redacted_by, pdu,
+            sn,
+            pos,
+            standing,
+            height,
+            auth,
+            prev,
+            before,
+            ours,
+            for_server,
+            redacted_by,
+            pdu,
         }),
     })
 }

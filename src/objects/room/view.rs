@@ -53,7 +53,11 @@ pub fn state(room: &mut Room<'_>, message: State) -> Result<Vec<Box<RawValue>>> 
         (Some(kind), Some(key)) => room.value(before, kind, key)?.into_iter().collect(),
         (kind, _) => {
             let whole = room.whole(before)?;
-            whole.into_iter().filter(|((each, _), _)| kind.as_ref().is_none_or(|kind| kind == each)).map(|(_, sn)| sn).collect()
+            whole
+                .into_iter()
+                .filter(|((each, _), _)| kind.as_ref().is_none_or(|kind| kind == each))
+                .map(|(_, sn)| sn)
+                .collect()
         }
     };
     if sns.is_empty() && message.state_key.is_some() {
@@ -85,7 +89,9 @@ pub fn members(room: &mut Room<'_>, message: Members) -> Result<Vec<Box<RawValue
 /// An invite as it goes to the invited user's server, with the state shown to him, in federation format.
 pub fn invite_for(room: &mut Room<'_>, message: InviteFor) -> Result<InviteForReply> {
     let version = room.live()?.version;
-    let member = room.now_event("m.room.member", message.user.as_str())?.ok_or_else(|| Stop::Refused(Refusal::NotFound))?;
+    let member = room
+        .now_event("m.room.member", message.user.as_str())?
+        .ok_or(Stop::Refused(Refusal::NotFound))?;
     let mut stripped = room.shown_to_invited()?;
     if let Some(inviter) = room.now_event("m.room.member", member.pdu.sender.as_str())? {
         stripped.push(room.federation_view(&inviter, true)?);
@@ -112,12 +118,19 @@ impl Room<'_> {
         if stretches.joined() {
             return Ok(Before { at: head.pos, fork: None });
         }
-        let left = stretches.0.iter().filter(|stretch| stretch.membership == "join").filter_map(|stretch| stretch.until).max();
+        let left = stretches
+            .0
+            .iter()
+            .filter(|stretch| stretch.membership == "join")
+            .filter_map(|stretch| stretch.until)
+            .max();
         if let Some(at) = left {
             return Ok(Before { at, fork: None });
         }
         let visibility = self.now_event("m.room.history_visibility", "")?;
-        let readable = visibility.and_then(|event| event.pdu.content_str("history_visibility")).as_deref() == Some("world_readable");
+        let readable =
+            visibility.and_then(|event| event.pdu.content_str("history_visibility")).as_deref()
+                == Some("world_readable");
         if readable { Ok(Before { at: head.pos, fork: None }) } else { Err(not_in_room()) }
     }
 
@@ -132,9 +145,16 @@ impl Room<'_> {
     }
 
     /// An event in the client's format, with what is known beside it in `unsigned`.
-    pub fn client_view(&mut self, viewer: &Viewer, event: &Stored, room_id: bool) -> Result<Box<RawValue>> {
+    pub fn client_view(
+        &mut self,
+        viewer: &Viewer,
+        event: &Stored,
+        room_id: bool,
+    ) -> Result<Box<RawValue>> {
         let mut unsigned = serde_json::Map::new();
-        let age = i64::try_from(self.moment.now).unwrap_or(i64::MAX).saturating_sub(event.pdu.origin_server_ts);
+        let age = i64::try_from(self.moment.now)
+            .unwrap_or(i64::MAX)
+            .saturating_sub(event.pdu.origin_server_ts);
         unsigned.insert("age".to_owned(), json!(age));
         if let Some(before) = event.before {
             let own = event.pdu.is("m.room.member", viewer.user.as_str());
@@ -142,12 +162,15 @@ impl Room<'_> {
                 true => event.pdu.membership(),
                 false => self.membership_before(&viewer.user, &viewer.stretches, before)?,
             };
-            unsigned.insert("membership".to_owned(), json!(membership.as_deref().unwrap_or("leave")));
+            unsigned
+                .insert("membership".to_owned(), json!(membership.as_deref().unwrap_or("leave")));
             self.add_replaced(&mut unsigned, event, before)?;
         }
         if event.ours && event.pdu.sender == viewer.user {
             let query = "SELECT txn FROM events WHERE sn = ? AND device = ?";
-            if let Some(txn) = self.sql.row(query, values![event.sn, &viewer.device], |row| row.text(0))? {
+            if let Some(txn) =
+                self.sql.row(query, values![event.sn, &viewer.device], |row| row.text(0))?
+            {
                 unsigned.insert("transaction_id".to_owned(), json!(txn));
             }
         }
@@ -158,7 +181,10 @@ impl Room<'_> {
         }
         let mut text = client_event(&event.pdu, room_id);
         text.pop();
-        Ok(RawValue::from_string(format!("{text},\"unsigned\":{}}}", serde_json::to_string(&unsigned)?))?)
+        Ok(RawValue::from_string(format!(
+            "{text},\"unsigned\":{}}}",
+            serde_json::to_string(&unsigned)?
+        ))?)
     }
 
     /// An event in the federation's format; redacted for who may not see its content.
@@ -167,19 +193,30 @@ impl Room<'_> {
             return Ok(RawValue::from_string(for_federation(&event.pdu).to_owned())?);
         }
         let version = self.head()?.version;
-        let pruned = redacted(&event.pdu, version).map_err(|fault| Stop::broken(fault.to_string()))?;
+        let pruned =
+            redacted(&event.pdu, version).map_err(|fault| Stop::broken(fault.to_string()))?;
         Ok(RawValue::from_string(for_federation(&pruned).to_owned())?)
     }
 
     /// For a state event: the event it replaced.
-    fn add_replaced(&mut self, unsigned: &mut serde_json::Map<String, serde_json::Value>, event: &Stored, before: Before) -> Result<()> {
-        let Some((kind, key)) = event.pdu.key().map(|(kind, key)| -> Key { (kind.to_owned(), key.to_owned()) }) else {
+    fn add_replaced(
+        &mut self,
+        unsigned: &mut serde_json::Map<String, serde_json::Value>,
+        event: &Stored,
+        before: Before,
+    ) -> Result<()> {
+        let Some((kind, key)) =
+            event.pdu.key().map(|(kind, key)| -> Key { (kind.to_owned(), key.to_owned()) })
+        else {
             return Ok(());
         };
-        let Some(sn) = self.value(before, &kind, &key)?.filter(|sn| *sn != event.sn) else { return Ok(()) };
+        let Some(sn) = self.value(before, &kind, &key)?.filter(|sn| *sn != event.sn) else {
+            return Ok(());
+        };
         let replaced = self.event(sn)?;
         unsigned.insert("replaces_state".to_owned(), json!(replaced.pdu.event_id));
-        unsigned.insert("prev_content".to_owned(), serde_json::from_str(replaced.pdu.content.get())?);
+        unsigned
+            .insert("prev_content".to_owned(), serde_json::from_str(replaced.pdu.content.get())?);
         unsigned.insert("prev_sender".to_owned(), json!(replaced.pdu.sender));
         Ok(())
     }

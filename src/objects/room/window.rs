@@ -65,6 +65,14 @@ pub struct Slice {
     pub limited: bool,
 }
 
+impl Slice {
+    /// The same, the other way round.
+    fn turned(mut self) -> Self {
+        self.events.reverse();
+        self
+    }
+}
+
 impl Room<'_> {
     /// Where the user's view of the room ends: at his leave, or at `to`.
     fn visible_end(&self, viewer: &Viewer, to: Position) -> Position {
@@ -76,42 +84,62 @@ impl Room<'_> {
     }
 
     /// The newest events above `low` that the viewer may see and the filter lets through.
-    fn slice(&mut self, viewer: &Viewer, low: Position, high: Position, filter: &EventFilter) -> Result<Slice> {
+    fn slice(
+        &mut self,
+        viewer: &Viewer,
+        low: Position,
+        high: Position,
+        filter: &EventFilter,
+    ) -> Result<Slice> {
         let limit = filter.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT) as usize;
-        let (mut events, mut limited, mut next) = (Vec::new(), false, high);
-        'pages: loop {
+        let mut next = high;
+        let mut slice = Slice { events: Vec::new(), limited: false };
+        loop {
             let page = self.between(low + 1, next, true, 2 * MAX_LIMIT)?;
-            let Some(lowest) = page.last().and_then(|event| event.pos) else { break };
+            let Some(lowest) = page.last().and_then(|event| event.pos) else {
+                return Ok(slice.turned());
+            };
             for event in page {
-                if filter.lets_through(&event) && self.user_sees(&viewer.user, &viewer.stretches, &event)? {
-                    if events.len() == limit {
-                        limited = true;
-                        break 'pages;
-                    }
-                    events.push(Rc::clone(&event));
+                let shown = filter.lets_through(&event)
+                    && self.user_sees(&viewer.user, &viewer.stretches, &event)?;
+                if shown && slice.events.len() == limit {
+                    return Ok(Slice { limited: true, ..slice }.turned());
+                }
+                if shown {
+                    slice.events.push(Rc::clone(&event));
                 }
                 // Below this event there may be others that nobody gave us yet.
                 if self.is_above_hole(event.sn)? {
-                    limited = true;
-                    break 'pages;
+                    return Ok(Slice { limited: true, ..slice }.turned());
                 }
             }
             next = lowest - 1;
         }
-        events.reverse();
-        Ok(Slice { events, limited })
     }
 
     /// Whether an event has parents we do not hold.
     pub fn is_above_hole(&mut self, sn: Sn) -> Result<bool> {
-        Ok(self.sql.row("SELECT 1 FROM holes WHERE child = ?", values![sn], |row| row.int(0))?.is_some())
+        Ok(self
+            .sql
+            .row("SELECT 1 FROM holes WHERE child = ?", values![sn], |row| row.int(0))?
+            .is_some())
     }
 
     /// The state the client needs at the start of the timeline: all of it, or what changed since `low`; and what changed
     /// within the timeline without an event of the timeline saying so.
-    fn state_shown(&mut self, viewer: &Viewer, message: &Window, range: &Range, slice: &Slice) -> Result<BTreeMap<Key, Sn>> {
+    fn state_shown(
+        &mut self,
+        viewer: &Viewer,
+        message: &Window,
+        range: &Range,
+        slice: &Slice,
+    ) -> Result<BTreeMap<Key, Sn>> {
         let &Range { anew, low, end } = range;
-        let start = slice.events.first().and_then(|event| event.before).unwrap_or(Before { at: end, fork: None });
+        let start = slice
+            .events
+            .first()
+            .and_then(|event| event.before)
+            .unwrap_or(Before { at: end, fork: None });
         let mut shown = BTreeMap::new();
         if anew {
             shown = self.whole(start)?;
@@ -142,15 +170,29 @@ impl Room<'_> {
     }
 
     /// Lazy loading: of the members only the senders of the timeline, the viewer, and those who changed.
-    fn keep_needed_members(&mut self, viewer: &Viewer, shown: &mut BTreeMap<Key, Sn>, slice: &Slice, anew: bool) -> Result<()> {
-        let mut needed: BTreeSet<String> = slice.events.iter().map(|event| event.pdu.sender.to_string()).collect();
+    fn keep_needed_members(
+        &mut self,
+        viewer: &Viewer,
+        shown: &mut BTreeMap<Key, Sn>,
+        slice: &Slice,
+        anew: bool,
+    ) -> Result<()> {
+        let mut needed: BTreeSet<String> =
+            slice.events.iter().map(|event| event.pdu.sender.to_string()).collect();
         needed.insert(viewer.user.to_string());
-        let changed: BTreeSet<Key> = if anew { BTreeSet::new() } else { shown.keys().cloned().collect() };
-        shown.retain(|key, _| key.0 != "m.room.member" || needed.contains(&key.1) || changed.contains(key));
+        let changed: BTreeSet<Key> =
+            if anew { BTreeSet::new() } else { shown.keys().cloned().collect() };
+        shown.retain(|key, _| {
+            key.0 != "m.room.member" || needed.contains(&key.1) || changed.contains(key)
+        });
         for user in needed {
             let key = ("m.room.member".to_owned(), user);
             if let Some(first) = slice.events.first().filter(|_| !shown.contains_key(&key))
-                && let Some(sn) = self.value(first.before.unwrap_or(Before { at: 0, fork: None }), &key.0, &key.1)?
+                && let Some(sn) = self.value(
+                    first.before.unwrap_or(Before { at: 0, fork: None }),
+                    &key.0,
+                    &key.1,
+                )?
             {
                 shown.insert(key, sn);
             }
@@ -158,7 +200,11 @@ impl Room<'_> {
         Ok(())
     }
 
-    fn client_state(&mut self, viewer: &Viewer, shown: &BTreeMap<Key, Sn>) -> Result<Vec<Box<RawValue>>> {
+    fn client_state(
+        &mut self,
+        viewer: &Viewer,
+        shown: &BTreeMap<Key, Sn>,
+    ) -> Result<Vec<Box<RawValue>>> {
         let mut state = Vec::with_capacity(shown.len());
         for sn in shown.values() {
             let event = self.event(*sn)?;
@@ -169,14 +215,20 @@ impl Room<'_> {
 
     /// Members after whom a room without a name or alias is called.
     fn heroes(&mut self, viewer: &Viewer) -> Result<Vec<ruma::OwnedUserId>> {
-        if self.now("m.room.name", "")?.is_some() || self.now("m.room.canonical_alias", "")?.is_some() {
+        if self.now("m.room.name", "")?.is_some()
+            || self.now("m.room.canonical_alias", "")?.is_some()
+        {
             return Ok(Vec::new());
         }
-        let query = "SELECT sn FROM now WHERE type = 'm.room.member' AND key <> ? ORDER BY since LIMIT 50";
+        let query =
+            "SELECT sn FROM now WHERE type = 'm.room.member' AND key <> ? ORDER BY since LIMIT 50";
         let (mut present, mut gone) = (Vec::new(), Vec::new());
         for sn in self.sql.rows(query, values![viewer.user.as_str()], |row| row.int(0))? {
             let event = self.event(sn)?;
-            let Some(user) = event.pdu.state_key.as_deref().and_then(|key| key.try_into().ok()) else { continue };
+            let Some(user) = event.pdu.state_key.as_deref().and_then(|key| key.try_into().ok())
+            else {
+                continue;
+            };
             match event.pdu.membership().as_deref() {
                 Some("join" | "invite") => present.push(user),
                 Some("leave" | "ban") => gone.push(user),
@@ -203,7 +255,8 @@ impl EventFilter {
     /// Whether something of this type passes.
     pub fn passes(&self, kind: &str) -> bool {
         let matches = |pattern: &String| glob(pattern, kind);
-        self.types.as_ref().is_none_or(|types| types.iter().any(matches)) && !self.not_types.iter().any(matches)
+        self.types.as_ref().is_none_or(|types| types.iter().any(matches))
+            && !self.not_types.iter().any(matches)
     }
 }
 

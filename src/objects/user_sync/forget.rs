@@ -14,7 +14,10 @@ pub fn forget(user: &mut User<'_>, message: Forget) -> Result<()> {
     match user.loaded()?.rooms.get(&message.room_id) {
         None => Ok(()),
         Some(last) if is_gone(&last.membership) => {
-            user.sql.run("INSERT INTO forgotten (room) VALUES (?) ON CONFLICT DO NOTHING", values![room])?;
+            user.sql.run(
+                "INSERT INTO forgotten (room) VALUES (?) ON CONFLICT DO NOTHING",
+                values![room],
+            )?;
             Ok(())
         }
         Some(_) => Err(Stop::Refused(Refusal::Invalid("you are still in this room".to_owned()))),

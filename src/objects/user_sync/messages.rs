@@ -6,7 +6,10 @@ use ruma::{OwnedRoomId, OwnedUserId};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::objects::{message::message, room::messages::{Position, UserNews}};
+use crate::objects::{
+    message::message,
+    room::messages::{Position, UserNews},
+};
 
 /// A place in the user's own stream; the number in a sync token `s<number>`.
 pub type StreamPosition = i64;
@@ -66,6 +69,11 @@ message!("user_sync", Authorise => Authorised, Refusal);
 pub struct Authorised {
     pub device_id: String,
 }
+
+/// May somebody try a password of this account now? Asked before it is hashed; makes nothing.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct AttemptLogin {}
+message!("user_sync", AttemptLogin => (), Refusal);
 
 /// Ends this session and its device, or all of them; waiting syncs end at once.
 #[derive(Debug, Serialize, Deserialize)]

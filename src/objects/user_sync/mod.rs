@@ -19,7 +19,7 @@ use ruma::OwnedRoomId;
 use tombolo_platform::{Answer, Fault, Moment, Sql, values};
 
 pub use self::schema::STEPS;
-use self::{messages::*, rate_limit::Buckets, stream::Last};
+use self::{messages::*, rate_limit::Users, stream::Last};
 use crate::{
     config::Config,
     objects::Stop,
@@ -29,13 +29,12 @@ use crate::{
 /// What a user's function may answer.
 pub type Result<T> = std::result::Result<T, Stop<Refusal>>;
 
-/// What a user's object remembers between messages; all but the buckets can be read again.
+/// What a user's object remembers between messages; all of it can be read again.
 #[derive(Default)]
 pub struct Hot {
     schema: Schema,
     loaded: Option<Loaded>,
     sessions: BTreeMap<String, String>,
-    buckets: Buckets,
 }
 
 /// The head of the stream.
@@ -49,6 +48,8 @@ struct Loaded {
 
 /// A user while his object answers one message.
 pub struct User<'a> {
+    name: &'a str,
+    limits: Rc<Users>,
     sql: &'a Sql,
     moment: &'a Moment,
     config: Rc<Config>,
@@ -59,7 +60,11 @@ pub struct User<'a> {
 impl User<'_> {
     /// Refused unless there is such a user here.
     fn exists(&mut self) -> Result<()> {
-        if self.hot.schema.exists(self.sql, STEPS)? { Ok(()) } else { Err(Stop::Refused(Refusal::NoSession)) }
+        if self.hot.schema.exists(self.sql, STEPS)? {
+            Ok(())
+        } else {
+            Err(Stop::Refused(Refusal::NoSession))
+        }
     }
 
     fn create(&mut self) -> Result<()> {
@@ -71,7 +76,8 @@ impl User<'_> {
         if self.hot.loaded.is_none() {
             let query = "SELECT max(pos) FROM (SELECT max(pos) AS pos FROM stream UNION ALL SELECT max(pos) FROM typing
                          UNION ALL SELECT max(pos) FROM account_data)";
-            let pos = self.sql.row(query, values![], |row| row.int_or_null(0))?.flatten().unwrap_or(0);
+            let pos =
+                self.sql.row(query, values![], |row| row.int_or_null(0))?.flatten().unwrap_or(0);
             let rooms = self.last_rows()?;
             // Nobody knows any more which tokens were issued: none may be above the end of the stream.
             self.hot.loaded = Some(Loaded { pos, issued: pos, rooms });
@@ -96,13 +102,20 @@ pub fn answer(question: &Question<'_>) -> std::result::Result<Answer, Fault> {
         macro_rules! answer {
             ($message:ident, $function:path) => {
                 shell::reply::<$message>(body, &mut effects, |message, effects| {
-                    $function(&mut User { sql: object.sql, moment, config, hot, effects }, message)
+                    let (name, limits) =
+                        (object.address.name.as_str(), object.isolate(Users::default));
+                    let sql = object.sql;
+                    $function(
+                        &mut User { name, limits, sql, moment, config, hot, effects },
+                        message,
+                    )
                 })
             };
         }
         dispatch!(message, answer, {
             Login => sessions::login,
             Authorise => sessions::authorise,
+            AttemptLogin => sessions::attempt_login,
             Logout => sessions::logout,
             Devices => sessions::devices,
             News => stream::news,

@@ -14,7 +14,11 @@ pub fn pull(user: &mut User<'_>, message: Pull) -> Result<Pulled> {
     let device_id = user.device_of(&message.session)?;
     let next = user.loaded()?.pos;
     let since = message.since.unwrap_or(0).min(next);
-    let mut rooms = if message.since.is_some() { user.rooms_since(since)? } else { user.rooms_now(message.include_leave)? };
+    let mut rooms = if message.since.is_some() {
+        user.rooms_since(since)?
+    } else {
+        user.rooms_now(message.include_leave)?
+    };
     if message.full_state {
         user.add_quiet_rooms(&mut rooms)?;
     }
@@ -31,7 +35,8 @@ pub fn pull(user: &mut User<'_>, message: Pull) -> Result<Pulled> {
 
 impl User<'_> {
     fn rooms_since(&mut self, since: StreamPosition) -> Result<BTreeMap<OwnedRoomId, RoomNews>> {
-        let query = "SELECT room, since, upto, membership, stripped FROM stream WHERE pos > ? ORDER BY pos";
+        let query =
+            "SELECT room, since, upto, membership, stripped FROM stream WHERE pos > ? ORDER BY pos";
         let rows = self.sql.rows(query, values![since], |row| {
             Ok((row.text(0)?, row.int(1)?, row.int(2)?, row.text(3)?, row.text_or_null(4)?))
         })?;
@@ -40,7 +45,15 @@ impl User<'_> {
             let room_id = room_id(room)?;
             let stripped = stripped.map(RawValue::from_string).transpose()?;
             let from = rooms.get(&room_id).map_or(from, |earlier| earlier.from);
-            let news = RoomNews { room_id: room_id.clone(), membership, from, to, stripped, account_data: Vec::new(), typing: None };
+            let news = RoomNews {
+                room_id: room_id.clone(),
+                membership,
+                from,
+                to,
+                stripped,
+                account_data: Vec::new(),
+                typing: None,
+            };
             rooms.insert(room_id, news);
         }
         Ok(rooms)
@@ -53,12 +66,21 @@ impl User<'_> {
                 continue;
             }
             let query = "SELECT stripped FROM stream WHERE pos = ?";
-            let stripped = self.sql.row(query, values![last.pos], |row| row.text_or_null(0))?.flatten();
+            let stripped =
+                self.sql.row(query, values![last.pos], |row| row.text_or_null(0))?.flatten();
             let stripped = stripped.map(RawValue::from_string).transpose()?;
             let (membership, to) = (last.membership, last.upto);
             rooms.insert(
                 room_id.clone(),
-                RoomNews { room_id, membership, from: 0, to, stripped, account_data: Vec::new(), typing: None },
+                RoomNews {
+                    room_id,
+                    membership,
+                    from: 0,
+                    to,
+                    stripped,
+                    account_data: Vec::new(),
+                    typing: None,
+                },
             );
         }
         Ok(rooms)
@@ -66,7 +88,13 @@ impl User<'_> {
 
     /// Adds joined rooms that have no news.
     fn add_quiet_rooms(&mut self, rooms: &mut BTreeMap<OwnedRoomId, RoomNews>) -> Result<()> {
-        let joined: Vec<OwnedRoomId> = self.loaded()?.rooms.iter().filter(|(_, last)| last.membership == "join").map(|(room, _)| room.clone()).collect();
+        let joined: Vec<OwnedRoomId> = self
+            .loaded()?
+            .rooms
+            .iter()
+            .filter(|(_, last)| last.membership == "join")
+            .map(|(room, _)| room.clone())
+            .collect();
         for room in joined {
             self.room_of(rooms, &room)?;
         }
@@ -79,8 +107,11 @@ impl User<'_> {
         rooms: &mut BTreeMap<OwnedRoomId, RoomNews>,
         since: StreamPosition,
     ) -> Result<Vec<(String, Box<RawValue>)>> {
-        let query = "SELECT room, type, content FROM account_data WHERE pos > ? ORDER BY room, type";
-        let rows = self.sql.rows(query, values![since], |row| Ok((row.text(0)?, row.text(1)?, row.text(2)?)))?;
+        let query =
+            "SELECT room, type, content FROM account_data WHERE pos > ? ORDER BY room, type";
+        let rows = self
+            .sql
+            .rows(query, values![since], |row| Ok((row.text(0)?, row.text(1)?, row.text(2)?)))?;
         let mut global = Vec::new();
         for (room, kind, content) in rows {
             let item = (kind, RawValue::from_string(content)?);
@@ -91,13 +122,17 @@ impl User<'_> {
             }
         }
         let query = "SELECT room, users FROM typing WHERE pos > ?";
-        for (room, users) in self.sql.rows(query, values![since], |row| Ok((row.text(0)?, row.text(1)?)))? {
+        for (room, users) in
+            self.sql.rows(query, values![since], |row| Ok((row.text(0)?, row.text(1)?)))?
+        {
             let users: Vec<OwnedUserId> = serde_json::from_str(&users)?;
             // An initial sync says nothing of rooms in which nobody types.
             if since == 0 && users.is_empty() {
                 continue;
             }
-            if let Some(news) = self.room_of(rooms, &room_id(room)?)?.filter(|news| news.membership == "join") {
+            if let Some(news) =
+                self.room_of(rooms, &room_id(room)?)?.filter(|news| news.membership == "join")
+            {
                 news.typing = Some(users);
             }
         }
@@ -105,9 +140,15 @@ impl User<'_> {
     }
 
     /// The news of a room, empty where there was none; `None` for a room the user does not know.
-    fn room_of<'a>(&mut self, rooms: &'a mut BTreeMap<OwnedRoomId, RoomNews>, room: &OwnedRoomId) -> Result<Option<&'a mut RoomNews>> {
+    fn room_of<'a>(
+        &mut self,
+        rooms: &'a mut BTreeMap<OwnedRoomId, RoomNews>,
+        room: &OwnedRoomId,
+    ) -> Result<Option<&'a mut RoomNews>> {
         if !rooms.contains_key(room) {
-            let Some(last) = self.loaded()?.rooms.get(room).filter(|last| last.membership == "join").cloned() else {
+            let Some(last) =
+                self.loaded()?.rooms.get(room).filter(|last| last.membership == "join").cloned()
+            else {
                 return Ok(None);
             };
             let news = RoomNews {

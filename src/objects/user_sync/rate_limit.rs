@@ -1,6 +1,9 @@
 //! May the user do this now?
 //!
-//! A bucket per kind of request, in memory: an eviction forgives.
+//! A bucket per kind of request, in the isolate's memory: the object's own is forgotten with every refusal, and a refusal
+//! is what a full bucket is for. A fresh isolate forgives.
+
+use std::{cell::RefCell, collections::BTreeMap};
 
 use super::{Cost, Refusal, Result, User};
 use crate::objects::Stop;
@@ -12,12 +15,21 @@ struct Limit {
 }
 
 const EVENTS: Limit = Limit { burst: 10.0, per_second: 0.2 };
+const LOGINS: Limit = Limit { burst: 5.0, per_second: 0.17 };
 const MEMBERSHIPS: Limit = Limit { burst: 10.0, per_second: 0.1 };
 
-/// How full the buckets are, and since when.
+/// The most users whose buckets are remembered; beyond, all are forgiven.
+const MAX_USERS: usize = 10_000;
+
+/// The buckets of the users whose objects run in this isolate.
 #[derive(Default)]
-pub struct Buckets {
+pub struct Users(RefCell<BTreeMap<String, Buckets>>);
+
+/// How full a user's buckets are, and since when.
+#[derive(Default)]
+struct Buckets {
     events: Bucket,
+    logins: Bucket,
     memberships: Bucket,
 }
 
@@ -34,23 +46,48 @@ impl User<'_> {
             return Ok(());
         }
         let now = self.moment.now;
-        let wait = match cost {
+        self.buckets(|buckets| match cost {
             Cost::Free => None,
-            Cost::Event => self.hot.buckets.events.take(&EVENTS, now),
-            Cost::Membership => self.hot.buckets.memberships.take(&MEMBERSHIPS, now),
-        };
+            Cost::Event => buckets.events.take(&EVENTS, now),
+            Cost::Membership => buckets.memberships.take(&MEMBERSHIPS, now),
+        })
+    }
+
+    /// Counts an attempt to log in.
+    pub fn count_login(&mut self) -> Result<()> {
+        if !self.config.rate_limits {
+            return Ok(());
+        }
+        let now = self.moment.now;
+        self.buckets(|buckets| buckets.logins.take(&LOGINS, now))
+    }
+
+    /// Works on this user's buckets; refused if that answers how long to wait.
+    fn buckets(&self, take: impl FnOnce(&mut Buckets) -> Option<u64>) -> Result<()> {
+        let mut users = self.limits.0.borrow_mut();
+        if users.len() > MAX_USERS {
+            users.clear();
+        }
+        let wait = take(users.entry(self.name.to_owned()).or_default());
         wait.map_or(Ok(()), |wait| Err(Stop::Refused(Refusal::Limited(wait))))
     }
 }
 
 impl Bucket {
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "milliseconds of a wait")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "milliseconds of a wait"
+    )]
     fn take(&mut self, limit: &Limit, now: u64) -> Option<u64> {
         let gone = now.saturating_sub(self.at) as f64 / 1000.0;
         self.used = (self.used - gone * limit.per_second).max(0.0);
         self.at = now;
         if self.used + 1.0 > limit.burst {
-            return Some(((self.used + 1.0 - limit.burst) / limit.per_second * 1000.0).ceil() as u64);
+            return Some(
+                ((self.used + 1.0 - limit.burst) / limit.per_second * 1000.0).ceil() as u64
+            );
         }
         self.used += 1.0;
         None

@@ -2,7 +2,10 @@
 
 use tombolo_platform::values;
 
-use super::{Authorise, Authorised, Device, Devices, LoggedIn, Login, Logout, Refusal, Result, User};
+use super::{
+    AttemptLogin, Authorise, Authorised, Device, Devices, LoggedIn, Login, Logout, Refusal, Result,
+    User,
+};
 use crate::objects::Stop;
 
 /// How many characters a device ID has that the server makes.
@@ -22,7 +25,10 @@ pub fn login(user: &mut User<'_>, message: Login) -> Result<LoggedIn> {
          ON CONFLICT DO UPDATE SET display_name = coalesce(devices.display_name, excluded.display_name), last_seen = excluded.last_seen",
         values![&device_id, message.display_name.as_deref(), user.moment.now],
     )?;
-    user.sql.run("INSERT INTO sessions (session, device) VALUES (?, ?)", values![&message.session, &device_id])?;
+    user.sql.run(
+        "INSERT INTO sessions (session, device) VALUES (?, ?)",
+        values![&message.session, &device_id],
+    )?;
     user.effects.wake = true;
     Ok(LoggedIn { device_id })
 }
@@ -32,6 +38,11 @@ pub fn authorise(user: &mut User<'_>, message: Authorise) -> Result<Authorised> 
     let device_id = user.device_of(&message.session)?;
     user.spend(message.cost)?;
     Ok(Authorised { device_id })
+}
+
+/// Counts an attempt to log in, whether or not there is such a user: who asks learns nothing from it.
+pub fn attempt_login(user: &mut User<'_>, _: AttemptLogin) -> Result<()> {
+    user.count_login()
 }
 
 /// Ends a session and removes its device, or all of them.

@@ -8,7 +8,10 @@ use std::collections::BTreeMap;
 use ruma::OwnedRoomId;
 use tombolo_platform::values;
 
-use super::{JoinedRooms, News, Refusal, Result, RoomPosition, StreamPosition, TypingNews, User, forget::is_gone};
+use super::{
+    JoinedRooms, News, Refusal, Result, RoomPosition, StreamPosition, TypingNews, User,
+    forget::is_gone,
+};
 use crate::objects::{Stop, room::Position};
 
 /// The last row of a room.
@@ -42,7 +45,10 @@ pub fn news(user: &mut User<'_>, message: News) -> Result<()> {
             let pos = user.next_pos()?;
             let insert = "INSERT INTO stream (pos, room, since, upto, membership, stripped) VALUES (?, ?, ?, ?, ?, ?)";
             let since = last.as_ref().map_or(0, |last| last.upto);
-            user.sql.run(insert, values![pos, room_id.as_str(), since, news.to, &news.membership, stripped])?;
+            user.sql.run(
+                insert,
+                values![pos, room_id.as_str(), since, news.to, &news.membership, stripped],
+            )?;
             pos
         }
     };
@@ -57,7 +63,9 @@ pub fn typing_news(user: &mut User<'_>, message: TypingNews) -> Result<()> {
     user.exists()?;
     let users = serde_json::to_string(&message.typing)?;
     let room = message.room_id.as_str();
-    let held = user.sql.row("SELECT users FROM typing WHERE room = ?", values![room], |row| row.text(0))?;
+    let held = user
+        .sql
+        .row("SELECT users FROM typing WHERE room = ?", values![room], |row| row.text(0))?;
     if held.as_deref().unwrap_or("[]") == users {
         return Ok(());
     }
@@ -80,18 +88,31 @@ pub fn joined_rooms(user: &mut User<'_>, _: JoinedRooms) -> Result<Vec<OwnedRoom
 pub fn room_position(user: &mut User<'_>, message: RoomPosition) -> Result<Position> {
     user.exists()?;
     let query = "SELECT upto FROM stream WHERE room = ? AND pos <= ? ORDER BY pos DESC LIMIT 1";
-    let upto = user.sql.row(query, values![message.room_id.as_str(), message.at], |row| row.int(0))?;
+    let upto =
+        user.sql.row(query, values![message.room_id.as_str(), message.at], |row| row.int(0))?;
     upto.ok_or(Stop::Refused(Refusal::NotFound))
 }
 
 impl User<'_> {
     /// The last row of every room.
     pub fn last_rows(&mut self) -> Result<BTreeMap<OwnedRoomId, Last>> {
-        let rows = self.sql.rows("SELECT room, pos, upto, membership FROM stream ORDER BY pos", values![], |row| {
-            Ok((row.text(0)?, Last { pos: row.int(1)?, upto: row.int(2)?, membership: row.text(3)? }))
-        })?;
+        let rows = self.sql.rows(
+            "SELECT room, pos, upto, membership FROM stream ORDER BY pos",
+            values![],
+            |row| {
+                Ok((
+                    row.text(0)?,
+                    Last { pos: row.int(1)?, upto: row.int(2)?, membership: row.text(3)? },
+                ))
+            },
+        )?;
         rows.into_iter()
-            .map(|(room, last)| Ok((room.try_into().map_err(|_| Stop::broken("a room in the stream has no ID"))?, last)))
+            .map(|(room, last)| {
+                Ok((
+                    room.try_into().map_err(|_| Stop::broken("a room in the stream has no ID"))?,
+                    last,
+                ))
+            })
             .collect()
     }
 }

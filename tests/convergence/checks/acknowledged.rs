@@ -17,12 +17,19 @@ pub fn are_kept(run: &Run, room: usize) -> Vec<String> {
     let all = run.story.acknowledged.borrow();
     for event in all.iter().filter(|event| event.room == room) {
         let held = copies.get(&event.server).and_then(|copy| copy.events.get(&event.event_id));
-        let Some(held) = held.filter(|held| held.verdict == Verdict::Accepted && held.pos.is_some()) else {
-            findings.push(format!("lost: room {room} {} is {held:?} at its own server a{}", event.event_id, event.server));
+        let Some(held) =
+            held.filter(|held| held.verdict == Verdict::Accepted && held.pos.is_some())
+        else {
+            findings.push(format!(
+                "lost: room {room} {} is {held:?} at its own server a{}",
+                event.event_id, event.server
+            ));
             continue;
         };
         for (server, copy) in copies.iter().filter(|(server, _)| **server != event.server) {
-            if !was_there(run, &copies[&event.server], *server, held.pos.unwrap()) || !stayed(run, copy, *server) {
+            if !was_there(run, &copies[&event.server], *server, held.pos.unwrap())
+                || !stayed(run, copy, *server)
+            {
                 continue;
             }
             match copy.events.get(&held.id) {
@@ -30,7 +37,10 @@ pub fn are_kept(run: &Run, room: usize) -> Vec<String> {
                 Some(known) if known.verdict == Verdict::SoftFailed && known.reason.is_some() => {}
                 other => {
                     let other = other.map(|held| (held.verdict, held.reason.clone()));
-                    findings.push(format!("unknown: room {room} {} of a{} is {other:?} at a{server}", held.id, event.server));
+                    findings.push(format!(
+                        "unknown: room {room} {} of a{} is {other:?} at a{server}",
+                        held.id, event.server
+                    ));
                 }
             }
         }
@@ -44,7 +54,11 @@ fn was_there(run: &Run, copy: &Copy, server: usize, pos: i64) -> bool {
     let users = run.network.users.iter().filter(|user| user.server == server);
     users.into_iter().any(|user| {
         let stays = copy.stretches(&user.id);
-        stays.iter().any(|stay| stay.membership == "join" && stay.since < pos && stay.until.is_none_or(|until| pos < until))
+        stays.iter().any(|stay| {
+            stay.membership == "join"
+                && stay.since < pos
+                && stay.until.is_none_or(|until| pos < until)
+        })
     })
 }
 
@@ -60,7 +74,13 @@ fn stayed(run: &Run, copy: &Copy, server: usize) -> bool {
         }
     }
     let mut members = 0;
-    let counts: Vec<i32> = changes.values().map(|change| { members += change; members }).collect();
+    let counts: Vec<i32> = changes
+        .values()
+        .map(|change| {
+            members += change;
+            members
+        })
+        .collect();
     !counts.is_empty() && counts.iter().all(|members| *members > 0)
 }
 
@@ -76,5 +96,7 @@ fn said_twice(room: usize, copies: &Copies) -> Vec<String> {
         }
     }
     said.retain(|_, events| events.len() > 1);
-    said.iter().map(|(secret, events)| format!("twice: room {room} secret {secret} is in {events:?}")).collect()
+    said.iter()
+        .map(|(secret, events)| format!("twice: room {room} secret {secret} is in {events:?}"))
+        .collect()
 }

@@ -14,14 +14,22 @@ pub fn of_state(run: &Run, room: usize) -> Vec<String> {
         let keys: BTreeSet<&Key> = model.state.keys().chain(copy.state.keys()).collect();
         for key in keys.into_iter().filter(|key| model.state.get(*key) != copy.state.get(*key)) {
             let (a, b) = (model.state.get(key), copy.state.get(key));
-            findings.push(format!("state: room {room} {key:?} is {a:?} at a{first} and {b:?} at a{server}"));
+            findings.push(format!(
+                "state: room {room} {key:?} is {a:?} at a{first} and {b:?} at a{server}"
+            ));
         }
         if model.tips != copy.tips {
-            findings.push(format!("tips: room {room} {:?} at a{first}, {:?} at a{server}", model.tips, copy.tips));
+            findings.push(format!(
+                "tips: room {room} {:?} at a{first}, {:?} at a{server}",
+                model.tips, copy.tips
+            ));
         }
     }
     for (server, copy) in copies.iter().filter(|(_, copy)| copy.parked > 0) {
-        findings.push(format!("parked: room {room} a{server} still keeps {} events that wait for others", copy.parked));
+        findings.push(format!(
+            "parked: room {room} a{server} still keeps {} events that wait for others",
+            copy.parked
+        ));
     }
     findings.extend(strangers(run, room, &copies));
     findings
@@ -35,7 +43,10 @@ fn strangers(run: &Run, room: usize, copies: &Copies) -> Vec<String> {
         for user in users.iter().filter(|user| copy.membership(&user.id) == "join") {
             let own = copies.get(&user.server).map(|own| own.membership(&user.id));
             if own.as_deref() != Some("join") {
-                findings.push(format!("members: room {room} {} is joined at a{server}, at home {own:?}", user.id));
+                findings.push(format!(
+                    "members: room {room} {} is joined at a{server}, at home {own:?}",
+                    user.id
+                ));
             }
         }
     }

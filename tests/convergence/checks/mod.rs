@@ -42,7 +42,8 @@ pub fn after(run: &Run) -> Vec<String> {
 /// How many events the copies of all rooms hold together.
 pub fn events(run: &Run) -> usize {
     let rooms = 0..run.story.rooms.borrow().len();
-    let longest = |room: usize| copies(run, room).values().map(|copy| copy.events.len()).max().unwrap_or(0);
+    let longest =
+        |room: usize| copies(run, room).values().map(|copy| copy.events.len()).max().unwrap_or(0);
     rooms.map(longest).sum()
 }
 
@@ -64,7 +65,8 @@ pub fn taking_part(run: &Run, room: usize) -> Copies {
 pub fn member(run: &Run, room: usize, server: usize) -> Option<usize> {
     let copy = Copy::read(run.network.room(server, &run.story.room(room).id)?)?;
     let users = &run.network.users;
-    (0..users.len()).find(|user| users[*user].server == server && copy.membership(&users[*user].id) == "join")
+    (0..users.len())
+        .find(|user| users[*user].server == server && copy.membership(&users[*user].id) == "join")
 }
 
 /// One message of each server that takes part, so that all tips meet.

@@ -5,12 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::copies;
-use crate::{
-    copy::Copy,
-    network::encode,
-    scenario::Run,
-    story::Synced,
-};
+use crate::{copy::Copy, network::encode, scenario::Run, story::Synced};
 
 /// More syncs or pages than this mean that they never end.
 const MOST_PAGES: usize = 200;
@@ -54,11 +49,14 @@ pub async fn of_room(run: &Run, room: usize) -> Vec<String> {
         }
         for missing in must_see(copy, name) {
             for (seen, how) in [(&seen, "sync"), (&distinct, "pages")] {
-                let there = seen.contains(&missing) || copy.membership(name) != "join" && how == "pages";
+                let there =
+                    seen.contains(&missing) || copy.membership(name) != "join" && how == "pages";
                 if !there {
                     let held = &copy.events[&missing];
                     let what = (held.pdu["type"].to_string(), held.pos, held.linear);
-                    findings.push(format!("gap: room {room} {name} never saw {missing} {what:?} by {how}"));
+                    findings.push(format!(
+                        "gap: room {room} {name} never saw {missing} {what:?} by {how}"
+                    ));
                 }
             }
         }
@@ -72,15 +70,25 @@ pub async fn the_same_token_twice(run: &Run) -> Vec<String> {
     for user in 0..run.network.users.len() {
         let syncs = run.story.syncs.borrow()[user].clone();
         for synced in syncs.iter().filter(|synced| synced.since.is_some()).step_by(3) {
-            let path = format!("/_matrix/client/v3/sync?since={}", synced.since.as_deref().unwrap_or_default());
-            let (once, again) = (run.network.get(user, &path).await, run.network.get(user, &path).await);
+            let path = format!(
+                "/_matrix/client/v3/sync?since={}",
+                synced.since.as_deref().unwrap_or_default()
+            );
+            let (once, again) =
+                (run.network.get(user, &path).await, run.network.get(user, &path).await);
             if once.status != 200 || ageless(&once.body) != ageless(&again.body) {
-                findings.push(format!("token: {} {path} is not answered twice the same", run.network.users[user].id));
+                findings.push(format!(
+                    "token: {} {path} is not answered twice the same",
+                    run.network.users[user].id
+                ));
             }
             let same_end = once.text("next_batch").as_ref() == Some(&synced.next);
             if same_end && event_ids(&once.body) != event_ids(&synced.body) {
                 let (was, is) = (event_ids(&synced.body), event_ids(&once.body));
-                findings.push(format!("token: {} {path} told {was:?}, later {is:?}", run.network.users[user].id));
+                findings.push(format!(
+                    "token: {} {path} told {was:?}, later {is:?}",
+                    run.network.users[user].id
+                ));
             }
         }
     }
@@ -96,7 +104,10 @@ fn by_sync(run: &Run, room: usize, user: usize) -> (Vec<String>, Vec<String>, Ve
         let timeline = &news["timeline"];
         for id in ids(&timeline["events"]) {
             if !stay.insert(id.clone()) {
-                findings.push(format!("sync: room {room} {} was told {id} twice", run.network.users[user].id));
+                findings.push(format!(
+                    "sync: room {room} {} was told {id} twice",
+                    run.network.users[user].id
+                ));
             }
             events.push(id);
         }
@@ -112,7 +123,13 @@ fn by_sync(run: &Run, room: usize, user: usize) -> (Vec<String>, Vec<String>, Ve
 }
 
 /// Pages backwards until something is known, or there is no more; also says why it ended before.
-async fn page_back(run: &Run, room: usize, user: usize, from: &str, known: &BTreeSet<String>) -> (Vec<String>, Option<String>) {
+async fn page_back(
+    run: &Run,
+    room: usize,
+    user: usize,
+    from: &str,
+    known: &BTreeSet<String>,
+) -> (Vec<String>, Option<String>) {
     let (mut events, mut from) = (Vec::new(), from.to_owned());
     for _ in 0..MOST_PAGES {
         let room_id = encode(&run.story.room(room).id);
@@ -135,19 +152,27 @@ async fn page_back(run: &Run, room: usize, user: usize, from: &str, known: &BTre
 
 /// What a user must have seen: what happened while he was joined, where nobody ever hid history from members.
 fn must_see(copy: &Copy, user: &str) -> Vec<String> {
-    let hidden = copy.visibilities_ever().iter().any(|visibility| visibility == "joined" || visibility == "invited");
+    let hidden = copy
+        .visibilities_ever()
+        .iter()
+        .any(|visibility| visibility == "joined" || visibility == "invited");
     let stays = copy.stretches(user);
     let during = |pos: i64| {
         let mut stays = stays.iter().filter(|stay| stay.membership == "join");
         stays.any(|stay| stay.since <= pos && stay.until.is_none_or(|until| pos <= until))
     };
     let timeline = copy.timeline();
-    let must = timeline.into_iter().filter(|held| held.pos.is_some_and(during) && (held.linear || !hidden));
+    let must = timeline
+        .into_iter()
+        .filter(|held| held.pos.is_some_and(during) && (held.linear || !hidden));
     must.map(|held| held.id.clone()).collect()
 }
 
 fn news<'a>(synced: &'a Synced, room: &str) -> Option<(&'static str, &'a Value)> {
-    ["join", "leave"].into_iter().map(|section| (section, &synced.body["rooms"][section][room])).find(|(_, news)| news.is_object())
+    ["join", "leave"]
+        .into_iter()
+        .map(|section| (section, &synced.body["rooms"][section][room]))
+        .find(|(_, news)| news.is_object())
 }
 
 fn ids(events: &Value) -> Vec<String> {
@@ -157,15 +182,21 @@ fn ids(events: &Value) -> Vec<String> {
 
 /// The events of each room's timeline.
 fn event_ids(body: &Value) -> BTreeMap<String, Vec<String>> {
-    let sections = ["join", "leave"].into_iter().filter_map(|section| body["rooms"][section].as_object());
-    sections.flatten().map(|(room, news)| (room.clone(), ids(&news["timeline"]["events"]))).collect()
+    let sections =
+        ["join", "leave"].into_iter().filter_map(|section| body["rooms"][section].as_object());
+    sections
+        .flatten()
+        .map(|(room, news)| (room.clone(), ids(&news["timeline"]["events"])))
+        .collect()
 }
 
 fn ageless(body: &Value) -> Value {
     match body {
-        Value::Object(members) => {
-            members.iter().filter(|(name, _)| *name != "age").map(|(name, value)| (name.clone(), ageless(value))).collect()
-        }
+        Value::Object(members) => members
+            .iter()
+            .filter(|(name, _)| *name != "age")
+            .map(|(name, value)| (name.clone(), ageless(value)))
+            .collect(),
         Value::Array(items) => items.iter().map(ageless).collect(),
         other => other.clone(),
     }

@@ -61,7 +61,11 @@ async fn nonce(world: World, _: Request<Bytes>, _: Vec<String>) -> Result<Respon
     json_response(StatusCode::OK, &json!({ "nonce": nonce }))
 }
 
-async fn register(world: World, request: Request<Bytes>, _: Vec<String>) -> Result<Response<Bytes>> {
+async fn register(
+    world: World,
+    request: Request<Bytes>,
+    _: Vec<String>,
+) -> Result<Response<Bytes>> {
     let secret = secret(&world)?;
     let config = Config::of(&world)?;
     let body: Body = json_body(&request)?;
@@ -84,7 +88,13 @@ async fn register(world: World, request: Request<Bytes>, _: Vec<String>) -> Resu
 }
 
 fn secret(world: &World) -> Result<String> {
-    let disabled = || Error::new(StatusCode::BAD_REQUEST, "M_UNKNOWN", "Shared-secret registration is not enabled");
+    let disabled = || {
+        Error::new(
+            StatusCode::BAD_REQUEST,
+            "M_UNKNOWN",
+            "Shared-secret registration is not enabled",
+        )
+    };
     Config::of(world)?.registration_shared_secret.clone().ok_or_else(disabled)
 }
 
@@ -99,7 +109,8 @@ fn is_signed(secret: &str, body: &Body) -> bool {
 }
 
 fn from_hex(text: &str) -> Option<Vec<u8>> {
-    let digits: Option<Vec<u8>> = text.chars().map(|digit| u8::try_from(digit.to_digit(16)?).ok()).collect();
+    let digits: Option<Vec<u8>> =
+        text.chars().map(|digit| u8::try_from(digit.to_digit(16)?).ok()).collect();
     let pairs = digits?;
     let (pairs, rest) = pairs.as_chunks::<2>();
     rest.is_empty().then(|| pairs.iter().map(|[high, low]| high << 4 | low).collect())

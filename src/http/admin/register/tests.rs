@@ -27,7 +27,13 @@ fn the_user_type_is_signed_where_it_is_given() {
 
 #[test]
 fn whoever_changes_a_field_needs_another_mac() {
-    for change in [json!({ "admin": true }), json!({ "username": "bob" }), json!({ "nonce": "abd" }), json!({ "mac": "" }), json!({ "mac": "xyz" })] {
+    for change in [
+        json!({ "admin": true }),
+        json!({ "username": "bob" }),
+        json!({ "nonce": "abd" }),
+        json!({ "mac": "" }),
+        json!({ "mac": "xyz" }),
+    ] {
         assert!(!is_signed("shared", &body(&change)), "{change}");
     }
     assert!(!is_signed("other", &body(&json!({}))));

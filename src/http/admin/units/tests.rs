@@ -11,8 +11,13 @@ use crate::app::Tombolo;
 /// What a server with these further variables answers.
 fn ask(further: &[(&str, &str)]) -> (u16, Value) {
     let simulation = Simulation::new(1);
-    let (key, secret) = (format!("ed25519 1 {}", STANDARD_NO_PAD.encode([7; 32])), STANDARD_NO_PAD.encode([9; 32]));
-    let mut variables = vec![("SERVER_NAME", "example.org"), ("SIGNING_KEY", key.as_str()), ("TOKEN_SECRET", secret.as_str())];
+    let (key, secret) =
+        (format!("ed25519 1 {}", STANDARD_NO_PAD.encode([7; 32])), STANDARD_NO_PAD.encode([9; 32]));
+    let mut variables = vec![
+        ("SERVER_NAME", "example.org"),
+        ("SIGNING_KEY", key.as_str()),
+        ("TOKEN_SECRET", secret.as_str()),
+    ];
     variables.extend(further);
     let server = simulation.server("example.org", Rc::new(Tombolo), &variables, &[]);
     let request = Request::get("/_tombolo/units").body(Bytes::new()).unwrap();

@@ -9,7 +9,10 @@ use http::StatusCode;
 use ruma::{
     OwnedRoomId, OwnedServerName, RoomAliasId, RoomId,
     api::client::{
-        alias::{create_alias::v3 as create_alias, delete_alias::v3 as delete_alias, get_alias::v3 as get_alias},
+        alias::{
+            create_alias::v3 as create_alias, delete_alias::v3 as delete_alias,
+            get_alias::v3 as get_alias,
+        },
         room::aliases::v3 as room_aliases,
     },
 };
@@ -50,15 +53,17 @@ pub struct Found {
 pub async fn resolve(world: &World, alias: &RoomAliasId) -> Result<Found> {
     let config = Config::of(world)?;
     if alias.server_name() != config.server_name {
-        let path = format!("/_matrix/federation/v1/query/directory?room_alias={}", encode(alias.as_str()));
+        let path =
+            format!("/_matrix/federation/v1/query/directory?room_alias={}", encode(alias.as_str()));
         return Ok(client::ask(world, alias.server_name(), Ask::get(&path)).await?);
     }
     let held = aliases::find(world, alias).await?.ok_or_else(unknown)?;
-    let mut servers = match world.ask(&flows::room(&held.room_id), &Participants { users: false }).await {
-        Ok(participants) => participants.servers,
-        Err(AskError::Refused(_)) => Vec::new(),
-        Err(error) => return Err(error.into()),
-    };
+    let mut servers =
+        match world.ask(&flows::room(&held.room_id), &Participants { users: false }).await {
+            Ok(participants) => participants.servers,
+            Err(AskError::Refused(_)) => Vec::new(),
+            Err(error) => return Err(error.into()),
+        };
     servers.retain(|server| *server != config.server_name);
     servers.insert(0, config.server_name.clone());
     Ok(Found { room_id: held.room_id, servers })
@@ -67,8 +72,13 @@ pub async fn resolve(world: &World, alias: &RoomAliasId) -> Result<Found> {
 /// Refuses an alias that does not belong to this server, or has no form.
 pub fn must_be_ours(world: &World, alias: &RoomAliasId) -> Result<()> {
     let ours = alias.server_name() == Config::of(world)?.server_name;
-    let formed = alias.as_str().len() <= MAX_BYTES && !alias.alias().contains(|letter: char| letter.is_control() || letter.is_whitespace());
-    if ours && formed && !alias.alias().is_empty() { Ok(()) } else { Err(invalid_param("This is no alias of this server")) }
+    let formed = alias.as_str().len() <= MAX_BYTES
+        && !alias.alias().contains(|letter: char| letter.is_control() || letter.is_whitespace());
+    if ours && formed && !alias.alias().is_empty() {
+        Ok(())
+    } else {
+        Err(invalid_param("This is no alias of this server"))
+    }
 }
 
 async fn find(world: World, (): (), request: get_alias::Request) -> Result<get_alias::Response> {
@@ -76,9 +86,14 @@ async fn find(world: World, (): (), request: get_alias::Request) -> Result<get_a
     Ok(get_alias::Response::new(found.room_id, found.servers))
 }
 
-async fn create(world: World, caller: Session, request: create_alias::Request) -> Result<create_alias::Response> {
+async fn create(
+    world: World,
+    caller: Session,
+    request: create_alias::Request,
+) -> Result<create_alias::Response> {
     must_be_ours(&world, &request.room_alias)?;
-    let membership = ask_room(&world, &request.room_id, &Membership { user: caller.user.clone() }).await?;
+    let membership =
+        ask_room(&world, &request.room_id, &Membership { user: caller.user.clone() }).await?;
     if membership.as_deref() != Some("join") {
         return Err(not_in_room());
     }
@@ -88,17 +103,27 @@ async fn create(world: World, caller: Session, request: create_alias::Request) -
     Err(Error::new(StatusCode::CONFLICT, "M_UNKNOWN", "The alias is taken"))
 }
 
-async fn delete(world: World, caller: Session, request: delete_alias::Request) -> Result<delete_alias::Response> {
+async fn delete(
+    world: World,
+    caller: Session,
+    request: delete_alias::Request,
+) -> Result<delete_alias::Response> {
     must_be_ours(&world, &request.room_alias)?;
     let held = aliases::find(&world, &request.room_alias).await?.ok_or_else(unknown)?;
     if held.creator != caller.user && !manages(&world, &caller, &held.room_id).await? {
-        return Err(forbidden("Neither did you make this alias, nor may you set the room's canonical alias"));
+        return Err(forbidden(
+            "Neither did you make this alias, nor may you set the room's canonical alias",
+        ));
     }
     aliases::delete(&world, &request.room_alias).await?;
     Ok(delete_alias::Response::new())
 }
 
-async fn of_room(world: World, caller: Session, request: room_aliases::Request) -> Result<room_aliases::Response> {
+async fn of_room(
+    world: World,
+    caller: Session,
+    request: room_aliases::Request,
+) -> Result<room_aliases::Response> {
     // Whoever sees the room's state may know its aliases.
     state::event(&world, &caller, &request.room_id, ("m.room.create", "")).await?;
     Ok(room_aliases::Response::new(aliases::of_room(&world, &request.room_id).await?))
@@ -106,7 +131,8 @@ async fn of_room(world: World, caller: Session, request: room_aliases::Request) 
 
 /// Whether the caller may set the room's canonical alias.
 async fn manages(world: &World, caller: &Session, room_id: &RoomId) -> Result<bool> {
-    let membership = match ask_room(world, room_id, &Membership { user: caller.user.clone() }).await {
+    let membership = match ask_room(world, room_id, &Membership { user: caller.user.clone() }).await
+    {
         Ok(membership) => membership,
         Err(error) if error.status == StatusCode::FORBIDDEN => None,
         Err(error) => return Err(error),

@@ -1,13 +1,16 @@
 //! How does somebody get an account?
 //! ([registration](https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3register))
 
-mod uia;
 #[cfg(test)]
 mod tests;
+mod uia;
 
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
-use ruma::{OwnedUserId, ServerName, UserId, api::client::account::get_username_availability::v3 as availability};
+use ruma::{
+    OwnedUserId, ServerName, UserId,
+    api::client::account::get_username_availability::v3 as availability,
+};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tombolo_platform::World;
@@ -53,7 +56,11 @@ struct Body {
     auth: Option<Value>,
 }
 
-async fn register(world: World, request: Request<Bytes>, _: Vec<String>) -> Result<Response<Bytes>> {
+async fn register(
+    world: World,
+    request: Request<Bytes>,
+    _: Vec<String>,
+) -> Result<Response<Bytes>> {
     let config = Config::of(&world)?;
     let body: Body = json_body(&request)?;
     if is_guest(&request) {
@@ -65,11 +72,18 @@ async fn register(world: World, request: Request<Bytes>, _: Vec<String>) -> Resu
     if !config.open_registration {
         return Err(forbidden("Registration is closed"));
     }
-    let wanted = body.username.as_deref().map(|username| usernames::parse(username, &config.server_name)).transpose()?;
+    let wanted = body
+        .username
+        .as_deref()
+        .map(|username| usernames::parse(username, &config.server_name))
+        .transpose()?;
     if let Some(user) = &wanted {
         must_be_free(&world, user).await?;
     }
-    let purpose = uia::Purpose { secret: &config.token_secret, username: wanted.as_deref().map(UserId::localpart).unwrap_or_default() };
+    let purpose = uia::Purpose {
+        secret: &config.token_secret,
+        username: wanted.as_deref().map(UserId::localpart).unwrap_or_default(),
+    };
     if let Err(unproved) = uia::check(&purpose, body.auth.as_ref(), world.now()) {
         return json_response(StatusCode::UNAUTHORIZED, &unproved);
     }
@@ -82,11 +96,21 @@ async fn register(world: World, request: Request<Bytes>, _: Vec<String>) -> Resu
     if body.inhibit_login {
         return json_response(StatusCode::OK, &json!({ "user_id": user }));
     }
-    logged_in(&world, &config.server_name, (&user, body.device_id, body.initial_device_display_name)).await
+    logged_in(
+        &world,
+        &config.server_name,
+        (&user, body.device_id, body.initial_device_display_name),
+    )
+    .await
 }
 
 /// Makes an account, if its name is free.
-pub async fn create_account(world: &World, user: &UserId, password: &str, admin: bool) -> Result<()> {
+pub async fn create_account(
+    world: &World,
+    user: &UserId,
+    password: &str,
+    admin: bool,
+) -> Result<()> {
     if password.len() > MAX_BYTES {
         return Err(invalid_param("The password is too long"));
     }
@@ -114,7 +138,11 @@ pub async fn logged_in(
     )
 }
 
-async fn available(world: World, (): (), request: availability::Request) -> Result<availability::Response> {
+async fn available(
+    world: World,
+    (): (),
+    request: availability::Request,
+) -> Result<availability::Response> {
     let config = Config::of(&world)?;
     must_be_free(&world, &usernames::parse(&request.username, &config.server_name)?).await?;
     Ok(availability::Response::new(true))

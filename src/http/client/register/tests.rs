@@ -34,7 +34,8 @@ fn the_dummy_stage_completes_the_flow() {
 #[test]
 fn a_session_serves_one_account_only() {
     let session = begun(SECRET, "alice", 0);
-    let refused = check(&Purpose { secret: SECRET, username: "bob" }, Some(&dummy(&session)), 0).unwrap_err();
+    let refused =
+        check(&Purpose { secret: SECRET, username: "bob" }, Some(&dummy(&session)), 0).unwrap_err();
     assert_eq!(refused["errcode"], "M_FORBIDDEN");
 }
 
@@ -51,13 +52,21 @@ fn forged_and_old_sessions_are_refused() {
 #[test]
 fn another_stage_completes_nothing() {
     let purpose = Purpose { secret: SECRET, username: "" };
-    for auth in [json!({ "type": "m.login.password" }), json!({}), json!("m.login.dummy"), json!({ "type": 1 })] {
+    for auth in [
+        json!({ "type": "m.login.password" }),
+        json!({}),
+        json!("m.login.dummy"),
+        json!({ "type": 1 }),
+    ] {
         assert!(check(&purpose, Some(&auth), 0).is_err(), "{auth}");
     }
 }
 
 #[test]
 fn a_chosen_name_is_a_valid_one() {
-    let name = chosen_name(&[0, 25, 26, 255, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9]);
+    let name = chosen_name(&[
+        0, 25, 26, 255, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9,
+        9, 9, 9,
+    ]);
     assert!(name.starts_with("azav") && name.len() == 16);
 }

@@ -55,7 +55,9 @@ impl Purpose<'_> {
 
     fn is_session(&self, session: &str, now: u64) -> bool {
         let Some((until, proof)) = session.split_once('.') else { return false };
-        let (Ok(until), Ok(proof)) = (until.parse(), URL_SAFE_NO_PAD.decode(proof)) else { return false };
+        let (Ok(until), Ok(proof)) = (until.parse(), URL_SAFE_NO_PAD.decode(proof)) else {
+            return false;
+        };
         now <= until && self.mac(until).is_some_and(|mac| mac.verify_slice(&proof).is_ok())
     }
 

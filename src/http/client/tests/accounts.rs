@@ -39,7 +39,9 @@ fn a_taken_or_malformed_name_is_refused() {
 #[test]
 fn closed_registration_and_guests_are_refused() {
     Scene::with(&[]).call(None, REGISTER, &account("alice")).refused(403, "M_FORBIDDEN");
-    Scene::new().call(None, &format!("{REGISTER}?kind=guest"), &json!({})).refused(403, "M_FORBIDDEN");
+    Scene::new()
+        .call(None, &format!("{REGISTER}?kind=guest"), &json!({}))
+        .refused(403, "M_FORBIDDEN");
 }
 
 #[test]
@@ -65,10 +67,14 @@ fn a_password_opens_a_session_on_the_device_it_names() {
 fn unknown_users_and_wrong_passwords_look_alike() {
     let scene = Scene::new();
     scene.register("alice");
-    let wrong = scene.call(None, LOGIN, &password_login("alice", "wrong")).refused(403, "M_FORBIDDEN");
-    let unknown = scene.call(None, LOGIN, &password_login("bob", "wrong")).refused(403, "M_FORBIDDEN");
+    let wrong =
+        scene.call(None, LOGIN, &password_login("alice", "wrong")).refused(403, "M_FORBIDDEN");
+    let unknown =
+        scene.call(None, LOGIN, &password_login("bob", "wrong")).refused(403, "M_FORBIDDEN");
     assert_eq!(wrong, unknown);
-    scene.call(None, LOGIN, &password_login("@alice:elsewhere.org", "secret")).refused(403, "M_FORBIDDEN");
+    scene
+        .call(None, LOGIN, &password_login("@alice:elsewhere.org", "secret"))
+        .refused(403, "M_FORBIDDEN");
 }
 
 #[test]
@@ -85,7 +91,10 @@ fn logout_ends_one_session_or_all() {
     let first = scene.register("alice");
     let answer = scene.call(None, LOGIN, &password_login("alice", "secret")).ok();
     let second = User { id: first.id.clone(), token: text(&answer["access_token"]) };
-    assert_eq!(scene.get(&first, "/_matrix/client/v3/devices").ok()["devices"].as_array().unwrap().len(), 2);
+    assert_eq!(
+        scene.get(&first, "/_matrix/client/v3/devices").ok()["devices"].as_array().unwrap().len(),
+        2
+    );
     scene.call(Some(&first), "POST /_matrix/client/v3/logout", &Value::Null).ok();
     scene.get(&first, "/_matrix/client/v3/account/whoami").refused(401, "M_UNKNOWN_TOKEN");
     scene.call(Some(&second), "POST /_matrix/client/v3/logout/all", &Value::Null).ok();

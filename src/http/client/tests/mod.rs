@@ -42,7 +42,10 @@ impl Scene {
 
     fn with(variables: &[(&str, &str)]) -> Self {
         let simulation = Simulation::new(1);
-        let (key, secret) = (format!("ed25519 1 {}", STANDARD_NO_PAD.encode([7; 32])), STANDARD_NO_PAD.encode([9; 32]));
+        let (key, secret) = (
+            format!("ed25519 1 {}", STANDARD_NO_PAD.encode([7; 32])),
+            STANDARD_NO_PAD.encode([9; 32]),
+        );
         let mut all = vec![
             ("SERVER_NAME", "example.org"),
             ("SIGNING_KEY", key.as_str()),
@@ -52,12 +55,16 @@ impl Scene {
         ];
         all.extend(variables);
         let migration = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations");
-        let mut files: Vec<_> = fs::read_dir(migration).unwrap().map(|entry| entry.unwrap().path()).collect();
+        let mut files: Vec<_> =
+            fs::read_dir(migration).unwrap().map(|entry| entry.unwrap().path()).collect();
         files.retain(|path| path.extension().is_some_and(|extension| extension == "sql"));
         files.sort();
-        let migrations: Vec<(String, String)> =
-            files.iter().map(|path| (path.display().to_string(), fs::read_to_string(path).unwrap())).collect();
-        let migrations: Vec<(&str, &str)> = migrations.iter().map(|(name, sql)| (&**name, &**sql)).collect();
+        let migrations: Vec<(String, String)> = files
+            .iter()
+            .map(|path| (path.display().to_string(), fs::read_to_string(path).unwrap()))
+            .collect();
+        let migrations: Vec<(&str, &str)> =
+            migrations.iter().map(|(name, sql)| (&**name, &**sql)).collect();
         let server = simulation.server("example.org", Rc::new(Tombolo), &all, &migrations);
         Self { simulation, server }
     }
@@ -86,7 +93,8 @@ impl Scene {
     }
 
     fn register(&self, name: &str) -> User {
-        let body = json!({ "username": name, "password": "secret", "auth": { "type": "m.login.dummy" } });
+        let body =
+            json!({ "username": name, "password": "secret", "auth": { "type": "m.login.dummy" } });
         let answer = self.call(None, "POST /_matrix/client/v3/register", &body).ok();
         User { id: text(&answer["user_id"]), token: text(&answer["access_token"]) }
     }
@@ -99,7 +107,9 @@ impl Scene {
     /// The ID of a new message.
     fn say(&self, user: &User, room: &str, body: &str) -> String {
         let line = format!("PUT /_matrix/client/v3/rooms/{room}/send/m.room.message/{body}");
-        text(&self.call(Some(user), &line, &json!({ "msgtype": "m.text", "body": body })).ok()["event_id"])
+        text(
+            &self.call(Some(user), &line, &json!({ "msgtype": "m.text", "body": body })).ok()["event_id"],
+        )
     }
 }
 
@@ -113,7 +123,12 @@ impl Answer {
 
     #[track_caller]
     fn refused(self, status: u16, errcode: &str) -> Value {
-        assert_eq!((self.status, self.body["errcode"].as_str()), (status, Some(errcode)), "{}", self.body);
+        assert_eq!(
+            (self.status, self.body["errcode"].as_str()),
+            (status, Some(errcode)),
+            "{}",
+            self.body
+        );
         self.body
     }
 }

@@ -11,9 +11,13 @@ fn a_new_name_is_announced_in_the_users_rooms() {
     assert_eq!(scene.get(&bob, &path).ok(), json!({}));
     scene.call(Some(&alice), &format!("PUT {path}"), &json!({ "displayname": "Alice" })).ok();
     assert_eq!(scene.get(&bob, &path).ok(), json!({ "displayname": "Alice" }));
-    let member = scene.get(&alice, &format!("/_matrix/client/v3/rooms/{room}/state/m.room.member/{}", alice.id)).ok();
+    let member = scene
+        .get(&alice, &format!("/_matrix/client/v3/rooms/{room}/state/m.room.member/{}", alice.id))
+        .ok();
     assert_eq!(member, json!({ "membership": "join", "displayname": "Alice" }));
-    scene.call(Some(&bob), &format!("PUT {path}"), &json!({ "displayname": "Bob" })).refused(403, "M_FORBIDDEN");
+    scene
+        .call(Some(&bob), &format!("PUT {path}"), &json!({ "displayname": "Bob" }))
+        .refused(403, "M_FORBIDDEN");
 }
 
 #[test]
@@ -21,10 +25,15 @@ fn a_profile_is_whole_and_may_be_emptied() {
     let scene = Scene::new();
     let alice = scene.register("alice");
     let path = format!("/_matrix/client/v3/profile/{}", alice.id);
-    let set = |field: &str, value: Value| scene.call(Some(&alice), &format!("PUT {path}/{field}"), &json!({ field: value }));
+    let set = |field: &str, value: Value| {
+        scene.call(Some(&alice), &format!("PUT {path}/{field}"), &json!({ field: value }))
+    };
     set("displayname", json!("Alice")).ok();
     set("avatar_url", json!("mxc://example.org/a")).ok();
-    assert_eq!(scene.get(&alice, &path).ok(), json!({ "displayname": "Alice", "avatar_url": "mxc://example.org/a" }));
+    assert_eq!(
+        scene.get(&alice, &path).ok(),
+        json!({ "displayname": "Alice", "avatar_url": "mxc://example.org/a" })
+    );
     set("displayname", json!("")).ok();
     assert_eq!(scene.get(&alice, &path).ok(), json!({ "avatar_url": "mxc://example.org/a" }));
     set("displayname", json!(1)).refused(400, "M_BAD_JSON");
@@ -55,7 +64,9 @@ fn account_data_is_kept_for_its_user_alone() {
     let rules = format!("/_matrix/client/v3/user/{}/account_data/m.push_rules", alice.id);
     scene.call(Some(&alice), &format!("PUT {rules}"), &json!({})).refused(405, "M_BAD_JSON");
     assert!(scene.get(&alice, &rules).ok()["global"]["override"].is_array());
-    assert!(scene.get(&alice, "/_matrix/client/v3/pushrules/").ok()["global"]["underride"].is_array());
+    assert!(
+        scene.get(&alice, "/_matrix/client/v3/pushrules/").ok()["global"]["underride"].is_array()
+    );
 }
 
 #[test]
@@ -64,11 +75,16 @@ fn a_filter_is_kept_under_its_id() {
     let (alice, bob) = (scene.register("alice"), scene.register("bob"));
     let path = format!("/_matrix/client/v3/user/{}/filter", alice.id);
     let filter = json!({ "room": { "timeline": { "limit": 10 } } });
-    let id = scene.call(Some(&alice), &format!("POST {path}"), &filter).ok()["filter_id"].as_str().unwrap().to_owned();
+    let id = scene.call(Some(&alice), &format!("POST {path}"), &filter).ok()["filter_id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     assert_eq!(scene.get(&alice, &format!("{path}/{id}")).ok(), filter);
     scene.get(&bob, &format!("{path}/{id}")).refused(403, "M_FORBIDDEN");
     for unknown in ["999", "x", "-1"] {
         scene.get(&alice, &format!("{path}/{unknown}")).refused(404, "M_NOT_FOUND");
     }
-    scene.call(Some(&alice), &format!("POST {path}"), &json!({ "room": { "timeline": 1 } })).refused(400, "M_BAD_JSON");
+    scene
+        .call(Some(&alice), &format!("POST {path}"), &json!({ "room": { "timeline": 1 } }))
+        .refused(400, "M_BAD_JSON");
 }

@@ -17,10 +17,19 @@ fn a_room_of_every_version_begins_with_its_presets() {
     for version in ["6", "7", "8", "9", "10", "11", "12"] {
         let room = scene.room(&alice, &json!({ "room_version": version, "preset": "public_chat", "name": "Name", "topic": "Topic" }));
         assert_eq!(room.contains(':'), version != "12");
-        assert_eq!(scene.get(&alice, &state(&room, "m.room.join_rules")).ok(), json!({ "join_rule": "public" }));
-        assert_eq!(scene.get(&alice, &state(&room, "m.room.name/")).ok(), json!({ "name": "Name" }));
+        assert_eq!(
+            scene.get(&alice, &state(&room, "m.room.join_rules")).ok(),
+            json!({ "join_rule": "public" })
+        );
+        assert_eq!(
+            scene.get(&alice, &state(&room, "m.room.name/")).ok(),
+            json!({ "name": "Name" })
+        );
         let create = scene.get(&alice, &state(&room, "m.room.create/?format=event")).ok();
-        assert_eq!((&create["sender"], &create["content"]["room_version"]), (&json!(alice.id), &json!(version)));
+        assert_eq!(
+            (&create["sender"], &create["content"]["room_version"]),
+            (&json!(alice.id), &json!(version))
+        );
     }
 }
 
@@ -33,9 +42,11 @@ fn an_impossible_room_is_not_made() {
     call(json!({ "room_version": "99" })).refused(400, "M_UNSUPPORTED_ROOM_VERSION");
     call(json!({ "room_version": 11 })).refused(400, "M_BAD_JSON");
     call(json!({ "preset": "no_such" })).refused(400, "M_INVALID_PARAM");
-    call(json!({ "initial_state": [{ "type": "a", "content": { "n": 1.5 } }] })).refused(400, "M_BAD_JSON");
+    call(json!({ "initial_state": [{ "type": "a", "content": { "n": 1.5 } }] }))
+        .refused(400, "M_BAD_JSON");
     let levels = json!({ "users": { &alice.id: 100 } });
-    call(json!({ "room_version": "12", "power_level_content_override": levels })).refused(400, "M_INVALID_ROOM_STATE");
+    call(json!({ "room_version": "12", "power_level_content_override": levels }))
+        .refused(400, "M_INVALID_ROOM_STATE");
     call(json!({ "room_alias_name": "taken", "initial_state": [{ "type": "m.room.create", "content": {} }] })).refused(400, "M_INVALID_ROOM_STATE");
     // The alias of the room that was not made is free.
     call(json!({ "room_alias_name": "taken" })).ok();
@@ -50,7 +61,10 @@ fn an_invited_user_joins_and_leaves() {
     act(&scene, &bob, &room, "join", &json!({})).ok();
     let joined = scene.get(&alice, &format!("/_matrix/client/v3/rooms/{room}/joined_members")).ok();
     assert_eq!(joined["joined"].as_object().unwrap().len(), 2);
-    assert_eq!(scene.get(&bob, "/_matrix/client/v3/joined_rooms").ok()["joined_rooms"], json!([room]));
+    assert_eq!(
+        scene.get(&bob, "/_matrix/client/v3/joined_rooms").ok()["joined_rooms"],
+        json!([room])
+    );
     act(&scene, &bob, &room, "leave", &json!({})).ok();
     assert_eq!(scene.get(&bob, "/_matrix/client/v3/joined_rooms").ok()["joined_rooms"], json!([]));
     act(&scene, &bob, &room, "join", &json!({})).refused(403, "M_FORBIDDEN");
@@ -82,9 +96,15 @@ fn a_room_is_joined_by_its_alias() {
     let alias = "/_matrix/client/v3/directory/room/%23tea:example.org";
     let found = scene.call(None, &format!("GET {alias}"), &Value::Null).ok();
     assert_eq!(found, json!({ "room_id": room, "servers": ["example.org"] }));
-    assert_eq!(scene.call(Some(&bob), "POST /_matrix/client/v3/join/%23tea:example.org", &json!({})).ok()["room_id"], room);
+    assert_eq!(
+        scene.call(Some(&bob), "POST /_matrix/client/v3/join/%23tea:example.org", &json!({})).ok()
+            ["room_id"],
+        room
+    );
     scene.call(Some(&bob), &format!("DELETE {alias}"), &Value::Null).refused(403, "M_FORBIDDEN");
-    scene.call(Some(&bob), &format!("PUT {alias}"), &json!({ "room_id": room })).refused(409, "M_UNKNOWN");
+    scene
+        .call(Some(&bob), &format!("PUT {alias}"), &json!({ "room_id": room }))
+        .refused(409, "M_UNKNOWN");
     let aliases = scene.get(&bob, &format!("/_matrix/client/v3/rooms/{room}/aliases")).ok();
     assert_eq!(aliases["aliases"], json!(["#tea:example.org"]));
     scene.call(Some(&alice), &format!("DELETE {alias}"), &Value::Null).ok();
@@ -97,14 +117,22 @@ fn outsiders_learn_nothing_of_a_room() {
     let (alice, eve) = (scene.register("alice"), scene.register("eve"));
     let room = scene.room(&alice, &json!({}));
     let event = scene.say(&alice, &room, "hello");
-    for path in ["state", "state/m.room.create", "messages?dir=b", "members", "joined_members", "aliases"] {
+    for path in
+        ["state", "state/m.room.create", "messages?dir=b", "members", "joined_members", "aliases"]
+    {
         for room in [room.as_str(), "!nowhere:example.org"] {
-            scene.get(&eve, &format!("/_matrix/client/v3/rooms/{room}/{path}")).refused(403, "M_FORBIDDEN");
+            scene
+                .get(&eve, &format!("/_matrix/client/v3/rooms/{room}/{path}"))
+                .refused(403, "M_FORBIDDEN");
         }
     }
-    scene.get(&eve, &format!("/_matrix/client/v3/rooms/{room}/event/{event}")).refused(404, "M_NOT_FOUND");
+    scene
+        .get(&eve, &format!("/_matrix/client/v3/rooms/{room}/event/{event}"))
+        .refused(404, "M_NOT_FOUND");
     act(&scene, &eve, &room, "invite", &json!({ "user_id": eve.id })).refused(403, "M_FORBIDDEN");
-    scene.call(Some(&eve), &format!("PUT {}", state(&room, "m.room.name")), &json!({ "name": "x" })).refused(403, "M_FORBIDDEN");
+    scene
+        .call(Some(&eve), &format!("PUT {}", state(&room, "m.room.name")), &json!({ "name": "x" }))
+        .refused(403, "M_FORBIDDEN");
 }
 
 #[test]
@@ -112,8 +140,12 @@ fn state_is_written_with_and_without_a_key() {
     let scene = Scene::new();
     let alice = scene.register("alice");
     let room = scene.room(&alice, &json!({}));
-    for (rest, read) in [("a", "a/"), ("b/", "b"), ("c/key", "c/key"), ("d/%2F%C3%A9", "d/%2F%C3%A9")] {
-        let sent = scene.call(Some(&alice), &format!("PUT {}", state(&room, rest)), &json!({ "rest": rest })).ok();
+    for (rest, read) in
+        [("a", "a/"), ("b/", "b"), ("c/key", "c/key"), ("d/%2F%C3%A9", "d/%2F%C3%A9")]
+    {
+        let sent = scene
+            .call(Some(&alice), &format!("PUT {}", state(&room, rest)), &json!({ "rest": rest }))
+            .ok();
         assert!(text(&sent["event_id"]).starts_with('$'));
         assert_eq!(scene.get(&alice, &state(&room, read)).ok(), json!({ "rest": rest }));
     }
@@ -124,8 +156,10 @@ fn state_is_written_with_and_without_a_key() {
 fn an_alias_that_leads_elsewhere_is_not_canonical() {
     let scene = Scene::new();
     let alice = scene.register("alice");
-    let (room, path) = (scene.room(&alice, &json!({ "room_alias_name": "tea" })), "m.room.canonical_alias");
-    let put = |content: Value| scene.call(Some(&alice), &format!("PUT {}", state(&room, path)), &content);
+    let (room, path) =
+        (scene.room(&alice, &json!({ "room_alias_name": "tea" })), "m.room.canonical_alias");
+    let put =
+        |content: Value| scene.call(Some(&alice), &format!("PUT {}", state(&room, path)), &content);
     put(json!({ "alias": "#nowhere:example.org" })).refused(400, "M_BAD_ALIAS");
     put(json!({ "alias": "tea" })).refused(400, "M_INVALID_PARAM");
     put(json!({ "alias": "#tea:example.org", "alt_aliases": [1] })).refused(400, "M_BAD_JSON");
@@ -138,7 +172,9 @@ fn an_acl_must_not_shut_this_server_out() {
     let scene = Scene::new();
     let alice = scene.register("alice");
     let room = scene.room(&alice, &json!({}));
-    let put = |content: Value| scene.call(Some(&alice), &format!("PUT {}", state(&room, "m.room.server_acl")), &content);
+    let put = |content: Value| {
+        scene.call(Some(&alice), &format!("PUT {}", state(&room, "m.room.server_acl")), &content)
+    };
     put(json!({ "allow": [] })).refused(403, "M_FORBIDDEN");
     put(json!({ "allow": ["*"], "deny": ["evil.org"] })).ok();
 }

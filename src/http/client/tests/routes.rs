@@ -75,7 +75,12 @@ fn every_route_is_in_the_table() {
 #[test]
 fn what_is_not_built_is_not_in_the_table() {
     let router = routes();
-    for path in ["/_matrix/client/v3/keys/upload", "/_matrix/client/v3/keys/query", "/_matrix/client/v3/rooms/!r/state/t/k/more", "/x/_matrix/client/versions"] {
+    for path in [
+        "/_matrix/client/v3/keys/upload",
+        "/_matrix/client/v3/keys/query",
+        "/_matrix/client/v3/rooms/!r/state/t/k/more",
+        "/x/_matrix/client/versions",
+    ] {
         assert!(!router.knows(&Method::POST, path) && !router.knows(&Method::GET, path), "{path}");
     }
 }

@@ -7,7 +7,13 @@ fn messages(scene: &Scene, user: &User, room: &str, query: &str) -> super::Answe
 }
 
 fn said(page: &Value) -> Vec<String> {
-    page["chunk"].as_array().unwrap().iter().filter_map(|event| event["content"]["body"].as_str()).map(str::to_owned).collect()
+    page["chunk"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|event| event["content"]["body"].as_str())
+        .map(str::to_owned)
+        .collect()
 }
 
 #[test]
@@ -18,7 +24,10 @@ fn a_transaction_makes_one_event() {
     let first = scene.say(&alice, &room, "hello");
     assert_eq!(scene.say(&alice, &room, "hello"), first);
     let event = scene.get(&alice, &format!("/_matrix/client/v3/rooms/{room}/event/{first}")).ok();
-    assert_eq!((&event["content"]["body"], &event["unsigned"]["transaction_id"]), (&json!("hello"), &json!("hello")));
+    assert_eq!(
+        (&event["content"]["body"], &event["unsigned"]["transaction_id"]),
+        (&json!("hello"), &json!("hello"))
+    );
 }
 
 #[test]
@@ -31,12 +40,16 @@ fn pages_meet_without_gap_or_overlap() {
     }
     let newest = messages(&scene, &alice, &room, "dir=b&limit=2").ok();
     assert_eq!(said(&newest), ["four", "three"]);
-    let older = messages(&scene, &alice, &room, &format!("dir=b&limit=2&from={}", text(&newest["end"]))).ok();
+    let older =
+        messages(&scene, &alice, &room, &format!("dir=b&limit=2&from={}", text(&newest["end"])))
+            .ok();
     assert_eq!(said(&older), ["two", "one"]);
     let filter = "%7B%22types%22%3A%5B%22m.room.message%22%5D%7D";
     let forwards = messages(&scene, &alice, &room, &format!("dir=f&filter={filter}")).ok();
     assert_eq!(said(&forwards), ["one", "two", "three", "four"]);
-    let rest = messages(&scene, &alice, &room, &format!("dir=b&limit=100&from={}", text(&older["end"]))).ok();
+    let rest =
+        messages(&scene, &alice, &room, &format!("dir=b&limit=100&from={}", text(&older["end"])))
+            .ok();
     assert!(rest.get("end").is_none());
 }
 
@@ -57,11 +70,23 @@ fn garbage_in_a_query_is_the_clients_mistake() {
     let scene = Scene::new();
     let alice = scene.register("alice");
     let room = scene.room(&alice, &json!({}));
-    for token in ["garbage", "-1", "t-1", "%27%20OR%201=1", "t99999999999999999999", "s9007199254740992"] {
-        messages(&scene, &alice, &room, &format!("dir=b&from={token}")).refused(400, "M_INVALID_PARAM");
-        scene.get(&alice, &format!("/_matrix/client/v3/rooms/{room}/members?at={token}")).refused(400, "M_INVALID_PARAM");
+    for token in
+        ["garbage", "-1", "t-1", "%27%20OR%201=1", "t99999999999999999999", "s9007199254740992"]
+    {
+        messages(&scene, &alice, &room, &format!("dir=b&from={token}"))
+            .refused(400, "M_INVALID_PARAM");
+        scene
+            .get(&alice, &format!("/_matrix/client/v3/rooms/{room}/members?at={token}"))
+            .refused(400, "M_INVALID_PARAM");
     }
-    for query in ["", "dir=x", "dir=b&limit=-1", "dir=b&limit=abc", "dir=b&filter=no", "dir=b&filter=%7B%22types%22%3A1%7D"] {
+    for query in [
+        "",
+        "dir=x",
+        "dir=b&limit=-1",
+        "dir=b&limit=abc",
+        "dir=b&filter=no",
+        "dir=b&filter=%7B%22types%22%3A1%7D",
+    ] {
         let status = messages(&scene, &alice, &room, query).status;
         assert_eq!(status, 400, "{query}");
     }
@@ -73,14 +98,22 @@ fn events_no_room_can_hold_are_refused() {
     let scene = Scene::new();
     let alice = scene.register("alice");
     let room = scene.room(&alice, &json!({}));
-    let send = |kind: &str, body: &str| scene.send(Some(&alice), &format!("PUT /_matrix/client/v3/rooms/{room}/send/{kind}/txn"), body.to_owned());
+    let send = |kind: &str, body: &str| {
+        scene.send(
+            Some(&alice),
+            &format!("PUT /_matrix/client/v3/rooms/{room}/send/{kind}/txn"),
+            body.to_owned(),
+        )
+    };
     send("m.room.message", "{\"n\":1.5}").refused(400, "M_BAD_JSON");
     send("m.room.message", "{\"n\":9007199254740992}").refused(400, "M_BAD_JSON");
     send("m.room.message", "[]").refused(400, "M_BAD_JSON");
     send("m.room.message", "NaN").refused(400, "M_NOT_JSON");
     send(&"t".repeat(300), "{}").refused(400, "M_BAD_JSON");
-    send("m.room.message", &json!({ "body": "x".repeat(70_000) }).to_string()).refused(413, "M_TOO_LARGE");
-    send("m.room.message", &format!("{}{}", "[".repeat(100_000), "]".repeat(100_000))).refused(400, "M_BAD_JSON");
+    send("m.room.message", &json!({ "body": "x".repeat(70_000) }).to_string())
+        .refused(413, "M_TOO_LARGE");
+    send("m.room.message", &format!("{}{}", "[".repeat(100_000), "]".repeat(100_000)))
+        .refused(400, "M_BAD_JSON");
     send("m.room.create", "{}").refused(403, "M_FORBIDDEN");
     send("m.room.member", "{\"membership\":\"join\"}").refused(400, "M_BAD_JSON");
 }
@@ -97,8 +130,15 @@ fn a_redaction_empties_the_event_in_every_version() {
                 0 => (format!("redact/{event}/txn"), json!({ "reason": "why" })),
                 _ => ("send/m.room.redaction/other".to_owned(), json!({ "redacts": event })),
             };
-            scene.call(Some(&alice), &format!("PUT /_matrix/client/v3/rooms/{room}/{line}"), &content).ok();
-            let event = scene.get(&alice, &format!("/_matrix/client/v3/rooms/{room}/event/{event}")).ok();
+            scene
+                .call(
+                    Some(&alice),
+                    &format!("PUT /_matrix/client/v3/rooms/{room}/{line}"),
+                    &content,
+                )
+                .ok();
+            let event =
+                scene.get(&alice, &format!("/_matrix/client/v3/rooms/{room}/event/{event}")).ok();
             assert_eq!(event["content"], json!({}), "{version}");
         }
     }
@@ -109,7 +149,9 @@ fn a_forgotten_room_shows_nothing_until_its_user_is_back() {
     let scene = Scene::new();
     let (alice, bob) = (scene.register("alice"), scene.register("bob"));
     let room = scene.room(&alice, &json!({ "preset": "public_chat" }));
-    let act = |deed: &str| scene.call(Some(&bob), &format!("POST /_matrix/client/v3/rooms/{room}/{deed}"), &json!({}));
+    let act = |deed: &str| {
+        scene.call(Some(&bob), &format!("POST /_matrix/client/v3/rooms/{room}/{deed}"), &json!({}))
+    };
     act("join").ok();
     act("forget").refused(400, "M_UNKNOWN");
     act("leave").ok();
@@ -133,8 +175,11 @@ fn receipts_markers_and_typing_are_for_members() {
     let unknown = receipt.replace("m.read", "m.other");
     scene.call(Some(&alice), &unknown, &json!({})).refused(400, "M_INVALID_PARAM");
     let markers = json!({ "m.fully_read": event, "m.read.private": event });
-    scene.call(Some(&alice), &format!("POST /_matrix/client/v3/rooms/{room}/read_markers"), &markers).ok();
-    let marker = format!("/_matrix/client/v3/user/{}/rooms/{room}/account_data/m.fully_read", alice.id);
+    scene
+        .call(Some(&alice), &format!("POST /_matrix/client/v3/rooms/{room}/read_markers"), &markers)
+        .ok();
+    let marker =
+        format!("/_matrix/client/v3/user/{}/rooms/{room}/account_data/m.fully_read", alice.id);
     assert_eq!(scene.get(&alice, &marker).ok(), json!({ "event_id": event }));
     let typing = format!("PUT /_matrix/client/v3/rooms/{room}/typing/{}", alice.id);
     scene.call(Some(&alice), &typing, &json!({ "typing": true, "timeout": 5000 })).ok();

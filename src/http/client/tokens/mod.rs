@@ -31,7 +31,9 @@ pub enum Token {
 impl Token {
     /// Reads a token; nothing else but digits follows its letter.
     pub fn parse(token: &str) -> Option<Self> {
-        let digits = token.get(1..).filter(|digits| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()))?;
+        let digits = token.get(1..).filter(|digits| {
+            !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
+        })?;
         let number = digits.parse().ok().filter(|number| *number < MAX_INTEGER)?;
         match token.as_bytes().first()? {
             b's' => Some(Self::Sync(number)),
@@ -47,7 +49,12 @@ pub fn of_room(position: Position) -> String {
 }
 
 /// The place in a room that a client's token names.
-pub async fn place(world: &World, caller: &Session, room_id: &RoomId, token: &str) -> Result<Position> {
+pub async fn place(
+    world: &World,
+    caller: &Session,
+    room_id: &RoomId,
+    token: &str,
+) -> Result<Position> {
     match Token::parse(token).ok_or_else(|| invalid_param("No such pagination token"))? {
         Token::Room(position) => Ok(position),
         Token::Sync(at) => {

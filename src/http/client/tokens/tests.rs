@@ -12,7 +12,21 @@ fn a_sync_token_is_a_place_in_the_stream() {
 
 #[test]
 fn anything_else_is_no_token() {
-    let garbage = ["", "t", "s", "17", "t-1", "t+1", "t 1", "x1", "t1 OR 1=1", "t9007199254740992", "t99999999999999999999", "é1", "t１"];
+    let garbage = [
+        "",
+        "t",
+        "s",
+        "17",
+        "t-1",
+        "t+1",
+        "t 1",
+        "x1",
+        "t1 OR 1=1",
+        "t9007199254740992",
+        "t99999999999999999999",
+        "é1",
+        "t１",
+    ];
     for token in garbage {
         assert_eq!(Token::parse(token), None, "{token}");
     }

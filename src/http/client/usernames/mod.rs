@@ -15,7 +15,8 @@ const MAX_BYTES: usize = 255;
 /// The user a new account is for, if its name may be used. Capitals are read as small letters.
 pub fn parse(username: &str, server_name: &ServerName) -> Result<OwnedUserId> {
     let localpart = username.to_ascii_lowercase();
-    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._=-/+".contains(&byte);
+    let allowed =
+        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._=-/+".contains(&byte);
     if localpart.is_empty() || !localpart.bytes().all(allowed) {
         return Err(invalid("A username has only the characters a-z, 0-9 and ._=-/+"));
     }

@@ -9,7 +9,10 @@ fn becomes(username: &str, user_id: &str) {
 
 #[track_caller]
 fn is_refused(username: &str) {
-    assert_eq!(parse(username, server_name!("example.org")).unwrap_err().errcode, "M_INVALID_USERNAME");
+    assert_eq!(
+        parse(username, server_name!("example.org")).unwrap_err().errcode,
+        "M_INVALID_USERNAME"
+    );
 }
 
 #[test]
@@ -24,7 +27,8 @@ fn capitals_become_small_letters() {
 
 #[test]
 fn other_characters_are_refused() {
-    for username in ["", "a b", "é", "@alice", "alice:example.org", "a\0b", "!", "%00", "\u{212a}"] {
+    for username in ["", "a b", "é", "@alice", "alice:example.org", "a\0b", "!", "%00", "\u{212a}"]
+    {
         is_refused(username);
     }
 }

@@ -11,7 +11,9 @@ const VERSIONS: [&str; 7] = ["6", "7", "8", "9", "10", "11", "12"];
 fn a_message_is_accepted_and_shown() {
     for version in VERSIONS {
         let scene = Scene::new(version);
-        let id = scene.send("alice", "m.room.message", None, &json!({ "body": "hi", "msgtype": "m.text" })).unwrap();
+        let id = scene
+            .send("alice", "m.room.message", None, &json!({ "body": "hi", "msgtype": "m.text" }))
+            .unwrap();
         let window = scene.window(0, 20);
         assert_eq!(ids(&window.timeline).last().unwrap(), id.as_str(), "version {version}");
         assert_eq!(window.timeline.len(), 5);
@@ -47,12 +49,14 @@ fn a_fork_is_merged_by_the_next_event() {
         let scene = Scene::new(version);
         scene.join_bob();
         let base = scene.tips();
-        let ours = scene.send("alice", "m.room.name", Some(""), &json!({ "name": "ours" })).unwrap();
+        let ours =
+            scene.send("alice", "m.room.name", Some(""), &json!({ "name": "ours" })).unwrap();
         let theirs = scene.theirs("m.room.message", None, &json!({ "body": "meanwhile" }), &base);
         assert_eq!(scene.outcome(&theirs), Outcome::Accepted, "version {version}");
         assert_eq!(scene.tips().len(), 2);
         assert_eq!(scene.state_id("m.room.name", ""), Some(ours));
-        let merge = scene.send("alice", "m.room.message", None, &json!({ "body": "both" })).unwrap();
+        let merge =
+            scene.send("alice", "m.room.message", None, &json!({ "body": "both" })).unwrap();
         assert_eq!(scene.tips(), vec![merge]);
     }
 }
@@ -66,7 +70,14 @@ fn a_banned_users_fork_is_soft_failed() {
         let evidence = scene.theirs("m.room.message", None, &json!({ "body": "before" }), &base);
         let late = scene.theirs("m.room.message", None, &json!({ "body": "too late" }), &base);
         assert_eq!(scene.outcome(&evidence), Outcome::Accepted);
-        scene.send("alice", "m.room.member", Some("@bob:theirs.test"), &json!({ "membership": "ban" })).unwrap();
+        scene
+            .send(
+                "alice",
+                "m.room.member",
+                Some("@bob:theirs.test"),
+                &json!({ "membership": "ban" }),
+            )
+            .unwrap();
         let tips = scene.tips();
         assert!(matches!(scene.outcome(&late), Outcome::SoftFailed(_)), "version {version}");
         assert_eq!(scene.tips(), tips, "a soft-failed event is no tip");
@@ -79,13 +90,17 @@ fn an_event_with_unknown_parents_is_parked_until_they_come() {
     let scene = Scene::new("11");
     scene.join_bob();
     let first = scene.theirs("m.room.message", None, &json!({ "body": "1" }), &scene.tips());
-    let second = scene.theirs("m.room.message", None, &json!({ "body": "2" }), &[first.event_id.clone()]);
+    let second =
+        scene.theirs("m.room.message", None, &json!({ "body": "2" }), &[first.event_id.clone()]);
     let received = scene.receive(&[&second]);
     assert_eq!(received.outcomes, vec![(second.event_id.clone(), Outcome::Parked)]);
     assert_eq!(received.lacking[0].prev_events, vec![first.event_id.clone()]);
     scene.evict();
     let received = scene.receive(&[&first]);
-    assert!(received.outcomes.contains(&(second.event_id.clone(), Outcome::Accepted)), "{received:?}");
+    assert!(
+        received.outcomes.contains(&(second.event_id.clone(), Outcome::Accepted)),
+        "{received:?}"
+    );
     assert_eq!(scene.tips(), vec![second.event_id]);
 }
 
@@ -93,7 +108,12 @@ fn an_event_with_unknown_parents_is_parked_until_they_come() {
 fn a_kick_by_nobody_is_rejected() {
     let scene = Scene::new("11");
     scene.join_bob();
-    let kick = scene.theirs("m.room.member", Some("@alice:ours.test"), &json!({ "membership": "leave" }), &scene.tips());
+    let kick = scene.theirs(
+        "m.room.member",
+        Some("@alice:ours.test"),
+        &json!({ "membership": "leave" }),
+        &scene.tips(),
+    );
     assert!(matches!(scene.outcome(&kick), Outcome::Rejected(_)));
     scene.send("alice", "m.room.message", None, &json!({ "body": "still here" })).unwrap();
 }
@@ -102,10 +122,16 @@ fn a_kick_by_nobody_is_rejected() {
 fn a_redaction_leaves_no_copy_of_the_content() {
     let scene = Scene::new("11");
     scene.join_bob();
-    let secret = scene.theirs("m.room.message", None, &json!({ "body": "planted-secret" }), &scene.tips());
+    let secret =
+        scene.theirs("m.room.message", None, &json!({ "body": "planted-secret" }), &scene.tips());
     scene.outcome(&secret);
-    let draft = Draft { redacts: Some(secret.event_id.clone()), ..wish("m.room.redaction", None, &json!({ "redacts": secret.event_id })) };
-    scene.ask(Send { sender: user("alice", OURS), draft, transaction: None, member_of: Vec::new() }).unwrap();
+    let draft = Draft {
+        redacts: Some(secret.event_id.clone()),
+        ..wish("m.room.redaction", None, &json!({ "redacts": secret.event_id }))
+    };
+    scene
+        .ask(Send { sender: user("alice", OURS), draft, transaction: None, member_of: Vec::new() })
+        .unwrap();
     let shown = serde_json::to_string(&scene.window(0, 50)).unwrap();
     assert!(!shown.contains("planted-secret"));
     assert!(shown.contains("redacted_because"));

@@ -44,8 +44,21 @@ impl Scene {
         };
         let fixed = RoomId::parse("!room:ours.test").unwrap();
         let named = (!version.room_id_is_create_hash()).then_some(&*fixed);
-        let links = Links { room_id: named, prev_events: &[], auth_events: &[], depth: 1, origin_server_ts: 1 };
-        let create = event::build(version, draft(&alice, "m.room.create", Some(""), &content), links, &key(OURS), OURS).unwrap();
+        let links = Links {
+            room_id: named,
+            prev_events: &[],
+            auth_events: &[],
+            depth: 1,
+            origin_server_ts: 1,
+        };
+        let create = event::build(
+            version,
+            draft(&alice, "m.room.create", Some(""), &content),
+            links,
+            &key(OURS),
+            OURS,
+        )
+        .unwrap();
         let scene = Self { version, room_id: create.room_id.clone(), ..Self::empty() };
         let events = vec![
             wish("m.room.member", Some(alice.as_str()), &json!({ "membership": "join" })),
@@ -53,7 +66,9 @@ impl Scene {
             wish("m.room.join_rules", Some(""), &json!({ "join_rule": "public" })),
         ];
         let create = checked(&create);
-        scene.ask(Create { version: version.id.to_string(), create, creator: alice, events }).unwrap();
+        scene
+            .ask(Create { version: version.id.to_string(), create, creator: alice, events })
+            .unwrap();
         scene
     }
 
@@ -81,9 +96,21 @@ impl Scene {
         let address = Address::new("room", self.room_id.as_str());
         let variables = variables();
         let read = |name: &str| variables.get(name).cloned();
-        let object = Object { address: &address, sql: &self.sql, memory: &self.memory, variables: &read, shared: &self.isolate };
+        let object = Object {
+            address: &address,
+            sql: &self.sql,
+            memory: &self.memory,
+            variables: &read,
+            shared: &self.isolate,
+        };
         let body = serde_json::to_string(&message).unwrap();
-        let answer = room::answer(&Question { object: &object, moment: &moment, message: M::NAME, body: &body }).unwrap();
+        let answer = room::answer(&Question {
+            object: &object,
+            moment: &moment,
+            message: M::NAME,
+            body: &body,
+        })
+        .unwrap();
         if !answer.commit {
             self.memory.clear();
         }
@@ -96,16 +123,34 @@ impl Scene {
     }
 
     /// Sends as a local user.
-    pub fn send(&self, sender: &str, kind: &str, key: Option<&str>, content: &Value) -> Result<OwnedEventId, Refusal> {
-        let send = Send { sender: user(sender, OURS), draft: wish(kind, key, content), transaction: None, member_of: Vec::new() };
+    pub fn send(
+        &self,
+        sender: &str,
+        kind: &str,
+        key: Option<&str>,
+        content: &Value,
+    ) -> Result<OwnedEventId, Refusal> {
+        let send = Send {
+            sender: user(sender, OURS),
+            draft: wish(kind, key, content),
+            transaction: None,
+            member_of: Vec::new(),
+        };
         self.ask(send).map(|sent| sent.event_id)
     }
 
     /// An event of `@bob:theirs.test`, built on these events and allowed by the room's state now.
-    pub fn theirs(&self, kind: &str, key: Option<&str>, content: &Value, prev: &[OwnedEventId]) -> Pdu {
+    pub fn theirs(
+        &self,
+        kind: &str,
+        key: Option<&str>,
+        content: &Value,
+        prev: &[OwnedEventId],
+    ) -> Pdu {
         let bob = user("bob", THEIRS);
         let mut auth: Vec<OwnedEventId> = Vec::new();
-        let mut keys = vec![("m.room.power_levels", String::new()), ("m.room.member", bob.to_string())];
+        let mut keys =
+            vec![("m.room.power_levels", String::new()), ("m.room.member", bob.to_string())];
         if !self.version.room_id_is_create_hash() {
             keys.push(("m.room.create", String::new()));
         }
@@ -119,7 +164,14 @@ impl Scene {
     }
 
     /// The same, with these auth events.
-    pub fn theirs_by(&self, kind: &str, key: Option<&str>, content: &Value, prev: &[OwnedEventId], auth: &[OwnedEventId]) -> Pdu {
+    pub fn theirs_by(
+        &self,
+        kind: &str,
+        key: Option<&str>,
+        content: &Value,
+        prev: &[OwnedEventId],
+        auth: &[OwnedEventId],
+    ) -> Pdu {
         self.now.set(self.now.get() + 1);
         let links = Links {
             room_id: Some(&self.room_id),
@@ -128,13 +180,21 @@ impl Scene {
             depth: 20,
             origin_server_ts: i64::try_from(self.now.get()).unwrap(),
         };
-        event::build(self.version, draft(&user("bob", THEIRS), kind, key, content), links, &key_of_theirs(), THEIRS).unwrap()
+        event::build(
+            self.version,
+            draft(&user("bob", THEIRS), kind, key, content),
+            links,
+            &key_of_theirs(),
+            THEIRS,
+        )
+        .unwrap()
     }
 
     /// Gives the room events of the other server.
     pub fn receive(&self, pdus: &[&Pdu]) -> Received {
         let events = pdus.iter().map(|pdu| checked(pdu)).collect();
-        self.ask(Receive { origin: THEIRS.try_into().unwrap(), events, purpose: Purpose::Live }).unwrap()
+        self.ask(Receive { origin: THEIRS.try_into().unwrap(), events, purpose: Purpose::Live })
+            .unwrap()
     }
 
     /// What became of one of them.
@@ -150,7 +210,11 @@ impl Scene {
 
     /// The event ID of a value of the current state, as Alice sees it.
     pub fn state_id(&self, kind: &str, key: &str) -> Option<OwnedEventId> {
-        let ask = State { user: user("alice", OURS), event_type: Some(kind.to_owned()), state_key: Some(key.to_owned()) };
+        let ask = State {
+            user: user("alice", OURS),
+            event_type: Some(kind.to_owned()),
+            state_key: Some(key.to_owned()),
+        };
         let events = self.ask(ask).ok()?;
         let event: Value = serde_json::from_str(events[0].get()).unwrap();
         Some(event["event_id"].as_str()?.try_into().unwrap())
@@ -158,7 +222,12 @@ impl Scene {
 
     /// Bob's join, taken in.
     pub fn join_bob(&self) -> OwnedEventId {
-        let join = self.theirs("m.room.member", Some("@bob:theirs.test"), &json!({ "membership": "join" }), &self.tips());
+        let join = self.theirs(
+            "m.room.member",
+            Some("@bob:theirs.test"),
+            &json!({ "membership": "join" }),
+            &self.tips(),
+        );
         assert_eq!(self.outcome(&join), Outcome::Accepted);
         join.event_id
     }
@@ -189,23 +258,38 @@ pub fn wish(kind: &str, key: Option<&str>, content: &Value) -> Draft {
 }
 
 pub fn checked(pdu: &Pdu) -> Checked {
-    Checked { event_id: pdu.event_id.clone(), json: RawValue::from_string(pdu.json.clone()).unwrap() }
+    Checked {
+        event_id: pdu.event_id.clone(),
+        json: RawValue::from_string(pdu.json.clone()).unwrap(),
+    }
 }
 
 /// The event's body, for comparing timelines.
 pub fn ids(events: &[Box<RawValue>]) -> Vec<String> {
-    let id = |event: &Box<RawValue>| serde_json::from_str::<Value>(event.get()).unwrap()["event_id"].as_str().unwrap().to_owned();
+    let id = |event: &Box<RawValue>| {
+        serde_json::from_str::<Value>(event.get()).unwrap()["event_id"].as_str().unwrap().to_owned()
+    };
     events.iter().map(id).collect()
 }
 
 fn levels(version: &RoomVersion, alice: &UserId) -> Value {
-    let users = if version.rules.authorization.explicitly_privilege_room_creators { json!({}) } else { json!({ alice.as_str(): 100 }) };
+    let users = if version.rules.authorization.explicitly_privilege_room_creators {
+        json!({})
+    } else {
+        json!({ alice.as_str(): 100 })
+    };
     json!({ "users": users, "state_default": 50 })
 }
 
 fn draft(sender: &UserId, kind: &str, key: Option<&str>, content: &Value) -> event::Draft {
     let content: CanonicalJsonObject = parse_object(content.to_string().as_bytes()).unwrap();
-    event::Draft { sender: sender.to_owned(), event_type: kind.to_owned(), state_key: key.map(str::to_owned), content, redacts: None }
+    event::Draft {
+        sender: sender.to_owned(),
+        event_type: kind.to_owned(),
+        state_key: key.map(str::to_owned),
+        content,
+        redacts: None,
+    }
 }
 
 fn key(server: &str) -> SigningKey {
@@ -218,7 +302,11 @@ fn key_of_theirs() -> SigningKey {
 
 fn variables() -> BTreeMap<String, String> {
     let seed = "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE";
-    [("SERVER_NAME", OURS.to_owned()), ("SIGNING_KEY", format!("ed25519 k {seed}")), ("TOKEN_SECRET", seed.to_owned())]
-        .map(|(name, value)| (name.to_owned(), value))
-        .into()
+    [
+        ("SERVER_NAME", OURS.to_owned()),
+        ("SIGNING_KEY", format!("ed25519 k {seed}")),
+        ("TOKEN_SECRET", seed.to_owned()),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+    .into()
 }

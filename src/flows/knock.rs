@@ -1,0 +1,95 @@
+//! How does a local user knock on a room?
+//! ([knocking](https://spec.matrix.org/v1.19/server-server-api/#knocking-upon-a-room))
+//!
+//! In a room that is live here a knock is an event like any other. Else a server in the room takes our event and shows
+//! the room's stripped state, and the knock is kept out of band until somebody answers it.
+
+use ruma::{OwnedServerName, RoomId, ServerName, UserId};
+use serde::Deserialize;
+use serde_json::{Map, Value, json, value::RawValue};
+use tombolo_platform::{AskError, World};
+use tombolo_protocol::admission::Checked;
+
+use super::{
+    join::{build, member_content, residents, template},
+    receive::encode,
+    room, send, tell,
+};
+use crate::{
+    error::{Result, not_found},
+    objects::room::messages::{Describe, Draft, Knocked, Refusal, Send},
+    remote::client::{self, Ask},
+};
+
+/// How many servers are tried.
+const MAX_SERVERS: usize = 5;
+
+#[derive(Deserialize)]
+struct SendKnock {
+    #[serde(default)]
+    knock_room_state: Vec<Box<RawValue>>,
+}
+
+/// Knocks.
+pub async fn knock(
+    world: &World,
+    user: &UserId,
+    room_id: &RoomId,
+    via: &[OwnedServerName],
+    reason: Option<String>,
+) -> Result<()> {
+    let mut content = member_content(world, user).await?;
+    content.insert("membership".to_owned(), json!("knock"));
+    content.extend(reason.map(|reason| ("reason".to_owned(), json!(reason))));
+    match world.ask(&room(room_id), &Describe {}).await {
+        Ok(description) if description.live => {
+            let draft = Draft {
+                event_type: "m.room.member".to_owned(),
+                state_key: Some(user.to_string()),
+                content: serde_json::value::to_raw_value(&content)?,
+                redacts: None,
+            };
+            let send =
+                Send { sender: user.to_owned(), draft, transaction: None, member_of: Vec::new() };
+            return send::send(world, room_id, send).await.map(|_| ());
+        }
+        Ok(_) | Err(AskError::Refused(Refusal::Absent)) => {}
+        Err(error) => return Err(error.into()),
+    }
+    let mut failure = not_found("No server is known that is in this room");
+    for server in residents(world, user, room_id, via).await?.iter().take(MAX_SERVERS) {
+        match through(world, user, room_id, server, &content).await {
+            Ok(()) => return Ok(()),
+            Err(error) => failure = error,
+        }
+    }
+    Err(failure)
+}
+
+async fn through(
+    world: &World,
+    user: &UserId,
+    room_id: &RoomId,
+    server: &ServerName,
+    content: &Map<String, Value>,
+) -> Result<()> {
+    let template = template(world, server, "make_knock", room_id, user).await?;
+    let (version, pdu) = build(world, user, room_id, template, content)?;
+    let path = format!(
+        "/_matrix/federation/v1/send_knock/{}/{}",
+        encode(room_id.as_str()),
+        encode(pdu.event_id.as_str())
+    );
+    let body: Value = serde_json::from_str(&pdu.json)?;
+    let answer: SendKnock = client::ask(world, server, Ask::put(&path, &body)).await?;
+    let event = Checked { event_id: pdu.event_id, json: RawValue::from_string(pdu.json)? };
+    let knocked = Knocked {
+        version: version.id.to_string(),
+        event,
+        via: server.to_owned(),
+        stripped: answer.knock_room_state,
+    };
+    let news = world.ask(&room(room_id), &knocked).await?;
+    tell::tell_now(world, room_id, news).await;
+    Ok(())
+}
