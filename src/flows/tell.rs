@@ -21,8 +21,8 @@ use crate::{
     objects::{
         destination::messages::{Owe, OweEdu},
         room::messages::{
-            ExpireTyping, Receipt, Refusal, Told, TypingNow, Undelivered, UndeliveredReply,
-            UserNews,
+            ExpireTyping, Position, Receipt, Refusal, Told, TypingNow, Undelivered,
+            UndeliveredReply, UserNews,
         },
         user_sync::messages::{News, TypingNews},
     },
@@ -100,8 +100,9 @@ async fn deliver(
         .collect()
         .await;
     let servers: Vec<Option<OwnedServerName>> = stream::iter(&undelivered.servers)
-        .map(|server| async move {
-            tell_server(world, room_id, server, undelivered).await.err().map(|_| server.clone())
+        .map(|(server, from)| async move {
+            let told = tell_server(world, room_id, (server, *from), undelivered).await;
+            told.err().map(|_| server.clone())
         })
         .buffer_unordered(AT_ONCE)
         .collect()
@@ -118,12 +119,14 @@ async fn tell_user(world: &World, room_id: &RoomId, news: UserNews) -> Result<()
 async fn tell_server(
     world: &World,
     room_id: &RoomId,
-    server: &OwnedServerName,
+    (server, from): (&OwnedServerName, Position),
     undelivered: &UndeliveredReply,
 ) -> Result<(), String> {
     let address = destination(server);
-    let owe = Owe { room_id: room_id.to_owned(), from: undelivered.from, to: undelivered.to };
-    world.ask(&address, &owe).await.map_err(|error| error.to_string())?;
+    if from < undelivered.to {
+        let owe = Owe { room_id: room_id.to_owned(), from, to: undelivered.to };
+        world.ask(&address, &owe).await.map_err(|error| error.to_string())?;
+    }
     for receipt in &undelivered.receipts {
         world
             .ask(&address, &receipt_edu(room_id, receipt)?)

@@ -125,6 +125,8 @@ impl Room<'_> {
              ON CONFLICT DO UPDATE SET membership = excluded.membership, pos = excluded.pos",
             values![user.as_str(), membership, pos],
         )?;
+        // What was known of him from outside is answered by the room itself now.
+        self.sql.run("DELETE FROM out_of_band WHERE user = ?", values![user.as_str()])?;
         let query = "SELECT 1 FROM locals WHERE membership = 'join' LIMIT 1";
         let present = self.sql.row(query, values![], |row| row.int(0))?.is_some();
         let mut head = self.head()?;

@@ -557,11 +557,11 @@ message!("room", Undelivered => UndeliveredReply, Refusal);
 
 #[derive(Debug, Serialize, Deserialize)]
 pub struct UndeliveredReply {
-    pub from: Position,
     pub to: Position,
     pub users: Vec<UserNews>,
-    pub servers: Vec<OwnedServerName>,
-    /// Servers that came into the room (`true`) or left it since `from`.
+    /// Each server that is to be told something, and from where on it lacks our events (`to`: it lacks none).
+    pub servers: Vec<(OwnedServerName, Position)>,
+    /// Servers that came into the room (`true`) or left it since everybody was told.
     #[serde(default)]
     pub moved: Vec<(OwnedServerName, bool)>,
     /// Receipts of local users in the range, for the servers: (user, kind, thread, event, ts).

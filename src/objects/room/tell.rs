@@ -45,26 +45,12 @@ pub fn undelivered(room: &mut Room<'_>, _: Undelivered) -> Result<UndeliveredRep
             users.push(user);
         }
     }
-    let mut servers = Vec::new();
     let receipts = receipts(room, head.told)?;
-    if !receipts.is_empty() || room.owes_since(head.told)? {
-        servers = room.servers_since(head.told)?;
-        servers.extend(room.removed_servers(head.told)?);
-    }
-    servers.extend(
-        lagging
-            .keys()
-            .filter(|follower| !follower.starts_with('@'))
-            .filter_map(|name| name.as_str().try_into().ok()),
-    );
-    servers.retain(|server: &OwnedServerName| *server != room.config.server_name);
-    servers.sort();
-    servers.dedup();
-    let from = lagging.values().copied().min().unwrap_or(head.told).min(head.told);
+    let servers = room.servers_due(&lagging, !receipts.is_empty())?;
     let mut news = room.news_for(&users)?;
     news.extend(room.news_out_of_band(head.told)?);
     let moved = room.servers_moved(head.told)?;
-    Ok(UndeliveredReply { from, to: head.pos, users: news, servers, moved, receipts })
+    Ok(UndeliveredReply { to: head.pos, users: news, servers, moved, receipts })
 }
 
 /// Notes how far the telling went. Answers when to tell again, if anybody is behind.
@@ -138,6 +124,32 @@ impl Room<'_> {
             news.push(UserNews { user: user.clone(), to, membership, stripped });
         }
         Ok(news)
+    }
+
+    /// The servers that are to be told something, and from where on each lacks our events. Where there are only
+    /// receipts, that is the end.
+    fn servers_due(
+        &mut self,
+        lagging: &BTreeMap<String, Position>,
+        receipts: bool,
+    ) -> Result<Vec<(OwnedServerName, Position)>> {
+        let head = self.head()?;
+        let owes = self.owes_since(head.told)?;
+        let mut due: BTreeMap<OwnedServerName, Position> = BTreeMap::new();
+        if owes || receipts {
+            let from = if owes { head.told } else { head.pos };
+            let mut servers = self.servers_since(head.told)?;
+            servers.extend(self.removed_servers(head.told)?);
+            due.extend(servers.into_iter().map(|server| (server, from)));
+        }
+        // Users begin with `@`, which no server does.
+        for (follower, since) in lagging {
+            due.extend(
+                OwnedServerName::try_from(follower.as_str()).ok().map(|server| (server, *since)),
+            );
+        }
+        due.remove(&self.config.server_name);
+        Ok(due.into_iter().collect())
     }
 
     /// Whether there is an event since a position that other servers are to be told of.
