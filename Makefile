@@ -56,8 +56,12 @@ test-rust:
 	$(call say,rules and objects and flows: native)
 	@cargo test --workspace -- --quiet
 
-test-launcher: local/node_modules/.ready build/shim.js
-	$(call say,the launcher)
+build/contract/shim.js: target/.wasm $(SOURCES) $(shell find src/platform/tests -name '*.rs')
+	$(call say,the platform's contract as a Worker)
+	@cargo run --quiet --package xtask -- build --package tombolo-platform-contract --objects ShelfObject --out build/contract
+
+test-launcher: local/node_modules/.ready build/shim.js build/contract/shim.js
+	$(call say,the launcher and the platform on workerd)
 	@local/node --test 'local/tests/*.test.mjs'
 
 test-deploy: local/deploy/node_modules/.ready build/shim.js

@@ -22,7 +22,12 @@ export function folder(test) {
 
 /** Starts the launcher and resolves when it is ready. */
 export async function launch(test, data, ...flags) {
-  const args = ["--worker", worker, "--data", data, "--client", "127.0.0.1:0", "--federation", "127.0.0.1:0", ...flags];
+  return launchWorker(test, worker, data, ...flags);
+}
+
+/** Starts the launcher with the build of another Worker. */
+export async function launchWorker(test, build, data, ...flags) {
+  const args = ["--worker", build, "--data", data, "--client", "127.0.0.1:0", "--federation", "127.0.0.1:0", ...flags];
   const child = spawn(serve, args, { stdio: ["ignore", "pipe", "pipe"] });
   test.after(() => child.kill("SIGKILL"));
   child.stderr.resume();

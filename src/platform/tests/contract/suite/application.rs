@@ -112,6 +112,8 @@ fn put(object: &Object<'_>, message: &Put) -> Result<Result<i64, String>, Fault>
             let again = object.sql.run("INSERT INTO things VALUES (?)", values![&message.key]);
             Ok(again.map(|_| 0).map_err(|error| error.to_string()))
         }
+        #[expect(clippy::panic, reason = "what a trap does is what is tested")]
+        Then::Panic => panic!("panicked as asked"),
     }
 }
 
@@ -213,9 +215,24 @@ async fn page(world: World, request: Request<Bytes>) -> Response<Bytes> {
         Some("bytes") => {
             Response::new(Bytes::from(vec![b'x'; usize::try_from(number(1)).unwrap_or_default()]))
         }
+        #[expect(clippy::panic, reason = "what a trap does is what is tested")]
+        Some("panic") => panic!("panicked as asked"),
+        Some("put") => {
+            let then = if path.get(2).is_some() { Then::Panic } else { Then::Reply };
+            put_from_outside(&world, path.get(1).map_or("", String::as_str), then).await
+        }
         Some("redirect") => with_status(StatusCode::FOUND, "/echo"),
         Some("later") => later(&world, path.get(1).map_or("", String::as_str)),
         _ => with_status(StatusCode::NOT_FOUND, "/"),
+    }
+}
+
+/// Puts a thing on the shelf `outside`; answers how many there are.
+async fn put_from_outside(world: &World, key: &str, then: Then) -> Response<Bytes> {
+    let put = Put { key: key.to_owned(), then };
+    match world.ask(&Address::new(SHELF, "outside"), &put).await {
+        Ok(count) => Response::new(Bytes::from(count.to_string())),
+        Err(_) => with_status(StatusCode::INTERNAL_SERVER_ERROR, "/"),
     }
 }
 

@@ -29,6 +29,8 @@ pub enum Then {
     Fault,
     /// A statement fails, and the object refuses.
     Stumble,
+    /// The program panics: on Workers, a trap of the whole instance.
+    Panic,
 }
 
 /// What an alarm does when it fires for the first time.

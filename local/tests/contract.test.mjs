@@ -1,0 +1,41 @@
+// Do the two halves of the platform keep one contract on workerd too, and does a trap disturb nobody else?
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { folder, launchWorker } from "./launched.mjs";
+
+const build = new URL("../../build/contract", import.meta.url).pathname;
+
+test("every promise of the contract holds on workerd", { timeout: 120_000 }, async (t) => {
+  const port = 20_000 + (process.pid % 9_000);
+  const own = `http://127.0.0.1:${port}`;
+  const flags = ["--client", `127.0.0.1:${port}`, "--profile", "test", "--set", `ORIGIN=${own}`];
+  await launchWorker(t, build, folder(t), ...flags);
+  const answer = await fetch(`${own}/contract`);
+  assert.equal(answer.status, 200, await answer.text());
+});
+
+test("a trap answers its own caller at once, and the next call runs on a fresh instance", async (t) => {
+  const server = await launchWorker(t, build, folder(t), "--profile", "test");
+  const status = async (path) => (await fetch(server.client + path)).status;
+  assert.equal(await server.ask("/put/a"), "1");
+  for (const path of ["/panic", "/put/b/panic"]) {
+    const started = performance.now();
+    assert.equal(await status(path), 500);
+    assert.ok(performance.now() - started < 1000);
+    // What the trapped call wrote is gone; what was there before is not.
+    assert.equal(await server.ask("/put/a"), "1");
+  }
+  assert.equal(await server.ask("/put/b"), "2");
+});
+
+test("a call in flight during a trap is answered, not left hanging", async (t) => {
+  const server = await launchWorker(t, build, folder(t), "--profile", "test");
+  const slow = fetch(`${server.client}/slow/5000`);
+  await new Promise((done) => setTimeout(done, 200));
+  const started = performance.now();
+  await fetch(`${server.client}/panic`);
+  assert.equal((await slow).status, 500);
+  assert.ok(performance.now() - started < 2000);
+});
