@@ -10,6 +10,7 @@ use crate::{error::Result, objects::room::messages::Send};
 pub async fn send(world: &World, room_id: &RoomId, message: Send) -> Result<OwnedEventId> {
     let invited = invited(&message);
     let sent = world.ask(&room(room_id), &message).await?;
+    tell::tell_meanwhile(world, room_id, sent.others);
     tell::tell_now(world, room_id, sent.news).await;
     if let Some(user) = invited {
         invite::tell_server(world, room_id, &user).await;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures_util::{
     StreamExt,
-    future::{Either, select},
+    future::{Either, join_all, select},
     stream,
 };
 use ruma::{OwnedRoomId, OwnedServerName, OwnedUserId, RoomId};
@@ -62,6 +62,19 @@ pub async fn tell_now(world: &World, room_id: &RoomId, news: Vec<UserNews>) {
     match select(Box::pin(telling), Box::pin(world.sleep(PATIENCE))).await {
         Either::Left(_) | Either::Right(_) => {}
     }
+}
+
+/// Tells these users, while the caller goes on.
+pub fn tell_meanwhile(world: &World, room_id: &RoomId, news: Vec<UserNews>) {
+    if news.is_empty() {
+        return;
+    }
+    let (telling, room_id) = (world.clone(), room_id.to_owned());
+    world.later(async move {
+        let told = news.into_iter().map(|news| tell_user(&telling, &room_id, news));
+        // If one fails, the room's alarm does it.
+        join_all(told).await;
+    });
 }
 
 /// Tells who types now to local users, and, of our own users, to other servers.

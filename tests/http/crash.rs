@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::server::Server;
+use super::{client::Client, server::Server};
 
 /// How often the server is killed; `TOMBOLO_KILLS` sets another number.
 fn kills() -> u32 {
@@ -22,20 +22,7 @@ async fn no_acknowledged_event_is_lost_by_kill() {
     for round in 0..kills() {
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let moment = Duration::from_millis(seed >> 33 & 0x7f);
-        let sending = tokio::spawn({
-            let (alice, room) = (alice.clone(), room.clone());
-            async move {
-                let mut sent = Vec::new();
-                for number in 0.. {
-                    let text = format!("{round}.{number}");
-                    if alice.try_send(&room, &text, &text).await.0 != 200 {
-                        return sent;
-                    }
-                    sent.push(text);
-                }
-                sent
-            }
-        });
+        let sending = tokio::spawn(send_until_it_fails(alice.clone(), room.clone(), round));
         tokio::time::sleep(moment).await;
         server.kill_and_restart();
         acknowledged.extend(sending.await.unwrap());
@@ -49,4 +36,16 @@ async fn no_acknowledged_event_is_lost_by_kill() {
     once.dedup();
     assert_eq!(once.len(), history.len(), "an event came twice");
     assert!(!acknowledged.is_empty());
+}
+
+/// Sends one message after another; answers those that were acknowledged.
+async fn send_until_it_fails(alice: Client, room: String, round: u32) -> Vec<String> {
+    let mut sent = Vec::new();
+    loop {
+        let text = format!("{round}.{}", sent.len());
+        if alice.try_send(&room, &text, &text).await.0 != 200 {
+            return sent;
+        }
+        sent.push(text);
+    }
 }

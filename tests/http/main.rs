@@ -2,7 +2,8 @@
 //!
 //! Run by `make test-http`: every test starts servers through `local/serve`, so they are ignored elsewhere.
 #![cfg(not(target_arch = "wasm32"))]
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
+#![expect(clippy::disallowed_methods, reason = "tests of a real server measure real time")]
 
 mod client;
 mod crash;

@@ -108,6 +108,9 @@ pub struct Sent {
     pub position: Position,
     /// Local users who must have been told before the sender is answered.
     pub news: Vec<UserNews>,
+    /// Local users who can be told meanwhile; none where the alarm tells them.
+    #[serde(default)]
+    pub others: Vec<UserNews>,
 }
 
 /// Judges events that came from another server.

@@ -6,6 +6,7 @@
 //! [`membership`] (who follows the room), and one file per kind of question.
 
 mod accept;
+mod audience;
 mod create;
 mod describe;
 mod entitlement;
@@ -39,7 +40,7 @@ use tombolo_platform::{Answer, Fault, Moment, Row, Sql, SqlError, values};
 use tombolo_protocol::room_version::RoomVersion;
 
 pub use self::{messages::Position, schema::STEPS};
-use self::{messages::*, timeline::Stored};
+use self::{audience::Audience, messages::*, timeline::Stored};
 use crate::{
     config::Config,
     objects::Stop,
@@ -106,6 +107,9 @@ pub struct Hot {
     ids: BTreeMap<OwnedEventId, Sn>,
     /// Values of the current state, also known absences; as much as was asked for.
     now: BTreeMap<(String, String), Option<Sn>>,
+    audience: Option<Audience>,
+    /// When followers were last told.
+    told_at: u64,
 }
 
 /// Events kept parsed; beyond, the cache starts anew.
@@ -169,11 +173,6 @@ impl<'a> Room<'a> {
         )?;
         self.hot.head = Some(head);
         Ok(())
-    }
-
-    /// Makes the alarm fire as soon as it can: followers have something to be told.
-    pub fn wake_soon(&mut self) {
-        self.effects.alarm_at(self.moment.now);
     }
 
     /// Makes the alarm fire at this time at the latest.

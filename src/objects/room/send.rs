@@ -23,11 +23,19 @@ pub fn send(room: &mut Room<'_>, message: Send) -> Result<Sent> {
     if let Some(transaction) = &message.transaction
         && let Some((event_id, position)) = sent_before(room, &message.sender, transaction)?
     {
-        return Ok(Sent { event_id, position, news: Vec::new() });
+        // Whoever sent it first may not have lived to tell the sender.
+        let news = room.news_for(&[message.sender])?;
+        return Ok(Sent { event_id, position, news, others: Vec::new() });
     }
     let (event_id, position) = write(room, &message)?;
+    if message.draft.state_key.is_none()
+        && let Some(all) = room.news_for_all(position)?
+    {
+        let (news, others) = all.into_iter().partition(|news| news.user == message.sender);
+        return Ok(Sent { event_id, position, news, others });
+    }
     let news = room.news_for(&concerned(room, &message))?;
-    Ok(Sent { event_id, position, news })
+    Ok(Sent { event_id, position, news, others: Vec::new() })
 }
 
 /// Builds, judges and inserts; refused unless it is accepted.

@@ -197,6 +197,9 @@ impl Room<'_> {
             }
         };
         self.hot.now.insert(key.clone(), value);
+        if kind == "m.room.member" {
+            self.hot.audience = None;
+        }
         Ok(())
     }
 

@@ -74,7 +74,8 @@ pub fn told(room: &mut Room<'_>, message: Told) -> Result<Option<u64>> {
     let more = head.pos > head.told;
     room.save(head)?;
     let now = room.moment.now;
-    Ok(if more { Some(now) } else { (!behind.is_empty()).then_some(now + AGAIN) })
+    room.hot.told_at = now;
+    Ok(if more { Some(room.next_telling()) } else { (!behind.is_empty()).then_some(now + AGAIN) })
 }
 
 /// The events a server is owed in a range: ours, while it had a member in the room before them.

@@ -93,14 +93,9 @@ pub(super) async fn read(
     most: usize,
 ) -> Result<Bytes, Unread> {
     let Some(body) = body else { return Ok(Bytes::new()) };
-    let announced = headers
-        .get("content-length")
-        .ok()
-        .flatten()
-        .and_then(|length| length.parse::<usize>().ok());
     let reader: ReadableStreamDefaultReader = body.get_reader().unchecked_into();
     let mut bytes = Vec::new();
-    if announced.is_some_and(|length| length > most) {
+    if announced(headers).is_some_and(|length| length > most) {
         return Err(stop(&reader).await);
     }
     loop {
@@ -115,6 +110,11 @@ pub(super) async fn read(
         }
         append(&mut bytes, &chunk);
     }
+}
+
+/// How many bytes the headers say there are.
+pub(super) fn announced(headers: &Headers) -> Option<usize> {
+    headers.get("content-length").ok().flatten()?.parse().ok()
 }
 
 fn append(bytes: &mut Vec<u8>, chunk: &Uint8Array) {

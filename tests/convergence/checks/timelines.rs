@@ -8,7 +8,7 @@ use super::copies;
 use crate::{copy::Copy, network::encode, scenario::Run, story::Synced};
 
 /// More syncs or pages than this mean that they never end.
-const MOST_PAGES: usize = 200;
+const MOST_PAGES: usize = 60;
 
 /// Every user syncs until there is nothing new.
 pub async fn catch_up(run: &Run) {
@@ -143,6 +143,7 @@ async fn page_back(
         let met = page.iter().any(|id| known.contains(id));
         events.extend(page);
         match answer.text("end") {
+            Some(end) if end == from => return (events, Some(format!("paging stands still at {path}"))),
             Some(end) if !met => from = end,
             _ => return (events, None),
         }

@@ -160,23 +160,11 @@ impl Scene {
         for (kind, key) in keys {
             auth.extend(self.state_id(kind, &key));
         }
-        self.theirs_by(kind, key, content, prev, &auth)
-    }
-
-    /// The same, with these auth events.
-    pub fn theirs_by(
-        &self,
-        kind: &str,
-        key: Option<&str>,
-        content: &Value,
-        prev: &[OwnedEventId],
-        auth: &[OwnedEventId],
-    ) -> Pdu {
         self.now.set(self.now.get() + 1);
         let links = Links {
             room_id: Some(&self.room_id),
             prev_events: prev,
-            auth_events: auth,
+            auth_events: &auth,
             depth: 20,
             origin_server_ts: i64::try_from(self.now.get()).unwrap(),
         };
@@ -266,10 +254,10 @@ pub fn checked(pdu: &Pdu) -> Checked {
 
 /// The event's body, for comparing timelines.
 pub fn ids(events: &[Box<RawValue>]) -> Vec<String> {
-    let id = |event: &Box<RawValue>| {
+    let id = |event: &RawValue| {
         serde_json::from_str::<Value>(event.get()).unwrap()["event_id"].as_str().unwrap().to_owned()
     };
-    events.iter().map(id).collect()
+    events.iter().map(|event| id(event)).collect()
 }
 
 fn levels(version: &RoomVersion, alice: &UserId) -> Value {

@@ -1,0 +1,68 @@
+//! Whom can the request that sends a message tell by itself?
+//!
+//! Where the members are few and all ours, nobody needs to wait for the alarm: the request tells them all, and the alarm,
+//! armed in the same transaction, only makes sure. Elsewhere the alarm tells: what comes while it is at work it tells
+//! together, so a burst of messages is one piece of news to each follower.
+
+use std::rc::Rc;
+
+use ruma::OwnedUserId;
+use tombolo_platform::values;
+
+use super::{Position, Result, Room, UserNews};
+use crate::objects::Stop;
+
+/// The most users whom one request tells.
+const FEW: usize = 4;
+
+/// When the alarm makes sure (ms): later than a request needs, or it would tell what is just being told.
+const MAKES_SURE: u64 = 2_000;
+
+/// How long after a telling the next one may begin (ms); until then news gathers.
+const PAUSE: u64 = 100;
+
+/// The room's joined users, as far as this matters.
+#[derive(Clone)]
+pub enum Audience {
+    /// All of them: few, and ours.
+    Few(Rc<[OwnedUserId]>),
+    Many,
+}
+
+impl Room<'_> {
+    /// What everybody who is joined is to be told, if the caller of this message can do it: the alarm then waits.
+    pub fn news_for_all(&mut self, to: Position) -> Result<Option<Vec<UserNews>>> {
+        let Audience::Few(users) = self.audience()? else { return Ok(None) };
+        self.effects.alarm = Some(self.moment.now + MAKES_SURE);
+        let news = |user: &OwnedUserId| UserNews { user: user.clone(), to, membership: "join".to_owned(), stripped: None };
+        Ok(Some(users.iter().map(news).collect()))
+    }
+
+    /// Makes the alarm fire as soon as it can: followers have something to be told.
+    pub fn wake_soon(&mut self) {
+        self.effects.alarm_at(self.moment.now.max(self.hot.told_at + PAUSE));
+    }
+
+    /// When to see whether what came during a telling was told: whoever brought it has armed the alarm for it.
+    pub fn next_telling(&self) -> u64 {
+        self.moment.now + MAKES_SURE
+    }
+
+    fn audience(&mut self) -> Result<Audience> {
+        if let Some(audience) = &self.hot.audience {
+            return Ok(audience.clone());
+        }
+        let query = "SELECT 1 FROM servers WHERE until IS NULL AND server <> ? LIMIT 1";
+        let elsewhere = self.sql.row(query, values![self.config.server_name.as_str()], |row| row.int(0))?.is_some();
+        let query = "SELECT user FROM locals WHERE membership = 'join' LIMIT ?";
+        let users = self.sql.rows(query, values![FEW + 1], |row| row.text(0))?;
+        let audience = if elsewhere || users.len() > FEW { Audience::Many } else { Audience::Few(parse(users)?) };
+        self.hot.audience = Some(audience.clone());
+        Ok(audience)
+    }
+}
+
+fn parse(users: Vec<String>) -> Result<Rc<[OwnedUserId]>> {
+    let parse = |user: String| user.try_into().map_err(|_| Stop::broken("a local user's ID is none"));
+    users.into_iter().map(parse).collect()
+}
