@@ -50,8 +50,9 @@ async fn page(
     let wanted = u32::try_from(u64::from(request.limit)).unwrap_or(u32::MAX);
     filter.limit = Some(filter.limit.map_or(wanted, |limit| limit.min(wanted)));
     let backwards = request.dir == Direction::Backward;
-    let page = Page { user: caller.user, device: caller.device, from, to, backwards, filter };
-    let reply = filled(&world, room_id, &page).await?;
+    let (user, device, over_holes) = (caller.user, caller.device, false);
+    let page = Page { user, device, from, to, backwards, over_holes, filter };
+    let reply = filled(&world, room_id, page).await?;
     let mut response = get_message_events::Response::new();
     response.start = request.from.unwrap_or_else(|| tokens::of_room(reply.start));
     response.end = reply.end.map(tokens::of_room);
@@ -72,15 +73,19 @@ async fn place(
     }
 }
 
-/// A page; where it is short because history is missing here, that is fetched first.
-async fn filled(world: &World, room_id: &RoomId, page: &Page) -> Result<PageReply> {
-    let mut reply = ask_room(world, room_id, page).await?;
+/// A page; where it is short because history is missing here, that is fetched first. What nobody gives is passed over, so
+/// that the next page lies elsewhere.
+async fn filled(world: &World, room_id: &RoomId, mut page: Page) -> Result<PageReply> {
+    let mut reply = ask_room(world, room_id, &page).await?;
     for _ in 0..FETCHES {
         let Some(hole) = &reply.hole else { break };
-        if is_full(&reply, page) || !flows::backfill::backfill(world, room_id, hole).await? {
+        if is_full(&reply, &page) {
             break;
         }
-        reply = ask_room(world, room_id, page).await?;
+        if !flows::backfill::backfill(world, room_id, hole).await? {
+            page.over_holes = true;
+        }
+        reply = ask_room(world, room_id, &page).await?;
     }
     Ok(reply)
 }

@@ -488,6 +488,9 @@ pub struct Page {
     pub from: Option<Position>,
     pub to: Option<Position>,
     pub backwards: bool,
+    /// Whether to go on below events whose parents are missing here.
+    #[serde(default)]
+    pub over_holes: bool,
     pub filter: EventFilter,
 }
 message!("room", Page => PageReply, Refusal);

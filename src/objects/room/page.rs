@@ -52,7 +52,9 @@ impl Room<'_> {
         let mut scan = Scan { events: Vec::new(), end: None, hole: None };
         let (mut next, mut scanned) = (start, 0);
         // A page that starts right below a hole has to fill it first.
-        if let Some(above) = self.hole_above(start)? {
+        if !message.over_holes
+            && let Some(above) = self.hole_above(start)?
+        {
             scan.hole = Some(above);
             scan.end = Some(start);
         }
@@ -73,7 +75,9 @@ impl Room<'_> {
                 if scan.events.len() >= limit || scanned >= MAX_SCANNED {
                     return Ok(scan);
                 }
-                if let Some(hole) = self.hole_at(event.sn)? {
+                if !message.over_holes
+                    && let Some(hole) = self.hole_at(event.sn)?
+                {
                     scan.hole = Some(hole);
                     return Ok(scan);
                 }

@@ -297,7 +297,8 @@ impl Room<'_> {
     pub fn note_hole(&mut self, child: Sn, pdu: &Pdu) -> Result<()> {
         let mut missing = Vec::new();
         for id in &pdu.prev_events {
-            if self.find(id)?.is_none_or(|event| event.pos.is_none()) {
+            // One that was refused is held, though no place in the timeline shows it.
+            if self.find(id)?.is_none_or(|event| event.before.is_none()) {
                 missing.push(id.clone());
             }
         }
