@@ -17,6 +17,10 @@ from server import Server  # noqa: E402
 from synapse import Synapse  # noqa: E402
 from tombolo import Tombolo  # noqa: E402
 
+import os
+class Ours(Tombolo):
+    def command(self): return [*super().command(),"--worker",os.environ.get("BENCH_WORKER","/work/main/build")]
+
 WORKLOADS: list[tuple[str, Callable[[Server], float]]] = [
     ("sequential sends, ms each", workloads.sequential),
     ("8 clients in one room, messages/s", workloads.together),
@@ -29,7 +33,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         trusted = authority.make(folder)
-        servers = [Tombolo(folder / "ours", trusted), Synapse(folder / "synapse", trusted)]
+        servers = [Ours(folder / "ours", trusted), Synapse(folder / "synapse", trusted)]
         try:
             for server in servers:
                 server.start()

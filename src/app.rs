@@ -42,7 +42,7 @@ impl Application for Tombolo {
     ) -> LocalBoxFuture<'static, Result<Option<u64>, Fault>> {
         Box::pin(async move {
             match address.class {
-                "room" => flows::tell::tell(world, address).await,
+                "room" => flows::due::room(world, address).await,
                 "destination" => flows::deliver::deliver(world, address).await,
                 _ => Ok(None),
             }

@@ -26,12 +26,15 @@ use super::{
 };
 use crate::{
     config::Config,
-    error::{Error, Result, bad_gateway, bad_json, not_found},
+    error::{Error, Result, bad_gateway, bad_json, internal, not_found, unavailable},
     objects::room::messages::{
-        AbandonJoin, BeginJoin, Describe, Description, Draft, FinishJoin, Membership, OutOfBand,
-        Refusal, Send,
+        AbandonJoin, BeginJoin, Describe, Description, Draft, DueJoin, FinishJoin, Membership,
+        OutOfBand, Refusal, Send,
     },
-    remote::client::{self, Ask, LARGE},
+    remote::{
+        RemoteError,
+        client::{self, Ask, LARGE},
+    },
     stores::profiles,
 };
 
@@ -186,10 +189,13 @@ impl Attempt<'_> {
         let template =
             template(self.world, self.server, "make_join", self.room_id, self.user).await?;
         let (version, pdu) = build(self.world, self.user, self.room_id, template, content)?;
-        let event = Checked {
-            event_id: pdu.event_id.clone(),
-            json: RawValue::from_string(pdu.json.clone())?,
-        };
+        let json = RawValue::from_string(pdu.json)?;
+        self.begin_and_finish(version, Checked { event_id: pdu.event_id, json }).await
+    }
+
+    /// Stores the intention, has the event taken, and forgets the intention if it was refused. If nobody knows how it
+    /// ended, the room's alarm asks again when the lease is over: the server may have taken it.
+    async fn begin_and_finish(&self, version: &'static RoomVersion, event: Checked) -> Result<()> {
         let begin = BeginJoin {
             version: version.id.to_string(),
             user: self.user.to_owned(),
@@ -198,32 +204,41 @@ impl Attempt<'_> {
             until: self.world.now() + LEASE,
         };
         self.world.ask(&room(self.room_id), &begin).await?;
-        let outcome = self.finish(version, event).await;
-        if outcome.is_err() {
-            let abandon = AbandonJoin { event_id: pdu.event_id };
-            // If this fails too, the lease ends by itself.
-            self.world.ask(&room(self.room_id), &abandon).await.ok();
+        let event_id = event.event_id.clone();
+        match self.finish(version, event).await {
+            Ok(()) => Ok(()),
+            Err(Failure { error, known: false }) => Err(error),
+            Err(Failure { error, known: true }) => {
+                // If this fails too, the lease ends by itself.
+                self.world.ask(&room(self.room_id), &AbandonJoin { event_id }).await.ok();
+                Err(error)
+            }
         }
-        outcome
     }
 
-    async fn finish(&self, version: &'static RoomVersion, event: Checked) -> Result<()> {
+    async fn finish(
+        &self,
+        version: &'static RoomVersion,
+        event: Checked,
+    ) -> std::result::Result<(), Failure> {
         let (room_id, event_id) = (encode(self.room_id.as_str()), encode(event.event_id.as_str()));
         let path =
             format!("/_matrix/federation/v2/send_join/{room_id}/{event_id}?omit_members=false");
-        let body: Value = serde_json::from_str(event.json.get())?;
+        let body: Value = serde_json::from_str(event.json.get()).map_err(Failure::of)?;
         let answer: SendJoin =
-            client::ask(self.world, self.server, Ask::put(&path, &body).within(LARGE)).await?;
+            client::ask(self.world, self.server, Ask::put(&path, &body).within(LARGE))
+                .await
+                .map_err(|error| Failure { known: is_final(&error), error: error.into() })?;
         let event = self.countersigned(version, event, answer.event).await;
-        let (state, auth_chain) = (answer.state, answer.auth_chain);
-        let auth_chain = verified(self.world, version, &auth_chain).await;
-        let state = verified(self.world, version, &state).await;
+        let auth_chain = verified(self.world, version, &answer.auth_chain).await;
+        let state = verified(self.world, version, &answer.state).await;
+        let finish = FinishJoin { event, state, auth_chain };
         let joined =
-            self.world.ask(&room(self.room_id), &FinishJoin { event, state, auth_chain }).await;
-        let joined = joined.map_err(|error| match error {
-            AskError::Refused(Refusal::Invalid(reason)) => bad_gateway(reason),
-            other => other.into(),
-        })?;
+            self.world.ask(&room(self.room_id), &finish).await.map_err(|error| match error {
+                AskError::Refused(Refusal::Invalid(reason)) => Failure::of(bad_gateway(reason)),
+                AskError::Refused(refusal) => Failure::of(refusal),
+                AskError::Unreachable(cause) => Failure { error: unavailable(cause), known: false },
+            })?;
         tell::tell_now(self.world, self.room_id, joined.news).await;
         for (origin, event) in joined.parked {
             // The join stands; what was parked can come again.
@@ -246,6 +261,49 @@ impl Attempt<'_> {
         let Some(theirs) = theirs else { return ours };
         let verified = verified(self.world, version, &[theirs]).await;
         verified.into_iter().find(|event| event.event_id == ours.event_id).unwrap_or(ours)
+    }
+}
+
+/// Why an attempt did not end in a join.
+struct Failure {
+    error: Error,
+    /// Whether it is certain that the other server did not take the event, or that it is of no use to us.
+    known: bool,
+}
+
+impl Failure {
+    fn of(error: impl Into<Error>) -> Self {
+        Self { error: error.into(), known: true }
+    }
+}
+
+/// Whether the server certainly did not take the event.
+fn is_final(error: &RemoteError) -> bool {
+    match error {
+        RemoteError::Answered { status, .. } => *status < 500,
+        RemoteError::Refused(_) => true,
+        RemoteError::Unreachable(_) | RemoteError::Nonsense(_) => false,
+    }
+}
+
+/// Takes up an attempt whose end nobody knows; answers when to look again (ms).
+pub async fn resume(world: &World, room_id: &RoomId) -> Result<Option<u64>> {
+    let due = match world.ask(&room(room_id), &DueJoin {}).await {
+        Ok(due) => due,
+        Err(AskError::Refused(_)) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    let Some(BeginJoin { version, user, event, via, .. }) = due.attempt else {
+        return Ok(due.next);
+    };
+    let version = RoomVersion::of(&version).ok_or_else(|| internal("a join of unknown version"))?;
+    let attempt = Attempt { world, user: &user, room_id, server: &via };
+    match attempt.begin_and_finish(version, event).await {
+        Ok(()) => Ok(None),
+        Err(error) => {
+            tracing::info!(server = %via, room = %room_id, error = error.message, "a join failed again");
+            Ok(Some(world.now() + LEASE))
+        }
     }
 }
 

@@ -13,7 +13,7 @@ use futures_util::{
 };
 use ruma::{OwnedRoomId, OwnedServerName, OwnedUserId, RoomId};
 use serde_json::json;
-use tombolo_platform::{Address, AskError, Fault, World};
+use tombolo_platform::{AskError, Fault, World};
 
 use super::{destination, room};
 use crate::{
@@ -35,16 +35,16 @@ const AT_ONCE: usize = 20;
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Tells a room's followers; answers when to come again (ms).
-pub async fn tell(world: World, address: Address) -> Result<Option<u64>, Fault> {
-    let Ok(room_id) = RoomId::parse(&*address.name) else { return Ok(None) };
-    let typing = expire_typing(&world, &room_id).await?;
+pub async fn tell(world: &World, room_id: &OwnedRoomId) -> Result<Option<u64>, Fault> {
+    let address = room(room_id);
+    let typing = expire_typing(world, room_id).await?;
     let undelivered = match world.ask(&address, &Undelivered {}).await {
         Ok(undelivered) => undelivered,
         Err(AskError::Refused(Refusal::Absent)) => return Ok(None),
         Err(error) => return Err(Fault(error.to_string())),
     };
-    room_servers::save(&world, &room_id, &undelivered.moved).await?;
-    let (lagging_users, lagging_servers) = deliver(&world, &room_id, &undelivered).await;
+    room_servers::save(world, room_id, &undelivered.moved).await?;
+    let (lagging_users, lagging_servers) = deliver(world, room_id, &undelivered).await;
     let told = Told { to: undelivered.to, lagging_users, lagging_servers };
     let again = world.ask(&address, &told).await.map_err(|error| Fault(error.to_string()))?;
     Ok([again, typing].into_iter().flatten().min())

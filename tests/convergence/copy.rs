@@ -121,6 +121,47 @@ impl Copy {
         timeline
     }
 
+    /// The graph, one line an event, to read when a seed fails.
+    pub fn drawn(&self) -> String {
+        let mut events: Vec<&Held> = self.events.values().collect();
+        events.sort_by_key(|held| (held.pdu["depth"].as_u64(), held.pos, &held.id));
+        let short = |id: &str| id.chars().take(7).collect::<String>();
+        let line = |held: &&Held| {
+            let pdu = &held.pdu;
+            let prev: Vec<String> = pdu["prev_events"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter_map(Value::as_str)
+                .map(short)
+                .collect();
+            let key = pdu["state_key"].as_str().map(|key| format!("[{key}]")).unwrap_or_default();
+            let content: String = pdu["content"].to_string().chars().take(90).collect();
+            format!(
+                "{:>4} {} {:?}{} pos {:?}{} ← {} {}{key} of {} {content} {}",
+                pdu["depth"],
+                short(&held.id),
+                held.verdict,
+                if held.redacted { " redacted" } else { "" },
+                held.pos.map(|pos| (pos - (1 << 40)) as f64 / f64::from(1 << 20)),
+                if held.linear { "" } else { " fork" },
+                prev.join(" "),
+                pdu["type"].as_str().unwrap_or_default(),
+                pdu["sender"].as_str().unwrap_or_default(),
+                held.reason.as_deref().unwrap_or_default()
+            )
+        };
+        let tips: Vec<String> = self.tips.iter().map(|id| short(id)).collect();
+        let lines: Vec<String> = events.iter().map(line).collect();
+        format!(
+            "{}, {} parked, tips {}\n{}",
+            self.life,
+            self.parked,
+            tips.join(" "),
+            lines.join("\n")
+        )
+    }
+
     /// The text of everything the object holds.
     pub fn everything(&self) -> String {
         let tables =

@@ -113,6 +113,11 @@ fn replay(seed: u64) {
         fs::write(file, run.simulation.transcript()).unwrap();
     }
     println!("{}", run.story.lines.take().join("\n"));
+    for room in 0..run.story.rooms.borrow().len() {
+        for (server, copy) in checks::copies(&run, room) {
+            println!("room {room} at a{server}: {}", copy.drawn());
+        }
+    }
     assert!(findings.is_empty(), "seed {seed}:\n    {}", findings.join("\n    "));
 }
 

@@ -27,7 +27,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result, bad_json},
-    objects::room::messages::{Describe, Outcome, Purpose, Receive, Refusal},
+    objects::room::messages::{Describe, Outcome, Purpose, Receive, Reconsider, Refusal},
 };
 
 /// [Limits](https://spec.matrix.org/v1.19/server-server-api/#transactions) of a transaction.
@@ -136,6 +136,19 @@ async fn versions<'a>(
         }
     }
     Ok(known)
+}
+
+/// Tries parked events again, each with the server that sent it; answers when to come again (ms).
+pub async fn retry(world: &World, room_id: &RoomId) -> Result<Option<u64>> {
+    let reconsidered = match world.ask(&room(room_id), &Reconsider {}).await {
+        Ok(reconsidered) => reconsidered,
+        Err(AskError::Refused(_)) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    for (origin, received) in reconsidered.due {
+        gap::fill(world, &origin, room_id, received).await?;
+    }
+    Ok(reconsidered.next)
 }
 
 #[derive(Default)]

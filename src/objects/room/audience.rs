@@ -34,7 +34,12 @@ impl Room<'_> {
     pub fn news_for_all(&mut self, to: Position) -> Result<Option<Vec<UserNews>>> {
         let Audience::Few(users) = self.audience()? else { return Ok(None) };
         self.effects.alarm = Some(self.moment.now + MAKES_SURE);
-        let news = |user: &OwnedUserId| UserNews { user: user.clone(), to, membership: "join".to_owned(), stripped: None };
+        let news = |user: &OwnedUserId| UserNews {
+            user: user.clone(),
+            to,
+            membership: "join".to_owned(),
+            stripped: None,
+        };
         Ok(Some(users.iter().map(news).collect()))
     }
 
@@ -53,16 +58,24 @@ impl Room<'_> {
             return Ok(audience.clone());
         }
         let query = "SELECT 1 FROM servers WHERE until IS NULL AND server <> ? LIMIT 1";
-        let elsewhere = self.sql.row(query, values![self.config.server_name.as_str()], |row| row.int(0))?.is_some();
+        let elsewhere = self
+            .sql
+            .row(query, values![self.config.server_name.as_str()], |row| row.int(0))?
+            .is_some();
         let query = "SELECT user FROM locals WHERE membership = 'join' LIMIT ?";
         let users = self.sql.rows(query, values![FEW + 1], |row| row.text(0))?;
-        let audience = if elsewhere || users.len() > FEW { Audience::Many } else { Audience::Few(parse(users)?) };
+        let audience = if elsewhere || users.len() > FEW {
+            Audience::Many
+        } else {
+            Audience::Few(parse(users)?)
+        };
         self.hot.audience = Some(audience.clone());
         Ok(audience)
     }
 }
 
 fn parse(users: Vec<String>) -> Result<Rc<[OwnedUserId]>> {
-    let parse = |user: String| user.try_into().map_err(|_| Stop::broken("a local user's ID is none"));
+    let parse =
+        |user: String| user.try_into().map_err(|_| Stop::broken("a local user's ID is none"));
     users.into_iter().map(parse).collect()
 }

@@ -44,6 +44,18 @@ impl Stretches {
     }
 }
 
+/// Up to where somebody may read.
+#[derive(Clone, Copy, Debug)]
+pub struct Horizon(Position);
+
+impl Horizon {
+    /// Whether an event lies before it. One without a place is shown to those in the room only.
+    pub fn covers(self, event: &Stored) -> bool {
+        let place = event.pos.or(event.before.map(|before| before.at));
+        place.map_or(self.0 == Position::MAX >> 11, |place| place <= self.0)
+    }
+}
+
 impl Room<'_> {
     /// A user's memberships on the mainline.
     pub fn stretches(&mut self, user: &UserId) -> Result<Stretches> {
@@ -135,13 +147,19 @@ impl Room<'_> {
         Ok(false)
     }
 
-    /// Whether a server has, or had, a part in the room that lets it ask about it at all.
-    pub fn entitled(&mut self, server: &ServerName) -> Result<()> {
+    /// Up to where a server may read the room: to the end while it has a user in it, else to the event that removed the
+    /// last one, so that it can learn what led there. Refused if it never was in the room, or the room keeps it out.
+    pub fn entitled(&mut self, server: &ServerName) -> Result<Horizon> {
         self.graph()?;
-        if self.allows(server)? && self.has_server(server)? {
-            return Ok(());
+        let query = "SELECT max(coalesce(until, ?)) AS until FROM servers WHERE server = ?";
+        let values = values![Position::MAX >> 11, server.as_str()];
+        let until = self.sql.row(query, values, |row| row.int_or_null(0))?.flatten();
+        match until {
+            Some(until) if self.allows(server)? => Ok(Horizon(until)),
+            _ => {
+                Err(Stop::Refused(Refusal::Forbidden("your server is not in the room".to_owned())))
+            }
         }
-        Err(Stop::Refused(Refusal::Forbidden("your server is not in the room".to_owned())))
     }
 
     /// The visibility before an event and, for a change of it, after.

@@ -23,9 +23,9 @@ const MAX_VISITED: usize = 2000;
 
 /// The state before an event and its auth chain.
 pub fn state_before(room: &mut Room<'_>, message: StateBefore) -> Result<StateBeforeReply> {
-    room.entitled(&message.origin)?;
+    let horizon = room.entitled(&message.origin)?;
     let event = room.placed(&message.event_id)?;
-    if !room.server_sees(&message.origin, &event)? {
+    if !horizon.covers(&event) || !room.server_sees(&message.origin, &event)? {
         return Err(Stop::Refused(Refusal::Forbidden(
             "your server may not see this event".to_owned(),
         )));
@@ -48,15 +48,16 @@ pub fn state_before(room: &mut Room<'_>, message: StateBefore) -> Result<StateBe
 
 /// The auth chain of an event.
 pub fn auth_chain(room: &mut Room<'_>, message: AuthChain) -> Result<Vec<Box<RawValue>>> {
-    room.entitled(&message.origin)?;
-    let event = room.find(&message.event_id)?.ok_or(Stop::Refused(Refusal::NotFound))?;
+    let horizon = room.entitled(&message.origin)?;
+    let event = room.find(&message.event_id)?.filter(|event| horizon.covers(event));
+    let event = event.ok_or(Stop::Refused(Refusal::NotFound))?;
     let chain: Vec<Sn> = room.auth_chain_of(&[event.sn], 0)?.into_iter().collect();
     room.bodies(&chain)
 }
 
 /// The events between two sets of events, oldest first.
 pub fn missing_events(room: &mut Room<'_>, message: MissingEvents) -> Result<Vec<Box<RawValue>>> {
-    room.entitled(&message.origin)?;
+    let horizon = room.entitled(&message.origin)?;
     let limit = (message.limit as usize).min(MAX_MISSING);
     let mut seen: BTreeSet<Sn> = BTreeSet::new();
     for id in &message.earliest {
@@ -80,7 +81,8 @@ pub fn missing_events(room: &mut Room<'_>, message: MissingEvents) -> Result<Vec
             continue;
         }
         queue.extend(event.prev.iter().copied());
-        if event.standing != Standing::Rejected && event.before.is_some() {
+        if event.standing != Standing::Rejected && event.before.is_some() && horizon.covers(&event)
+        {
             found.push(event);
         }
     }
@@ -94,7 +96,7 @@ pub fn missing_events(room: &mut Room<'_>, message: MissingEvents) -> Result<Vec
 
 /// Events before and including some, newest first.
 pub fn backfill(room: &mut Room<'_>, message: Backfill) -> Result<Vec<Box<RawValue>>> {
-    room.entitled(&message.origin)?;
+    let horizon = room.entitled(&message.origin)?;
     let limit = (message.limit as usize).min(MAX_BACKFILL);
     let mut next: BTreeSet<(u64, Sn)> = BTreeSet::new();
     for id in &message.from {
@@ -115,7 +117,7 @@ pub fn backfill(room: &mut Room<'_>, message: Backfill) -> Result<Vec<Box<RawVal
         for prev in &event.prev {
             next.insert((room.event(*prev)?.pdu.depth, *prev));
         }
-        if event.standing == Standing::Accepted {
+        if event.standing == Standing::Accepted && horizon.covers(&event) {
             bodies.push(room.body_for(&message.origin, &event)?);
         }
     }

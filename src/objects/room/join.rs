@@ -11,7 +11,8 @@ use tombolo_platform::values;
 use tombolo_protocol::{admission::Checked, event::Pdu, room_version::RoomVersion};
 
 use super::{
-    AbandonJoin, BeginJoin, FIRST, FinishJoin, Head, Joined, Life, Refusal, Result, Room, STEP, Sn,
+    AbandonJoin, BeginJoin, DueJoin, DueJoinReply, FIRST, FinishJoin, Head, Joined, Life, Refusal,
+    Result, Room, STEP, Sn,
     insert::Source,
     judge::Judgement,
     timeline::{Before, Entry, Standing},
@@ -22,6 +23,8 @@ use crate::objects::Stop;
 pub struct Joining {
     pub event: Checked,
     pub until: u64,
+    user: String,
+    via: String,
 }
 
 /// Stores the intention.
@@ -65,7 +68,24 @@ pub fn begin(room: &mut Room<'_>, message: BeginJoin) -> Result<()> {
             message.event.json.get()
         ],
     )?;
+    // Whoever began it may not live to see its end.
+    room.wake_at(message.until);
     Ok(())
+}
+
+/// The attempt whose lease is over.
+pub fn due(room: &mut Room<'_>, _: DueJoin) -> Result<DueJoinReply> {
+    let version = room.head()?.version.id.to_string();
+    let Some(Joining { event, until, user, via }) = room.joining()? else {
+        return Ok(DueJoinReply { attempt: None, next: None });
+    };
+    if until > room.moment.now {
+        return Ok(DueJoinReply { attempt: None, next: Some(until) });
+    }
+    let broken = || Stop::broken("a stored attempt to join has no form");
+    let user = user.try_into().map_err(|_| broken())?;
+    let via = via.try_into().map_err(|_| broken())?;
+    Ok(DueJoinReply { attempt: Some(BeginJoin { version, user, event, via, until }), next: None })
 }
 
 /// Forgets the intention.
@@ -106,13 +126,14 @@ pub fn finish(room: &mut Room<'_>, message: FinishJoin) -> Result<Joined> {
 impl Room<'_> {
     /// The attempt under way, if there is one.
     pub fn joining(&mut self) -> Result<Option<Joining>> {
-        let query = "SELECT id, until, json FROM joining";
-        let row =
-            self.sql.row(query, values![], |row| Ok((row.text(0)?, row.int(1)?, row.text(2)?)))?;
-        let Some((id, until, json)) = row else { return Ok(None) };
+        let query = "SELECT id, until, json, user, via FROM joining";
+        let row = self.sql.row(query, values![], |row| {
+            Ok((row.text(0)?, row.int(1)?, row.text(2)?, row.text(3)?, row.text(4)?))
+        })?;
+        let Some((id, until, json, user, via)) = row else { return Ok(None) };
         let event_id = id.try_into().map_err(|_| Stop::broken("a stored event ID is none"))?;
         let event = Checked { event_id, json: RawValue::from_string(json)? };
-        Ok(Some(Joining { event, until: u64::try_from(until).unwrap_or_default() }))
+        Ok(Some(Joining { event, until: u64::try_from(until).unwrap_or_default(), user, via }))
     }
 
     /// The create event comes first: in version 12 every other is judged with it.

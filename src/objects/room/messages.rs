@@ -173,6 +173,19 @@ pub struct Connect {
 }
 message!("room", Connect => Received, Refusal);
 
+/// What do parked events lack, for which another attempt is due? Counts the attempt.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Reconsider {}
+message!("room", Reconsider => Reconsidered, Refusal);
+
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Reconsidered {
+    /// What is lacking, by the server that sent the events.
+    pub due: Vec<(OwnedServerName, Received)>,
+    /// When to look again (ms).
+    pub next: Option<u64>,
+}
+
 /// Forgets a parked event that nobody can connect.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Unpark {
@@ -298,6 +311,19 @@ pub struct AbandonJoin {
     pub event_id: OwnedEventId,
 }
 message!("room", AbandonJoin => (), Refusal);
+
+/// Which attempt to join outlived its lease, so that nobody knows how it ended?
+#[derive(Debug, Serialize, Deserialize)]
+pub struct DueJoin {}
+message!("room", DueJoin => DueJoinReply, Refusal);
+
+#[derive(Debug, Serialize, Deserialize)]
+pub struct DueJoinReply {
+    /// The attempt, as it was begun.
+    pub attempt: Option<BeginJoin>,
+    /// When to look again (ms), while one is under way.
+    pub next: Option<u64>,
+}
 
 /// Stores the room as a resident server gave it, and goes live.
 #[derive(Debug, Serialize, Deserialize)]

@@ -12,6 +12,7 @@ mod describe;
 mod entitlement;
 mod ephemeral;
 mod federation;
+mod history;
 mod insert;
 mod join;
 mod judge;
@@ -19,6 +20,7 @@ mod membership;
 pub mod messages;
 mod out_of_band;
 mod page;
+mod parked;
 mod power;
 mod receive;
 mod redaction;
@@ -39,8 +41,8 @@ use ruma::{OwnedEventId, OwnedRoomId, ServerName, UserId};
 use tombolo_platform::{Answer, Fault, Moment, Row, Sql, SqlError, values};
 use tombolo_protocol::room_version::RoomVersion;
 
-pub use self::{messages::Position, schema::STEPS};
 use self::{audience::Audience, messages::*, timeline::Stored};
+pub use self::{messages::Position, schema::STEPS};
 use crate::{
     config::Config,
     objects::Stop,
@@ -238,7 +240,8 @@ pub fn answer(question: &Question<'_>) -> std::result::Result<Answer, Fault> {
             Send => send::send,
             Receive => receive::receive,
             Connect => receive::connect,
-            Unpark => receive::unpark,
+            Reconsider => parked::reconsider,
+            Unpark => parked::unpark,
             Unknown => receive::unknown,
             Describe => describe::describe,
             Template => accept::template,
@@ -249,6 +252,7 @@ pub fn answer(question: &Question<'_>) -> std::result::Result<Answer, Fault> {
             Withdraw => out_of_band::withdraw,
             BeginJoin => join::begin,
             AbandonJoin => join::abandon,
+            DueJoin => join::due,
             FinishJoin => join::finish,
             EventById => view::event_by_id,
             StateBefore => federation::state_before,

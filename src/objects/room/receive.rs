@@ -6,22 +6,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ruma::{OwnedEventId, OwnedServerName};
-use serde_json::value::RawValue;
-use tombolo_platform::values;
-use tombolo_protocol::{admission::Checked, event::Pdu};
+use tombolo_protocol::event::Pdu;
 
 use super::{
-    Connect, Lack, Life, Outcome, Position, Purpose, Receive, Received, Refusal, Result, Room, Sn,
-    Unknown, Unpark,
+    Connect, Lack, Life, Outcome, Purpose, Receive, Received, Result, Room, Unknown,
     insert::Source,
     judge::{Judged, Judgement},
     state::Overlay,
-    timeline::{Before, Entry, Standing},
+    timeline::{Before, Standing},
 };
 use crate::objects::Stop;
-
-/// The most events a room parks; beyond, new ones are dropped and may come again.
-const MAX_PARKED: i64 = 1000;
 
 /// Judges events that came from another server.
 pub fn receive(room: &mut Room<'_>, message: Receive) -> Result<Received> {
@@ -81,12 +75,6 @@ pub fn connect(room: &mut Room<'_>, message: Connect) -> Result<Received> {
     room.received(batch)
 }
 
-/// Forgets a parked event.
-pub fn unpark(room: &mut Room<'_>, message: Unpark) -> Result<()> {
-    room.head()?;
-    room.forget_parked(&message.event_id)
-}
-
 /// Which of these events are not held.
 pub fn unknown(room: &mut Room<'_>, message: Unknown) -> Result<Vec<OwnedEventId>> {
     room.graph()?;
@@ -100,11 +88,11 @@ pub fn unknown(room: &mut Room<'_>, message: Unknown) -> Result<Vec<OwnedEventId
 }
 
 /// Events on their way in, and what became of those before them.
-struct Batch {
+pub struct Batch {
     origin: OwnedServerName,
     purpose: Purpose,
-    outcomes: Vec<(OwnedEventId, Outcome)>,
-    lacking: Vec<Lack>,
+    pub outcomes: Vec<(OwnedEventId, Outcome)>,
+    pub lacking: Vec<Lack>,
 }
 
 impl Room<'_> {
@@ -126,23 +114,8 @@ impl Room<'_> {
         Ok(Received { outcomes, lacking: Vec::new(), tips: Vec::new() })
     }
 
-    fn store_parked(
-        &mut self,
-        id: &OwnedEventId,
-        origin: &OwnedServerName,
-        json: &str,
-    ) -> Result<()> {
-        let insert = "INSERT INTO parked (id, origin, since, json) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING";
-        self.sql.run(insert, values![id.as_str(), origin.as_str(), self.moment.now, json])?;
-        Ok(())
-    }
-
     fn received(&mut self, batch: Batch) -> Result<Received> {
-        let tips = self.head()?.tips;
-        let tips = tips
-            .into_iter()
-            .map(|sn| Ok(self.event(sn)?.pdu.event_id.clone()))
-            .collect::<Result<_>>()?;
+        let tips = self.tip_ids()?;
         Ok(Received { outcomes: batch.outcomes, lacking: batch.lacking, tips })
     }
 
@@ -238,33 +211,6 @@ impl Room<'_> {
         Ok(())
     }
 
-    fn may_park(&mut self) -> Result<bool> {
-        let count =
-            self.sql.row("SELECT count(*) FROM parked", values![], |row| row.int(0))?.unwrap_or(0);
-        Ok(count < MAX_PARKED)
-    }
-
-    /// Every parked event, with the server it came from.
-    pub fn all_parked(&mut self) -> Result<Vec<(OwnedServerName, Checked)>> {
-        let rows = self.sql.rows("SELECT origin, id, json FROM parked", values![], |row| {
-            Ok((row.text(0)?, row.text(1)?, row.text(2)?))
-        })?;
-        rows.into_iter().map(|(origin, id, json)| parked_event(origin, id, json)).collect()
-    }
-
-    fn parked(&mut self, id: &OwnedEventId) -> Result<Option<(OwnedServerName, Checked)>> {
-        let query = "SELECT origin, id, json FROM parked WHERE id = ?";
-        let row = self.sql.row(query, values![id.as_str()], |row| {
-            Ok((row.text(0)?, row.text(1)?, row.text(2)?))
-        })?;
-        row.map(|(origin, id, json)| parked_event(origin, id, json)).transpose()
-    }
-
-    pub fn forget_parked(&mut self, id: &OwnedEventId) -> Result<()> {
-        self.sql.run("DELETE FROM parked WHERE id = ?", values![id.as_str()])?;
-        Ok(())
-    }
-
     /// The state that another server gave, as an overlay of the mainline now. What was rejected is left out.
     fn given_state(&mut self, state: &[OwnedEventId]) -> Result<Before> {
         let at = self.head()?.pos;
@@ -292,119 +238,6 @@ impl Room<'_> {
         }
         self.fork(base, overlay)
     }
-
-    /// Notes which parents of an event we do not hold.
-    pub fn note_hole(&mut self, child: Sn, pdu: &Pdu) -> Result<()> {
-        let mut missing = Vec::new();
-        for id in &pdu.prev_events {
-            // One that was refused is held, though no place in the timeline shows it.
-            if self.find(id)?.is_none_or(|event| event.before.is_none()) {
-                missing.push(id.clone());
-            }
-        }
-        if missing.is_empty() {
-            self.sql.run("DELETE FROM holes WHERE child = ?", values![child])?;
-            return Ok(());
-        }
-        let insert = "INSERT INTO holes (child, missing) VALUES (?, ?) ON CONFLICT DO UPDATE SET missing = excluded.missing";
-        self.sql.run(insert, values![child, &serde_json::to_string(&missing)?])?;
-        Ok(())
-    }
-
-    /// Puts history below the hole it fills: newest first, each right below its child.
-    fn backfilled(&mut self, batch: &mut Batch, mut pdus: Vec<Pdu>) -> Result<()> {
-        pdus.sort_by(|a, b| (b.depth, &b.event_id).cmp(&(a.depth, &a.event_id)));
-        for pdu in pdus {
-            if self.find(&pdu.event_id)?.is_some_and(|held| held.pos.is_some()) {
-                batch.outcomes.push((pdu.event_id, Outcome::Known));
-                continue;
-            }
-            let Some(children) = self.children_missing(&pdu.event_id)? else {
-                batch
-                    .outcomes
-                    .push((pdu.event_id, Outcome::Dropped("no hole waits for it".to_owned())));
-                continue;
-            };
-            match self.judge_outlier(&pdu)? {
-                Judgement::Judged(judged) => {
-                    self.fill(&pdu, judged, &children)?;
-                    batch.outcomes.push((pdu.event_id, Outcome::Accepted));
-                }
-                Judgement::Dropped(reason) => {
-                    batch.outcomes.push((pdu.event_id, Outcome::Dropped(reason)))
-                }
-                Judgement::Lacking { prev_events, auth_events } => {
-                    batch.lacking.push(Lack { event_id: pdu.event_id, prev_events, auth_events });
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// The events that wait for this one as their parent, lowest first.
-    fn children_missing(&mut self, id: &OwnedEventId) -> Result<Option<Vec<Sn>>> {
-        let query =
-            "SELECT h.child FROM holes h JOIN events e ON e.sn = h.child, json_each(h.missing) m
-                     WHERE m.value = ? ORDER BY e.pos";
-        let children = self.sql.rows(query, values![id.as_str()], |row| row.int(0))?;
-        Ok((!children.is_empty()).then_some(children))
-    }
-
-    fn fill(&mut self, pdu: &Pdu, judged: Judged, children: &[Sn]) -> Result<()> {
-        let lowest = self.event(children[0])?;
-        let standing =
-            if judged.standing == Standing::Outlier { Standing::Accepted } else { judged.standing };
-        let pos = if standing == Standing::Accepted {
-            Some(self.free_below(lowest.pos.unwrap_or_default())?)
-        } else {
-            None
-        };
-        let entry = Entry {
-            pdu,
-            pos,
-            standing,
-            reason: judged.reason.as_deref(),
-            auth: &judged.auth,
-            prev: &judged.prev,
-            before: lowest.before,
-            ours: false,
-            for_server: None,
-            transaction: None,
-        };
-        let sn = match self.find(&pdu.event_id)? {
-            Some(held) => {
-                self.place(held.sn, &entry)?;
-                held.sn
-            }
-            None => self.add(&entry)?,
-        };
-        self.note_hole(sn, pdu)?;
-        for child in children {
-            let child = self.event(*child)?;
-            self.note_hole(child.sn, &child.pdu)?;
-        }
-        self.redact_late(sn)
-    }
-
-    /// The highest free position below an event.
-    fn free_below(&mut self, pos: Position) -> Result<Position> {
-        let query = "SELECT max(pos) FROM events WHERE pos < ?";
-        let below =
-            self.sql.row(query, values![pos], |row| row.int_or_null(0))?.flatten().unwrap_or(0);
-        if pos - 1 <= below {
-            return Err(Stop::Refused(Refusal::Invalid("the gap is full".to_owned())));
-        }
-        Ok(pos - 1)
-    }
-}
-
-fn parked_event(origin: String, id: String, json: String) -> Result<(OwnedServerName, Checked)> {
-    let broken = || Stop::broken("a parked event cannot be read");
-    let event_id = id.try_into().map_err(|_| broken())?;
-    Ok((
-        origin.try_into().map_err(|_| broken())?,
-        Checked { event_id, json: RawValue::from_string(json)? },
-    ))
 }
 
 /// What became of a judged event, for whom it concerns.

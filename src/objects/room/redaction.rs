@@ -34,7 +34,7 @@ impl Room<'_> {
     }
 
     /// Applies the redactions that came before their target.
-    pub fn redact_late(&mut self, sn: Sn) -> Result<()> {
+    fn redact_late(&mut self, sn: Sn) -> Result<()> {
         let event = self.event(sn)?;
         let query = "SELECT sn FROM redactions WHERE target = ?";
         for by in self.sql.rows(query, values![event.pdu.event_id.as_str()], |row| row.int(0))? {

@@ -133,6 +133,12 @@ impl Room<'_> {
         Ok(events)
     }
 
+    /// The IDs of the tips.
+    pub fn tip_ids(&mut self) -> Result<Vec<OwnedEventId>> {
+        let tips = self.head()?.tips;
+        tips.into_iter().map(|sn| Ok(self.event(sn)?.pdu.event_id.clone())).collect()
+    }
+
     /// The tips a new event cites, and its depth. Where there are too many, the deepest.
     pub fn parents(&mut self) -> Result<(Vec<OwnedEventId>, u64)> {
         let mut tips: Vec<(u64, Sn)> = Vec::new();

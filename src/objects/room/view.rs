@@ -34,9 +34,9 @@ pub fn event_by_id(room: &mut Room<'_>, message: EventById) -> Result<Box<RawVal
             room.client_view(&viewer, &event, true)
         }
         Asker::Server(server) => {
-            room.entitled(&server)?;
+            let horizon = room.entitled(&server)?;
             let event = room.find(&message.event_id)?.ok_or_else(not_found)?;
-            if event.standing == Standing::Rejected {
+            if event.standing == Standing::Rejected || !horizon.covers(&event) {
                 return Err(not_found());
             }
             let sees = room.server_sees(&server, &event)?;

@@ -55,10 +55,39 @@ pub fn copies(run: &Run, room: usize) -> Copies {
 }
 
 /// The copies of servers that have a joined user, as they see it themselves.
+///
+/// Left out is a server whose users are joined in its own eyes only, because they left through one server and joined
+/// through another that had not heard of it. The leave wins, and no rule says who would tell their server: it made the
+/// leave itself.
 pub fn taking_part(run: &Run, room: usize) -> Copies {
     let mut copies = copies(run, room);
     copies.retain(|server, _| member(run, room, *server).is_some());
+    let split: Vec<usize> =
+        copies.keys().copied().filter(|server| is_split_off(run, &copies, *server)).collect();
+    copies.retain(|server, _| !split.contains(server));
     copies
+}
+
+fn is_split_off(run: &Run, copies: &Copies, server: usize) -> bool {
+    let users: Vec<&str> = run
+        .network
+        .users
+        .iter()
+        .filter(|user| user.server == server)
+        .map(|user| user.id.as_str())
+        .collect();
+    let left_by_himself = |copy: &Copy, user: &str| {
+        let member = copy.state.get(&("m.room.member".to_owned(), user.to_owned()));
+        member.is_some_and(|id| {
+            copy.events[id].pdu["sender"] == user && copy.membership(user) == "leave"
+        })
+    };
+    let joined: Vec<&str> =
+        users.into_iter().filter(|user| copies[&server].membership(user) == "join").collect();
+    let others: Vec<&Copy> =
+        copies.iter().filter(|(other, _)| **other != server).map(|(_, copy)| copy).collect();
+    !others.is_empty()
+        && joined.iter().all(|user| others.iter().all(|copy| left_by_himself(copy, user)))
 }
 
 /// A joined user of a server, as the server sees it.

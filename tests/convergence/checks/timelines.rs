@@ -143,7 +143,9 @@ async fn page_back(
         let met = page.iter().any(|id| known.contains(id));
         events.extend(page);
         match answer.text("end") {
-            Some(end) if end == from => return (events, Some(format!("paging stands still at {path}"))),
+            Some(end) if end == from => {
+                return (events, Some(format!("paging stands still at {path}")));
+            }
             Some(end) if !met => from = end,
             _ => return (events, None),
         }

@@ -90,8 +90,12 @@ fn an_event_with_unknown_parents_is_parked_until_they_come() {
     let scene = Scene::new("11");
     scene.join_bob();
     let first = scene.theirs("m.room.message", None, &json!({ "body": "1" }), &scene.tips());
-    let second =
-        scene.theirs("m.room.message", None, &json!({ "body": "2" }), std::slice::from_ref(&first.event_id));
+    let second = scene.theirs(
+        "m.room.message",
+        None,
+        &json!({ "body": "2" }),
+        std::slice::from_ref(&first.event_id),
+    );
     let received = scene.receive(&[&second]);
     assert_eq!(received.outcomes, vec![(second.event_id.clone(), Outcome::Parked)]);
     assert_eq!(received.lacking[0].prev_events, vec![first.event_id.clone()]);

@@ -1,0 +1,18 @@
+//! What does an object's alarm do?
+//!
+//! Each part asks the object what is due, does it, and says when to come again. A part that fails does not keep the
+//! others from their work; the alarm comes again for it.
+
+use ruma::RoomId;
+use tombolo_platform::{Address, Fault, World};
+
+use super::{join, receive, tell};
+
+/// The alarm of a room: tells its followers, tries parked events again, takes up a join that nobody ended.
+pub async fn room(world: World, address: Address) -> Result<Option<u64>, Fault> {
+    let Ok(room_id) = RoomId::parse(&*address.name) else { return Ok(None) };
+    let told = tell::tell(&world, &room_id).await;
+    let retried = receive::retry(&world, &room_id).await.map_err(|error| Fault(error.message));
+    let joined = join::resume(&world, &room_id).await.map_err(|error| Fault(error.message));
+    Ok([told?, retried?, joined?].into_iter().flatten().min())
+}
