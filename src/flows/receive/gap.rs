@@ -2,8 +2,8 @@
 //! ([missing events](https://spec.matrix.org/v1.19/server-server-api/#backfilling-and-retrieving-missing-events))
 //!
 //! First the origin is asked for the events between our tips and the parked one. Where it cannot close the gap, the state
-//! before the parked event is asked for, and the event enters with a hole below it. Who answers neither loses the event:
-//! it may come again. Who cannot be reached has it kept.
+//! before the parked event is asked for, and the event enters with a hole below it. Where the origin is out of reach or
+//! refuses, the event stays parked, and the room's alarm tries again, with others in the room too.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,10 +15,11 @@ use tombolo_protocol::room_version::RoomVersion;
 
 use super::{super::room, version};
 use crate::{
+    config::Config,
     error::Result,
     flows::verify::verified,
     objects::room::messages::{
-        Connect, Lack, Outcome, Purpose, Receive, Received, Unknown, Unpark,
+        Connect, Lack, Outcome, Participants, Purpose, Receive, Received, Unknown,
     },
     remote::{
         RemoteError,
@@ -28,6 +29,8 @@ use crate::{
 
 /// How often the origin is asked for what lies between.
 const ROUNDS: usize = 10;
+/// How many servers beside the origin are asked.
+const OTHERS: usize = 3;
 /// How many events are asked for at once.
 const LIMIT: u32 = 20;
 /// How many single events are fetched for one state.
@@ -68,43 +71,41 @@ struct Gap<'a> {
     version: &'static RoomVersion,
 }
 
-/// Fetches what is lacking, for some rounds; answers what became of the events meanwhile.
+/// Fetches what is lacking from these servers, in turn; answers what became of the events meanwhile.
 pub async fn fill(
     world: &World,
-    origin: &OwnedServerName,
+    sources: &[OwnedServerName],
     room_id: &RoomId,
-    mut received: Received,
+    received: Received,
 ) -> Result<BTreeMap<OwnedEventId, Outcome>> {
     let mut outcomes = BTreeMap::new();
     let Some(version) = version(world, room_id).await? else { return Ok(outcomes) };
-    let gap = Gap { world, origin, room_id, version };
-    let mut tried: BTreeSet<OwnedEventId> = BTreeSet::new();
-    for _ in 0..ROUNDS {
-        let Some(lack) =
-            received.lacking.iter().find(|lack| !tried.contains(&lack.event_id)).cloned()
-        else {
-            break;
-        };
-        let answer = gap.close(&lack, &received.tips).await;
-        match answer {
-            Ok(Some(next)) => {
-                let progress = next
-                    .outcomes
-                    .iter()
-                    .any(|(_, outcome)| !matches!(outcome, Outcome::Known | Outcome::Parked));
-                if !progress {
-                    tried.insert(lack.event_id);
-                }
-                outcomes.extend(next.outcomes.iter().cloned());
-                received = next;
-            }
-            Ok(None) => {
-                tried.insert(lack.event_id);
-            }
-            Err(failure) => return gap.give_up(&lack, failure, outcomes).await,
-        }
+    let mut open = Some(received);
+    for origin in sources {
+        let Some(received) = open.take() else { break };
+        let gap = Gap { world, origin, room_id, version };
+        open = gap.narrow(received, &mut outcomes).await?;
     }
     Ok(outcomes)
+}
+
+/// The origin, then others in the room: it may know less of us than they do.
+pub async fn sources(
+    world: &World,
+    origin: &OwnedServerName,
+    room_id: &RoomId,
+) -> Result<Vec<OwnedServerName>> {
+    let own = &Config::of(world)?.server_name;
+    let participants = world.ask(&room(room_id), &Participants { users: false }).await?;
+    let others =
+        participants.servers.into_iter().filter(|server| server != origin && server != own);
+    Ok(std::iter::once(origin.clone()).chain(others.take(OTHERS)).collect())
+}
+
+/// Whether anything came in.
+fn has_progress(received: &Received) -> bool {
+    let came = |outcome: &Outcome| !matches!(outcome, Outcome::Known | Outcome::Parked);
+    received.outcomes.iter().any(|(_, outcome)| came(outcome))
 }
 
 /// Why a gap stays open.
@@ -128,16 +129,46 @@ impl<R: Into<crate::error::Error> + std::fmt::Debug> From<tombolo_platform::AskE
 }
 
 impl Gap<'_> {
+    /// Fetches for some rounds what is lacking; answers what is still lacking, if this server is of no more help.
+    async fn narrow(
+        &self,
+        mut received: Received,
+        outcomes: &mut BTreeMap<OwnedEventId, Outcome>,
+    ) -> Result<Option<Received>> {
+        let mut tried: BTreeSet<OwnedEventId> = BTreeSet::new();
+        for _ in 0..ROUNDS {
+            let mut lacking = received.lacking.iter();
+            let Some(lack) = lacking.find(|lack| !tried.contains(&lack.event_id)).cloned() else {
+                break;
+            };
+            match self.close(&lack, &received.tips).await {
+                Ok(next) => {
+                    if !has_progress(&next) {
+                        tried.insert(lack.event_id);
+                    }
+                    outcomes.extend(next.outcomes.iter().cloned());
+                    received = next;
+                }
+                Err(Failure::Ours(error)) => return Err(error),
+                Err(Failure::Remote(error)) => {
+                    tracing::info!(server = %self.origin, event = %lack.event_id, %error, "a gap stays open");
+                    return Ok(Some(received));
+                }
+            }
+        }
+        Ok((!received.lacking.is_empty()).then_some(received))
+    }
+
     /// One attempt for one parked event.
     async fn close(
         &self,
         lack: &Lack,
         tips: &[OwnedEventId],
-    ) -> std::result::Result<Option<Received>, Failure> {
+    ) -> std::result::Result<Received, Failure> {
         if !lack.auth_events.is_empty() {
             self.fetch_auth(&lack.event_id, &lack.auth_events).await?;
             if lack.prev_events.is_empty() {
-                return Ok(Some(self.give(Purpose::Gap, &[]).await?));
+                return self.give(Purpose::Gap, &[]).await;
             }
         }
         let path =
@@ -165,7 +196,7 @@ impl Gap<'_> {
         &self,
         lack: &Lack,
         received: Received,
-    ) -> std::result::Result<Option<Received>, Failure> {
+    ) -> std::result::Result<Received, Failure> {
         let open: Vec<&Lack> = received.lacking.iter().collect();
         let parked: BTreeSet<&OwnedEventId> = open.iter().map(|lack| &lack.event_id).collect();
         let lowest = open
@@ -178,17 +209,17 @@ impl Gap<'_> {
                     self.fetch_auth(&lowest.event_id, &lowest.auth_events).await?;
                 }
                 if lowest.prev_events.is_empty() {
-                    Ok(Some(self.give(Purpose::Gap, &[]).await?))
+                    self.give(Purpose::Gap, &[]).await
                 } else {
                     self.connect(lowest).await
                 }
             }
-            _ => Ok(Some(received)),
+            _ => Ok(received),
         }
     }
 
     /// Asks for the state before the event, and lets the event in with it.
-    async fn connect(&self, lack: &Lack) -> std::result::Result<Option<Received>, Failure> {
+    async fn connect(&self, lack: &Lack) -> std::result::Result<Received, Failure> {
         let (room_id, event_id) = (encode(self.room_id.as_str()), encode(lack.event_id.as_str()));
         let path = format!("/_matrix/federation/v1/state_ids/{room_id}?event_id={event_id}");
         let ids: StateIds = client::ask(self.world, self.origin, Ask::get(&path)).await?;
@@ -209,7 +240,7 @@ impl Gap<'_> {
             event_id: lack.event_id.clone(),
             state: ids.pdu_ids,
         };
-        Ok(Some(self.world.ask(&room(self.room_id), &connect).await?))
+        Ok(self.world.ask(&room(self.room_id), &connect).await?)
     }
 
     /// Fetches the auth chain of an event, then one by one what the answer left out.
@@ -266,31 +297,6 @@ impl Gap<'_> {
             .world
             .ask(&room(self.room_id), &Receive { origin: self.origin.clone(), events, purpose })
             .await?)
-    }
-
-    /// Forgets the event if its server refuses to connect it; keeps it if the server is out of reach.
-    async fn give_up(
-        &self,
-        lack: &Lack,
-        failure: Failure,
-        mut outcomes: BTreeMap<OwnedEventId, Outcome>,
-    ) -> Result<BTreeMap<OwnedEventId, Outcome>> {
-        match failure {
-            Failure::Ours(error) => Err(error),
-            Failure::Remote(error) => {
-                tracing::info!(origin = %self.origin, event = %lack.event_id, %error, "a gap stays open");
-                if error.is_answer() {
-                    self.world
-                        .ask(&room(self.room_id), &Unpark { event_id: lack.event_id.clone() })
-                        .await?;
-                    outcomes.insert(
-                        lack.event_id.clone(),
-                        Outcome::Dropped("what it builds on is unknown".to_owned()),
-                    );
-                }
-                Ok(outcomes)
-            }
-        }
     }
 }
 

@@ -108,7 +108,7 @@ pub async fn receive_in_room(
         };
     let mut outcomes: BTreeMap<_, _> = received.outcomes.iter().cloned().collect();
     if !received.lacking.is_empty() {
-        outcomes.extend(gap::fill(world, origin, room_id, received).await?);
+        outcomes.extend(gap::fill(world, std::slice::from_ref(origin), room_id, received).await?);
     }
     Ok(outcomes.into_iter().filter(|(id, _)| asked.contains(id)).collect())
 }
@@ -138,7 +138,7 @@ async fn versions<'a>(
     Ok(known)
 }
 
-/// Tries parked events again, each with the server that sent it; answers when to come again (ms).
+/// Tries parked events again, with the server that sent each and with others; answers when to come again (ms).
 pub async fn retry(world: &World, room_id: &RoomId) -> Result<Option<u64>> {
     let reconsidered = match world.ask(&room(room_id), &Reconsider {}).await {
         Ok(reconsidered) => reconsidered,
@@ -146,7 +146,8 @@ pub async fn retry(world: &World, room_id: &RoomId) -> Result<Option<u64>> {
         Err(error) => return Err(error.into()),
     };
     for (origin, received) in reconsidered.due {
-        gap::fill(world, &origin, room_id, received).await?;
+        let sources = gap::sources(world, &origin, room_id).await?;
+        gap::fill(world, &sources, room_id, received).await?;
     }
     Ok(reconsidered.next)
 }

@@ -5,6 +5,7 @@ use tombolo_platform::values;
 
 use super::{
     Position, Refusal, Result, Room,
+    insert::DUMMY,
     timeline::{Before, Stored},
 };
 use crate::objects::Stop;
@@ -94,6 +95,9 @@ impl Room<'_> {
         event: &Stored,
     ) -> Result<bool> {
         let (Some(pos), Some(before)) = (event.pos, event.before) else { return Ok(false) };
+        if event.pdu.kind() == DUMMY {
+            return Ok(false);
+        }
         let mut memberships = vec![self.membership_before(user, stretches, before)?];
         if event.pdu.is("m.room.member", user.as_str()) {
             memberships.push(event.pdu.membership());

@@ -5,14 +5,22 @@
 
 use std::collections::BTreeSet;
 
+use ruma::UserId;
+use serde_json::value::RawValue;
+use tombolo_platform::values;
 use tombolo_protocol::event::Pdu;
 
 use super::{
-    Position, Result, Room, STEP, Sn, Transaction,
+    Draft, Position, Result, Room, STEP, Send, Sn, Transaction,
     judge::Judged,
+    send,
     state::{After, Key},
     timeline::{Before, Entry, Standing},
 };
+use crate::objects::Stop;
+
+/// The type of an event that only joins what lies before it; clients are not shown it. The name is Synapse's.
+pub const DUMMY: &str = "org.matrix.dummy_event";
 
 /// Where an event came from, and who is to hear of it through us.
 #[derive(Clone, Copy, Default)]
@@ -81,7 +89,8 @@ impl Room<'_> {
         let tips = head.tips.clone();
         self.hot.head = Some(head);
         if judged.before.is_some() {
-            return self.settle(&tips, was, pos);
+            self.settle(&tips, was, pos)?;
+            return self.tell_the_dropped(sn, pos);
         }
         let event = self.event(sn)?;
         match event.pdu.key() {
@@ -109,6 +118,48 @@ impl Room<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Where a resolution ended the stay of another server's last member, no event says so, and nobody would tell that
+    /// server. An event without content, which cites all tips, is its last: from it on it can find out by itself.
+    fn tell_the_dropped(&mut self, sn: Sn, pos: Position) -> Result<()> {
+        let query = "SELECT server FROM servers WHERE until = ?";
+        let mut dropped = self.sql.rows(query, values![pos], |row| row.text(0))?;
+        let event = self.event(sn)?;
+        let named = event.pdu.state_key.as_deref().filter(|_| event.pdu.kind() == "m.room.member");
+        let by_event =
+            named.and_then(|user| Some(UserId::parse(user).ok()?.server_name().to_string()));
+        dropped.retain(|server| {
+            Some(server) != by_event.as_ref() && *server != self.config.server_name
+        });
+        if dropped.is_empty() {
+            return Ok(());
+        }
+        let Some(last) = self.send_dummy()? else { return Ok(()) };
+        for server in dropped {
+            let update = "UPDATE servers SET until = ? WHERE server = ? AND until = ?";
+            self.sql.run(update, values![last, &server, pos])?;
+        }
+        Ok(())
+    }
+
+    /// Sends an event that says nothing, as the first local user who may; answers its position.
+    fn send_dummy(&mut self) -> Result<Option<Position>> {
+        for (sender, membership, _) in self.locals()? {
+            if membership != "join" {
+                continue;
+            }
+            let content = RawValue::from_string("{}".to_owned())?;
+            let (event_type, state_key, redacts) = (DUMMY.to_owned(), None, None);
+            let draft = Draft { event_type, state_key, content, redacts };
+            let send = Send { sender, draft, transaction: None, member_of: Vec::new() };
+            match send::write(self, &send) {
+                Ok((_, position)) => return Ok(Some(position)),
+                Err(Stop::Refused(_)) => {}
+                Err(fault) => return Err(fault),
+            }
+        }
+        Ok(None)
     }
 
     /// The parents, and the parents of those that are no tips themselves because they were refused.

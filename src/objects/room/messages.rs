@@ -186,13 +186,6 @@ pub struct Reconsidered {
     pub next: Option<u64>,
 }
 
-/// Forgets a parked event that nobody can connect.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct Unpark {
-    pub event_id: OwnedEventId,
-}
-message!("room", Unpark => (), Refusal);
-
 /// Which of these events does the room not hold?
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Unknown {

@@ -109,6 +109,8 @@ pub struct Hot {
     ids: BTreeMap<OwnedEventId, Sn>,
     /// Values of the current state, also known absences; as much as was asked for.
     now: BTreeMap<(String, String), Option<Sn>>,
+    /// See [`Room::settled`].
+    settled: Option<Position>,
     audience: Option<Audience>,
     /// When followers were last told.
     told_at: u64,
@@ -241,7 +243,6 @@ pub fn answer(question: &Question<'_>) -> std::result::Result<Answer, Fault> {
             Receive => receive::receive,
             Connect => receive::connect,
             Reconsider => parked::reconsider,
-            Unpark => parked::unpark,
             Unknown => receive::unknown,
             Describe => describe::describe,
             Template => accept::template,

@@ -10,15 +10,13 @@ use serde_json::value::RawValue;
 use tombolo_platform::values;
 use tombolo_protocol::admission::Checked;
 
-use super::{
-    Lack, Life, Received, Reconsider, Reconsidered, Result, Room, Unpark, judge::Judgement,
-};
+use super::{Lack, Life, Received, Reconsider, Reconsidered, Result, Room, judge::Judgement};
 use crate::objects::Stop;
 
 /// How long a parked event is left to the request that brought it (ms); doubled with each attempt after.
 const FIRST_RETRY: u64 = 10_000;
 /// How often a parked event is tried before it is forgotten; it may come again.
-const MAX_ATTEMPTS: i64 = 12;
+const MAX_ATTEMPTS: i64 = 8;
 /// The most events a room parks; beyond, new ones are dropped and may come again.
 const MAX_PARKED: i64 = 1000;
 
@@ -60,12 +58,6 @@ pub fn reconsider(room: &mut Room<'_>, _: Reconsider) -> Result<Reconsidered> {
         .flatten();
     let next = next.filter(|_| head.life == Life::Live).and_then(|next| u64::try_from(next).ok());
     Ok(Reconsidered { due: due.into_iter().collect(), next })
-}
-
-/// Forgets a parked event.
-pub fn unpark(room: &mut Room<'_>, message: Unpark) -> Result<()> {
-    room.head()?;
-    room.forget_parked(&message.event_id)
 }
 
 impl Room<'_> {

@@ -71,7 +71,7 @@ impl Room<'_> {
 
     /// The value of a key on the mainline, at a position.
     pub fn mainline(&mut self, at: Position, kind: &str, key: &str) -> Result<Option<Sn>> {
-        if at >= self.head()?.pos {
+        if at >= self.settled()? {
             return self.now(kind, key);
         }
         let query = "SELECT sn, since FROM past WHERE type = ? AND key = ? AND until > ? ORDER BY until LIMIT 1";
@@ -141,8 +141,22 @@ impl Room<'_> {
         Ok(whole)
     }
 
+    /// The position from which on the mainline has been what it is now: what is asked of later positions is known at once.
+    pub fn settled(&mut self) -> Result<Position> {
+        if let Some(settled) = self.hot.settled {
+            return Ok(settled);
+        }
+        let query = "SELECT max(coalesce((SELECT max(since) FROM now), 0), coalesce((SELECT max(until) FROM past), 0))";
+        let settled = self.sql.row(query, values![], |row| row.int(0))?.unwrap_or(0);
+        self.hot.settled = Some(settled);
+        Ok(settled)
+    }
+
     /// The keys whose mainline value changed after `from` and up to `to`.
     pub fn changed(&mut self, from: Position, to: Position) -> Result<Vec<Key>> {
+        if from >= self.settled()? {
+            return Ok(Vec::new());
+        }
         let query = "SELECT type, key FROM now WHERE since > ?1 AND since <= ?2
                      UNION SELECT type, key FROM past WHERE until > ?1 AND until <= ?2
                      UNION SELECT type, key FROM past WHERE since > ?1 AND since <= ?2";
@@ -197,6 +211,7 @@ impl Room<'_> {
             }
         };
         self.hot.now.insert(key.clone(), value);
+        self.hot.settled = self.hot.settled.map(|settled| settled.max(pos));
         if kind == "m.room.member" {
             self.hot.audience = None;
         }

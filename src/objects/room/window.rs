@@ -20,6 +20,8 @@ use super::{
 
 const DEFAULT_LIMIT: u32 = 10;
 const MAX_LIMIT: u32 = 100;
+/// How many events are looked at together.
+const PAGE: u32 = 2 * MAX_LIMIT;
 /// How many members a room without a name is called after.
 const HEROES: usize = 5;
 
@@ -45,7 +47,7 @@ pub fn window(room: &mut Room<'_>, message: Window) -> Result<WindowReply> {
         prev_batch: start,
         state: room.client_state(&viewer, &shown)?,
         receipts: room.receipts_between(&viewer.user, message.from, message.to, anew)?,
-        heroes: room.heroes(&viewer)?,
+        heroes: if anew || low < room.settled()? { room.heroes(&viewer)? } else { Vec::new() },
         joined_members: u32::try_from(head.joined).unwrap_or_default(),
         invited_members: u32::try_from(head.invited).unwrap_or_default(),
     })
@@ -95,7 +97,8 @@ impl Room<'_> {
         let mut next = high;
         let mut slice = Slice { events: Vec::new(), limited: false };
         loop {
-            let page = self.between(low + 1, next, true, 2 * MAX_LIMIT)?;
+            let page = self.between(low + 1, next, true, PAGE)?;
+            let is_last = page.len() < PAGE as usize;
             let Some(lowest) = page.last().and_then(|event| event.pos) else {
                 return Ok(slice.turned());
             };
@@ -112,6 +115,9 @@ impl Room<'_> {
                 if self.is_above_hole(event.sn)? {
                     return Ok(Slice { limited: true, ..slice }.turned());
                 }
+            }
+            if is_last {
+                return Ok(slice.turned());
             }
             next = lowest - 1;
         }

@@ -17,6 +17,7 @@ pub fn set(user: &mut User<'_>, message: SetAccountData) -> Result<()> {
         return Ok(());
     }
     let pos = user.next_pos()?;
+    user.loaded()?.account_data = pos;
     user.sql.run(
         "INSERT INTO account_data (room, type, pos, content) VALUES (?, ?, ?, ?)
          ON CONFLICT DO UPDATE SET pos = excluded.pos, content = excluded.content",

@@ -16,7 +16,7 @@ mod stream;
 use std::{collections::BTreeMap, rc::Rc};
 
 use ruma::OwnedRoomId;
-use tombolo_platform::{Answer, Fault, Moment, Sql, values};
+use tombolo_platform::{Answer, Fault, Moment, Row, Sql, values};
 
 pub use self::schema::STEPS;
 use self::{messages::*, rate_limit::Users, stream::Last};
@@ -43,6 +43,9 @@ struct Loaded {
     pos: StreamPosition,
     /// The highest position any token may have named: rows at or below it never change.
     issued: StreamPosition,
+    /// Where typing last changed, and where account data did.
+    typing: StreamPosition,
+    account_data: StreamPosition,
     rooms: BTreeMap<OwnedRoomId, Last>,
 }
 
@@ -74,13 +77,16 @@ impl User<'_> {
     /// The head of the stream, read once per stay in memory.
     fn loaded(&mut self) -> Result<&mut Loaded> {
         if self.hot.loaded.is_none() {
-            let query = "SELECT max(pos) FROM (SELECT max(pos) AS pos FROM stream UNION ALL SELECT max(pos) FROM typing
-                         UNION ALL SELECT max(pos) FROM account_data)";
-            let pos =
-                self.sql.row(query, values![], |row| row.int_or_null(0))?.flatten().unwrap_or(0);
+            let query = "SELECT (SELECT max(pos) FROM stream), (SELECT max(pos) FROM typing), (SELECT max(pos) FROM account_data)";
+            let last = |row: &Row<'_>, column| row.int_or_null(column).map(|pos| pos.unwrap_or(0));
+            let ends = self
+                .sql
+                .row(query, values![], |row| Ok((last(row, 0)?, last(row, 1)?, last(row, 2)?)))?;
+            let (stream, typing, account_data) = ends.unwrap_or_default();
+            let pos = stream.max(typing).max(account_data);
             let rooms = self.last_rows()?;
             // Nobody knows any more which tokens were issued: none may be above the end of the stream.
-            self.hot.loaded = Some(Loaded { pos, issued: pos, rooms });
+            self.hot.loaded = Some(Loaded { pos, issued: pos, typing, account_data, rooms });
         }
         self.hot.loaded.as_mut().ok_or_else(|| Stop::broken("the stream was not loaded"))
     }

@@ -22,7 +22,8 @@ pub fn pull(user: &mut User<'_>, message: Pull) -> Result<Pulled> {
     if message.full_state {
         user.add_quiet_rooms(&mut rooms)?;
     }
-    let account_data = user.add_items(&mut rooms, since)?;
+    let account_data = user.add_account_data(&mut rooms, since)?;
+    user.add_typing(&mut rooms, since)?;
     let nothing = rooms.is_empty() && account_data.is_empty();
     if nothing && message.hold && message.since.is_some() {
         user.effects.hold = true;
@@ -101,12 +102,15 @@ impl User<'_> {
         Ok(())
     }
 
-    /// Adds what belongs to the user himself: account data, and who types in his rooms. Answers the global account data.
-    fn add_items(
+    /// Adds the account data of rooms; answers the global account data.
+    fn add_account_data(
         &mut self,
         rooms: &mut BTreeMap<OwnedRoomId, RoomNews>,
         since: StreamPosition,
     ) -> Result<Vec<(String, Box<RawValue>)>> {
+        if since >= self.loaded()?.account_data {
+            return Ok(Vec::new());
+        }
         let query =
             "SELECT room, type, content FROM account_data WHERE pos > ? ORDER BY room, type";
         let rows = self
@@ -120,6 +124,18 @@ impl User<'_> {
             } else if let Some(news) = self.room_of(rooms, &room_id(room)?)? {
                 news.account_data.push(item);
             }
+        }
+        Ok(global)
+    }
+
+    /// Adds who types in rooms.
+    fn add_typing(
+        &mut self,
+        rooms: &mut BTreeMap<OwnedRoomId, RoomNews>,
+        since: StreamPosition,
+    ) -> Result<()> {
+        if since >= self.loaded()?.typing {
+            return Ok(());
         }
         let query = "SELECT room, users FROM typing WHERE pos > ?";
         for (room, users) in
@@ -136,7 +152,7 @@ impl User<'_> {
                 news.typing = Some(users);
             }
         }
-        Ok(global)
+        Ok(())
     }
 
     /// The news of a room, empty where there was none; `None` for a room the user does not know.

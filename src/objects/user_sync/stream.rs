@@ -70,6 +70,7 @@ pub fn typing_news(user: &mut User<'_>, message: TypingNews) -> Result<()> {
         return Ok(());
     }
     let pos = user.next_pos()?;
+    user.loaded()?.typing = pos;
     let insert = "INSERT INTO typing (room, pos, users) VALUES (?, ?, ?)
                   ON CONFLICT DO UPDATE SET pos = excluded.pos, users = excluded.users";
     user.sql.run(insert, values![room, pos, &users])?;

@@ -1,5 +1,7 @@
 //! Which JavaScript is called that no crate declares?
 
+use std::cell::RefCell;
+
 use js_sys::{Promise, Uint8Array};
 use wasm_bindgen::{JsCast, JsValue, prelude::wasm_bindgen};
 
@@ -14,6 +16,13 @@ extern "C" {
         this: &Storage,
         work: &mut dyn FnMut() -> Result<JsValue, JsValue>,
     ) -> Result<JsValue, JsValue>;
+
+    /// The objects of one class.
+    pub(super) type Namespace;
+
+    /// The object of a name.
+    #[wasm_bindgen(method, catch, js_name = getByName)]
+    pub(super) fn get_by_name(this: &Namespace, name: &str) -> Result<Stub, JsValue>;
 
     /// An object as others see it.
     pub(super) type Stub;
@@ -31,13 +40,26 @@ extern "C" {
     fn fill_with_random(array: &Uint8Array);
 }
 
+/// Random bytes not yet given out: every message to an object takes some, and asking for them is slow.
+const POOL: usize = 4096;
+
+thread_local! {
+    static UNUSED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
 /// 32 random bytes.
 pub(super) fn random() -> [u8; 32] {
-    let array = Uint8Array::new_with_length(32);
-    fill_with_random(&array);
-    let mut bytes = [0; 32];
-    array.copy_to(&mut bytes);
-    bytes
+    UNUSED.with_borrow_mut(|unused| {
+        if unused.len() < 32 {
+            let array = Uint8Array::new_with_length(POOL as u32);
+            fill_with_random(&array);
+            *unused = array.to_vec();
+        }
+        let (rest, mut bytes) = (unused.len() - 32, [0; 32]);
+        bytes.copy_from_slice(&unused[rest..]);
+        unused.truncate(rest);
+        bytes
+    })
 }
 
 /// Milliseconds since the Unix epoch.

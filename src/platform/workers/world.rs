@@ -3,6 +3,8 @@
 use std::{rc::Rc, time::Duration};
 
 use bytes::Bytes;
+use js_sys::Reflect;
+use wasm_bindgen::JsCast;
 use wasm_bindgen_futures::JsFuture;
 use worker::{Context, Delay, Env, ScheduleContext, Stub};
 
@@ -88,7 +90,9 @@ impl World {
                 .map_err(|fault| Unreachable(format!("{to}: {fault}")));
         }
         let thrown = |error| Unreachable(format!("{to}: {}", javascript::reason(&error)));
-        let stub = self.stub(to)?.into_rpc::<javascript::Stub>();
+        let namespace = Reflect::get(&self.env, &to.class.to_ascii_uppercase().into());
+        let namespace = namespace.map_err(thrown)?.unchecked_into::<javascript::Namespace>();
+        let stub = namespace.get_by_name(&to.name).map_err(thrown)?;
         let reply = JsFuture::from(stub.ask(&to.name, name, body).map_err(thrown)?)
             .await
             .map_err(thrown)?;
@@ -167,5 +171,5 @@ impl World {
 
 /// Variables and secrets are bindings alike.
 pub(super) fn variable(env: &Env, name: &str) -> Option<String> {
-    js_sys::Reflect::get(env, &name.into()).ok().and_then(|value| value.as_string())
+    Reflect::get(env, &name.into()).ok().and_then(|value| value.as_string())
 }

@@ -3,7 +3,10 @@
 use std::collections::BTreeSet;
 
 use super::{Copies, taking_part};
-use crate::{copy::Key, scenario::Run};
+use crate::{
+    copy::{Copy, Key},
+    scenario::Run,
+};
 
 /// The current state and the forward extremities are the same everywhere.
 pub fn of_state(run: &Run, room: usize) -> Vec<String> {
@@ -14,8 +17,13 @@ pub fn of_state(run: &Run, room: usize) -> Vec<String> {
         let keys: BTreeSet<&Key> = model.state.keys().chain(copy.state.keys()).collect();
         for key in keys.into_iter().filter(|key| model.state.get(*key) != copy.state.get(*key)) {
             let (a, b) = (model.state.get(key), copy.state.get(key));
+            let stands = |copy: &Copy, id: Option<&String>| {
+                id.and_then(|id| copy.events.get(id))
+                    .map(|held| (held.verdict, held.reason.clone()))
+            };
+            let (there, here) = (stands(copy, a), stands(model, b));
             findings.push(format!(
-                "state: room {room} {key:?} is {a:?} at a{first} and {b:?} at a{server}"
+                "state: room {room} {key:?} is {a:?} at a{first} ({there:?} at a{server}) and {b:?} at a{server} ({here:?} at a{first})"
             ));
         }
         if model.tips != copy.tips {

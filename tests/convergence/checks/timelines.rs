@@ -167,7 +167,9 @@ fn must_see(copy: &Copy, user: &str) -> Vec<String> {
     let timeline = copy.timeline();
     let must = timeline
         .into_iter()
-        .filter(|held| held.pos.is_some_and(during) && (held.linear || !hidden));
+        .filter(|held| held.pos.is_some_and(during) && (held.linear || !hidden))
+        // It says nothing, and clients are not shown it.
+        .filter(|held| held.pdu["type"] != "org.matrix.dummy_event");
     must.map(|held| held.id.clone()).collect()
 }
 
