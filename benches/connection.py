@@ -123,9 +123,10 @@ class User(Connection):
         """Creates a public room."""
         return self.call("POST", "/_matrix/client/v3/createRoom", {"preset": "public_chat"})["room_id"]
 
-    def join(self, room: str) -> None:
-        """Joins a room of the same server."""
-        self.call("POST", f"/_matrix/client/v3/join/{quote(room)}", {})
+    def join(self, room: str, via: Server | None = None) -> None:
+        """Joins a room of the same server, or one of another."""
+        query = f"?via={quote(via.name)}&server_name={quote(via.name)}" if via else ""
+        self.call("POST", f"/_matrix/client/v3/join/{quote(room)}{query}", {})
 
     def ask_send(self, room: str) -> None:
         """Sends a message, and does not wait for the answer."""

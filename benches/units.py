@@ -3,8 +3,10 @@
 https://developers.cloudflare.com/durable-objects/platform/pricing/
 """
 
+import secrets
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from urllib.parse import quote
 
 from connection import Connection, User
@@ -13,11 +15,20 @@ from workloads import Poll, people
 
 # An alarm may come this much later, in seconds.
 QUIET = 3.0
-# Each action is done so often, apart from each other, and the mean is taken.
-TIMES = 4
+# An action is done so often, and the mean is taken.
+APART = 4
+AT_ONCE = 100
 
 Units = dict[str, float]
-Act = Callable[[], None]
+
+
+@dataclass
+class Action:
+    """Something that is done, apart from everything else or as one of many at once."""
+
+    name: str
+    act: Callable[[], object]
+    at_once: bool = False
 
 
 class Meter:
@@ -25,9 +36,21 @@ class Meter:
 
     def __init__(self, server: Server):
         self._connection = Connection(server)
+        self._asked = 0
 
-    def settled(self) -> Units:
-        """The counters when nothing is going on any more; without the questions for them."""
+    def count(self, action: Action) -> Units:
+        """What one doing of it costs."""
+        times = AT_ONCE if action.at_once else APART
+        before = self._settled()
+        for _ in range(times):
+            action.act()
+            if not action.at_once:
+                self._settled()
+        after = self._settled()
+        return {name: (after[name] - before[name]) / times for name in after}
+
+    def _settled(self) -> Units:
+        """The counters when nothing has happened for a while."""
         last, since = self._read(), time.monotonic()
         while time.monotonic() - since < QUIET:
             time.sleep(0.2)
@@ -36,20 +59,11 @@ class Meter:
         return last
 
     def _read(self) -> Units:
-        self._asked = getattr(self, "_asked", 0) + 1
+        """The counters, but for the questions for them."""
+        self._asked += 1
         units = self._connection.call("GET", "/_tombolo/units")
         units["requests"] -= self._asked
         return units
-
-    def count(self, act: Act, times: int = TIMES) -> Units:
-        """What one doing of it costs."""
-        before = self.settled()
-        for _ in range(times):
-            act()
-            if times > 1:
-                time.sleep(QUIET)
-        after = self.settled()
-        return {name: (after[name] - before[name]) / times for name in after}
 
 
 class Waiting:
@@ -72,7 +86,70 @@ class Waiting:
 def measure(server: Server, peer: Server) -> list[tuple[str, Units]]:
     """Every action and its units."""
     meter = Meter(server)
-    found = []
-    for name, times, act in [*_quiet(server), *_watched(server), *_federated(server, peer)]:
-        found.append((name, meter.count(act, times)))
-    return found
+    groups = (_sends, _watched, _syncs, _others)
+    actions = [action for group in groups for action in group(server)] + _federated(server, peer)
+    return [(action.name, meter.count(action)) for action in actions]
+
+
+def _sends(server: Server) -> list[Action]:
+    alone, [alice] = people(server, 1)
+    pair, [carol, _] = people(server, 2)
+    return [
+        Action("message, alone in the room", lambda: alice.send(alone)),
+        Action("the same, one of a hundred at once", lambda: alice.send(alone), at_once=True),
+        Action("message, two local users, nobody waits", lambda: carol.send(pair)),
+        Action("the same, one of a hundred at once", lambda: carol.send(pair), at_once=True),
+    ]
+
+
+def _watched(server: Server) -> list[Action]:
+    actions = []
+    for count in (2, 8):
+        room, users = people(server, count)
+        waiting = Waiting(room, users)
+        act = lambda room=room, users=users, waiting=waiting: waiting.see(users[0].send(room))  # noqa: E731
+        actions.append(Action(f"message, {count} local users who all wait, seen by all", act))
+    return actions
+
+
+def _syncs(server: Server) -> list[Action]:
+    _, [alice] = people(server, 1)
+    since = alice.call("GET", "/_matrix/client/v3/sync?timeout=0")["next_batch"]
+    ask = lambda timeout: alice.call("GET", f"/_matrix/client/v3/sync?timeout={timeout}&since={since}")  # noqa: E731
+    return [
+        Action("sync without news", lambda: ask(0), at_once=True),
+        Action("sync that waits in vain", lambda: ask(2000)),
+        Action("initial sync, one room", lambda: alice.call("GET", "/_matrix/client/v3/sync?timeout=0"), at_once=True),
+    ]
+
+
+def _others(server: Server) -> list[Action]:
+    room, [alice, bob] = people(server, 2)
+    path = f"/_matrix/client/v3/rooms/{quote(room)}"
+    typing = {"typing": True, "timeout": 1000}
+    return [
+        Action("message and its read receipt", lambda: bob.call("POST", f"{path}/receipt/m.read/{quote(alice.send(room))}", {})),
+        Action("typing, until it ends", lambda: bob.call("PUT", f"{path}/typing/{quote(bob.id)}", typing)),
+        Action("account", lambda: User(server, f"bench-{secrets.token_hex(6)}").close()),
+        Action("account, and its join of a public room", lambda: User(server, f"bench-{secrets.token_hex(6)}").join(room)),
+        Action("room", lambda: alice.create_room()),
+    ]
+
+
+def _federated(server: Server, peer: Server) -> list[Action]:
+    room, [alice] = people(server, 1)
+    guest = User(peer, f"bench-{secrets.token_hex(6)}")
+    guest.join(room, via=server)
+    here, there = Waiting(room, [alice]), Waiting(room, [guest])
+
+    def out() -> None:
+        event_id = alice.send(room)
+        there.see(event_id)
+        here.see(event_id)
+
+    def back() -> None:
+        event_id = guest.send(room)
+        there.see(event_id)
+        here.see(event_id)
+
+    return [Action("message to another server, one here waits", out), Action("message from another server, one here waits", back)]

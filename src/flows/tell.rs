@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use futures_util::{
-    StreamExt,
+    FutureExt, StreamExt,
     future::{Either, join_all, select},
     stream,
 };
@@ -70,11 +70,15 @@ pub fn tell_meanwhile(world: &World, room_id: &RoomId, news: Vec<UserNews>) {
         return;
     }
     let (telling, room_id) = (world.clone(), room_id.to_owned());
-    world.later(async move {
+    let mut told = Box::pin(async move {
         let told = news.into_iter().map(|news| tell_user(&telling, &room_id, news));
         // If one fails, the room's alarm does it.
         join_all(told).await;
     });
+    // They are asked at once: what the caller does next comes after them.
+    if told.as_mut().now_or_never().is_none() {
+        world.later(told);
+    }
 }
 
 /// Tells who types now to local users, and, of our own users, to other servers.

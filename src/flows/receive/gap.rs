@@ -141,7 +141,7 @@ impl Gap<'_> {
             let Some(lack) = lacking.find(|lack| !tried.contains(&lack.event_id)).cloned() else {
                 break;
             };
-            match self.close(&lack, &received.tips).await {
+            match self.close(&lack, &received).await {
                 Ok(next) => {
                     if !has_progress(&next) {
                         tried.insert(lack.event_id);
@@ -163,17 +163,15 @@ impl Gap<'_> {
     async fn close(
         &self,
         lack: &Lack,
-        tips: &[OwnedEventId],
+        received: &Received,
     ) -> std::result::Result<Received, Failure> {
-        if !lack.auth_events.is_empty() {
-            self.fetch_auth(&lack.event_id, &lack.auth_events).await?;
-            if lack.prev_events.is_empty() {
-                return self.give(Purpose::Gap, &[]).await;
-            }
+        self.fetch_auth(&lack.event_id, &lack.auth_events).await?;
+        if lack.prev_events.is_empty() {
+            return self.give(Purpose::Gap, &[]).await;
         }
         let path =
             format!("/_matrix/federation/v1/get_missing_events/{}", encode(self.room_id.as_str()));
-        let body = json!({ "latest_events": [lack.event_id], "earliest_events": tips, "limit": LIMIT, "min_depth": 0 });
+        let body = json!({ "latest_events": [lack.event_id], "earliest_events": received.tips, "limit": LIMIT, "min_depth": received.min_depth });
         let answer = client::ask::<MissingEvents>(
             self.world,
             self.origin,

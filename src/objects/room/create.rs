@@ -54,6 +54,7 @@ fn begin(room: &mut Room<'_>, message: &Create) -> Result<()> {
         told: 0,
         joined: 0,
         invited: 0,
+        floor: 0,
     };
     room.save(head.clone())?;
     let sn = room.add(&Entry {

@@ -54,6 +54,7 @@ pub fn begin(room: &mut Room<'_>, message: BeginJoin) -> Result<()> {
                 told: FIRST,
                 joined: 0,
                 invited: 0,
+                floor: 0,
             })?;
         }
     }
@@ -254,7 +255,7 @@ impl Room<'_> {
         self.sql.run("DELETE FROM joining", values![])?;
         self.sql.run("DELETE FROM out_of_band WHERE user = ?", values![join.sender.as_str()])?;
         let head = self.head()?;
-        self.save(Head { life: Life::Live, tips: vec![sn], pos, ..head })?;
+        self.save(Head { life: Life::Live, tips: vec![sn], pos, floor: join.depth, ..head })?;
         self.wake_soon();
         Ok(())
     }

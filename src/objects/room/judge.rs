@@ -61,8 +61,7 @@ impl Room<'_> {
             return Ok(Judgement::Dropped("the room has a create event".to_owned()));
         }
         let (auth, unknown_auth) = self.look_up(&pdu.auth_events, |_| true)?;
-        let (prev, unknown_prev) =
-            self.look_up(&pdu.prev_events, |event| event.before.is_some())?;
+        let (prev, unknown_prev) = self.look_up(&pdu.prev_events, Stored::is_parent)?;
         if !unknown_auth.is_empty() || !unknown_prev.is_empty() {
             return Ok(Judgement::Lacking { prev_events: unknown_prev, auth_events: unknown_auth });
         }
@@ -84,7 +83,7 @@ impl Room<'_> {
         if !unknown.is_empty() {
             return Ok(Judgement::Lacking { prev_events: Vec::new(), auth_events: unknown });
         }
-        let (prev, _) = self.look_up(&pdu.prev_events, |event| event.before.is_some())?;
+        let (prev, _) = self.look_up(&pdu.prev_events, Stored::is_parent)?;
         let (standing, reason) = self.verdict(pdu, &auth, Some(before), false)?;
         let prev = prev.iter().map(|event| event.sn).collect();
         Ok(Judgement::Judged(Judged {

@@ -24,6 +24,11 @@ impl Room<'_> {
         self.count(old.as_deref(), new.as_deref())?;
         if self.is_ours(&user) {
             self.note_local(&user, new.as_deref().unwrap_or("leave"), pos)?;
+            let by_event = match value {
+                Some(sn) => self.event(sn)?.pos == Some(pos),
+                None => false,
+            };
+            self.note_life(by_event)?;
         }
         let (was, is) = (old.as_deref() == Some("join"), new.as_deref() == Some("join"));
         if was != is { self.note_server(user.server_name(), is, pos) } else { Ok(()) }
@@ -127,10 +132,20 @@ impl Room<'_> {
         )?;
         // What was known of him from outside is answered by the room itself now.
         self.sql.run("DELETE FROM out_of_band WHERE user = ?", values![user.as_str()])?;
+        Ok(())
+    }
+
+    /// The room is left when an event removed the last local user. What a resolution took away, another may give back:
+    /// the other servers may still count him in, so we go on listening.
+    fn note_life(&mut self, by_event: bool) -> Result<()> {
         let query = "SELECT 1 FROM locals WHERE membership = 'join' LIMIT 1";
         let present = self.sql.row(query, values![], |row| row.int(0))?.is_some();
         let mut head = self.head()?;
-        head.life = if present { Life::Live } else { Life::Left };
+        match (present, by_event) {
+            (true, _) => head.life = Life::Live,
+            (false, true) => head.life = Life::Left,
+            (false, false) => {}
+        }
         self.hot.head = Some(head);
         Ok(())
     }

@@ -142,6 +142,9 @@ pub struct Received {
     pub lacking: Vec<Lack>,
     /// The room's forward extremities: what `get_missing_events` calls earliest events.
     pub tips: Vec<OwnedEventId>,
+    /// Below this depth lies history, which is no part of a gap.
+    #[serde(default)]
+    pub min_depth: u64,
 }
 
 /// What became of one incoming event.

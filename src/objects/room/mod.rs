@@ -97,6 +97,7 @@ pub struct Head {
     pub told: Position,
     pub joined: i64,
     pub invited: i64,
+    pub floor: u64,
 }
 
 /// What a room remembers between messages; all of it can be read again.
@@ -161,9 +162,10 @@ impl<'a> Room<'a> {
     pub fn save(&mut self, head: Head) -> Result<()> {
         self.hot.schema.create(self.sql, STEPS)?;
         self.sql.run(
-            "INSERT INTO room (one, id, version, life, tips, pos, told, joined, invited) VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?)
+            "INSERT INTO room (one, id, version, life, tips, pos, told, joined, invited, floor)
+             VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?)
              ON CONFLICT DO UPDATE SET version = excluded.version, life = excluded.life, tips = excluded.tips, pos = excluded.pos,
-             told = excluded.told, joined = excluded.joined, invited = excluded.invited",
+             told = excluded.told, joined = excluded.joined, invited = excluded.invited, floor = excluded.floor",
             values![
                 head.id.as_str(),
                 head.version.id.as_str(),
@@ -172,7 +174,8 @@ impl<'a> Room<'a> {
                 head.pos,
                 head.told,
                 head.joined,
-                head.invited
+                head.invited,
+                head.floor
             ],
         )?;
         self.hot.head = Some(head);
@@ -193,7 +196,7 @@ impl<'a> Room<'a> {
     }
 }
 
-const HEAD: &str = "SELECT id, version, life, tips, pos, told, joined, invited FROM room";
+const HEAD: &str = "SELECT id, version, life, tips, pos, told, joined, invited, floor FROM room";
 
 fn read_head(row: &Row<'_>) -> std::result::Result<Head, SqlError> {
     let broken = |what: &str| SqlError::Database(format!("the room's row holds an unknown {what}"));
@@ -207,6 +210,7 @@ fn read_head(row: &Row<'_>) -> std::result::Result<Head, SqlError> {
         told: row.int(5)?,
         joined: row.int(6)?,
         invited: row.int(7)?,
+        floor: u64::try_from(row.int(8)?).unwrap_or_default(),
     })
 }
 

@@ -156,7 +156,17 @@ impl Room<'_> {
                 let id =
                     ruma::RoomId::parse(self.name).map_err(|_| Stop::Refused(Refusal::Absent))?;
                 let (life, tips) = (Life::OutOfBand, Vec::new());
-                Head { id, version, life, tips, pos: FIRST, told: FIRST, joined: 0, invited: 0 }
+                Head {
+                    id,
+                    version,
+                    life,
+                    tips,
+                    pos: FIRST,
+                    told: FIRST,
+                    joined: 0,
+                    invited: 0,
+                    floor: 0,
+                }
             }
         };
         let before = head.pos;

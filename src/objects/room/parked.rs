@@ -24,7 +24,7 @@ const MAX_PARKED: i64 = 1000;
 pub fn reconsider(room: &mut Room<'_>, _: Reconsider) -> Result<Reconsidered> {
     let head = room.head()?;
     let now = room.moment.now;
-    let mut due: BTreeMap<OwnedServerName, Received> = BTreeMap::new();
+    let mut due: BTreeMap<OwnedServerName, Vec<Lack>> = BTreeMap::new();
     if head.life == Life::Live {
         room.sql.run("DELETE FROM parked WHERE attempts >= ?", values![MAX_ATTEMPTS])?;
         let query = "SELECT origin, id FROM parked WHERE retry_at <= ? ORDER BY origin, id";
@@ -37,18 +37,14 @@ pub fn reconsider(room: &mut Room<'_>, _: Reconsider) -> Result<Reconsidered> {
                 .map_err(|_| Stop::broken("a parked event's ID has no form"))?;
             let Some((_, event)) = room.parked(&id)? else { continue };
             let pdu = event.pdu(head.version).map_err(|fault| Stop::broken(fault.to_string()))?;
-            let Judgement::Lacking { prev_events, auth_events } = room.judge(&pdu)? else {
-                continue;
+            // What lacks nothing any more comes in with the next question.
+            let (prev_events, auth_events) = match room.judge(&pdu)? {
+                Judgement::Lacking { prev_events, auth_events } => (prev_events, auth_events),
+                _ => (Vec::new(), Vec::new()),
             };
-            let empty = || Received { outcomes: Vec::new(), lacking: Vec::new(), tips: Vec::new() };
-            due.entry(origin).or_insert_with(empty).lacking.push(Lack {
-                event_id: id,
-                prev_events,
-                auth_events,
-            });
+            let lack = Lack { event_id: id, prev_events, auth_events };
+            due.entry(origin).or_default().push(lack);
         }
-        let tips = room.tip_ids()?;
-        due.values_mut().for_each(|received| received.tips.clone_from(&tips));
         let update = "UPDATE parked SET attempts = attempts + 1, retry_at = CAST(? AS INTEGER) + (CAST(? AS INTEGER) << (attempts + 1)) WHERE retry_at <= ?";
         room.sql.run(update, values![now, FIRST_RETRY, now])?;
     }
@@ -57,7 +53,13 @@ pub fn reconsider(room: &mut Room<'_>, _: Reconsider) -> Result<Reconsidered> {
         .row("SELECT min(retry_at) AS next FROM parked", values![], |row| row.int_or_null(0))?
         .flatten();
     let next = next.filter(|_| head.life == Life::Live).and_then(|next| u64::try_from(next).ok());
-    Ok(Reconsidered { due: due.into_iter().collect(), next })
+    let (tips, min_depth) = (room.tip_ids()?, head.floor);
+    let received =
+        |lacking| Received { outcomes: Vec::new(), lacking, tips: tips.clone(), min_depth };
+    Ok(Reconsidered {
+        due: due.into_iter().map(|(origin, lacking)| (origin, received(lacking))).collect(),
+        next,
+    })
 }
 
 impl Room<'_> {

@@ -27,7 +27,7 @@ pub fn receive(room: &mut Room<'_>, message: Receive) -> Result<Received> {
         let refused = Outcome::Dropped("the server is banned from the room".to_owned());
         let outcomes =
             message.events.into_iter().map(|event| (event.event_id, refused.clone())).collect();
-        return Ok(Received { outcomes, lacking: Vec::new(), tips: Vec::new() });
+        return Ok(Received { outcomes, lacking: Vec::new(), tips: Vec::new(), min_depth: 0 });
     }
     let mut batch = Batch {
         origin: message.origin,
@@ -111,18 +111,24 @@ impl Room<'_> {
             };
             outcomes.push((event.event_id, outcome));
         }
-        Ok(Received { outcomes, lacking: Vec::new(), tips: Vec::new() })
+        Ok(Received { outcomes, lacking: Vec::new(), tips: Vec::new(), min_depth: 0 })
     }
 
     fn received(&mut self, batch: Batch) -> Result<Received> {
         let tips = self.tip_ids()?;
-        Ok(Received { outcomes: batch.outcomes, lacking: batch.lacking, tips })
+        let min_depth = self.head()?.floor;
+        Ok(Received { outcomes: batch.outcomes, lacking: batch.lacking, tips, min_depth })
     }
 
     /// Takes events in until none of the rest can be judged, those parked earlier included.
     fn take(&mut self, batch: &mut Batch, pdus: Vec<Pdu>) -> Result<()> {
         let mut waiting: BTreeMap<OwnedEventId, Pdu> = BTreeMap::new();
+        let floor = self.head()?.floor;
         for pdu in pdus {
+            if batch.purpose == Purpose::Gap && pdu.depth < floor {
+                batch.outcomes.push((pdu.event_id, Outcome::Dropped("it is history".to_owned())));
+                continue;
+            }
             match self.find(&pdu.event_id)? {
                 Some(held)
                     if batch.purpose == Purpose::Outlier

@@ -16,7 +16,8 @@ CREATE TABLE room (
     pos INTEGER NOT NULL,        -- the last position given out
     told INTEGER NOT NULL,       -- every follower was told up to here, but for those in `lagging`
     joined INTEGER NOT NULL,
-    invited INTEGER NOT NULL
+    invited INTEGER NOT NULL,
+    floor INTEGER NOT NULL       -- the depth of the join by which we are here: what is below it is history
 );
 CREATE TABLE events (
     sn INTEGER PRIMARY KEY,

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, rc::Rc};
 use tombolo_platform::values;
 
 use super::{
-    Position, Result, Room, Sn,
+    Position, Result, Room, STEP, Sn,
     timeline::{Before, Standing, Stored},
 };
 
@@ -33,6 +33,17 @@ impl Before {
 }
 
 impl Stored {
+    /// Whether the event came in below what we held: it stands between the steps of live events, and the state around it
+    /// is known only roughly.
+    pub fn is_history(&self) -> bool {
+        self.pos.is_some_and(|pos| pos % STEP != 0)
+    }
+
+    /// Whether an event may be judged by the state after this one.
+    pub fn is_parent(&self) -> bool {
+        self.before.is_some() && !self.is_history()
+    }
+
     /// The state after this event; `None` for an outlier, whose place is unknown.
     pub fn after(&self) -> Option<After> {
         let before = self.before?;
