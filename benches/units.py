@@ -5,8 +5,9 @@ https://developers.cloudflare.com/durable-objects/platform/pricing/
 
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from urllib.parse import quote
 
 from connection import Connection, User
@@ -67,28 +68,29 @@ class Meter:
 
 
 class Waiting:
-    """Users who wait in `/sync`, each time anew."""
+    """Users who wait in `/sync` for one message at a time."""
 
     def __init__(self, room: str, users: list[User]):
         self._room = room
         self._polls = [Poll(user) for user in users]
+
+    def see(self, send: Callable[[], str]) -> None:
+        """Sends while all wait, until all have seen it."""
         for poll in self._polls:
             poll.ask()
-
-    def see(self, event_id: str) -> None:
-        """Until all have seen it."""
+        time.sleep(0.2)
+        event_id = send()
         for poll in self._polls:
             while event_id not in poll.take(self._room):
                 poll.ask()
-            poll.ask()
 
 
-def measure(server: Server, peer: Server) -> list[tuple[str, Units]]:
-    """Every action and its units."""
+def measure(server: Server, peer: Server) -> Iterator[tuple[str, Units]]:
+    """Every action and its units, one after the other."""
     meter = Meter(server)
-    groups = (_sends, _watched, _syncs, _others)
-    actions = [action for group in groups for action in group(server)] + _federated(server, peer)
-    return [(action.name, meter.count(action)) for action in actions]
+    for group in (_sends, _watched, _syncs, _others, partial(_federated, peer=peer)):
+        for action in group(server):
+            yield action.name, meter.count(action)
 
 
 def _sends(server: Server) -> list[Action]:
@@ -107,7 +109,7 @@ def _watched(server: Server) -> list[Action]:
     for count in (2, 8):
         room, users = people(server, count)
         waiting = Waiting(room, users)
-        act = lambda room=room, users=users, waiting=waiting: waiting.see(users[0].send(room))  # noqa: E731
+        act = lambda room=room, users=users, waiting=waiting: waiting.see(lambda: users[0].send(room))  # noqa: E731
         actions.append(Action(f"message, {count} local users who all wait, seen by all", act))
     return actions
 
@@ -140,16 +142,8 @@ def _federated(server: Server, peer: Server) -> list[Action]:
     room, [alice] = people(server, 1)
     guest = User(peer, f"bench-{secrets.token_hex(6)}")
     guest.join(room, via=server)
-    here, there = Waiting(room, [alice]), Waiting(room, [guest])
-
-    def out() -> None:
-        event_id = alice.send(room)
-        there.see(event_id)
-        here.see(event_id)
-
-    def back() -> None:
-        event_id = guest.send(room)
-        there.see(event_id)
-        here.see(event_id)
-
-    return [Action("message to another server, one here waits", out), Action("message from another server, one here waits", back)]
+    both = Waiting(room, [alice, guest])
+    return [
+        Action("message to another server, one here waits", lambda: both.see(lambda: alice.send(room))),
+        Action("message from another server, one here waits", lambda: both.see(lambda: guest.send(room))),
+    ]

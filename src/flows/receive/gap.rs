@@ -224,13 +224,17 @@ impl Gap<'_> {
         let wanted: Vec<OwnedEventId> =
             ids.auth_chain_ids.iter().chain(&ids.pdu_ids).cloned().collect();
         let unknown = self.world.ask(&room(self.room_id), &Unknown { event_ids: wanted }).await?;
-        if unknown.len() > MAX_FETCHED {
-            let path = format!("/_matrix/federation/v1/state/{room_id}?event_id={event_id}");
-            let state: State =
-                client::ask(self.world, self.origin, Ask::get(&path).within(client::LARGE)).await?;
-            self.give(Purpose::Outlier, &[state.auth_chain, state.pdus].concat()).await?;
-        } else {
+        if unknown.len() <= MAX_FETCHED {
             self.fetch_each(&unknown).await?;
+        }
+        // A state with gaps would judge the event wrongly: what did not come one by one comes all together, or not at
+        // all. What is missing after that did not hold.
+        let unknown = self.world.ask(&room(self.room_id), &Unknown { event_ids: unknown }).await?;
+        if !unknown.is_empty() {
+            let path = format!("/_matrix/federation/v1/state/{room_id}?event_id={event_id}");
+            let ask = Ask::get(&path).within(client::LARGE);
+            let state: State = client::ask(self.world, self.origin, ask).await?;
+            self.give(Purpose::Outlier, &[state.auth_chain, state.pdus].concat()).await?;
         }
         self.fetch_auth(&lack.event_id, &lack.auth_events).await?;
         let connect = Connect {

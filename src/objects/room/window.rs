@@ -103,6 +103,10 @@ impl Room<'_> {
                 return Ok(slice.turned());
             };
             for event in page {
+                // What came in below a hole was in no window before, so it is in none after: `/messages` has it.
+                if event.is_history() {
+                    return Ok(Slice { limited: true, ..slice }.turned());
+                }
                 let shown = filter.lets_through(&event)
                     && self.user_sees(&viewer.user, &viewer.stretches, &event)?;
                 if shown && slice.events.len() == limit {
