@@ -1,95 +1,106 @@
 //! How does history get below what we hold?
 //! ([backfilling](https://spec.matrix.org/v1.19/server-server-api/#backfilling-and-retrieving-missing-events))
+//!
+//! A server in the room is asked for what is below the hole, and for the state before the lowest of it: so what comes is
+//! judged, and shown, as it was then.
 
-use ruma::{OwnedServerName, RoomId};
+use std::collections::BTreeSet;
+
+use ruma::{OwnedEventId, RoomId};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tombolo_platform::World;
 
 use super::{
-    receive::{encode, version},
+    receive::{Failure, Gap, encode, version},
     room,
     verify::verified,
 };
 use crate::{
     error::Result,
-    objects::room::messages::{Hole, Outcome, Purpose, Receive, Received},
-    remote::{
-        RemoteError,
-        client::{self, Ask},
-    },
+    objects::room::messages::{History, Hole, Lack, Outcome, Received, StateGiven},
+    remote::client::{self, Ask},
 };
 
 /// How many events are asked for.
 const LIMIT: usize = 100;
 /// How many servers are tried.
 const MAX_SERVERS: usize = 5;
+/// How often one server is asked for what the events of its answer build on.
+const ROUNDS: usize = 4;
+/// For how many events of an answer the state before them is asked.
+const MAX_STATES: usize = 10;
 
 #[derive(Deserialize)]
 struct Events {
     pdus: Vec<Box<RawValue>>,
 }
 
-#[derive(Deserialize)]
-struct AuthChain {
-    auth_chain: Vec<Box<RawValue>>,
-}
-
 /// Fills a hole from one of the servers in the room; answers whether anything came.
 pub async fn backfill(world: &World, room_id: &RoomId, hole: &Hole) -> Result<bool> {
+    let Some(version) = version(world, room_id).await? else { return Ok(false) };
     for server in hole.servers.iter().take(MAX_SERVERS) {
-        match fill(world, room_id, hole, server).await {
+        match fill(&Gap { world, origin: server, room_id, version }, hole).await {
             Ok(true) => return Ok(true),
             Ok(false) => {}
-            Err(error) => tracing::info!(%server, %error, "no history from there"),
+            Err(Failure::Ours(error)) => return Err(error),
+            Err(Failure::Remote(error)) => {
+                tracing::info!(%server, %error, "no history from there");
+            }
         }
     }
     Ok(false)
 }
 
-async fn fill(
-    world: &World,
-    room_id: &RoomId,
-    hole: &Hole,
-    server: &OwnedServerName,
-) -> std::result::Result<bool, RemoteError> {
+async fn fill(gap: &Gap<'_>, hole: &Hole) -> std::result::Result<bool, Failure> {
     let wanted: Vec<String> =
         hole.below.iter().map(|id| format!("v={}", encode(id.as_str()))).collect();
     let path = format!(
         "/_matrix/federation/v1/backfill/{}?{}&limit={LIMIT}",
-        encode(room_id.as_str()),
+        encode(gap.room_id.as_str()),
         wanted.join("&")
     );
-    let events: Events = client::ask(world, server, Ask::get(&path)).await?;
-    let received = give(world, room_id, server, Purpose::Backfill, &events.pdus).await?;
-    let came = any(&received);
-    let Some(lack) = received.lacking.first() else { return Ok(came) };
-    let path = format!(
-        "/_matrix/federation/v1/event_auth/{}/{}",
-        encode(room_id.as_str()),
-        encode(lack.event_id.as_str())
-    );
-    let chain: AuthChain = client::ask(world, server, Ask::get(&path)).await?;
-    give(world, room_id, server, Purpose::Outlier, &chain.auth_chain).await?;
-    let again = give(world, room_id, server, Purpose::Backfill, &events.pdus).await?;
-    Ok(came || any(&again))
+    let answer: Events = client::ask(gap.world, gap.origin, Ask::get(&path)).await?;
+    let events = verified(gap.world, gap.version, &answer.pdus).await;
+    let given: BTreeSet<OwnedEventId> = events.iter().map(|event| event.event_id.clone()).collect();
+    let mut history = History { events, asked: hole.below.clone(), states: Vec::new() };
+    let mut received = gap.world.ask(&room(gap.room_id), &history).await?;
+    let mut came = any(&received);
+    for _ in 0..ROUNDS {
+        if !help(gap, &received, &given, &mut history.states).await? {
+            break;
+        }
+        received = gap.world.ask(&room(gap.room_id), &history).await?;
+        came = came || any(&received);
+    }
+    Ok(came)
+}
+
+/// Fetches what lacking events build on; answers whether there was anything to fetch.
+async fn help(
+    gap: &Gap<'_>,
+    received: &Received,
+    given: &BTreeSet<OwnedEventId>,
+    states: &mut Vec<StateGiven>,
+) -> std::result::Result<bool, Failure> {
+    let mut helped = false;
+    if let Some(lack) = received.lacking.iter().find(|lack| !lack.auth_events.is_empty()) {
+        gap.fetch_auth(&lack.event_id, &lack.auth_events).await?;
+        helped = true;
+    }
+    let lowest = |lack: &&Lack| lack.prev_events.iter().any(|prev| !given.contains(prev));
+    for lack in received.lacking.iter().filter(lowest) {
+        let asked = states.iter().any(|state| state.event_id == lack.event_id);
+        if asked || states.len() == MAX_STATES {
+            continue;
+        }
+        let (event_id, state) = (lack.event_id.clone(), gap.state_before(&lack.event_id).await?);
+        states.push(StateGiven { event_id, state });
+        helped = true;
+    }
+    Ok(helped)
 }
 
 fn any(received: &Received) -> bool {
     received.outcomes.iter().any(|(_, outcome)| matches!(outcome, Outcome::Accepted))
-}
-
-async fn give(
-    world: &World,
-    room_id: &RoomId,
-    server: &OwnedServerName,
-    purpose: Purpose,
-    events: &[Box<RawValue>],
-) -> std::result::Result<Received, RemoteError> {
-    let ours = |error: String| RemoteError::Refused(error);
-    let version = version(world, room_id).await.map_err(|error| ours(error.message))?;
-    let version = version.ok_or_else(|| ours("the room is unknown here".to_owned()))?;
-    let events = verified(world, version, events).await;
-    let receive = Receive { origin: server.clone(), events, purpose };
-    world.ask(&room(room_id), &receive).await.map_err(|error| ours(error.to_string()))
 }

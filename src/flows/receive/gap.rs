@@ -64,11 +64,11 @@ struct Single {
 }
 
 /// One room and the server that sent it something.
-struct Gap<'a> {
-    world: &'a World,
-    origin: &'a OwnedServerName,
-    room_id: &'a RoomId,
-    version: &'static RoomVersion,
+pub struct Gap<'a> {
+    pub world: &'a World,
+    pub origin: &'a OwnedServerName,
+    pub room_id: &'a RoomId,
+    pub version: &'static RoomVersion,
 }
 
 /// Fetches what is lacking from these servers, in turn; answers what became of the events meanwhile.
@@ -109,7 +109,7 @@ fn has_progress(received: &Received) -> bool {
 }
 
 /// Why a gap stays open.
-enum Failure {
+pub enum Failure {
     Remote(RemoteError),
     Ours(crate::error::Error),
 }
@@ -218,7 +218,18 @@ impl Gap<'_> {
 
     /// Asks for the state before the event, and lets the event in with it.
     async fn connect(&self, lack: &Lack) -> std::result::Result<Received, Failure> {
-        let (room_id, event_id) = (encode(self.room_id.as_str()), encode(lack.event_id.as_str()));
+        let state = self.state_before(&lack.event_id).await?;
+        self.fetch_auth(&lack.event_id, &lack.auth_events).await?;
+        let (origin, event_id) = (self.origin.clone(), lack.event_id.clone());
+        Ok(self.world.ask(&room(self.room_id), &Connect { origin, event_id, state }).await?)
+    }
+
+    /// The state before an event as the server tells it; what of it the room does not hold is fetched.
+    pub async fn state_before(
+        &self,
+        event_id: &OwnedEventId,
+    ) -> std::result::Result<Vec<OwnedEventId>, Failure> {
+        let (room_id, event_id) = (encode(self.room_id.as_str()), encode(event_id.as_str()));
         let path = format!("/_matrix/federation/v1/state_ids/{room_id}?event_id={event_id}");
         let ids: StateIds = client::ask(self.world, self.origin, Ask::get(&path)).await?;
         let wanted: Vec<OwnedEventId> =
@@ -236,17 +247,11 @@ impl Gap<'_> {
             let state: State = client::ask(self.world, self.origin, ask).await?;
             self.give(Purpose::Outlier, &[state.auth_chain, state.pdus].concat()).await?;
         }
-        self.fetch_auth(&lack.event_id, &lack.auth_events).await?;
-        let connect = Connect {
-            origin: self.origin.clone(),
-            event_id: lack.event_id.clone(),
-            state: ids.pdu_ids,
-        };
-        Ok(self.world.ask(&room(self.room_id), &connect).await?)
+        Ok(ids.pdu_ids)
     }
 
     /// Fetches the auth chain of an event, then one by one what the answer left out.
-    async fn fetch_auth(
+    pub async fn fetch_auth(
         &self,
         event_id: &OwnedEventId,
         wanted: &[OwnedEventId],

@@ -7,7 +7,7 @@
 mod edus;
 mod gap;
 
-pub use self::gap::encode;
+pub use self::gap::{Failure, Gap, encode};
 
 use std::{
     cell::RefCell,

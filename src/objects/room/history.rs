@@ -1,30 +1,71 @@
 //! How does history come in below what we hold?
 //!
-//! An event whose parents nobody gave us stands above a hole. What fills it is put right below its child, so that a
-//! filled gap renumbers nothing.
+//! An event whose parents nobody gave us stands above a hole. What fills it is judged like any other event, the state
+//! before the lowest of it as the other server tells it, and is put below the event that waits for it, so that a filled
+//! gap renumbers nothing. History is no tip, and changes no current state: what is above it was judged with it.
+
+use std::collections::BTreeSet;
 
 use ruma::OwnedEventId;
 use tombolo_platform::values;
 use tombolo_protocol::event::Pdu;
 
 use super::{
-    Lack, Outcome, Position, Refusal, Result, Room, Sn,
+    History, Lack, Outcome, Position, Received, Refusal, Result, Room, Sn,
     judge::{Judged, Judgement},
-    receive::Batch,
-    timeline::{Entry, Standing},
+    receive::outcome,
+    timeline::{Before, Entry, Standing},
 };
 use crate::objects::Stop;
 
+/// Takes in history: events below what we hold.
+pub fn history(room: &mut Room<'_>, message: History) -> Result<Received> {
+    let head = room.live()?;
+    let (tips, min_depth) = (room.tip_ids()?, head.floor);
+    let mut received = Received { outcomes: Vec::new(), lacking: Vec::new(), tips, min_depth };
+    let mut pdus = Vec::new();
+    for event in &message.events {
+        match event.pdu(head.version) {
+            Ok(pdu) => pdus.push(pdu),
+            Err(fault) => received
+                .outcomes
+                .push((event.event_id.clone(), Outcome::Dropped(fault.to_string()))),
+        }
+    }
+    let ids: BTreeSet<OwnedEventId> =
+        pdus.iter().map(|pdu| pdu.event_id.clone()).chain(message.asked.iter().cloned()).collect();
+    let children = room.waiting_for(&ids)?;
+    let Some(lowest) = children.first().copied() else { return Ok(received) };
+    let given: BTreeSet<OwnedEventId> = pdus.iter().map(|pdu| pdu.event_id.clone()).collect();
+    let placed = room.judge_history(&message, pdus, &mut received)?;
+    room.put_below(lowest, &placed)?;
+    // What a server leaves out of an answer that leads below it, it does not have to give.
+    let answered = received.outcomes.iter().any(|(_, outcome)| is_held(outcome));
+    let withheld = message.asked.into_iter().filter(|id| answered && !given.contains(id)).collect();
+    for sn in children.into_iter().chain(placed) {
+        room.note_parents(sn, &withheld)?;
+    }
+    Ok(received)
+}
+
 impl Room<'_> {
     /// Notes which parents of an event we do not hold.
-    pub fn note_hole(&mut self, child: Sn, pdu: &Pdu) -> Result<()> {
-        let mut missing = Vec::new();
-        for id in &pdu.prev_events {
+    pub fn note_hole(&mut self, child: Sn) -> Result<()> {
+        self.note_parents(child, &BTreeSet::new())
+    }
+
+    /// Notes which parents of an event we hold, and which we do not and may yet be given.
+    fn note_parents(&mut self, child: Sn, withheld: &BTreeSet<OwnedEventId>) -> Result<()> {
+        let (mut held, mut missing) = (Vec::new(), Vec::new());
+        for id in &self.event(child)?.pdu.prev_events {
             // One that was refused is held, though no place in the timeline shows it.
-            if self.find(id)?.is_none_or(|event| event.before.is_none()) {
-                missing.push(id.clone());
+            match self.find(id)?.filter(|event| event.before.is_some()) {
+                Some(event) => held.push(event.sn),
+                None if withheld.contains(id) => {}
+                None => missing.push(id.clone()),
             }
         }
+        self.link(child, &held)?;
         if missing.is_empty() {
             self.sql.run("DELETE FROM holes WHERE child = ?", values![child])?;
             return Ok(());
@@ -34,89 +75,125 @@ impl Room<'_> {
         Ok(())
     }
 
-    /// Puts history below the hole it fills: newest first, each right below its child.
-    pub fn backfilled(&mut self, batch: &mut Batch, mut pdus: Vec<Pdu>) -> Result<()> {
-        pdus.sort_by(|a, b| (b.depth, &b.event_id).cmp(&(a.depth, &a.event_id)));
-        for pdu in pdus {
-            if self.find(&pdu.event_id)?.is_some_and(|held| held.pos.is_some()) {
-                batch.outcomes.push((pdu.event_id, Outcome::Known));
-                continue;
+    /// The events of the timeline that wait for any of these as their parents, lowest first.
+    pub fn waiting_for(&mut self, ids: &BTreeSet<OwnedEventId>) -> Result<Vec<Sn>> {
+        let query = "SELECT h.child, h.missing FROM holes h JOIN events e ON e.sn = h.child WHERE e.pos IS NOT NULL ORDER BY e.pos";
+        let holes = self.sql.rows(query, values![], |row| Ok((row.int(0)?, row.text(1)?)))?;
+        let mut waiting = Vec::new();
+        for (child, missing) in holes {
+            let missing: Vec<OwnedEventId> = serde_json::from_str(&missing)?;
+            if missing.iter().any(|id| ids.contains(id)) {
+                waiting.push(child);
             }
-            let Some(children) = self.children_missing(&pdu.event_id)? else {
-                batch
-                    .outcomes
-                    .push((pdu.event_id, Outcome::Dropped("no hole waits for it".to_owned())));
-                continue;
-            };
-            match self.judge_outlier(&pdu)? {
-                Judgement::Judged(judged) => {
-                    self.fill(&pdu, judged, &children)?;
-                    batch.outcomes.push((pdu.event_id, Outcome::Accepted));
-                }
-                Judgement::Dropped(reason) => {
-                    batch.outcomes.push((pdu.event_id, Outcome::Dropped(reason)))
-                }
-                Judgement::Lacking { prev_events, auth_events } => {
-                    batch.lacking.push(Lack { event_id: pdu.event_id, prev_events, auth_events });
-                }
+        }
+        Ok(waiting)
+    }
+
+    /// Puts stored events, oldest first, below another: right below it, or where there is room for all of them.
+    pub fn put_below(&mut self, above: Sn, placed: &[Sn]) -> Result<()> {
+        let mut top = self.event(above)?.pos.unwrap_or_default();
+        let count = Position::try_from(placed.len()).unwrap_or(Position::MAX);
+        let query = "SELECT max(pos) FROM events WHERE pos < ?";
+        let lowest = loop {
+            let below =
+                self.sql.row(query, values![top], |row| row.int_or_null(0))?.flatten().unwrap_or(0);
+            if top.saturating_sub(count) > below {
+                break top - count;
             }
+            if below == 0 {
+                return Err(Stop::Refused(Refusal::Invalid("the gap is full".to_owned())));
+            }
+            top = below;
+        };
+        for (sn, pos) in placed.iter().zip(lowest..) {
+            self.sql.run("UPDATE events SET pos = ? WHERE sn = ?", values![pos, *sn])?;
+            self.forget(*sn);
+        }
+        for sn in placed {
+            self.redact_on(*sn)?;
         }
         Ok(())
     }
 
-    /// The events that wait for this one as their parent, lowest first.
-    fn children_missing(&mut self, id: &OwnedEventId) -> Result<Option<Vec<Sn>>> {
-        let query =
-            "SELECT h.child FROM holes h JOIN events e ON e.sn = h.child, json_each(h.missing) m
-                     WHERE m.value = ? ORDER BY e.pos";
-        let children = self.sql.rows(query, values![id.as_str()], |row| row.int(0))?;
-        Ok((!children.is_empty()).then_some(children))
+    /// Judges events, parents first, and stores them without a place; answers those that are to have one, oldest first.
+    fn judge_history(
+        &mut self,
+        message: &History,
+        mut pdus: Vec<Pdu>,
+        received: &mut Received,
+    ) -> Result<Vec<Sn>> {
+        pdus.sort_by(|a, b| (a.depth, &a.event_id).cmp(&(b.depth, &b.event_id)));
+        let mut placed = Vec::new();
+        loop {
+            let (before, mut rest) = (pdus.len(), Vec::new());
+            received.lacking.clear();
+            for pdu in pdus {
+                let event_id = pdu.event_id.clone();
+                let outcome = match self.judge_past(message, &pdu)? {
+                    None => Outcome::Known,
+                    Some(Judgement::Judged(judged)) => {
+                        let sn = self.store_past(&pdu, &judged)?;
+                        placed.extend((judged.standing == Standing::Accepted).then_some(sn));
+                        outcome(&judged)
+                    }
+                    Some(Judgement::Dropped(reason)) => Outcome::Dropped(reason),
+                    Some(Judgement::Lacking { prev_events, auth_events }) => {
+                        received.lacking.push(Lack { event_id, prev_events, auth_events });
+                        rest.push(pdu);
+                        continue;
+                    }
+                };
+                received.outcomes.push((event_id, outcome));
+            }
+            if rest.is_empty() || rest.len() == before {
+                return Ok(placed);
+            }
+            pdus = rest;
+        }
     }
 
-    fn fill(&mut self, pdu: &Pdu, judged: Judged, children: &[Sn]) -> Result<()> {
-        let lowest = self.event(children[0])?;
-        let standing =
-            if judged.standing == Standing::Outlier { Standing::Accepted } else { judged.standing };
-        let pos = if standing == Standing::Accepted {
-            Some(self.free_below(lowest.pos.unwrap_or_default())?)
-        } else {
-            None
+    /// Judges an event of the past: what the state is now says nothing about it. `None`: it has its place already.
+    fn judge_past(&mut self, message: &History, pdu: &Pdu) -> Result<Option<Judgement>> {
+        if self.find(&pdu.event_id)?.is_some_and(|held| held.before.is_some()) {
+            return Ok(None);
+        }
+        let given = message.states.iter().find(|given| given.event_id == pdu.event_id);
+        let mut judgement = match given {
+            _ if pdu.kind() == "m.room.create" => self.judge_outlier(pdu)?,
+            Some(given) if pdu.room_id == self.head()?.id => {
+                let before = self.given_state(&given.state)?;
+                self.judge_at(pdu, before)?
+            }
+            _ => self.judge(pdu)?,
         };
+        if let Judgement::Judged(judged) = &mut judgement
+            && matches!(judged.standing, Standing::SoftFailed | Standing::Outlier)
+        {
+            (judged.standing, judged.reason) = (Standing::Accepted, None);
+        }
+        Ok(Some(judgement))
+    }
+
+    /// Stores an event of the past, without a place in the timeline.
+    fn store_past(&mut self, pdu: &Pdu, judged: &Judged) -> Result<Sn> {
+        // Before the create event there is no state at all.
+        let at = if pdu.kind() == "m.room.create" { 0 } else { self.head()?.pos };
         let entry = Entry {
             pdu,
-            pos,
-            standing,
+            pos: None,
+            standing: judged.standing,
             reason: judged.reason.as_deref(),
             auth: &judged.auth,
             prev: &judged.prev,
-            before: lowest.before,
+            before: Some(judged.before.unwrap_or(Before { at, fork: None })),
             ours: false,
             for_server: None,
             transaction: None,
         };
-        let sn = match self.find(&pdu.event_id)? {
-            Some(held) => {
-                self.place(held.sn, &entry)?;
-                held.sn
-            }
-            None => self.add(&entry)?,
-        };
-        self.note_hole(sn, pdu)?;
-        for child in children {
-            let child = self.event(*child)?;
-            self.note_hole(child.sn, &child.pdu)?;
-        }
-        self.redact_on(sn)
+        self.put(&entry)
     }
+}
 
-    /// The highest free position below an event.
-    fn free_below(&mut self, pos: Position) -> Result<Position> {
-        let query = "SELECT max(pos) FROM events WHERE pos < ?";
-        let below =
-            self.sql.row(query, values![pos], |row| row.int_or_null(0))?.flatten().unwrap_or(0);
-        if pos - 1 <= below {
-            return Err(Stop::Refused(Refusal::Invalid("the gap is full".to_owned())));
-        }
-        Ok(pos - 1)
-    }
+fn is_held(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Accepted | Outcome::Rejected(_) | Outcome::Known)
 }

@@ -62,33 +62,37 @@ impl Room<'_> {
             for_server: source.for_server,
             transaction: source.transaction,
         };
-        let sn = match self.find(&pdu.event_id)? {
-            Some(held) => {
-                self.place(held.sn, &entry)?;
-                held.sn
-            }
-            None => self.add(&entry)?,
+        let children = match pos {
+            Some(_) => self.waiting_for(&BTreeSet::from([pdu.event_id.clone()]))?,
+            None => Vec::new(),
         };
+        let sn = self.put(&entry)?;
         let Some(pos) = pos else { return Ok((sn, None)) };
-        self.extend(sn, pos, judged)?;
-        self.redact_on(sn)?;
+        self.extend(sn, pos, judged, children.is_empty())?;
+        match children.first() {
+            Some(lowest) => self.put_below(*lowest, &[sn])?,
+            None => self.redact_on(sn)?,
+        }
+        for child in children {
+            self.note_hole(child)?;
+        }
         let head = self.head()?;
         self.save(head)?;
         self.wake_soon();
         Ok((sn, Some(pos)))
     }
 
-    /// Makes an accepted event a tip and the state what it now is.
-    fn extend(&mut self, sn: Sn, pos: Position, judged: &Judged) -> Result<()> {
+    /// Makes an accepted event a tip, unless it is `newest` nowhere, and the state what it now is.
+    fn extend(&mut self, sn: Sn, pos: Position, judged: &Judged, newest: bool) -> Result<()> {
         let mut head = self.head()?;
         let was = head.pos;
         let covered = self.covered(&judged.prev)?;
         head.tips.retain(|tip| !covered.contains(tip));
-        head.tips.push(sn);
+        head.tips.extend(newest.then_some(sn));
         head.pos = pos;
         let tips = head.tips.clone();
         self.hot.head = Some(head);
-        if judged.before.is_some() {
+        if judged.before.is_some() || !newest {
             self.settle(&tips, was, pos)?;
             return self.tell_the_dropped(sn, pos);
         }

@@ -250,7 +250,7 @@ impl Room<'_> {
             }
             None => self.add(&entry)?,
         };
-        self.note_hole(sn, join)?;
+        self.note_hole(sn)?;
         self.change(&("m.room.member".to_owned(), join.sender.to_string()), Some(sn), pos)?;
         self.sql.run("DELETE FROM joining", values![])?;
         self.sql.run("DELETE FROM out_of_band WHERE user = ?", values![join.sender.as_str()])?;

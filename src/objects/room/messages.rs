@@ -131,8 +131,25 @@ pub enum Purpose {
     Gap,
     /// Auth events fetched by ID: kept outside the timeline.
     Outlier,
-    /// History below a hole, for `/messages`: newest first.
-    Backfill,
+}
+
+/// Takes in history that another server gave below a hole.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct History {
+    pub events: Vec<Checked>,
+    /// The missing events that the server was asked for.
+    pub asked: Vec<OwnedEventId>,
+    /// The states before events whose parents are not held, as the server told them.
+    #[serde(default)]
+    pub states: Vec<StateGiven>,
+}
+message!("room", History => Received, Refusal);
+
+/// The state before an event; every one of it already received as an outlier.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct StateGiven {
+    pub event_id: OwnedEventId,
+    pub state: Vec<OwnedEventId>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]

@@ -246,6 +246,7 @@ pub fn answer(question: &Question<'_>) -> std::result::Result<Answer, Fault> {
             Send => send::send,
             Receive => receive::receive,
             Connect => receive::connect,
+            History => history::history,
             Reconsider => parked::reconsider,
             Unknown => receive::unknown,
             Describe => describe::describe,

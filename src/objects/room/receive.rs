@@ -44,11 +44,7 @@ pub fn receive(room: &mut Room<'_>, message: Receive) -> Result<Received> {
             }
         }
     }
-    if batch.purpose == Purpose::Backfill {
-        room.backfilled(&mut batch, pdus)?;
-    } else {
-        room.take(&mut batch, pdus)?;
-    }
+    room.take(&mut batch, pdus)?;
     room.received(batch)
 }
 
@@ -67,7 +63,7 @@ pub fn connect(room: &mut Room<'_>, message: Connect) -> Result<Received> {
     let before = room.given_state(&message.state)?;
     if let Judgement::Judged(judged) = room.judge_at(&pdu, before)? {
         let (sn, _) = room.insert(&pdu, &judged, Source::default())?;
-        room.note_hole(sn, &pdu)?;
+        room.note_hole(sn)?;
         room.forget_parked(&pdu.event_id)?;
         batch.outcomes.push((pdu.event_id.clone(), outcome(&judged)));
         room.take(&mut batch, Vec::new())?;
@@ -88,11 +84,11 @@ pub fn unknown(room: &mut Room<'_>, message: Unknown) -> Result<Vec<OwnedEventId
 }
 
 /// Events on their way in, and what became of those before them.
-pub struct Batch {
+struct Batch {
     origin: OwnedServerName,
     purpose: Purpose,
-    pub outcomes: Vec<(OwnedEventId, Outcome)>,
-    pub lacking: Vec<Lack>,
+    outcomes: Vec<(OwnedEventId, Outcome)>,
+    lacking: Vec<Lack>,
 }
 
 impl Room<'_> {
@@ -218,7 +214,7 @@ impl Room<'_> {
     }
 
     /// The state that another server gave, as an overlay of the mainline now. What was rejected is left out.
-    fn given_state(&mut self, state: &[OwnedEventId]) -> Result<Before> {
+    pub fn given_state(&mut self, state: &[OwnedEventId]) -> Result<Before> {
         let at = self.head()?.pos;
         let mut given = BTreeMap::new();
         for id in state {

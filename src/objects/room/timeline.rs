@@ -164,6 +164,34 @@ impl Room<'_> {
         Ok(sn)
     }
 
+    /// Stores an event, whether or not we hold it already; answers its number.
+    pub fn put(&mut self, entry: &Entry<'_>) -> Result<Sn> {
+        match self.find(&entry.pdu.event_id)? {
+            Some(held) => {
+                self.place(held.sn, entry)?;
+                Ok(held.sn)
+            }
+            None => self.add(entry),
+        }
+    }
+
+    /// Notes which parents of an event we hold.
+    pub fn link(&mut self, sn: Sn, prev: &[Sn]) -> Result<()> {
+        if self.event(sn)?.prev != prev {
+            self.sql.run(
+                "UPDATE events SET prev = ? WHERE sn = ?",
+                values![pack(prev).as_slice(), sn],
+            )?;
+            self.forget(sn);
+        }
+        Ok(())
+    }
+
+    /// Drops what is remembered of an event whose row has changed.
+    pub fn forget(&mut self, sn: Sn) {
+        self.hot.events.remove(&sn);
+    }
+
     /// Gives an event we already hold (an outlier, or one judged anew) its place.
     pub fn place(&mut self, sn: Sn, entry: &Entry<'_>) -> Result<()> {
         self.hot.events.remove(&sn);

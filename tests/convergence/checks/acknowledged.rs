@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Copies, copies};
+use super::{Copies, copies, taking_part};
 use crate::{
     copy::{Copy, Verdict},
     scenario::Run,
@@ -13,6 +13,7 @@ use crate::{
 /// it until now, and no message was sent twice.
 pub fn are_kept(run: &Run, room: usize) -> Vec<String> {
     let copies = copies(run, room);
+    let taking_part = taking_part(run, room);
     let mut findings = Vec::new();
     let all = run.story.acknowledged.borrow();
     for event in all.iter().filter(|event| event.room == room) {
@@ -26,7 +27,7 @@ pub fn are_kept(run: &Run, room: usize) -> Vec<String> {
             ));
             continue;
         };
-        for (server, copy) in copies.iter().filter(|(server, _)| **server != event.server) {
+        for (server, copy) in taking_part.iter().filter(|(server, _)| **server != event.server) {
             if !was_there(run, &copies[&event.server], *server, held.pos.unwrap())
                 || !stayed(run, copy, *server)
             {

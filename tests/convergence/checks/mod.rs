@@ -7,7 +7,10 @@ mod timelines;
 
 use std::collections::BTreeMap;
 
-use crate::{copy::Copy, scenario::Run};
+use crate::{
+    copy::{Copy, Held},
+    scenario::Run,
+};
 
 /// How long everything may take to come to rest (ms).
 const REST: u64 = 86_400_000;
@@ -18,6 +21,8 @@ pub type Copies = BTreeMap<usize, Copy>;
 /// What is wrong after the run.
 pub fn after(run: &Run) -> Vec<String> {
     let mut findings = Vec::new();
+    run.simulation.run(timelines::catch_up(run));
+    run.simulation.settle(REST);
     for _ in 0..2 {
         say_once_more(run, &mut findings);
     }
@@ -26,6 +31,7 @@ pub fn after(run: &Run) -> Vec<String> {
         findings.extend(agreement::of_state(run, room));
     }
     run.simulation.run(timelines::catch_up(run));
+    run.simulation.settle(REST);
     for room in 0..rooms {
         findings.extend(run.simulation.run(timelines::of_room(run, room)));
     }
@@ -56,9 +62,9 @@ pub fn copies(run: &Run, room: usize) -> Copies {
 
 /// The copies of servers that have a joined user, as they see it themselves.
 ///
-/// Left out is a server whose users are joined in its own eyes only, because they left through one server and joined
-/// through another that had not heard of it. The leave wins, and no rule says who would tell their server: it made the
-/// leave itself.
+/// Left out is a server that only believes so: its user joined through one server while he left, or was removed, through
+/// another that never accepted that join. The removal wins, and no rule says who would tell his server, which for the
+/// one was never in the room, and for the other left it by an event that is not the other's to tell.
 pub fn taking_part(run: &Run, room: usize) -> Copies {
     let mut copies = copies(run, room);
     copies.retain(|server, _| member(run, room, *server).is_some());
@@ -69,25 +75,33 @@ pub fn taking_part(run: &Run, room: usize) -> Copies {
 }
 
 fn is_split_off(run: &Run, copies: &Copies, server: usize) -> bool {
-    let users: Vec<&str> = run
-        .network
-        .users
-        .iter()
-        .filter(|user| user.server == server)
+    let users = run.network.users.iter().filter(|user| user.server == server);
+    let joined: Vec<&str> = users
         .map(|user| user.id.as_str())
+        .filter(|user| copies[&server].membership(user) == "join")
         .collect();
-    let left_by_himself = |copy: &Copy, user: &str| {
-        let member = copy.state.get(&("m.room.member".to_owned(), user.to_owned()));
-        member.is_some_and(|id| {
-            copy.events[id].pdu["sender"] == user && copy.membership(user) == "leave"
+    let removed = |user: &str| {
+        let key = ("m.room.member".to_owned(), user.to_owned());
+        let join = &copies[&server].state[&key];
+        let others = copies.iter().filter(|(other, _)| **other != server);
+        others.filter(|(_, copy)| copy.membership(user) != "invite").all(|(_, copy)| {
+            let removal = copy.state.get(&key).map(|id| &copy.events[id]);
+            removal.is_some_and(|removal| {
+                copy.membership(user) != "join" && never_met(run, copies, removal, join)
+            })
         })
     };
-    let joined: Vec<&str> =
-        users.into_iter().filter(|user| copies[&server].membership(user) == "join").collect();
-    let others: Vec<&Copy> =
-        copies.iter().filter(|(other, _)| **other != server).map(|(_, copy)| copy).collect();
-    !others.is_empty()
-        && joined.iter().all(|user| others.iter().all(|copy| left_by_himself(copy, user)))
+    copies.len() > 1 && joined.iter().all(|user| removed(user))
+}
+
+/// Whether the server that removed a user never had his join in its timeline.
+fn never_met(run: &Run, copies: &Copies, removal: &Held, join: &str) -> bool {
+    let by = removal.pdu["sender"].as_str().unwrap_or_default();
+    let home =
+        run.network.servers.iter().position(|server| by.ends_with(&format!(":{}", server.name())));
+    let user = removal.pdu["state_key"].as_str().unwrap_or_default();
+    let there = home.and_then(|home| copies.get(&home)).and_then(|copy| copy.events.get(join));
+    by == user || there.is_none_or(|held| held.pos.is_none())
 }
 
 /// A joined user of a server, as the server sees it.
