@@ -6,7 +6,7 @@
 
 use std::rc::Rc;
 
-use ruma::OwnedUserId;
+use ruma::{OwnedUserId, UserId};
 use tombolo_platform::values;
 
 use super::{Position, Result, Room, UserNews};
@@ -30,17 +30,19 @@ pub enum Audience {
 }
 
 impl Room<'_> {
-    /// What everybody who is joined is to be told, if the caller of this message can do it: the alarm then waits.
-    pub fn news_for_all(&mut self, to: Position) -> Result<Option<Vec<UserNews>>> {
-        let Audience::Few(users) = self.audience()? else { return Ok(None) };
-        self.effects.alarm = Some(self.moment.now + MAKES_SURE);
-        let news = |user: &OwnedUserId| UserNews {
-            user: user.clone(),
-            to,
-            membership: "join".to_owned(),
-            stripped: None,
-        };
-        Ok(Some(users.iter().map(news).collect()))
+    /// What the caller is to tell of a message at `to`: its sender, before he is answered, and others meanwhile. Where
+    /// those are all, the alarm waits.
+    pub fn news_of_message(
+        &mut self,
+        sender: &UserId,
+        to: Position,
+    ) -> Result<(UserNews, Vec<UserNews>)> {
+        let mut others = Vec::new();
+        if let Audience::Few(users) = self.audience()? {
+            self.effects.alarm = Some(self.moment.now + MAKES_SURE);
+            others.extend(users.iter().filter(|user| *user != sender).map(|user| joined(user, to)));
+        }
+        Ok((joined(sender, to), others))
     }
 
     /// Makes the alarm fire as soon as it can: followers have something to be told.
@@ -72,6 +74,11 @@ impl Room<'_> {
         self.hot.audience = Some(audience.clone());
         Ok(audience)
     }
+}
+
+/// News for a user who is joined.
+fn joined(user: &UserId, to: Position) -> UserNews {
+    UserNews { user: user.to_owned(), to, membership: "join".to_owned(), stripped: None }
 }
 
 fn parse(users: Vec<String>) -> Result<Rc<[OwnedUserId]>> {

@@ -98,13 +98,12 @@ impl Room<'_> {
         if event.pdu.kind() == DUMMY {
             return Ok(false);
         }
-        let mut memberships = vec![self.membership_before(user, stretches, before)?];
+        // What became of himself everybody may know.
         if event.pdu.is("m.room.member", user.as_str()) {
-            memberships.push(event.pdu.membership());
+            return Ok(true);
         }
-        let was = |wanted: &str| {
-            memberships.iter().any(|membership| membership.as_deref() == Some(wanted))
-        };
+        let membership = self.membership_before(user, stretches, before)?;
+        let was = |wanted: &str| membership.as_deref() == Some(wanted);
         for visibility in self.visibilities(event, before)? {
             let sees = match visibility.as_str() {
                 "world_readable" => true,

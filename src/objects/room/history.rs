@@ -11,7 +11,7 @@ use tombolo_platform::values;
 use tombolo_protocol::event::Pdu;
 
 use super::{
-    History, Lack, Outcome, Position, Received, Refusal, Result, Room, Sn,
+    History, Lack, Life, Outcome, Position, Received, Refusal, Result, Room, Sn,
     judge::{Judged, Judgement},
     receive::outcome,
     timeline::{Before, Entry, Standing},
@@ -20,9 +20,13 @@ use crate::objects::Stop;
 
 /// Takes in history: events below what we hold.
 pub fn history(room: &mut Room<'_>, message: History) -> Result<Received> {
-    let head = room.live()?;
+    let head = room.graph()?;
     let (tips, min_depth) = (room.tip_ids()?, head.floor);
     let mut received = Received { outcomes: Vec::new(), lacking: Vec::new(), tips, min_depth };
+    // Who left the room has no right to more of it.
+    if head.life != Life::Live {
+        return Ok(received);
+    }
     let mut pdus = Vec::new();
     for event in &message.events {
         match event.pdu(head.version) {

@@ -32,6 +32,24 @@ pub struct Source<'a> {
     pub transaction: Option<&'a Transaction>,
 }
 
+impl Source<'_> {
+    /// Whether the event was made a moment ago, so that nobody can have cited, redacted or sent it before.
+    fn is_made_here(&self) -> bool {
+        self.ours && self.for_server.is_none()
+    }
+}
+
+impl Judged {
+    /// The state before the event, if it has a place in the graph: at the `end` of the timeline unless it was judged elsewhere.
+    fn place(&self, pos: Option<Position>, end: Position) -> Option<Before> {
+        if self.standing == Standing::Outlier || self.prev.is_empty() && self.before.is_none() {
+            return None;
+        }
+        let linear = pos.map_or(Before { at: end, fork: None }, Before::linear);
+        Some(self.before.unwrap_or(linear))
+    }
+}
+
 impl Room<'_> {
     /// Stores a judged event; answers its number and, if it is part of the timeline, its position.
     pub fn insert(
@@ -43,7 +61,6 @@ impl Room<'_> {
         let head = self.head()?;
         let accepted = judged.standing == Standing::Accepted;
         let pos = accepted.then_some(head.pos + STEP);
-        let linear = Before { at: head.pos, fork: None };
         let entry = Entry {
             pdu,
             pos,
@@ -51,26 +68,22 @@ impl Room<'_> {
             reason: judged.reason.as_deref(),
             auth: &judged.auth,
             prev: &judged.prev,
-            before: if judged.standing == Standing::Outlier
-                || judged.prev.is_empty() && judged.before.is_none()
-            {
-                None
-            } else {
-                Some(judged.before.unwrap_or_else(|| pos.map_or(linear, Before::linear)))
-            },
+            before: judged.place(pos, head.pos),
             ours: source.ours,
             for_server: source.for_server,
             transaction: source.transaction,
         };
+        let new = source.is_made_here();
         let children = match pos {
-            Some(_) => self.waiting_for(&BTreeSet::from([pdu.event_id.clone()]))?,
-            None => Vec::new(),
+            Some(_) if !new => self.waiting_for(&BTreeSet::from([pdu.event_id.clone()]))?,
+            _ => Vec::new(),
         };
-        let sn = self.put(&entry)?;
+        let sn = if new { self.add(&entry)? } else { self.put(&entry)? };
         let Some(pos) = pos else { return Ok((sn, None)) };
         self.extend(sn, pos, judged, children.is_empty())?;
         match children.first() {
             Some(lowest) => self.put_below(*lowest, &[sn])?,
+            None if new && pdu.kind() != "m.room.redaction" => {}
             None => self.redact_on(sn)?,
         }
         for child in children {

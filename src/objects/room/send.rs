@@ -28,11 +28,9 @@ pub fn send(room: &mut Room<'_>, message: Send) -> Result<Sent> {
         return Ok(Sent { event_id, position, news, others: Vec::new() });
     }
     let (event_id, position) = write(room, &message)?;
-    if message.draft.state_key.is_none()
-        && let Some(all) = room.news_for_all(position)?
-    {
-        let (news, others) = all.into_iter().partition(|news| news.user == message.sender);
-        return Ok(Sent { event_id, position, news, others });
+    if message.draft.state_key.is_none() {
+        let (news, others) = room.news_of_message(&message.sender, position)?;
+        return Ok(Sent { event_id, position, news: vec![news], others });
     }
     let news = room.news_for(&concerned(room, &message))?;
     Ok(Sent { event_id, position, news, others: Vec::new() })

@@ -1,4 +1,6 @@
 //! Does a room keep its promises? Each scenario asks one room, over real SQLite, without a platform around it.
 
+mod audience;
 mod life;
 mod scene;
+mod window;

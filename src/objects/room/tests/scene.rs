@@ -30,6 +30,7 @@ pub struct Scene {
     memory: Memory,
     isolate: Isolate,
     now: Cell<u64>,
+    alarm: Cell<Option<u64>>,
 }
 
 impl Scene {
@@ -81,6 +82,7 @@ impl Scene {
             memory: Memory::default(),
             isolate: Isolate::default(),
             now: Cell::new(1_000_000),
+            alarm: Cell::default(),
         }
     }
 
@@ -114,7 +116,30 @@ impl Scene {
         if !answer.commit {
             self.memory.clear();
         }
+        self.alarm.set(answer.alarm);
         serde_json::from_str(&answer.reply).unwrap()
+    }
+
+    /// How long after the last message the alarm is to fire that it asked for (ms).
+    pub fn alarm(&self) -> Option<u64> {
+        self.alarm.get().map(|at| at - self.now.get())
+    }
+
+    /// The next message comes in the same moment as the last.
+    pub fn rewind(&self) {
+        self.now.set(self.now.get() - 1000);
+    }
+
+    /// Lets a local user join.
+    pub fn join(&self, localpart: &str) {
+        let member = user(localpart, OURS);
+        self.send(
+            localpart,
+            "m.room.member",
+            Some(member.as_str()),
+            &json!({ "membership": "join" }),
+        )
+        .unwrap();
     }
 
     /// Forgets everything that is not in the database.
@@ -220,9 +245,25 @@ impl Scene {
         join.event_id
     }
 
+    /// Sends as a local user; answers the position.
+    pub fn send_at(
+        &self,
+        sender: &str,
+        kind: &str,
+        key: Option<&str>,
+        content: &Value,
+    ) -> Position {
+        self.send(sender, kind, key, content).unwrap();
+        self.ask(Undelivered {}).unwrap().to
+    }
+
     /// What Alice's next sync shows above a position, up to the end.
     pub fn window(&self, from: Position, limit: u32) -> WindowReply {
-        let to = self.ask(Undelivered {}).unwrap().to;
+        self.window_to(from, self.ask(Undelivered {}).unwrap().to, limit)
+    }
+
+    /// What Alice's next sync shows above a position, up to another.
+    pub fn window_to(&self, from: Position, to: Position, limit: u32) -> WindowReply {
         self.ask(Window {
             user: user("alice", OURS),
             device: "D".to_owned(),
