@@ -61,7 +61,7 @@ async fn fill(gap: &Gap<'_>, hole: &Hole) -> std::result::Result<bool, Failure> 
         wanted.join("&")
     );
     let answer: Events = client::ask(gap.world, gap.origin, Ask::get(&path)).await?;
-    let events = verified(gap.world, gap.version, &answer.pdus).await;
+    let events = verified(gap.world, gap.version, &answer.pdus, gap.origin).await;
     let given: BTreeSet<OwnedEventId> = events.iter().map(|event| event.event_id.clone()).collect();
     let mut history = History { events, asked: hole.below.clone(), states: Vec::new() };
     let mut received = gap.world.ask(&room(gap.room_id), &history).await?;

@@ -230,8 +230,8 @@ impl Attempt<'_> {
                 .await
                 .map_err(|error| Failure { known: is_final(&error), error: error.into() })?;
         let event = self.countersigned(version, event, answer.event).await;
-        let auth_chain = verified(self.world, version, &answer.auth_chain).await;
-        let state = verified(self.world, version, &answer.state).await;
+        let auth_chain = verified(self.world, version, &answer.auth_chain, self.server).await;
+        let state = verified(self.world, version, &answer.state, self.server).await;
         let finish = FinishJoin { event, state, auth_chain };
         let joined =
             self.world.ask(&room(self.room_id), &finish).await.map_err(|error| match error {
@@ -259,7 +259,7 @@ impl Attempt<'_> {
         theirs: Option<Box<RawValue>>,
     ) -> Checked {
         let Some(theirs) = theirs else { return ours };
-        let verified = verified(self.world, version, &[theirs]).await;
+        let verified = verified(self.world, version, &[theirs], self.server).await;
         verified.into_iter().find(|event| event.event_id == ours.event_id).unwrap_or(ours)
     }
 }

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use ruma::{OwnedEventId, OwnedServerName};
+use ruma::{OwnedEventId, OwnedServerName, ServerName};
 use serde_json::value::RawValue;
 use tombolo_platform::World;
 use tombolo_protocol::{
@@ -23,10 +23,12 @@ pub struct Dropped {
     pub reason: String,
 }
 
-/// Verifies events, in order; all the keys they need are fetched together.
+/// Verifies events, in order; all the keys they need are fetched together, from their servers or from the one that gave
+/// us the events.
 pub async fn verify<'a>(
     world: &World,
     events: impl IntoIterator<Item = (&'static RoomVersion, &'a RawValue)>,
+    giver: &ServerName,
 ) -> Vec<Result<Checked, Dropped>> {
     let parsed: Vec<Result<Unverified, Dropped>> = events
         .into_iter()
@@ -35,7 +37,7 @@ pub async fn verify<'a>(
                 .map_err(|drop| Dropped { event_id: None, reason: drop.to_string() })
         })
         .collect();
-    let ring = keys::ring(world, &needed(parsed.iter().flatten())).await;
+    let ring = keys::ring(world, &needed(parsed.iter().flatten()), giver).await;
     parsed.into_iter().map(|event| event.and_then(|event| check(event, &ring))).collect()
 }
 
@@ -44,8 +46,10 @@ pub async fn verified(
     world: &World,
     version: &'static RoomVersion,
     events: &[Box<RawValue>],
+    giver: &ServerName,
 ) -> Vec<Checked> {
-    let verdicts = verify(world, events.iter().map(|event| (version, &**event))).await;
+    let events = events.iter().map(|event| (version, &**event));
+    let verdicts = verify(world, events, giver).await;
     verdicts
         .into_iter()
         .filter_map(|verdict| {

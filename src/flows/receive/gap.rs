@@ -238,14 +238,19 @@ impl Gap<'_> {
         if unknown.len() <= MAX_FETCHED {
             self.fetch_each(&unknown).await?;
         }
-        // A state with gaps would judge the event wrongly: what did not come one by one comes all together, or not at
-        // all. What is missing after that did not hold.
+        // A state with gaps would judge the event wrongly: what did not come one by one comes all together. What is still
+        // missing could not be verified; another attempt may find the keys.
         let unknown = self.world.ask(&room(self.room_id), &Unknown { event_ids: unknown }).await?;
         if !unknown.is_empty() {
             let path = format!("/_matrix/federation/v1/state/{room_id}?event_id={event_id}");
             let ask = Ask::get(&path).within(client::LARGE);
             let state: State = client::ask(self.world, self.origin, ask).await?;
             self.give(Purpose::Outlier, &[state.auth_chain, state.pdus].concat()).await?;
+            let ask = Unknown { event_ids: ids.pdu_ids.clone() };
+            if !self.world.ask(&room(self.room_id), &ask).await?.is_empty() {
+                let reason = "its state cannot be verified".to_owned();
+                return Err(RemoteError::Unreachable(reason).into());
+            }
         }
         Ok(ids.pdu_ids)
     }
@@ -299,7 +304,7 @@ impl Gap<'_> {
         purpose: Purpose,
         events: &[Box<RawValue>],
     ) -> std::result::Result<Received, Failure> {
-        let events = verified(self.world, self.version, events).await;
+        let events = verified(self.world, self.version, events, self.origin).await;
         Ok(self
             .world
             .ask(&room(self.room_id), &Receive { origin: self.origin.clone(), events, purpose })

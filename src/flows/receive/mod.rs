@@ -56,7 +56,8 @@ pub async fn receive(
     let known = versions(world, &transaction.pdus).await?;
     let mut results: BTreeMap<String, Value> = BTreeMap::new();
     let verdicts =
-        verify::verify(world, known.iter().map(|(_, version, event)| (*version, *event))).await;
+        verify::verify(world, known.iter().map(|(_, version, event)| (*version, *event)), origin)
+            .await;
     let mut rooms: BTreeMap<OwnedRoomId, Vec<Checked>> = BTreeMap::new();
     for ((room_id, ..), verdict) in known.iter().zip(verdicts) {
         match verdict {

@@ -48,7 +48,7 @@ pub fn routes(router: &mut Router) {
 async fn invite(world: World, signed: Signed, arguments: Vec<String>) -> Result<Value> {
     let Invite { room_version, event, invite_room_state } = signed.body()?;
     let version = RoomVersion::of(&room_version).ok_or_else(|| incompatible(&room_version))?;
-    let verdict = verify::verify(&world, [(version, &*event)])
+    let verdict = verify::verify(&world, [(version, &*event)], &signed.origin)
         .await
         .pop()
         .ok_or_else(|| invalid_param("There is no event"))?;

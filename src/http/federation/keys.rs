@@ -1,17 +1,28 @@
 //! What are our signing keys, and what runs here?
 //! ([publishing keys](https://spec.matrix.org/v1.19/server-server-api/#publishing-keys))
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
+use ruma::OwnedServerName;
+use serde::{Deserialize, de::IgnoredAny};
 use serde_json::json;
 use tombolo_platform::World;
-use tombolo_protocol::{canonical_json::CanonicalJsonValue, server_keys};
+use tombolo_protocol::{canonical_json::CanonicalJsonValue, json::parse_object, server_keys};
 
 use crate::{
     config::Config,
-    error::Result,
-    http::{endpoint::json_response, router::Router},
+    error::{Result, internal, invalid_param},
+    http::{
+        endpoint::{json_body, json_response},
+        router::Router,
+    },
+    remote::keys,
 };
+
+/// For how many servers one query vouches.
+const MAX_SERVERS: usize = 100;
 
 /// How long our keys may be believed without asking again (ms).
 const VALID: u64 = 24 * 3600 * 1000;
@@ -19,6 +30,8 @@ const VALID: u64 = 24 * 3600 * 1000;
 pub fn routes(router: &mut Router) {
     router.page(&Method::GET, "/_matrix/key/v2/server", server);
     router.page(&Method::GET, "/_matrix/key/v2/server/{key_id}", server);
+    router.page(&Method::POST, "/_matrix/key/v2/query", query);
+    router.page(&Method::GET, "/_matrix/key/v2/query/{server_name}", query_one);
     router.page(&Method::GET, "/_matrix/federation/v1/version", version);
 }
 
@@ -32,6 +45,40 @@ async fn server(world: World, _: Request<Bytes>, _: Vec<String>) -> Result<Respo
         valid_until_ts,
     );
     json_response(StatusCode::OK, &CanonicalJsonValue::Object(keys))
+}
+
+#[derive(Deserialize)]
+struct Query {
+    server_keys: BTreeMap<OwnedServerName, IgnoredAny>,
+}
+
+/// The keys of other servers, vouched for ([querying keys through another server]).
+///
+/// [querying keys through another server]: https://spec.matrix.org/v1.19/server-server-api/#querying-keys-through-another-server
+async fn query(world: World, request: Request<Bytes>, _: Vec<String>) -> Result<Response<Bytes>> {
+    let query: Query = json_body(&request)?;
+    vouch(&world, query.server_keys.into_keys().take(MAX_SERVERS).collect()).await
+}
+
+async fn query_one(
+    world: World,
+    _: Request<Bytes>,
+    arguments: Vec<String>,
+) -> Result<Response<Bytes>> {
+    let server = arguments[0].as_str().try_into();
+    vouch(&world, vec![server.map_err(|_| invalid_param("The server name has no form"))?]).await
+}
+
+async fn vouch(world: &World, mut servers: Vec<OwnedServerName>) -> Result<Response<Bytes>> {
+    let config = Config::of(world)?;
+    servers.retain(|server| *server != config.server_name);
+    let mut vouched = Vec::new();
+    for answer in keys::answers(world, &servers).await {
+        let mut object = parse_object(answer.get().as_bytes()).map_err(internal)?;
+        config.signing_key.sign_json(&mut object, config.server_name.as_str());
+        vouched.push(CanonicalJsonValue::Object(object));
+    }
+    json_response(StatusCode::OK, &json!({ "server_keys": vouched }))
 }
 
 async fn version(_: World, _: Request<Bytes>, _: Vec<String>) -> Result<Response<Bytes>> {

@@ -4,7 +4,7 @@
 //! [knocking](https://spec.matrix.org/v1.19/server-server-api/#knocking-upon-a-room))
 
 use http::{Method, StatusCode};
-use ruma::{OwnedUserId, UserId};
+use ruma::{OwnedUserId, ServerName, UserId};
 use serde_json::{Value, json, value::RawValue};
 use tombolo_platform::World;
 use tombolo_protocol::{
@@ -152,7 +152,7 @@ async fn take(
     let (room_id, event_id) = (room_id(&arguments[0])?, event_id(&arguments[1])?);
     let version = version(world, &room_id).await?.ok_or_else(|| not_found("Unknown room"))?;
     let object = parse_object(signed.bytes()).map_err(|fault| fault_response(&fault))?;
-    let event = verified(world, version, object).await?;
+    let event = verified(world, version, object, &signed.origin).await?;
     if event.event_id != event_id {
         return Err(invalid_param("The event is not the one named"));
     }
@@ -166,6 +166,7 @@ async fn verified(
     world: &World,
     version: &'static RoomVersion,
     mut object: CanonicalJsonObject,
+    giver: &ServerName,
 ) -> Result<Checked> {
     let config = Config::of(world)?;
     let content = object.get("content").and_then(CanonicalJsonValue::as_object);
@@ -178,6 +179,6 @@ async fn verified(
         config.signing_key.sign_event(version, &mut object, config.server_name.as_str());
     }
     let raw = RawValue::from_string(canonical_json::to_string(&object))?;
-    let mut verdicts = verify::verify(world, [(version, &*raw)]).await;
+    let mut verdicts = verify::verify(world, [(version, &*raw)], giver).await;
     verdicts.pop().ok_or_else(|| invalid_param("There is no event"))?.map_err(Into::into)
 }
