@@ -89,8 +89,8 @@ lint: target/.wasm ## checks format and lints, for both targets
 	$(call say,lints: WebAssembly)
 	@cargo clippy --lib --target $(WASM) -- -D warnings
 
-bench: local/node_modules/.ready build/shim.js ## measures speed and cost
-	@cargo bench --quiet --package tombolo
+bench: .venv/.ready local/node_modules/.ready build/shim.js ## measures speed beside Synapse, and what is billed (10 minutes); flags in ARGS
+	@.venv/bin/python benches/run.py $(ARGS)
 
 weigh: local/deploy/node_modules/.ready local/node_modules/.ready build/shim.js ## optimises the Worker for deployment and weighs it
 	@local/node local/deploy/weigh.mjs

@@ -87,6 +87,22 @@ impl Copy {
             .collect()
     }
 
+    /// Whether events alone made a user's membership what it was: a resolution may take a join away and give it back,
+    /// and of that no event tells.
+    pub fn by_events(&self, user: &str) -> bool {
+        let query = "SELECT count(*) AS n FROM events e JOIN (
+                         SELECT sn, since FROM past WHERE type = 'm.room.member' AND key = ?1
+                         UNION ALL SELECT sn, since FROM now WHERE type = 'm.room.member' AND key = ?1
+                     ) m ON m.sn = e.sn WHERE e.pos IS NULL OR e.pos <> m.since";
+        let moved = self.sql.row(query, values![user], |row| row.int(0)).unwrap().unwrap_or(0);
+        let stays = self.stretches(user);
+        let unbroken = stays.windows(2).all(|pair| pair[0].until == Some(pair[1].since));
+        let ends = stays.last().is_none_or(|last| last.until.is_none());
+        // The first may have come with the room.
+        let first = stays.first().is_some_and(|first| first.since % (1 << 20) != 0);
+        moved <= i64::from(first) && unbroken && ends
+    }
+
     /// A user's membership now.
     pub fn membership(&self, user: &str) -> String {
         let member = self.state.get(&("m.room.member".to_owned(), user.to_owned()));

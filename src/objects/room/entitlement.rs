@@ -39,6 +39,11 @@ impl Stretches {
         })
     }
 
+    /// Whether the user was joined at a position or any time before it.
+    pub fn joined_until(&self, pos: Position) -> bool {
+        self.0.iter().any(|stretch| stretch.membership == "join" && stretch.since <= pos)
+    }
+
     /// Whether the user is joined now.
     pub fn joined(&self) -> bool {
         self.0.iter().any(|stretch| stretch.membership == "join" && stretch.until.is_none())

@@ -31,7 +31,8 @@ pub fn window(room: &mut Room<'_>, message: Window) -> Result<WindowReply> {
     let viewer = room.viewer(message.user.clone(), message.device.clone())?;
     let end = room.visible_end(&viewer, message.to);
     let was_joined = message.from > 0 && viewer.stretches.at(message.from) == Some("join");
-    let low = if was_joined { message.from } else { 0 };
+    // Who comes back was told what he saw before he left.
+    let low = if viewer.stretches.joined_until(message.from) { message.from } else { 0 };
     let slice = room.slice(&viewer, low, end, &message.timeline)?;
     let anew = !was_joined || message.full_state;
     let shown = room.state_shown(&viewer, &message, &Range { anew, low, end }, &slice)?;

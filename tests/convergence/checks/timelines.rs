@@ -27,7 +27,12 @@ pub async fn catch_up(run: &Run) {
 /// What each user saw of a room by syncs and by paging where they were limited.
 pub async fn of_room(run: &Run, room: usize) -> Vec<String> {
     let mut findings = Vec::new();
+    let copies = copies(run, room);
     for user in 0..run.network.users.len() {
+        let Some(copy) = copies.get(&run.network.users[user].server) else { continue };
+        if !copy.by_events(&run.network.users[user].id) {
+            continue;
+        }
         let (by_sync, limited, twice) = by_sync(run, room, user);
         findings.extend(twice);
         let mut seen: BTreeSet<String> = by_sync.iter().cloned().collect();
@@ -37,13 +42,10 @@ pub async fn of_room(run: &Run, room: usize) -> Vec<String> {
         }
         let (paged, failure) = page_back(run, room, user, "", &BTreeSet::new()).await;
         let name = &run.network.users[user].id;
-        let server = run.network.users[user].server;
         let distinct: BTreeSet<String> = paged.iter().cloned().collect();
         if distinct.len() != paged.len() {
             findings.push(format!("pages: room {room} {name} sees an event twice in /messages"));
         }
-        let copies = copies(run, room);
-        let Some(copy) = copies.get(&server) else { continue };
         if copy.membership(name) == "join" {
             findings.extend(failure.map(|failure| format!("pages: room {room} {name}: {failure}")));
         }
@@ -68,6 +70,13 @@ pub async fn of_room(run: &Run, room: usize) -> Vec<String> {
 pub async fn the_same_token_twice(run: &Run) -> Vec<String> {
     let mut findings = Vec::new();
     for user in 0..run.network.users.len() {
+        let named = &run.network.users[user];
+        let moved = |room: usize| {
+            copies(run, room).get(&named.server).is_some_and(|copy| !copy.by_events(&named.id))
+        };
+        if (0..run.story.rooms.borrow().len()).any(moved) {
+            continue;
+        }
         let syncs = run.story.syncs.borrow()[user].clone();
         for synced in syncs.iter().filter(|synced| synced.since.is_some()).step_by(3) {
             let path = format!(

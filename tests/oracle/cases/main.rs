@@ -1,0 +1,45 @@
+//! Writes cases for the oracle, with our verdicts on them: one line of JSON each.
+//!
+//! `oracle verdicts <versions> <count> <first seed>` or `oracle resolutions <versions> <count> <first seed>`, with
+//! versions as in `10,11,12`. The same arguments give the same cases.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
+
+mod branches;
+mod deeds;
+mod dice;
+mod founding;
+mod judge;
+mod levels;
+mod members;
+mod story;
+mod twists;
+mod world;
+
+use std::{
+    env,
+    io::{BufWriter, Write, stdout},
+};
+
+use tombolo_protocol::room_version::RoomVersion;
+
+fn main() {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let [what, versions, count, seed] = arguments.as_slice() else {
+        panic!("usage: oracle verdicts|resolutions <versions> <count> <first seed>");
+    };
+    let versions: Vec<_> = versions.split(',').map(|id| RoomVersion::of(id).unwrap()).collect();
+    let (count, mut seed): (usize, u64) = (count.parse().unwrap(), seed.parse().unwrap());
+    let mut out = BufWriter::new(stdout().lock());
+    let mut done = 0;
+    while done < count {
+        let version = versions[usize::try_from(seed).unwrap() % versions.len()];
+        let (line, cases) = match what.as_str() {
+            "verdicts" => story::tell(version, seed),
+            "resolutions" => (branches::tell(version, seed), 1),
+            other => panic!("no such cases: {other}"),
+        };
+        writeln!(out, "{line}").unwrap();
+        done += cases;
+        seed += 1;
+    }
+}
