@@ -27,6 +27,10 @@ pub fn invited(room: &mut Room<'_>, message: Invited) -> Result<Vec<UserNews>> {
         if room.find(&pdu.event_id)?.is_some_and(|held| held.pos.is_some()) {
             return room.news_for(&[user]);
         }
+        if room.is_joined(&user)? {
+            let reason = "the invited user is in the room".to_owned();
+            return Err(Stop::Refused(Refusal::Forbidden(reason)));
+        }
         // We are in the room by another user: the invite is an event like any other, if it connects.
         if let Judgement::Judged(judged) = room.judge(&pdu)? {
             if judged.standing != Standing::Accepted {

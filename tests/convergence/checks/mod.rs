@@ -30,8 +30,11 @@ pub fn after(run: &Run) -> Vec<String> {
     for room in 0..rooms {
         findings.extend(agreement::of_state(run, room));
     }
-    run.simulation.run(timelines::catch_up(run));
-    run.simulation.settle(REST);
+    // What a user learns may make him act once more.
+    for _ in 0..2 {
+        run.simulation.run(timelines::catch_up(run));
+        run.simulation.settle(REST);
+    }
     for room in 0..rooms {
         findings.extend(run.simulation.run(timelines::of_room(run, room)));
     }

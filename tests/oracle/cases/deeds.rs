@@ -95,7 +95,12 @@ fn join_rules(world: &World, _: &Branch) -> Deed {
     ]);
     let mut content = json!({ "join_rule": rule, "allow": [{ "room_id": world.text() }] });
     if dice.percent(6) {
-        let junk = [json!({}), json!({ "join_rule": 5 }), json!({ "join_rule": null }), json!({ "join_rule": ["public"] })];
+        let junk = [
+            json!({}),
+            json!({ "join_rule": 5 }),
+            json!({ "join_rule": null }),
+            json!({ "join_rule": ["public"] }),
+        ];
         content = dice.one(&junk).clone();
     }
     let key = dice.weighted(&[(30, ""), (1, "x")]);
@@ -117,14 +122,21 @@ fn some_state(world: &World, _: &Branch) -> Deed {
         "m.room.message",
         "",
     ];
-    let keys = ["", "", "", "", sender, world.user(), "@", "@nobody", "x", SERVERS[0], SERVERS[1], "@_"];
-    let content = json!({ world.text(): world.text(), "topic": world.text(), "aliases": [world.text()] });
+    let keys =
+        ["", "", "", "", sender, world.user(), "@", "@nobody", "x", SERVERS[0], SERVERS[1], "@_"];
+    let content =
+        json!({ world.text(): world.text(), "topic": world.text(), "aliases": [world.text()] });
     state("state", sender, (*dice.one(&kinds), *dice.one(&keys)), content)
 }
 
 fn message(world: &World, _: &Branch) -> Deed {
     let content = json!({ "body": world.text(), world.text(): { world.text(): [null, true, -5, 9_007_199_254_740_991_i64] } });
-    let kind = world.dice.weighted(&[(5, "m.room.message"), (1, "org.example.state"), (1, "m.room.topic"), (1, "m.room.member")]);
+    let kind = world.dice.weighted(&[
+        (5, "m.room.message"),
+        (1, "org.example.state"),
+        (1, "m.room.topic"),
+        (1, "m.room.member"),
+    ]);
     let mut deed = state("message", world.user(), (kind, ""), content);
     deed.state_key = None;
     deed

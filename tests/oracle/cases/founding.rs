@@ -16,7 +16,8 @@ pub fn create(world: &World) -> Deed {
         content["creator"] = dice.weighted(&[(19, USERS[0]), (1, USERS[1])]).into();
     }
     if dice.percent(25) {
-        let federate = [json!(false), json!(false), json!(true), json!("false"), Value::Null, json!(0)];
+        let federate =
+            [json!(false), json!(false), json!(true), json!("false"), Value::Null, json!(0)];
         content["m.federate"] = dice.one(&federate).clone();
     }
     if dice.percent(40) {
@@ -47,8 +48,14 @@ pub fn another(world: &World) -> Deed {
     deed.aim = "another create";
     deed.sender = world.user().to_owned();
     let content = &mut deed.content;
-    let versions =
-        [json!("org.example.unknown"), json!(5), Value::Null, json!("1"), json!("99"), json!(["6"])];
+    let versions = [
+        json!("org.example.unknown"),
+        json!(5),
+        Value::Null,
+        json!("1"),
+        json!("99"),
+        json!(["6"]),
+    ];
     match dice.below(6) {
         0 => content["room_version"] = dice.one(&versions).clone(),
         1 => content["creator"] = dice.one(&[json!(5), Value::Null, json!("evil")]).clone(),

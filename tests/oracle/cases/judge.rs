@@ -42,8 +42,7 @@ pub fn judge(world: &World, branch: &Branch, ring: &KeyRing, text: &str) -> Judg
     let given = cited(world, &pdu);
     let citations = check_citations(world.version, &pdu, &given).err().map(|why| why.to_string());
     let by_cited = check_auth_events(world.version, &pdu, &given).err().map(|why| why.to_string());
-    let by_state =
-        check_state(world.version, &pdu, |kind, key| world.at(&branch.state, kind, key));
+    let by_state = check_state(world.version, &pdu, |kind, key| world.at(&branch.state, kind, key));
     let by_state = by_state.err().map(|why| why.to_string());
     let allowed = citations.is_none() && by_cited.is_none() && by_state.is_none();
     let redacted = tombolo_protocol::event::redacted(&pdu, world.version).unwrap();

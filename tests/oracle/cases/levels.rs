@@ -10,7 +10,14 @@ use crate::{
 const FIELDS: [&str; 7] =
     ["users_default", "events_default", "state_default", "ban", "redact", "kick", "invite"];
 const MAPS: [&str; 3] = ["users", "events", "notifications"];
-const KINDS: [&str; 6] = ["m.room.topic", "m.room.power_levels", "m.room.join_rules", "m.room.message", "org.example.state", "m.room.third_party_invite"];
+const KINDS: [&str; 6] = [
+    "m.room.topic",
+    "m.room.power_levels",
+    "m.room.join_rules",
+    "m.room.message",
+    "org.example.state",
+    "m.room.third_party_invite",
+];
 const MOST: i64 = 9_007_199_254_740_991;
 
 /// Power levels that differ from those of now in a few places.
@@ -77,8 +84,18 @@ fn alter(world: &World, content: &mut Map<String, Value>) {
 }
 
 fn user(world: &World) -> &'static str {
-    let odd = ["evil", "@evil", "", "@:a.example", "@a:", "@a:b c", "@a:a.example:99999", "a:a.example", "@a:[::1]"];
-    if world.dice.percent(4) { world.dice.one(&odd) } else { world.user() }
+    let odd = [
+        "evil",
+        "@evil",
+        "",
+        "@:a.example",
+        "@a:",
+        "@a:b c",
+        "@a:a.example:99999",
+        "a:a.example",
+        "@a:[::1]",
+    ];
+    if world.dice.percent(4) { *world.dice.one(&odd) } else { world.user() }
 }
 
 /// A level: mostly one that makes sense.

@@ -23,7 +23,15 @@ pub fn join(world: &World, _: &Branch) -> Deed {
         deed.content["join_authorised_via_users_server"] = world.user().into();
     }
     if dice.percent(3) {
-        let junk = [json!(5), Value::Null, json!("evil"), json!("@evil"), json!([USERS[0]]), json!("@a:a b"), json!("@:a.example")];
+        let junk = [
+            json!(5),
+            Value::Null,
+            json!("evil"),
+            json!("@evil"),
+            json!([USERS[0]]),
+            json!("@a:a b"),
+            json!("@:a.example"),
+        ];
         deed.content["join_authorised_via_users_server"] = dice.one(&junk).clone();
     }
     if dice.percent(10) {
@@ -36,7 +44,17 @@ pub fn join(world: &World, _: &Branch) -> Deed {
 pub fn invite(world: &World, _: &Branch) -> Deed {
     let mut deed = member("invite", world.user(), world.user(), "invite");
     if world.dice.percent(5) {
-        let junk = [json!({}), json!(5), Value::Null, json!("x"), json!([]), json!({ "signed": null }), json!({ "signed": {} }), json!({ "signed": { "token": 5 } }), json!({ "signed": { "token": "token0" } })];
+        let junk = [
+            json!({}),
+            json!(5),
+            Value::Null,
+            json!("x"),
+            json!([]),
+            json!({ "signed": null }),
+            json!({ "signed": {} }),
+            json!({ "signed": { "token": 5 } }),
+            json!({ "signed": { "token": "token0" } }),
+        ];
         deed.aim = "junk third-party invite";
         deed.content["third_party_invite"] = world.dice.one(&junk).clone();
     }
@@ -70,7 +88,16 @@ pub fn knock(world: &World, _: &Branch) -> Deed {
 pub fn formless(world: &World, _: &Branch) -> Deed {
     let user = world.user();
     let mut deed = member("formless membership", user, user, "join");
-    let junk = [json!({}), json!({ "membership": 5 }), json!({ "membership": ["join"] }), json!({ "membership": null }), json!({ "membership": "admin" }), json!({ "membership": "" }), json!({ "membership": "Join" }), json!({ "membership": {} })];
+    let junk = [
+        json!({}),
+        json!({ "membership": 5 }),
+        json!({ "membership": ["join"] }),
+        json!({ "membership": null }),
+        json!({ "membership": "admin" }),
+        json!({ "membership": "" }),
+        json!({ "membership": "Join" }),
+        json!({ "membership": {} }),
+    ];
     deed.content = world.dice.one(&junk).clone();
     deed
 }
@@ -80,7 +107,20 @@ pub fn nobody(world: &World, _: &Branch) -> Deed {
     let dice = &world.dice;
     let membership = *dice.one(&["join", "invite", "ban", "leave", "knock"]);
     let mut deed = member("membership of nobody", world.user(), "", membership);
-    let keys = ["", "alice", "@alice", "alice:a.example", "@:a.example", "@a:", "@a:b c", "@a:a.example:99999", "@a:a.example:x", ":", "@new:d.example", "@new:a.example"];
+    let keys = [
+        "",
+        "alice",
+        "@alice",
+        "alice:a.example",
+        "@:a.example",
+        "@a:",
+        "@a:b c",
+        "@a:a.example:99999",
+        "@a:a.example:x",
+        ":",
+        "@new:d.example",
+        "@new:a.example",
+    ];
     deed.state_key = if dice.percent(10) { None } else { Some((*dice.one(&keys)).into()) };
     deed
 }
@@ -128,7 +168,8 @@ pub fn third_party(world: &World, branch: &Branch) -> Deed {
     let inviter = about.map(|event| event.sender.to_string());
     let sender = inviter.filter(|_| dice.percent(85)).unwrap_or_else(|| world.user().to_owned());
     let mxid = if dice.percent(90) { target } else { world.user() };
-    let mut signed = canonical_object(json!({ "mxid": mxid, "token": token, "sender": sender })).unwrap();
+    let mut signed =
+        canonical_object(json!({ "mxid": mxid, "token": token, "sender": sender })).unwrap();
     identity_key(dice.percent(15)).sign_json(&mut signed, "id.example");
     let mut signed: Value = serde_json::to_value(&signed).unwrap();
     if dice.percent(25) {

@@ -45,9 +45,9 @@ impl Story {
     fn found_other_room(&mut self) {
         self.world.room_id = founding::name(&self.world, "other");
         let deed = founding::create(&self.world);
-        self.step(&deed, false, false);
+        self.step(&deed, false, None);
         let join = join(USERS[0]);
-        self.step(&join, false, false);
+        self.step(&join, false, None);
         self.world.foreign = self.world.events.keys().cloned().collect();
         self.now = founding::nothing();
         self.past.clear();
@@ -56,43 +56,42 @@ impl Story {
     fn found(&mut self) {
         self.world.room_id = founding::name(&self.world, "room");
         for deed in [founding::create(&self.world), join(USERS[0])] {
-            self.step(&deed, false, false);
+            self.step(&deed, false, None);
         }
         if self.world.dice.percent(80) {
             let content = Value::Object(levels::usual(&self.world));
             let deed = state("power levels", USERS[0], ("m.room.power_levels", ""), content);
-            self.step(&deed, false, false);
+            self.step(&deed, false, None);
         }
         if self.world.dice.percent(80) {
-            let rule = *self.world.dice.one(&["public", "public", "restricted", "knock_restricted"]);
+            let rule =
+                *self.world.dice.one(&["public", "public", "restricted", "knock_restricted"]);
             let content = json!({ "join_rule": rule });
             let deed = state("join rules", USERS[0], ("m.room.join_rules", ""), content);
-            self.step(&deed, false, false);
+            self.step(&deed, false, None);
             for user in [USERS[1], USERS[2], USERS[4]] {
-                self.step(&join(user), false, false);
+                self.step(&join(user), false, None);
             }
         }
     }
 
     fn go_on(&mut self) {
         let from_past = !self.past.is_empty() && self.world.dice.percent(15);
-        let branch =
-            if from_past { self.world.dice.one(&self.past).clone() } else { self.now.clone() };
+        let past = from_past.then(|| self.world.dice.one(&self.past).clone());
+        let branch = past.as_ref().unwrap_or(&self.now);
         let deed = match self.world.dice.below(10) {
-            0..7 => deeds::sought(&self.world, &branch, true),
-            7 | 8 => deeds::sought(&self.world, &branch, false),
-            _ => deeds::any(&self.world, &branch),
+            0..7 => deeds::sought(&self.world, branch, true),
+            7 | 8 => deeds::sought(&self.world, branch, false),
+            _ => deeds::any(&self.world, branch),
         };
         let twisted = self.world.dice.percent(22);
-        self.step(&deed, twisted, from_past);
+        self.step(&deed, twisted, past);
     }
 
     /// One event and the verdicts on it.
-    fn step(&mut self, deed: &Deed, twisted: bool, from_past: bool) {
-        let mut branch = match from_past {
-            true => self.world.dice.one(&self.past).clone(),
-            false => self.now.clone(),
-        };
+    fn step(&mut self, deed: &Deed, twisted: bool, past: Option<Branch>) {
+        let is_now = past.is_none();
+        let mut branch = past.unwrap_or_else(|| self.now.clone());
         let mut parts = self.world.parts(&branch, deed);
         if deed.aim == "create" || (deed.aim == "another create" && self.world.dice.percent(80)) {
             twists::begin_room(&self.world, &mut parts);
@@ -126,7 +125,7 @@ impl Story {
         }
         self.past.push(branch.clone());
         self.world.follow(&mut branch, &pdu);
-        if !from_past {
+        if is_now {
             self.now = branch;
         }
     }

@@ -59,8 +59,6 @@ pub struct World {
     pub refused: Vec<OwnedEventId>,
     /// Events of another room.
     pub foreign: Vec<OwnedEventId>,
-    /// Tokens of third-party invites.
-    pub tokens: Vec<String>,
     /// The time.
     pub clock: i64,
     keys: Vec<SigningKey>,
@@ -88,7 +86,6 @@ impl World {
             events: BTreeMap::new(),
             refused: Vec::new(),
             foreign: Vec::new(),
-            tokens: Vec::new(),
             clock: 1_700_000_000_000,
             keys: (0..SERVERS.len()).map(key).collect(),
         }
@@ -108,7 +105,7 @@ impl World {
 
     /// Some user.
     pub fn user(&self) -> &'static str {
-        self.dice.one(&USERS)
+        *self.dice.one(&USERS)
     }
 
     /// The event that a state has for a type and key.

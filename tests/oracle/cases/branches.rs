@@ -1,0 +1,176 @@
+//! What becomes of a room whose branches grew apart?
+
+use std::{collections::BTreeMap, rc::Rc};
+
+use serde_json::{Value, json};
+use tombolo_protocol::{
+    event::Pdu,
+    room_version::RoomVersion,
+    state_resolution::{StateMap, resolve_known},
+};
+
+use crate::{
+    deeds::{self, Deed, state},
+    founding, levels,
+    world::{Branch, USERS, World},
+};
+
+/// Most branches of a room.
+const BRANCHES: usize = 4;
+
+/// A case: the events, the states, and what they resolve to.
+pub fn tell(version: &'static RoomVersion, seed: u64) -> String {
+    let mut world = World::new(version, seed);
+    let first = found(&mut world);
+    let branches = grow(&mut world, first);
+    let mut rejected = Vec::new();
+    if world.dice.percent(15) {
+        rejected = reject(&mut world);
+    }
+    let mut sets: Vec<StateMap> = branches.into_iter().map(|branch| branch.state).collect();
+    if world.dice.percent(10) {
+        forget(&world, &mut sets);
+    }
+    let resolved = resolve_known(version, &sets, &world.events);
+    let ours = match &resolved {
+        Ok(state) => json!(state.values().collect::<Vec<_>>()),
+        Err(fault) => json!({ "fault": fault.to_string() }),
+    };
+    let events: BTreeMap<_, _> =
+        world.events.iter().map(|(id, event)| (id.to_string(), &event.json)).collect();
+    let sets: Vec<Vec<_>> = sets.iter().map(|set| set.values().collect()).collect();
+    json!({
+        "seed": seed, "version": version.id, "room_id": world.room_id, "events": events,
+        "rejected": rejected, "sets": sets, "ours": ours,
+    })
+    .to_string()
+}
+
+fn found(world: &mut World) -> Branch {
+    let mut branch = founding::nothing();
+    world.room_id = founding::name(world, "room");
+    let mut create = founding::create(world);
+    create.content.as_object_mut().unwrap().remove("m.federate");
+    if create.content.get("creator").is_some() {
+        create.content["creator"] = USERS[0].into();
+    }
+    let created = world.happen(&mut branch, &create);
+    world.room_id = Some(created.room_id.clone());
+    let join =
+        |user: &str| state("join", user, ("m.room.member", user), json!({ "membership": "join" }));
+    world.happen(&mut branch, &join(USERS[0]));
+    if world.dice.percent(85) {
+        let mut content = levels::usual(world);
+        let users = content.get_mut("users").and_then(Value::as_object_mut).unwrap();
+        if world.version.resolves_conflicted_subgraph() {
+            users.remove(USERS[0]);
+        }
+        let content = Value::Object(content);
+        let deed = state("power levels", USERS[0], ("m.room.power_levels", ""), content);
+        world.happen(&mut branch, &deed);
+    }
+    if world.dice.percent(90) {
+        let rule = *world.dice.one(&["public", "public", "public", "restricted", "knock"]);
+        let content = json!({ "join_rule": rule });
+        let deed = state("join rules", USERS[0], ("m.room.join_rules", ""), content);
+        world.happen(&mut branch, &deed);
+        for user in [USERS[1], USERS[2], USERS[4]] {
+            if world.allows(&branch, &join(user)) {
+                world.happen(&mut branch, &join(user));
+            }
+        }
+    }
+    branch
+}
+
+fn grow(world: &mut World, first: Branch) -> Vec<Branch> {
+    let mut branches = vec![first];
+    let count = 10 + world.dice.below(50);
+    // Some servers let in what they should not.
+    let lax = world.dice.percent(8);
+    for _ in 0..count {
+        if branches.len() < BRANCHES && (branches.len() == 1 || world.dice.percent(10)) {
+            let fork = world.dice.one(&branches).clone();
+            branches.push(fork);
+        }
+        let chosen = world.dice.below(branches.len());
+        if world.dice.percent(5) {
+            merge(world, &mut branches, chosen);
+        }
+        let deed = chosen_deed(world, &branches[chosen]);
+        let wanted = world.allows(&branches[chosen], &deed);
+        if wanted || (lax && has_form(world, &deed)) {
+            let mut branch = branches[chosen].clone();
+            world.happen(&mut branch, &deed);
+            branches[chosen] = branch;
+        }
+    }
+    branches
+}
+
+/// What changes power more often than what happens in rooms.
+fn chosen_deed(world: &World, branch: &Branch) -> Deed {
+    let dice = &world.dice;
+    let deed = deeds::sought(world, branch, true);
+    if deed.kind == "m.room.create" || (deed.state_key.is_none() && dice.percent(80)) {
+        return deeds::sought(world, branch, true);
+    }
+    deed
+}
+
+/// Whether a deed is an event at all, so that another server may have let it in.
+fn has_form(world: &World, deed: &Deed) -> bool {
+    let text = deed.state_key.as_ref().is_none_or(Value::is_string);
+    let member = deed.kind != "m.room.member"
+        || (deed
+            .state_key
+            .as_ref()
+            .and_then(Value::as_str)
+            .is_some_and(|key| USERS.contains(&key))
+            && deed.content.get("membership").is_some_and(Value::is_string)
+            && deed.content.get("third_party_invite").is_none()
+            && deed.content.get("join_authorised_via_users_server").is_none_or(Value::is_string));
+    text && member
+        && deed.kind != "m.room.create"
+        && (deed.kind != "m.room.power_levels" || world.dice.percent(50))
+}
+
+fn merge(world: &mut World, branches: &mut [Branch], into: usize) {
+    let sets: Vec<_> = branches.iter().map(|branch| branch.state.clone()).collect();
+    let state = resolve_known(world.version, &sets, &world.events).unwrap();
+    let tips = branches.iter().flat_map(|branch| branch.tips.clone()).collect();
+    let depth = branches.iter().map(|branch| branch.depth).max().unwrap_or(1);
+    branches[into] = Branch { state, tips, depth };
+}
+
+/// Marks events as rejected, whether or not others cite them.
+fn reject(world: &mut World) -> Vec<String> {
+    let ids: Vec<_> = world
+        .events
+        .values()
+        .filter(|event| event.kind() != "m.room.create")
+        .map(|event| event.event_id.clone())
+        .collect();
+    let count = 1 + world.dice.below(3);
+    let mut rejected = Vec::new();
+    for _ in 0..count {
+        let id = world.dice.one(&ids).clone();
+        if let Some(event) = world.events.get(&id) {
+            let mut event = Pdu::clone(event);
+            event.rejected = true;
+            world.events.insert(id.clone(), Rc::new(event));
+            rejected.push(id.to_string());
+        }
+    }
+    rejected
+}
+
+/// Lets one state lack something.
+fn forget(world: &World, sets: &mut [StateMap]) {
+    let index = world.dice.below(sets.len());
+    let keys: Vec<_> =
+        sets[index].keys().filter(|(kind, _)| kind != "m.room.create").cloned().collect();
+    if !keys.is_empty() {
+        sets[index].remove(world.dice.one(&keys));
+    }
+}

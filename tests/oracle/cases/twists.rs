@@ -1,0 +1,350 @@
+//! How might an event be wrong in its form, its citations or its text?
+
+use serde_json::{Value, json};
+use tombolo_protocol::canonical_json::{CanonicalJsonObject, CanonicalJsonValue};
+
+use crate::world::{Branch, Parts, SERVERS, USERS, World, text_of};
+
+/// A twisted event.
+pub struct Twist {
+    /// What is wrong.
+    pub aim: &'static str,
+    /// The event.
+    pub text: String,
+    /// Whether the room may go on with it.
+    pub keep: bool,
+}
+
+/// Takes away what the first event of a room does not have.
+pub fn begin_room(world: &World, parts: &mut Parts) {
+    parts.fields.insert("prev_events".to_owned(), json!([]));
+    parts.fields.insert("auth_events".to_owned(), json!([]));
+    if world.version.room_id_is_create_hash() {
+        parts.fields.remove("room_id");
+    }
+}
+
+/// Twists an event.
+pub fn twist(world: &World, branch: &Branch, parts: &mut Parts) -> Twist {
+    match world.dice.below(20) {
+        0..9 => {
+            let aim = citations(world, branch, parts);
+            Twist { aim, text: text_of(&world.seal(parts)), keep: true }
+        }
+        9 | 10 => {
+            let aim = previous(world, parts);
+            Twist { aim, text: text_of(&world.seal(parts)), keep: true }
+        }
+        11..15 => {
+            let aim = field(world, parts);
+            Twist { aim, text: text_of(&world.seal(parts)), keep: false }
+        }
+        15 | 16 => proofs(world, parts),
+        17 | 18 => altered(world, parts),
+        _ => spliced(world, parts),
+    }
+}
+
+fn list<'a>(parts: &'a mut Parts, field: &str) -> &'a mut Vec<Value> {
+    match parts.fields.get_mut(field) {
+        Some(Value::Array(list)) => list,
+        _ => panic!("{field} is a list"),
+    }
+}
+
+fn citations(world: &World, branch: &Branch, parts: &mut Parts) -> &'static str {
+    let dice = &world.dice;
+    let known: Vec<_> = world.events.keys().map(|id| Value::from(id.as_str())).collect();
+    let current: Vec<_> = branch.state.values().map(|id| Value::from(id.as_str())).collect();
+    let create = world.room_id.as_ref().map(|id| id.as_str().replacen('!', "$", 1));
+    let cited = list(parts, "auth_events");
+    let place = if cited.is_empty() { 0 } else { dice.below(cited.len()) };
+    match dice.below(12) {
+        0 if !cited.is_empty() => {
+            cited.remove(place);
+            "one citation less"
+        }
+        1 if !cited.is_empty() => {
+            cited.push(cited[place].clone());
+            "cited twice"
+        }
+        2 => {
+            cited.push(dice.one(&known).clone());
+            "anything cited too"
+        }
+        3 if !current.is_empty() => {
+            cited.push(dice.one(&current).clone());
+            "some state cited too"
+        }
+        4 if !cited.is_empty() => {
+            cited[place] = dice.one(&known).clone();
+            "something else cited"
+        }
+        5 | 6 if !cited.is_empty() => {
+            cited[place] = older(world, &cited[place]);
+            "an older event cited"
+        }
+        7 => {
+            cited.push(dice.one(&world.foreign).as_str().into());
+            "another room cited too"
+        }
+        8 if !cited.is_empty() => {
+            cited[place] = dice.one(&world.foreign).as_str().into();
+            "another room cited"
+        }
+        9 if !world.refused.is_empty() => {
+            cited.push(dice.one(&world.refused).as_str().into());
+            "a refused event cited"
+        }
+        10 => {
+            cited.push(format!("${}", "A".repeat(43)).into());
+            "an unknown event cited"
+        }
+        _ => {
+            cited.extend(create.map(Value::from));
+            "the create event cited by its room"
+        }
+    }
+}
+
+/// Another event of the same type and state key, if there is one.
+fn older(world: &World, id: &Value) -> Value {
+    let found = world.events.iter().find(|(other, _)| Some(other.as_str()) == id.as_str());
+    let Some(key) = found.and_then(|(_, event)| event.key()) else { return id.clone() };
+    let same: Vec<_> =
+        world.events.values().filter(|event| event.key() == Some(key) && !event.rejected).collect();
+    if same.is_empty() { id.clone() } else { world.dice.one(&same).event_id.as_str().into() }
+}
+
+fn previous(world: &World, parts: &mut Parts) -> &'static str {
+    let dice = &world.dice;
+    let known: Vec<_> = world.events.keys().map(|id| Value::from(id.as_str())).collect();
+    let create = world.events.values().find(|event| event.kind() == "m.room.create");
+    let create = create.map(|event| Value::from(event.event_id.as_str()));
+    let previous = list(parts, "prev_events");
+    match dice.below(5) {
+        0 => {
+            previous.clear();
+            "nothing before it"
+        }
+        1 => {
+            previous.extend(previous.clone());
+            "the same before it twice"
+        }
+        2 => {
+            *previous = create.into_iter().collect();
+            "only the create event before it"
+        }
+        3 => {
+            previous.push(dice.one(&known).clone());
+            "two events before it"
+        }
+        _ => {
+            let count = *dice.one(&[20, 21]);
+            *previous = (0..count).map(|n| format!("${n:0>43}").into()).collect();
+            "many events before it"
+        }
+    }
+}
+
+fn field(world: &World, parts: &mut Parts) -> &'static str {
+    let dice = &world.dice;
+    let long = |bytes: usize| Value::from("x".repeat(bytes));
+    let accents = |count: usize| Value::from("é".repeat(count));
+    let user = |bytes: usize| Value::from(format!("@{}:a.example", "x".repeat(bytes - 11)));
+    let ids = |count: usize| Value::from_iter((0..count).map(|n| format!("${n:0>43}")));
+    let hash = "A".repeat(43);
+    let choices: Vec<(&'static str, Vec<Value>)> = vec![
+        (
+            "depth",
+            vec![
+                json!(-1),
+                json!(0),
+                json!("5"),
+                Value::Null,
+                json!(true),
+                json!([]),
+                json!(9_007_199_254_740_991_i64),
+            ],
+        ),
+        (
+            "origin_server_ts",
+            vec![json!("5"), Value::Null, json!(-5), json!(0), json!(true), json!([])],
+        ),
+        (
+            "type",
+            vec![
+                json!(5),
+                Value::Null,
+                long(255),
+                long(256),
+                accents(127),
+                accents(128),
+                accents(255),
+                json!(""),
+            ],
+        ),
+        (
+            "state_key",
+            vec![json!(5), Value::Null, long(255), long(256), accents(128), accents(256)],
+        ),
+        (
+            "sender",
+            vec![
+                json!(5),
+                Value::Null,
+                json!("evil"),
+                json!("@evil"),
+                json!("@:a.example"),
+                json!("@a:a.example:99999"),
+                json!("@a:a b"),
+                user(255),
+                user(256),
+            ],
+        ),
+        ("content", vec![Value::Null, json!([]), json!("x"), json!(5), json!({})]),
+        (
+            "room_id",
+            vec![
+                json!(5),
+                Value::Null,
+                json!("evil"),
+                json!("!room"),
+                json!("!room:a.example"),
+                json!(format!("!{hash}")),
+                json!("!A+/A"),
+                json!(""),
+            ],
+        ),
+        (
+            "prev_events",
+            vec![
+                json!(5),
+                Value::Null,
+                json!("x"),
+                json!({}),
+                json!([5]),
+                json!([[format!("${hash}"), { "sha256": "x" }]]),
+                json!([Value::Null]),
+                json!(["evil"]),
+                ids(20),
+                ids(21),
+            ],
+        ),
+        (
+            "auth_events",
+            vec![
+                json!(5),
+                Value::Null,
+                json!("x"),
+                json!({}),
+                json!([5]),
+                json!([[format!("${hash}"), { "sha256": "x" }]]),
+                json!(["evil"]),
+                ids(11),
+            ],
+        ),
+        ("event_id", vec![json!(format!("${hash}")), json!(5), json!("$x:a.example")]),
+        (
+            "unsigned",
+            vec![
+                json!("x"),
+                Value::Null,
+                json!([]),
+                json!({ "age": 5, "redacted_because": {}, "prev_content": {}, "m.relations": {} }),
+                json!({ "age": "x" }),
+            ],
+        ),
+        ("redacts", vec![json!("$x"), json!(5), Value::Null]),
+        ("origin", vec![json!("a.example"), json!(5)]),
+        ("membership", vec![json!("join"), json!(5)]),
+        ("prev_state", vec![json!([]), json!(5)]),
+        ("org.example.extra", vec![json!("x"), json!({ "a": [1, "\u{10000}", "\u{e000}"] })]),
+    ];
+    let (name, values) = dice.one(&choices);
+    if dice.percent(15) {
+        parts.fields.remove(*name);
+    } else {
+        parts.fields.insert((*name).to_owned(), dice.one(values).clone());
+    }
+    name
+}
+
+/// What is wrong with hashes and signatures. A wrong signature is no case: the other side is not asked to verify.
+fn proofs(world: &World, parts: &mut Parts) -> Twist {
+    let dice = &world.dice;
+    let mut object = world.seal(parts);
+    let junk = [json!(5), Value::Null, json!([]), json!("x"), json!({})];
+    let aim = match dice.below(4) {
+        0 => {
+            parts.signers = vec![(*dice.one(&SERVERS)).to_owned()];
+            object = world.seal(parts);
+            "one server signs"
+        }
+        1 => {
+            let value = dice.one(&junk).clone();
+            object.insert("signatures".to_owned(), value.try_into().unwrap());
+            "junk signatures"
+        }
+        2 => {
+            let hashes = [
+                json!({ "sha256": 5 }),
+                json!({ "sha256": "%" }),
+                json!({ "sha256": "AAAA" }),
+                json!({ "md5": "x" }),
+            ];
+            let value = dice.one(if dice.percent(50) { &hashes } else { &junk[..] }).clone();
+            object.insert("hashes".to_owned(), value.try_into().unwrap());
+            "junk hashes"
+        }
+        _ => {
+            object.remove(*dice.one(&["hashes", "signatures"]));
+            "no hashes or signatures"
+        }
+    };
+    Twist { aim, text: text_of(&object), keep: false }
+}
+
+/// Changes an event after it was hashed and signed: its ID must stay, and its content goes.
+fn altered(world: &World, parts: &mut Parts) -> Twist {
+    let mut object = world.seal(parts);
+    let added = CanonicalJsonValue::String(world.text());
+    if world.dice.percent(50) {
+        object.insert("org.example.added".to_owned(), added);
+    } else if let Some(CanonicalJsonValue::Object(content)) = object.get_mut("content") {
+        content.insert("org.example.added".to_owned(), added);
+    }
+    Twist { aim: "altered", text: text_of(&object), keep: true }
+}
+
+/// Puts JSON into an event that canonical JSON cannot express, or another way to say the same.
+fn spliced(world: &World, parts: &mut Parts) -> Twist {
+    let choices = [
+        "1.5",
+        "1.0",
+        "1e2",
+        "-0",
+        "9007199254740991",
+        "9007199254740992",
+        "-9007199254740991",
+        "-9007199254740992",
+        "1e400",
+        "NaN",
+        "Infinity",
+        "-Infinity",
+        "\"\\ud800\"",
+        "\"\\ud83d\\ude00\"",
+        "\"\\u0041\\/\"",
+        "5",
+        "[[[[]]]]",
+    ];
+    let place = "org.example.splice";
+    if let Some(Value::Object(content)) = parts.fields.get_mut("content") {
+        content.insert(place.to_owned(), USERS[0].into());
+    }
+    let object: CanonicalJsonObject = world.seal(parts);
+    let before = format!("\"{place}\":\"{}\"", USERS[0]);
+    let value = *world.dice.one(&choices);
+    let after = format!("\"{place}\":{value}");
+    Twist { aim: value, text: text_of(&object).replacen(&before, &after, 1), keep: false }
+}
