@@ -100,7 +100,12 @@ impl Copy {
         let ends = stays.last().is_none_or(|last| last.until.is_none());
         // The first may have come with the room.
         let first = stays.first().is_some_and(|first| first.since % (1 << 20) != 0);
-        moved <= i64::from(first) && unbroken && ends
+        // An invite to a room he was in before hides what he has not seen of it.
+        let query = "SELECT count(*) AS n FROM out_of_band WHERE user = ?";
+        let invited = self.sql.row(query, values![user], |row| row.int(0)).unwrap().unwrap_or(0);
+        let back = stays.iter().skip_while(|stay| stay.membership != "join");
+        let invited_back = back.into_iter().any(|stay| stay.membership == "invite");
+        moved <= i64::from(first) && unbroken && ends && invited == 0 && !invited_back
     }
 
     /// A user's membership now.

@@ -1,5 +1,6 @@
 """Where do two verdicts differ, and is that intended?"""
 
+import json
 import re
 from collections import Counter
 from dataclasses import dataclass, field
@@ -84,7 +85,8 @@ class Tally:
         for (stage, ours, theirs), found in sorted(groups.items(), key=lambda item: -len(item[1])):
             versions = ",".join(sorted({each.version for each in found}, key=int))
             lines.append(f"UNEXPLAINED {len(found)} x {stage} (v{versions}) ours: {ours} | theirs: {theirs}")
-            lines.append(f"  e.g. {min(found, key=lambda each: len(each.text))}")
+            shown = min(found, key=lambda each: len(each.text))
+            lines.append(f"  e.g. {shown}")
         return "\n".join(lines)
 
 
@@ -96,11 +98,11 @@ def differences(ours: dict, theirs: dict):
         for name in EQUAL:
             if ours[name] != theirs[name]:
                 yield name, str(ours[name]), str(theirs[name])
-        for stage in CHECKS:
-            if bool(ours[stage]) != bool(theirs[stage]):
-                yield stage, ours[stage] or "allowed", theirs[stage] or "allowed"
-            if stage == "citations" and ours[stage]:
-                break
+        # One of us reads the content before it looks at citations.
+        cited = [verdict["citations"] or verdict["cited"] for verdict in (ours, theirs)]
+        for stage, [mine, other] in {"cited": cited, "state": [ours["state"], theirs["state"]]}.items():
+            if bool(mine) != bool(other):
+                yield stage, mine or "allowed", other or "allowed"
         return
     # Whether an event that may not be there is dropped or rejected is not told apart by anyone outside.
     if not any((theirs if ours["format"] else ours)[stage] for stage in CHECKS):
@@ -108,8 +110,6 @@ def differences(ours: dict, theirs: dict):
 
 
 def brief(case: dict, ids: set[str]) -> str:
-    import json
-
     events = (json.loads(case["events"][id]) for id in ids)
     return "; ".join(sorted(f"{each['type']},{each.get('state_key')} by {each['sender']}: {json.dumps(each['content'])[:200]}" for each in events))
 

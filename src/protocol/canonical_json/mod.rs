@@ -55,6 +55,12 @@ pub fn redact(mut object: CanonicalJsonObject, version: &RoomVersion) -> Canonic
     let kind = kind.to_owned();
     object.retain(|key, _| is_kept(key, rules));
     if let Some(CanonicalJsonValue::Object(content)) = object.get_mut("content") {
+        // What is no object has no `signed` that could stay; ruma would keep it whole.
+        if kind == "m.room.member"
+            && content.get("third_party_invite").is_some_and(|invite| !invite.is_object())
+        {
+            content.remove("third_party_invite");
+        }
         canonical_json::redact_content_in_place(content, rules, kind);
     }
     object
@@ -180,6 +186,7 @@ fn write_content(
             }
             false
         }
+        ("m.room.member", "third_party_invite", _) => false,
         _ => is_content_kept(kind, key, rules),
     });
 }
@@ -201,7 +208,6 @@ fn is_content_kept(kind: &str, key: &str, rules: &RedactionRules) -> bool {
         ("m.room.member", "join_authorised_via_users_server") => {
             rules.keep_room_member_join_authorised_via_users_server
         }
-        ("m.room.member", "third_party_invite") => rules.keep_room_member_third_party_invite_signed,
         ("m.room.create", "creator") => true,
         ("m.room.create", _) => rules.keep_room_create_content,
         ("m.room.join_rules", "join_rule") => true,

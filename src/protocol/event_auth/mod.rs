@@ -113,7 +113,14 @@ pub fn check_state<E: AsRef<Pdu>>(
         entry.map(|(event, ..)| event.as_ref())
     };
     let incoming = reading::of_incoming(version, pdu);
-    check_state_dependent_auth_rules(rules, &*incoming, fetch).map_err(Rejection::Rule)
+    check_state_dependent_auth_rules(rules, &*incoming, fetch).map_err(Rejection::Rule)?;
+    let create = fetch(&StateEventType::RoomCreate, "");
+    match create {
+        Some(create) if !reading::federates_with_target(pdu, create) => {
+            Err(Rejection::Rule("the room does not federate with the user's server".to_owned()))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The rules that do not depend on state: what is cited exists, belongs to the room, was

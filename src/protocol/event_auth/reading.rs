@@ -9,6 +9,9 @@
 //!   joins.
 //! * Up to room version 9 a power level may be a boolean, `true` being 1, because servers have
 //!   always read levels by converting to an integer; ruma refuses the event.
+//! * A room whose create event has an `m.federate` other than `true` does not federate, whatever
+//!   it holds; ruma refuses all that happens there. And what is done to a user of another server
+//!   is refused there as well, not only what such a user does.
 //! * Power levels may hold anything beside the levels, at any depth; ruma reads all of it, and
 //!   not beyond 128 levels.
 
@@ -51,10 +54,13 @@ pub(super) fn of_state<E: AsRef<Pdu>>(
         let invite = matches!(kind, StateEventType::RoomJoinRules).then(default_join_rules)??;
         return Some(Reading::Other(Box::new(incoming.with_content(invite))));
     };
-    if !matches!(kind, StateEventType::RoomPowerLevels) {
-        return Some(Reading::Found(found));
-    }
-    let content = numbers(version, found.as_ref()).or_else(|| excerpt(incoming, found.as_ref()));
+    let content = match kind {
+        StateEventType::RoomPowerLevels => {
+            numbers(version, found.as_ref()).or_else(|| excerpt(incoming, found.as_ref()))
+        }
+        StateEventType::RoomCreate => decided_federation(found.as_ref()),
+        _ => None,
+    };
     Some(match content {
         Some(content) => Reading::Other(Box::new(found.as_ref().with_content(content))),
         None => Reading::Found(found),
@@ -70,6 +76,29 @@ pub(super) fn of_incoming<'a>(version: &RoomVersion, pdu: &'a Pdu) -> Cow<'a, Pd
         Some(content) => Cow::Owned(pdu.with_content(content)),
         None => Cow::Borrowed(pdu),
     }
+}
+
+/// The content of a create event with a boolean `m.federate`, if it has another.
+fn decided_federation(create: &Pdu) -> Option<Box<RawValue>> {
+    let federate = create.content_field("m.federate")?;
+    if matches!(federate.get(), "true" | "false") {
+        return None;
+    }
+    let mut content = parse_value(create.content.get().as_bytes()).ok()?;
+    content.as_object_mut()?.insert("m.federate".to_owned(), Value::Bool(false));
+    serde_json::value::to_raw_value(&content).ok()
+}
+
+/// Whether the room is open to the server of the user to whom a member event does something.
+pub(super) fn federates_with_target(pdu: &Pdu, create: &Pdu) -> bool {
+    let target = pdu.state_key.as_deref().filter(|_| pdu.kind() == "m.room.member");
+    let Some(target) = target.filter(|target| *target != pdu.sender.as_str()) else { return true };
+    // The one join that someone else can send is that of who created the room.
+    let is_join = pdu.membership().as_deref() == Some("join");
+    let server = target.split_once(':').map(|(_, server)| server);
+    is_join
+        || server == Some(create.sender.server_name().as_str())
+        || create.content_field("m.federate").is_none_or(|federate| federate.get() == "true")
 }
 
 fn default_join_rules() -> Option<Box<RawValue>> {
