@@ -5,6 +5,7 @@ https://spec.matrix.org/v1.19/client-server-api/
 
 import secrets
 import time
+from collections.abc import Iterable
 from statistics import median
 
 from connection import Connection, Failed, User, ready
@@ -27,6 +28,12 @@ def people(server: Server, count: int) -> tuple[str, list[User]]:
     return room, users
 
 
+def leave(connections: Iterable[Connection]) -> None:
+    """Hangs up, so that nothing of this run goes on in the next."""
+    for connection in connections:
+        connection.close()
+
+
 def sequential(server: Server) -> float:
     """Milliseconds a send, when one client sends one message after the other."""
     room, [alice] = people(server, 1)
@@ -35,7 +42,9 @@ def sequential(server: Server) -> float:
     start = time.perf_counter()
     for _ in range(SENDS):
         alice.send(room)
-    return (time.perf_counter() - start) * 1000 / SENDS
+    took = time.perf_counter() - start
+    leave([alice])
+    return took * 1000 / SENDS
 
 
 def together(server: Server) -> float:
@@ -55,7 +64,9 @@ def together(server: Server) -> float:
                 user.ask_send(room)
             else:
                 del left[user]
-    return CLIENTS * SENDS_EACH / (time.perf_counter() - start)
+    took = time.perf_counter() - start
+    leave(users)
+    return CLIENTS * SENDS_EACH / took
 
 
 class Poll:
@@ -88,13 +99,14 @@ class Poll:
 def noticed(server: Server) -> float:
     """Milliseconds from a send to another client's `/sync`, while the sender's own waits, too; the median."""
     room, [alice, bob] = people(server, 2)
-    polls = {poll.connection: poll for poll in (Poll(alice), Poll(bob))}
-    for poll in polls.values():
+    polls = [Poll(alice), Poll(bob)]
+    for poll in polls:
         poll.ask()
     times = []
     for _ in range(NOTICED):
         time.sleep(SETTLED)
-        times.append(_notice(room, alice, list(polls.values())))
+        times.append(_notice(room, alice, polls))
+    leave([alice, bob, *(poll.connection for poll in polls)])
     return median(times)
 
 

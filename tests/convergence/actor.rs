@@ -10,7 +10,7 @@ use crate::{
     dice::Dice,
     network::{Answer, Network, encode},
     secrets,
-    story::{Acknowledged, Secret, Story, Synced},
+    story::{Acknowledged, Story, Synced},
 };
 
 /// A user and what he believes of himself.
@@ -124,7 +124,7 @@ impl<'a> Actor<'a> {
 
     /// Says something that nobody else ever said.
     pub async fn say(&self, room: usize) {
-        let secret = self.story.secret(Secret { room, sender: self.user });
+        let secret = self.story.secret();
         let content = json!({ "msgtype": "m.text", "body": secrets::plant(secret) });
         let path = format!("{}/send/m.room.message/{}", self.path(room), self.story.transaction());
         self.event(room, Method::PUT, &path, content).await;

@@ -48,16 +48,7 @@ fn all_servers_end_in_one_state_and_lose_nothing() {
     let count = number("TOMBOLO_SEEDS").unwrap_or(SEEDS);
     thread::scope(|scope| {
         for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
-            scope.spawn(|| {
-                loop {
-                    let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= count {
-                        break;
-                    }
-                    let ran = catch_unwind(AssertUnwindSafe(|| scenario::run(seed, false)));
-                    tally.lock().unwrap().add(seed, ran.ok());
-                }
-            });
+            scope.spawn(|| run_some(&next, count, &tally));
         }
     });
     let mut tally = tally.into_inner().unwrap();
@@ -75,6 +66,18 @@ fn all_servers_end_in_one_state_and_lose_nothing() {
         "{} of {count} seeds fail: {seeds:?}; TOMBOLO_SEED shows one",
         seeds.len()
     );
+}
+
+/// Runs seeds until none is left.
+fn run_some(next: &AtomicU64, count: u64, tally: &Mutex<Tally>) {
+    loop {
+        let seed = next.fetch_add(1, Ordering::Relaxed);
+        if seed >= count {
+            return;
+        }
+        let ran = catch_unwind(AssertUnwindSafe(|| scenario::run(seed, false)));
+        tally.lock().unwrap().add(seed, ran.ok());
+    }
 }
 
 impl Tally {

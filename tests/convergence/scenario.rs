@@ -104,7 +104,8 @@ async fn gather(run: &Run) {
     let joins = (0..run.network.users.len()).map(|user| async move {
         let actor = run.actor(user, 1);
         actor.sync(0).await;
-        for room in 0..run.story.rooms.borrow().len() {
+        let rooms = run.story.rooms.borrow().len();
+        for room in 0..rooms {
             if actor.dice.percent(60) {
                 actor.join(room).await;
             }

@@ -13,13 +13,6 @@ pub struct Place {
     pub creator: usize,
 }
 
-/// A message that a user tried to send, whether or not his server took it.
-#[derive(Clone, Debug)]
-pub struct Secret {
-    pub room: usize,
-    pub sender: usize,
-}
-
 /// An event that a server said it has.
 #[derive(Clone, Debug)]
 pub struct Acknowledged {
@@ -40,7 +33,7 @@ pub struct Synced {
 #[derive(Default)]
 pub struct Story {
     pub rooms: RefCell<Vec<Place>>,
-    pub secrets: RefCell<Vec<Secret>>,
+    secrets: Cell<usize>,
     pub acknowledged: RefCell<Vec<Acknowledged>>,
     /// By user: the chain of his syncs.
     pub syncs: RefCell<Vec<Vec<Synced>>>,
@@ -62,11 +55,11 @@ impl Story {
         self.transactions.get()
     }
 
-    /// A secret never planted before.
-    pub fn secret(&self, secret: Secret) -> usize {
-        let mut secrets = self.secrets.borrow_mut();
-        secrets.push(secret);
-        secrets.len() - 1
+    /// The number of a secret never planted before.
+    pub fn secret(&self) -> usize {
+        let number = self.secrets.get();
+        self.secrets.set(number + 1);
+        number
     }
 
     pub fn acknowledge(&self, event: Acknowledged) {

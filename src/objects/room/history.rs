@@ -71,7 +71,8 @@ impl Room<'_> {
         }
         self.link(child, &held)?;
         if missing.is_empty() {
-            self.sql.run("DELETE FROM holes WHERE child = ?", values![child])?;
+            // The row stays: a window that ended above the hole ends there for ever.
+            self.sql.run("UPDATE holes SET missing = '[]' WHERE child = ?", values![child])?;
             return Ok(());
         }
         let insert = "INSERT INTO holes (child, missing) VALUES (?, ?) ON CONFLICT DO UPDATE SET missing = excluded.missing";
@@ -81,7 +82,7 @@ impl Room<'_> {
 
     /// The events of the timeline that wait for any of these as their parents, lowest first.
     pub fn waiting_for(&mut self, ids: &BTreeSet<OwnedEventId>) -> Result<Vec<Sn>> {
-        let query = "SELECT h.child, h.missing FROM holes h JOIN events e ON e.sn = h.child WHERE e.pos IS NOT NULL ORDER BY e.pos";
+        let query = "SELECT h.child, h.missing FROM holes h JOIN events e ON e.sn = h.child WHERE e.pos IS NOT NULL AND h.missing <> '[]' ORDER BY e.pos";
         let holes = self.sql.rows(query, values![], |row| Ok((row.int(0)?, row.text(1)?)))?;
         let mut waiting = Vec::new();
         for (child, missing) in holes {

@@ -129,7 +129,7 @@ impl Room<'_> {
     }
 
     fn hole_at(&mut self, sn: Sn) -> Result<Option<Hole>> {
-        let query = "SELECT missing FROM holes WHERE child = ?";
+        let query = "SELECT missing FROM holes WHERE child = ? AND missing <> '[]'";
         let Some(missing) = self.sql.row(query, values![sn], |row| row.text(0))? else {
             return Ok(None);
         };

@@ -128,7 +128,7 @@ impl Room<'_> {
         }
     }
 
-    /// Whether an event has parents we do not hold.
+    /// Whether an event had parents we did not hold when it came.
     pub fn is_above_hole(&mut self, sn: Sn) -> Result<bool> {
         Ok(self
             .sql

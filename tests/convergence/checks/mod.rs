@@ -74,7 +74,16 @@ pub fn taking_part(run: &Run, room: usize) -> Copies {
     let split: Vec<usize> =
         copies.keys().copied().filter(|server| is_split_off(run, &copies, *server)).collect();
     copies.retain(|server, _| !split.contains(server));
-    copies
+    // Whom no other server counts in is told nothing, and cannot know: its join was refused by all who learned of it.
+    loop {
+        let alone = copies.keys().copied().find(|server| {
+            let counted = |copy: &Copy| member_of(run, copy, *server).is_some();
+            let mut others = copies.iter().filter(|(other, _)| *other != server);
+            copies.len() > 1 && !others.any(|(_, copy)| counted(copy))
+        });
+        let Some(server) = alone else { return copies };
+        copies.remove(&server);
+    }
 }
 
 fn is_split_off(run: &Run, copies: &Copies, server: usize) -> bool {
@@ -110,6 +119,11 @@ fn never_met(run: &Run, copies: &Copies, removal: &Held, join: &str) -> bool {
 /// A joined user of a server, as the server sees it.
 pub fn member(run: &Run, room: usize, server: usize) -> Option<usize> {
     let copy = Copy::read(run.network.room(server, &run.story.room(room).id)?)?;
+    member_of(run, &copy, server)
+}
+
+/// A joined user of a server, as a copy has it.
+fn member_of(run: &Run, copy: &Copy, server: usize) -> Option<usize> {
     let users = &run.network.users;
     (0..users.len())
         .find(|user| users[*user].server == server && copy.membership(&users[*user].id) == "join")
