@@ -74,7 +74,7 @@ test-http: local/node_modules/.ready build/shim.js
 	@cargo test --package tombolo --test http -- --ignored
 
 test-oracle: .venv/.ready
-	$(call say,verdicts against those of Synapse)
+	$(call say,verdicts and states against those of Synapse: a minute; ten times as many cases with ORACLE_SCALE=10)
 	@.venv/bin/python -m pytest -q tests/oracle
 
 test-peers: .venv/.ready local/node_modules/.ready build/shim.js

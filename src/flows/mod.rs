@@ -17,7 +17,7 @@ pub mod sync;
 pub mod tell;
 pub mod verify;
 
-use ruma::{RoomId, ServerName};
+use ruma::{RoomId, ServerName, UserId};
 use tombolo_platform::Address;
 
 /// The object of a room.
@@ -28,4 +28,9 @@ pub fn room(room_id: &RoomId) -> Address {
 /// The object of a remote server.
 pub fn destination(server: &ServerName) -> Address {
     Address::new("destination", server.as_str())
+}
+
+/// The object of a local user: his sessions and his stream.
+pub fn user_object(user: &UserId) -> Address {
+    Address::new("user_sync", user.as_str())
 }

@@ -10,10 +10,9 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json, value::RawValue};
 use tombolo_platform::{AskError, Waited, World};
 
-use super::room;
+use super::{room, user_object};
 use crate::{
     error::{Result, unavailable},
-    http::auth::{Claim, user_object},
     objects::{
         room::messages::{EventFilter, Refusal, Window, WindowReply},
         user_sync::messages::{Pull, Pulled, RoomNews, StreamPosition},
@@ -24,6 +23,12 @@ use crate::{
 const ROOMS_AT_ONCE: usize = 16;
 /// The longest wait (ms).
 const LONGEST: u64 = 60_000;
+
+/// Who a valid token names; the session may have ended.
+pub struct Claim {
+    pub user: OwnedUserId,
+    pub session: String,
+}
 
 /// What the client asks for.
 #[derive(Debug, Default)]

@@ -9,11 +9,13 @@ use hmac::{Hmac, KeyInit, Mac};
 use http::{Request, header};
 use ruma::{OwnedUserId, UserId};
 use sha2::Sha256;
-use tombolo_platform::{Address, World};
+use tombolo_platform::World;
 
+pub use crate::flows::user_object;
 use crate::{
     config::Config,
     error::{Result, internal, missing_token, unknown_token},
+    flows::sync::Claim,
     objects::user_sync::messages::{Authorise, Cost},
 };
 
@@ -25,12 +27,6 @@ pub struct Session {
     pub user: OwnedUserId,
     pub device: String,
     /// The session's name inside the user's object.
-    pub session: String,
-}
-
-/// Who a valid token names; the session may have ended.
-pub struct Claim {
-    pub user: OwnedUserId,
     pub session: String,
 }
 
@@ -47,11 +43,6 @@ pub fn claim(world: &World, request: &Request<Bytes>) -> Result<Claim> {
     let config = Config::of(world)?;
     let token = token(request).ok_or_else(missing_token)?;
     read(&config, &token).ok_or_else(unknown_token)
-}
-
-/// The object of a user.
-pub fn user_object(user: &UserId) -> Address {
-    Address::new("user_sync", user.as_str())
 }
 
 /// The token of a request: in the header, or in the query, as old clients send it.

@@ -78,7 +78,7 @@ class Tally:
     def report(self) -> str:
         """The figures, and the differences by rule."""
         lines = [f"{self.events} verdicts ({self.allowed} allowed, {self.crashes} faults of theirs), {self.resolutions} resolutions"]
-        lines += [f"  intended {count} x {each.name}" for each, count in sorted(self.intended.items(), key=lambda item: -item[1])]
+        lines += [f"  intended {count} x {each.reason}" for each, count in sorted(self.intended.items(), key=lambda item: -item[1])]
         groups: dict[tuple, list[Difference]] = {}
         for difference in self.unexplained:
             groups.setdefault(difference.rule(), []).append(difference)

@@ -40,4 +40,7 @@ def compare(ours: Path, what: str, versions: str, count: int, seed: int = 0) -> 
 
 if __name__ == "__main__":
     what, versions, count, seed = sys.argv[1:]
-    print(compare(build(), what, versions, int(count), int(seed)).report())
+    tally = compare(build(), what, versions, int(count), int(seed))
+    print(tally.report())
+    for (stage, why), times in sorted(tally.reached.items()):
+        print(f"reached {times} x {stage}: {why}")

@@ -93,8 +93,17 @@ class Store:
 
     def between(self, conflicted: set[str]) -> set[str]:
         """The events with a conflicted one before and one behind them, conflicted ones included."""
-        behind = self.chain(conflicted)
-        return {id for id in behind if self.chain([id]) & conflicted}
+        cited_by = {}
+        for id in self.chain(conflicted):
+            for cited_id in self.events[id].auth_event_ids():
+                cited_by.setdefault(cited_id, []).append(id)
+        between, open_ids = set(), list(conflicted)
+        while open_ids:
+            id = open_ids.pop()
+            if id not in between:
+                between.add(id)
+                open_ids.extend(cited_by.get(id, []))
+        return between
 
 
 class Clock:
@@ -132,7 +141,7 @@ def judge_step(step: dict, version, store: Store) -> dict:
 
 
 def cited(event, store: Store) -> list:
-    return [store.events[id] for id in event.auth_event_ids()]
+    return [store.events[id] for id in event.auth_event_ids() if id in store.events]
 
 
 def selected(event, state: list[str], version, store: Store) -> list:

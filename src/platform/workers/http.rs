@@ -67,7 +67,7 @@ async fn incoming(
 /// A body that says it is small is taken whole, which costs a third of reading a stream.
 async fn body(request: &web_sys::Request) -> Result<Bytes, Unread> {
     let headers = request.headers();
-    if !announced(&headers).is_some_and(|length| length <= SMALL) {
+    if announced(&headers).is_none_or(|length| length > SMALL) {
         return read(request.body(), &headers, MAX_BODY).await;
     }
     let buffer = request.array_buffer().map_err(Unread::Broken)?;

@@ -1,4 +1,4 @@
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{loose_to_string, redact, redacted_to_string, to_string, to_string_without};
 use crate::{
@@ -111,12 +111,19 @@ fn the_signed_text_is_the_redacted_event_without_signatures() {
 }
 
 #[test]
-fn a_third_party_invite_that_is_no_object_is_kept_as_it_is_where_it_is_kept() {
-    let event = object(json!({ "type": "m.room.member", "content": { "third_party_invite": 5 } }));
-    assert_eq!(
-        redacted_to_string(&event, version("10")),
-        r#"{"content":{},"type":"m.room.member"}"#
-    );
-    let kept = r#"{"content":{"third_party_invite":5},"type":"m.room.member"}"#;
-    assert_eq!(redacted_to_string(&event, version("11")), kept);
+fn of_a_third_party_invite_only_what_an_object_signed_stays() {
+    for (version_id, invite, kept) in [
+        ("10", json!({ "signed": {} }), json!({})),
+        ("11", json!(5), json!({})),
+        ("11", json!(null), json!({})),
+        ("11", json!(["signed"]), json!({})),
+        ("11", json!({ "other": 1 }), json!({ "third_party_invite": {} })),
+        ("11", json!({ "signed": 5, "x": 1 }), json!({ "third_party_invite": { "signed": 5 } })),
+    ] {
+        let event = |content: Value| object(json!({ "type": "m.room.member", "content": content }));
+        let event_before = event(json!({ "third_party_invite": invite }));
+        let after = event(kept);
+        assert_eq!(redacted_to_string(&event_before, version(version_id)), to_string(&after));
+        assert_eq!(redact(event_before, version(version_id)), after);
+    }
 }

@@ -71,7 +71,7 @@ pub fn check(object: &CanonicalJsonObject, version: &RoomVersion) -> Result<(), 
 }
 
 /// The room: missing exactly where the create event's own hash is its name, and then that event
-/// is in no `auth_events`.
+/// is in no `auth_events`. An event that names a room is state of it, under the empty key.
 fn check_room(
     object: &CanonicalJsonObject,
     kind: &str,
@@ -81,7 +81,8 @@ fn check_room(
     if version.room_id_is_create_hash() && kind == "m.room.create" {
         return match room_id {
             Some(_) => Err(FormatFault::Unexpected("room_id")),
-            None => Ok(()),
+            None if identifier(object, "state_key")? == Some("") => Ok(()),
+            None => Err(FormatFault::Field("state_key")),
         };
     }
     let room_id = room_id.ok_or(FormatFault::Field("room_id"))?;

@@ -208,7 +208,14 @@ fn version_12_ties_rooms_to_hashes_and_keeps_the_create_event_out_of_auth_events
     create["type"] = "m.room.create".into();
     is_malformed("12", &create);
     create.as_object_mut().unwrap().remove("room_id");
-    assert_eq!(check_format(&object(create), version("12")), Ok(()));
+    for (state_key, expected) in [(Some(""), true), (Some("x"), false), (None, false)] {
+        let mut create = create.clone();
+        match state_key {
+            Some(state_key) => create["state_key"] = state_key.into(),
+            None => drop(create.as_object_mut().unwrap().remove("state_key")),
+        }
+        assert_eq!(check_format(&object(create), version("12")).is_ok(), expected);
+    }
 }
 
 #[test]

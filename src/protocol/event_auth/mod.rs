@@ -5,6 +5,7 @@
 //! The checks are ruma's. Where servers are known to read the rules differently, `reading`
 //! decides, once, which reading is ours.
 
+mod levels;
 mod reading;
 #[cfg(test)]
 mod tests;
@@ -112,14 +113,30 @@ pub fn check_state<E: AsRef<Pdu>>(
         let entry = loaded.iter().find(|(_, its_kind, its_key)| its_kind == kind && its_key == key);
         entry.map(|(event, ..)| event.as_ref())
     };
+    check_read(version, pdu, fetch).map_err(Rejection::Rule)
+}
+
+/// The rules over events as they are read.
+fn check_read<'a>(
+    version: &RoomVersion,
+    pdu: &Pdu,
+    fetch: impl Fn(&StateEventType, &str) -> Option<&'a Pdu>,
+) -> Result<(), String> {
+    let rules = &version.rules.authorization;
+    reading::check_nulls(version, pdu)?;
     let incoming = reading::of_incoming(version, pdu);
-    check_state_dependent_auth_rules(rules, &*incoming, fetch).map_err(Rejection::Rule)?;
     let create = fetch(&StateEventType::RoomCreate, "");
-    match create {
-        Some(create) if !reading::federates_with_target(pdu, create) => {
-            Err(Rejection::Rule("the room does not federate with the user's server".to_owned()))
+    let levels = fetch(&StateEventType::RoomPowerLevels, "");
+    match (create, levels.filter(|_| pdu.kind() == "m.room.power_levels")) {
+        (Some(create), Some(levels)) => {
+            let unchanged = incoming.with_content(levels.content.clone());
+            check_state_dependent_auth_rules(rules, &unchanged, fetch)?;
+            levels::check_change(version, create, levels, &incoming)
         }
-        _ => Ok(()),
+        (Some(create), None) if !reading::federates_with_target(pdu, create) => {
+            Err("the room does not federate with the user's server".to_owned())
+        }
+        _ => check_state_dependent_auth_rules(rules, &*incoming, fetch),
     }
 }
 
@@ -149,7 +166,8 @@ pub fn check_citations<E: AsRef<Pdu>>(
         }
     }
     let rules = &version.rules.authorization;
-    check_state_independent_auth_rules(rules, pdu, |id| given.get(id).copied())
+    let pdu = reading::of_incoming(version, pdu);
+    check_state_independent_auth_rules(rules, &*pdu, |id| given.get(id).copied())
         .map_err(Rejection::Rule)
 }
 

@@ -5,8 +5,10 @@
 //! is taken. ruma's checks are stricter in some places, which are bridged here by showing them an
 //! event that says the same in the form they accept:
 //!
-//! * A room without `m.room.join_rules` has the join rule `invite`, its default; ruma refuses all
-//!   joins.
+//! * A room without `m.room.join_rules`, or with such an event without a `join_rule`, has the join
+//!   rule `invite`, its default; ruma refuses all joins.
+//! * `null` is a value: a `third_party_invite` or `join_authorised_via_users_server` of `null` is
+//!   there and wrong, and a `creator` of `null` is there; ruma takes it for absence.
 //! * Up to room version 9 a power level may be a boolean, `true` being 1, because servers have
 //!   always read levels by converting to an integer; ruma refuses the event.
 //! * A room whose create event has an `m.federate` other than `true` does not federate, whatever
@@ -59,6 +61,9 @@ pub(super) fn of_state<E: AsRef<Pdu>>(
             numbers(version, found.as_ref()).or_else(|| excerpt(incoming, found.as_ref()))
         }
         StateEventType::RoomCreate => decided_federation(found.as_ref()),
+        StateEventType::RoomJoinRules if found.as_ref().content_field("join_rule").is_none() => {
+            default_join_rules()
+        }
         _ => None,
     };
     Some(match content {
@@ -69,12 +74,37 @@ pub(super) fn of_state<E: AsRef<Pdu>>(
 
 /// How the rules read the event that is judged.
 pub(super) fn of_incoming<'a>(version: &RoomVersion, pdu: &'a Pdu) -> Cow<'a, Pdu> {
-    if pdu.kind() != "m.room.power_levels" {
-        return Cow::Borrowed(pdu);
-    }
-    match numbers(version, pdu) {
+    let content = match pdu.kind() {
+        "m.room.power_levels" => numbers(version, pdu),
+        "m.room.create" => present_creator(pdu),
+        _ => None,
+    };
+    match content {
         Some(content) => Cow::Owned(pdu.with_content(content)),
         None => Cow::Borrowed(pdu),
+    }
+}
+
+/// The content of a create event whose `creator` is there, but `null`.
+fn present_creator(create: &Pdu) -> Option<Box<RawValue>> {
+    create.content_field("creator").filter(|creator| creator.get() == "null")?;
+    let mut content = parse_value(create.content.get().as_bytes()).ok()?;
+    content.as_object_mut()?.insert("creator".to_owned(), Value::String(String::new()));
+    serde_json::value::to_raw_value(&content).ok()
+}
+
+/// Refuses what is there and `null`, and is nothing that could allow the event.
+pub(super) fn check_nulls(version: &RoomVersion, pdu: &Pdu) -> Result<(), String> {
+    let field = match pdu.membership().as_deref() {
+        Some("invite") => "third_party_invite",
+        Some("join") if version.rules.authorization.restricted_join_rule => {
+            "join_authorised_via_users_server"
+        }
+        _ => return Ok(()),
+    };
+    match pdu.content_field(field) {
+        Some(value) if value.get() == "null" => Err(format!("`{field}` is null")),
+        _ => Ok(()),
     }
 }
 

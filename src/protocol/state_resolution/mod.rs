@@ -8,7 +8,7 @@
 //! never an absence. State sets may be partial: equal parts that nothing asks for can be left out
 //! of all of them.
 //!
-//! Rejected events are kept out altogether, as if they did not exist.
+//! Rejected events have their place in the orderings, but never become state and allow nothing.
 
 mod ordering;
 mod sets;
@@ -68,8 +68,10 @@ pub fn resolve(inputs: &Inputs<'_>) -> Result<StateMap, Fault> {
     let subgraph = inputs.conflicted_subgraph.iter().filter(|_| v2_1);
     let mut full = BTreeMap::new();
     for id in conflicted.into_iter().chain(inputs.auth_difference).chain(subgraph) {
-        let state = known.event(id)?.filter(|event| event.is_state());
-        full.extend(state.map(|event| (&*event.event_id, event)));
+        let event = known.event(id)?;
+        if event.is_state() {
+            full.insert(&*event.event_id, event);
+        }
     }
 
     let power = power_order(&known, &full)?;
@@ -118,16 +120,22 @@ struct Known<'a> {
 }
 
 impl<'a> Known<'a> {
-    /// An event, or none if it was rejected.
-    fn event(&self, id: &EventId) -> Result<Option<&'a Pdu>, Fault> {
+    /// An event, rejected or not.
+    fn event(&self, id: &EventId) -> Result<&'a Pdu, Fault> {
         let event = self.events.get(id).ok_or_else(|| Fault::Missing(id.to_owned()))?;
-        Ok(Some(&**event).filter(|event| !event.rejected))
+        Ok(event)
+    }
+
+    /// An event, or none if it was rejected.
+    fn accepted(&self, id: &EventId) -> Result<Option<&'a Pdu>, Fault> {
+        Ok(Some(self.event(id)?).filter(|event| !event.rejected))
     }
 
     /// The event of this type that an event cites, with an empty state key.
     fn cited(&self, event: &Pdu, kind: &str) -> Result<Option<&'a Pdu>, Fault> {
         for id in &event.auth_events {
-            if let Some(cited) = self.event(id)?.filter(|cited| cited.is(kind, "")) {
+            let cited = self.event(id)?;
+            if cited.is(kind, "") {
                 return Ok(Some(cited));
             }
         }
@@ -140,7 +148,7 @@ impl<'a> Known<'a> {
             return self.cited(event, "m.room.create");
         }
         match create_event_id(&event.room_id) {
-            Some(id) => Ok(self.event(&id)?.filter(|event| event.is("m.room.create", ""))),
+            Some(id) => Ok(Some(self.event(&id)?).filter(|event| event.is("m.room.create", ""))),
             None => Ok(None),
         }
     }
@@ -149,14 +157,14 @@ impl<'a> Known<'a> {
 /// The iterative auth checks: lets each event into the state that is allowed by what has become
 /// of the state so far, or where that says nothing, by what the event itself cites.
 fn apply<'a>(known: &Known<'a>, events: &[&'a Pdu], state: &mut State<'a>) -> Result<(), Fault> {
-    for event in events {
+    for event in events.iter().filter(|event| !event.rejected) {
         let mut cited = State::new();
         for id in &event.auth_events {
-            let auth_event = known.event(id)?;
+            let auth_event = known.accepted(id)?;
             cited.extend(auth_event.and_then(|event| Some((event.key()?, &*event.event_id))));
         }
         if known.version.room_id_is_create_hash()
-            && let Some(create) = known.create(event)?
+            && let Some(create) = known.create(event)?.filter(|create| !create.rejected)
         {
             cited.insert(("m.room.create", ""), &create.event_id);
         }
@@ -177,14 +185,13 @@ fn is_allowed<'a>(
 ) -> Result<bool, Fault> {
     let missing = RefCell::new(None);
     let verdict = check_state(known.version, event, |kind, key| {
-        let id = match known.version.room_id_is_create_hash() && kind == "m.room.create" {
-            true => cited.get(&(kind, key)),
-            false => state.get(&(kind, key)).or_else(|| cited.get(&(kind, key))),
+        let in_state = match known.version.room_id_is_create_hash() && kind == "m.room.create" {
+            true => None,
+            false => state.get(&(kind, key)),
         };
-        known.event(id?).unwrap_or_else(|fault| {
-            missing.replace(Some(fault));
-            None
-        })
+        let candidates = in_state.into_iter().chain(cited.get(&(kind, key)));
+        let mut accepted = candidates.filter_map(|id| known.accepted(id).transpose());
+        accepted.next()?.map_err(|fault| missing.replace(Some(fault))).ok()
     });
     match missing.into_inner() {
         Some(fault) => Err(fault),

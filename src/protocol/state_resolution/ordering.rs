@@ -73,7 +73,7 @@ pub(super) fn mainline_order<'a>(
     let mut mainline = Vec::new();
     let mut seen: BTreeSet<&EventId> = BTreeSet::new();
     let mut next = match levels {
-        Some(id) => known.event(id)?,
+        Some(id) => Some(known.event(id)?),
         None => None,
     };
     while let Some(levels) = next.filter(|levels| seen.insert(&levels.event_id)) {

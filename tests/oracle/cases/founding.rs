@@ -15,7 +15,7 @@ pub fn create(world: &World) -> Deed {
     if !rules.use_room_create_sender {
         content["creator"] = dice.weighted(&[(19, USERS[0]), (1, USERS[1])]).into();
     }
-    if dice.percent(25) {
+    if dice.percent(12) {
         let federate =
             [json!(false), json!(false), json!(true), json!("false"), Value::Null, json!(0)];
         content["m.federate"] = dice.one(&federate).clone();

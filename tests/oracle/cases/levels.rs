@@ -1,6 +1,8 @@
 //! How might someone change the power levels?
 
+use ruma::UserId;
 use serde_json::{Map, Value, json};
+use tombolo_protocol::power_levels::{Level, PowerLevels};
 
 use crate::{
     deeds::{Deed, state},
@@ -25,26 +27,52 @@ pub fn change(world: &World, branch: &Branch) -> Deed {
     let dice = &world.dice;
     let now = world.content(&branch.state, "m.room.power_levels", "");
     let mut content = now.unwrap_or_else(|| usual(world));
+    let sender = changer(world, branch, &content);
+    let own = own_level(world, branch, sender);
     for _ in 0..dice.weighted(&[(2, 0), (8, 1), (4, 2), (2, 4)]) {
-        alter(world, &mut content);
+        alter(world, &mut content, own);
     }
-    let sender = if dice.percent(50) { USERS[dice.below(3)] } else { world.user() };
     let key = dice.weighted(&[(40, ""), (1, "x")]);
     let aim = "power levels";
     state(aim, sender, ("m.room.power_levels", key), Value::Object(content))
 }
 
+/// Someone who may change levels, as a rule.
+fn changer(world: &World, branch: &Branch, content: &Map<String, Value>) -> &'static str {
+    let may = |user: &&str| {
+        let same = Value::Object(content.clone());
+        world.allows(branch, &state("", user, ("m.room.power_levels", ""), same))
+    };
+    let able: Vec<_> = USERS.into_iter().filter(may).collect();
+    if able.is_empty() || world.dice.percent(25) {
+        world.user()
+    } else {
+        let chosen: &&str = world.dice.one(&able);
+        chosen
+    }
+}
+
+fn own_level(world: &World, branch: &Branch, sender: &str) -> i64 {
+    let create = world.at(&branch.state, "m.room.create", "");
+    let levels = world.at(&branch.state, "m.room.power_levels", "");
+    let level = create.map(|create| {
+        let levels = PowerLevels::of(world.version, &create, levels.as_deref());
+        levels.user(&UserId::parse(sender).unwrap())
+    });
+    if let Some(Level::Finite(level)) = level { level } else { 100 }
+}
+
 /// What a client would set in a new room.
 pub fn usual(world: &World) -> Map<String, Value> {
     let dice = &world.dice;
-    let creators_are_above = world.version.rules.authorization.explicitly_privilege_room_creators;
-    let mut users = json!({ USERS[2]: 50, USERS[1]: 75 });
-    if !creators_are_above || dice.percent(5) {
-        users[USERS[0]] = 100.into();
+    let mut users = json!({ USERS[2]: 50, USERS[1]: 75, USERS[0]: 100 });
+    let creators = world.creators();
+    if dice.percent(97) {
+        users.as_object_mut().unwrap().retain(|user, _| !creators.contains(user));
     }
     let content = json!({
-        "users": users, "users_default": 0, "events": { "m.room.power_levels": 100, "m.room.topic": 25 },
-        "state_default": 50, "events_default": 0, "ban": 50, "kick": 50, "redact": 50, "invite": 0,
+        "users": users, "users_default": 0, "events": { "m.room.power_levels": dice.one(&[50, 50, 75, 100]), "m.room.topic": 25 },
+        "state_default": 50, "events_default": 0, "ban": 50, "kick": 50, "redact": 50, "invite": dice.one(&[0, 25, 60]),
         "notifications": { "room": 50 },
     });
     let Value::Object(mut content) = content else { panic!("it is an object") };
@@ -52,14 +80,14 @@ pub fn usual(world: &World) -> Map<String, Value> {
     content
 }
 
-fn alter(world: &World, content: &mut Map<String, Value>) {
+fn alter(world: &World, content: &mut Map<String, Value>, own: i64) {
     let dice = &world.dice;
-    if dice.percent(45) {
+    if dice.percent(55) {
         let field = *dice.one(&FIELDS);
         if dice.percent(25) {
             content.remove(field);
         } else {
-            content.insert(field.to_owned(), level(world));
+            content.insert(field.to_owned(), level(world, own));
         }
         return;
     }
@@ -79,7 +107,7 @@ fn alter(world: &World, content: &mut Map<String, Value>) {
     if dice.percent(25) {
         map.remove(key);
     } else {
-        map.insert(key.to_owned(), level(world));
+        map.insert(key.to_owned(), level(world, own));
     }
 }
 
@@ -95,13 +123,21 @@ fn user(world: &World) -> &'static str {
         "a:a.example",
         "@a:[::1]",
     ];
-    if world.dice.percent(4) { *world.dice.one(&odd) } else { world.user() }
+    if world.dice.percent(4) {
+        let chosen: &&str = world.dice.one(&odd);
+        chosen
+    } else {
+        world.user()
+    }
 }
 
-/// A level: mostly one that makes sense.
-pub fn level(world: &World) -> Value {
+/// A level: mostly one that makes sense, often about as high as the sender's own.
+fn level(world: &World, own: i64) -> Value {
     let dice = &world.dice;
-    match dice.below(20) {
+    if dice.percent(35) && own.abs() < MOST {
+        return (own + *dice.one(&[-1, 0, 1])).into();
+    }
+    match dice.below(14) {
         0 => odd(world),
         1 => (*dice.one(&[MOST, -MOST, -1, 101])).into(),
         2 if !world.version.rules.authorization.integer_power_levels => {

@@ -13,16 +13,22 @@ fn member(aim: &'static str, sender: &str, target: &str, membership: &str) -> De
 }
 
 /// A join, sometimes with someone who vouches for it, seldom on behalf of another.
-pub fn join(world: &World, _: &Branch) -> Deed {
+pub fn join(world: &World, branch: &Branch) -> Deed {
     let dice = &world.dice;
-    let user = world.user();
+    let (joined, others): (Vec<_>, Vec<_>) =
+        USERS.into_iter().partition(|user| world.is_joined(branch, user));
+    let or_anyone = |users: &[&'static str]| match users.is_empty() || dice.percent(20) {
+        true => world.user(),
+        false => *dice.one(users),
+    };
+    let user = or_anyone(&others);
     let sender = if dice.percent(5) { world.user() } else { user };
     let mut deed = member("join", sender, user, "join");
     if dice.percent(40) {
         deed.aim = "authorised join";
-        deed.content["join_authorised_via_users_server"] = world.user().into();
+        deed.content["join_authorised_via_users_server"] = or_anyone(&joined).into();
     }
-    if dice.percent(3) {
+    if dice.percent(6) {
         let junk = [
             json!(5),
             Value::Null,
@@ -68,8 +74,18 @@ pub fn leave(world: &World, _: &Branch) -> Deed {
 }
 
 /// Someone is removed, or allowed in again.
-pub fn remove(world: &World, _: &Branch) -> Deed {
-    member("remove", world.user(), world.user(), "leave")
+pub fn remove(world: &World, branch: &Branch) -> Deed {
+    let is_banned = |user: &&str| {
+        let found = world.at(&branch.state, "m.room.member", user);
+        found.is_some_and(|found| found.membership().as_deref() == Some("ban"))
+    };
+    let banned: Vec<_> = USERS.into_iter().filter(is_banned).collect();
+    let anyone = banned.is_empty() || world.dice.percent(50);
+    let target = if anyone { world.user() } else { *world.dice.one(&banned) };
+    let joined: Vec<_> = USERS.into_iter().filter(|user| world.is_joined(branch, user)).collect();
+    let anyone = joined.is_empty() || world.dice.percent(30);
+    let sender = if anyone { world.user() } else { *world.dice.one(&joined) };
+    member("remove", sender, target, "leave")
 }
 
 /// Someone is banned, perhaps by themselves.
@@ -155,7 +171,7 @@ pub fn identity_keys(world: &World) -> Value {
         json!({ "public_keys": [5] }),
         json!({ "public_keys": null, "public_key": right }),
     ];
-    let chosen = if world.dice.percent(85) { &choices[..] } else { &junk[..] };
+    let chosen = if world.tame || world.dice.percent(85) { &choices[..] } else { &junk[..] };
     world.dice.one(chosen).clone()
 }
 
@@ -166,13 +182,13 @@ pub fn third_party(world: &World, branch: &Branch) -> Deed {
     let token = format!("token{}", dice.below(3));
     let about = world.at(&branch.state, "m.room.third_party_invite", &token);
     let inviter = about.map(|event| event.sender.to_string());
-    let sender = inviter.filter(|_| dice.percent(85)).unwrap_or_else(|| world.user().to_owned());
+    let sender = inviter.filter(|_| dice.percent(75)).unwrap_or_else(|| world.user().to_owned());
     let mxid = if dice.percent(90) { target } else { world.user() };
     let mut signed =
         canonical_object(json!({ "mxid": mxid, "token": token, "sender": sender })).unwrap();
     identity_key(dice.percent(15)).sign_json(&mut signed, "id.example");
     let mut signed: Value = serde_json::to_value(&signed).unwrap();
-    if dice.percent(25) {
+    if !world.tame && dice.percent(25) {
         spoil(world, &mut signed);
     }
     let mut deed = member("third-party invite", &sender, target, "invite");

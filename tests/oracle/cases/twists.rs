@@ -40,6 +40,7 @@ pub fn twist(world: &World, branch: &Branch, parts: &mut Parts) -> Twist {
             Twist { aim, text: text_of(&world.seal(parts)), keep: false }
         }
         15 | 16 => proofs(world, parts),
+        17 | 18 if world.dice.percent(20) => sized(world, parts),
         17 | 18 => altered(world, parts),
         _ => spliced(world, parts),
     }
@@ -294,7 +295,7 @@ fn proofs(world: &World, parts: &mut Parts) -> Twist {
                 json!({ "md5": "x" }),
             ];
             let value = dice.one(if dice.percent(50) { &hashes } else { &junk[..] }).clone();
-            object.insert("hashes".to_owned(), value.try_into().unwrap());
+            object = world.seal_with(parts, value);
             "junk hashes"
         }
         _ => {
@@ -305,16 +306,32 @@ fn proofs(world: &World, parts: &mut Parts) -> Twist {
     Twist { aim, text: text_of(&object), keep: false }
 }
 
+/// Whether it is a create event, whose content is signed as a whole in newer rooms.
+fn is_create(parts: &Parts) -> bool {
+    parts.fields.get("type") == Some(&json!("m.room.create"))
+}
+
 /// Changes an event after it was hashed and signed: its ID must stay, and its content goes.
 fn altered(world: &World, parts: &mut Parts) -> Twist {
     let mut object = world.seal(parts);
     let added = CanonicalJsonValue::String(world.text());
-    if world.dice.percent(50) {
+    if is_create(parts) || world.dice.percent(50) {
         object.insert("org.example.added".to_owned(), added);
     } else if let Some(CanonicalJsonValue::Object(content)) = object.get_mut("content") {
         content.insert("org.example.added".to_owned(), added);
     }
     Twist { aim: "altered", text: text_of(&object), keep: true }
+}
+
+/// Fills an event up to a size at which some server says no.
+fn sized(world: &World, parts: &mut Parts) -> Twist {
+    let bytes = *world.dice.one(&[65_521, 65_522, 65_523, 65_536, 65_537]);
+    let pad = |parts: &mut Parts, count: usize| {
+        parts.fields.insert("org.example.pad".to_owned(), "x".repeat(count).into());
+        text_of(&world.seal(parts))
+    };
+    let empty = pad(parts, 0).len();
+    Twist { aim: "size", text: pad(parts, bytes - empty), keep: false }
 }
 
 /// Puts JSON into an event that canonical JSON cannot express, or another way to say the same.
@@ -339,7 +356,9 @@ fn spliced(world: &World, parts: &mut Parts) -> Twist {
         "[[[[]]]]",
     ];
     let place = "org.example.splice";
-    if let Some(Value::Object(content)) = parts.fields.get_mut("content") {
+    if is_create(parts) {
+        parts.fields.insert(place.to_owned(), USERS[0].into());
+    } else if let Some(Value::Object(content)) = parts.fields.get_mut("content") {
         content.insert(place.to_owned(), USERS[0].into());
     }
     let object: CanonicalJsonObject = world.seal(parts);

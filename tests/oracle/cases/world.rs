@@ -1,14 +1,18 @@
 //! In which room does a case play, and how does an event come about there?
 
-use std::{collections::BTreeMap, rc::Rc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+};
 
 use ruma::{OwnedEventId, OwnedRoomId, ServerName, UserId};
 use serde_json::{Map, Value, json, value::to_raw_value};
 use tombolo_protocol::{
     canonical_json::{CanonicalJsonObject, CanonicalJsonValue, to_string},
-    event::{Pdu, content_hash, event_id},
+    event::{Pdu, content_hash, create_event_id, event_id},
     event_auth::{auth_types, check_state},
     json::canonical_object,
+    power_levels::PowerLevels,
     room_version::RoomVersion,
     server_keys::{KeyRing, ServerKeys, VerifyKey},
     signing::{SigningKey, encode},
@@ -61,6 +65,8 @@ pub struct World {
     pub foreign: Vec<OwnedEventId>,
     /// The time.
     pub clock: i64,
+    /// Whether nothing happens at which the other side breaks off.
+    pub tame: bool,
     keys: Vec<SigningKey>,
 }
 
@@ -87,6 +93,7 @@ impl World {
             refused: Vec::new(),
             foreign: Vec::new(),
             clock: 1_700_000_000_000,
+            tame: false,
             keys: (0..SERVERS.len()).map(key).collect(),
         }
     }
@@ -103,6 +110,17 @@ impl World {
         ring
     }
 
+    /// Who stands above all levels.
+    pub fn creators(&self) -> BTreeSet<String> {
+        let create = self.room_id.as_deref().and_then(create_event_id);
+        match create.and_then(|id| self.events.get(&id)) {
+            Some(create) if self.version.room_id_is_create_hash() => {
+                PowerLevels::of(self.version, create, None).creators().clone()
+            }
+            _ => BTreeSet::new(),
+        }
+    }
+
     /// Some user.
     pub fn user(&self) -> &'static str {
         *self.dice.one(&USERS)
@@ -111,6 +129,12 @@ impl World {
     /// The event that a state has for a type and key.
     pub fn at(&self, state: &StateMap, kind: &str, key: &str) -> Option<Rc<Pdu>> {
         self.events.get(state.get(&(kind.to_owned(), key.to_owned()))?).cloned()
+    }
+
+    /// Whether a user has joined at the end of a branch.
+    pub fn is_joined(&self, branch: &Branch, user: &str) -> bool {
+        let member = self.at(&branch.state, "m.room.member", user);
+        member.is_some_and(|member| member.membership().as_deref() == Some("join"))
     }
 
     /// The content of a state event.
@@ -162,7 +186,17 @@ impl World {
 
     /// The event as its sender's server would send it.
     pub fn seal(&self, parts: &Parts) -> CanonicalJsonObject {
+        self.signed(parts, self.hashed(parts))
+    }
+
+    /// The event with other hashes than its own, signed all the same.
+    pub fn seal_with(&self, parts: &Parts, hashes: Value) -> CanonicalJsonObject {
         let mut object = self.hashed(parts);
+        object.insert("hashes".to_owned(), hashes.try_into().unwrap());
+        self.signed(parts, object)
+    }
+
+    fn signed(&self, parts: &Parts, mut object: CanonicalJsonObject) -> CanonicalJsonObject {
         for (server, key) in SERVERS.iter().zip(&self.keys) {
             if parts.signers.iter().any(|signer| signer == server) {
                 key.sign_event(self.version, &mut object, server);

@@ -1,0 +1,168 @@
+//! What can a room be asked about events that are to come in: ours, and those of other servers?
+
+use ruma::{OwnedEventId, OwnedRoomId, OwnedServerName, OwnedUserId};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use tombolo_protocol::admission::Checked;
+
+use super::{Position, Refusal, UserNews};
+use crate::objects::message::message;
+
+/// Makes the room and all its initial events, or nothing.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Create {
+    pub version: String,
+    /// The signed create event: its hash names a version 12 room, so it exists before the object does.
+    pub create: Checked,
+    pub creator: OwnedUserId,
+    /// The events after the create event, in order, all sent by the creator.
+    pub events: Vec<Draft>,
+}
+message!("room", Create => Created, Refusal);
+
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Created {
+    pub news: Vec<UserNews>,
+}
+
+/// An event as its sender wants it, before the room gives it its links.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Draft {
+    pub event_type: String,
+    #[serde(default)]
+    pub state_key: Option<String>,
+    pub content: Box<RawValue>,
+    #[serde(default)]
+    pub redacts: Option<OwnedEventId>,
+}
+
+/// Sends one event of a local user: a message, state, a membership change, a redaction.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Send {
+    pub sender: OwnedUserId,
+    pub draft: Draft,
+    /// The device and transaction ID that make a repeated send one event.
+    #[serde(default)]
+    pub transaction: Option<Transaction>,
+    /// Rooms of a restricted join rule in which the joining user is known to be joined.
+    #[serde(default)]
+    pub member_of: Vec<OwnedRoomId>,
+}
+message!("room", Send => Sent, Refusal);
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Transaction {
+    pub device: String,
+    pub txn_id: String,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Sent {
+    pub event_id: OwnedEventId,
+    pub position: Position,
+    /// Local users who must have been told before the sender is answered.
+    pub news: Vec<UserNews>,
+    /// Local users who can be told meanwhile; none where the alarm tells them.
+    #[serde(default)]
+    pub others: Vec<UserNews>,
+}
+
+/// Judges events that came from another server.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Receive {
+    pub origin: OwnedServerName,
+    pub events: Vec<Checked>,
+    pub purpose: Purpose,
+}
+message!("room", Receive => Received, Refusal);
+
+/// What incoming events are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Purpose {
+    /// New events of a transaction: what builds on unknown events is parked.
+    Live,
+    /// Events that fill the gap before parked ones; given oldest first.
+    Gap,
+    /// Auth events fetched by ID: kept outside the timeline.
+    Outlier,
+}
+
+/// Takes in history that another server gave below a hole.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct History {
+    pub events: Vec<Checked>,
+    /// The missing events that the server was asked for.
+    pub asked: Vec<OwnedEventId>,
+    /// The states before events whose parents are not held, as the server told them.
+    #[serde(default)]
+    pub states: Vec<StateGiven>,
+}
+message!("room", History => Received, Refusal);
+
+/// The state before an event; every one of it already received as an outlier.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct StateGiven {
+    pub event_id: OwnedEventId,
+    pub state: Vec<OwnedEventId>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Received {
+    pub outcomes: Vec<(OwnedEventId, Outcome)>,
+    /// Events that are parked, and what they wait for.
+    pub lacking: Vec<Lack>,
+    /// The room's forward extremities: what `get_missing_events` calls earliest events.
+    pub tips: Vec<OwnedEventId>,
+    /// Below this depth lies history, which is no part of a gap.
+    #[serde(default)]
+    pub min_depth: u64,
+}
+
+/// What became of one incoming event.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Outcome {
+    Accepted,
+    SoftFailed(String),
+    Rejected(String),
+    Dropped(String),
+    Parked,
+    /// Already held; nothing happened.
+    Known,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Lack {
+    pub event_id: OwnedEventId,
+    pub prev_events: Vec<OwnedEventId>,
+    pub auth_events: Vec<OwnedEventId>,
+}
+
+/// Gives the state before a parked event, as another server told it, and lets the event in.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Connect {
+    pub origin: OwnedServerName,
+    pub event_id: OwnedEventId,
+    /// State before the event; every one of them already received as an outlier.
+    pub state: Vec<OwnedEventId>,
+}
+message!("room", Connect => Received, Refusal);
+
+/// What do parked events lack, for which another attempt is due? Counts the attempt.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Reconsider {}
+message!("room", Reconsider => Reconsidered, Refusal);
+
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Reconsidered {
+    /// What is lacking, by the server that sent the events.
+    pub due: Vec<(OwnedServerName, Received)>,
+    /// When to look again (ms).
+    pub next: Option<u64>,
+}
+
+/// Which of these events does the room not hold?
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Unknown {
+    pub event_ids: Vec<OwnedEventId>,
+}
+message!("room", Unknown => Vec<OwnedEventId>, Refusal);

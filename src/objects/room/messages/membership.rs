@@ -1,0 +1,151 @@
+//! What can a room be asked about who comes and goes: templates, invites, knocks, joins?
+
+use ruma::{OwnedEventId, OwnedRoomId, OwnedServerName, OwnedUserId};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use tombolo_protocol::admission::Checked;
+
+use super::{Refusal, UserNews};
+use crate::objects::message::message;
+
+/// What is this room, in a few words?
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Describe {}
+message!("room", Describe => Description, Refusal);
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Description {
+    pub version: String,
+    pub live: bool,
+    pub join_rule: Option<String>,
+    /// Rooms whose members may join by a restricted join rule.
+    pub allow_rooms: Vec<OwnedRoomId>,
+}
+
+/// A template of a membership event for a user of another server (`make_join`, `make_leave`, `make_knock`).
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Template {
+    pub origin: OwnedServerName,
+    pub user: OwnedUserId,
+    pub membership: String,
+    #[serde(default)]
+    pub member_of: Vec<OwnedRoomId>,
+}
+message!("room", Template => TemplateReply, Refusal);
+
+#[derive(Debug, Serialize, Deserialize)]
+pub struct TemplateReply {
+    pub version: String,
+    pub event: Box<RawValue>,
+}
+
+/// Takes a membership event another server made from our template (`send_join`, `send_leave`, `send_knock`).
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Accept {
+    pub origin: OwnedServerName,
+    pub membership: String,
+    pub event: Checked,
+}
+message!("room", Accept => Accepted, Refusal);
+
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Accepted {
+    /// The event, with our signature added where we authorised the join.
+    pub event: Box<RawValue>,
+    /// The state before the event (joins), or the stripped state (knocks).
+    pub state: Vec<Box<RawValue>>,
+    pub auth_chain: Vec<Box<RawValue>>,
+    pub servers: Vec<OwnedServerName>,
+}
+
+/// An invite to a local user, from another server (`/invite`), already countersigned.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Invited {
+    pub version: String,
+    pub event: Checked,
+    pub origin: OwnedServerName,
+    /// Stripped state as the inviting server gave it, without the invite itself.
+    pub stripped: Vec<Box<RawValue>>,
+}
+message!("room", Invited => Vec<UserNews>, Refusal);
+
+/// A local user's knock on a room we are not in, accepted by a resident server.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Knocked {
+    pub version: String,
+    pub event: Checked,
+    pub via: OwnedServerName,
+    pub stripped: Vec<Box<RawValue>>,
+}
+message!("room", Knocked => Vec<UserNews>, Refusal);
+
+/// Where did the invite (or knock) of this local user come from? Empty when the room is live.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct OutOfBand {
+    pub user: OwnedUserId,
+}
+message!("room", OutOfBand => OutOfBandReply, Refusal);
+
+#[derive(Debug, Serialize, Deserialize)]
+pub struct OutOfBandReply {
+    pub version: String,
+    pub membership: String,
+    /// Servers that may be asked to carry a leave or a join.
+    pub via: Vec<OwnedServerName>,
+}
+
+/// Ends an out-of-band invite or knock for a local user, with the leave event if a resident took it.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Withdraw {
+    pub user: OwnedUserId,
+}
+message!("room", Withdraw => Vec<UserNews>, Refusal);
+
+/// Notes that a local user is joining through another server, before that server is asked.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct BeginJoin {
+    pub version: String,
+    pub user: OwnedUserId,
+    pub event: Checked,
+    pub via: OwnedServerName,
+    /// When the attempt counts as given up (ms).
+    pub until: u64,
+}
+message!("room", BeginJoin => (), Refusal);
+
+/// Ends an attempt that failed.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct AbandonJoin {
+    pub event_id: OwnedEventId,
+}
+message!("room", AbandonJoin => (), Refusal);
+
+/// Which attempt to join outlived its lease, so that nobody knows how it ended?
+#[derive(Debug, Serialize, Deserialize)]
+pub struct DueJoin {}
+message!("room", DueJoin => DueJoinReply, Refusal);
+
+#[derive(Debug, Serialize, Deserialize)]
+pub struct DueJoinReply {
+    /// The attempt, as it was begun.
+    pub attempt: Option<BeginJoin>,
+    /// When to look again (ms), while one is under way.
+    pub next: Option<u64>,
+}
+
+/// Stores the room as a resident server gave it, and goes live.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct FinishJoin {
+    pub event: Checked,
+    pub state: Vec<Checked>,
+    pub auth_chain: Vec<Checked>,
+}
+message!("room", FinishJoin => Joined, Refusal);
+
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Joined {
+    pub event_id: OwnedEventId,
+    pub news: Vec<UserNews>,
+    /// Events that arrived while the join was under way; the flow sends them in again.
+    pub parked: Vec<(OwnedServerName, Checked)>,
+}

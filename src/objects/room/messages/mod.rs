@@ -1,0 +1,59 @@
+//! What can a room be asked?
+//!
+//! Every message is data between deployments: fields are added with a default, never renamed. Raw events cross as
+//! [`RawValue`], once, with what was already checked about them.
+
+mod events;
+mod membership;
+mod reading;
+mod telling;
+
+use ruma::OwnedUserId;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+pub use self::{events::*, membership::*, reading::*, telling::*};
+
+/// A place in the room's one timeline. Live events step by [`super::STEP`].
+pub type Position = i64;
+
+/// Why a room does not do what it was asked.
+#[derive(Clone, Debug, Serialize, Deserialize, thiserror::Error)]
+pub enum Refusal {
+    /// No such room here, or none the asker may know of.
+    #[error("unknown room")]
+    Absent,
+    /// The room is known, the event (or state, or user) is not, or the asker may not see it.
+    #[error("not found")]
+    NotFound,
+    /// The rules of the room, or the asker's rights, forbid it.
+    #[error("{0}")]
+    Forbidden(String),
+    /// The event is larger than an event may be.
+    #[error("{0}")]
+    TooLarge(String),
+    /// The request contradicts itself or the format of events.
+    #[error("{0}")]
+    Invalid(String),
+    /// A join of this room is under way; its lease ends at this time (ms).
+    #[error("a join of this room is under way")]
+    Joining(u64),
+    /// The room exists, with local users in it, and nothing needs to be fetched.
+    #[error("this server is already in the room")]
+    AlreadyLive,
+    /// The restricted join needs a server that can authorise it.
+    #[error("{0}")]
+    UnableToAuthorise(String),
+}
+
+/// What a local user is to be told of the room: everything up to `to`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct UserNews {
+    pub user: OwnedUserId,
+    pub to: Position,
+    /// The user's membership at `to`.
+    pub membership: String,
+    /// For `invite` and `knock`: the stripped state, the membership event included.
+    #[serde(default)]
+    pub stripped: Option<Box<RawValue>>,
+}

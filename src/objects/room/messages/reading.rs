@@ -1,0 +1,205 @@
+//! What can a room be asked to show, to users and to other servers?
+
+use ruma::{OwnedEventId, OwnedServerName, OwnedUserId};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::{Position, Refusal};
+use crate::objects::message::message;
+
+/// Which local user may ask, or which server.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum Asker {
+    User(OwnedUserId),
+    Server(OwnedServerName),
+}
+
+/// One event. For a user: in client format, if history visibility lets the user see it. For a server: in federation
+/// format, redacted where its users could not see it.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct EventById {
+    pub event_id: OwnedEventId,
+    pub asker: Asker,
+    #[serde(default)]
+    pub device: Option<String>,
+}
+message!("room", EventById => Box<RawValue>, Refusal);
+
+/// The whole state before an event, with its auth chain (`/state`, `/state_ids`).
+#[derive(Debug, Serialize, Deserialize)]
+pub struct StateBefore {
+    pub event_id: OwnedEventId,
+    pub origin: OwnedServerName,
+    pub bodies: bool,
+}
+message!("room", StateBefore => StateBeforeReply, Refusal);
+
+#[derive(Debug, Serialize, Deserialize)]
+pub struct StateBeforeReply {
+    pub state: Vec<OwnedEventId>,
+    pub auth_chain: Vec<OwnedEventId>,
+    pub state_bodies: Vec<Box<RawValue>>,
+    pub auth_chain_bodies: Vec<Box<RawValue>>,
+}
+
+/// The auth chain of an event (`/event_auth`), in federation format.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct AuthChain {
+    pub event_id: OwnedEventId,
+    pub origin: OwnedServerName,
+}
+message!("room", AuthChain => Vec<Box<RawValue>>, Refusal);
+
+/// The events between `earliest` and `latest`, oldest first (`/get_missing_events`).
+#[derive(Debug, Serialize, Deserialize)]
+pub struct MissingEvents {
+    pub origin: OwnedServerName,
+    pub earliest: Vec<OwnedEventId>,
+    pub latest: Vec<OwnedEventId>,
+    pub limit: u32,
+    pub min_depth: u64,
+}
+message!("room", MissingEvents => Vec<Box<RawValue>>, Refusal);
+
+/// Events before and including these, newest first (`/backfill`).
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Backfill {
+    pub origin: OwnedServerName,
+    pub from: Vec<OwnedEventId>,
+    pub limit: u32,
+}
+message!("room", Backfill => Vec<Box<RawValue>>, Refusal);
+
+/// Current state as a user may see it (the state at his leave, once he left), in client format.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct State {
+    pub user: OwnedUserId,
+    /// Only this type, only this key.
+    #[serde(default)]
+    pub event_type: Option<String>,
+    #[serde(default)]
+    pub state_key: Option<String>,
+}
+message!("room", State => Vec<Box<RawValue>>, Refusal);
+
+/// The members as a user may see them, `/members`.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Members {
+    pub user: OwnedUserId,
+    #[serde(default)]
+    pub at: Option<Position>,
+    #[serde(default)]
+    pub membership: Option<String>,
+    #[serde(default)]
+    pub not_membership: Option<String>,
+}
+message!("room", Members => Vec<Box<RawValue>>, Refusal);
+
+/// Which local users and which servers are joined now, and is this user one of them?
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Participants {
+    /// Also list every joined user.
+    pub users: bool,
+}
+message!("room", Participants => ParticipantsReply, Refusal);
+
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ParticipantsReply {
+    pub users: Vec<OwnedUserId>,
+    pub servers: Vec<OwnedServerName>,
+}
+
+/// A user's membership now, `None` where there never was any.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Membership {
+    pub user: OwnedUserId,
+}
+message!("room", Membership => Option<String>, Refusal);
+
+/// May this server send to the room (`m.room.server_acl`)?
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ServerAllowed {
+    pub server: OwnedServerName,
+}
+message!("room", ServerAllowed => bool, Refusal);
+
+/// A filter of room events, reduced to what a room applies ([RoomEventFilter]).
+///
+/// [RoomEventFilter]: https://spec.matrix.org/v1.19/client-server-api/#filtering
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct EventFilter {
+    pub limit: Option<u32>,
+    pub types: Option<Vec<String>>,
+    pub not_types: Vec<String>,
+    pub senders: Option<Vec<OwnedUserId>>,
+    pub not_senders: Vec<OwnedUserId>,
+    pub lazy_load_members: bool,
+    pub include_redundant_members: bool,
+    pub contains_url: Option<bool>,
+}
+
+/// What one `/sync` shows of the room.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Window {
+    pub user: OwnedUserId,
+    pub device: String,
+    /// Exclusive; 0 for an initial sync.
+    pub from: Position,
+    /// Inclusive; nothing past it is read.
+    pub to: Position,
+    pub full_state: bool,
+    pub timeline: EventFilter,
+    pub state: EventFilter,
+}
+message!("room", Window => WindowReply, Refusal);
+
+#[derive(Debug, Serialize, Deserialize)]
+pub struct WindowReply {
+    /// Oldest first, client format with `unsigned`.
+    pub timeline: Vec<Box<RawValue>>,
+    pub limited: bool,
+    /// A room position for `/messages?from=`.
+    pub prev_batch: Position,
+    /// State between `from` (or the beginning) and the start of the timeline.
+    pub state: Vec<Box<RawValue>>,
+    /// The content of the `m.receipt` event for the range, if there is any.
+    pub receipts: Option<Box<RawValue>>,
+    pub heroes: Vec<OwnedUserId>,
+    pub joined_members: u32,
+    pub invited_members: u32,
+}
+
+/// One page of history, `/messages`.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Page {
+    pub user: OwnedUserId,
+    pub device: String,
+    /// `None`: from the newest (backwards) or oldest (forwards) event the user may see.
+    pub from: Option<Position>,
+    pub to: Option<Position>,
+    pub backwards: bool,
+    /// Whether to go on below events whose parents are missing here.
+    #[serde(default)]
+    pub over_holes: bool,
+    pub filter: EventFilter,
+}
+message!("room", Page => PageReply, Refusal);
+
+#[derive(Debug, Serialize, Deserialize)]
+pub struct PageReply {
+    pub events: Vec<Box<RawValue>>,
+    pub start: Position,
+    /// `None` when there is no more.
+    pub end: Option<Position>,
+    /// Member events for lazy loading.
+    pub state: Vec<Box<RawValue>>,
+    /// The page reached a hole: events whose parents must be fetched from these servers before it can go on.
+    pub hole: Option<Hole>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Hole {
+    pub below: Vec<OwnedEventId>,
+    pub servers: Vec<OwnedServerName>,
+}

@@ -1,0 +1,110 @@
+//! What can a room be asked about what its followers have yet to be told?
+
+use ruma::{OwnedEventId, OwnedServerName, OwnedUserId};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::{Position, Refusal, UserNews};
+use crate::objects::message::message;
+
+/// A read receipt of a joined user (local or remote).
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Receipt {
+    pub user: OwnedUserId,
+    pub kind: String,
+    #[serde(default)]
+    pub thread: Option<String>,
+    pub event_id: OwnedEventId,
+    pub ts: u64,
+}
+message!("room", Receipt => Vec<UserNews>, Refusal);
+
+/// A joined user types, or stops.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Typing {
+    pub user: OwnedUserId,
+    /// Until when (ms); `None`: stopped.
+    pub until: Option<u64>,
+}
+message!("room", Typing => TypingNow, Refusal);
+
+#[derive(Debug, Serialize, Deserialize)]
+pub struct TypingNow {
+    pub typing: Vec<OwnedUserId>,
+    /// Local joined users, who are to be told.
+    pub tell: Vec<OwnedUserId>,
+    /// Remote servers with a joined user; empty when the user is not ours.
+    pub servers: Vec<OwnedServerName>,
+}
+
+/// Forgets who stopped typing without saying so.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ExpireTyping {}
+message!("room", ExpireTyping => TypingExpired, Refusal);
+
+#[derive(Debug, Serialize, Deserialize)]
+pub struct TypingExpired {
+    /// Who types now, if that changed.
+    pub changed: Option<TypingNow>,
+    /// When to look again (ms).
+    pub next: Option<u64>,
+}
+
+/// What followers have yet to be told.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Undelivered {}
+message!("room", Undelivered => UndeliveredReply, Refusal);
+
+#[derive(Debug, Serialize, Deserialize)]
+pub struct UndeliveredReply {
+    pub to: Position,
+    pub users: Vec<UserNews>,
+    /// Each server that is to be told something, and from where on it lacks our events (`to`: it lacks none).
+    pub servers: Vec<(OwnedServerName, Position)>,
+    /// Servers that came into the room (`true`) or left it since everybody was told.
+    #[serde(default)]
+    pub moved: Vec<(OwnedServerName, bool)>,
+    /// Receipts of local users in the range, for the servers: (user, kind, thread, event, ts).
+    pub receipts: Vec<Receipt>,
+}
+
+/// Followers have been told everything up to here; those that could not be told are named.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Told {
+    pub to: Position,
+    pub lagging_users: Vec<OwnedUserId>,
+    pub lagging_servers: Vec<OwnedServerName>,
+}
+message!("room", Told => Option<u64>, Refusal);
+
+/// The events a server has yet to get, in federation format, oldest first.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Outbound {
+    pub server: OwnedServerName,
+    pub from: Position,
+    pub to: Position,
+    pub limit: u32,
+}
+message!("room", Outbound => OutboundReply, Refusal);
+
+#[derive(Debug, Serialize, Deserialize)]
+pub struct OutboundReply {
+    pub events: Vec<Box<RawValue>>,
+    /// Everything up to here is in `events`, or was not for this server.
+    pub upto: Position,
+}
+
+/// The stripped state of the room for an invite, with the invite event itself (`/invite`).
+#[derive(Debug, Serialize, Deserialize)]
+pub struct InviteFor {
+    pub user: OwnedUserId,
+}
+message!("room", InviteFor => InviteForReply, Refusal);
+
+#[derive(Debug, Serialize, Deserialize)]
+pub struct InviteForReply {
+    pub version: String,
+    pub event_id: OwnedEventId,
+    pub event: Box<RawValue>,
+    pub stripped: Vec<Box<RawValue>>,
+}

@@ -1,0 +1,245 @@
+//! Do imports point one way, and do files keep to the house's measures? (ARCHITECTURE.md)
+//!
+//! The compiler guards the crates; what lies between the modules of one crate is guarded here.
+#![cfg(not(target_arch = "wasm32"))]
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// No file is longer, tests included.
+const MOST_LINES: usize = 500;
+
+/// A module of the server, and the modules of the server that it may name.
+const MAY_NAME: [(&str, &[&str]); 10] = [
+    ("error", &["objects", "config"]),
+    ("config", &[]),
+    ("shell", &["objects"]),
+    ("objects", &["config", "shell"]),
+    ("stores", &["config", "error"]),
+    ("remote", &["config", "error", "stores"]),
+    ("flows", &["objects", "remote", "stores", "config", "error"]),
+    ("http", &["flows", "objects", "remote", "stores", "config", "error"]),
+    ("app", &["http", "flows", "objects", "shell"]),
+    ("worker", &["app"]),
+];
+
+/// Crates of the workspace that lie among the server's modules.
+const CRATES: [&str; 2] = ["protocol", "platform"];
+
+#[test]
+fn imports_point_one_way() {
+    let mut upwards = BTreeSet::new();
+    for source in sources("src").iter().filter(|source| !source.is_test()) {
+        let rule = MAY_NAME.iter().find(|(module, _)| *module == source.module());
+        let Some((module, allowed)) = rule else { continue };
+        for path in source.paths().iter().filter(|path| path[0] == "crate") {
+            let named = path[1].as_str();
+            let is_module = MAY_NAME.iter().any(|(other, _)| *other == named);
+            if is_module && named != *module && !allowed.contains(&named) {
+                upwards.insert(format!("{} names crate::{named}", source.name));
+            }
+        }
+    }
+    assert!(upwards.is_empty(), "{upwards:#?}");
+}
+
+#[test]
+fn every_module_of_the_server_has_its_place_in_the_order() {
+    let sources = sources("src");
+    let of_server = |source: &&Source| {
+        source.name != "src/lib.rs" && !CRATES.contains(&source.module().as_str())
+    };
+    let modules: BTreeSet<String> = sources.iter().filter(of_server).map(Source::module).collect();
+    assert_eq!(modules, MAY_NAME.map(|(module, _)| module.to_owned()).into());
+}
+
+#[test]
+fn an_object_sees_no_world() {
+    for source in sources("src/objects").iter().filter(|source| !source.is_test()) {
+        let alive = source.names("World") || source.code().contains(".await");
+        assert!(!alive, "{} reaches out of its object", source.name);
+    }
+}
+
+#[test]
+fn surfaces_do_not_touch_databases() {
+    for source in sources("src/http").iter().filter(|source| !source.is_test()) {
+        let touches = source.names("Sql") || source.code().contains(".d1()");
+        assert!(!touches, "{} touches a database", source.name);
+    }
+}
+
+#[test]
+fn only_the_entry_and_one_half_of_the_platform_name_cloudflare() {
+    for source in all() {
+        let may = source.name == "src/worker.rs"
+            || source.name.starts_with("src/platform/workers/")
+            || source.name == "src/platform/tests/contract/worker.rs";
+        let names = source.paths().iter().any(|path| path[0] == "worker");
+        assert!(may || !names, "{} names worker", source.name);
+    }
+}
+
+#[test]
+fn rules_and_bridges_have_no_clock_and_no_io() {
+    const FOREIGN: [&str; 5] = ["tombolo_platform", "tokio", "futures_util", "reqwest", "worker"];
+    const OUTSIDE: [&str; 5] = ["fs", "process", "thread", "time", "env"];
+    for source in sources("src/protocol").iter().chain(&sources("appservices")) {
+        if source.is_test() {
+            continue;
+        }
+        let alive = source.code().contains("async ") || source.code().contains(".await");
+        assert!(!alive, "{} is asynchronous", source.name);
+        for path in source.paths() {
+            let outside = path[0] == "std" && OUTSIDE.contains(&path[1].as_str());
+            let foreign = FOREIGN.contains(&path[0].as_str());
+            assert!(!outside && !foreign, "{} names {path:?}", source.name);
+        }
+    }
+}
+
+#[test]
+fn every_file_opens_by_saying_which_question_it_answers() {
+    // Tests that stand beside a file of code answer for that file.
+    let beside = |source: &Source| source.name.starts_with("src/") && source.is_test();
+    for source in all().iter().filter(|source| !beside(source)) {
+        assert!(source.text.starts_with("//! "), "{} does not say what it is about", source.name);
+    }
+}
+
+#[test]
+fn no_file_is_too_long() {
+    for source in all() {
+        let lines = source.text.lines().count();
+        assert!(lines <= MOST_LINES, "{} has {lines} lines", source.name);
+    }
+}
+
+#[test]
+fn trees_of_imports_are_read_to_their_leaves() {
+    let text = "use std::fs;\n// use std::net;\nuse crate::{\n    a::{self, B},\n    c as d,\n};\nfn f() { crate::e::g(); }";
+    let source = Source { name: String::new(), text: text.to_owned() };
+    let paths: BTreeSet<String> = source.paths().iter().map(|path| path.join("::")).collect();
+    let expected = ["crate::a::B", "crate::a::self", "crate::c", "crate::e::g", "std::fs"];
+    assert_eq!(paths, expected.map(str::to_owned).into());
+}
+
+/// A source file.
+struct Source {
+    name: String,
+    text: String,
+}
+
+impl Source {
+    /// The top-level module of the server that it belongs to.
+    fn module(&self) -> String {
+        let path = self.name.trim_start_matches("src/").trim_end_matches(".rs");
+        path.split('/').next().unwrap_or_default().to_owned()
+    }
+
+    fn is_test(&self) -> bool {
+        self.name.contains("/tests/") || self.name.ends_with("/tests.rs")
+    }
+
+    /// Whether a path ends in this name.
+    fn names(&self, name: &str) -> bool {
+        self.paths().iter().any(|path| path.last().is_some_and(|last| last == name))
+    }
+
+    /// The text without comments.
+    fn code(&self) -> String {
+        let lines = self.text.lines().filter(|line| !line.trim_start().starts_with("//"));
+        lines.collect::<Vec<_>>().join("\n")
+    }
+
+    /// Every path of two names or more that is imported, or named where it is used.
+    fn paths(&self) -> Vec<Vec<String>> {
+        let code = self.code();
+        let mut paths = Vec::new();
+        for part in code.split("use ").skip(1) {
+            if let Some((tree, _)) = part.split_once(';') {
+                flatten(&[], tree, &mut paths);
+            }
+        }
+        let is_word = |letter: char| letter.is_alphanumeric() || letter == '_';
+        for (place, _) in code.match_indices("::") {
+            let head = code[..place].trim_end_matches(is_word);
+            if head.len() < place && !head.ends_with("::") {
+                let rest = &code[head.len()..];
+                let path = rest.split(|letter: char| !is_word(letter) && letter != ':').next();
+                let parts = path.unwrap_or_default().split("::").filter(|part| !part.is_empty());
+                paths.push(parts.map(str::to_owned).collect());
+            }
+        }
+        paths.retain(|path| path.len() > 1);
+        paths
+    }
+}
+
+/// The paths of a `use` tree.
+fn flatten(prefix: &[String], tree: &str, paths: &mut Vec<Vec<String>>) {
+    let tree = tree.trim();
+    let (head, group) = match tree.split_once('{') {
+        Some((head, group)) => (head, group.rsplit_once('}').map(|(group, _)| group)),
+        None => (tree, None),
+    };
+    let named = head.split("::").map(|part| part.split(" as ").next().unwrap_or_default().trim());
+    let named = named.filter(|part| !part.is_empty()).map(str::to_owned);
+    let path: Vec<String> = prefix.iter().cloned().chain(named).collect();
+    let Some(group) = group else {
+        paths.push(path);
+        return;
+    };
+    let (mut depth, mut begin) = (0, 0);
+    for (place, letter) in group.char_indices() {
+        match letter {
+            '{' => depth += 1,
+            '}' => depth -= 1,
+            ',' if depth == 0 => {
+                flatten(&path, &group[begin..place], paths);
+                begin = place + 1;
+            }
+            _ => {}
+        }
+    }
+    if !group[begin..].trim().is_empty() {
+        flatten(&path, &group[begin..], paths);
+    }
+}
+
+fn all() -> Vec<Source> {
+    let folders = ["src", "tests", "xtask", "benches", "appservices", "compliance"];
+    folders.into_iter().flat_map(sources).collect()
+}
+
+/// The source files below a folder, if there is one.
+fn sources(folder: &str) -> Vec<Source> {
+    let mut found = Vec::new();
+    if root().join(folder).is_dir() {
+        collect(&root().join(folder), &mut found);
+    }
+    let read = |path: PathBuf| Source {
+        name: path.strip_prefix(root()).unwrap().display().to_string(),
+        text: fs::read_to_string(&path).unwrap(),
+    };
+    found.into_iter().map(read).collect()
+}
+
+fn collect(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            collect(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}

@@ -1,0 +1,154 @@
+//! Does every SQL statement fit the schema it runs against?
+//!
+//! Statements stand as constant texts beside the function that reads their rows. Here each is prepared against the
+//! tables of its object, or against D1 as all migrations make it.
+#![cfg(not(target_arch = "wasm32"))]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    iter::Peekable,
+    path::{Path, PathBuf},
+    str::Chars,
+};
+
+use tombolo::objects::{destination, room, user_sync};
+use tombolo_platform::Sql;
+
+const VERBS: [&str; 4] = ["SELECT ", "INSERT ", "UPDATE ", "DELETE "];
+
+/// The folders of objects, and the steps of their schemas.
+const OBJECTS: [(&str, &[&str]); 3] =
+    [("destination", destination::STEPS), ("room", room::STEPS), ("user_sync", user_sync::STEPS)];
+
+#[test]
+fn the_statements_of_objects_fit_their_tables() {
+    for (folder, steps) in OBJECTS {
+        let sql = Sql::open_in_memory().unwrap();
+        for step in steps {
+            sql.script(step).unwrap();
+        }
+        statements_that_fit(&sql, &format!("src/objects/{folder}"));
+    }
+}
+
+#[test]
+fn no_object_is_left_out() {
+    let entries = fs::read_dir(root().join("src/objects")).unwrap();
+    let folders = entries.map(|entry| entry.unwrap().path()).filter(|path| path.is_dir());
+    let names: BTreeSet<String> =
+        folders.map(|path| path.file_name().unwrap().to_string_lossy().into_owned()).collect();
+    assert_eq!(names, OBJECTS.map(|(folder, _)| folder.to_owned()).into());
+}
+
+#[test]
+fn the_statements_of_stores_fit_what_the_migrations_make() {
+    let sql = Sql::open_in_memory().unwrap();
+    let mut migrations = files(&root().join("migrations"), "sql");
+    migrations.sort();
+    for file in migrations {
+        sql.script(&fs::read_to_string(&file).unwrap()).unwrap();
+    }
+    // A row of D1 is an object: of two columns of one name it would keep one.
+    for statement in statements_that_fit(&sql, "src/stores") {
+        let columns = sql.columns(&statement).unwrap();
+        let distinct: BTreeSet<&String> = columns.iter().collect();
+        assert_eq!(distinct.len(), columns.len(), "{statement} names a column twice");
+    }
+}
+
+/// Prepares every statement of a folder's files; answers them.
+fn statements_that_fit(sql: &Sql, folder: &str) -> Vec<String> {
+    let mut statements = Vec::new();
+    for file in files(&root().join(folder), "rs") {
+        let text = fs::read_to_string(&file).unwrap();
+        let begins = |literal: &&String| VERBS.iter().any(|verb| literal.starts_with(verb));
+        for literal in literals(&text).iter().filter(begins) {
+            let statement = filled(literal, &text);
+            if let Err(error) = sql.columns(&statement) {
+                panic!("{}: {error}: {statement}", file.display());
+            }
+            statements.push(statement);
+        }
+    }
+    assert!(!statements.is_empty(), "{folder} has no statements");
+    statements
+}
+
+/// A statement as `format!` makes it: constants of its file, and the order of rows, are all that is ever put in.
+fn filled(statement: &str, text: &str) -> String {
+    let mut filled = statement.replace("{order}", "DESC");
+    while let Some((before, rest)) = filled.split_once('{') {
+        let (name, after) = rest.split_once('}').unwrap();
+        let Some((_, declaration)) = text.split_once(&format!("const {name}: &str =")) else {
+            panic!("{statement} puts in {name}, which is no constant");
+        };
+        let constant = literals(declaration).into_iter().next().unwrap();
+        filled = format!("{before}{constant}{after}");
+    }
+    filled
+}
+
+/// The string literals of a source text.
+fn literals(text: &str) -> Vec<String> {
+    let (mut found, mut rest) = (Vec::new(), text.chars().peekable());
+    while let Some(next) = rest.next() {
+        match next {
+            '/' if rest.peek() == Some(&'/') => {
+                rest.by_ref().take_while(|next| *next != '\n').for_each(drop);
+            }
+            '\'' => skip_char(&mut rest),
+            '"' => found.push(literal(&mut rest)),
+            _ => {}
+        }
+    }
+    found
+}
+
+/// Skips a character literal; a lifetime is left to be read on.
+fn skip_char(rest: &mut Peekable<Chars<'_>>) {
+    let mut ahead = rest.clone();
+    let escaped = ahead.next() == Some('\\');
+    let closes = if escaped { ahead.nth(1) } else { ahead.next() };
+    if closes == Some('\'') {
+        rest.nth(if escaped { 2 } else { 1 });
+    }
+}
+
+/// A string literal, its opening quote read.
+fn literal(rest: &mut Peekable<Chars<'_>>) -> String {
+    let mut literal = String::new();
+    while let Some(next) = rest.next().filter(|next| *next != '"') {
+        if next != '\\' {
+            literal.push(next);
+            continue;
+        }
+        match rest.next() {
+            Some('n') => literal.push('\n'),
+            Some('\n') => while rest.next_if(|next| next.is_whitespace()).is_some() {},
+            Some(other) => literal.push(other),
+            None => {}
+        }
+    }
+    literal
+}
+
+/// Files of a kind in a folder and the folders in it, tests apart.
+fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        if path.is_dir() && name != "tests" {
+            found.extend(files(&path, extension));
+        } else if path.extension().is_some_and(|found| found == extension) && name != "tests.rs" {
+            found.push(path);
+        }
+    }
+    found
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
