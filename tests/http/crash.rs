@@ -21,7 +21,7 @@ async fn no_acknowledged_event_is_lost_by_kill() {
     let mut seed: u64 = 0x9E37_79B9_7F4A_7C15;
     for round in 0..kills() {
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        let moment = Duration::from_millis(seed >> 33 & 0x7f);
+        let moment = Duration::from_millis(seed >> 33 & 0x1ff);
         let sending = tokio::spawn(send_until_it_fails(alice.clone(), room.clone(), round));
         tokio::time::sleep(moment).await;
         server.kill_and_restart();
