@@ -57,6 +57,31 @@ async fn bad_bodies_are_refused_and_the_server_goes_on() {
 
 #[tokio::test]
 #[ignore = "needs the built Worker"]
+async fn an_event_is_nested_500_levels_and_no_more() {
+    let server = Server::start();
+    let alice = server.user("alice").await;
+    let room = alice.create_room(json!({})).await;
+    let send = async |levels: usize, txn: &str| {
+        let path = format!("/_matrix/client/v3/rooms/{}/send/m.room.message/{txn}", encode(&room));
+        // The event and its content are a level each.
+        let lists = levels - 2;
+        let body = format!("{{\"a\":{}1{}}}", "[".repeat(lists), "]".repeat(lists));
+        raw(&alice, Method::PUT, &path, body.as_bytes()).await
+    };
+    assert_eq!(send(500, "deepest").await, StatusCode::OK);
+    for (levels, txn) in [(501, "one"), (502, "two"), (520, "three"), (100_000, "four")] {
+        assert_eq!(send(levels, txn).await, StatusCode::BAD_REQUEST, "{levels}");
+    }
+    let path = format!("/_matrix/client/v3/rooms/{}/messages?dir=b", encode(&room));
+    let (status, answer) = alice.call(Method::GET, &path, None).await;
+    assert_eq!(status, 200);
+    let deepest = &answer["chunk"][0]["content"]["a"];
+    assert!(deepest.is_array(), "{answer}");
+    alice.send(&room, "after", "fine").await;
+}
+
+#[tokio::test]
+#[ignore = "needs the built Worker"]
 async fn strangers_get_nothing_and_garbage_tokens_are_refused() {
     let server = Server::start();
     let (alice, mallory) = (server.user("alice").await, server.user("mallory").await);

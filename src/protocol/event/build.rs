@@ -12,6 +12,7 @@ use crate::{
     canonical_json::{
         CanonicalJsonObject, CanonicalJsonValue, redacted_to_string, to_string, to_string_without,
     },
+    json,
     room_version::RoomVersion,
     signing::{SigningKey, add_signature, encode, sha256},
 };
@@ -66,6 +67,9 @@ pub fn build(
     server_name: &str,
 ) -> Result<Pdu, BuildFault> {
     let mut object = unsigned_object(version, draft, links)?;
+    if !object.values().all(|value| fits(value, json::MAX_DEPTH - 1)) {
+        return Err(FormatFault::TooDeep.into());
+    }
     let hashes = [("sha256".to_owned(), encode(content_hash(&object)).into())];
     object.insert("hashes".to_owned(), CanonicalJsonObject::from(hashes).into());
     let redacted = redacted_to_string(&object, version);
@@ -128,6 +132,18 @@ fn unsigned_object(
         ("type".to_owned(), event_type.into()),
     ]);
     Ok(object)
+}
+
+/// Whether a value has no more than so many levels.
+fn fits(value: &CanonicalJsonValue, levels: usize) -> bool {
+    let Some(inner) = levels.checked_sub(1) else {
+        return !matches!(value, CanonicalJsonValue::Array(_) | CanonicalJsonValue::Object(_));
+    };
+    match value {
+        CanonicalJsonValue::Array(items) => items.iter().all(|item| fits(item, inner)),
+        CanonicalJsonValue::Object(members) => members.values().all(|value| fits(value, inner)),
+        _ => true,
+    }
 }
 
 fn ids(ids: &[OwnedEventId]) -> CanonicalJsonValue {

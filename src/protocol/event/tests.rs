@@ -6,7 +6,7 @@ use super::{
     create_event_id, event_id, field, redacted, stripped,
 };
 use crate::{
-    json::{parse_object, parse_value},
+    json::{MAX_DEPTH, parse_object, parse_value},
     room_version::SUPPORTED,
     scene::{Room, SERVER, key, object, user, version},
 };
@@ -225,6 +225,19 @@ fn what_is_sent_stays_below_what_others_accept() {
     assert_eq!(of_size(MAX_BYTES_SENT - overhead).unwrap().json.len(), MAX_BYTES_SENT);
     let fault = of_size(MAX_BYTES_SENT - overhead + 1);
     assert!(matches!(fault, Err(BuildFault::Format(FormatFault::TooLarge(65_523)))));
+}
+
+#[test]
+fn what_is_sent_is_nested_no_deeper_than_what_is_accepted() {
+    // The event and its content are a level each.
+    let nested = |lists: usize| {
+        let value = (0..lists).fold(json!(1), |inner, _| json!([inner]));
+        built("11", draft(json!({ "a": value })), 1)
+    };
+    let deepest = nested(MAX_DEPTH - 2).unwrap();
+    assert!(parse_object(deepest.json.as_bytes()).is_ok());
+    let fault = nested(MAX_DEPTH - 1);
+    assert!(matches!(fault, Err(BuildFault::Format(FormatFault::TooDeep))));
 }
 
 #[test]
