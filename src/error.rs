@@ -133,7 +133,7 @@ impl From<room::messages::Refusal> for Error {
             Refusal::UnableToAuthorise(_) => {
                 Self::new(StatusCode::BAD_REQUEST, "M_UNABLE_TO_AUTHORISE_JOIN", message)
             }
-            Refusal::Joining(_) | Refusal::AlreadyLive => unavailable(message),
+            Refusal::Joining(_) | Refusal::AlreadyLive | Refusal::Behind => unavailable(message),
         }
     }
 }

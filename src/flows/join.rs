@@ -5,7 +5,7 @@
 //! event from the links of its template, store the intention in the room, have the event taken, verify what we are
 //! given, and the room goes live in one transaction. Several servers are tried in turn.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use ruma::{OwnedEventId, OwnedRoomId, OwnedServerName, RoomId, ServerName, UserId};
 use serde::Deserialize;
@@ -42,6 +42,9 @@ use crate::{
 const LEASE: u64 = 150_000;
 /// How many servers are tried.
 const MAX_SERVERS: usize = 5;
+/// How long a server that has not heard how we left is given to hear of it.
+const CATCHES_UP: [Duration; 3] =
+    [Duration::from_millis(500), Duration::from_secs(1), Duration::from_secs(2)];
 
 /// What another server says a membership event should look like.
 #[derive(Deserialize)]
@@ -186,16 +189,31 @@ struct Attempt<'a> {
 
 impl Attempt<'_> {
     async fn run(&self, content: &Map<String, Value>) -> Result<()> {
-        let template =
-            template(self.world, self.server, "make_join", self.room_id, self.user).await?;
-        let (version, pdu) = build(self.world, self.user, self.room_id, template, content)?;
-        let json = RawValue::from_string(pdu.json)?;
-        self.begin_and_finish(version, Checked { event_id: pdu.event_id, json }).await
+        let mut pauses = CATCHES_UP.iter();
+        loop {
+            let template =
+                template(self.world, self.server, "make_join", self.room_id, self.user).await?;
+            let (version, pdu) = build(self.world, self.user, self.room_id, template, content)?;
+            let json = RawValue::from_string(pdu.json)?;
+            let event = Checked { event_id: pdu.event_id, json };
+            match (self.begin(version, &event).await, pauses.next()) {
+                (Err(AskError::Refused(Refusal::Behind)), Some(pause)) => {
+                    self.world.sleep(*pause).await;
+                }
+                (began, _) => {
+                    began?;
+                    return self.complete(version, event).await;
+                }
+            }
+        }
     }
 
-    /// Stores the intention, has the event taken, and forgets the intention if it was refused. If nobody knows how it
-    /// ended, the room's alarm asks again when the lease is over: the server may have taken it.
-    async fn begin_and_finish(&self, version: &'static RoomVersion, event: Checked) -> Result<()> {
+    /// Stores the intention.
+    async fn begin(
+        &self,
+        version: &'static RoomVersion,
+        event: &Checked,
+    ) -> std::result::Result<(), AskError<Refusal>> {
         let begin = BeginJoin {
             version: version.id.to_string(),
             user: self.user.to_owned(),
@@ -203,7 +221,12 @@ impl Attempt<'_> {
             via: self.server.to_owned(),
             until: self.world.now() + LEASE,
         };
-        self.world.ask(&room(self.room_id), &begin).await?;
+        self.world.ask(&room(self.room_id), &begin).await
+    }
+
+    /// Has the event taken, and forgets the intention if it was refused. If nobody knows how it ended, the room's alarm
+    /// asks again when the lease is over: the server may have taken it.
+    async fn complete(&self, version: &'static RoomVersion, event: Checked) -> Result<()> {
         let event_id = event.event_id.clone();
         match self.finish(version, event).await {
             Ok(()) => Ok(()),
@@ -298,7 +321,11 @@ pub async fn resume(world: &World, room_id: &RoomId) -> Result<Option<u64>> {
     };
     let version = RoomVersion::of(&version).ok_or_else(|| internal("a join of unknown version"))?;
     let attempt = Attempt { world, user: &user, room_id, server: &via };
-    match attempt.begin_and_finish(version, event).await {
+    let outcome = match attempt.begin(version, &event).await {
+        Ok(()) => attempt.complete(version, event).await,
+        Err(error) => Err(error.into()),
+    };
+    match outcome {
         Ok(()) => Ok(None),
         Err(error) => {
             tracing::info!(server = %via, room = %room_id, error = error.message, "a join failed again");

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     error::{Result, forbidden},
-    objects::room::messages::{Draft, Membership, OutOfBand, Refusal, Send, Withdraw},
+    objects::room::messages::{Draft, Membership, OutOfBand, Refusal, Send, Withdraw, Withdrawn},
     remote::client::{self, Ask, BRIEF},
 };
 
@@ -62,13 +62,28 @@ pub async fn leave(
         Err(AskError::Refused(_)) => return Err(forbidden("You are not in this room")),
         Err(error) => return Err(error.into()),
     };
+    withdraw(world, user, room_id, &invite.via, &content).await
+}
+
+/// Rids the user of an invite or knock, and tells a server in the room, if one of those that know of it answers.
+async fn withdraw(
+    world: &World,
+    user: &UserId,
+    room_id: &RoomId,
+    via: &[OwnedServerName],
+    content: &Map<String, Value>,
+) -> Result<()> {
+    let address = room(room_id);
     let news = world.ask(&address, &Withdraw { user: user.to_owned() }).await?;
     tell::tell_now(world, room_id, news).await;
-    for server in &invite.via {
-        match decline(world, user, room_id, server, &content).await {
-            Ok(()) => break,
+    for server in via {
+        match decline(world, user, room_id, server, content).await {
+            Ok(()) => {
+                world.ask(&address, &Withdrawn { user: user.to_owned() }).await?;
+                break;
+            }
             Err(error) => {
-                tracing::info!(%server, error = error.message, "an invite was not declined there")
+                tracing::info!(%server, error = error.message, "an invite was not declined there");
             }
         }
     }

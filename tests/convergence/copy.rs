@@ -108,6 +108,17 @@ impl Copy {
         moved <= i64::from(first) && unbroken && ends && invited == 0 && !invited_back
     }
 
+    /// Whether a resolution, and no event that names him, ever ended a user's stay.
+    pub fn lost_by_resolution(&self, user: &str) -> bool {
+        let names = |pos: i64| {
+            let mut there = self.events.values().filter(|held| held.pos == Some(pos));
+            there.any(|held| held.pdu["type"] == "m.room.member" && held.pdu["state_key"] == user)
+        };
+        let stays = self.stretches(user);
+        let mut stays = stays.iter().filter(|stay| stay.membership == "join");
+        stays.any(|stay| stay.until.is_some_and(|until| !names(until)))
+    }
+
     /// A user's membership now.
     pub fn membership(&self, user: &str) -> String {
         let member = self.state.get(&("m.room.member".to_owned(), user.to_owned()));

@@ -42,6 +42,8 @@ pub struct Story {
     pub transactions: Cell<usize>,
     pub refused: Cell<usize>,
     pub failed: Cell<usize>,
+    /// Servers of which one counts the other in and not the other way round, and why.
+    pub estranged: RefCell<Vec<String>>,
 }
 
 impl Story {

@@ -73,10 +73,10 @@ async fn an_event_is_nested_500_levels_and_no_more() {
         assert_eq!(send(levels, txn).await, StatusCode::BAD_REQUEST, "{levels}");
     }
     let path = format!("/_matrix/client/v3/rooms/{}/messages?dir=b", encode(&room));
-    let (status, answer) = alice.call(Method::GET, &path, None).await;
-    assert_eq!(status, 200);
-    let deepest = &answer["chunk"][0]["content"]["a"];
-    assert!(deepest.is_array(), "{answer}");
+    // As text: the client's parser gives up long before.
+    let request = reqwest::Client::new().get(format!("{}{path}", alice.url));
+    let answer = request.bearer_auth(&alice.token).send().await.unwrap().text().await.unwrap();
+    assert!(answer.contains(&format!("{}1{}", "[".repeat(498), "]".repeat(498))), "{answer}");
     alice.send(&room, "after", "fine").await;
 }
 

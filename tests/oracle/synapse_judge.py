@@ -117,19 +117,20 @@ def judge_step(step: dict, version, store: Store) -> dict:
     def admit():
         event = event_from_pdu_json(json_decoder.decode(step["text"]), version)
         validate_event_for_room_version(event)
-        events.append((event, event if check_event_content_hash(event) else prune_event(event)))
+        redacted = prune_event(event)
+        events.append((event, event if check_event_content_hash(event) else redacted, redacted))
 
     why = refusal(admit)
     if why is not None:
         return {"format": why}
-    [(whole, event)] = events
+    [(whole, event, redacted)] = events
     verdict = {
         "format": None,
         "id": event.event_id,
         "hash": encoded(compute_content_hash(whole.get_pdu_json(), hashlib.sha256)[1]),
         "altered": whole is not event,
         "bytes": digest(text_of(event)),
-        "redacted": digest(text_of(prune_event(event))),
+        "redacted": digest(text_of(redacted)),
         "citations": refusal(lambda: at_once(check_state_independent_auth_rules(store, event))),
         "cited": refusal(lambda: check_state_dependent_auth_rules(event, cited(event, store))),
         "state": refusal(lambda: check_state_dependent_auth_rules(event, selected(event, step["state"], version, store))),

@@ -87,6 +87,10 @@ async fn filled(world: &World, room_id: &RoomId, mut page: Page) -> Result<PageR
         }
         reply = ask_room(world, room_id, &page).await?;
     }
+    if reply.hole.is_some() && reply.events.is_empty() {
+        page.over_holes = true;
+        reply = ask_room(world, room_id, &page).await?;
+    }
     Ok(reply)
 }
 

@@ -41,6 +41,9 @@ pub fn begin(room: &mut Room<'_>, message: BeginJoin) -> Result<()> {
                 return Err(Stop::Refused(Refusal::Joining(joining.until)));
             }
             room.save(Head { version, ..head })?;
+            if room.rests_on_the_past(&message)? {
+                return Err(Stop::Refused(Refusal::Behind));
+            }
         }
         None => {
             let id = ruma::RoomId::parse(room.name).map_err(|_| Stop::Refused(Refusal::Absent))?;
@@ -125,6 +128,25 @@ pub fn finish(room: &mut Room<'_>, message: FinishJoin) -> Result<Joined> {
 }
 
 impl Room<'_> {
+    /// Whether a join cites a membership of the user of which we know that it ended. Its server has not heard of that:
+    /// among those who have, the join would lose against the end, and nobody would tell us.
+    fn rests_on_the_past(&mut self, message: &BeginJoin) -> Result<bool> {
+        let version = self.head()?.version;
+        let join = message.event.pdu(version).map_err(|fault| refuse(fault.to_string()))?;
+        let user = message.user.as_str();
+        let query = "SELECT id FROM out_of_band WHERE user = ? AND ended";
+        let ended = self.sql.row(query, values![user], |row| row.text(0))?;
+        let now = self.now("m.room.member", user)?;
+        for id in &join.auth_events {
+            let held = self.find(id)?.filter(|held| held.pdu.is("m.room.member", user));
+            let replaced = held.is_some_and(|held| now.is_some_and(|now| now != held.sn));
+            if replaced || ended.as_deref() == Some(id.as_str()) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// The attempt under way, if there is one.
     pub fn joining(&mut self) -> Result<Option<Joining>> {
         let query = "SELECT id, until, json, user, via FROM joining";

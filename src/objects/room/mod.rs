@@ -256,6 +256,7 @@ pub fn answer(question: &Question<'_>) -> std::result::Result<Answer, Fault> {
             Knocked => out_of_band::knocked,
             OutOfBand => out_of_band::out_of_band,
             Withdraw => out_of_band::withdraw,
+            Withdrawn => out_of_band::withdrawn,
             BeginJoin => join::begin,
             AbandonJoin => join::abandon,
             DueJoin => join::due,

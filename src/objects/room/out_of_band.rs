@@ -9,7 +9,8 @@ use tombolo_protocol::{admission::Checked, event, room_version::RoomVersion};
 
 use super::{
     FIRST, Head, Invited, Knocked, Life, OutOfBand, OutOfBandReply, Position, Refusal, Result,
-    Room, STEP, UserNews, Withdraw, insert::Source, judge::Judgement, timeline::Standing,
+    Room, STEP, UserNews, Withdraw, Withdrawn, insert::Source, judge::Judgement,
+    timeline::Standing,
 };
 use crate::objects::Stop;
 
@@ -92,6 +93,14 @@ pub fn withdraw(room: &mut Room<'_>, message: Withdraw) -> Result<Vec<UserNews>>
     room.end(&message.user)
 }
 
+/// From now on, who would let the user in by that invite has not heard that it ended.
+pub fn withdrawn(room: &mut Room<'_>, message: Withdrawn) -> Result<()> {
+    room.head()?;
+    let update = "UPDATE out_of_band SET ended = 1 WHERE user = ? AND membership = 'leave'";
+    room.sql.run(update, values![message.user.as_str()])?;
+    Ok(())
+}
+
 /// One row of `out_of_band`.
 struct Known<'a> {
     user: &'a UserId,
@@ -125,6 +134,7 @@ impl Room<'_> {
             return Ok(false);
         }
         self.end(&user)?;
+        withdrawn(self, Withdrawn { user })?;
         Ok(true)
     }
 
@@ -180,9 +190,9 @@ impl Room<'_> {
             known.stripped.iter().filter_map(|event| client_stripped(event)).collect();
         shown.extend(client_stripped(&event.json));
         self.sql.run(
-            "INSERT INTO out_of_band (user, id, membership, via, stripped, json, pos) VALUES (?, ?, ?, ?, ?, ?, ?)
+            "INSERT INTO out_of_band (user, id, membership, via, stripped, json, pos, ended) VALUES (?, ?, ?, ?, ?, ?, ?, 0)
              ON CONFLICT DO UPDATE SET id = excluded.id, membership = excluded.membership, via = excluded.via,
-             stripped = excluded.stripped, json = excluded.json, pos = excluded.pos",
+             stripped = excluded.stripped, json = excluded.json, pos = excluded.pos, ended = excluded.ended",
             values![
                 known.user.as_str(),
                 event.event_id.as_str(),

@@ -61,7 +61,8 @@ CREATE TABLE receipts (
 CREATE TABLE typing (user TEXT PRIMARY KEY, until INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE out_of_band (
     user TEXT PRIMARY KEY, id TEXT NOT NULL, membership TEXT NOT NULL, via TEXT NOT NULL, stripped TEXT NOT NULL,
-    json TEXT NOT NULL, pos INTEGER NOT NULL
+    json TEXT NOT NULL, pos INTEGER NOT NULL,
+    ended INTEGER NOT NULL       -- whether a server in the room knows that this event holds no longer
 ) WITHOUT ROWID;
 CREATE TABLE joining (one INTEGER PRIMARY KEY, user TEXT NOT NULL, id TEXT NOT NULL, via TEXT NOT NULL, until INTEGER NOT NULL, json TEXT NOT NULL);
 "];

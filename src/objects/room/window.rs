@@ -29,6 +29,9 @@ const HEROES: usize = 5;
 pub fn window(room: &mut Room<'_>, message: Window) -> Result<WindowReply> {
     room.graph()?;
     let viewer = room.viewer(message.user.clone(), message.device.clone())?;
+    if !viewer.stretches.joined_until(message.to) {
+        return room.parting(&viewer, &message);
+    }
     let end = room.visible_end(&viewer, message.to);
     let was_joined = message.from > 0 && viewer.stretches.at(message.from) == Some("join");
     // Who comes back was told what he saw before he left.
@@ -77,6 +80,28 @@ impl Slice {
 }
 
 impl Room<'_> {
+    /// What somebody learns of a room that he was invited to, or kept out of, but never in: how that ended.
+    fn parting(&mut self, viewer: &Viewer, message: &Window) -> Result<WindowReply> {
+        let mut timeline = Vec::new();
+        if let Some(sn) = self.mainline(message.to, "m.room.member", viewer.user.as_str())? {
+            let event = self.event(sn)?;
+            let is_new = event.pos.is_some_and(|pos| message.from < pos && pos <= message.to);
+            if is_new && message.timeline.lets_through(&event) {
+                timeline.push(self.client_view(viewer, &event, false)?);
+            }
+        }
+        Ok(WindowReply {
+            timeline,
+            limited: false,
+            prev_batch: message.to,
+            state: Vec::new(),
+            receipts: None,
+            heroes: Vec::new(),
+            joined_members: 0,
+            invited_members: 0,
+        })
+    }
+
     /// Where the user's view of the room ends: at his leave, or at `to`.
     fn visible_end(&self, viewer: &Viewer, to: Position) -> Position {
         if viewer.stretches.at(to) == Some("join") {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Copies, copies, taking_part};
+use super::{Copies, copies, counts};
 use crate::{
     copy::{Copy, Verdict},
     scenario::Run,
@@ -13,7 +13,6 @@ use crate::{
 /// it until now, and no message was sent twice.
 pub fn are_kept(run: &Run, room: usize) -> Vec<String> {
     let copies = copies(run, room);
-    let taking_part = taking_part(run, room);
     let mut findings = Vec::new();
     let all = run.story.acknowledged.borrow();
     for event in all.iter().filter(|event| event.room == room) {
@@ -27,8 +26,15 @@ pub fn are_kept(run: &Run, room: usize) -> Vec<String> {
             ));
             continue;
         };
-        for (server, copy) in taking_part.iter().filter(|(server, _)| **server != event.server) {
-            if !was_there(run, &copies[&event.server], *server, held.pos.unwrap())
+        let home = &copies[&event.server];
+        let together = |server: &usize, copy: &Copy| {
+            [event.server, *server]
+                .iter()
+                .all(|each| counts(run, home, *each) && counts(run, copy, *each))
+        };
+        for (server, copy) in copies.iter().filter(|(server, _)| **server != event.server) {
+            if !together(server, copy)
+                || !was_there(run, home, *server, held.pos.unwrap())
                 || !stayed(run, copy, *server)
             {
                 continue;

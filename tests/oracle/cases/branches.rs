@@ -118,17 +118,18 @@ fn chosen_deed(world: &World, branch: &Branch) -> Deed {
 
 /// Whether a deed is an event at all, so that another server may have let it in.
 fn has_form(deed: &Deed) -> bool {
-    let text = deed.state_key.as_ref().is_none_or(Value::is_string);
-    let member = deed.kind != "m.room.member"
-        || (deed
-            .state_key
-            .as_ref()
-            .and_then(Value::as_str)
-            .is_some_and(|key| USERS.contains(&key))
-            && deed.content.get("membership").is_some_and(Value::is_string)
-            && deed.content.get("third_party_invite").is_none()
-            && deed.content.get("join_authorised_via_users_server").is_none_or(Value::is_string));
-    text && member && deed.kind != "m.room.create" && deed.kind != "m.room.power_levels"
+    let is_user = |value: &Value| value.as_str().is_some_and(|user| USERS.contains(&user));
+    let authoriser = deed.content.get("join_authorised_via_users_server");
+    match deed.kind.as_str() {
+        "m.room.create" | "m.room.power_levels" => false,
+        "m.room.member" => {
+            deed.state_key.as_ref().is_some_and(is_user)
+                && deed.content.get("membership").is_some_and(Value::is_string)
+                && deed.content.get("third_party_invite").is_none()
+                && authoriser.is_none_or(is_user)
+        }
+        _ => deed.state_key.as_ref().is_none_or(Value::is_string),
+    }
 }
 
 fn merge(world: &mut World, branches: &mut [Branch], into: usize) {

@@ -94,12 +94,19 @@ pub struct OutOfBandReply {
     pub via: Vec<OwnedServerName>,
 }
 
-/// Ends an out-of-band invite or knock for a local user, with the leave event if a resident took it.
+/// Ends an out-of-band invite or knock for a local user.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Withdraw {
     pub user: OwnedUserId,
 }
 message!("room", Withdraw => Vec<UserNews>, Refusal);
+
+/// Notes that a server in the room took the leave by which a local user ended an invite or knock.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Withdrawn {
+    pub user: OwnedUserId,
+}
+message!("room", Withdrawn => (), Refusal);
 
 /// Notes that a local user is joining through another server, before that server is asked.
 #[derive(Debug, Serialize, Deserialize)]

@@ -41,6 +41,9 @@ pub enum Refusal {
     /// The room exists, with local users in it, and nothing needs to be fetched.
     #[error("this server is already in the room")]
     AlreadyLive,
+    /// The join rests on a membership of which we know, and its server does not, that it has ended.
+    #[error("the server through which to join has not heard yet that you left")]
+    Behind,
     /// The restricted join needs a server that can authorise it.
     #[error("{0}")]
     UnableToAuthorise(String),
