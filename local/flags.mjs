@@ -12,6 +12,8 @@ export class BadFlag extends Error {}
 const PROFILES = {
   test: {
     ALLOW_PRIVATE_ADDRESSES: "yes",
+    DNS_OVER_HTTPS: "off",
+    TRUSTED_KEY_SERVERS: "off",
     PASSWORD_COST: "cheap",
     RATE_LIMITS: "off",
     REGISTRATION: "open",

@@ -7,7 +7,7 @@ use tombolo_platform::{Address, Answer, Application, Fault, Moment, Object, Worl
 
 use crate::{
     flows,
-    http::{router::Router, routes},
+    http::{body_limit, router::Router, routes},
     objects::{destination, room, user_sync},
     shell::Question,
 };
@@ -47,6 +47,10 @@ impl Application for Tombolo {
                 _ => Ok(None),
             }
         })
+    }
+
+    fn body_limit(&self, path: &str) -> usize {
+        body_limit(path)
     }
 
     fn http(

@@ -12,7 +12,13 @@ use tombolo_protocol::{
     signing::{self, SigningKey},
 };
 
-/// Everything an operator can set, and the two secrets made at set-up.
+/// The resolver that is asked unless the operator names another.
+const RESOLVER: &str = "https://cloudflare-dns.com/dns-query";
+
+/// The notary that is asked unless the operator names others; it is Synapse's, too.
+const NOTARY: &str = "matrix.org";
+
+/// What an operator can set, and the two secrets made at set-up.
 #[derive(Debug)]
 pub struct Config {
     /// `SERVER_NAME`: the name in user IDs.
@@ -29,12 +35,16 @@ pub struct Config {
     pub registration_shared_secret: Option<String>,
     /// `RATE_LIMITS`.
     pub rate_limits: bool,
+    /// `ADDRESS_HEADER`: the header in which the network in front of us says who asks; none where there is no such network.
+    pub address_header: Option<String>,
     /// `ALLOW_PRIVATE_ADDRESSES`: whether other servers may live at private addresses.
     pub allow_private_addresses: bool,
     /// `PASSWORD_COST=cheap`: for tests.
     pub cheap_passwords: bool,
-    /// `DNS_OVER_HTTPS`: the resolver asked for SRV records; none when empty.
+    /// `DNS_OVER_HTTPS`: the resolver asked for SRV records and addresses; none when `off`.
     pub dns_over_https: Option<String>,
+    /// `TRUSTED_KEY_SERVERS`: the notaries asked for the keys of servers out of reach, separated by commas; none when `off`.
+    pub trusted_key_servers: Vec<OwnedServerName>,
     /// `PUBLIC_BASEURL`: what `/.well-known/matrix/client` says.
     pub public_baseurl: Option<String>,
 }
@@ -86,9 +96,13 @@ impl Config {
             open_registration: is("REGISTRATION", "open"),
             registration_shared_secret: filled("REGISTRATION_SHARED_SECRET"),
             rate_limits: !is("RATE_LIMITS", "off"),
+            address_header: filled("ADDRESS_HEADER"),
             allow_private_addresses: is("ALLOW_PRIVATE_ADDRESSES", "yes"),
             cheap_passwords: is("PASSWORD_COST", "cheap"),
-            dns_over_https: filled("DNS_OVER_HTTPS"),
+            dns_over_https: Some(filled("DNS_OVER_HTTPS").unwrap_or_else(|| RESOLVER.to_owned()))
+                .filter(|resolver| resolver != "off"),
+            trusted_key_servers: notaries(filled("TRUSTED_KEY_SERVERS"))
+                .ok_or(Misconfigured("TRUSTED_KEY_SERVERS"))?,
             public_baseurl: filled("PUBLIC_BASEURL"),
         })
     }
@@ -103,6 +117,12 @@ fn signing_key(text: &str) -> Option<SigningKey> {
     };
     let seed = STANDARD_NO_PAD.decode(seed).ok()?.try_into().ok()?;
     SigningKey::from_seed(&format!("ed25519:{version}"), seed).ok()
+}
+
+fn notaries(text: Option<String>) -> Option<Vec<OwnedServerName>> {
+    let text = text.unwrap_or_else(|| NOTARY.to_owned());
+    let names = text.split(',').map(str::trim).filter(|name| !name.is_empty() && *name != "off");
+    names.map(|name| name.try_into().ok()).collect()
 }
 
 fn old_keys(text: &str) -> Option<ServerKeys> {

@@ -145,6 +145,7 @@ impl From<user_sync::messages::Refusal> for Error {
             Refusal::NoSession => unknown_token(),
             Refusal::NotFound => not_found("Not found"),
             Refusal::Invalid(message) => invalid_param(message),
+            Refusal::Forbidden(message) => forbidden(message),
             Refusal::Limited(ms) => limited(ms),
         }
     }

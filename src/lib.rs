@@ -1,9 +1,10 @@
-//! Tombolo: a Matrix homeserver and bridge gateway.
+//! What is Tombolo? A Matrix homeserver. Bridges are planned; none is built yet.
 //!
 //! Read ARCHITECTURE.md first. Imports point one way: `worker` (the entry on Workers) and [`app`] → [`http`] → [`flows`] →
-//! [`objects`] (their messages), [`remote`], [`stores`] → [`config`], [`error`].
+//! [`objects`] (their messages), [`remote`], [`stores`] → [`config`], [`error`], `bucket`.
 
 pub mod app;
+mod bucket;
 pub mod config;
 pub mod error;
 pub mod flows;

@@ -77,7 +77,10 @@ export function configuration(text, { database, cache, name, domain }) {
     ['database_id = "00000000-0000-0000-0000-000000000000"', `database_id = "${database}"`],
     ['id = "00000000000000000000000000000000"', `id = "${cache}"`],
   ];
-  if (domain) changes.push(["workers_dev = true", `workers_dev = false\nroutes = [{ pattern = "${domain}", custom_domain = true }]`]);
+  if (domain) {
+    changes.push(["workers_dev = true", `workers_dev = false\nroutes = [{ pattern = "${domain}", custom_domain = true }]`]);
+    changes.push(['PUBLIC_BASEURL = ""', `PUBLIC_BASEURL = "https://${domain}"`]);
+  }
   return changes.reduce((result, [from, to]) => {
     if (result.split(`\n${from}\n`).length !== 2) throw new Error(`wrangler.toml should say once: ${from}`);
     return result.replace(`\n${from}\n`, `\n${to}\n`);

@@ -16,6 +16,20 @@ test("every promise of the contract holds on workerd", { timeout: 120_000 }, asy
   assert.equal(answer.status, 200, await answer.text());
 });
 
+test("a body that does not say how long it is is read no further than it may be", async (t) => {
+  const server = await launchWorker(t, build, folder(t), "--profile", "test");
+  const put = async (bytes) => {
+    const chunks = [new Uint8Array(bytes - 1), new Uint8Array(1)];
+    const body = new ReadableStream({
+      pull: (stream) => (chunks.length ? stream.enqueue(chunks.shift()) : stream.close()),
+    });
+    const answer = await fetch(`${server.client}/short`, { method: "PUT", body, duplex: "half" });
+    return answer.status;
+  };
+  assert.equal(await put(5000), 201);
+  assert.equal(await put(5001), 413);
+});
+
 test("a trap answers its own caller at once, and the next call runs on a fresh instance", async (t) => {
   const server = await launchWorker(t, build, folder(t), "--profile", "test");
   const status = async (path) => (await fetch(server.client + path)).status;

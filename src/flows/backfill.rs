@@ -22,6 +22,8 @@ use crate::{
     remote::client::{self, Ask},
 };
 
+/// How long one server is asked (ms).
+const PATIENCE: u64 = 30_000;
 /// How many events are asked for.
 const LIMIT: usize = 100;
 /// How many servers are tried.
@@ -40,10 +42,14 @@ struct Events {
 pub async fn backfill(world: &World, room_id: &RoomId, hole: &Hole) -> Result<bool> {
     let Some(version) = version(world, room_id).await? else { return Ok(false) };
     for server in hole.servers.iter().take(MAX_SERVERS) {
-        match fill(&Gap { world, origin: server, room_id, version }, hole).await {
+        let until = world.now() + PATIENCE;
+        let gap = Gap { world, origin: server, room_id, version, stranger: false, until };
+        match fill(&gap, hole).await {
             Ok(true) => return Ok(true),
             Ok(false) => {}
             Err(Failure::Ours(error)) => return Err(error),
+            // We left, and are shown no more of the room than we have.
+            Err(Failure::Room(_)) => return Ok(false),
             Err(Failure::Remote(error)) => {
                 tracing::info!(%server, %error, "no history from there");
             }
@@ -61,7 +67,7 @@ async fn fill(gap: &Gap<'_>, hole: &Hole) -> std::result::Result<bool, Failure> 
         wanted.join("&")
     );
     let answer: Events = client::ask(gap.world, gap.origin, Ask::get(&path)).await?;
-    let events = verified(gap.world, gap.version, &answer.pdus, gap.origin).await;
+    let events = verified(gap.world, gap.version, &answer.pdus).await;
     let given: BTreeSet<OwnedEventId> = events.iter().map(|event| event.event_id.clone()).collect();
     let mut history = History { events, asked: hole.below.clone(), states: Vec::new() };
     let mut received = gap.world.ask(&room(gap.room_id), &history).await?;

@@ -4,8 +4,9 @@
 //! What a destination's alarm does: one transaction at a time, with the bodies asked of the rooms now, until nothing is
 //! owed or the server fails.
 
-use ruma::{OwnedRoomId, OwnedServerName};
-use serde_json::{Value, json, value::RawValue};
+use ruma::{OwnedRoomId, OwnedServerName, ServerName};
+use serde::Serialize;
+use serde_json::{Value, value::RawValue};
 use tombolo_platform::{Address, AskError, Fault, World};
 
 use super::room;
@@ -79,6 +80,15 @@ async fn gather(
     Ok((pdus, rooms))
 }
 
+/// What one request carries.
+#[derive(Serialize)]
+struct Transaction<'a> {
+    origin: &'a ServerName,
+    origin_server_ts: u64,
+    pdus: &'a [Box<RawValue>],
+    edus: Vec<&'a RawValue>,
+}
+
 async fn send(
     world: &World,
     server: &OwnedServerName,
@@ -86,13 +96,9 @@ async fn send(
     pdus: &[Box<RawValue>],
 ) -> Result<(), RemoteError> {
     let config = Config::of(world).map_err(|error| RemoteError::Refused(error.to_string()))?;
-    let edus: Vec<&RawValue> = batch.edus.iter().map(|(_, edu)| &**edu).collect();
-    let body = json!({
-        "origin": config.server_name,
-        "origin_server_ts": world.now(),
-        "pdus": pdus,
-        "edus": edus,
-    });
+    let edus = batch.edus.iter().map(|(_, edu)| &**edu).collect();
+    let (origin, origin_server_ts) = (&*config.server_name, world.now());
+    let body = client::content(&Transaction { origin, origin_server_ts, pdus, edus })?;
     let path = format!("/_matrix/federation/v1/send/{}", batch.txn_id);
     let answer: Value = client::ask(world, server, Ask::put(&path, &body)).await?;
     // What the server says of single events is its own judgement: nothing is sent again for it.

@@ -5,7 +5,8 @@
 //! the invite stands: it is part of the room's state and is seen when he joins.
 
 use ruma::{OwnedUserId, RoomId};
-use serde_json::{Value, json};
+use serde::{Serialize, de::IgnoredAny};
+use serde_json::value::RawValue;
 use tombolo_platform::World;
 
 use super::{receive::encode, room};
@@ -32,6 +33,13 @@ pub async fn tell_server(world: &World, room_id: &RoomId, user: &OwnedUserId) {
     }
 }
 
+#[derive(Serialize)]
+struct Body<'a> {
+    room_version: &'a str,
+    event: &'a RawValue,
+    invite_room_state: &'a [Box<RawValue>],
+}
+
 async fn put(
     world: &World,
     room_id: &RoomId,
@@ -39,11 +47,9 @@ async fn put(
     invite: &InviteForReply,
 ) -> Result<(), RemoteError> {
     let (room_id, event_id) = (encode(room_id.as_str()), encode(invite.event_id.as_str()));
-    let body = json!({
-        "room_version": invite.version,
-        "event": invite.event,
-        "invite_room_state": invite.stripped,
-    });
+    let InviteForReply { version, event, stripped, .. } = invite;
+    let body = Body { room_version: version, event, invite_room_state: stripped };
+    let body = client::content(&body)?;
     let path = format!("/_matrix/federation/v2/invite/{room_id}/{event_id}");
-    client::ask::<Value>(world, user.server_name(), Ask::put(&path, &body)).await.map(|_| ())
+    client::ask::<IgnoredAny>(world, user.server_name(), Ask::put(&path, &body)).await.map(|_| ())
 }

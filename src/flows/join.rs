@@ -13,23 +13,24 @@ use serde_json::{Map, Value, json, value::RawValue};
 use tombolo_platform::{AskError, World};
 use tombolo_protocol::{
     admission::Checked,
-    canonical_json::CanonicalJsonObject,
+    canonical_json::{self, CanonicalJsonObject},
     event::{self, Links, Pdu},
     json::parse_object,
     room_version::{RoomVersion, SUPPORTED},
 };
 
 use super::{
+    given::{Given, Slice},
     receive::{encode, receive_in_room},
     room, send, tell,
-    verify::verified,
+    verify::{logged, verify},
 };
 use crate::{
     config::Config,
     error::{Error, Result, bad_gateway, bad_json, internal, not_found, unavailable},
     objects::room::messages::{
-        AbandonJoin, BeginJoin, Describe, Description, Draft, DueJoin, FinishJoin, Membership,
-        OutOfBand, Refusal, Send,
+        AbandonJoin, BeginJoin, Describe, Description, Draft, DueJoin, FinishJoin, GiveJoin,
+        Membership, OutOfBand, Refusal, Send,
     },
     remote::{
         RemoteError,
@@ -40,6 +41,8 @@ use crate::{
 
 /// How long an attempt may take before another may begin (ms).
 const LEASE: u64 = 150_000;
+/// How many of the rooms whose members a restricted join lets in are asked.
+const MAX_ALLOWING: usize = 20;
 /// How many servers are tried.
 const MAX_SERVERS: usize = 5;
 /// How long a server that has not heard how we left is given to hear of it.
@@ -54,11 +57,13 @@ pub struct Template {
 }
 
 #[derive(Deserialize)]
-struct SendJoin {
-    state: Vec<Box<RawValue>>,
-    auth_chain: Vec<Box<RawValue>>,
-    #[serde(default)]
-    event: Option<Box<RawValue>>,
+struct SendJoin<'a> {
+    #[serde(borrow)]
+    state: Vec<&'a RawValue>,
+    #[serde(borrow)]
+    auth_chain: Vec<&'a RawValue>,
+    #[serde(default, borrow)]
+    event: Option<&'a RawValue>,
 }
 
 /// Joins; `content` holds further members of the event's content, such as a reason.
@@ -94,15 +99,20 @@ pub async fn member_content(world: &World, user: &UserId) -> Result<Map<String, 
 }
 
 /// The rooms among these in which a user is joined, as far as this server knows.
-pub async fn member_of(world: &World, user: &UserId, rooms: &[OwnedRoomId]) -> Vec<OwnedRoomId> {
+pub async fn member_of(
+    world: &World,
+    user: &UserId,
+    rooms: &[OwnedRoomId],
+) -> Result<Vec<OwnedRoomId>> {
     let mut joined = Vec::new();
-    for room_id in rooms {
-        let membership = world.ask(&room(room_id), &Membership { user: user.to_owned() }).await;
-        if membership.is_ok_and(|membership| membership.as_deref() == Some("join")) {
-            joined.push(room_id.clone());
+    for room_id in rooms.iter().take(MAX_ALLOWING) {
+        match world.ask(&room(room_id), &Membership { user: user.to_owned() }).await {
+            Ok(Some(membership)) if membership == "join" => joined.push(room_id.clone()),
+            Ok(_) | Err(AskError::Refused(_)) => {}
+            Err(unreachable) => return Err(unreachable.into()),
         }
     }
-    joined
+    Ok(joined)
 }
 
 async fn join_here(
@@ -117,7 +127,7 @@ async fn join_here(
     {
         return Ok(());
     }
-    let member_of = member_of(world, user, &description.allow_rooms).await;
+    let member_of = member_of(world, user, &description.allow_rooms).await?;
     let draft = Draft {
         event_type: "m.room.member".to_owned(),
         state_key: Some(user.to_string()),
@@ -142,13 +152,15 @@ async fn join_through(
 ) -> Result<()> {
     let servers = residents(world, user, room_id, via).await?;
     let mut failure = not_found("No server is known that is in this room");
+    let mut open = None;
     for server in servers.into_iter().take(MAX_SERVERS) {
         let attempt = Attempt { world, user, room_id, server: &server };
         match attempt.run(content).await {
             Ok(()) => return Ok(()),
-            Err(error) => {
+            Err((error, begun)) => {
                 tracing::info!(%server, room = %room_id, error = error.message, "a join failed");
                 failure = error;
+                open = begun.map(|event| (server.clone(), event)).or(open);
             }
         }
         // Another user's join may have brought the room here meanwhile.
@@ -157,6 +169,10 @@ async fn join_through(
         {
             return join_here(world, user, room_id, &description, content).await;
         }
+    }
+    // No other server let us in, and one may have: the room's alarm asks that one again when the lease is over.
+    if let Some((server, (version, event))) = open {
+        Attempt { world, user, room_id, server: &server }.begin(version, &event).await?;
     }
     Err(failure)
 }
@@ -170,14 +186,22 @@ pub async fn residents(
 ) -> Result<Vec<OwnedServerName>> {
     let own = &Config::of(world)?.server_name;
     let mut servers = via.to_vec();
-    if let Ok(invite) = world.ask(&room(room_id), &OutOfBand { user: user.to_owned() }).await {
-        servers.extend(invite.via);
+    match world.ask(&room(room_id), &OutOfBand { user: user.to_owned() }).await {
+        Ok(invite) => servers.extend(invite.via),
+        Err(AskError::Refused(_)) => {}
+        Err(unreachable) => return Err(unreachable.into()),
     }
     servers.extend(room_id.server_name().map(ToOwned::to_owned));
     let mut seen = BTreeSet::new();
     servers.retain(|server| server != own && seen.insert(server.clone()));
     Ok(servers)
 }
+
+/// A join that was begun.
+type Begun = (&'static RoomVersion, Checked);
+
+/// How an attempt ended; where it failed and nobody knows whether the server took the join, with that.
+type Outcome = std::result::Result<(), (Error, Option<Begun>)>;
 
 /// One attempt through one server.
 struct Attempt<'a> {
@@ -188,24 +212,27 @@ struct Attempt<'a> {
 }
 
 impl Attempt<'_> {
-    async fn run(&self, content: &Map<String, Value>) -> Result<()> {
+    async fn run(&self, content: &Map<String, Value>) -> Outcome {
         let mut pauses = CATCHES_UP.iter();
         loop {
-            let template =
-                template(self.world, self.server, "make_join", self.room_id, self.user).await?;
-            let (version, pdu) = build(self.world, self.user, self.room_id, template, content)?;
-            let json = RawValue::from_string(pdu.json)?;
-            let event = Checked { event_id: pdu.event_id, json };
+            let (version, event) = self.drafted(content).await.map_err(|error| (error, None))?;
             match (self.begin(version, &event).await, pauses.next()) {
+                (Ok(()), _) => return self.complete(version, event).await,
                 (Err(AskError::Refused(Refusal::Behind)), Some(pause)) => {
                     self.world.sleep(*pause).await;
                 }
-                (began, _) => {
-                    began?;
-                    return self.complete(version, event).await;
-                }
+                (Err(error), _) => return Err((error.into(), None)),
             }
         }
+    }
+
+    /// Our join, on the links that the server says.
+    async fn drafted(&self, content: &Map<String, Value>) -> Result<Begun> {
+        let template =
+            template(self.world, self.server, "make_join", self.room_id, self.user).await?;
+        let (version, pdu) = build(self.world, self.user, self.room_id, template, content)?;
+        let json = RawValue::from_string(pdu.json)?;
+        Ok((version, Checked { event_id: pdu.event_id, json }))
     }
 
     /// Stores the intention.
@@ -224,19 +251,16 @@ impl Attempt<'_> {
         self.world.ask(&room(self.room_id), &begin).await
     }
 
-    /// Has the event taken, and forgets the intention if it was refused. If nobody knows how it ended, the room's alarm
-    /// asks again when the lease is over: the server may have taken it.
-    async fn complete(&self, version: &'static RoomVersion, event: Checked) -> Result<()> {
+    /// Has the event taken, and forgets the intention if it was not. Where nobody knows how it ended, the event is answered
+    /// with the error: the server may have taken it.
+    async fn complete(&self, version: &'static RoomVersion, event: Checked) -> Outcome {
         let event_id = event.event_id.clone();
-        match self.finish(version, event).await {
-            Ok(()) => Ok(()),
-            Err(Failure { error, known: false }) => Err(error),
-            Err(Failure { error, known: true }) => {
-                // If this fails too, the lease ends by itself.
-                self.world.ask(&room(self.room_id), &AbandonJoin { event_id }).await.ok();
-                Err(error)
-            }
-        }
+        let Err(Failure { error, known }) = self.finish(version, event.clone()).await else {
+            return Ok(());
+        };
+        // If this fails too, the lease ends by itself.
+        self.world.ask(&room(self.room_id), &AbandonJoin { event_id }).await.ok();
+        Err((error, (!known).then_some((version, event))))
     }
 
     async fn finish(
@@ -248,20 +272,27 @@ impl Attempt<'_> {
         let path =
             format!("/_matrix/federation/v2/send_join/{room_id}/{event_id}?omit_members=false");
         let body: Value = serde_json::from_str(event.json.get()).map_err(Failure::of)?;
-        let answer: SendJoin =
-            client::ask(self.world, self.server, Ask::put(&path, &body).within(LARGE))
-                .await
-                .map_err(|error| Failure { known: is_final(&error), error: error.into() })?;
-        let event = self.countersigned(version, event, answer.event).await;
-        let auth_chain = verified(self.world, version, &answer.auth_chain, self.server).await;
-        let state = verified(self.world, version, &answer.state, self.server).await;
-        let finish = FinishJoin { event, state, auth_chain };
-        let joined =
-            self.world.ask(&room(self.room_id), &finish).await.map_err(|error| match error {
-                AskError::Refused(Refusal::Invalid(reason)) => Failure::of(bad_gateway(reason)),
-                AskError::Refused(refusal) => Failure::of(refusal),
-                AskError::Unreachable(cause) => Failure { error: unavailable(cause), known: false },
-            })?;
+        let failed = |error: RemoteError| Failure { known: is_final(&error), error: error.into() };
+        let ask = Ask::put(&path, &body).within(LARGE);
+        let bytes = client::send(self.world, self.server, ask).await.map_err(failed)?;
+        let answer: SendJoin<'_> = client::read(&bytes).map_err(failed)?;
+        let event = self.countersigned(version, event, answer.event).await.map_err(Failure::of)?;
+        let (auth_chain, state) = (&answer.auth_chain, &answer.state);
+        let given = Given::read(self.world, version, auth_chain, state, self.server).await;
+        let address = room(self.room_id);
+        let mut state = 0;
+        for slice in given.slices() {
+            let Slice { events, state: of_state, lost } = slice;
+            if let Some(lost) = lost {
+                let error =
+                    bad_gateway(format!("the room's state cannot be verified: {}", lost.reason));
+                return Err(Failure { error, known: false });
+            }
+            let give = GiveJoin { event_id: event.event_id.clone(), events, state: of_state };
+            state += self.world.ask(&address, &give).await.map_err(Failure::of_ours)?;
+        }
+        let finish = FinishJoin { event, state };
+        let joined = self.world.ask(&address, &finish).await.map_err(Failure::of_ours)?;
         tell::tell_now(self.world, self.room_id, joined.news).await;
         for (origin, event) in joined.parked {
             // The join stands; what was parked can come again.
@@ -274,16 +305,26 @@ impl Attempt<'_> {
         Ok(())
     }
 
-    /// Our event with the signature of the server that authorised a restricted join, if it gave one.
+    /// Our event with the signature of the server that authorised a restricted join, if it gave one; its text stays ours.
     async fn countersigned(
         &self,
         version: &'static RoomVersion,
         ours: Checked,
-        theirs: Option<Box<RawValue>>,
-    ) -> Checked {
-        let Some(theirs) = theirs else { return ours };
-        let verified = verified(self.world, version, &[theirs], self.server).await;
-        verified.into_iter().find(|event| event.event_id == ours.event_id).unwrap_or(ours)
+        theirs: Option<&RawValue>,
+    ) -> Result<Checked> {
+        let theirs = theirs.map(|event| (version, event));
+        let verified = verify(self.world, theirs).await;
+        let mut verified = verified.into_iter().filter_map(logged);
+        let Some(theirs) = verified.find(|event| event.event_id == ours.event_id) else {
+            return Ok(ours);
+        };
+        let read = |event: &Checked| {
+            parse_object(event.json.get().as_bytes()).map_err(|fault| bad_json(fault.to_string()))
+        };
+        let (mut object, mut theirs) = (read(&ours)?, read(&theirs)?);
+        object.extend(theirs.remove_entry("signatures"));
+        let json = RawValue::from_string(canonical_json::to_string(&object))?;
+        Ok(Checked { json, ..ours })
     }
 }
 
@@ -297,6 +338,15 @@ struct Failure {
 impl Failure {
     fn of(error: impl Into<Error>) -> Self {
         Self { error: error.into(), known: true }
+    }
+
+    /// Our room did not take what it was given.
+    fn of_ours(error: AskError<Refusal>) -> Self {
+        match error {
+            AskError::Refused(Refusal::Invalid(reason)) => Self::of(bad_gateway(reason)),
+            AskError::Refused(refusal) => Self::of(refusal),
+            AskError::Unreachable(cause) => Self { error: unavailable(cause), known: false },
+        }
     }
 }
 
@@ -323,15 +373,14 @@ pub async fn resume(world: &World, room_id: &RoomId) -> Result<Option<u64>> {
     let attempt = Attempt { world, user: &user, room_id, server: &via };
     let outcome = match attempt.begin(version, &event).await {
         Ok(()) => attempt.complete(version, event).await,
-        Err(error) => Err(error.into()),
+        Err(error) => Err((error.into(), None)),
     };
-    match outcome {
-        Ok(()) => Ok(None),
-        Err(error) => {
-            tracing::info!(server = %via, room = %room_id, error = error.message, "a join failed again");
-            Ok(Some(world.now() + LEASE))
-        }
+    let Err((error, open)) = outcome else { return Ok(None) };
+    tracing::info!(server = %via, room = %room_id, error = error.message, "a join failed again");
+    if let Some((version, event)) = open {
+        attempt.begin(version, &event).await?;
     }
+    Ok(Some(world.now() + LEASE))
 }
 
 /// Asks a server for a template (`make_join`, `make_leave`, `make_knock`).
@@ -369,8 +418,9 @@ pub fn build(
     };
     let version = RoomVersion::of(&version).ok_or_else(incompatible)?;
     let mut content = content.clone();
-    if let Some(authoriser) = template.event["content"]["join_authorised_via_users_server"].as_str()
-    {
+    let is_join = content.get("membership").is_some_and(|membership| membership == "join");
+    let authoriser = template.event["content"]["join_authorised_via_users_server"].as_str();
+    if let Some(authoriser) = authoriser.filter(|_| is_join) {
         content.insert("join_authorised_via_users_server".to_owned(), json!(authoriser));
     }
     let links = |name: &str| -> Result<Vec<OwnedEventId>> {

@@ -8,7 +8,7 @@ use ruma::{OwnedServerName, RoomId, ServerName, UserId};
 use serde::Deserialize;
 use serde_json::{Map, Value, json, value::RawValue};
 use tombolo_platform::{AskError, World};
-use tombolo_protocol::admission::Checked;
+use tombolo_protocol::{admission::Checked, event};
 
 use super::{
     join::{build, member_content, residents, template},
@@ -87,7 +87,7 @@ async fn through(
         version: version.id.to_string(),
         event,
         via: server.to_owned(),
-        stripped: answer.knock_room_state,
+        stripped: event::shown(&answer.knock_room_state, user).unwrap_or_default(),
     };
     let news = world.ask(&room(room_id), &knocked).await?;
     tell::tell_now(world, room_id, news).await;

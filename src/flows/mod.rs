@@ -7,6 +7,7 @@ pub mod backfill;
 pub mod create_room;
 pub mod deliver;
 pub mod due;
+pub mod given;
 pub mod invite;
 pub mod join;
 pub mod knock;

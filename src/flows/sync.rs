@@ -4,10 +4,12 @@
 //! The user's object says which rooms have news and up to where; each room is asked once for its window. While there is
 //! nothing, the Worker waits on a socket to the user's object: only here runs a timer.
 
+use std::collections::BTreeMap;
+
 use futures_util::{StreamExt, stream};
-use ruma::OwnedUserId;
-use serde::Deserialize;
-use serde_json::{Map, Value, json, value::RawValue};
+use ruma::{OwnedRoomId, OwnedUserId};
+use serde::{Deserialize, Serialize};
+use serde_json::value::{RawValue, to_raw_value};
 use tombolo_platform::{AskError, Waited, World};
 
 use super::{room, user_object};
@@ -59,19 +61,30 @@ pub struct RoomFilter {
     pub account_data: EventFilter,
 }
 
+/// The response. It is written straight to text, like all that holds events.
+#[derive(Debug, Serialize)]
+pub struct Synced {
+    next_batch: String,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    rooms: BTreeMap<&'static str, BTreeMap<OwnedRoomId, Content>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    account_data: Option<Events<Item>>,
+}
+
 /// Answers a sync.
-pub async fn sync(world: &World, claim: Claim, wish: Wish) -> Result<Value> {
+pub async fn sync(world: &World, claim: Claim, wish: Wish) -> Result<Synced> {
     let until = world.now() + wish.timeout.min(LONGEST);
     let mut wish = wish;
     loop {
         let pulled = pull(world, &claim, &wish, until).await?;
-        let response = respond(world, &claim.user, &wish, &pulled).await?;
+        let next = pulled.next;
+        let response = respond(world, &claim.user, &wish, pulled).await?;
         let done = wish.since.is_none() || wish.full_state || world.now() >= until;
-        if done || response.get("rooms").is_some() || response.get("account_data").is_some() {
+        if done || !response.rooms.is_empty() || response.account_data.is_some() {
             return Ok(response);
         }
         // What a filter hides is no reason to answer.
-        wish.since = Some(pulled.next);
+        wish.since = Some(next);
     }
 }
 
@@ -96,40 +109,102 @@ async fn pull(world: &World, claim: &Claim, wish: &Wish, until: u64) -> Result<P
     Ok(world.ask(&address, &pull).await?)
 }
 
-async fn respond(world: &World, user: &OwnedUserId, wish: &Wish, pulled: &Pulled) -> Result<Value> {
-    let wanted = |room: &&RoomNews| {
+async fn respond(world: &World, user: &OwnedUserId, wish: &Wish, pulled: Pulled) -> Result<Synced> {
+    let Pulled { device_id, next, rooms: news, account_data } = pulled;
+    let device = &device_id;
+    let wanted = |room: &RoomNews| {
         let id = room.room_id.to_string();
         wish.filter.room.rooms.as_ref().is_none_or(|rooms| rooms.contains(&id))
             && !wish.filter.room.not_rooms.contains(&id)
     };
-    let sections: Vec<Result<Option<Section>>> = stream::iter(pulled.rooms.iter().filter(wanted))
-        .map(|news| async move { section(world, user, &pulled.device_id, wish, news).await })
+    let sections: Vec<Result<Option<Section>>> = stream::iter(news.into_iter().filter(wanted))
+        .map(|news| async move { section(world, user, device, wish, news).await })
         .buffered(ROOMS_AT_ONCE)
         .collect()
         .await;
-    let mut rooms: Map<String, Value> = Map::new();
+    let mut rooms: BTreeMap<_, BTreeMap<_, _>> = BTreeMap::new();
     for section in sections {
         let Some(Section { name, room_id, content }) = section? else { continue };
-        if let Some(members) = rooms.entry(name).or_insert_with(|| json!({})).as_object_mut() {
-            members.insert(room_id, content);
-        }
+        rooms.entry(name).or_default().insert(room_id, content);
     }
-    let mut response = json!({ "next_batch": format!("s{}", pulled.next) });
-    if !rooms.is_empty() {
-        response["rooms"] = Value::Object(rooms);
-    }
-    let account_data = items(&pulled.account_data, &wish.filter.account_data)?;
-    if !account_data.is_empty() {
-        response["account_data"] = json!({ "events": account_data });
-    }
-    Ok(response)
+    let account_data = Events { events: items(account_data, &wish.filter.account_data) };
+    let account_data = Some(account_data).filter(|data| !data.events.is_empty());
+    Ok(Synced { next_batch: format!("s{next}"), rooms, account_data })
 }
 
 /// What the response says of one room, and in which section.
 struct Section {
     name: &'static str,
-    room_id: String,
-    content: Value,
+    room_id: OwnedRoomId,
+    content: Content,
+}
+
+/// What is said of a room.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum Content {
+    Invite { invite_state: Stripped },
+    Knock { knock_state: Stripped },
+    Room(Box<Shown>),
+}
+
+/// A list of events that is text already.
+#[derive(Debug, Serialize)]
+struct Stripped {
+    events: Box<RawValue>,
+}
+
+#[derive(Debug, Default, Serialize)]
+struct Events<T> {
+    events: Vec<T>,
+}
+
+/// Something that is no event of the room.
+#[derive(Debug, Serialize)]
+struct Item {
+    #[serde(rename = "type")]
+    kind: String,
+    content: Box<RawValue>,
+}
+
+/// A room the user is in, or was.
+#[derive(Debug, Default, Serialize)]
+struct Shown {
+    timeline: Timeline,
+    state: Events<Box<RawValue>>,
+    #[serde(flatten)]
+    joined: Option<Joined>,
+}
+
+#[derive(Debug, Default, Serialize)]
+struct Timeline {
+    events: Vec<Box<RawValue>>,
+    limited: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prev_batch: Option<String>,
+}
+
+/// What is said only to who is in the room.
+#[derive(Debug, Serialize)]
+struct Joined {
+    summary: Summary,
+    ephemeral: Events<Item>,
+    account_data: Events<Item>,
+}
+
+#[derive(Debug, Serialize)]
+struct Summary {
+    #[serde(rename = "m.joined_member_count")]
+    joined: u32,
+    #[serde(rename = "m.invited_member_count")]
+    invited: u32,
+    #[serde(rename = "m.heroes", skip_serializing_if = "Vec::is_empty")]
+    heroes: Vec<OwnedUserId>,
+}
+
+#[derive(Serialize)]
+struct Typing {
+    user_ids: Vec<OwnedUserId>,
 }
 
 async fn section(
@@ -137,13 +212,13 @@ async fn section(
     user: &OwnedUserId,
     device: &str,
     wish: &Wish,
-    news: &RoomNews,
+    news: RoomNews,
 ) -> Result<Option<Section>> {
-    let room_id = news.room_id.to_string();
+    let room_id = news.room_id.clone();
     let part = |name, content| Ok(Some(Section { name, room_id, content }));
     let name = match news.membership.as_str() {
-        "invite" => return part("invite", json!({ "invite_state": shown_to_invited(news) })),
-        "knock" => return part("knock", json!({ "knock_state": shown_to_invited(news) })),
+        "invite" => return part("invite", Content::Invite { invite_state: stripped(news)? }),
+        "knock" => return part("knock", Content::Knock { knock_state: stripped(news)? }),
         "join" => "join",
         _ => "leave",
     };
@@ -160,12 +235,10 @@ async fn section(
         Ok(window) => window,
         // A room we were never in: an invite that ended.
         Err(AskError::Refused(Refusal::Absent)) => {
-            let empty = json!({ "events": [] });
-            return part(name, json!({ "timeline": empty, "state": empty }));
+            return part(name, Content::Room(Box::default()));
         }
         Err(error) => return Err(error.into()),
     };
-    let content = joined(wish, news, &window)?;
     let quiet = news.from == news.to
         && news.account_data.is_empty()
         && news.typing.is_none()
@@ -177,50 +250,49 @@ async fn section(
         && news.account_data.is_empty()
         && news.typing.is_none()
         && news.membership == "join";
-    if quiet || nothing { Ok(None) } else { part(name, content) }
+    if quiet || nothing {
+        return Ok(None);
+    }
+    part(name, Content::Room(Box::new(shown(wish, news, window)?)))
 }
 
-fn shown_to_invited(news: &RoomNews) -> Value {
-    json!({ "events": news.stripped.as_deref().unwrap_or(RawValue::NULL) })
+/// The state shown to who is invited or knocks; none of it where there was too much to be loaded.
+fn stripped(news: RoomNews) -> Result<Stripped> {
+    let none = || RawValue::from_string("[]".to_owned());
+    Ok(Stripped { events: news.stripped.map_or_else(none, Ok)? })
 }
 
-fn joined(wish: &Wish, news: &RoomNews, window: &WindowReply) -> Result<Value> {
-    let mut content = json!({
-        "timeline": {
-            "events": window.timeline,
-            "limited": window.limited,
-            "prev_batch": format!("t{}", window.prev_batch),
-        },
-        "state": { "events": window.state },
-    });
+fn shown(wish: &Wish, news: RoomNews, window: WindowReply) -> Result<Shown> {
+    let prev_batch = Some(format!("t{}", window.prev_batch));
+    let mut shown = Shown {
+        timeline: Timeline { events: window.timeline, limited: window.limited, prev_batch },
+        state: Events { events: window.state },
+        joined: None,
+    };
     if news.membership != "join" {
-        return Ok(content);
+        return Ok(shown);
     }
-    content["summary"] = json!({
-        "m.joined_member_count": window.joined_members,
-        "m.invited_member_count": window.invited_members,
+    let filter = &wish.filter.room;
+    let typing = news.typing.map(|user_ids| to_raw_value(&Typing { user_ids })).transpose()?;
+    let ephemeral = [("m.receipt", window.receipts), ("m.typing", typing)];
+    let ephemeral =
+        ephemeral.into_iter().filter_map(|(kind, content)| Some((kind.to_owned(), content?)));
+    shown.joined = Some(Joined {
+        summary: Summary {
+            joined: window.joined_members,
+            invited: window.invited_members,
+            heroes: window.heroes,
+        },
+        ephemeral: Events { events: items(ephemeral, &filter.ephemeral) },
+        account_data: Events { events: items(news.account_data, &filter.account_data) },
     });
-    if !window.heroes.is_empty() {
-        content["summary"]["m.heroes"] = json!(window.heroes);
-    }
-    let mut ephemeral: Vec<Value> = Vec::new();
-    if let Some(receipts) =
-        window.receipts.as_deref().filter(|_| wish.filter.room.ephemeral.passes("m.receipt"))
-    {
-        ephemeral.push(json!({ "type": "m.receipt", "content": receipts }));
-    }
-    if let Some(typing) =
-        news.typing.as_ref().filter(|_| wish.filter.room.ephemeral.passes("m.typing"))
-    {
-        ephemeral.push(json!({ "type": "m.typing", "content": { "user_ids": typing } }));
-    }
-    content["ephemeral"] = json!({ "events": ephemeral });
-    content["account_data"] =
-        json!({ "events": items(&news.account_data, &wish.filter.room.account_data)? });
-    Ok(content)
+    Ok(shown)
 }
 
-fn items(items: &[(String, Box<RawValue>)], filter: &EventFilter) -> Result<Vec<Value>> {
-    let passing = items.iter().filter(|(kind, _)| filter.passes(kind));
-    passing.map(|(kind, content)| Ok(json!({ "type": kind, "content": content }))).collect()
+fn items(
+    items: impl IntoIterator<Item = (String, Box<RawValue>)>,
+    filter: &EventFilter,
+) -> Vec<Item> {
+    let passing = items.into_iter().filter(|(kind, _)| filter.passes(kind));
+    passing.map(|(kind, content)| Item { kind, content }).collect()
 }

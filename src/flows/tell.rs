@@ -20,7 +20,7 @@ use crate::{
     objects::{
         destination::messages::{Owe, OweEdu},
         room::messages::{
-            ExpireTyping, Position, Receipt, Refusal, Told, TypingNow, Undelivered,
+            ExpireTyping, Receipt, Refusal, ServerDue, Told, TypingNow, Undelivered,
             UndeliveredReply, UserNews,
         },
         user_sync::messages::{News, TypingNews},
@@ -80,7 +80,7 @@ pub fn tell_meanwhile(world: &World, room_id: &RoomId, news: Vec<UserNews>) {
     }
 }
 
-/// Tells who types now to local users, and, of our own users, to other servers.
+/// Tells local users who types now.
 pub async fn tell_typing(world: &World, room_id: &RoomId, now: &TypingNow) {
     let told = stream::iter(&now.tell).for_each_concurrent(AT_ONCE, |user| async move {
         let news = TypingNews { room_id: room_id.to_owned(), typing: now.typing.clone() };
@@ -116,9 +116,9 @@ async fn deliver(
         .collect()
         .await;
     let servers: Vec<Option<OwnedServerName>> = stream::iter(&undelivered.servers)
-        .map(|(server, from)| async move {
-            let told = tell_server(world, room_id, (server, *from), undelivered).await;
-            told.err().map(|_| server.clone())
+        .map(|due| async move {
+            let told = tell_server(world, room_id, due, undelivered).await;
+            told.err().map(|_| due.server.clone())
         })
         .buffer_unordered(AT_ONCE)
         .collect()
@@ -135,15 +135,15 @@ async fn tell_user(world: &World, room_id: &RoomId, news: UserNews) -> Result<()
 async fn tell_server(
     world: &World,
     room_id: &RoomId,
-    (server, from): (&OwnedServerName, Position),
+    due: &ServerDue,
     undelivered: &UndeliveredReply,
 ) -> Result<(), String> {
-    let address = destination(server);
-    if from < undelivered.to {
-        let owe = Owe { room_id: room_id.to_owned(), from, to: undelivered.to };
+    let address = destination(&due.server);
+    if due.events {
+        let owe = Owe { room_id: room_id.to_owned(), from: due.since, to: undelivered.to };
         world.ask(&address, &owe).await.map_err(|error| error.to_string())?;
     }
-    for receipt in &undelivered.receipts {
+    for (_, receipt) in undelivered.receipts.iter().filter(|(pos, _)| *pos > due.since) {
         world
             .ask(&address, &receipt_edu(room_id, receipt)?)
             .await

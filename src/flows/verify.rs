@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use ruma::{OwnedEventId, OwnedServerName, ServerName};
+use ruma::{OwnedEventId, OwnedServerName};
 use serde_json::value::RawValue;
 use tombolo_platform::World;
 use tombolo_protocol::{
@@ -23,21 +23,24 @@ pub struct Dropped {
     pub reason: String,
 }
 
-/// Verifies events, in order; all the keys they need are fetched together, from their servers or from the one that gave
-/// us the events.
+impl From<admission::Drop> for Dropped {
+    fn from(drop: admission::Drop) -> Self {
+        Self { event_id: None, reason: drop.to_string() }
+    }
+}
+
+/// Verifies events, in order; all the keys they need are fetched together.
 pub async fn verify<'a>(
     world: &World,
     events: impl IntoIterator<Item = (&'static RoomVersion, &'a RawValue)>,
-    giver: &ServerName,
 ) -> Vec<Result<Checked, Dropped>> {
     let parsed: Vec<Result<Unverified, Dropped>> = events
         .into_iter()
-        .map(|(version, raw)| {
-            admission::parse(raw.get().as_bytes(), version)
-                .map_err(|drop| Dropped { event_id: None, reason: drop.to_string() })
-        })
+        .map(|(version, raw)| Ok(admission::parse(raw.get().as_bytes(), version)?))
         .collect();
-    let ring = keys::ring(world, &needed(parsed.iter().flatten()), giver).await;
+    let mut needed = Needed::default();
+    parsed.iter().flatten().for_each(|event| needed.add(event));
+    let ring = keys::ring(world, &needed.keys()).await;
     parsed.into_iter().map(|event| event.and_then(|event| check(event, &ring))).collect()
 }
 
@@ -46,43 +49,51 @@ pub async fn verified(
     world: &World,
     version: &'static RoomVersion,
     events: &[Box<RawValue>],
-    giver: &ServerName,
 ) -> Vec<Checked> {
     let events = events.iter().map(|event| (version, &**event));
-    let verdicts = verify(world, events, giver).await;
-    verdicts
-        .into_iter()
-        .filter_map(|verdict| {
-            verdict
-                .inspect_err(|dropped| {
-                    tracing::info!(reason = dropped.reason, "an event of an answer was dropped")
-                })
-                .ok()
-        })
-        .collect()
+    let verdicts = verify(world, events).await;
+    verdicts.into_iter().filter_map(logged).collect()
 }
 
-fn check(event: Unverified, ring: &KeyRing) -> Result<Checked, Dropped> {
+/// An event of an answer, if it holds; that it does not is no fault of ours, and the others may.
+pub fn logged<T>(verdict: Result<T, impl Into<Dropped>>) -> Option<T> {
+    match verdict {
+        Ok(event) => Some(event),
+        Err(dropped) => {
+            let Dropped { reason, .. } = dropped.into();
+            tracing::info!(reason, "an event of an answer was dropped");
+            None
+        }
+    }
+}
+
+/// Checks the signatures of an event, and its content hash.
+pub fn check(event: Unverified, ring: &KeyRing) -> Result<Checked, Dropped> {
     let event_id = event.event_id.clone();
-    let dropped = |reason: String| Dropped { event_id: Some(event_id.clone()), reason };
-    let verified = event.verify(ring).map_err(|drop| dropped(drop.to_string()))?;
-    verified.checked().map_err(|fault| dropped(fault.to_string()))
+    let dropped = |reason: String| Dropped { event_id: Some(event_id), reason };
+    let checked = event.verify(ring).and_then(|verified| Ok(verified.checked()?));
+    checked.map_err(|drop| dropped(drop.to_string()))
 }
 
 /// Which keys of which servers, and of what time.
-fn needed<'a>(
-    events: impl Iterator<Item = &'a Unverified>,
-) -> BTreeMap<OwnedServerName, Vec<(String, i64)>> {
-    let mut needed: BTreeMap<OwnedServerName, BTreeMap<String, i64>> = BTreeMap::new();
-    for event in events {
+#[derive(Default)]
+pub struct Needed(BTreeMap<OwnedServerName, BTreeMap<String, i64>>);
+
+impl Needed {
+    /// Adds those that an event needs.
+    pub fn add(&mut self, event: &Unverified) {
         let at = event.keys_valid_at().unwrap_or(i64::MIN);
         for (server, key_ids) in event.required_keys() {
-            let wanted = needed.entry(server).or_default();
+            let wanted = self.0.entry(server).or_default();
             for key_id in key_ids {
                 let latest = wanted.entry(key_id).or_insert(at);
                 *latest = at.max(*latest);
             }
         }
     }
-    needed.into_iter().map(|(server, wanted)| (server, wanted.into_iter().collect())).collect()
+
+    /// By server: the ID of a key, and the latest time (ms) at which it must have been valid.
+    pub fn keys(self) -> BTreeMap<OwnedServerName, Vec<(String, i64)>> {
+        self.0.into_iter().map(|(server, wanted)| (server, wanted.into_iter().collect())).collect()
+    }
 }

@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// The largest body of a client's request, media apart.
-const MAX_BODY: usize = 1 << 20;
+pub const MAX_BODY: usize = 1 << 20;
 
 /// Who calls, as an endpoint's authentication scheme wants it proved.
 pub trait Scheme {
@@ -123,13 +123,6 @@ impl Router {
 /// The request ruma reads, from a body that our own scan has bounded.
 pub fn decode<R: IncomingRequest>(request: &Request<Bytes>, arguments: &[String]) -> Result<R> {
     let body = request.body();
-    if body.len() > MAX_BODY {
-        return Err(Error::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "M_TOO_LARGE",
-            "The body is too large",
-        ));
-    }
     // Old clients leave out the body of a POST that needs none; a PUT always says what to put.
     if !body.is_empty() || request.method() == http::Method::PUT {
         json::scan(body).map_err(|fault| fault_response(&fault))?;
@@ -153,13 +146,6 @@ pub fn decode<R: IncomingRequest>(request: &Request<Bytes>, arguments: &[String]
 /// The body of a [`Router::page`], read as JSON under the same bounds.
 pub fn json_body<T: serde::de::DeserializeOwned>(request: &Request<Bytes>) -> Result<T> {
     let body = request.body();
-    if body.len() > MAX_BODY {
-        return Err(Error::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "M_TOO_LARGE",
-            "The body is too large",
-        ));
-    }
     json::scan(body).map_err(|fault| fault_response(&fault))?;
     serde_json::from_slice(body).map_err(|error| misread(&error))
 }

@@ -7,6 +7,9 @@ use futures_util::future::LocalBoxFuture;
 
 use crate::{Address, Isolate, Memory, Message, Moment, Sql, World};
 
+/// The largest body of a request, where the program says nothing else.
+pub const MAX_BODY: usize = 16 << 20;
+
 /// What an object's function may touch while it answers one message.
 pub struct Object<'a> {
     /// Which object this is.
@@ -94,6 +97,12 @@ pub trait Application {
         world: World,
         address: Address,
     ) -> LocalBoxFuture<'static, Result<Option<u64>, Fault>>;
+
+    /// The largest body of a request to this path. A larger one is refused before it is read, or where it does not say how
+    /// large it is, as soon as it is.
+    fn body_limit(&self, _path: &str) -> usize {
+        MAX_BODY
+    }
 
     /// A request from outside.
     fn http(

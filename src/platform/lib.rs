@@ -11,6 +11,7 @@ mod memory;
 mod message;
 mod moment;
 mod outside;
+mod refusal;
 mod units;
 mod value;
 
@@ -24,7 +25,7 @@ pub use simulated::{D1, Kv, Row, Sql, World};
 #[cfg(target_arch = "wasm32")]
 pub use workers::{D1, Kv, Row, Sql, World};
 
-pub use application::{Answer, Application, Fault, Object};
+pub use application::{Answer, Application, Fault, MAX_BODY, Object};
 pub use memory::{Isolate, Memory};
 pub use message::{Address, AskError, Message, Unreachable, Waited};
 pub use moment::Moment;

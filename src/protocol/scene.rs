@@ -1,4 +1,4 @@
-//! What a test needs to set a scene: a room that grows event by event.
+//! What does a test need to set a scene? A room that grows event by event.
 
 use std::{collections::BTreeMap, rc::Rc};
 

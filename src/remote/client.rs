@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Method, Request, header};
 use ruma::ServerName;
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use tombolo_platform::{Limits, World};
 use tombolo_protocol::{json, x_matrix};
@@ -50,6 +50,13 @@ impl<'a> Ask<'a> {
     }
 }
 
+/// What is to be sent, as it is signed. Events in it may be nested deeper than `serde_json` makes values of.
+pub fn content(of: &impl Serialize) -> Result<Value, RemoteError> {
+    let refused = |error: String| RemoteError::Refused(error);
+    let text = serde_json::to_vec(of).map_err(|error| refused(error.to_string()))?;
+    json::parse_value(&text).map_err(|fault| refused(fault.to_string()))
+}
+
 /// Sends a signed request and reads the JSON it is answered with.
 pub async fn ask<T: DeserializeOwned>(
     world: &World,
@@ -57,8 +64,13 @@ pub async fn ask<T: DeserializeOwned>(
     ask: Ask<'_>,
 ) -> Result<T, RemoteError> {
     let body = send(world, server, ask).await?;
-    json::scan(&body).map_err(|fault| RemoteError::Nonsense(fault.to_string()))?;
-    serde_json::from_slice(&body).map_err(|error| RemoteError::Nonsense(error.to_string()))
+    read::<T>(&body)
+}
+
+/// Reads the JSON of an answer.
+pub fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, RemoteError> {
+    json::scan(body).map_err(|fault| RemoteError::Nonsense(fault.to_string()))?;
+    serde_json::from_slice(body).map_err(|error| RemoteError::Nonsense(error.to_string()))
 }
 
 /// Sends a signed request, to each place at which the server may listen until one answers.
@@ -84,14 +96,14 @@ pub async fn send(world: &World, server: &ServerName, ask: Ask<'_>) -> Result<By
         let request =
             request.body(body).map_err(|error| RemoteError::Refused(error.to_string()))?;
         match world.fetch(request, ask.limits).await {
-            Ok(response) => return read(response),
+            Ok(response) => return succeeded(response),
             Err(unreachable) => failure = RemoteError::Unreachable(unreachable.to_string()),
         }
     }
     Err(failure)
 }
 
-fn read(response: http::Response<Bytes>) -> Result<Bytes, RemoteError> {
+fn succeeded(response: http::Response<Bytes>) -> Result<Bytes, RemoteError> {
     let status = response.status();
     let body = response.into_body();
     if status.is_success() {

@@ -10,12 +10,18 @@ use serde::Deserialize;
 use tombolo_platform::{Limits, World};
 use tombolo_protocol::discovery::Record;
 
+use super::RemoteError;
 use crate::config::Config;
 
 const LIMITS: Limits = Limits { time: Duration::from_secs(5), bytes: 64 << 10 };
 
+/// The codes of an answer that settles the question: it is there, or there is no such name.
+const SETTLED: [u16; 2] = [0, 3];
+
 #[derive(Deserialize)]
 struct Answer {
+    #[serde(rename = "Status")]
+    status: u16,
     #[serde(rename = "Answer", default)]
     answer: Vec<Entry>,
 }
@@ -27,40 +33,51 @@ struct Entry {
     data: String,
 }
 
-/// The SRV records of a name; none where there are none, or no resolver is configured or reached.
-pub async fn srv(world: &World, name: &str) -> Vec<Record> {
-    let entries = query(world, name, "SRV").await.unwrap_or_default();
-    entries
-        .iter()
-        .filter(|entry| entry.kind == 33)
-        .filter_map(|entry| record(&entry.data))
-        .collect()
+/// The SRV records of a name; none where the operator wants no resolver to be asked.
+///
+/// # Errors
+/// The resolver did not say whether there are any.
+pub async fn srv(world: &World, name: &str) -> Result<Vec<Record>, RemoteError> {
+    let entries = query(world, name, "SRV").await?;
+    let records = entries.iter().filter(|entry| entry.kind == 33);
+    Ok(records.filter_map(|entry| record(&entry.data)).collect())
 }
 
-/// The addresses of a name; `None` where nobody can tell.
-pub async fn addresses(world: &World, name: &str) -> Option<Vec<IpAddr>> {
+/// The addresses of a name; none where the operator wants no resolver to be asked.
+///
+/// # Errors
+/// The resolver did not say which there are, or there are none.
+pub async fn addresses(world: &World, name: &str) -> Result<Vec<IpAddr>, RemoteError> {
     let mut addresses = Vec::new();
-    for kind in ["A", "AAAA"] {
-        addresses.extend(
-            query(world, name, kind)
-                .await?
-                .iter()
-                .filter_map(|entry| entry.data.parse::<IpAddr>().ok()),
-        );
+    if Config::of(world).is_ok_and(|config| config.dns_over_https.is_none()) {
+        return Ok(addresses);
     }
-    Some(addresses)
+    for kind in ["A", "AAAA"] {
+        let entries = query(world, name, kind).await?;
+        addresses.extend(entries.iter().filter_map(|entry| entry.data.parse::<IpAddr>().ok()));
+    }
+    if addresses.is_empty() {
+        return Err(RemoteError::Refused(format!("DNS: {name} has no address")));
+    }
+    Ok(addresses)
 }
 
-async fn query(world: &World, name: &str, kind: &str) -> Option<Vec<Entry>> {
-    let resolver = Config::of(world).ok()?.dns_over_https.clone()?;
+async fn query(world: &World, name: &str, kind: &str) -> Result<Vec<Entry>, RemoteError> {
+    let failed = |reason: String| RemoteError::Unreachable(format!("DNS: {name} {kind}: {reason}"));
+    let config = Config::of(world).map_err(|error| failed(error.to_string()))?;
+    let Some(resolver) = &config.dns_over_https else { return Ok(Vec::new()) };
     let request = Request::builder()
         .uri(format!("{resolver}?name={name}&type={kind}"))
         .header(header::ACCEPT, "application/dns-json")
         .body(Bytes::new())
-        .ok()?;
-    let response = world.fetch(request, LIMITS).await.ok()?;
-    let answer: Answer = serde_json::from_slice(response.body()).ok()?;
-    Some(answer.answer)
+        .map_err(|error| failed(error.to_string()))?;
+    let response = world.fetch(request, LIMITS).await.map_err(|error| failed(error.to_string()))?;
+    let answer: Answer =
+        serde_json::from_slice(response.body()).map_err(|error| failed(error.to_string()))?;
+    if !SETTLED.contains(&answer.status) {
+        return Err(failed(format!("status {}", answer.status)));
+    }
+    Ok(answer.answer)
 }
 
 /// `priority weight port target.`

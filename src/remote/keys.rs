@@ -3,10 +3,13 @@
 //!
 //! Keys are cached in the isolate and in KV, with the answer they came in, which we pass on as a notary. A server that did
 //! not give the key it was asked for is not asked again for a while, so that events with invented key IDs cause no storm
-//! of requests. What servers out of reach signed is verified with the keys that the server which gave us their events
-//! vouches for: it had to verify them itself.
+//! of requests. For servers out of reach the notaries are asked that the operator trusts, and nobody else: who gives us an
+//! event may have forged it.
 
-use std::{cell::RefCell, collections::BTreeMap};
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use futures_util::{StreamExt, stream};
 use ruma::{OwnedServerName, ServerName};
@@ -25,17 +28,29 @@ use super::{
 };
 use crate::config::Config;
 
-/// How long a server that failed to give a key is left alone (ms).
-const MISSED: u64 = 60_000;
+/// How long a server is left alone that answered without the key it was asked for, so that events with invented key IDs
+/// cause no storm of requests (ms).
+const ANSWERED: u64 = 60_000;
+/// How long a server is left alone that did not answer (ms).
+const FAILED: u64 = 10_000;
+/// How many servers are remembered at most, in the isolate's memory.
+const MOST_KNOWN: usize = 10_000;
 /// How long KV keeps what is known of a server, in seconds; what is valid within it is decided by the keys themselves.
 const KEPT: u64 = 30 * 24 * 3600;
 /// How many servers are asked at once: an invocation has six connections.
 const AT_ONCE: usize = 6;
+/// How long servers are asked themselves (ms).
+const PATIENCE: u64 = 30_000;
+/// Where more servers than this are unknown, notaries are asked before they are.
+const MANY: usize = 20;
+/// For how many servers a notary is asked in one request.
+const MOST_ASKED: usize = 100;
 
 #[derive(Default)]
 struct Cache {
     known: RefCell<BTreeMap<OwnedServerName, Known>>,
-    missed: RefCell<BTreeMap<(OwnedServerName, String), u64>>,
+    /// Until when a server is not asked again.
+    left_alone: RefCell<BTreeMap<OwnedServerName, u64>>,
 }
 
 /// What is known of a server's keys.
@@ -46,49 +61,90 @@ struct Known {
     answer: Option<Box<RawValue>>,
 }
 
-/// The keys of several servers, as far as they can be had from them or from the server that gave us what they signed.
-/// With each key ID: when what it signed was signed (ms).
+/// The keys of several servers, as far as they can be had from them or from the notaries that the operator trusts. With each
+/// key ID: when what it signed was signed (ms).
 pub async fn ring(
     world: &World,
     needed: &BTreeMap<OwnedServerName, Vec<(String, i64)>>,
-    notary: &ServerName,
 ) -> KeyRing {
     let now = i64::try_from(world.now()).unwrap_or(i64::MAX);
-    let found: Vec<_> = stream::iter(needed)
-        .map(|(server, wanted)| async move { (server.clone(), of(world, server, wanted).await) })
-        .buffer_unordered(AT_ONCE)
-        .collect()
-        .await;
-    let mut ring = KeyRing::new();
-    let mut missing = Vec::new();
-    for (server, keys) in found {
-        let wanted = &needed[&server];
-        if server != notary && !wanted.iter().all(|(key_id, at)| keys.covers(key_id, *at)) {
-            missing.push(server.clone());
-        }
-        ring.add(server, keys, now);
+    // Of the many servers of a large room, many are dead.
+    if missing(world, needed).await.len() > MANY {
+        ask_notaries(world, &missing(world, needed).await, now).await;
     }
-    if !missing.is_empty()
-        && let Ok(vouched) = ask_notary(world, notary, &missing, now).await
-    {
-        for (server, known) in vouched.into_iter().filter(|(server, _)| missing.contains(server)) {
-            ring.add(server.clone(), known.keys.clone(), now);
-            remember(world, &server, known, now).await;
-        }
+    let patient_until = world.now() + PATIENCE;
+    stream::iter(needed)
+        .for_each_concurrent(AT_ONCE, |(server, wanted)| async move {
+            if world.now() < patient_until {
+                of(world, server, wanted).await;
+            }
+        })
+        .await;
+    let missing = missing(world, needed).await;
+    if !missing.is_empty() {
+        ask_notaries(world, &missing, now).await;
+    }
+    let mut ring = KeyRing::new();
+    for server in needed.keys() {
+        ring.add(server.clone(), held(world, server).await, now);
     }
     ring
+}
+
+/// The servers whose keys, as far as they are known, do not cover what is needed. Ours are not among them: what our key did
+/// not sign is not ours.
+async fn missing(
+    world: &World,
+    needed: &BTreeMap<OwnedServerName, Vec<(String, i64)>>,
+) -> Vec<OwnedServerName> {
+    let own = Config::of(world).ok().map(|config| config.server_name.clone());
+    let mut missing = Vec::new();
+    for (server, wanted) in needed {
+        if Some(server) != own.as_ref() && !covers(&held(world, server).await, wanted) {
+            missing.push(server.clone());
+        }
+    }
+    missing
+}
+
+/// The keys of a server as we hold them.
+async fn held(world: &World, server: &ServerName) -> ServerKeys {
+    match Config::of(world) {
+        Ok(config) if *server == config.server_name => own(&config),
+        _ => load(world, server).await.keys,
+    }
+}
+
+/// Asks the notaries for the keys of other servers, in turn while there are any missing. A key that a server gave itself is
+/// not replaced by what a notary says.
+async fn ask_notaries(world: &World, servers: &[OwnedServerName], now: i64) {
+    let Ok(config) = Config::of(world) else { return };
+    let mut open: BTreeSet<OwnedServerName> = servers.iter().cloned().collect();
+    for notary in config.trusted_key_servers.iter().filter(|notary| **notary != config.server_name)
+    {
+        let asked: Vec<OwnedServerName> = open.iter().cloned().collect();
+        for servers in asked.chunks(MOST_ASKED) {
+            let answers = match ask_notary(world, notary, servers, now).await {
+                Ok(answers) => answers,
+                Err(error) => {
+                    tracing::info!(%notary, %error, "a notary vouches for nobody");
+                    break;
+                }
+            };
+            for (server, known) in answers {
+                if open.remove(&server) {
+                    remember(world, &server, known, now).await;
+                }
+            }
+        }
+    }
 }
 
 /// The answers of these servers about their keys, as they signed them: what a notary passes on. Those out of reach and
 /// unknown are left out.
 pub async fn answers(world: &World, servers: &[OwnedServerName]) -> Vec<Box<RawValue>> {
-    let at = i64::try_from(world.now()).unwrap_or(i64::MAX);
     let asked = stream::iter(servers).map(|server| async move {
-        let known = load(world, server).await;
-        let live = known.keys.keys.values().any(|key| !key.retired && key.valid_until_ts >= at);
-        if !live {
-            of(world, server, &[(String::new(), at)]).await;
-        }
+        current(world, server).await;
         load(world, server).await.answer
     });
     asked.buffered(AT_ONCE).filter_map(|answer| async { answer }).collect().await
@@ -96,34 +152,54 @@ pub async fn answers(world: &World, servers: &[OwnedServerName]) -> Vec<Box<RawV
 
 /// The keys of a server, asked for anew if those known do not cover what is wanted: (key ID, time of signing).
 pub async fn of(world: &World, server: &ServerName, wanted: &[(String, i64)]) -> ServerKeys {
-    if let Ok(config) = Config::of(world)
-        && *server == config.server_name
-    {
-        return own(&config);
-    }
-    let cache = world.isolate(|_| Cache::default());
-    let covered = |keys: &ServerKeys| wanted.iter().all(|(key_id, at)| keys.covers(key_id, *at));
-    let keys = load(world, server).await.keys;
-    let now = world.now();
-    let time = i64::try_from(now).unwrap_or(i64::MAX);
-    let missing = |key_id: &str| (server.to_owned(), key_id.to_owned());
-    let lately = |(key_id, _): &(String, i64)| {
-        cache.missed.borrow().get(&missing(key_id)).is_some_and(|at| at + MISSED > now)
-    };
-    if covered(&keys) || wanted.iter().filter(|(key_id, at)| !keys.covers(key_id, *at)).all(lately)
-    {
+    known_or_asked(world, server, |keys| covers(keys, wanted)).await
+}
+
+/// The keys of a server, asked for anew if it signs with none of those known any more.
+async fn current(world: &World, server: &ServerName) -> ServerKeys {
+    let now = i64::try_from(world.now()).unwrap_or(i64::MAX);
+    let live =
+        |keys: &ServerKeys| keys.keys.values().any(|key| !key.retired && key.valid_until_ts >= now);
+    known_or_asked(world, server, live).await
+}
+
+async fn known_or_asked(
+    world: &World,
+    server: &ServerName,
+    suffice: impl Fn(&ServerKeys) -> bool,
+) -> ServerKeys {
+    let keys = held(world, server).await;
+    if suffice(&keys) || Config::of(world).is_ok_and(|config| *server == config.server_name) {
         return keys;
     }
-    let keys = match fetch(world, server, time).await {
-        Ok(fetched) => remember(world, server, fetched, time).await,
-        Err(_) => keys,
+    let cache = world.isolate(|_| Cache::default());
+    let now = world.now();
+    let is_left_alone = cache.left_alone.borrow().get(server).is_some_and(|until| *until > now);
+    if is_left_alone {
+        return keys;
+    }
+    let time = i64::try_from(now).unwrap_or(i64::MAX);
+    let (keys, pause) = match fetch(world, server, time).await {
+        Ok(fetched) => (remember(world, server, fetched, time).await, ANSWERED),
+        Err(_) => (keys, FAILED),
     };
-    for (key_id, at) in wanted {
-        if !keys.covers(key_id, *at) {
-            cache.missed.borrow_mut().insert(missing(key_id), now);
-        }
+    if !suffice(&keys) {
+        let mut left_alone = cache.left_alone.borrow_mut();
+        forget_if_full(&mut left_alone);
+        left_alone.insert(server.to_owned(), now + pause);
     }
     keys
+}
+
+/// Keeps a map in the isolate's memory from growing for ever: names of servers can be invented.
+fn forget_if_full<K: Ord, V>(map: &mut BTreeMap<K, V>) {
+    if map.len() >= MOST_KNOWN {
+        map.clear();
+    }
+}
+
+fn covers(keys: &ServerKeys, wanted: &[(String, i64)]) -> bool {
+    wanted.iter().all(|(key_id, at)| keys.covers(key_id, *at))
 }
 
 /// What the caches hold of a server.
@@ -137,7 +213,9 @@ async fn load(world: &World, server: &ServerName) -> Known {
     let stored = world.kv().get(&format!("keys:{server}")).await.ok().flatten();
     let stored = stored.and_then(|text| serde_json::from_slice::<Known>(&text).ok());
     let Some(known) = stored else { return Known::default() };
-    cache.known.borrow_mut().insert(server.to_owned(), known.clone());
+    let mut all = cache.known.borrow_mut();
+    forget_if_full(&mut all);
+    all.insert(server.to_owned(), known.clone());
     known
 }
 
@@ -152,7 +230,9 @@ async fn remember(world: &World, server: &ServerName, learned: Known, now: i64) 
         world.kv().put(&format!("keys:{server}"), &text, Some(KEPT)).await.ok();
     }
     let keys = known.keys.clone();
-    cache.known.borrow_mut().insert(server.to_owned(), known);
+    let mut all = cache.known.borrow_mut();
+    forget_if_full(&mut all);
+    all.insert(server.to_owned(), known);
     keys
 }
 
@@ -194,9 +274,9 @@ async fn ask_notary(
     let wanted: Map<String, Value> =
         servers.iter().map(|server| (server.to_string(), json!({}))).collect();
     let body = json!({ "server_keys": wanted });
-    let ask = Ask::post("/_matrix/key/v2/query", &body).within(BRIEF);
-    let vouched: Vouched = client::ask(world, notary, ask).await?;
-    let notary_keys = load(world, notary).await.keys;
+    let vouched: Vouched =
+        client::ask(world, notary, Ask::post("/_matrix/key/v2/query", &body)).await?;
+    let notary_keys = current(world, notary).await;
     let read = |answer: Box<RawValue>| {
         let object = parse_object(answer.get().as_bytes()).ok()?;
         let (server, keys) = ServerKeys::from_notary(&object, notary, &notary_keys, now).ok()?;

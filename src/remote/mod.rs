@@ -23,13 +23,6 @@ pub enum RemoteError {
     Nonsense(String),
 }
 
-impl RemoteError {
-    /// Whether the server itself spoke, rather than being out of reach.
-    pub fn is_answer(&self) -> bool {
-        matches!(self, Self::Answered { .. } | Self::Nonsense(_))
-    }
-}
-
 impl From<RemoteError> for crate::error::Error {
     fn from(error: RemoteError) -> Self {
         use http::StatusCode;

@@ -79,7 +79,7 @@ async fn discover(world: &World, server: &ServerName, now: i64) -> Result<Known,
                 well_known.answered(delegated.as_deref()).map_err(refused)?
             }
             Step::Srv(srv) => {
-                let records = dns::srv(world, &srv.query).await;
+                let records = dns::srv(world, &srv.query).await?;
                 srv.answered(records)
             }
             Step::Connect(targets) => {
@@ -150,21 +150,26 @@ async fn reachable(world: &World, targets: Vec<Target>) -> Result<Vec<Place>, Re
     if places.is_empty() { Err(failure) } else { Ok(places) }
 }
 
-/// Refuses addresses that are not of the public network, unless the operator allows them.
+/// Refuses addresses that are not of the public network, unless the operator allows them. Names are looked up where a
+/// resolver may be asked; else the platform's own network is what guards: workerd checks the address it connects to, and
+/// Cloudflare's has no way to private ones.
 async fn guard(world: &World, host: &str) -> Result<(), RemoteError> {
     let config = Config::of(world).map_err(|error| RemoteError::Refused(error.to_string()))?;
     if config.allow_private_addresses {
         return Ok(());
     }
-    let literal = host.trim_start_matches('[').trim_end_matches(']').parse().ok();
-    let addresses = match literal {
+    let refused = || RemoteError::Refused(format!("{host} is not on the public network"));
+    // What a URL has for a host may be read as an address where it is none to us, such as `127.1`.
+    let Ok((place, None)) = server_name::split(host) else { return Err(refused()) };
+    let addresses = match place.address() {
         Some(address) => vec![address],
-        None => dns::addresses(world, host).await.unwrap_or_default(),
+        None => dns::addresses(world, host).await?,
     };
-    if host.eq_ignore_ascii_case("localhost")
+    let last = host.trim_end_matches('.').rsplit('.').next().unwrap_or_default();
+    if last.eq_ignore_ascii_case("localhost")
         || !addresses.iter().all(|address| address::is_global(*address))
     {
-        return Err(RemoteError::Refused(format!("{host} is not on the public network")));
+        return Err(refused());
     }
     Ok(())
 }

@@ -32,6 +32,8 @@ pub enum Verdict {
 /// A user's membership on the mainline.
 #[derive(Clone, Debug)]
 pub struct Stretch {
+    /// The event that says so.
+    pub id: String,
     pub membership: String,
     pub since: i64,
     /// Exclusive.
@@ -73,17 +75,23 @@ impl Copy {
 
     /// What a user's membership was, on the mainline.
     pub fn stretches(&self, user: &str) -> Vec<Stretch> {
-        let query = "SELECT e.json, m.since, m.until FROM events e JOIN (
+        let query = "SELECT e.json, m.since, m.until, e.id FROM events e JOIN (
                          SELECT sn, since, until FROM past WHERE type = 'm.room.member' AND key = ?1
                          UNION ALL SELECT sn, since, NULL FROM now WHERE type = 'm.room.member' AND key = ?1
                      ) m ON m.sn = e.sn ORDER BY m.since";
-        let read = |row: &Row<'_>| Ok((row.text(0)?, row.int(1)?, row.int_or_null(2)?));
+        let read =
+            |row: &Row<'_>| Ok((row.text(0)?, row.int(1)?, row.int_or_null(2)?, row.text(3)?));
         let rows = self.sql.rows(query, values![user], read).unwrap();
         let membership = |json: &str| {
             json_of(json)["content"]["membership"].as_str().unwrap_or_default().to_owned()
         };
         rows.into_iter()
-            .map(|(json, since, until)| Stretch { membership: membership(&json), since, until })
+            .map(|(json, since, until, id)| Stretch {
+                id,
+                membership: membership(&json),
+                since,
+                until,
+            })
             .collect()
     }
 
@@ -117,6 +125,45 @@ impl Copy {
         let stays = self.stretches(user);
         let mut stays = stays.iter().filter(|stay| stay.membership == "join");
         stays.any(|stay| stay.until.is_some_and(|until| !names(until)))
+    }
+
+    /// The events that the tips build on, and the tips.
+    pub fn past(&self) -> BTreeSet<&str> {
+        let mut past = BTreeSet::new();
+        let mut next: Vec<&str> = self.tips.iter().map(String::as_str).collect();
+        while let Some(id) = next.pop() {
+            let Some(held) = self.events.get(id).filter(|_| past.insert(id)) else { continue };
+            let prev = held.pdu["prev_events"].as_array().into_iter().flatten();
+            next.extend(prev.filter_map(Value::as_str));
+        }
+        past
+    }
+
+    /// The state before an event that has a place in the graph.
+    pub fn state_before(&self, id: &str) -> Option<BTreeMap<Key, String>> {
+        let query = "SELECT at, fork FROM events WHERE id = ? AND at IS NOT NULL";
+        let place = self.sql.row(query, values![id], |row| Ok((row.int(0)?, row.int_or_null(1)?)));
+        let (at, fork) = place.unwrap()?;
+        let query = "SELECT n.type, n.key, e.id FROM (
+                         SELECT type, key, sn FROM now WHERE since <= ?1
+                         UNION ALL SELECT type, key, sn FROM past WHERE since <= ?1 AND until > ?1
+                     ) n JOIN events e ON e.sn = n.sn";
+        let read = |row: &Row<'_>| Ok(((row.text(0)?, row.text(1)?), row.text(2)?));
+        let mut state: BTreeMap<Key, String> =
+            self.sql.rows(query, values![at], read).unwrap().into_iter().collect();
+        let query = "WITH RECURSIVE chain (fork, parent, level) AS (
+                         SELECT fork, parent, 0 FROM fork WHERE fork = ?
+                         UNION ALL SELECT f.fork, f.parent, c.level + 1 FROM fork f JOIN chain c ON f.fork = c.parent
+                     ) SELECT f.type, f.key, e.id FROM chain c JOIN forks f ON f.fork = c.fork
+                       LEFT JOIN events e ON e.sn = f.sn ORDER BY c.level DESC";
+        let read = |row: &Row<'_>| Ok(((row.text(0)?, row.text(1)?), row.text_or_null(2)?));
+        for (key, value) in self.sql.rows(query, values![fork], read).unwrap() {
+            match value {
+                Some(id) => state.insert(key, id),
+                None => state.remove(&key),
+            };
+        }
+        Some(state)
     }
 
     /// A user's membership now.

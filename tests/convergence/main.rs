@@ -137,6 +137,9 @@ fn replay(seed: u64) {
             println!("room {room} at a{server}: {}", copy.drawn());
         }
     }
+    for room in 0..run.story.rooms.borrow().len() {
+        println!("{}", checks::agreement::first_differences(&run, room).join("\n"));
+    }
     assert!(findings.is_empty(), "seed {seed}:\n    {}", findings.join("\n    "));
 }
 

@@ -173,6 +173,8 @@ fn server(
         ("RATE_LIMITS", "off"),
         ("ALLOW_PRIVATE_ADDRESSES", "yes"),
         ("PASSWORD_COST", "cheap"),
+        ("DNS_OVER_HTTPS", "off"),
+        ("TRUSTED_KEY_SERVERS", "a0.test:8448,a1.test:8448"),
     ];
     simulation.server(&name, Rc::new(Tombolo), &variables, migrations)
 }

@@ -1,4 +1,4 @@
-//! A client: a user, a token, and the few calls that scenarios are made of.
+//! What is a client? A user, a token, and the few calls that scenarios are made of.
 
 use std::time::Duration;
 

@@ -72,11 +72,17 @@ async fn an_event_is_nested_500_levels_and_no_more() {
     for (levels, txn) in [(501, "one"), (502, "two"), (520, "three"), (100_000, "four")] {
         assert_eq!(send(levels, txn).await, StatusCode::BAD_REQUEST, "{levels}");
     }
-    let path = format!("/_matrix/client/v3/rooms/{}/messages?dir=b", encode(&room));
-    // As text: the client's parser gives up long before.
-    let request = reqwest::Client::new().get(format!("{}{path}", alice.url));
-    let answer = request.bearer_auth(&alice.token).send().await.unwrap().text().await.unwrap();
-    assert!(answer.contains(&format!("{}1{}", "[".repeat(498), "]".repeat(498))), "{answer}");
+    let deep = format!("{}1{}", "[".repeat(498), "]".repeat(498));
+    let data = format!("/_matrix/client/v3/user/{}/account_data/org.deep", encode(&alice.user));
+    let body = format!("{{\"data\":{deep}}}");
+    assert_eq!(raw(&alice, Method::PUT, &data, body.as_bytes()).await, StatusCode::OK);
+    let messages = format!("/_matrix/client/v3/rooms/{}/messages?dir=b", encode(&room));
+    for path in [messages.as_str(), "/_matrix/client/v3/sync", &data] {
+        // As text: the client's parser gives up long before.
+        let request = reqwest::Client::new().get(format!("{}{path}", alice.url));
+        let answer = request.bearer_auth(&alice.token).send().await.unwrap().text().await.unwrap();
+        assert!(answer.contains(&deep), "{path}: {answer}");
+    }
     alice.send(&room, "after", "fine").await;
 }
 
@@ -132,5 +138,22 @@ async fn unsigned_federation_requests_are_refused() {
     ] {
         let (status, answer) = nobody.call(method, path, None).await;
         assert_eq!(status, 401, "{path}: {answer}");
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs the built Worker"]
+async fn a_body_that_is_too_large_is_refused_before_anybody_is_asked_who_he_is() {
+    let server = Server::start();
+    let nobody = Client::anonymous(&server.url);
+    let (client, federation) = (1 << 20, 16 << 20);
+    for (path, bytes, expected) in [
+        ("/_matrix/client/v3/rooms/!r:x/send/m.room.message/1", client + 1, 413),
+        ("/_matrix/client/v3/rooms/!r:x/send/m.room.message/1", client, 401),
+        ("/_matrix/federation/v1/send/1", federation + 1, 413),
+        ("/_matrix/federation/v1/send/1", federation, 401),
+    ] {
+        let status = raw(&nobody, Method::PUT, path, &vec![b' '; bytes]).await;
+        assert_eq!(status, expected, "{path} {bytes}");
     }
 }

@@ -88,5 +88,6 @@ test("the committed configuration takes the ids of the account", () => {
   assert.match(made, /^id = "KV-ID"$/m);
   assert.match(made, /^SERVER_NAME = "example.org"$/m);
   assert.match(made, /pattern = "matrix.example.org"/);
+  assert.match(made, /^PUBLIC_BASEURL = "https:\/\/matrix.example.org"$/m);
   assert.throws(() => configuration("", { database: "", cache: "", name: "" }), /should say once/);
 });

@@ -1,3 +1,5 @@
+//! Which events does a new room begin with, and what may a client choose of them?
+
 use ruma::{owned_user_id, user_id};
 use serde_json::{Map, Value, json, value::to_raw_value};
 use tombolo_protocol::room_version::RoomVersion;

@@ -15,7 +15,8 @@ use crate::objects::room::messages::{Receipt, ServerAllowed, Typing};
 
 /// How long a remote user's typing lasts without another word (ms).
 const TYPING_LASTS: u64 = 30_000;
-/// How many receipts of one EDU are looked at.
+/// How many rooms and receipts of one EDU are looked at.
+const MAX_ROOMS: usize = 100;
 const MAX_RECEIPTS: usize = 200;
 
 #[derive(Deserialize)]
@@ -48,18 +49,53 @@ struct ReceiptData {
     thread_id: Option<String>,
 }
 
+/// How much may still be asked of rooms for one transaction.
+pub struct Budget {
+    rooms: usize,
+    receipts: usize,
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self { rooms: 200, receipts: 500 }
+    }
+}
+
+impl Budget {
+    fn takes_room(&mut self) -> bool {
+        take(&mut self.rooms)
+    }
+
+    fn takes_receipt(&mut self) -> bool {
+        take(&mut self.receipts)
+    }
+}
+
+fn take(left: &mut usize) -> bool {
+    let is_left = *left > 0;
+    *left = left.saturating_sub(1);
+    is_left
+}
+
 /// Gives one EDU its effect, if it has one.
-pub async fn receive(world: &World, origin: &OwnedServerName, edu: &RawValue) {
+pub async fn take_effect(
+    world: &World,
+    origin: &OwnedServerName,
+    edu: &RawValue,
+    budget: &mut Budget,
+) {
     let Ok(edu) = serde_json::from_str::<Edu>(edu.get()) else { return };
     match edu.edu_type.as_str() {
         "m.typing" => {
-            if let Ok(content) = serde_json::from_value(edu.content) {
+            if let Ok(content) = serde_json::from_value(edu.content)
+                && budget.takes_room()
+            {
                 typing(world, origin, content).await;
             }
         }
         "m.receipt" => {
             if let Ok(content) = serde_json::from_value(edu.content) {
-                receipts(world, origin, content).await;
+                receipts(world, origin, content, budget).await;
             }
         }
         _ => {}
@@ -79,36 +115,43 @@ async fn typing(world: &World, origin: &OwnedServerName, content: TypingContent)
     }
 }
 
-async fn receipts(world: &World, origin: &OwnedServerName, content: ReceiptContent) {
+async fn receipts(
+    world: &World,
+    origin: &OwnedServerName,
+    content: ReceiptContent,
+    budget: &mut Budget,
+) {
     let mut left = MAX_RECEIPTS;
-    for (room_id, kinds) in content.0 {
-        if !allowed(world, origin, &room_id).await {
+    let rooms = content.0.into_iter().map(|(room_id, kinds)| (room_id, own(origin, kinds)));
+    for (room_id, own) in rooms.filter(|(_, own)| !own.is_empty()).take(MAX_ROOMS) {
+        if left == 0 || !budget.takes_room() || !allowed(world, origin, &room_id).await {
             continue;
         }
-        for (user, receipt) in
-            kinds.into_iter().filter(|(kind, _)| kind == "m.read").flat_map(|(_, users)| users)
-        {
-            let Some(event_id) = receipt
-                .event_ids
-                .into_iter()
-                .next()
-                .filter(|_| user.server_name() == origin && left > 0)
-            else {
-                continue;
-            };
-            left -= 1;
-            let ts = receipt.data.ts.unwrap_or_else(|| world.now());
-            let receipt = Receipt {
-                user,
-                kind: "m.read".to_owned(),
-                thread: receipt.data.thread_id,
-                event_id,
-                ts,
-            };
+        for (user, event_id, data) in own {
+            if !take(&mut left) || !budget.takes_receipt() {
+                return;
+            }
+            let ts = data.ts.unwrap_or_else(|| world.now());
+            let kind = "m.read".to_owned();
+            let receipt = Receipt { user, kind, thread: data.thread_id, event_id, ts };
             // Refused: the user is not in the room. Unreachable: the next receipt says it again.
             world.ask(&room(&room_id), &receipt).await.ok();
         }
     }
+}
+
+/// The public receipts of a server's own users.
+fn own(
+    origin: &OwnedServerName,
+    kinds: BTreeMap<String, BTreeMap<OwnedUserId, UserReceipt>>,
+) -> Vec<(OwnedUserId, OwnedEventId, ReceiptData)> {
+    let public = kinds.into_iter().filter(|(kind, _)| kind == "m.read");
+    let users = public.flat_map(|(_, users)| users);
+    let own = users.filter(|(user, _)| user.server_name() == origin);
+    own.filter_map(|(user, receipt)| {
+        Some((user, receipt.event_ids.into_iter().next()?, receipt.data))
+    })
+    .collect()
 }
 
 async fn allowed(world: &World, origin: &OwnedServerName, room_id: &OwnedRoomId) -> bool {

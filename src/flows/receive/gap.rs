@@ -10,57 +10,32 @@ use std::collections::{BTreeMap, BTreeSet};
 use ruma::{OwnedEventId, OwnedServerName, RoomId};
 use serde::Deserialize;
 use serde_json::{json, value::RawValue};
-use tombolo_platform::World;
+use tombolo_platform::{AskError, World};
 use tombolo_protocol::room_version::RoomVersion;
 
-use super::{super::room, version};
+use super::{super::room, fetch::answered, version};
 use crate::{
     config::Config,
     error::Result,
-    flows::verify::verified,
-    objects::room::messages::{
-        Connect, Lack, Outcome, Participants, Purpose, Receive, Received, Unknown,
-    },
+    objects::room::messages::{Connect, Lack, Outcome, Participants, Purpose, Received, Refusal},
     remote::{
         RemoteError,
-        client::{self, Ask, BRIEF},
+        client::{Ask, BRIEF},
     },
 };
 
-/// How often the origin is asked for what lies between.
+/// How long a gap is worked on (ms): what is not done by then, the room's alarm takes up.
+const PATIENCE: u64 = 10_000;
+/// How often one server is asked for what lies between.
 const ROUNDS: usize = 10;
 /// How many servers beside the origin are asked.
 const OTHERS: usize = 3;
 /// How many events are asked for at once.
-const LIMIT: u32 = 20;
-/// How many single events are fetched for one state.
-const MAX_FETCHED: usize = 500;
+const LIMIT: usize = 20;
 
 #[derive(Deserialize)]
 struct MissingEvents {
     events: Vec<Box<RawValue>>,
-}
-
-#[derive(Deserialize)]
-struct AuthChain {
-    auth_chain: Vec<Box<RawValue>>,
-}
-
-#[derive(Deserialize)]
-struct StateIds {
-    pdu_ids: Vec<OwnedEventId>,
-    auth_chain_ids: Vec<OwnedEventId>,
-}
-
-#[derive(Deserialize)]
-struct State {
-    pdus: Vec<Box<RawValue>>,
-    auth_chain: Vec<Box<RawValue>>,
-}
-
-#[derive(Deserialize)]
-struct Single {
-    pdus: Vec<Box<RawValue>>,
 }
 
 /// One room and the server that sent it something.
@@ -69,6 +44,10 @@ pub struct Gap<'a> {
     pub origin: &'a OwnedServerName,
     pub room_id: &'a RoomId,
     pub version: &'static RoomVersion,
+    /// Whether the server was never in the room, as far as we know: then its word on the state counts for nothing.
+    pub stranger: bool,
+    /// When to stop asking it (ms).
+    pub until: u64,
 }
 
 /// Fetches what is lacking from these servers, in turn; answers what became of the events meanwhile.
@@ -78,15 +57,31 @@ pub async fn fill(
     room_id: &RoomId,
     received: Received,
 ) -> Result<BTreeMap<OwnedEventId, Outcome>> {
-    let mut outcomes = BTreeMap::new();
-    let Some(version) = version(world, room_id).await? else { return Ok(outcomes) };
-    let mut open = Some(received);
+    let Some(version) = version(world, room_id).await? else { return Ok(BTreeMap::new()) };
+    let until = world.now() + PATIENCE;
+    // Only the first may be: the others are in the room.
+    let mut stranger = received.stranger;
+    let mut open = Open::default();
+    open.note(received);
     for origin in sources {
-        let Some(received) = open.take() else { break };
-        let gap = Gap { world, origin, room_id, version };
-        open = gap.narrow(received, &mut outcomes).await?;
+        let gap = Gap { world, origin, room_id, version, stranger, until };
+        match gap.narrow(&mut open).await {
+            Ok(()) => {}
+            Err(Failure::Ours(error)) => return Err(error),
+            Err(Failure::Room(refusal)) => {
+                tracing::info!(room = %room_id, %refusal, "the room takes nothing in");
+                break;
+            }
+            Err(Failure::Remote(error)) => {
+                tracing::info!(server = %origin, room = %room_id, %error, "a gap stays open");
+            }
+        }
+        stranger = false;
+        if open.lacking.is_empty() || world.now() >= until {
+            break;
+        }
     }
-    Ok(outcomes)
+    Ok(open.outcomes)
 }
 
 /// The origin, then others in the room: it may know less of us than they do.
@@ -102,15 +97,11 @@ pub async fn sources(
     Ok(std::iter::once(origin.clone()).chain(others.take(OTHERS)).collect())
 }
 
-/// Whether anything came in.
-fn has_progress(received: &Received) -> bool {
-    let came = |outcome: &Outcome| !matches!(outcome, Outcome::Known | Outcome::Parked);
-    received.outcomes.iter().any(|(_, outcome)| came(outcome))
-}
-
 /// Why a gap stays open.
 pub enum Failure {
     Remote(RemoteError),
+    /// The room does not take it, such as because we left it meanwhile.
+    Room(Refusal),
     Ours(crate::error::Error),
 }
 
@@ -120,195 +111,136 @@ impl From<RemoteError> for Failure {
     }
 }
 
-impl<R: Into<crate::error::Error> + std::fmt::Debug> From<tombolo_platform::AskError<R>>
-    for Failure
-{
-    fn from(error: tombolo_platform::AskError<R>) -> Self {
-        Self::Ours(error.into())
+impl From<AskError<Refusal>> for Failure {
+    fn from(error: AskError<Refusal>) -> Self {
+        match error {
+            AskError::Refused(refusal) => Self::Room(refusal),
+            unreachable @ AskError::Unreachable(_) => Self::Ours(unreachable.into()),
+        }
+    }
+}
+
+/// What is still lacking, and what has become of the events so far.
+#[derive(Default)]
+struct Open {
+    lacking: BTreeMap<OwnedEventId, Lack>,
+    outcomes: BTreeMap<OwnedEventId, Outcome>,
+    tips: Vec<OwnedEventId>,
+    min_depth: u64,
+    /// How many events came in.
+    came: usize,
+}
+
+impl Open {
+    fn note(&mut self, received: Received) {
+        for (id, outcome) in received.outcomes {
+            self.lacking.remove(&id);
+            match outcome {
+                // It had an outcome before.
+                Outcome::Known => _ = self.outcomes.entry(id).or_insert(outcome),
+                Outcome::Parked | Outcome::Dropped(_) => _ = self.outcomes.insert(id, outcome),
+                Outcome::Accepted | Outcome::SoftFailed(_) | Outcome::Rejected(_) => {
+                    self.came += 1;
+                    self.outcomes.insert(id, outcome);
+                }
+            }
+        }
+        self.lacking.extend(received.lacking.into_iter().map(|lack| (lack.event_id.clone(), lack)));
+        (self.tips, self.min_depth) = (received.tips, received.min_depth);
+    }
+
+    /// The lowest of what is lacking among these: nothing of it builds on others of them.
+    fn lowest(&self, of: &[OwnedEventId]) -> Option<Lack> {
+        let open: Vec<&Lack> = of.iter().filter_map(|id| self.lacking.get(id)).collect();
+        let lowest =
+            |lack: &&&Lack| lack.prev_events.iter().all(|prev| !self.lacking.contains_key(prev));
+        open.iter().find(lowest).map(|lack| (*lack).clone())
     }
 }
 
 impl Gap<'_> {
-    /// Fetches for some rounds what is lacking; answers what is still lacking, if this server is of no more help.
-    async fn narrow(
-        &self,
-        mut received: Received,
-        outcomes: &mut BTreeMap<OwnedEventId, Outcome>,
-    ) -> Result<Option<Received>> {
+    /// Fetches for some rounds what is lacking.
+    ///
+    /// # Errors
+    /// This server is of no more help, or none is.
+    async fn narrow(&self, open: &mut Open) -> std::result::Result<(), Failure> {
         let mut tried: BTreeSet<OwnedEventId> = BTreeSet::new();
         for _ in 0..ROUNDS {
-            let mut lacking = received.lacking.iter();
-            let Some(lack) = lacking.find(|lack| !tried.contains(&lack.event_id)).cloned() else {
-                break;
-            };
-            match self.close(&lack, &received).await {
-                Ok(next) => {
-                    if !has_progress(&next) {
-                        tried.insert(lack.event_id);
-                    }
-                    outcomes.extend(next.outcomes.iter().cloned());
-                    received = next;
+            let next = open.lacking.values().find(|lack| !tried.contains(&lack.event_id)).cloned();
+            let Some(lack) = next else { break };
+            let came = open.came;
+            match self.close(&lack, open).await {
+                // What it cannot help this event with, it may help others with.
+                Err(Failure::Remote(
+                    error @ (RemoteError::Answered { .. } | RemoteError::Nonsense(_)),
+                )) => {
+                    tracing::info!(server = %self.origin, event = %lack.event_id, %error, "it is no help");
                 }
-                Err(Failure::Ours(error)) => return Err(error),
-                Err(Failure::Remote(error)) => {
-                    tracing::info!(server = %self.origin, event = %lack.event_id, %error, "a gap stays open");
-                    return Ok(Some(received));
-                }
+                closed => closed?,
             }
-        }
-        Ok((!received.lacking.is_empty()).then_some(received))
-    }
-
-    /// One attempt for one parked event.
-    async fn close(
-        &self,
-        lack: &Lack,
-        received: &Received,
-    ) -> std::result::Result<Received, Failure> {
-        self.fetch_auth(&lack.event_id, &lack.auth_events).await?;
-        if lack.prev_events.is_empty() {
-            return self.give(Purpose::Gap, &[]).await;
-        }
-        let path =
-            format!("/_matrix/federation/v1/get_missing_events/{}", encode(self.room_id.as_str()));
-        let body = json!({ "latest_events": [lack.event_id], "earliest_events": received.tips, "limit": LIMIT, "min_depth": received.min_depth });
-        let answer = client::ask::<MissingEvents>(
-            self.world,
-            self.origin,
-            Ask::post(&path, &body).within(BRIEF),
-        )
-        .await;
-        if let Ok(missing) = answer
-            && !missing.events.is_empty()
-        {
-            let received = self.give(Purpose::Gap, &missing.events).await?;
-            if received.outcomes.iter().any(|(_, outcome)| !matches!(outcome, Outcome::Known)) {
-                return self.or_connect(lack, received).await;
+            if open.came == came {
+                tried.insert(lack.event_id);
             }
-        }
-        self.connect(lack).await
-    }
-
-    /// Where what came does not reach down to what we hold, the lowest of it is connected by its state.
-    async fn or_connect(
-        &self,
-        lack: &Lack,
-        received: Received,
-    ) -> std::result::Result<Received, Failure> {
-        let open: Vec<&Lack> = received.lacking.iter().collect();
-        let parked: BTreeSet<&OwnedEventId> = open.iter().map(|lack| &lack.event_id).collect();
-        let lowest = open
-            .iter()
-            .find(|lack| lack.prev_events.iter().all(|prev| !parked.contains(prev)))
-            .copied();
-        match lowest {
-            Some(lowest) if lowest.event_id != lack.event_id => {
-                if !lowest.auth_events.is_empty() {
-                    self.fetch_auth(&lowest.event_id, &lowest.auth_events).await?;
-                }
-                if lowest.prev_events.is_empty() {
-                    self.give(Purpose::Gap, &[]).await
-                } else {
-                    self.connect(lowest).await
-                }
-            }
-            _ => Ok(received),
-        }
-    }
-
-    /// Asks for the state before the event, and lets the event in with it.
-    async fn connect(&self, lack: &Lack) -> std::result::Result<Received, Failure> {
-        let state = self.state_before(&lack.event_id).await?;
-        self.fetch_auth(&lack.event_id, &lack.auth_events).await?;
-        let (origin, event_id) = (self.origin.clone(), lack.event_id.clone());
-        Ok(self.world.ask(&room(self.room_id), &Connect { origin, event_id, state }).await?)
-    }
-
-    /// The state before an event as the server tells it; what of it the room does not hold is fetched.
-    pub async fn state_before(
-        &self,
-        event_id: &OwnedEventId,
-    ) -> std::result::Result<Vec<OwnedEventId>, Failure> {
-        let (room_id, event_id) = (encode(self.room_id.as_str()), encode(event_id.as_str()));
-        let path = format!("/_matrix/federation/v1/state_ids/{room_id}?event_id={event_id}");
-        let ids: StateIds = client::ask(self.world, self.origin, Ask::get(&path)).await?;
-        let wanted: Vec<OwnedEventId> =
-            ids.auth_chain_ids.iter().chain(&ids.pdu_ids).cloned().collect();
-        let unknown = self.world.ask(&room(self.room_id), &Unknown { event_ids: wanted }).await?;
-        if unknown.len() <= MAX_FETCHED {
-            self.fetch_each(&unknown).await?;
-        }
-        // A state with gaps would judge the event wrongly: what did not come one by one comes all together. What is still
-        // missing could not be verified; another attempt may find the keys.
-        let unknown = self.world.ask(&room(self.room_id), &Unknown { event_ids: unknown }).await?;
-        if !unknown.is_empty() {
-            let path = format!("/_matrix/federation/v1/state/{room_id}?event_id={event_id}");
-            let ask = Ask::get(&path).within(client::LARGE);
-            let state: State = client::ask(self.world, self.origin, ask).await?;
-            self.give(Purpose::Outlier, &[state.auth_chain, state.pdus].concat()).await?;
-            let ask = Unknown { event_ids: ids.pdu_ids.clone() };
-            if !self.world.ask(&room(self.room_id), &ask).await?.is_empty() {
-                let reason = "its state cannot be verified".to_owned();
-                return Err(RemoteError::Unreachable(reason).into());
-            }
-        }
-        Ok(ids.pdu_ids)
-    }
-
-    /// Fetches the auth chain of an event, then one by one what the answer left out.
-    pub async fn fetch_auth(
-        &self,
-        event_id: &OwnedEventId,
-        wanted: &[OwnedEventId],
-    ) -> std::result::Result<(), Failure> {
-        if wanted.is_empty() {
-            return Ok(());
-        }
-        let path = format!(
-            "/_matrix/federation/v1/event_auth/{}/{}",
-            encode(self.room_id.as_str()),
-            encode(event_id.as_str())
-        );
-        if let Ok(answer) =
-            client::ask::<AuthChain>(self.world, self.origin, Ask::get(&path).within(BRIEF)).await
-        {
-            self.give(Purpose::Outlier, &answer.auth_chain).await?;
-        }
-        let unknown =
-            self.world.ask(&room(self.room_id), &Unknown { event_ids: wanted.to_vec() }).await?;
-        self.fetch_each(&unknown).await
-    }
-
-    async fn fetch_each(&self, ids: &[OwnedEventId]) -> std::result::Result<(), Failure> {
-        let mut events = Vec::new();
-        for id in ids.iter().take(MAX_FETCHED) {
-            let path = format!("/_matrix/federation/v1/event/{}", encode(id.as_str()));
-            match client::ask::<Single>(self.world, self.origin, Ask::get(&path).within(BRIEF))
-                .await
-            {
-                Ok(single) => events.extend(single.pdus),
-                // One event it does not give need not spoil the others.
-                Err(RemoteError::Answered { .. } | RemoteError::Nonsense(_)) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        if !events.is_empty() {
-            self.give(Purpose::Outlier, &events).await?;
         }
         Ok(())
     }
 
-    /// Verifies events and gives them to the room.
-    async fn give(
-        &self,
-        purpose: Purpose,
-        events: &[Box<RawValue>],
-    ) -> std::result::Result<Received, Failure> {
-        let events = verified(self.world, self.version, events, self.origin).await;
-        Ok(self
-            .world
-            .ask(&room(self.room_id), &Receive { origin: self.origin.clone(), events, purpose })
-            .await?)
+    /// One attempt for one parked event.
+    async fn close(&self, lack: &Lack, open: &mut Open) -> std::result::Result<(), Failure> {
+        self.fetch_auth(&lack.event_id, &lack.auth_events).await?;
+        if lack.prev_events.is_empty() {
+            return self.judge_again(lack, open).await;
+        }
+        let path =
+            format!("/_matrix/federation/v1/get_missing_events/{}", encode(self.room_id.as_str()));
+        let body = json!({ "latest_events": [lack.event_id], "earliest_events": open.tips, "limit": LIMIT, "min_depth": open.min_depth });
+        let answer = self.ask::<MissingEvents>(Ask::post(&path, &body).within(BRIEF)).await;
+        let mut events = answered(answer)?.map_or_else(Vec::new, |missing| missing.events);
+        events.truncate(LIMIT);
+        if events.is_empty() {
+            return self.connect(lack, open).await;
+        }
+        let received = self.give(Purpose::Gap, &events, &lack.event_id).await?;
+        let known = received.outcomes.iter().all(|(_, outcome)| matches!(outcome, Outcome::Known));
+        let lacking: Vec<_> = received.lacking.iter().map(|lack| lack.event_id.clone()).collect();
+        open.note(received);
+        if !open.lacking.contains_key(&lack.event_id) {
+            return Ok(());
+        }
+        if known {
+            return self.connect(lack, open).await;
+        }
+        // Where what came does not reach down to what we hold, the lowest of it is connected by its state.
+        match open.lowest(&lacking).filter(|lowest| lowest.event_id != lack.event_id) {
+            Some(lowest) => {
+                self.fetch_auth(&lowest.event_id, &lowest.auth_events).await?;
+                if lowest.prev_events.is_empty() {
+                    self.judge_again(&lowest, open).await
+                } else {
+                    self.connect(&lowest, open).await
+                }
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// What an event cited is fetched: that may have been all.
+    async fn judge_again(&self, lack: &Lack, open: &mut Open) -> std::result::Result<(), Failure> {
+        open.note(self.give(Purpose::Gap, &[], &lack.event_id).await?);
+        Ok(())
+    }
+
+    /// Asks for the state before the event, and lets the event in with it.
+    async fn connect(&self, lack: &Lack, open: &mut Open) -> std::result::Result<(), Failure> {
+        if self.stranger {
+            let reason = "it was never in the room".to_owned();
+            return Err(RemoteError::Nonsense(reason).into());
+        }
+        let state = self.state_before(&lack.event_id).await?;
+        self.fetch_auth(&lack.event_id, &lack.auth_events).await?;
+        let (origin, event_id) = (self.origin.clone(), lack.event_id.clone());
+        open.note(self.world.ask(&room(self.room_id), &Connect { origin, event_id, state }).await?);
+        Ok(())
     }
 }
 

@@ -5,6 +5,7 @@
 //! same path, for a few rounds; then the rest stays parked until somebody can connect it.
 
 mod edus;
+mod fetch;
 mod gap;
 
 pub use self::gap::{Failure, Gap, encode};
@@ -15,7 +16,7 @@ use std::{
 };
 
 use futures_util::{StreamExt, stream};
-use ruma::{OwnedRoomId, OwnedServerName, RoomId};
+use ruma::{OwnedEventId, OwnedRoomId, OwnedServerName, RoomId};
 use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
 use tombolo_platform::{AskError, World};
@@ -53,13 +54,12 @@ pub async fn receive(
     if transaction.pdus.len() > PDUS || transaction.edus.len() > EDUS {
         return Err(bad_json("A transaction holds at most 50 PDUs and 100 EDUs"));
     }
-    let known = versions(world, &transaction.pdus).await?;
+    let Known { pdus, mut reached, mut failure } = versions(world, &transaction.pdus).await;
     let mut results: BTreeMap<String, Value> = BTreeMap::new();
     let verdicts =
-        verify::verify(world, known.iter().map(|(_, version, event)| (*version, *event)), origin)
-            .await;
+        verify::verify(world, pdus.iter().map(|(_, version, event)| (*version, *event))).await;
     let mut rooms: BTreeMap<OwnedRoomId, Vec<Checked>> = BTreeMap::new();
-    for ((room_id, ..), verdict) in known.iter().zip(verdicts) {
+    for ((room_id, ..), verdict) in pdus.iter().zip(verdicts) {
         match verdict {
             Ok(event) => rooms.entry(room_id.clone()).or_default().push(event),
             Err(Dropped { event_id: Some(id), reason }) => {
@@ -69,23 +69,51 @@ pub async fn receive(
             Err(Dropped { event_id: None, .. }) => {}
         }
     }
-    let outcomes: Vec<_> =
-        stream::iter(rooms)
-            .map(|(room_id, events)| async move {
-                receive_in_room(world, origin, &room_id, events).await
-            })
-            .buffer_unordered(ROOMS_AT_ONCE)
-            .collect()
-            .await;
-    for outcome in outcomes {
-        for (id, outcome) in outcome? {
-            results.insert(id.to_string(), result(&outcome));
+    for (ids, outcomes) in receive_in_rooms(world, origin, rooms).await {
+        match outcomes {
+            Ok(outcomes) => {
+                reached = true;
+                results
+                    .extend(outcomes.iter().map(|(id, outcome)| (id.to_string(), result(outcome))));
+            }
+            // A room at fault does not keep the others from theirs.
+            Err(error) => {
+                let unreached = |id: OwnedEventId| {
+                    (id.to_string(), json!({ "error": "the room cannot be reached" }))
+                };
+                results.extend(ids.into_iter().map(unreached));
+                failure = Some(error);
+            }
         }
     }
+    if let Some(error) = failure.filter(|_| !reached) {
+        return Err(error);
+    }
+    let mut budget = edus::Budget::default();
     for edu in &transaction.edus {
-        edus::receive(world, origin, edu).await;
+        edus::take_effect(world, origin, edu, &mut budget).await;
     }
     Ok(json!({ "pdus": results }))
+}
+
+/// Gives each room its events, some rooms at once; answers which they were, and what became of them.
+async fn receive_in_rooms(
+    world: &World,
+    origin: &OwnedServerName,
+    rooms: BTreeMap<OwnedRoomId, Vec<Checked>>,
+) -> Vec<(Vec<OwnedEventId>, Result<Vec<(OwnedEventId, Outcome)>>)> {
+    stream::iter(rooms)
+        .map(|(room_id, events)| async move {
+            let ids = events.iter().map(|event| event.event_id.clone()).collect();
+            let outcomes = receive_in_room(world, origin, &room_id, events).await;
+            if let Err(error) = &outcomes {
+                tracing::warn!(room = %room_id, error = error.message, "a room took nothing in");
+            }
+            (ids, outcomes)
+        })
+        .buffer_unordered(ROOMS_AT_ONCE)
+        .collect()
+        .await
 }
 
 /// Gives a room events of another server, and helps it to what they build on.
@@ -94,52 +122,69 @@ pub async fn receive_in_room(
     origin: &OwnedServerName,
     room_id: &RoomId,
     events: Vec<Checked>,
-) -> Result<Vec<(ruma::OwnedEventId, Outcome)>> {
-    let purpose = Purpose::Live;
+) -> Result<Vec<(OwnedEventId, Outcome)>> {
+    let (purpose, again) = (Purpose::Live, Vec::new());
     let asked: Vec<_> = events.iter().map(|event| event.event_id.clone()).collect();
-    let received =
-        match world.ask(&room(room_id), &Receive { origin: origin.clone(), events, purpose }).await
-        {
-            Ok(received) => received,
-            Err(AskError::Refused(Refusal::Absent)) => {
-                let unknown = Outcome::Dropped("the room is unknown here".to_owned());
-                return Ok(asked.into_iter().map(|id| (id, unknown.clone())).collect());
-            }
-            Err(error) => return Err(error.into()),
-        };
+    let receive = Receive { origin: origin.clone(), events, purpose, again };
+    let received = match world.ask(&room(room_id), &receive).await {
+        Ok(received) => received,
+        Err(AskError::Refused(Refusal::Absent)) => {
+            let unknown = Outcome::Dropped("the room is unknown here".to_owned());
+            return Ok(asked.into_iter().map(|id| (id, unknown.clone())).collect());
+        }
+        Err(error) => return Err(error.into()),
+    };
     let mut outcomes: BTreeMap<_, _> = received.outcomes.iter().cloned().collect();
     if !received.lacking.is_empty() {
-        outcomes.extend(gap::fill(world, std::slice::from_ref(origin), room_id, received).await?);
+        match gap::fill(world, std::slice::from_ref(origin), room_id, received).await {
+            Ok(filled) => outcomes.extend(filled),
+            // What is parked, the room's alarm tries again.
+            Err(error) => {
+                tracing::warn!(room = %room_id, error = error.message, "a gap stays open");
+            }
+        }
     }
     Ok(outcomes.into_iter().filter(|(id, _)| asked.contains(id)).collect())
 }
 
-/// The events whose room is known here, with its version. The others are of no effect: without the version even their ID
-/// cannot be told.
-async fn versions<'a>(
-    world: &World,
-    pdus: &'a [Box<RawValue>],
-) -> Result<Vec<(OwnedRoomId, &'static RoomVersion, &'a RawValue)>> {
-    let mut known = Vec::new();
-    let mut absent: BTreeSet<OwnedRoomId> = BTreeSet::new();
+/// The events of a transaction whose room is known here.
+struct Known<'a> {
+    pdus: Vec<(OwnedRoomId, &'static RoomVersion, &'a RawValue)>,
+    /// Whether a room answered that it is unknown.
+    reached: bool,
+    /// Why a room did not answer.
+    failure: Option<Error>,
+}
+
+/// The events with the versions of their rooms. Others are of no effect: without the version even their ID cannot be
+/// told.
+async fn versions<'a>(world: &World, pdus: &'a [Box<RawValue>]) -> Known<'a> {
+    let mut known = Known { pdus: Vec::new(), reached: false, failure: None };
+    let mut others: BTreeSet<OwnedRoomId> = BTreeSet::new();
     for pdu in pdus {
         let room_id = event::field(pdu, "room_id")
             .and_then(|id| serde_json::from_str::<String>(id.get()).ok());
         let Some(room_id) = room_id.and_then(|id| RoomId::parse(id).ok()) else { continue };
-        if absent.contains(&room_id) {
+        if others.contains(&room_id) {
             continue;
         }
-        match version(world, &room_id).await? {
-            Some(version) => known.push((room_id, version, &**pdu)),
-            None => {
-                absent.insert(room_id);
+        match version(world, &room_id).await {
+            Ok(Some(version)) => known.pdus.push((room_id, version, &**pdu)),
+            Ok(None) => {
+                known.reached = true;
+                others.insert(room_id);
+            }
+            Err(error) => {
+                tracing::warn!(room = %room_id, error = error.message, "a room is out of reach");
+                known.failure = Some(error);
+                others.insert(room_id);
             }
         }
     }
-    Ok(known)
+    known
 }
 
-/// Tries parked events again, with the server that sent each and with others; answers when to come again (ms).
+/// Tries one server's parked events again, with that server and with others; answers when to come again (ms).
 pub async fn retry(world: &World, room_id: &RoomId) -> Result<Option<u64>> {
     let reconsidered = match world.ask(&room(room_id), &Reconsider {}).await {
         Ok(reconsidered) => reconsidered,

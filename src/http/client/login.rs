@@ -19,6 +19,7 @@ use crate::{
         auth::{self, Session, user_object},
         endpoint::{json_body, json_response},
         passwords::{self, Effort, MAX_BYTES},
+        rate_limit::{self, Kind},
         router::Router,
     },
     objects::user_sync::messages::{AttemptLogin, Login, Logout},
@@ -74,6 +75,7 @@ async fn login(world: World, request: Request<Bytes>, _: Vec<String>) -> Result<
     if body.kind != PASSWORD {
         return Err(Error::new(StatusCode::BAD_REQUEST, "M_UNKNOWN", "Unknown login type"));
     }
+    rate_limit::count(&world, &request, Kind::Login)?;
     let config = Config::of(&world)?;
     let named = named_user(&body)?;
     let password = body.password.as_deref().ok_or_else(|| missing_param("There is no password"))?;

@@ -13,8 +13,9 @@ use ruma::{
     serde::Raw,
 };
 use serde::Deserialize;
-use serde_json::{Value, value::RawValue};
+use serde_json::value::RawValue;
 use tombolo_platform::World;
+use tombolo_protocol::event::field;
 
 use super::{ask_room, not_in_room, tokens};
 use crate::{
@@ -90,11 +91,10 @@ fn member(event: &RawValue) -> Option<(OwnedUserId, RoomMember)> {
     #[derive(Deserialize)]
     struct Event {
         state_key: OwnedUserId,
-        #[serde(default)]
-        content: Value,
+        content: Box<RawValue>,
     }
     let event: Event = serde_json::from_str(event.get()).ok()?;
-    let text = |name: &str| event.content.get(name).and_then(Value::as_str).map(str::to_owned);
+    let text = |name| serde_json::from_str::<String>(field(&event.content, name)?.get()).ok();
     let mut member = RoomMember::new();
     member.display_name = text("displayname");
     member.avatar_url = text("avatar_url").map(Into::into);

@@ -18,7 +18,7 @@ use ruma::{
 use serde_json::{Map, Value, json, value::to_raw_value};
 use tombolo_platform::{AskError, World};
 
-use super::{aliases, ask_room, events::send_draft};
+use super::{aliases, ask_room, events::send_draft, not_in_room};
 use crate::{
     config::Config,
     error::{Error, Result, forbidden},
@@ -161,7 +161,7 @@ async fn kick(
         reason: request.reason,
     };
     // For a banned user the same event would lift the ban.
-    change.must_follow(&world, &["join", "invite", "knock"]).await?;
+    change.must_follow(&world, &caller, &["join", "invite", "knock"]).await?;
     change.send(&world, &caller).await?;
     Ok(kick_user::Response::new())
 }
@@ -192,16 +192,25 @@ async fn unban(
         membership: "leave",
         reason: request.reason,
     };
-    change.must_follow(&world, &["ban"]).await?;
+    change.must_follow(&world, &caller, &["ban"]).await?;
     change.send(&world, &caller).await?;
     Ok(unban_user::Response::new())
 }
 
 impl Change<'_> {
-    /// Refused unless the user's membership is one of these.
-    async fn must_follow(&self, world: &World, memberships: &[&str]) -> Result<()> {
-        let held =
-            ask_room(world, self.room_id, &Membership { user: self.user.to_owned() }).await?;
+    /// Refused unless the user's membership is one of these; who is not in the room does not learn what it is.
+    async fn must_follow(
+        &self,
+        world: &World,
+        caller: &Session,
+        memberships: &[&str],
+    ) -> Result<()> {
+        let of = |user: &UserId| Membership { user: user.to_owned() };
+        let own = ask_room(world, self.room_id, &of(&caller.user)).await?;
+        if own.as_deref() != Some("join") {
+            return Err(not_in_room());
+        }
+        let held = ask_room(world, self.room_id, &of(self.user)).await?;
         if held.is_some_and(|held| memberships.contains(&held.as_str())) {
             return Ok(());
         }

@@ -172,8 +172,11 @@ async fn check_aliases(
         let alias: OwnedRoomAliasId = alias.try_into().map_err(|_| {
             Error::new(StatusCode::BAD_REQUEST, "M_INVALID_PARAM", "That is no alias")
         })?;
-        let leads_here =
-            aliases::resolve(world, &alias).await.is_ok_and(|found| found.room_id == room_id);
+        let leads_here = match aliases::resolve(world, &alias).await {
+            Ok(found) => found.room_id == room_id,
+            Err(error) if error.status == StatusCode::NOT_FOUND => false,
+            Err(error) => return Err(error),
+        };
         if !leads_here {
             let message = format!("{alias} does not lead to this room");
             return Err(Error::new(StatusCode::BAD_REQUEST, "M_BAD_ALIAS", message));

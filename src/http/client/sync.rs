@@ -1,4 +1,4 @@
-//! `GET /_matrix/client/v3/sync`
+//! What does `GET /_matrix/client/v3/sync` ask for, and how is it answered?
 //! ([spec](https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3sync))
 //!
 //! Read by hand: the session is checked by the same question that asks for the news, and a filter may hold more than we

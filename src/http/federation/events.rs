@@ -3,10 +3,10 @@
 
 use futures_util::{StreamExt, stream};
 use http::Method;
-use ruma::{EventId, OwnedEventId, OwnedRoomId, RoomId};
-use serde::Deserialize;
-use serde_json::{Value, json, value::RawValue};
-use tombolo_platform::World;
+use ruma::{EventId, OwnedEventId, OwnedRoomId, OwnedServerName, RoomId};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use tombolo_platform::{AskError, World};
 
 use super::signed::Signed;
 use crate::{
@@ -20,6 +20,10 @@ use crate::{
 
 /// How many rooms are asked at once whether an event is theirs.
 const ROOMS_AT_ONCE: usize = 16;
+/// How many rooms are asked for it at the most: a request may make a thousand of its own.
+const MAX_ROOMS: usize = 500;
+/// How many events a question for missing ones may name at either end.
+const MAX_ENDS: usize = 20;
 
 pub fn routes(router: &mut Router) {
     router.federation(&Method::GET, "/_matrix/federation/v1/event/{event_id}", event);
@@ -49,49 +53,70 @@ pub fn event_id(argument: &str) -> Result<OwnedEventId> {
 }
 
 /// One event. The request names no room, so the rooms the asker is in are asked.
-async fn event(world: World, signed: Signed, arguments: Vec<String>) -> Result<Value> {
+async fn event(world: World, signed: Signed, arguments: Vec<String>) -> Result<Pdus> {
     let event_id = event_id(&arguments[0])?;
     let rooms = room_servers::rooms_of(&world, &signed.origin).await?;
     let asker = Asker::Server(signed.origin.clone());
-    let mut answers = stream::iter(rooms)
+    let mut answers = stream::iter(rooms.into_iter().take(MAX_ROOMS))
         .map(|room_id| {
             let ask = EventById { event_id: event_id.clone(), asker: asker.clone(), device: None };
             let world = &world;
-            async move { world.ask(&room(&room_id), &ask).await.ok() }
+            async move { world.ask(&room(&room_id), &ask).await }
         })
         .buffer_unordered(ROOMS_AT_ONCE);
+    let mut failure = not_found("No such event in a room you are in");
     while let Some(answer) = answers.next().await {
-        if let Some(found) = answer {
-            return pdus(&world, &[found]);
+        match answer {
+            Ok(found) => return pdus(&world, vec![found]),
+            Err(AskError::Refused(_)) => {}
+            Err(unreachable) => failure = unreachable.into(),
         }
     }
-    Err(not_found("No such event in a room you are in"))
+    Err(failure)
 }
 
-async fn state(world: World, signed: Signed, arguments: Vec<String>) -> Result<Value> {
+/// The state before an event.
+#[derive(Serialize)]
+struct StateBodies {
+    pdus: Vec<Box<RawValue>>,
+    auth_chain: Vec<Box<RawValue>>,
+}
+
+async fn state(world: World, signed: Signed, arguments: Vec<String>) -> Result<StateBodies> {
     let ask = StateBefore {
         event_id: signed.parameter("event_id")?,
         origin: signed.origin.clone(),
         bodies: true,
     };
     let reply = world.ask(&room(&room_id(&arguments[0])?), &ask).await?;
-    Ok(json!({ "pdus": reply.state_bodies, "auth_chain": reply.auth_chain_bodies }))
+    Ok(StateBodies { pdus: reply.state_bodies, auth_chain: reply.auth_chain_bodies })
 }
 
-async fn state_ids(world: World, signed: Signed, arguments: Vec<String>) -> Result<Value> {
+#[derive(Serialize)]
+struct StateIds {
+    pdu_ids: Vec<OwnedEventId>,
+    auth_chain_ids: Vec<OwnedEventId>,
+}
+
+async fn state_ids(world: World, signed: Signed, arguments: Vec<String>) -> Result<StateIds> {
     let ask = StateBefore {
         event_id: signed.parameter("event_id")?,
         origin: signed.origin.clone(),
         bodies: false,
     };
     let reply = world.ask(&room(&room_id(&arguments[0])?), &ask).await?;
-    Ok(json!({ "pdu_ids": reply.state, "auth_chain_ids": reply.auth_chain }))
+    Ok(StateIds { pdu_ids: reply.state, auth_chain_ids: reply.auth_chain })
 }
 
-async fn event_auth(world: World, signed: Signed, arguments: Vec<String>) -> Result<Value> {
+#[derive(Serialize)]
+struct Chain {
+    auth_chain: Vec<Box<RawValue>>,
+}
+
+async fn event_auth(world: World, signed: Signed, arguments: Vec<String>) -> Result<Chain> {
     let ask = AuthChain { event_id: event_id(&arguments[1])?, origin: signed.origin.clone() };
     let auth_chain = world.ask(&room(&room_id(&arguments[0])?), &ask).await?;
-    Ok(json!({ "auth_chain": auth_chain }))
+    Ok(Chain { auth_chain })
 }
 
 #[derive(Deserialize)]
@@ -108,8 +133,15 @@ fn ten() -> u32 {
     10
 }
 
-async fn missing_events(world: World, signed: Signed, arguments: Vec<String>) -> Result<Value> {
-    let Between { earliest_events, latest_events, limit, min_depth } = signed.body()?;
+#[derive(Serialize)]
+struct Missing {
+    events: Vec<Box<RawValue>>,
+}
+
+async fn missing_events(world: World, signed: Signed, arguments: Vec<String>) -> Result<Missing> {
+    let Between { mut earliest_events, mut latest_events, limit, min_depth } = signed.body()?;
+    earliest_events.truncate(MAX_ENDS);
+    latest_events.truncate(MAX_ENDS);
     let origin = signed.origin.clone();
     let ask = MissingEvents {
         origin,
@@ -119,18 +151,25 @@ async fn missing_events(world: World, signed: Signed, arguments: Vec<String>) ->
         min_depth,
     };
     let events = world.ask(&room(&room_id(&arguments[0])?), &ask).await?;
-    Ok(json!({ "events": events }))
+    Ok(Missing { events })
 }
 
-async fn backfill(world: World, signed: Signed, arguments: Vec<String>) -> Result<Value> {
+async fn backfill(world: World, signed: Signed, arguments: Vec<String>) -> Result<Pdus> {
     let from = signed.all("v").into_iter().map(event_id).collect::<Result<Vec<_>>>()?;
     let ask = Backfill { origin: signed.origin.clone(), from, limit: signed.parameter("limit")? };
     let events = world.ask(&room(&room_id(&arguments[0])?), &ask).await?;
-    pdus(&world, &events)
+    pdus(&world, events)
 }
 
 /// Events, in the shape of a transaction.
-fn pdus(world: &World, events: &[Box<RawValue>]) -> Result<Value> {
-    let origin = &Config::of(world)?.server_name;
-    Ok(json!({ "origin": origin, "origin_server_ts": world.now(), "pdus": events }))
+#[derive(Serialize)]
+struct Pdus {
+    origin: OwnedServerName,
+    origin_server_ts: u64,
+    pdus: Vec<Box<RawValue>>,
+}
+
+fn pdus(world: &World, pdus: Vec<Box<RawValue>>) -> Result<Pdus> {
+    let origin = Config::of(world)?.server_name.clone();
+    Ok(Pdus { origin, origin_server_ts: world.now(), pdus })
 }

@@ -4,12 +4,16 @@
 //! to the room of the path.
 
 use http::{Method, StatusCode};
-use ruma::UserId;
-use serde::Deserialize;
-use serde_json::{Value, json, value::RawValue};
+use ruma::{RoomId, UserId};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use tombolo_platform::World;
 use tombolo_protocol::{
-    admission::Checked, canonical_json, event::Pdu, json::parse_object, room_version::RoomVersion,
+    admission::Checked,
+    canonical_json,
+    event::{self, Pdu},
+    json::parse_object,
+    room_version::RoomVersion,
 };
 
 use super::{
@@ -18,15 +22,12 @@ use super::{
 };
 use crate::{
     config::Config,
-    error::{Error, Result, forbidden, internal, invalid_param, not_found},
-    flows::{room, tell, verify},
+    error::{Error, Result, forbidden, internal, invalid_param, missing_param, not_found},
+    flows::{room, tell, user_object, verify},
     http::{endpoint::fault_response, router::Router},
-    objects::room::messages::Invited,
+    objects::{room::messages::Invited, user_sync::messages::MayInvite},
     stores::accounts,
 };
-
-/// The most events of stripped state that are kept.
-const MAX_STRIPPED: usize = 50;
 
 #[derive(Deserialize)]
 struct Invite {
@@ -45,30 +46,37 @@ pub fn routes(router: &mut Router) {
     );
 }
 
-async fn invite(world: World, signed: Signed, arguments: Vec<String>) -> Result<Value> {
+#[derive(Serialize)]
+struct Countersigned {
+    event: Box<RawValue>,
+}
+
+async fn invite(world: World, signed: Signed, arguments: Vec<String>) -> Result<Countersigned> {
     let Invite { room_version, event, invite_room_state } = signed.body()?;
     let version = RoomVersion::of(&room_version).ok_or_else(|| incompatible(&room_version))?;
-    let verdict = verify::verify(&world, [(version, &*event)], &signed.origin)
+    let verdict = verify::verify(&world, [(version, &*event)])
         .await
         .pop()
         .ok_or_else(|| invalid_param("There is no event"))?;
     let event = verdict?;
     let pdu = event.pdu(version).map_err(|fault| invalid_param(fault.to_string()))?;
     check(&world, &signed, &arguments, &pdu).await?;
+    check_create(version, &pdu.room_id, &invite_room_state)?;
+    let stripped = event::shown(&invite_room_state, &pdu.sender).ok_or_else(too_large)?;
     let countersigned = countersign(&world, version, &event)?;
     let invited = Invited {
         version: room_version,
         event: countersigned.clone(),
         origin: signed.origin.clone(),
-        stripped: invite_room_state.into_iter().take(MAX_STRIPPED).collect(),
+        stripped,
     };
     let news = world.ask(&room(&pdu.room_id), &invited).await?;
     tell::tell_now(&world, &pdu.room_id, news).await;
-    Ok(json!({ "event": countersigned.json }))
+    Ok(Countersigned { event: countersigned.json })
 }
 
 /// Version 1 of the endpoint carries no room version: it is for room versions 1 and 2.
-async fn invite_v1(_: World, _: Signed, _: Vec<String>) -> Result<Value> {
+async fn invite_v1(_: World, _: Signed, _: Vec<String>) -> Result<Countersigned> {
     Err(incompatible("1"))
 }
 
@@ -89,6 +97,28 @@ async fn check(world: &World, signed: &Signed, arguments: &[String], pdu: &Pdu) 
     if accounts::find(world, invited.localpart()).await?.is_none() {
         return Err(not_found("There is no such user"));
     }
+    let room_id = pdu.room_id.clone();
+    Ok(world.ask(&user_object(&invited), &MayInvite { room_id }).await?)
+}
+
+/// Where a room is named by the hash of its create event, the invite shows that event
+/// ([MSC4311](https://github.com/matrix-org/matrix-spec-proposals/pull/4311)).
+fn check_create(version: &RoomVersion, room_id: &RoomId, given: &[Box<RawValue>]) -> Result<()> {
+    if !version.room_id_is_create_hash() {
+        return Ok(());
+    }
+    let is_create = |event: &RawValue| {
+        let kind = event::field(event, "type");
+        kind.is_some_and(|kind| kind.get() == "\"m.room.create\"")
+    };
+    let create = given
+        .iter()
+        .find(|event| is_create(event))
+        .ok_or_else(|| missing_param("invite_room_state has no m.room.create"))?;
+    let id = parse_object(create.get().as_bytes()).map(|create| event::event_id(&create, version));
+    if id.ok() != event::create_event_id(room_id) {
+        return Err(invalid_param("The m.room.create of invite_room_state is not the room's"));
+    }
     Ok(())
 }
 
@@ -99,6 +129,11 @@ fn countersign(world: &World, version: &RoomVersion, event: &Checked) -> Result<
     config.signing_key.sign_event(version, &mut object, config.server_name.as_str());
     let json = RawValue::from_string(canonical_json::to_string(&object)).map_err(internal)?;
     Ok(Checked { event_id: event.event_id.clone(), json })
+}
+
+fn too_large() -> Error {
+    let message = "invite_room_state is too large";
+    Error::new(StatusCode::BAD_REQUEST, "M_TOO_LARGE", message)
 }
 
 fn incompatible(version: &str) -> Error {

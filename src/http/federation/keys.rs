@@ -1,10 +1,10 @@
-//! What are our signing keys, and what runs here?
+//! What are our signing keys, what runs here, and where?
 //! ([publishing keys](https://spec.matrix.org/v1.19/server-server-api/#publishing-keys))
 
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode, Uri};
 use ruma::OwnedServerName;
 use serde::{Deserialize, de::IgnoredAny};
 use serde_json::json;
@@ -13,9 +13,10 @@ use tombolo_protocol::{canonical_json::CanonicalJsonValue, json::parse_object, s
 
 use crate::{
     config::Config,
-    error::{Result, internal, invalid_param},
+    error::{Result, internal, invalid_param, not_found},
     http::{
         endpoint::{json_body, json_response},
+        rate_limit::{self, Kind},
         router::Router,
     },
     remote::keys,
@@ -33,6 +34,21 @@ pub fn routes(router: &mut Router) {
     router.page(&Method::POST, "/_matrix/key/v2/query", query);
     router.page(&Method::GET, "/_matrix/key/v2/query/{server_name}", query_one);
     router.page(&Method::GET, "/_matrix/federation/v1/version", version);
+    router.page(&Method::GET, "/.well-known/matrix/server", delegation);
+}
+
+/// Where other servers reach this one, if users reach it by its own name ([well-known URI]). Cloudflare does not listen at
+/// 8448, where they would look without it.
+///
+/// [well-known URI]: https://spec.matrix.org/v1.19/server-server-api/#getwell-knownmatrixserver
+async fn delegation(world: World, _: Request<Bytes>, _: Vec<String>) -> Result<Response<Bytes>> {
+    let config = Config::of(&world)?;
+    let public = config.public_baseurl.as_deref().and_then(|url| url.parse::<Uri>().ok());
+    let authority = public.as_ref().and_then(Uri::authority);
+    let authority = authority.ok_or_else(|| not_found("This server has no public address"))?;
+    let port = authority.port_u16().unwrap_or(443);
+    let host = authority.host();
+    json_response(StatusCode::OK, &json!({ "m.server": format!("{host}:{port}") }))
 }
 
 async fn server(world: World, _: Request<Bytes>, _: Vec<String>) -> Result<Response<Bytes>> {
@@ -56,15 +72,17 @@ struct Query {
 ///
 /// [querying keys through another server]: https://spec.matrix.org/v1.19/server-server-api/#querying-keys-through-another-server
 async fn query(world: World, request: Request<Bytes>, _: Vec<String>) -> Result<Response<Bytes>> {
+    rate_limit::count(&world, &request, Kind::Errand)?;
     let query: Query = json_body(&request)?;
     vouch(&world, query.server_keys.into_keys().take(MAX_SERVERS).collect()).await
 }
 
 async fn query_one(
     world: World,
-    _: Request<Bytes>,
+    request: Request<Bytes>,
     arguments: Vec<String>,
 ) -> Result<Response<Bytes>> {
+    rate_limit::count(&world, &request, Kind::Errand)?;
     let server = arguments[0].as_str().try_into();
     vouch(&world, vec![server.map_err(|_| invalid_param("The server name has no form"))?]).await
 }

@@ -4,8 +4,9 @@
 //! [knocking](https://spec.matrix.org/v1.19/server-server-api/#knocking-upon-a-room))
 
 use http::{Method, StatusCode};
-use ruma::{OwnedUserId, ServerName, UserId};
-use serde_json::{Value, json, value::RawValue};
+use ruma::{OwnedRoomId, OwnedServerName, OwnedUserId, RoomId, UserId};
+use serde::Serialize;
+use serde_json::value::RawValue;
 use tombolo_platform::World;
 use tombolo_protocol::{
     admission::Checked,
@@ -69,15 +70,22 @@ pub fn routes(router: &mut Router) {
     );
 }
 
-async fn make_join(world: World, signed: Signed, arguments: Vec<String>) -> Result<Value> {
+/// A template that we would take, once it is signed.
+#[derive(Serialize)]
+struct Made {
+    room_version: String,
+    event: Box<RawValue>,
+}
+
+async fn make_join(world: World, signed: Signed, arguments: Vec<String>) -> Result<Made> {
     make(&world, &signed, &arguments, "join").await
 }
 
-async fn make_leave(world: World, signed: Signed, arguments: Vec<String>) -> Result<Value> {
+async fn make_leave(world: World, signed: Signed, arguments: Vec<String>) -> Result<Made> {
     make(&world, &signed, &arguments, "leave").await
 }
 
-async fn make_knock(world: World, signed: Signed, arguments: Vec<String>) -> Result<Value> {
+async fn make_knock(world: World, signed: Signed, arguments: Vec<String>) -> Result<Made> {
     make(&world, &signed, &arguments, "knock").await
 }
 
@@ -86,7 +94,7 @@ async fn make(
     signed: &Signed,
     arguments: &[String],
     membership: &str,
-) -> Result<Value> {
+) -> Result<Made> {
     let address = room(&room_id(&arguments[0])?);
     let user: OwnedUserId =
         UserId::parse(&*arguments[1]).map_err(|_| invalid_param("The user ID has no form"))?;
@@ -99,7 +107,7 @@ async fn make(
         );
         return Err(error.with("room_version", description.version));
     }
-    let member_of = member_of(world, &user, &description.allow_rooms).await;
+    let member_of = member_of(world, &user, &description.allow_rooms).await?;
     let template = Template {
         origin: signed.origin.clone(),
         user,
@@ -107,40 +115,59 @@ async fn make(
         member_of,
     };
     let template = world.ask(&address, &template).await?;
-    Ok(json!({ "room_version": template.version, "event": template.event }))
+    Ok(Made { room_version: template.version, event: template.event })
 }
 
-async fn send_join(world: World, signed: Signed, arguments: Vec<String>) -> Result<Value> {
-    let accepted = take(&world, &signed, &arguments, "join").await?;
-    Ok(json!({
-        "origin": Config::of(&world)?.server_name,
-        "event": accepted.event,
-        "state": accepted.state,
-        "auth_chain": accepted.auth_chain,
-        "members_omitted": false,
-        "servers_in_room": accepted.servers,
-    }))
+/// What a server is given that joined.
+#[derive(Serialize)]
+struct SendJoin {
+    origin: OwnedServerName,
+    event: Box<RawValue>,
+    state: Vec<Box<RawValue>>,
+    auth_chain: Vec<Box<RawValue>>,
+    members_omitted: bool,
+    servers_in_room: Vec<OwnedServerName>,
 }
 
-async fn send_join_v1(world: World, signed: Signed, arguments: Vec<String>) -> Result<Value> {
-    let accepted = take(&world, &signed, &arguments, "join").await?;
-    let origin = &Config::of(&world)?.server_name;
-    Ok(
-        json!([200, { "origin": origin, "state": accepted.state, "auth_chain": accepted.auth_chain }]),
-    )
+async fn send_join(world: World, signed: Signed, arguments: Vec<String>) -> Result<SendJoin> {
+    let Accepted { event, state, auth_chain, servers } =
+        take(&world, &signed, &arguments, "join").await?;
+    let origin = Config::of(&world)?.server_name.clone();
+    let servers_in_room = servers;
+    Ok(SendJoin { origin, event, state, auth_chain, members_omitted: false, servers_in_room })
 }
 
-async fn send_leave(world: World, signed: Signed, arguments: Vec<String>) -> Result<Value> {
-    take(&world, &signed, &arguments, "leave").await.map(|_| json!({}))
+async fn send_join_v1(
+    world: World,
+    signed: Signed,
+    arguments: Vec<String>,
+) -> Result<(u16, SendJoin)> {
+    Ok((200, send_join(world, signed, arguments).await?))
 }
 
-async fn send_leave_v1(world: World, signed: Signed, arguments: Vec<String>) -> Result<Value> {
-    take(&world, &signed, &arguments, "leave").await.map(|_| json!([200, {}]))
+#[derive(Serialize)]
+struct SendLeave {}
+
+async fn send_leave(world: World, signed: Signed, arguments: Vec<String>) -> Result<SendLeave> {
+    take(&world, &signed, &arguments, "leave").await.map(|_| SendLeave {})
 }
 
-async fn send_knock(world: World, signed: Signed, arguments: Vec<String>) -> Result<Value> {
+async fn send_leave_v1(
+    world: World,
+    signed: Signed,
+    arguments: Vec<String>,
+) -> Result<(u16, SendLeave)> {
+    Ok((200, send_leave(world, signed, arguments).await?))
+}
+
+#[derive(Serialize)]
+struct SendKnock {
+    knock_room_state: Vec<Box<RawValue>>,
+}
+
+async fn send_knock(world: World, signed: Signed, arguments: Vec<String>) -> Result<SendKnock> {
     let accepted = take(&world, &signed, &arguments, "knock").await?;
-    Ok(json!({ "knock_room_state": accepted.state }))
+    Ok(SendKnock { knock_room_state: accepted.state })
 }
 
 async fn take(
@@ -152,11 +179,17 @@ async fn take(
     let (room_id, event_id) = (room_id(&arguments[0])?, event_id(&arguments[1])?);
     let version = version(world, &room_id).await?.ok_or_else(|| not_found("Unknown room"))?;
     let object = parse_object(signed.bytes()).map_err(|fault| fault_response(&fault))?;
-    let event = verified(world, version, object, &signed.origin).await?;
+    let member_of = if authorised_here(&object, &*Config::of(world)?) {
+        lets_in(world, &room_id, &object).await?
+    } else {
+        Vec::new()
+    };
+    let event = verified(world, version, object).await?;
     if event.event_id != event_id {
         return Err(invalid_param("The event is not the one named"));
     }
-    let accept = Accept { origin: signed.origin.clone(), membership: membership.to_owned(), event };
+    let (origin, membership) = (signed.origin.clone(), membership.to_owned());
+    let accept = Accept { origin, membership, event, member_of };
     Ok(world.ask(&room(&room_id), &accept).await?)
 }
 
@@ -166,19 +199,35 @@ async fn verified(
     world: &World,
     version: &'static RoomVersion,
     mut object: CanonicalJsonObject,
-    giver: &ServerName,
 ) -> Result<Checked> {
     let config = Config::of(world)?;
-    let content = object.get("content").and_then(CanonicalJsonValue::as_object);
-    let authoriser =
-        content.and_then(|content| content.get("join_authorised_via_users_server")?.as_str());
-    let ours = authoriser
-        .and_then(|user| UserId::parse(user).ok())
-        .is_some_and(|user| user.server_name() == config.server_name);
-    if ours && version.rules.signatures.check_join_authorised_via_users_server {
+    if authorised_here(&object, &config) {
         config.signing_key.sign_event(version, &mut object, config.server_name.as_str());
     }
     let raw = RawValue::from_string(canonical_json::to_string(&object))?;
-    let mut verdicts = verify::verify(world, [(version, &*raw)], giver).await;
+    let mut verdicts = verify::verify(world, [(version, &*raw)]).await;
     verdicts.pop().ok_or_else(|| invalid_param("There is no event"))?.map_err(Into::into)
+}
+
+/// Whether this is a restricted join in the name of one of our users.
+fn authorised_here(event: &CanonicalJsonObject, config: &Config) -> bool {
+    let content = event.get("content").and_then(CanonicalJsonValue::as_object);
+    let authoriser =
+        content.and_then(|content| content.get("join_authorised_via_users_server")?.as_str());
+    let authoriser = authoriser.and_then(|user| UserId::parse(user).ok());
+    authoriser.is_some_and(|user| user.server_name() == config.server_name)
+}
+
+/// The rooms that let the sender of a restricted join in, as far as this server knows.
+async fn lets_in(
+    world: &World,
+    room_id: &RoomId,
+    event: &CanonicalJsonObject,
+) -> Result<Vec<OwnedRoomId>> {
+    let sender = event.get("sender").and_then(CanonicalJsonValue::as_str);
+    let Some(sender) = sender.and_then(|sender| UserId::parse(sender).ok()) else {
+        return Ok(Vec::new());
+    };
+    let description = world.ask(&room(room_id), &Describe {}).await?;
+    member_of(world, &sender, &description.allow_rooms).await
 }

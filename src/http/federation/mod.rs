@@ -11,6 +11,7 @@ mod query;
 mod send;
 mod signed;
 
+pub use self::signed::MAX_BODY;
 use crate::http::router::Router;
 
 /// Adds the federation's routes.

@@ -6,8 +6,7 @@ use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 use bytes::Bytes;
 use http::{Method, Request, StatusCode, header};
 use ruma::OwnedServerName;
-use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde::{Serialize, de::DeserializeOwned};
 use tombolo_platform::World;
 use tombolo_protocol::{
     json,
@@ -28,7 +27,7 @@ use crate::{
 };
 
 /// The largest body: 50 events of 64 KiB and 100 EDUs fit well.
-const MAX_BODY: usize = 16 << 20;
+pub const MAX_BODY: usize = 16 << 20;
 /// How often one origin's life is noted (ms).
 const HEARD_EVERY: u64 = 60_000;
 
@@ -67,11 +66,13 @@ impl Signed {
 }
 
 impl Router {
-    /// Registers a handler for requests of other servers.
-    pub fn federation<H, F>(&mut self, method: &Method, path: &str, handler: H)
+    /// Registers a handler for requests of other servers. Its answer is written straight to text: a tree of values could
+    /// not be made of events, which may be nested deeper than `serde_json` reads.
+    pub fn federation<H, F, A>(&mut self, method: &Method, path: &str, handler: H)
     where
         H: Fn(World, Signed, Vec<String>) -> F + Copy + 'static,
-        F: Future<Output = Result<Value>>,
+        F: Future<Output = Result<A>>,
+        A: Serialize,
     {
         let answer: Handler = Rc::new(move |world, request, arguments| {
             Box::pin(async move {
@@ -86,13 +87,6 @@ impl Router {
 
 async fn authenticate(world: &World, request: &Request<Bytes>) -> Result<Signed> {
     let body = request.body().clone();
-    if body.len() > MAX_BODY {
-        return Err(Error::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "M_TOO_LARGE",
-            "The body is too large",
-        ));
-    }
     let header = request
         .headers()
         .get(header::AUTHORIZATION)

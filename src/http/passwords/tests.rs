@@ -1,3 +1,5 @@
+//! Which passwords match a stored hash, and what if the hash is damaged?
+
 use super::{Effort, hash, verify};
 
 #[test]

@@ -73,7 +73,8 @@ pub fn next_batch(destination: &mut Destination<'_>, _: NextBatch) -> Result<Bat
         batch.edus.push((id, RawValue::from_string(edu)?));
     }
     if !batch.rooms.is_empty() || !batch.edus.is_empty() {
-        batch.server = destination.name.try_into().ok();
+        let broken = |_| Stop::broken("a destination is no server");
+        batch.server = Some(destination.name.try_into().map_err(broken)?);
     }
     Ok(batch)
 }

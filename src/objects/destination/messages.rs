@@ -37,13 +37,14 @@ message!("destination", OweEdu => (), Refusal);
 pub struct Heard {}
 message!("destination", Heard => (), Refusal);
 
-/// What is to be sent next? `None` in every field: nothing is due now.
+/// What is to be sent next?
 #[derive(Debug, Serialize, Deserialize)]
 pub struct NextBatch {}
 message!("destination", NextBatch => Batch, Refusal);
 
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Batch {
+    /// `None`: nothing is due now.
     pub server: Option<OwnedServerName>,
     pub rooms: Vec<(OwnedRoomId, Position, Position)>,
     pub edus: Vec<(i64, Box<RawValue>)>,

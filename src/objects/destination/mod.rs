@@ -1,4 +1,4 @@
-//! DestinationObject: what one remote server has yet to be told, and when to try (again).
+//! What has one remote server yet to be told, and when is it tried (again)? The DestinationObject.
 //!
 //! It holds ranges of rooms and EDUs, no events: the flow [`crate::flows::deliver`] asks the rooms for the bodies when it
 //! sends. One transaction is in flight at a time, since only this object's alarm sends.

@@ -1,6 +1,7 @@
 //! How does another server's user join, leave or knock through us?
 //! ([joining rooms](https://spec.matrix.org/v1.19/server-server-api/#joining-rooms))
 
+use ruma::{OwnedRoomId, UserId};
 use serde_json::{Value, value::RawValue};
 use tombolo_protocol::event::Pdu;
 
@@ -59,7 +60,15 @@ pub fn accept(room: &mut Room<'_>, message: Accept) -> Result<Accepted> {
         .pdu(head.version)
         .map_err(|fault| Stop::Refused(Refusal::Invalid(fault.to_string())))?;
     check(&pdu, &message)?;
-    if room.find(&pdu.event_id)?.is_none_or(|held| held.before.is_none()) {
+    let held = room.find(&pdu.event_id)?.filter(|held| held.before.is_some());
+    if let Some(held) = held {
+        // Whoever repeats a request is answered again, as long as what the event says is so.
+        if room.now("m.room.member", pdu.sender.as_str())? != Some(held.sn) {
+            let reason = "the event was refused, or is no longer the user's membership";
+            return Err(Stop::Refused(Refusal::Forbidden(reason.to_owned())));
+        }
+    } else {
+        room.check_authorised(&pdu, &message.member_of)?;
         let judged = match room.judge(&pdu)? {
             Judgement::Judged(judged) => judged,
             Judgement::Dropped(reason) => return Err(Stop::Refused(Refusal::Invalid(reason))),
@@ -110,11 +119,27 @@ fn check(pdu: &Pdu, message: &Accept) -> Result<()> {
 
 impl Room<'_> {
     /// Refuses servers that the room's ACL keeps out.
-    fn admits(&mut self, server: &ruma::ServerName) -> Result<()> {
+    pub fn admits(&mut self, server: &ruma::ServerName) -> Result<()> {
         if self.allows(server)? {
             return Ok(());
         }
         Err(Stop::Refused(Refusal::Forbidden("your server is banned from the room".to_owned())))
+    }
+
+    /// A join that one of our users authorises must be one we would have authorised: whether the user is in one of the
+    /// rooms the join rule names, only we have checked.
+    fn check_authorised(&mut self, pdu: &Pdu, member_of: &[OwnedRoomId]) -> Result<()> {
+        let authoriser = pdu.content_str("join_authorised_via_users_server");
+        let authoriser = authoriser.and_then(|user| UserId::parse(user).ok());
+        let ours = authoriser.is_some_and(|user| self.is_ours(&user));
+        let membership = self.membership_of(pdu.sender.as_str())?;
+        let comes_in = pdu.membership().as_deref() == Some("join")
+            && !matches!(membership.as_deref(), Some("join" | "invite"));
+        if !ours || !comes_in || self.allow_rooms()?.iter().any(|room| member_of.contains(room)) {
+            return Ok(());
+        }
+        let reason = "the user is in none of the rooms that the join rule names, as far as we know";
+        Err(Stop::Refused(Refusal::UnableToAuthorise(reason.to_owned())))
     }
 
     fn add_state_before(&mut self, pdu: &Pdu, reply: &mut Accepted) -> Result<()> {

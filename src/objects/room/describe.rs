@@ -3,6 +3,7 @@
 use serde::Deserialize;
 
 use ruma::OwnedRoomId;
+use serde_json::value::RawValue;
 use tombolo_protocol::{acl::ServerAcl, event::Draft};
 
 use super::{
@@ -72,9 +73,9 @@ impl Room<'_> {
             return Ok(Vec::new());
         };
         // An entry that cannot be read lets nobody in.
-        let entries: Vec<serde_json::Value> = serde_json::from_str(allow.get()).unwrap_or_default();
+        let entries: Vec<&RawValue> = serde_json::from_str(allow.get()).unwrap_or_default();
         let entries =
-            entries.into_iter().filter_map(|entry| serde_json::from_value::<Allow>(entry).ok());
+            entries.into_iter().filter_map(|entry| serde_json::from_str::<Allow>(entry.get()).ok());
         Ok(entries
             .filter(|entry| entry.kind == "m.room_membership")
             .filter_map(|entry| entry.room_id)

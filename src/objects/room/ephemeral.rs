@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use ruma::UserId;
+use ruma::{EventId, UserId};
 use serde_json::{json, value::RawValue};
 use tombolo_platform::values;
 
@@ -11,14 +11,25 @@ use super::{
     UserNews, view::not_in_room,
 };
 
-/// Notes a receipt; an older one of the same kind and thread is replaced.
+/// The thread of what is in no other.
+const MAIN: &str = "main";
+/// How many threads a user has receipts in at most; the oldest go.
+const MAX_THREADS: u32 = 50;
+/// How long an event's ID may be (bytes).
+const MAX_ID: usize = 255;
+
+/// Notes a receipt; an older one of the same kind and thread is replaced. One for an event that nobody can see has no
+/// effect.
 pub fn receipt(room: &mut Room<'_>, message: Receipt) -> Result<Vec<UserNews>> {
     let mut head = room.live()?;
     if !room.is_joined(&message.user)? {
         return Err(not_in_room());
     }
     let thread = message.thread.as_deref().unwrap_or_default();
-    if !is_newer(room, &message, thread)? {
+    if !room.shows(&message.event_id)?
+        || !is_thread(room, thread)?
+        || !is_newer(room, &message, thread)?
+    {
         return Ok(Vec::new());
     }
     head.pos += STEP;
@@ -34,9 +45,28 @@ pub fn receipt(room: &mut Room<'_>, message: Receipt) -> Result<Vec<UserNews>> {
             head.pos
         ],
     )?;
+    forget_old_threads(room, &message)?;
     room.save(head)?;
     room.wake_soon();
     if room.is_ours(&message.user) { room.news_for(&[message.user]) } else { Ok(Vec::new()) }
+}
+
+/// Whether a receipt may name this thread: none, the main one, or one that begins with an event of the timeline.
+fn is_thread(room: &mut Room<'_>, thread: &str) -> Result<bool> {
+    if thread.is_empty() || thread == MAIN {
+        return Ok(true);
+    }
+    match EventId::parse(thread) {
+        Ok(root) if thread.len() <= MAX_ID => room.shows(&root),
+        _ => Ok(false),
+    }
+}
+
+/// Keeps the newest receipts of a user's threads: whoever reads on reads there.
+fn forget_old_threads(room: &mut Room<'_>, message: &Receipt) -> Result<()> {
+    let delete = "DELETE FROM receipts WHERE user = ?1 AND kind = ?2 AND thread IN (SELECT thread FROM receipts WHERE user = ?1 AND kind = ?2 AND thread NOT IN ('', 'main') ORDER BY pos DESC LIMIT -1 OFFSET ?3)";
+    room.sql.run(delete, values![message.user.as_str(), &message.kind, MAX_THREADS])?;
+    Ok(())
 }
 
 /// Whether a receipt is for a later event than the one it would replace.
@@ -50,11 +80,11 @@ fn is_newer(room: &mut Room<'_>, message: &Receipt, thread: &str) -> Result<bool
         return Ok(false);
     }
     let mut position = |id: &str| -> Result<Option<Position>> {
-        let Ok(id) = ruma::EventId::parse(id) else { return Ok(None) };
+        let Ok(id) = EventId::parse(id) else { return Ok(None) };
         Ok(room.find(&id)?.and_then(|event| event.pos))
     };
     let (old, new) = (position(&held)?, position(message.event_id.as_str())?);
-    // A receipt for an event we do not hold may be of either side: the later word counts.
+    // An event that has lost its place may be of either side: the later word counts.
     Ok(old.is_none() || new.is_none() || new > old)
 }
 
@@ -96,6 +126,11 @@ pub fn expire(room: &mut Room<'_>, _: ExpireTyping) -> Result<TypingExpired> {
 }
 
 impl Room<'_> {
+    /// Whether an event is part of the timeline.
+    fn shows(&mut self, id: &EventId) -> Result<bool> {
+        Ok(self.find(id)?.is_some_and(|event| event.pos.is_some()))
+    }
+
     /// Who types now, and the local users who see it.
     pub fn typing_now(&mut self, mut servers: Vec<ruma::OwnedServerName>) -> Result<TypingNow> {
         let query = "SELECT user FROM typing WHERE until > ? ORDER BY user";

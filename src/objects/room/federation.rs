@@ -116,7 +116,8 @@ pub fn backfill(room: &mut Room<'_>, message: Backfill) -> Result<Vec<Box<RawVal
         for prev in &event.prev {
             next.insert((room.event(*prev)?.pdu.depth, *prev));
         }
-        if event.standing == Standing::Accepted && horizon.covers(&event) {
+        // What we soft-failed others may have accepted: it is part of the graph, and theirs to judge.
+        if event.standing != Standing::Rejected && horizon.covers(&event) {
             bodies.push(room.body_for(&message.origin, &event)?);
         }
     }

@@ -4,7 +4,7 @@
 //! before the lowest of it as the other server tells it, and is put below the event that waits for it, so that a filled
 //! gap renumbers nothing. History is no tip, and changes no current state: what is above it was judged with it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use ruma::OwnedEventId;
 use tombolo_platform::values;
@@ -18,11 +18,14 @@ use super::{
 };
 use crate::objects::Stop;
 
+/// How many events between an event of the timeline and what it lacks are looked through.
+const MAX_REFUSED: usize = 100;
+
 /// Takes in history: events below what we hold.
 pub fn history(room: &mut Room<'_>, message: History) -> Result<Received> {
     let head = room.graph()?;
     let (tips, min_depth) = (room.tip_ids()?, head.floor);
-    let mut received = Received { outcomes: Vec::new(), lacking: Vec::new(), tips, min_depth };
+    let mut received = Received { tips, min_depth, ..Received::default() };
     // Who left the room has no right to more of it.
     if head.life != Life::Live {
         return Ok(received);
@@ -61,37 +64,66 @@ impl Room<'_> {
     /// Notes which parents of an event we hold, and which we do not and may yet be given.
     fn note_parents(&mut self, child: Sn, withheld: &BTreeSet<OwnedEventId>) -> Result<()> {
         let (mut held, mut missing) = (Vec::new(), Vec::new());
-        for id in &self.event(child)?.pdu.prev_events {
-            // One that was refused is held, though no place in the timeline shows it.
-            match self.find(id)?.filter(|event| event.before.is_some()) {
-                Some(event) => held.push(event.sn),
-                None if withheld.contains(id) => {}
-                None => missing.push(id.clone()),
+        let parents = self.event(child)?.pdu.prev_events.clone();
+        let mut next: VecDeque<OwnedEventId> = parents.iter().cloned().collect();
+        let mut seen = BTreeSet::new();
+        while let Some(id) = next.pop_front().filter(|_| seen.len() < MAX_REFUSED) {
+            if !seen.insert(id.clone()) {
+                continue;
+            }
+            match self.find(&id)?.filter(|event| event.before.is_some()) {
+                Some(event) => {
+                    held.extend(parents.contains(&id).then_some(event.sn));
+                    // What was refused is held, but no place in the timeline shows it: what it lacks is lacking here.
+                    if event.pos.is_none() {
+                        next.extend(event.pdu.prev_events.iter().cloned());
+                    }
+                }
+                None if withheld.contains(&id) => {}
+                None => missing.push(id),
             }
         }
         self.link(child, &held)?;
-        if missing.is_empty() {
-            // The row stays: a window that ended above the hole ends there for ever.
-            self.sql.run("UPDATE holes SET missing = '[]' WHERE child = ?", values![child])?;
-            return Ok(());
+        // Where nothing is missing any more the row stays: a window that ended above the hole ends there for ever.
+        if !missing.is_empty() || self.is_above_hole(child)? {
+            let insert = "INSERT INTO holes (child, missing) VALUES (?, ?) ON CONFLICT DO UPDATE SET missing = excluded.missing";
+            self.sql.run(insert, values![child, &serde_json::to_string(&missing)?])?;
+            self.holes()?.note(child, missing);
         }
-        let insert = "INSERT INTO holes (child, missing) VALUES (?, ?) ON CONFLICT DO UPDATE SET missing = excluded.missing";
-        self.sql.run(insert, values![child, &serde_json::to_string(&missing)?])?;
         Ok(())
+    }
+
+    /// Whether an event had parents we did not hold when it came.
+    pub fn is_above_hole(&mut self, sn: Sn) -> Result<bool> {
+        Ok(self.holes()?.missing.contains_key(&sn))
     }
 
     /// The events of the timeline that wait for any of these as their parents, lowest first.
     pub fn waiting_for(&mut self, ids: &BTreeSet<OwnedEventId>) -> Result<Vec<Sn>> {
-        let query = "SELECT h.child, h.missing FROM holes h JOIN events e ON e.sn = h.child WHERE e.pos IS NOT NULL AND h.missing <> '[]' ORDER BY e.pos";
-        let holes = self.sql.rows(query, values![], |row| Ok((row.int(0)?, row.text(1)?)))?;
+        let holes = self.holes()?;
+        let children: BTreeSet<Sn> =
+            ids.iter().filter_map(|id| holes.children.get(id)).flatten().copied().collect();
         let mut waiting = Vec::new();
-        for (child, missing) in holes {
-            let missing: Vec<OwnedEventId> = serde_json::from_str(&missing)?;
-            if missing.iter().any(|id| ids.contains(id)) {
-                waiting.push(child);
-            }
+        for child in children {
+            waiting.extend(self.event(child)?.pos.map(|pos| (pos, child)));
         }
-        Ok(waiting)
+        waiting.sort_unstable();
+        Ok(waiting.into_iter().map(|(_, child)| child).collect())
+    }
+
+    /// The holes, read once: every event that comes in is asked about, and every one that is shown.
+    fn holes(&mut self) -> Result<&mut Holes> {
+        if self.hot.holes.is_none() {
+            let mut holes = Holes::default();
+            let query = "SELECT child, missing FROM holes";
+            for (child, missing) in
+                self.sql.rows(query, values![], |row| Ok((row.int(0)?, row.text(1)?)))?
+            {
+                holes.note(child, serde_json::from_str(&missing)?);
+            }
+            self.hot.holes = Some(holes);
+        }
+        Ok(self.hot.holes.get_or_insert_default())
     }
 
     /// Puts stored events, oldest first, below another: right below it, or where there is room for all of them.
@@ -196,6 +228,32 @@ impl Room<'_> {
             transaction: None,
         };
         self.put(&entry)
+    }
+}
+
+/// The holes of a room, as its table has them.
+#[derive(Default)]
+pub struct Holes {
+    /// By the event above the hole: what nobody gave us yet; nothing where the hole is filled.
+    missing: BTreeMap<Sn, Vec<OwnedEventId>>,
+    /// The same, the other way round.
+    children: BTreeMap<OwnedEventId, BTreeSet<Sn>>,
+}
+
+impl Holes {
+    fn note(&mut self, child: Sn, missing: Vec<OwnedEventId>) {
+        for id in self.missing.remove(&child).unwrap_or_default() {
+            if let Some(children) = self.children.get_mut(&id) {
+                children.remove(&child);
+                if children.is_empty() {
+                    self.children.remove(&id);
+                }
+            }
+        }
+        for id in &missing {
+            self.children.entry(id.clone()).or_default().insert(child);
+        }
+        self.missing.insert(child, missing);
     }
 }
 

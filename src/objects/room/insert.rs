@@ -22,6 +22,9 @@ use crate::objects::Stop;
 /// The type of an event that only joins what lies before it; clients are not shown it. The name is Synapse's.
 pub const DUMMY: &str = "org.matrix.dummy_event";
 
+/// More tips than this are joined by an event of ours.
+const MOST_TIPS: usize = 10;
+
 /// Where an event came from, and who is to hear of it through us.
 #[derive(Clone, Copy, Default)]
 pub struct Source<'a> {
@@ -89,6 +92,12 @@ impl Room<'_> {
         for child in children {
             self.note_hole(child)?;
         }
+        for parent in &judged.prev {
+            if self.event(*parent)?.pos.is_none() {
+                self.note_hole(sn)?;
+                break;
+            }
+        }
         let head = self.head()?;
         self.save(head)?;
         self.wake_soon();
@@ -107,7 +116,12 @@ impl Room<'_> {
         self.hot.head = Some(head);
         if judged.before.is_some() || !newest {
             self.settle(&tips, was, pos)?;
-            return self.tell_the_dropped(sn, pos);
+            self.tell_the_dropped(sn, pos)?;
+            // Each event on a fork is resolved against all tips: who makes many would make us slow.
+            if tips.len() > MOST_TIPS {
+                self.send_dummy()?;
+            }
+            return Ok(());
         }
         let event = self.event(sn)?;
         match event.pdu.key() {

@@ -1,21 +1,21 @@
 //! How does the room begin (or begin again) through another server?
 //!
-//! The signed join is stored before the other server is asked to take it; what that server gives is stored as outliers,
-//! each judged by its auth events, and becomes the state in one transaction.
+//! The signed join is stored before the other server is asked to take it. What that server gives comes in parts: each
+//! event is stored as an outlier, judged by its auth events. In one transaction the whole becomes the state.
 
-use std::collections::BTreeMap;
+use std::rc::Rc;
 
-use ruma::OwnedEventId;
+use ruma::EventId;
 use serde_json::value::RawValue;
 use tombolo_platform::values;
 use tombolo_protocol::{admission::Checked, event::Pdu, room_version::RoomVersion};
 
 use super::{
-    AbandonJoin, BeginJoin, DueJoin, DueJoinReply, FIRST, FinishJoin, Head, Joined, Life, Refusal,
-    Result, Room, STEP, Sn,
+    AbandonJoin, BeginJoin, DueJoin, DueJoinReply, FIRST, FinishJoin, GiveJoin, Head, Joined, Life,
+    Refusal, Result, Room, STEP,
     insert::Source,
     judge::Judgement,
-    timeline::{Before, Entry, Standing},
+    timeline::{Before, Entry, Standing, Stored},
 };
 use crate::objects::Stop;
 
@@ -40,6 +40,10 @@ pub fn begin(room: &mut Room<'_>, message: BeginJoin) -> Result<()> {
             {
                 return Err(Stop::Refused(Refusal::Joining(joining.until)));
             }
+            // The version that was stored with an invite is only what another server said.
+            if head.version.id != version.id && room.now("m.room.create", "")?.is_some() {
+                return Err(refuse("the room is of another version"));
+            }
             room.save(Head { version, ..head })?;
             if room.rests_on_the_past(&message)? {
                 return Err(Stop::Refused(Refusal::Behind));
@@ -61,6 +65,7 @@ pub fn begin(room: &mut Room<'_>, message: BeginJoin) -> Result<()> {
             })?;
         }
     }
+    room.sql.run("DELETE FROM given", values![])?;
     room.sql.run(
         "INSERT INTO joining (one, user, id, via, until, json) VALUES (1, ?, ?, ?, ?, ?)
          ON CONFLICT DO UPDATE SET user = excluded.user, id = excluded.id, via = excluded.via, until = excluded.until, json = excluded.json",
@@ -99,32 +104,37 @@ pub fn abandon(room: &mut Room<'_>, message: AbandonJoin) -> Result<()> {
     Ok(())
 }
 
-/// Stores the room as it was given, and goes live.
+/// Stores a part of what was given.
+pub fn give(room: &mut Room<'_>, message: GiveJoin) -> Result<u64> {
+    let version = room.head()?.version;
+    room.under_way(&message.event_id)?;
+    let mut standing = 0;
+    for event in &message.events {
+        let pdu = event.pdu(version).map_err(|fault| refuse(fault.to_string()))?;
+        // What cites events we were not given is left out.
+        let Some(stored) = room.take_given(&pdu)? else { continue };
+        if message.state.contains(&pdu.event_id) && room.note_given(&stored)? {
+            standing += 1;
+        }
+    }
+    Ok(standing)
+}
+
+/// Goes live with what was given.
 pub fn finish(room: &mut Room<'_>, message: FinishJoin) -> Result<Joined> {
     let head = room.head()?;
     let event_id = message.event.event_id.clone();
+    let join = message.event.pdu(head.version).map_err(|fault| refuse(fault.to_string()))?;
     if room.find(&event_id)?.is_none_or(|held| held.pos.is_none()) {
-        room.joining()?.filter(|joining| joining.event.event_id == event_id).ok_or_else(|| {
-            Stop::Refused(Refusal::Invalid("no such join is under way".to_owned()))
-        })?;
-        let read =
-            |event: &Checked| event.pdu(head.version).map_err(|fault| refuse(fault.to_string()));
-        let join = read(&message.event)?;
-        let mut events: BTreeMap<OwnedEventId, Pdu> = BTreeMap::new();
-        for event in message.auth_chain.iter().chain(&message.state) {
-            events.insert(event.event_id.clone(), read(event)?);
-        }
-        room.store_create(&mut events)?;
-        room.store_outliers(events)?;
-        room.replace_state(&message.state)?;
+        room.under_way(&event_id)?;
+        room.replace_state(message.state)?;
         room.go_live(&join)?;
     }
     let parked = room.all_parked()?;
     for (_, event) in &parked {
         room.forget_parked(&event.event_id)?;
     }
-    let users: Vec<_> = message.event.pdu(head.version).map(|pdu| pdu.sender).into_iter().collect();
-    Ok(Joined { event_id, news: room.news_for(&users)?, parked })
+    Ok(Joined { event_id, news: room.news_for(&[join.sender])?, parked })
 }
 
 impl Room<'_> {
@@ -159,87 +169,83 @@ impl Room<'_> {
         Ok(Some(Joining { event, until: u64::try_from(until).unwrap_or_default(), user, via }))
     }
 
-    /// The create event comes first: in version 12 every other is judged with it.
-    fn store_create(&mut self, events: &mut BTreeMap<OwnedEventId, Pdu>) -> Result<()> {
+    fn under_way(&mut self, event_id: &EventId) -> Result<()> {
+        let joining = self.joining()?.filter(|joining| joining.event.event_id == *event_id);
+        joining.map(|_| ()).ok_or_else(|| refuse("no such join is under way"))
+    }
+
+    /// Stores an event as an outlier; `None` if events it cites are not held, or it is of another room.
+    fn take_given(&mut self, pdu: &Pdu) -> Result<Option<Rc<Stored>>> {
+        if let Some(held) = self.find(&pdu.event_id)? {
+            return Ok(Some(held));
+        }
+        if pdu.is("m.room.create", "") {
+            return self.take_create(pdu).map(Some);
+        }
+        // In version 12 no event cites the create event, and yet every one is judged with it.
+        self.now("m.room.create", "")?.ok_or_else(|| refuse("the state has no create event"))?;
+        match self.judge_outlier(pdu)? {
+            Judgement::Judged(judged) => {
+                let (sn, _) = self.insert(pdu, &judged, Source::default())?;
+                self.event(sn).map(Some)
+            }
+            Judgement::Lacking { .. } | Judgement::Dropped(_) => Ok(None),
+        }
+    }
+
+    fn take_create(&mut self, create: &Pdu) -> Result<Rc<Stored>> {
         let head = self.head()?;
-        let id =
-            events.values().find(|pdu| pdu.is("m.room.create", "")).map(|pdu| pdu.event_id.clone());
-        let create = id
-            .and_then(|id| events.remove(&id))
-            .ok_or_else(|| refuse("the state has no create event"))?;
         let version = create.content_str("room_version").unwrap_or_else(|| "1".to_owned());
         if create.room_id != head.id || version != head.version.id.as_str() {
             return Err(refuse("the create event is of another room or version"));
         }
-        if let Some(held) = self.now_event("m.room.create", "")? {
-            return if held.pdu.event_id == create.event_id {
-                Ok(())
-            } else {
-                Err(refuse("the room had another create event"))
-            };
+        if self.now("m.room.create", "")?.is_some() {
+            return Err(refuse("the room had another create event"));
         }
-        let Judgement::Judged(judged) = self.judge_outlier(&create)? else {
+        let Judgement::Judged(judged) = self.judge_outlier(create)? else {
             return Err(refuse("the create event cites others"));
         };
         if judged.standing == Standing::Rejected {
             return Err(refuse(judged.reason.unwrap_or_default()));
         }
-        let (sn, _) = self.insert(&create, &judged, Source::default())?;
-        self.change(&("m.room.create".to_owned(), String::new()), Some(sn), head.pos + 1)
+        let (sn, _) = self.insert(create, &judged, Source::default())?;
+        self.change(&("m.room.create".to_owned(), String::new()), Some(sn), head.pos + 1)?;
+        self.event(sn)
     }
 
-    /// Stores events as outliers, each after those it cites. What cites unknown events is left out.
-    fn store_outliers(&mut self, mut events: BTreeMap<OwnedEventId, Pdu>) -> Result<()> {
-        loop {
-            let mut rest = BTreeMap::new();
-            let before = events.len();
-            for (id, pdu) in events {
-                if self.find(&id)?.is_some() {
-                    continue;
-                }
-                match self.judge_outlier(&pdu)? {
-                    Judgement::Judged(judged) => {
-                        self.insert(&pdu, &judged, Source::default())?;
-                    }
-                    Judgement::Dropped(_) => {}
-                    Judgement::Lacking { .. } => {
-                        rest.insert(id, pdu);
-                    }
-                }
-            }
-            if rest.is_empty() || rest.len() == before {
-                return Ok(());
-            }
-            events = rest;
+    /// Notes an event as part of the state we were given; answers whether it stands.
+    fn note_given(&mut self, event: &Stored) -> Result<bool> {
+        let Some((kind, key)) = event.pdu.key() else { return Ok(false) };
+        if event.standing == Standing::Rejected {
+            return Ok(false);
         }
+        let insert = "INSERT INTO given (type, key, sn) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET sn = excluded.sn";
+        self.sql.run(insert, values![kind, key, event.sn])?;
+        Ok(true)
     }
 
     /// Makes the given state the current one, at a position between the last event and the join.
-    fn replace_state(&mut self, state: &[Checked]) -> Result<()> {
-        let head = self.head()?;
-        let pos = head.pos + 1;
-        let mut given: BTreeMap<(String, String), Sn> = BTreeMap::new();
-        for event in state {
-            let Some(stored) = self.find(&event.event_id)? else { continue };
-            let Some((kind, key)) =
-                stored.pdu.key().filter(|_| stored.standing != Standing::Rejected)
-            else {
-                continue;
-            };
-            given.insert((kind.to_owned(), key.to_owned()), stored.sn);
+    fn replace_state(&mut self, given: u64) -> Result<()> {
+        let pos = self.head()?.pos + 1;
+        let count = self.sql.row("SELECT count(*) AS n FROM given", values![], |row| row.int(0))?;
+        if count != i64::try_from(given).ok() || self.now("m.room.create", "")?.is_none() {
+            return Err(refuse("the state is not whole"));
         }
-        for key in self
-            .whole(Before { at: pos, fork: None })?
-            .into_keys()
-            .filter(|key| !given.contains_key(key))
-        {
+        let query = "SELECT type, key FROM now n WHERE NOT EXISTS
+                     (SELECT 1 FROM given g WHERE g.type = n.type AND g.key = n.key)";
+        let gone = self.sql.rows(query, values![], |row| Ok((row.text(0)?, row.text(1)?)))?;
+        for key in gone {
             self.change(&key, None, pos)?;
         }
-        for (key, sn) in given {
-            if self.now(&key.0, &key.1)? != Some(sn) {
-                self.change(&key, Some(sn), pos)?;
-            }
+        let query = "SELECT type, key, sn FROM given g WHERE NOT EXISTS
+                     (SELECT 1 FROM now n WHERE n.type = g.type AND n.key = g.key AND n.sn = g.sn)";
+        let new = self
+            .sql
+            .rows(query, values![], |row| Ok(((row.text(0)?, row.text(1)?), row.int(2)?)))?;
+        for (key, sn) in new {
+            self.change(&key, Some(sn), pos)?;
         }
+        self.sql.run("DELETE FROM given", values![])?;
         Ok(())
     }
 

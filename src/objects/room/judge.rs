@@ -39,7 +39,7 @@ pub enum Judgement {
         prev_events: Vec<OwnedEventId>,
         auth_events: Vec<OwnedEventId>,
     },
-    /// It is not of this room, or has no place in its graph.
+    /// It is not of this room, or can have no place in its graph.
     Dropped(String),
 }
 
@@ -60,13 +60,16 @@ impl Room<'_> {
         if pdu.kind() == "m.room.create" {
             return Ok(Judgement::Dropped("the room has a create event".to_owned()));
         }
+        if pdu.prev_events.is_empty() {
+            return Ok(Judgement::Dropped("only a create event has no parents".to_owned()));
+        }
         let (auth, unknown_auth) = self.look_up(&pdu.auth_events, |_| true)?;
         let (prev, unknown_prev) = self.look_up(&pdu.prev_events, Stored::is_parent)?;
         if !unknown_auth.is_empty() || !unknown_prev.is_empty() {
             return Ok(Judgement::Lacking { prev_events: unknown_prev, auth_events: unknown_auth });
         }
         let before = self.before(&prev)?;
-        let (standing, reason) = self.verdict(pdu, &auth, before, prev.is_empty())?;
+        let (standing, reason) = self.verdict(pdu, &auth, before)?;
         let sns = |events: &[Rc<Stored>]| events.iter().map(|event| event.sn).collect::<Vec<_>>();
         Ok(Judgement::Judged(Judged {
             standing,
@@ -84,7 +87,7 @@ impl Room<'_> {
             return Ok(Judgement::Lacking { prev_events: Vec::new(), auth_events: unknown });
         }
         let (prev, _) = self.look_up(&pdu.prev_events, Stored::is_parent)?;
-        let (standing, reason) = self.verdict(pdu, &auth, Some(before), false)?;
+        let (standing, reason) = self.verdict(pdu, &auth, Some(before))?;
         let prev = prev.iter().map(|event| event.sn).collect();
         Ok(Judgement::Judged(Judged {
             standing,
@@ -122,11 +125,7 @@ impl Room<'_> {
         pdu: &Pdu,
         auth: &[Rc<Stored>],
         before: Option<Before>,
-        orphan: bool,
     ) -> Result<(Standing, Option<String>)> {
-        if orphan {
-            return Ok((Standing::Rejected, Some("only a create event has no parents".to_owned())));
-        }
         if let Some(reason) = self.refused_by_citations(pdu, auth)? {
             return Ok((Standing::Rejected, Some(reason)));
         }

@@ -12,7 +12,7 @@ use super::{Life, Position, Result, Room, Sn, state::Key, timeline::Stored};
 use crate::objects::Stop;
 
 impl Room<'_> {
-    /// Writes a new current value of a key and what follows from it. Call [`Room::store_head`] afterwards.
+    /// Writes a new current value of a key and what follows from it. Call [`Room::save`] afterwards.
     pub fn change(&mut self, key: &Key, value: Option<Sn>, pos: Position) -> Result<()> {
         if key.0 != "m.room.member" {
             return self.write_now(key, value, pos);
@@ -86,12 +86,6 @@ impl Room<'_> {
             .sql
             .rows(query, values![from.unwrap_or(Position::MAX >> 11)], |row| row.text(0))?;
         Ok(names.into_iter().filter_map(|name| name.try_into().ok()).collect())
-    }
-
-    /// Whether a server has a joined user now.
-    pub fn has_server(&mut self, server: &ServerName) -> Result<bool> {
-        let query = "SELECT 1 FROM servers WHERE server = ? AND until IS NULL";
-        Ok(self.sql.row(query, values![server.as_str()], |row| row.int(0))?.is_some())
     }
 
     /// The joined members, as events.

@@ -1,4 +1,4 @@
-//! RoomObject: the event graph of one room, its order and its state.
+//! What has happened in one room, in which order, and what is its state? The RoomObject.
 //!
 //! A room is a replicated graph of signed events. This object owns our copy: every event, local or remote, passes the
 //! one judgement of [`judge`] and is written by the one insert of [`insert`]. Around them: [`timeline`] (which events we
@@ -41,7 +41,7 @@ use ruma::{OwnedEventId, OwnedRoomId, ServerName, UserId};
 use tombolo_platform::{Answer, Fault, Moment, Row, Sql, SqlError, values};
 use tombolo_protocol::room_version::RoomVersion;
 
-use self::{audience::Audience, messages::*, timeline::Stored};
+use self::{audience::Audience, history::Holes, messages::*, timeline::Stored};
 pub use self::{messages::Position, schema::STEPS};
 use crate::{
     config::Config,
@@ -113,6 +113,7 @@ pub struct Hot {
     /// See [`Room::settled`].
     settled: Option<Position>,
     audience: Option<Audience>,
+    holes: Option<Holes>,
     /// When followers were last told.
     told_at: u64,
 }
@@ -170,7 +171,7 @@ impl<'a> Room<'a> {
                 head.id.as_str(),
                 head.version.id.as_str(),
                 head.life.name(),
-                pack(&head.tips).as_slice(),
+                pack(&head.tips)?.as_slice(),
                 head.pos,
                 head.told,
                 head.joined,
@@ -210,13 +211,18 @@ fn read_head(row: &Row<'_>) -> std::result::Result<Head, SqlError> {
         told: row.int(5)?,
         joined: row.int(6)?,
         invited: row.int(7)?,
-        floor: u64::try_from(row.int(8)?).unwrap_or_default(),
+        floor: u64::try_from(row.int(8)?).map_err(|_| broken("floor"))?,
     })
 }
 
-/// Numbers of events as bytes, four each, little-endian.
-fn pack(sns: &[Sn]) -> Vec<u8> {
-    sns.iter().flat_map(|sn| (u32::try_from(*sn).unwrap_or(u32::MAX)).to_le_bytes()).collect()
+/// Numbers of events as bytes, four each, little-endian. A room of more events than that holds no further ones.
+fn pack(sns: &[Sn]) -> Result<Vec<u8>> {
+    let mut packed = Vec::with_capacity(sns.len() * 4);
+    for sn in sns {
+        let number = u32::try_from(*sn).map_err(|_| Stop::broken("the room is full"))?;
+        packed.extend(number.to_le_bytes());
+    }
+    Ok(packed)
 }
 
 fn unpack(bytes: &[u8]) -> Vec<Sn> {
@@ -260,6 +266,7 @@ pub fn answer(question: &Question<'_>) -> std::result::Result<Answer, Fault> {
             BeginJoin => join::begin,
             AbandonJoin => join::abandon,
             DueJoin => join::due,
+            GiveJoin => join::give,
             FinishJoin => join::finish,
             EventById => view::event_by_id,
             StateBefore => federation::state_before,

@@ -2,8 +2,8 @@
 //!
 //! Such a room is a handful of rows: who, by which event, through whom, and the stripped state that was shown.
 
-use ruma::{OwnedServerName, ServerName, UserId};
-use serde_json::{Value, value::RawValue};
+use ruma::{OwnedServerName, OwnedUserId, ServerName, UserId};
+use serde_json::value::RawValue;
 use tombolo_platform::values;
 use tombolo_protocol::{admission::Checked, event, room_version::RoomVersion};
 
@@ -25,6 +25,7 @@ pub fn invited(room: &mut Room<'_>, message: Invited) -> Result<Vec<UserNews>> {
         return Err(Stop::Refused(Refusal::Invalid("the invite names no user".to_owned())));
     };
     if room.find_head()?.is_some_and(|head| head.life == Life::Live) {
+        room.admits(&message.origin)?;
         if room.find(&pdu.event_id)?.is_some_and(|held| held.pos.is_some()) {
             return room.news_for(&[user]);
         }
@@ -39,6 +40,11 @@ pub fn invited(room: &mut Room<'_>, message: Invited) -> Result<Vec<UserNews>> {
             }
             room.insert(&pdu, &judged, Source::default())?;
             return room.news_for(&[user]);
+        }
+        // What it builds on may be under way from a server in the room; no other has a say here.
+        if !room.servers()?.contains(&message.origin) {
+            let reason = "your server is not in the room".to_owned();
+            return Err(Stop::Refused(Refusal::Forbidden(reason)));
         }
     }
     let entry = Known {
@@ -74,14 +80,8 @@ pub fn out_of_band(room: &mut Room<'_>, message: OutOfBand) -> Result<OutOfBandR
         Ok((row.text(0)?, row.text(1)?, row.text(2)?))
     })?;
     let (membership, via, json) = row.ok_or(Stop::Refused(Refusal::NotFound))?;
-    let sender = event::field(&RawValue::from_string(json)?, "sender")
-        .and_then(|value| serde_json::from_str::<String>(value.get()).ok());
     let mut servers: Vec<OwnedServerName> = via.try_into().into_iter().collect();
-    servers.extend(
-        sender
-            .and_then(|sender| UserId::parse(sender).ok())
-            .map(|user| user.server_name().to_owned()),
-    );
+    servers.extend(sender_of(json)?.map(|sender| sender.server_name().to_owned()));
     servers.dedup();
     servers.retain(|server| *server != room.config.server_name);
     Ok(OutOfBandReply { version: head.version.id.to_string(), membership, via: servers })
@@ -125,8 +125,7 @@ impl Room<'_> {
         let row =
             self.sql.row(query, values![user.as_str()], |row| Ok((row.text(0)?, row.text(1)?)))?;
         let Some((via, json)) = row else { return Ok(false) };
-        let inviter: Value = serde_json::from_str(&json)?;
-        let inviter = inviter["sender"].as_str().and_then(|sender| UserId::parse(sender).ok());
+        let inviter = sender_of(json)?;
         let by = pdu.sender.server_name();
         if by != origin
             || (via != by.as_str() && inviter.is_none_or(|inviter| inviter.server_name() != by))
@@ -186,9 +185,9 @@ impl Room<'_> {
         let before = head.pos;
         let pos = before + STEP;
         self.save(Head { pos, ..head })?;
-        let mut shown: Vec<String> =
-            known.stripped.iter().filter_map(|event| client_stripped(event)).collect();
-        shown.extend(client_stripped(&event.json));
+        let given = known.stripped.iter().chain([&event.json]);
+        let shown: Vec<Box<RawValue>> =
+            given.filter_map(|event| event::as_stripped(event)).collect();
         self.sql.run(
             "INSERT INTO out_of_band (user, id, membership, via, stripped, json, pos, ended) VALUES (?, ?, ?, ?, ?, ?, ?, 0)
              ON CONFLICT DO UPDATE SET id = excluded.id, membership = excluded.membership, via = excluded.via,
@@ -198,7 +197,7 @@ impl Room<'_> {
                 event.event_id.as_str(),
                 known.membership,
                 known.via.as_str(),
-                &format!("[{}]", shown.join(",")),
+                &serde_json::to_string(&shown)?,
                 event.json.get(),
                 pos
             ],
@@ -221,19 +220,10 @@ impl Room<'_> {
     }
 }
 
-/// What a client is shown of an event that another server gave as stripped state or as a whole event.
-fn client_stripped(event: &RawValue) -> Option<String> {
-    let given: Value = serde_json::from_str(event.get()).ok()?;
-    let object = given.as_object()?;
-    let mut shown = serde_json::Map::new();
-    for key in ["type", "state_key", "sender"] {
-        shown.insert(key.to_owned(), object.get(key).filter(|value| value.is_string())?.clone());
-    }
-    shown.insert(
-        "content".to_owned(),
-        object.get("content").filter(|value| value.is_object())?.clone(),
-    );
-    serde_json::to_string(&shown).ok()
+/// Who sent an event that is kept as text.
+fn sender_of(json: String) -> Result<Option<OwnedUserId>> {
+    let event = RawValue::from_string(json)?;
+    Ok(event::field(&event, "sender").and_then(|sender| serde_json::from_str(sender.get()).ok()))
 }
 
 fn supported(version: &str) -> Result<&'static RoomVersion> {

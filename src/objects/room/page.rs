@@ -7,7 +7,7 @@ use tombolo_platform::values;
 
 use super::{
     Hole, Page, PageReply, Position, Result, Room, Sn,
-    timeline::Stored,
+    timeline::{Before, Stored},
     view::{Viewer, not_in_room},
 };
 
@@ -31,7 +31,8 @@ pub fn page(room: &mut Room<'_>, message: Page) -> Result<PageReply> {
     } else {
         room.scan_forward(&viewer, &message, start, newest)?
     };
-    let state = room.lazy_members(&viewer, &message, &scan.events)?;
+    let last = Before { at: newest, fork: None };
+    let state = room.lazy_members(&viewer, &message, (&scan.events, last))?;
     let mut events = Vec::with_capacity(scan.events.len());
     for event in &scan.events {
         events.push(room.client_view(&viewer, event, true)?);
@@ -129,6 +130,9 @@ impl Room<'_> {
     }
 
     fn hole_at(&mut self, sn: Sn) -> Result<Option<Hole>> {
+        if !self.is_above_hole(sn)? {
+            return Ok(None);
+        }
         let query = "SELECT missing FROM holes WHERE child = ? AND missing <> '[]'";
         let Some(missing) = self.sql.row(query, values![sn], |row| row.text(0))? else {
             return Ok(None);
@@ -139,12 +143,12 @@ impl Room<'_> {
         Ok(Some(Hole { below, servers }))
     }
 
-    /// The members that sent the events of a page.
+    /// The members that sent the events of a page, as they were when the viewer last saw the room.
     fn lazy_members(
         &mut self,
         viewer: &Viewer,
         message: &Page,
-        events: &[Rc<Stored>],
+        (events, last): (&[Rc<Stored>], Before),
     ) -> Result<Vec<Box<serde_json::value::RawValue>>> {
         if !message.filter.lazy_load_members {
             return Ok(Vec::new());
@@ -152,7 +156,8 @@ impl Room<'_> {
         let senders: BTreeSet<_> = events.iter().map(|event| event.pdu.sender.clone()).collect();
         let mut state = Vec::new();
         for sender in senders {
-            if let Some(member) = self.now_event("m.room.member", sender.as_str())? {
+            if let Some(sn) = self.value(last, "m.room.member", sender.as_str())? {
+                let member = self.event(sn)?;
                 state.push(self.client_view(viewer, &member, true)?);
             }
         }

@@ -1,13 +1,15 @@
-//! Which events wait for others, and when is another attempt due?
+//! Which events wait for others, how much may wait, and when is another attempt due?
 //!
 //! A parked event is unknown to the graph: no parent, no tip, not answered to others. The request that brought it tries
 //! to fetch what it lacks; after that the room's alarm does, ever more seldom, and then forgets it: it may come again.
+//!
+//! Whoever is, or was, in the room may have some events wait. A server whose join has not reached us yet looks like one
+//! that only knows the room's ID: all such strangers together may have a few wait, for a moment, and nothing is fetched
+//! for them later.
 
-use std::collections::BTreeMap;
-
-use ruma::{OwnedEventId, OwnedServerName};
+use ruma::{EventId, OwnedEventId, OwnedServerName, ServerName};
 use serde_json::value::RawValue;
-use tombolo_platform::values;
+use tombolo_platform::{Row, SqlError, values};
 use tombolo_protocol::admission::Checked;
 
 use super::{Lack, Life, Received, Reconsider, Reconsidered, Result, Room, judge::Judgement};
@@ -17,102 +19,206 @@ use crate::objects::Stop;
 const FIRST_RETRY: u64 = 10_000;
 /// How often a parked event is tried before it is forgotten; it may come again.
 const MAX_ATTEMPTS: i64 = 8;
-/// The most events a room parks; beyond, new ones are dropped and may come again.
-const MAX_PARKED: i64 = 1000;
+/// How many events are tried together.
+const TRIED_TOGETHER: i64 = 10;
+/// When the next events are tried that are due already (ms).
+const NEXT: u64 = 1000;
+/// How long strangers' events wait (ms).
+const STRANGERS_WAIT: u64 = 30_000;
 
-/// Looks at what is parked again: what it lacks, by the server that sent it, where another attempt is due.
+/// How much may be parked; beyond, new events are dropped and may come again.
+#[derive(Clone, Copy)]
+struct Quota {
+    events: i64,
+    bytes: i64,
+}
+
+const OF_ROOM: Quota = Quota { events: 1000, bytes: 16 << 20 };
+const OF_SERVER: Quota = Quota { events: 100, bytes: 2 << 20 };
+const OF_STRANGERS: Quota = Quota { events: 20, bytes: 512 << 10 };
+
+/// How an event comes to be parked.
+pub struct Parking<'a> {
+    pub origin: &'a ServerName,
+    /// Whether the origin, or the sender's server, is or was in the room.
+    pub known: bool,
+    pub lack: Option<&'a Lack>,
+    /// The parked event for which this one was fetched. It is tried as often as that one: else each attempt could bring
+    /// another that is to be tried.
+    pub helps: Option<&'a EventId>,
+}
+
+/// Looks at what is parked again: what one server's events lack for which another attempt is due.
 pub fn reconsider(room: &mut Room<'_>, _: Reconsider) -> Result<Reconsidered> {
     let head = room.head()?;
-    let now = room.moment.now;
-    let mut due: BTreeMap<OwnedServerName, Vec<Lack>> = BTreeMap::new();
-    if head.life == Life::Live {
-        room.sql.run("DELETE FROM parked WHERE attempts >= ?", values![MAX_ATTEMPTS])?;
-        let query = "SELECT origin, id FROM parked WHERE retry_at <= ? ORDER BY origin, id";
-        for (origin, id) in
-            room.sql.rows(query, values![now], |row| Ok((row.text(0)?, row.text(1)?)))?
-        {
-            let origin = OwnedServerName::try_from(origin)
-                .map_err(|_| Stop::broken("a parked event's origin has no form"))?;
-            let id = OwnedEventId::try_from(id)
-                .map_err(|_| Stop::broken("a parked event's ID has no form"))?;
-            let Some((_, event)) = room.parked(&id)? else { continue };
-            let pdu = event.pdu(head.version).map_err(|fault| Stop::broken(fault.to_string()))?;
-            // What lacks nothing any more comes in with the next question.
-            let (prev_events, auth_events) = match room.judge(&pdu)? {
-                Judgement::Lacking { prev_events, auth_events } => (prev_events, auth_events),
-                _ => (Vec::new(), Vec::new()),
-            };
-            let lack = Lack { event_id: id, prev_events, auth_events };
-            due.entry(origin).or_default().push(lack);
+    if head.life != Life::Live {
+        // What a join did not take up, none of us is there to see.
+        if room.joining()?.is_none() {
+            room.sql.run("DELETE FROM parked", values![])?;
+            room.sql.run("DELETE FROM awaited", values![])?;
         }
-        let update = "UPDATE parked SET attempts = attempts + 1, retry_at = CAST(? AS INTEGER) + (CAST(? AS INTEGER) << (attempts + 1)) WHERE retry_at <= ?";
-        room.sql.run(update, values![now, FIRST_RETRY, now])?;
+        return Ok(Reconsidered { due: Vec::new(), next: None });
     }
+    room.forget_hopeless()?;
+    let due = room.due()?;
     let next = room
         .sql
         .row("SELECT min(retry_at) AS next FROM parked", values![], |row| row.int_or_null(0))?
-        .flatten();
-    let next = next.filter(|_| head.life == Life::Live).and_then(|next| u64::try_from(next).ok());
-    let (tips, min_depth) = (room.tip_ids()?, head.floor);
-    let received =
-        |lacking| Received { outcomes: Vec::new(), lacking, tips: tips.clone(), min_depth };
-    Ok(Reconsidered {
-        due: due.into_iter().map(|(origin, lacking)| (origin, received(lacking))).collect(),
-        next,
-    })
+        .flatten()
+        .and_then(|next| u64::try_from(next).ok())
+        .map(|next| next.max(room.moment.now + NEXT));
+    Ok(Reconsidered { due: due.into_iter().collect(), next })
 }
 
 impl Room<'_> {
-    /// Parks an event.
-    pub fn store_parked(
-        &mut self,
-        id: &OwnedEventId,
-        origin: &OwnedServerName,
-        json: &str,
-    ) -> Result<()> {
-        let retry_at = self.moment.now + FIRST_RETRY;
-        let insert =
-            "INSERT INTO parked (id, origin, attempts, retry_at, json) VALUES (?, ?, 0, ?, ?)
-                      ON CONFLICT DO NOTHING";
-        self.sql.run(insert, values![id.as_str(), origin.as_str(), retry_at, json])?;
+    /// Parks an event, if there is room for another; answers whether it is parked.
+    pub fn park(&mut self, event: &Checked, parking: &Parking<'_>) -> Result<bool> {
+        let &Parking { origin, known, lack, helps } = parking;
+        let (id, json) = (event.event_id.as_str(), event.json.get());
+        if self.parked(&event.event_id)?.is_some() {
+            return Ok(true);
+        }
+        if !self.may_park(origin, known, json.len())? {
+            return Ok(false);
+        }
+        let usual = self.moment.now + if known { FIRST_RETRY } else { STRANGERS_WAIT };
+        let (attempts, retry_at) = self.back_off_of(helps)?.unwrap_or((0, usual));
+        self.sql.run(
+            "INSERT INTO parked (id, origin, attempts, retry_at, known, bytes, json) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            values![id, origin.as_str(), attempts, retry_at, known, json.len(), json],
+        )?;
+        let missing = lack.map(|lack| lack.prev_events.iter().chain(&lack.auth_events));
+        for missing in missing.into_iter().flatten() {
+            let insert = "INSERT INTO awaited (id, parked) VALUES (?, ?) ON CONFLICT DO NOTHING";
+            self.sql.run(insert, values![missing.as_str(), id])?;
+        }
         self.wake_at(retry_at);
-        Ok(())
-    }
-
-    /// Whether there is room for another.
-    pub fn may_park(&mut self) -> Result<bool> {
-        let count =
-            self.sql.row("SELECT count(*) FROM parked", values![], |row| row.int(0))?.unwrap_or(0);
-        Ok(count < MAX_PARKED)
+        Ok(true)
     }
 
     /// Every parked event, with the server it came from.
     pub fn all_parked(&mut self) -> Result<Vec<(OwnedServerName, Checked)>> {
-        let rows = self.sql.rows("SELECT origin, id, json FROM parked", values![], |row| {
-            Ok((row.text(0)?, row.text(1)?, row.text(2)?))
-        })?;
-        rows.into_iter().map(|(origin, id, json)| parked_event(origin, id, json)).collect()
+        let query = "SELECT origin, id, json FROM parked";
+        self.sql.rows(query, values![], read)?.into_iter().map(parked_event).collect()
     }
 
-    pub fn parked(&mut self, id: &OwnedEventId) -> Result<Option<(OwnedServerName, Checked)>> {
+    /// The parked events that lack this one, with the servers they came from.
+    pub fn parked_for(&mut self, id: &EventId) -> Result<Vec<(OwnedServerName, Checked)>> {
+        let query = "SELECT p.origin, p.id, p.json FROM awaited a JOIN parked p ON p.id = a.parked WHERE a.id = ?";
+        self.sql.rows(query, values![id.as_str()], read)?.into_iter().map(parked_event).collect()
+    }
+
+    /// A parked event, with the server it came from.
+    pub fn parked(&mut self, id: &EventId) -> Result<Option<(OwnedServerName, Checked)>> {
         let query = "SELECT origin, id, json FROM parked WHERE id = ?";
-        let row = self.sql.row(query, values![id.as_str()], |row| {
-            Ok((row.text(0)?, row.text(1)?, row.text(2)?))
-        })?;
-        row.map(|(origin, id, json)| parked_event(origin, id, json)).transpose()
+        self.sql.row(query, values![id.as_str()], read)?.map(parked_event).transpose()
     }
 
-    pub fn forget_parked(&mut self, id: &OwnedEventId) -> Result<()> {
-        self.sql.run("DELETE FROM parked WHERE id = ?", values![id.as_str()])?;
+    pub fn forget_parked(&mut self, id: &EventId) -> Result<()> {
+        let delete = "DELETE FROM parked WHERE id = ? RETURNING id";
+        if !self.sql.rows(delete, values![id.as_str()], |row| row.text(0))?.is_empty() {
+            self.sql.run("DELETE FROM awaited WHERE parked = ?", values![id.as_str()])?;
+        }
         Ok(())
+    }
+
+    /// Forgets what was tried often enough, and strangers' events whose time is over. Who is no stranger any more has his
+    /// events tried like others.
+    fn forget_hopeless(&mut self) -> Result<()> {
+        let query = "SELECT id FROM parked WHERE attempts >= ?";
+        for id in self.sql.rows(query, values![MAX_ATTEMPTS], |row| row.text(0))? {
+            self.forget_parked(&event_id(id)?)?;
+        }
+        let query = "SELECT origin, id, json FROM parked WHERE NOT known AND retry_at <= ?";
+        let version = self.head()?.version;
+        for row in self.sql.rows(query, values![self.moment.now], read)? {
+            let (origin, event) = parked_event(row)?;
+            let pdu = event.pdu(version).map_err(|fault| Stop::broken(fault.to_string()))?;
+            if self.is_or_was_here(&origin)? || self.is_or_was_here(pdu.sender.server_name())? {
+                let update = "UPDATE parked SET known = 1 WHERE id = ?";
+                self.sql.run(update, values![event.event_id.as_str()])?;
+            } else {
+                self.forget_parked(&event.event_id)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What the events lack of the server whose turn it is, and counts the attempt for all of them. One server at a time,
+    /// so that none keeps the room busy that others need; and of what builds on each other the lowest, which brings in
+    /// the rest.
+    fn due(&mut self) -> Result<Option<(OwnedServerName, Received)>> {
+        let (head, now) = (self.head()?, self.moment.now);
+        let query =
+            "SELECT origin FROM parked WHERE retry_at <= ? ORDER BY retry_at, origin LIMIT 1";
+        let Some(origin) = self.sql.row(query, values![now], |row| row.text(0))? else {
+            return Ok(None);
+        };
+        let query = "SELECT origin, id, json FROM parked p WHERE origin = ? AND retry_at <= ? AND NOT EXISTS
+                     (SELECT 1 FROM awaited a JOIN parked q ON q.id = a.id WHERE a.parked = p.id) ORDER BY retry_at, id LIMIT ?";
+        let rows = self.sql.rows(query, values![&origin, now, TRIED_TOGETHER], read)?;
+        let update = "UPDATE parked SET attempts = attempts + 1, retry_at = CAST(? AS INTEGER) + (CAST(? AS INTEGER) << (attempts + 1)) WHERE origin = ? AND retry_at <= ?";
+        self.sql.run(update, values![now, FIRST_RETRY, &origin, now])?;
+        let mut lacking = Vec::new();
+        for row in rows {
+            let (_, event) = parked_event(row)?;
+            let pdu = event.pdu(head.version).map_err(|fault| Stop::broken(fault.to_string()))?;
+            // What lacks nothing any more comes in when it is asked for again.
+            let (prev_events, auth_events) = match self.judge(&pdu)? {
+                Judgement::Lacking { prev_events, auth_events } => (prev_events, auth_events),
+                _ => (Vec::new(), Vec::new()),
+            };
+            lacking.push(Lack { event_id: event.event_id, prev_events, auth_events });
+        }
+        let origin = server(origin)?;
+        let stranger = !self.is_or_was_here(&origin)?;
+        let (tips, min_depth) = (self.tip_ids()?, head.floor);
+        Ok(Some((origin, Received { outcomes: Vec::new(), lacking, tips, min_depth, stranger })))
+    }
+
+    /// How often a parked event was tried, and when it is again.
+    fn back_off_of(&mut self, id: Option<&EventId>) -> Result<Option<(i64, u64)>> {
+        let Some(id) = id else { return Ok(None) };
+        let query = "SELECT attempts, retry_at FROM parked WHERE id = ?";
+        let held =
+            self.sql.row(query, values![id.as_str()], |row| Ok((row.int(0)?, row.int(1)?)))?;
+        Ok(held.and_then(|(attempts, retry_at)| Some((attempts, u64::try_from(retry_at).ok()?))))
+    }
+
+    /// Whether one more event of this size may be parked.
+    fn may_park(&mut self, origin: &ServerName, known: bool, size: usize) -> Result<bool> {
+        let read = |row: &Row<'_>| Ok((row.int(0)?, row.int(1)?));
+        let quota = if known { OF_SERVER } else { OF_STRANGERS };
+        // All strangers count as one.
+        let query = "SELECT count(*) AS n, coalesce(sum(bytes), 0) AS size FROM parked WHERE known = ?1 AND (origin = ?2 OR NOT ?1)";
+        let size = i64::try_from(size).unwrap_or(i64::MAX);
+        let fits = |held: Option<(i64, i64)>, quota: Quota| {
+            held.is_none_or(|(events, bytes)| {
+                events < quota.events && bytes.saturating_add(size) <= quota.bytes
+            })
+        };
+        if !fits(self.sql.row(query, values![known, origin.as_str()], read)?, quota) {
+            return Ok(false);
+        }
+        let query = "SELECT count(*) AS n, coalesce(sum(bytes), 0) AS size FROM parked";
+        Ok(fits(self.sql.row(query, values![], read)?, OF_ROOM))
     }
 }
 
-fn parked_event(origin: String, id: String, json: String) -> Result<(OwnedServerName, Checked)> {
-    let broken = || Stop::broken("a parked event cannot be read");
-    let event_id = id.try_into().map_err(|_| broken())?;
-    Ok((
-        origin.try_into().map_err(|_| broken())?,
-        Checked { event_id, json: RawValue::from_string(json)? },
-    ))
+fn read(row: &Row<'_>) -> std::result::Result<(String, String, String), SqlError> {
+    Ok((row.text(0)?, row.text(1)?, row.text(2)?))
+}
+
+fn parked_event(
+    (origin, id, json): (String, String, String),
+) -> Result<(OwnedServerName, Checked)> {
+    Ok((server(origin)?, Checked { event_id: event_id(id)?, json: RawValue::from_string(json)? }))
+}
+
+fn server(name: String) -> Result<OwnedServerName> {
+    name.try_into().map_err(|_| Stop::broken("a parked event's origin has no form"))
+}
+
+fn event_id(id: String) -> Result<OwnedEventId> {
+    id.try_into().map_err(|_| Stop::broken("a parked event's ID has no form"))
 }

@@ -3,15 +3,17 @@
 //! Each is judged as soon as everything it builds on is held. One that builds on unknown events is parked: unknown to
 //! the graph, no tip, not answered to others, until the flow that received it has fetched what it lacks.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use ruma::{OwnedEventId, OwnedServerName};
-use tombolo_protocol::event::Pdu;
+use ruma::{EventId, OwnedEventId, OwnedServerName, ServerName};
+use tombolo_platform::values;
+use tombolo_protocol::{admission::Checked, event::Pdu};
 
 use super::{
     Connect, Lack, Life, Outcome, Purpose, Receive, Received, Result, Room, Unknown,
     insert::Source,
     judge::{Judged, Judgement},
+    parked::Parking,
     state::Overlay,
     timeline::{Before, Standing},
 };
@@ -27,47 +29,44 @@ pub fn receive(room: &mut Room<'_>, message: Receive) -> Result<Received> {
         let refused = Outcome::Dropped("the server is banned from the room".to_owned());
         let outcomes =
             message.events.into_iter().map(|event| (event.event_id, refused.clone())).collect();
-        return Ok(Received { outcomes, lacking: Vec::new(), tips: Vec::new(), min_depth: 0 });
+        return Ok(Received { outcomes, ..Received::default() });
     }
-    let mut batch = Batch {
-        origin: message.origin,
-        purpose: message.purpose,
-        outcomes: Vec::new(),
-        lacking: Vec::new(),
-    };
-    let mut pdus = Vec::new();
-    for event in &message.events {
+    let mut batch = room.batch(message.origin, message.purpose)?;
+    batch.helps = message.again.first().cloned();
+    let mut waiting = BTreeMap::new();
+    for event in message.events {
         match event.pdu(head.version) {
-            Ok(pdu) => pdus.push(pdu),
+            Ok(pdu) => room.take_up(&mut batch, event, pdu, &mut waiting)?,
             Err(fault) => {
-                batch.outcomes.push((event.event_id.clone(), Outcome::Dropped(fault.to_string())))
+                batch.outcomes.push((event.event_id, Outcome::Dropped(fault.to_string())));
             }
         }
     }
-    room.take(&mut batch, pdus)?;
+    for id in message.again {
+        room.take_up_again(&mut batch, id, &mut waiting)?;
+    }
+    room.judge_all(&mut batch, waiting)?;
     room.received(batch)
 }
 
 /// Lets in a parked event whose parents nobody has, with the state another server gave for it.
 pub fn connect(room: &mut Room<'_>, message: Connect) -> Result<Received> {
-    room.live()?;
-    let mut batch = Batch {
-        origin: message.origin,
-        purpose: Purpose::Gap,
-        outcomes: Vec::new(),
-        lacking: Vec::new(),
-    };
-    let Some((_, event)) = room.parked(&message.event_id)? else { return room.received(batch) };
-    let version = room.head()?.version;
-    let pdu = event.pdu(version).map_err(|fault| Stop::broken(fault.to_string()))?;
-    let before = room.given_state(&message.state)?;
-    if let Judgement::Judged(judged) = room.judge_at(&pdu, before)? {
-        let (sn, _) = room.insert(&pdu, &judged, Source::default())?;
-        room.note_hole(sn)?;
-        room.forget_parked(&pdu.event_id)?;
-        batch.outcomes.push((pdu.event_id.clone(), outcome(&judged)));
-        room.take(&mut batch, Vec::new())?;
+    let head = room.live()?;
+    let mut batch = room.batch(message.origin, Purpose::Gap)?;
+    let mut waiting = BTreeMap::new();
+    if let Some((_, event)) = room.parked(&message.event_id)?
+        && batch.known
+    {
+        let pdu = event.pdu(head.version).map_err(|fault| Stop::broken(fault.to_string()))?;
+        let before = room.given_state(&message.state)?;
+        if let Judgement::Judged(judged) = room.judge_at(&pdu, before)? {
+            let (sn, _) = room.insert(&pdu, &judged, Source::default())?;
+            room.note_hole(sn)?;
+            batch.outcomes.push((pdu.event_id.clone(), outcome(&judged)));
+            room.release(&batch, &pdu.event_id, &mut waiting)?;
+        }
     }
+    room.judge_all(&mut batch, waiting)?;
     room.received(batch)
 }
 
@@ -87,18 +86,42 @@ pub fn unknown(room: &mut Room<'_>, message: Unknown) -> Result<Vec<OwnedEventId
 struct Batch {
     origin: OwnedServerName,
     purpose: Purpose,
+    /// Whether the origin is or was in the room.
+    known: bool,
+    /// The parked event for which these were fetched.
+    helps: Option<OwnedEventId>,
     outcomes: Vec<(OwnedEventId, Outcome)>,
     lacking: Vec<Lack>,
 }
 
+/// An event that is to be judged once everything it builds on is held.
+struct Waiting {
+    event: Checked,
+    pdu: Pdu,
+    is_parked: bool,
+    /// Whether who asks is told what it lacks.
+    concerns: bool,
+    lack: Option<Lack>,
+}
+
 impl Room<'_> {
+    /// Whether a server has a member in the room, or had one.
+    pub fn is_or_was_here(&mut self, server: &ServerName) -> Result<bool> {
+        let query = "SELECT 1 FROM servers WHERE server = ? LIMIT 1";
+        Ok(self.sql.row(query, values![server.as_str()], |row| row.int(0))?.is_some())
+    }
+
     /// Events of a room we are not in: kept while a join is under way, and the end of an invite.
     fn receive_while_away(&mut self, message: Receive) -> Result<Received> {
         let joining = self.joining()?.is_some_and(|joining| joining.until > self.moment.now);
+        if !joining {
+            self.tell_that_we_left(&message)?;
+        }
         let mut outcomes = Vec::new();
         for event in message.events {
-            let outcome = if joining && self.may_park()? {
-                self.store_parked(&event.event_id, &message.origin, event.json.get())?;
+            // Who is in the room, we do not know yet.
+            let parking = Parking { origin: &message.origin, known: true, lack: None, helps: None };
+            let outcome = if joining && self.park(&event, &parking)? {
                 Outcome::Parked
             } else if self.rescind(&event, &message.origin)? {
                 Outcome::Accepted
@@ -107,110 +130,180 @@ impl Room<'_> {
             };
             outcomes.push((event.event_id, outcome));
         }
-        Ok(Received { outcomes, lacking: Vec::new(), tips: Vec::new(), min_depth: 0 })
+        Ok(Received { outcomes, ..Received::default() })
+    }
+
+    fn batch(&mut self, origin: OwnedServerName, purpose: Purpose) -> Result<Batch> {
+        let known = self.is_or_was_here(&origin)?;
+        let (outcomes, lacking) = (Vec::new(), Vec::new());
+        Ok(Batch { origin, purpose, known, helps: None, outcomes, lacking })
     }
 
     fn received(&mut self, batch: Batch) -> Result<Received> {
-        let tips = self.tip_ids()?;
-        let min_depth = self.head()?.floor;
-        Ok(Received { outcomes: batch.outcomes, lacking: batch.lacking, tips, min_depth })
+        let (tips, min_depth) = (self.tip_ids()?, self.head()?.floor);
+        let Batch { outcomes, lacking, known, .. } = batch;
+        Ok(Received { outcomes, lacking, tips, min_depth, stranger: !known })
     }
 
-    /// Takes events in until none of the rest can be judged, those parked earlier included.
-    fn take(&mut self, batch: &mut Batch, pdus: Vec<Pdu>) -> Result<()> {
-        let mut waiting: BTreeMap<OwnedEventId, Pdu> = BTreeMap::new();
-        let floor = self.head()?.floor;
-        for pdu in pdus {
-            if batch.purpose == Purpose::Gap && pdu.depth < floor {
-                batch.outcomes.push((pdu.event_id, Outcome::Dropped("it is history".to_owned())));
-                continue;
-            }
-            match self.find(&pdu.event_id)? {
-                Some(held)
-                    if batch.purpose == Purpose::Outlier
-                        || held.before.is_some()
-                        || held.standing == Standing::Rejected =>
-                {
-                    batch.outcomes.push((pdu.event_id.clone(), Outcome::Known));
-                }
-                _ => {
-                    waiting.insert(pdu.event_id.clone(), pdu);
-                }
-            }
+    /// Has an event judged, unless it is held or is history.
+    fn take_up(
+        &mut self,
+        batch: &mut Batch,
+        event: Checked,
+        pdu: Pdu,
+        waiting: &mut BTreeMap<OwnedEventId, Waiting>,
+    ) -> Result<()> {
+        let id = pdu.event_id.clone();
+        if batch.purpose == Purpose::Gap && pdu.depth < self.head()?.floor {
+            batch.outcomes.push((id, Outcome::Dropped("it is history".to_owned())));
+            return Ok(());
         }
-        let fresh: BTreeSet<OwnedEventId> = waiting.keys().cloned().collect();
-        if batch.purpose != Purpose::Outlier {
-            for (_, event) in self.all_parked()? {
-                let version = self.head()?.version;
-                if let Ok(pdu) = event.pdu(version) {
-                    waiting.entry(pdu.event_id.clone()).or_insert(pdu);
-                }
-            }
+        let done = self.find(&id)?.is_some_and(|held| {
+            batch.purpose == Purpose::Outlier
+                || held.before.is_some()
+                || held.standing == Standing::Rejected
+        });
+        if done {
+            batch.outcomes.push((id, Outcome::Known));
+        } else {
+            let fresh = Waiting { event, pdu, is_parked: false, concerns: true, lack: None };
+            waiting.insert(id, fresh);
         }
-        while self.take_some(batch, &mut waiting)? {}
-        self.park(batch, waiting, &fresh)
+        Ok(())
+    }
+
+    /// Has a parked event judged again.
+    fn take_up_again(
+        &mut self,
+        batch: &mut Batch,
+        id: OwnedEventId,
+        waiting: &mut BTreeMap<OwnedEventId, Waiting>,
+    ) -> Result<()> {
+        if waiting.contains_key(&id) {
+            return Ok(());
+        }
+        let Some((_, event)) = self.parked(&id)? else {
+            // Another request let it in, or it was forgotten.
+            batch.outcomes.push((id, Outcome::Known));
+            return Ok(());
+        };
+        self.wait_again(event, true, waiting)
+    }
+
+    /// Has those parked events judged again that lacked this one.
+    fn release(
+        &mut self,
+        batch: &Batch,
+        id: &EventId,
+        waiting: &mut BTreeMap<OwnedEventId, Waiting>,
+    ) -> Result<()> {
+        self.forget_parked(id)?;
+        for (origin, event) in self.parked_for(id)? {
+            self.wait_again(event, origin == batch.origin, waiting)?;
+        }
+        Ok(())
+    }
+
+    fn wait_again(
+        &mut self,
+        event: Checked,
+        concerns: bool,
+        waiting: &mut BTreeMap<OwnedEventId, Waiting>,
+    ) -> Result<()> {
+        let version = self.head()?.version;
+        let pdu = event.pdu(version).map_err(|fault| Stop::broken(fault.to_string()))?;
+        let again = Waiting { event, pdu, is_parked: true, concerns, lack: None };
+        waiting.entry(again.event.event_id.clone()).or_insert(again);
+        Ok(())
+    }
+
+    /// Judges events until none of the rest can be judged, and parks the rest.
+    fn judge_all(
+        &mut self,
+        batch: &mut Batch,
+        mut waiting: BTreeMap<OwnedEventId, Waiting>,
+    ) -> Result<()> {
+        while self.judge_ready(batch, &mut waiting)? {}
+        for (id, Waiting { event, pdu, is_parked, concerns, lack }) in waiting {
+            let Some(lack) = lack else { continue };
+            if !is_parked {
+                let known = batch.known || self.is_or_was_here(pdu.sender.server_name())?;
+                let (origin, helps) = (&*batch.origin, batch.helps.as_deref());
+                let parking = Parking { origin, known, lack: Some(&lack), helps };
+                let is_parked = batch.purpose != Purpose::Outlier && self.park(&event, &parking)?;
+                if !is_parked {
+                    let reason = "what it builds on is unknown".to_owned();
+                    batch.outcomes.push((id, Outcome::Dropped(reason)));
+                    continue;
+                }
+                batch.outcomes.push((id, Outcome::Parked));
+            }
+            batch.lacking.extend(concerns.then_some(lack));
+        }
+        Ok(())
     }
 
     /// One pass over what waits; answers whether anything came in.
-    fn take_some(
+    fn judge_ready(
         &mut self,
         batch: &mut Batch,
-        waiting: &mut BTreeMap<OwnedEventId, Pdu>,
+        waiting: &mut BTreeMap<OwnedEventId, Waiting>,
     ) -> Result<bool> {
         let mut ready: Vec<(u64, OwnedEventId)> =
-            waiting.values().map(|pdu| (pdu.depth, pdu.event_id.clone())).collect();
+            waiting.iter().map(|(id, waiting)| (waiting.pdu.depth, id.clone())).collect();
         ready.sort_unstable();
         let mut progress = false;
         for (_, id) in ready {
-            let Some(pdu) = waiting.remove(&id) else { continue };
+            let Some(held) = waiting.remove(&id) else { continue };
             let judgement = match batch.purpose {
-                Purpose::Outlier => self.judge_outlier(&pdu)?,
-                _ => self.judge(&pdu)?,
+                Purpose::Outlier => self.judge_outlier(&held.pdu)?,
+                _ => self.judge(&held.pdu)?,
             };
             match judgement {
-                Judgement::Lacking { .. } => {
-                    waiting.insert(id, pdu);
+                Judgement::Lacking { prev_events, auth_events } => {
+                    let lack = Some(Lack { event_id: id.clone(), prev_events, auth_events });
+                    waiting.insert(id, Waiting { lack, ..held });
                 }
-                Judgement::Dropped(reason) => batch.outcomes.push((id, Outcome::Dropped(reason))),
-                Judgement::Judged(judged) => {
-                    progress = true;
-                    self.insert(&pdu, &judged, Source::default())?;
+                Judgement::Dropped(reason) => {
                     self.forget_parked(&id)?;
-                    batch.outcomes.push((id, outcome(&judged)));
+                    batch.outcomes.push((id, Outcome::Dropped(reason)));
+                }
+                Judgement::Judged(judged) => {
+                    progress |= self.keep(batch, &held.pdu, &judged, waiting)?;
                 }
             }
         }
         Ok(progress)
     }
 
-    /// Parks what could not be judged, and says what it lacks.
-    fn park(
+    /// Lets a judged event in; answers whether it came in. What is rejected has a place in the graph only where somebody
+    /// vouches for it who is or was in the room: else whoever knows the room's ID could fill it.
+    fn keep(
         &mut self,
         batch: &mut Batch,
-        waiting: BTreeMap<OwnedEventId, Pdu>,
-        fresh: &BTreeSet<OwnedEventId>,
-    ) -> Result<()> {
-        for (id, pdu) in waiting {
-            let judgement = if batch.purpose == Purpose::Outlier {
-                self.judge_outlier(&pdu)?
-            } else {
-                self.judge(&pdu)?
-            };
-            let Judgement::Lacking { prev_events, auth_events } = judgement else { continue };
-            batch.lacking.push(Lack { event_id: id.clone(), prev_events, auth_events });
-            if !fresh.contains(&id) {
-                continue;
-            }
-            if batch.purpose == Purpose::Outlier || !self.may_park()? {
-                batch
-                    .outcomes
-                    .push((id, Outcome::Dropped("what it builds on is unknown".to_owned())));
-                continue;
-            }
-            self.store_parked(&id, &batch.origin, &pdu.json)?;
-            batch.outcomes.push((id, Outcome::Parked));
+        pdu: &Pdu,
+        judged: &Judged,
+        waiting: &mut BTreeMap<OwnedEventId, Waiting>,
+    ) -> Result<bool> {
+        let id = pdu.event_id.clone();
+        if judged.standing == Standing::Rejected
+            && !batch.known
+            && !self.is_or_was_here(pdu.sender.server_name())?
+        {
+            self.forget_parked(&id)?;
+            let reason = judged.reason.clone().unwrap_or_default();
+            batch.outcomes.push((id, Outcome::Dropped(reason)));
+            return Ok(false);
         }
-        Ok(())
+        self.insert(pdu, judged, Source::default())?;
+        if batch.purpose != Purpose::Outlier {
+            self.release(batch, &id, waiting)?;
+        } else if judged.standing == Standing::Rejected {
+            // What is allowed still waits for its place.
+            self.forget_parked(&id)?;
+        }
+        batch.outcomes.push((id, outcome(judged)));
+        Ok(true)
     }
 
     /// The state that another server gave, as an overlay of the mainline now. What was rejected is left out.

@@ -28,7 +28,6 @@ impl Room<'_> {
             if let Some(target) = self.find(&target)? {
                 self.redact(&target, &event)?;
             }
-            return Ok(());
         }
         self.redact_late(sn)
     }

@@ -50,8 +50,14 @@ CREATE TABLE holes (child INTEGER PRIMARY KEY, missing TEXT NOT NULL);  -- JSON 
 CREATE TABLE servers (server TEXT, since INTEGER, until INTEGER, members INTEGER NOT NULL, PRIMARY KEY (server, since)) WITHOUT ROWID;
 CREATE TABLE locals (user TEXT PRIMARY KEY, membership TEXT NOT NULL, pos INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE parked (
-    id TEXT PRIMARY KEY, origin TEXT NOT NULL, attempts INTEGER NOT NULL, retry_at INTEGER NOT NULL, json TEXT NOT NULL
+    id TEXT PRIMARY KEY, origin TEXT NOT NULL, attempts INTEGER NOT NULL, retry_at INTEGER NOT NULL,
+    known INTEGER NOT NULL,      -- whether its origin, or its sender's server, is or was in the room
+    bytes INTEGER NOT NULL, json TEXT NOT NULL
 ) WITHOUT ROWID;
+CREATE INDEX parked_by ON parked (known, origin, bytes);
+CREATE INDEX parked_due ON parked (retry_at);
+CREATE TABLE awaited (id TEXT, parked TEXT, PRIMARY KEY (id, parked)) WITHOUT ROWID;  -- what each parked event lacks
+CREATE INDEX awaited_by ON awaited (parked);
 CREATE TABLE redactions (target TEXT, sn INTEGER, PRIMARY KEY (target, sn)) WITHOUT ROWID;
 CREATE TABLE lagging (follower TEXT PRIMARY KEY, since INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE receipts (
@@ -65,4 +71,5 @@ CREATE TABLE out_of_band (
     ended INTEGER NOT NULL       -- whether a server in the room knows that this event holds no longer
 ) WITHOUT ROWID;
 CREATE TABLE joining (one INTEGER PRIMARY KEY, user TEXT NOT NULL, id TEXT NOT NULL, via TEXT NOT NULL, until INTEGER NOT NULL, json TEXT NOT NULL);
+CREATE TABLE given (type TEXT, key TEXT, sn INTEGER NOT NULL, PRIMARY KEY (type, key)) WITHOUT ROWID;  -- state, while joining
 "];

@@ -11,27 +11,15 @@ use tombolo_platform::values;
 use tombolo_protocol::event::{for_federation, stripped};
 
 use super::{
-    Outbound, OutboundReply, Position, Receipt, Refusal, Result, Room, Told, Undelivered,
-    UndeliveredReply, UserNews, timeline::Stored,
+    Life, Outbound, OutboundReply, Position, Receipt, Receive, Refusal, Result, Room, ServerDue,
+    Told, Undelivered, UndeliveredReply, UserNews, timeline::Stored,
 };
 use crate::objects::Stop;
 
 /// How long a follower that could not be told is left alone.
 const AGAIN: u64 = 5_000;
 
-/// The state events an invited or knocking user is shown ([stripped state]).
-///
-/// [stripped state]: https://spec.matrix.org/v1.19/client-server-api/#stripped-state
-pub const SHOWN_TO_INVITED: [&str; 8] = [
-    "m.room.create",
-    "m.room.name",
-    "m.room.avatar",
-    "m.room.topic",
-    "m.room.join_rules",
-    "m.room.canonical_alias",
-    "m.room.encryption",
-    "m.room.tombstone",
-];
+pub use tombolo_protocol::event::SHOWN_TO_INVITED;
 
 /// Who is to be told what.
 pub fn undelivered(room: &mut Room<'_>, _: Undelivered) -> Result<UndeliveredReply> {
@@ -45,10 +33,14 @@ pub fn undelivered(room: &mut Room<'_>, _: Undelivered) -> Result<UndeliveredRep
             users.push(user);
         }
     }
-    let receipts = receipts(room, head.told)?;
-    let servers = room.servers_due(&lagging, !receipts.is_empty())?;
+    let first = lagging.values().copied().fold(head.told, Position::min);
+    let receipts = receipts(room, first)?;
+    let newest = receipts.iter().map(|(pos, _)| *pos).max().unwrap_or_default();
+    let servers = room.servers_due(&lagging, newest > head.told)?;
     let mut news = room.news_for(&users)?;
-    news.extend(room.news_out_of_band(head.told)?);
+    let mut outside = room.news_out_of_band(first)?;
+    outside.retain(|news| news.to > lagging.get(news.user.as_str()).copied().unwrap_or(head.told));
+    news.extend(outside);
     let moved = room.servers_moved(head.told)?;
     Ok(UndeliveredReply { to: head.pos, users: news, servers, moved, receipts })
 }
@@ -127,30 +119,59 @@ impl Room<'_> {
         Ok(news)
     }
 
-    /// The servers that are to be told something, and from where on each lacks our events. Where there are only
-    /// receipts, that is the end.
+    /// The servers that are to be told something.
     fn servers_due(
         &mut self,
         lagging: &BTreeMap<String, Position>,
         receipts: bool,
-    ) -> Result<Vec<(OwnedServerName, Position)>> {
-        let head = self.head()?;
-        let owes = self.owes_since(head.told)?;
-        let mut due: BTreeMap<OwnedServerName, Position> = BTreeMap::new();
-        if owes || receipts {
-            let from = if owes { head.told } else { head.pos };
-            let mut servers = self.servers_since(head.told)?;
-            servers.extend(self.removed_servers(head.told)?);
-            due.extend(servers.into_iter().map(|server| (server, from)));
+    ) -> Result<Vec<ServerDue>> {
+        let since = self.head()?.told;
+        let events = self.owes_since(since)?;
+        let mut due: BTreeMap<OwnedServerName, ServerDue> = BTreeMap::new();
+        if events || receipts {
+            let mut servers = self.servers_since(since)?;
+            servers.extend(self.removed_servers(since)?);
+            for server in servers {
+                due.insert(server.clone(), ServerDue { server, since, events });
+            }
         }
-        // Users begin with `@`, which no server does.
         for (follower, since) in lagging {
-            due.extend(
-                OwnedServerName::try_from(follower.as_str()).ok().map(|server| (server, *since)),
-            );
+            // Users begin with `@`, which no server does.
+            let Ok(server) = OwnedServerName::try_from(follower.as_str()) else { continue };
+            let events = self.owes_since(*since)?;
+            due.insert(server.clone(), ServerDue { server, since: *since, events });
         }
         due.remove(&self.config.server_name);
-        Ok(due.into_iter().collect())
+        Ok(due.into_values().collect())
+    }
+
+    /// A server that sends us events of a room we left counts us in: it did not hear of the leave, as we did not hear that
+    /// it was in the room. It is told once, if it cites an event that we hold: who knows nothing of the room learns
+    /// nothing of who was in it.
+    pub fn tell_that_we_left(&mut self, message: &Receive) -> Result<()> {
+        let head = self.head()?;
+        let query = "SELECT max(pos) AS pos FROM events WHERE ours";
+        let last = self.sql.row(query, values![], |row| row.int_or_null(0))?.flatten();
+        let Some(last) = last.filter(|_| head.life == Life::Left) else { return Ok(()) };
+        let mut knows = false;
+        for event in &message.events {
+            // What cannot be read is dropped by whoever takes the event in.
+            let Ok(pdu) = event.pdu(head.version) else { continue };
+            for id in pdu.prev_events.iter().chain(&pdu.auth_events) {
+                knows |= self.find(id)?.is_some();
+            }
+        }
+        let origin = message.origin.as_str();
+        let query = "SELECT 1 FROM servers WHERE server = ? AND since < ? AND (until IS NULL OR until >= ?)";
+        let told = self.sql.row(query, values![origin, last, last], |row| row.int(0))?.is_some();
+        if knows && !told {
+            let insert = "INSERT INTO servers (server, since, until, members) VALUES (?, ?, ?, 0) ON CONFLICT DO NOTHING";
+            self.sql.run(insert, values![origin, last - 1, last])?;
+            let insert = "INSERT INTO lagging (follower, since) VALUES (?, ?) ON CONFLICT DO UPDATE SET since = min(since, excluded.since)";
+            self.sql.run(insert, values![origin, last - 1])?;
+            self.wake_soon();
+        }
+        Ok(())
     }
 
     /// Whether there is an event since a position that other servers are to be told of.
@@ -203,14 +224,15 @@ fn lagging(room: &mut Room<'_>) -> Result<BTreeMap<String, Position>> {
 }
 
 /// Public read receipts of local users since a position: other servers are told of those.
-fn receipts(room: &mut Room<'_>, since: Position) -> Result<Vec<Receipt>> {
+fn receipts(room: &mut Room<'_>, since: Position) -> Result<Vec<(Position, Receipt)>> {
     let query =
-        "SELECT user, kind, thread, event, ts FROM receipts WHERE pos > ? AND kind = 'm.read'";
+        "SELECT user, kind, thread, event, ts, pos FROM receipts WHERE pos > ? AND kind = 'm.read'";
     let rows = room.sql.rows(query, values![since], |row| {
-        Ok((row.text(0)?, row.text(1)?, row.text(2)?, row.text(3)?, row.int(4)?))
+        let thread = row.text(2)?;
+        Ok((row.text(0)?, row.text(1)?, thread, row.text(3)?, row.int(4)?, row.int(5)?))
     })?;
     let mut receipts = Vec::new();
-    for (user, kind, thread, event, ts) in rows {
+    for (user, kind, thread, event, ts, pos) in rows {
         let (Ok(user), Ok(event_id)) = (user.try_into(), event.try_into()) else { continue };
         let receipt = Receipt {
             user,
@@ -220,7 +242,7 @@ fn receipts(room: &mut Room<'_>, since: Position) -> Result<Vec<Receipt>> {
             ts: u64::try_from(ts).unwrap_or_default(),
         };
         if room.is_ours(&receipt.user) {
-            receipts.push(receipt);
+            receipts.push((pos, receipt));
         }
     }
     Ok(receipts)

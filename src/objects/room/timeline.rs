@@ -124,7 +124,7 @@ impl Room<'_> {
         for auth in entry.auth {
             height = height.max(self.event(*auth)?.height + 1);
         }
-        let (auth, prev) = (pack(entry.auth), pack(entry.prev));
+        let (auth, prev) = (pack(entry.auth)?, pack(entry.prev)?);
         let keyed = entry.transaction.map(|_| entry.pdu.sender.as_str());
         self.sql.run(
             "INSERT INTO events (sn, id, pos, verdict, reason, height, auth, prev, at, fork, ours, for_server, sender, device, txn, json)
@@ -180,7 +180,7 @@ impl Room<'_> {
         if self.event(sn)?.prev != prev {
             self.sql.run(
                 "UPDATE events SET prev = ? WHERE sn = ?",
-                values![pack(prev).as_slice(), sn],
+                values![pack(prev)?.as_slice(), sn],
             )?;
             self.forget(sn);
         }
@@ -195,7 +195,7 @@ impl Room<'_> {
     /// Gives an event we already hold (an outlier, or one judged anew) its place.
     pub fn place(&mut self, sn: Sn, entry: &Entry<'_>) -> Result<()> {
         self.hot.events.remove(&sn);
-        let prev = pack(entry.prev);
+        let prev = pack(entry.prev)?;
         self.sql.run(
             "UPDATE events SET pos = ?, verdict = ?, reason = ?, prev = ?, at = ?, fork = ?, ours = ?, for_server = ? WHERE sn = ?",
             values![

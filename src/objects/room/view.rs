@@ -1,7 +1,8 @@
 //! How do a client and another server see single events and the state?
 
-use ruma::{OwnedUserId, UserId};
-use serde_json::{json, value::RawValue};
+use ruma::{OwnedEventId, OwnedUserId, UserId};
+use serde::Serialize;
+use serde_json::value::RawValue;
 use tombolo_platform::values;
 use tombolo_protocol::event::{client_event, for_federation, redacted};
 
@@ -18,6 +19,28 @@ pub struct Viewer {
     pub user: OwnedUserId,
     pub device: String,
     pub stretches: Stretches,
+}
+
+/// What is known beside an event. Events in it stay text: they may be nested deeper than `serde_json` makes values of.
+#[derive(Debug, Default, Serialize)]
+struct Unsigned {
+    age: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    membership: Option<String>,
+    #[serde(flatten)]
+    replaced: Option<Replaced>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    transaction_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    redacted_because: Option<Box<RawValue>>,
+}
+
+/// What a state event replaced.
+#[derive(Debug, Serialize)]
+struct Replaced {
+    replaces_state: OwnedEventId,
+    prev_content: Box<RawValue>,
+    prev_sender: OwnedUserId,
 }
 
 /// One event, if the asker may see it.
@@ -69,10 +92,11 @@ pub fn state(room: &mut Room<'_>, message: State) -> Result<Vec<Box<RawValue>>> 
 /// The members now, or at a position, or when the user left.
 pub fn members(room: &mut Room<'_>, message: Members) -> Result<Vec<Box<RawValue>>> {
     let mut before = room.visible_state(&message.user)?;
-    if let Some(at) = message.at {
-        before.at = before.at.min(at);
-    }
     let viewer = room.viewer(message.user, String::new())?;
+    if let Some(at) = message.at.filter(|at| *at < before.at) {
+        let nearest = room.seen_from(&viewer.stretches, at)?;
+        before.at = nearest.map_or(before.at, |nearest| before.at.min(nearest));
+    }
     let query = "SELECT sn FROM now WHERE type = 'm.room.member' AND since <= ?1
                  UNION ALL SELECT sn FROM past WHERE type = 'm.room.member' AND since <= ?1 AND until > ?1";
     let mut sns = Vec::new();
@@ -151,33 +175,30 @@ impl Room<'_> {
         event: &Stored,
         room_id: bool,
     ) -> Result<Box<RawValue>> {
-        let mut unsigned = serde_json::Map::new();
-        let age = i64::try_from(self.moment.now)
-            .unwrap_or(i64::MAX)
-            .saturating_sub(event.pdu.origin_server_ts);
-        unsigned.insert("age".to_owned(), json!(age));
+        let now = i64::try_from(self.moment.now).unwrap_or(i64::MAX);
+        let age = now.saturating_sub(event.pdu.origin_server_ts);
+        let mut unsigned = Unsigned { age, ..Unsigned::default() };
         if let Some(before) = event.before {
             let own = event.pdu.is("m.room.member", viewer.user.as_str());
             let membership = match own {
                 true => event.pdu.membership(),
                 false => self.membership_before(&viewer.user, &viewer.stretches, before)?,
             };
-            unsigned
-                .insert("membership".to_owned(), json!(membership.as_deref().unwrap_or("leave")));
-            self.add_replaced(&mut unsigned, event, before)?;
+            unsigned.membership = Some(membership.unwrap_or_else(|| "leave".to_owned()));
+            unsigned.replaced = self.replaced(event, before)?;
         }
         if event.ours && event.pdu.sender == viewer.user {
             let query = "SELECT txn FROM events WHERE sn = ? AND device = ?";
-            if let Some(txn) =
-                self.sql.row(query, values![event.sn, &viewer.device], |row| row.text(0))?
-            {
-                unsigned.insert("transaction_id".to_owned(), json!(txn));
-            }
+            unsigned.transaction_id =
+                self.sql.row(query, values![event.sn, &viewer.device], |row| row.text(0))?;
         }
         if let Some(by) = event.redacted_by {
             let because = self.event(by)?;
-            let text = client_event(&because.pdu, true);
-            unsigned.insert("redacted_because".to_owned(), serde_json::from_str(&text)?);
+            // Who redacted it is no business of somebody who had left by then.
+            if self.user_sees(&viewer.user, &viewer.stretches, &because)? {
+                let because = client_event(&because.pdu, true);
+                unsigned.redacted_because = Some(RawValue::from_string(because)?);
+            }
         }
         let mut text = client_event(&event.pdu, room_id);
         text.pop();
@@ -199,26 +220,21 @@ impl Room<'_> {
     }
 
     /// For a state event: the event it replaced.
-    fn add_replaced(
-        &mut self,
-        unsigned: &mut serde_json::Map<String, serde_json::Value>,
-        event: &Stored,
-        before: Before,
-    ) -> Result<()> {
+    fn replaced(&mut self, event: &Stored, before: Before) -> Result<Option<Replaced>> {
         let Some((kind, key)) =
             event.pdu.key().map(|(kind, key)| -> Key { (kind.to_owned(), key.to_owned()) })
         else {
-            return Ok(());
+            return Ok(None);
         };
         let Some(sn) = self.value(before, &kind, &key)?.filter(|sn| *sn != event.sn) else {
-            return Ok(());
+            return Ok(None);
         };
         let replaced = self.event(sn)?;
-        unsigned.insert("replaces_state".to_owned(), json!(replaced.pdu.event_id));
-        unsigned
-            .insert("prev_content".to_owned(), serde_json::from_str(replaced.pdu.content.get())?);
-        unsigned.insert("prev_sender".to_owned(), json!(replaced.pdu.sender));
-        Ok(())
+        Ok(Some(Replaced {
+            replaces_state: replaced.pdu.event_id.clone(),
+            prev_content: replaced.pdu.content.clone(),
+            prev_sender: replaced.pdu.sender.clone(),
+        }))
     }
 }
 

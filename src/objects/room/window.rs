@@ -153,14 +153,6 @@ impl Room<'_> {
         }
     }
 
-    /// Whether an event had parents we did not hold when it came.
-    pub fn is_above_hole(&mut self, sn: Sn) -> Result<bool> {
-        Ok(self
-            .sql
-            .row("SELECT 1 FROM holes WHERE child = ?", values![sn], |row| row.int(0))?
-            .is_some())
-    }
-
     /// The state the client needs at the start of the timeline: all of it, or what changed since `low`; and what changed
     /// within the timeline without an event of the timeline saying so.
     fn state_shown(

@@ -24,6 +24,8 @@ pub enum Refusal {
     NotFound,
     #[error("{0}")]
     Invalid(String),
+    #[error("{0}")]
+    Forbidden(String),
     /// Try again after so many milliseconds.
     #[error("too many requests")]
     Limited(u64),
@@ -102,6 +104,13 @@ pub struct News {
 }
 message!("user_sync", News => (), Refusal);
 
+/// May another server invite the user to this room, or has he too many invites to answer already?
+#[derive(Debug, Serialize, Deserialize)]
+pub struct MayInvite {
+    pub room_id: OwnedRoomId,
+}
+message!("user_sync", MayInvite => (), Refusal);
+
 /// Who types in a room now. Idempotent: the newest replaces what was there.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct TypingNews {
@@ -142,7 +151,7 @@ pub struct RoomNews {
     /// Room positions: `from` exclusive (0 for an initial sync), `to` inclusive. Equal: nothing new in the timeline.
     pub from: Position,
     pub to: Position,
-    /// For invites and knocks.
+    /// For invites and knocks; none where there are so many that it would be too much at once.
     pub stripped: Option<Box<RawValue>>,
     /// Account data of the room changed since the token.
     pub account_data: Vec<(String, Box<RawValue>)>,

@@ -1,9 +1,10 @@
-//! UserSyncObject: one local user's sessions and devices, his stream, his account data and filters.
+//! What is kept for one local user: sessions, devices, stream, account data, filters? The UserSyncObject.
 //!
 //! A room tells this object that there is news up to a position ([`stream::news`]); a device asks what is new since its
 //! token ([`pull`]). What the news says is asked of the room: this object holds no events.
 
 mod account_data;
+mod checkpoint;
 mod filters;
 mod forget;
 pub mod messages;
@@ -12,6 +13,8 @@ mod rate_limit;
 mod schema;
 mod sessions;
 mod stream;
+#[cfg(test)]
+mod tests;
 
 use std::{collections::BTreeMap, rc::Rc};
 
@@ -95,7 +98,9 @@ impl User<'_> {
     fn next_pos(&mut self) -> Result<StreamPosition> {
         let loaded = self.loaded()?;
         loaded.pos += 1;
-        Ok(loaded.pos)
+        let pos = loaded.pos;
+        self.checkpoint()?;
+        Ok(pos)
     }
 }
 
@@ -125,6 +130,7 @@ pub fn answer(question: &Question<'_>) -> std::result::Result<Answer, Fault> {
             Logout => sessions::logout,
             Devices => sessions::devices,
             News => stream::news,
+            MayInvite => stream::may_invite,
             TypingNews => stream::typing_news,
             Pull => pull::pull,
             JoinedRooms => stream::joined_rooms,

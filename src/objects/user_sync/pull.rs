@@ -1,6 +1,6 @@
 //! What is new for a device since its token?
 
-use std::collections::BTreeMap;
+use std::{cmp::Reverse, collections::BTreeMap};
 
 use ruma::{OwnedRoomId, OwnedUserId};
 use serde_json::value::RawValue;
@@ -8,6 +8,9 @@ use tombolo_platform::values;
 
 use super::{Pull, Pulled, Result, RoomNews, StreamPosition, User, forget::is_gone};
 use crate::objects::Stop;
+
+/// How many bytes of the state shown with invites one answer holds.
+const MAX_STRIPPED: usize = 4 << 20;
 
 /// Everything after the token, or, without a token, everything there is.
 pub fn pull(user: &mut User<'_>, message: Pull) -> Result<Pulled> {
@@ -22,6 +25,7 @@ pub fn pull(user: &mut User<'_>, message: Pull) -> Result<Pulled> {
     if message.full_state {
         user.add_quiet_rooms(&mut rooms)?;
     }
+    user.add_stripped(&mut rooms)?;
     let account_data = user.add_account_data(&mut rooms, since)?;
     user.add_typing(&mut rooms, since)?;
     let nothing = rooms.is_empty() && account_data.is_empty();
@@ -36,22 +40,20 @@ pub fn pull(user: &mut User<'_>, message: Pull) -> Result<Pulled> {
 
 impl User<'_> {
     fn rooms_since(&mut self, since: StreamPosition) -> Result<BTreeMap<OwnedRoomId, RoomNews>> {
-        let query =
-            "SELECT room, since, upto, membership, stripped FROM stream WHERE pos > ? ORDER BY pos";
+        let query = "SELECT room, since, upto, membership FROM stream WHERE pos > ? ORDER BY pos";
         let rows = self.sql.rows(query, values![since], |row| {
-            Ok((row.text(0)?, row.int(1)?, row.int(2)?, row.text(3)?, row.text_or_null(4)?))
+            Ok((row.text(0)?, row.int(1)?, row.int(2)?, row.text(3)?))
         })?;
         let mut rooms: BTreeMap<OwnedRoomId, RoomNews> = BTreeMap::new();
-        for (room, from, to, membership, stripped) in rows {
+        for (room, from, to, membership) in rows {
             let room_id = room_id(room)?;
-            let stripped = stripped.map(RawValue::from_string).transpose()?;
             let from = rooms.get(&room_id).map_or(from, |earlier| earlier.from);
             let news = RoomNews {
                 room_id: room_id.clone(),
                 membership,
                 from,
                 to,
-                stripped,
+                stripped: None,
                 account_data: Vec::new(),
                 typing: None,
             };
@@ -66,10 +68,6 @@ impl User<'_> {
             if is_gone(&last.membership) && (!include_leave || self.has_forgotten(&room_id)?) {
                 continue;
             }
-            let query = "SELECT stripped FROM stream WHERE pos = ?";
-            let stripped =
-                self.sql.row(query, values![last.pos], |row| row.text_or_null(0))?.flatten();
-            let stripped = stripped.map(RawValue::from_string).transpose()?;
             let (membership, to) = (last.membership, last.upto);
             rooms.insert(
                 room_id.clone(),
@@ -78,13 +76,33 @@ impl User<'_> {
                     membership,
                     from: 0,
                     to,
-                    stripped,
+                    stripped: None,
                     account_data: Vec::new(),
                     typing: None,
                 },
             );
         }
         Ok(rooms)
+    }
+
+    /// Adds the state shown with invites and knocks, the newest first: of very many the oldest come without.
+    fn add_stripped(&mut self, rooms: &mut BTreeMap<OwnedRoomId, RoomNews>) -> Result<()> {
+        let shows = |news: &&mut RoomNews| matches!(&*news.membership, "invite" | "knock");
+        let mut places = Vec::new();
+        for news in rooms.values_mut().filter(shows) {
+            let pos = self.loaded()?.rooms.get(&news.room_id).map(|last| last.pos);
+            places.push((pos.unwrap_or_default(), news));
+        }
+        places.sort_unstable_by_key(|(pos, _)| Reverse(*pos));
+        let mut left = MAX_STRIPPED;
+        for (pos, news) in places {
+            let query = "SELECT stripped FROM stream WHERE pos = ?";
+            let text = self.sql.row(query, values![pos], |row| row.text_or_null(0))?.flatten();
+            let Some(text) = text.filter(|text| text.len() <= left) else { continue };
+            left -= text.len();
+            news.stripped = Some(RawValue::from_string(text)?);
+        }
+        Ok(())
     }
 
     /// Adds joined rooms that have no news.

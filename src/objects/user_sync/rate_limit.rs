@@ -6,13 +6,10 @@
 use std::{cell::RefCell, collections::BTreeMap};
 
 use super::{Cost, Refusal, Result, User};
-use crate::objects::Stop;
-
-/// How many requests may come at once, and how fast the right to more grows.
-struct Limit {
-    burst: f64,
-    per_second: f64,
-}
+use crate::{
+    bucket::{Bucket, Limit},
+    objects::Stop,
+};
 
 const EVENTS: Limit = Limit { burst: 10.0, per_second: 0.2 };
 const LOGINS: Limit = Limit { burst: 5.0, per_second: 0.17 };
@@ -31,12 +28,6 @@ struct Buckets {
     events: Bucket,
     logins: Bucket,
     memberships: Bucket,
-}
-
-#[derive(Default)]
-struct Bucket {
-    used: f64,
-    at: u64,
 }
 
 impl User<'_> {
@@ -70,26 +61,5 @@ impl User<'_> {
         }
         let wait = take(users.entry(self.name.to_owned()).or_default());
         wait.map_or(Ok(()), |wait| Err(Stop::Refused(Refusal::Limited(wait))))
-    }
-}
-
-impl Bucket {
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        clippy::cast_precision_loss,
-        reason = "milliseconds of a wait"
-    )]
-    fn take(&mut self, limit: &Limit, now: u64) -> Option<u64> {
-        let gone = now.saturating_sub(self.at) as f64 / 1000.0;
-        self.used = (self.used - gone * limit.per_second).max(0.0);
-        self.at = now;
-        if self.used + 1.0 > limit.burst {
-            return Some(
-                ((self.used + 1.0 - limit.burst) / limit.per_second * 1000.0).ceil() as u64
-            );
-        }
-        self.used += 1.0;
-        None
     }
 }

@@ -17,6 +17,10 @@ CREATE TABLE stream (
 CREATE TABLE typing (room TEXT PRIMARY KEY, pos INTEGER NOT NULL, users TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE account_data (room TEXT, type TEXT, pos INTEGER NOT NULL, content TEXT NOT NULL, PRIMARY KEY (room, type)) WITHOUT ROWID;
 CREATE TABLE filters (id INTEGER PRIMARY KEY, filter TEXT NOT NULL UNIQUE);
-", "
 CREATE TABLE forgotten (room TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE checkpoint (
+    part INTEGER PRIMARY KEY,
+    pos INTEGER NOT NULL,        -- every row of the stream up to here is in it
+    rooms TEXT NOT NULL          -- JSON: room, pos, upto, membership of its last row
+);
 "];

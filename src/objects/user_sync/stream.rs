@@ -3,16 +3,17 @@
 //! A row covered by an issued token never changes, so that the same token always gives the same answer; a younger row
 //! grows with the news.
 
-use std::collections::BTreeMap;
-
 use ruma::OwnedRoomId;
 use tombolo_platform::values;
 
 use super::{
-    JoinedRooms, News, Refusal, Result, RoomPosition, StreamPosition, TypingNews, User,
-    forget::is_gone,
+    JoinedRooms, MayInvite, News, Refusal, Result, RoomPosition, StreamPosition, TypingNews, User,
+    forget::is_gone, schema::STEPS,
 };
 use crate::objects::{Stop, room::Position};
+
+/// How many invites may await the user's answer before other servers may bring no more.
+const MAX_INVITES: usize = 500;
 
 /// The last row of a room.
 #[derive(Clone, Debug)]
@@ -58,6 +59,21 @@ pub fn news(user: &mut User<'_>, message: News) -> Result<()> {
     Ok(())
 }
 
+/// Whether another invite may come from elsewhere.
+pub fn may_invite(user: &mut User<'_>, message: MayInvite) -> Result<()> {
+    if !user.hot.schema.exists(user.sql, STEPS)? {
+        return Ok(());
+    }
+    let rooms = user.loaded()?.rooms.iter();
+    let others =
+        rooms.filter(|(room, last)| last.membership == "invite" && **room != message.room_id);
+    if others.count() < MAX_INVITES {
+        return Ok(());
+    }
+    let reason = "this user has too many invites to answer".to_owned();
+    Err(Stop::Refused(Refusal::Forbidden(reason)))
+}
+
 /// Notes who types in a room.
 pub fn typing_news(user: &mut User<'_>, message: TypingNews) -> Result<()> {
     user.exists()?;
@@ -88,32 +104,12 @@ pub fn joined_rooms(user: &mut User<'_>, _: JoinedRooms) -> Result<Vec<OwnedRoom
 /// How far the user had been told of a room at a place in his stream.
 pub fn room_position(user: &mut User<'_>, message: RoomPosition) -> Result<Position> {
     user.exists()?;
+    let last = user.loaded()?.rooms.get(&message.room_id).filter(|last| last.pos <= message.at);
+    if let Some(last) = last {
+        return Ok(last.upto);
+    }
     let query = "SELECT upto FROM stream WHERE room = ? AND pos <= ? ORDER BY pos DESC LIMIT 1";
     let upto =
         user.sql.row(query, values![message.room_id.as_str(), message.at], |row| row.int(0))?;
     upto.ok_or(Stop::Refused(Refusal::NotFound))
-}
-
-impl User<'_> {
-    /// The last row of every room.
-    pub fn last_rows(&mut self) -> Result<BTreeMap<OwnedRoomId, Last>> {
-        let rows = self.sql.rows(
-            "SELECT room, pos, upto, membership FROM stream ORDER BY pos",
-            values![],
-            |row| {
-                Ok((
-                    row.text(0)?,
-                    Last { pos: row.int(1)?, upto: row.int(2)?, membership: row.text(3)? },
-                ))
-            },
-        )?;
-        rows.into_iter()
-            .map(|(room, last)| {
-                Ok((
-                    room.try_into().map_err(|_| Stop::broken("a room in the stream has no ID"))?,
-                    last,
-                ))
-            })
-            .collect()
-    }
 }

@@ -18,7 +18,7 @@ use super::{
     network::Network,
     server::{Server, ServerState},
 };
-use crate::{Address, Application, Unreachable, World};
+use crate::{Address, Application, Unreachable, World, refusal::too_large};
 
 /// A run that takes longer than this in simulated time will never end (30 days).
 const LONGEST_RUN: u64 = 30 * 86_400_000;
@@ -256,6 +256,9 @@ impl Core {
             core.note(|| format!("{} ← {} {}", server.name, request.method(), request.uri()));
             let world = World::begin(&core, &server, None);
             let request = with_authority(request, &server.name)?;
+            if request.body().len() > server.application.body_limit(request.uri().path()) {
+                return Ok(too_large());
+            }
             let response = server.application.http(world, request);
             let response = core.detached(&server, response).await?;
             core.note(|| format!("{} → {} {:?}", server.name, response.status(), response.body()));

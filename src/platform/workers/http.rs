@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use bytes::Bytes;
-use http::{HeaderValue, StatusCode, header::CONTENT_TYPE};
+use http::StatusCode;
 use js_sys::Uint8Array;
 use wasm_bindgen_futures::JsFuture;
 use worker::{Context, Env, ScheduleContext};
@@ -14,10 +14,10 @@ use super::{
     isolate::meter,
     javascript::reason,
 };
-use crate::Application;
-
-/// A larger request is refused: an isolate has 128 MB for everything.
-pub const MAX_BODY: usize = 100_000_000;
+use crate::{
+    Application,
+    refusal::{refuse, too_large},
+};
 
 /// A body of at most so many bytes is taken whole.
 const SMALL: usize = 1 << 17;
@@ -30,7 +30,7 @@ pub async fn http(
     context: Context,
 ) -> worker::Result<web_sys::Response> {
     meter().count(|units| units.requests += 1);
-    let response = match incoming(&request).await {
+    let response = match incoming(&*application, &request).await {
         Ok(request) => application.http(World::of(env, context), request).await,
         Err(refused) => refused,
     };
@@ -43,20 +43,21 @@ pub async fn scheduled(application: Rc<dyn Application>, env: Env, context: Sche
 }
 
 async fn incoming(
+    application: &dyn Application,
     request: &web_sys::Request,
 ) -> Result<http::Request<Bytes>, http::Response<Bytes>> {
-    let body = body(request).await.map_err(|unread| match unread {
-        Unread::TooLarge => {
-            refuse(StatusCode::PAYLOAD_TOO_LARGE, "M_TOO_LARGE", "The body is too large")
-        }
+    let malformed = |what| refuse(StatusCode::BAD_REQUEST, "M_UNKNOWN", what);
+    let url: http::Uri = request.url().parse().map_err(|_| malformed("The URL is malformed"))?;
+    let most = application.body_limit(url.path());
+    let body = body(request, most).await.map_err(|unread| match unread {
+        Unread::TooLarge => too_large(),
         Unread::Broken(error) => {
             worker::console_debug!("a request's body broke off: {}", reason(&error));
-            refuse(StatusCode::BAD_REQUEST, "M_UNKNOWN", "The body broke off")
+            malformed("The body broke off")
         }
     })?;
-    let malformed = |what| refuse(StatusCode::BAD_REQUEST, "M_UNKNOWN", what);
     let mut incoming = http::Request::new(body);
-    *incoming.uri_mut() = request.url().parse().map_err(|_| malformed("The URL is malformed"))?;
+    *incoming.uri_mut() = url;
     *incoming.method_mut() =
         request.method().parse().map_err(|_| malformed("The method is malformed"))?;
     *incoming.headers_mut() =
@@ -65,24 +66,14 @@ async fn incoming(
 }
 
 /// A body that says it is small is taken whole, which costs a third of reading a stream.
-async fn body(request: &web_sys::Request) -> Result<Bytes, Unread> {
+async fn body(request: &web_sys::Request, most: usize) -> Result<Bytes, Unread> {
     let headers = request.headers();
-    if announced(&headers).is_none_or(|length| length > SMALL) {
-        return read(request.body(), &headers, MAX_BODY).await;
+    if announced(&headers).is_none_or(|length| length > SMALL.min(most)) {
+        return read(request.body(), &headers, most).await;
     }
     let buffer = request.array_buffer().map_err(Unread::Broken)?;
     let buffer = JsFuture::from(buffer).await.map_err(Unread::Broken)?;
     Ok(Uint8Array::new(&buffer).to_vec().into())
-}
-
-/// The [standard error](https://spec.matrix.org/v1.19/client-server-api/#standard-error-response)
-/// for what never becomes a request.
-fn refuse(status: StatusCode, code: &str, error: &str) -> http::Response<Bytes> {
-    let mut response =
-        http::Response::new(format!(r#"{{"errcode":"{code}","error":"{error}"}}"#).into());
-    *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response
 }
 
 fn outgoing(response: http::Response<Bytes>) -> worker::Result<web_sys::Response> {

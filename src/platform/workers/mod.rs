@@ -45,7 +45,7 @@ mod world;
 
 pub use d1::D1;
 pub use host::Host;
-pub use http::{MAX_BODY, http, scheduled};
+pub use http::{http, scheduled};
 pub use kv::Kv;
 pub use sql::{Row, Sql};
 pub use world::World;

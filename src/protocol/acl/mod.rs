@@ -8,6 +8,7 @@ use serde_json::{Value, value::RawValue};
 
 use crate::{
     glob::Subject,
+    json::parse_value,
     server_name::{Host, split},
 };
 
@@ -23,7 +24,7 @@ impl ServerAcl {
     /// Reads a list. What has no form counts as absent, and without `allow` nobody is admitted.
     #[must_use]
     pub fn of(content: &RawValue) -> Self {
-        let content: Value = serde_json::from_str(content.get()).unwrap_or_default();
+        let content = parse_value(content.get().as_bytes()).unwrap_or_default();
         let allow_ip_literals = content.get("allow_ip_literals").and_then(Value::as_bool);
         Self {
             allow: globs(content.get("allow")),

@@ -1,3 +1,5 @@
+//! Which servers does a list admit?
+
 use serde_json::{Value, json};
 
 use super::ServerAcl;
@@ -67,4 +69,11 @@ fn what_is_no_server_name_is_not_admitted() {
     for name in ["", "a_b.c", "a b", "evil.com/x", "[::1"] {
         admits(&json!({ "allow": ["*"] }), name, false);
     }
+}
+
+#[test]
+fn what_is_deep_beside_the_lists_shuts_nobody_out() {
+    let deep = format!("{{\"deep\":{}{},\"allow\":[\"*\"]}}", "[".repeat(400), "]".repeat(400));
+    let content = serde_json::value::RawValue::from_string(deep).unwrap();
+    assert!(ServerAcl::of(&content).admits("good.org"));
 }

@@ -1,3 +1,5 @@
+//! Which addresses are public?
+
 use super::is_global;
 
 #[test]

@@ -153,6 +153,14 @@ impl Unverified {
         self.version.rules.enforce_key_validity.then_some(self.origin_server_ts)
     }
 
+    /// The events that authorise it, by its own account.
+    #[must_use]
+    pub fn auth_events(&self) -> Vec<OwnedEventId> {
+        let ids = self.object.get("auth_events").and_then(CanonicalJsonValue::as_array);
+        let ids = ids.into_iter().flatten().filter_map(CanonicalJsonValue::as_str);
+        ids.filter_map(|id| id.try_into().ok()).collect()
+    }
+
     /// The content, for questions before the signatures are known, such as where to fetch keys.
     #[must_use]
     pub fn object(&self) -> &CanonicalJsonObject {
@@ -173,6 +181,17 @@ impl Unverified {
         let altered = hash != Some(encode(content_hash(&self.object)).as_str());
         // What a redaction keeps is covered by the signature, so altered content costs only itself.
         let object = if altered { redact(self.object, self.version) } else { self.object };
+        if altered {
+            // What made the sender's own signature needless may be gone with the content: an invite by somebody's key.
+            for server in signers(&object, &self.sender, self.version) {
+                if self.signers.contains(&server) {
+                    continue;
+                }
+                let unknown = || SignatureFault::UnknownKey(server.to_string());
+                let keys = keys.of(&server).ok_or_else(unknown)?;
+                verify_signatures(&object, server.as_str(), keys, signed)?;
+            }
+        }
         let pdu = Pdu::from_object(self.event_id, &object, self.version)?;
         Ok(Verified { pdu, redacted: altered, unsigned: self.unsigned })
     }

@@ -1,3 +1,5 @@
+//! Which texts are admitted as events, and which are dropped or redacted?
+
 use ruma::{OwnedServerName, ServerName};
 use serde_json::{Value, json};
 
@@ -178,6 +180,20 @@ fn a_third_party_invite_needs_no_signature_of_its_sender() {
         event.insert("signatures".to_owned(), json!({}).try_into().unwrap());
         is_dropped_for_signature(&event, SignatureFault::NotSigned(SERVER.to_owned()));
     }
+}
+
+#[test]
+fn an_altered_third_party_invite_is_an_invite_that_its_sender_must_have_signed() {
+    let content = json!({ "membership": "invite", "third_party_invite": {} });
+    let mut event = unsigned_event("m.room.member", content);
+    event.insert("hashes".to_owned(), json!({ "sha256": "x" }).try_into().unwrap());
+    event.insert("signatures".to_owned(), json!({}).try_into().unwrap());
+    let parsed = parse(to_string(&event).as_bytes(), version("10")).unwrap();
+    assert!(matches!(parsed.verify(&ring()), Err(Drop::Signature(SignatureFault::NotSigned(_)))));
+
+    key().sign_event(version("10"), &mut event, SERVER);
+    let parsed = parse(to_string(&event).as_bytes(), version("10")).unwrap();
+    assert!(parsed.verify(&ring()).unwrap().redacted);
 }
 
 #[test]

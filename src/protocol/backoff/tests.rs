@@ -1,3 +1,5 @@
+//! How long is the wait after so many failures?
+
 use super::DESTINATION;
 
 const MINUTE: i64 = 60 * 1000;

@@ -1,3 +1,5 @@
+//! Is the text the one that every server hashes and signs?
+
 use serde_json::{Value, json};
 
 use super::{loose_to_string, redact, redacted_to_string, to_string, to_string_without};

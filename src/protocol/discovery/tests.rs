@@ -1,3 +1,5 @@
+//! Which step follows which answer, and where does the search end?
+
 use super::{
     DEFAULT_LIFETIME, MAX_BODY, MAX_LIFETIME, MIN_LIFETIME, Record, Step, Target, WellKnownFault,
     begin, delegated, lifetime,

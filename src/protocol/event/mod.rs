@@ -4,6 +4,7 @@
 mod build;
 mod format;
 mod render;
+mod shown;
 mod stored;
 #[cfg(test)]
 mod tests;
@@ -22,6 +23,7 @@ pub use self::{
         MAX_PREV_EVENTS, check as check_format,
     },
     render::{client_event, for_federation, redacted, stripped},
+    shown::{MAX_SHOWN_BYTES, SHOWN_TO_INVITED, as_stripped, shown},
     stored::{ReadFault, field, fields},
 };
 

@@ -1,3 +1,5 @@
+//! Which events are well-formed, how are they named, and how do others see them?
+
 use ruma::{EventId, OwnedEventId, RoomId};
 use serde_json::{Value, json};
 

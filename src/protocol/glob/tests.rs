@@ -1,3 +1,5 @@
+//! Which names does a pattern match, and does a hostile one stay cheap?
+
 use super::{MAX_NAME, Subject};
 
 #[track_caller]

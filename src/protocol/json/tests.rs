@@ -1,3 +1,5 @@
+//! Which bodies are read, and which are refused?
+
 use std::thread;
 
 use serde_json::json;

@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use ruma::UserId;
 use serde_json::Value;
 
-use crate::{event::Pdu, room_version::RoomVersion};
+use crate::{event::Pdu, json::parse_value, room_version::RoomVersion};
 
 /// A user's power. Creators of newer rooms stand above every number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -130,7 +130,7 @@ impl Levels {
     /// Reads the content; what has no form counts as absent.
     pub(crate) fn of(version: &RoomVersion, pdu: &Pdu) -> Self {
         let strict = version.rules.authorization.integer_power_levels;
-        let Ok(Value::Object(content)) = serde_json::from_str(pdu.content.get()) else {
+        let Ok(Value::Object(content)) = parse_value(pdu.content.get().as_bytes()) else {
             return Self::default();
         };
         let mut levels = Self::default();

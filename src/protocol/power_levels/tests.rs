@@ -1,3 +1,5 @@
+//! Which levels hold, with the event and without it?
+
 use serde_json::{Value, json};
 
 use super::{Level, PowerLevels};
@@ -63,4 +65,11 @@ fn texts_and_booleans_are_levels_up_to_version_9() {
     assert_eq!((old.user(&user("bob")), old.ban(), old.kick()), (Level::Finite(7), 1, 50));
     let new = levels("10", Some(content));
     assert_eq!((new.user(&user("bob")), new.ban()), (Level::Finite(0), 50));
+}
+
+#[test]
+fn what_is_deep_beside_them_takes_no_levels_away() {
+    let deep = format!("{{\"deep\":{}{},\"ban\":6}}", "[".repeat(400), "]".repeat(400));
+    let content = crate::json::parse_value(deep.as_bytes()).unwrap();
+    assert_eq!(levels("11", Some(content)).ban(), 6);
 }

@@ -1,3 +1,5 @@
+//! Which keys are believed, and until when?
+
 use ruma::{OwnedServerName, ServerName};
 use serde_json::{Value, json};
 

@@ -1,3 +1,5 @@
+//! Which texts are server names, and what are their parts?
+
 use super::{Host, split};
 
 #[track_caller]

@@ -1,3 +1,5 @@
+//! Which signatures verify, and do ours match the test vectors?
+
 use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
 use serde_json::{Value, json};
 

@@ -1,3 +1,5 @@
+//! Which events of the past may a user or a server see?
+
 use super::{
     Around,
     HistoryVisibility::{self, Invited, Joined, Shared, WorldReadable},

@@ -1,3 +1,5 @@
+//! Which requests count as signed by their origin?
+
 use ruma::{OwnedServerName, ServerName};
 use serde_json::{Value, json};
 

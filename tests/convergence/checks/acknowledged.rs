@@ -34,7 +34,7 @@ pub fn are_kept(run: &Run, room: usize) -> Vec<String> {
         };
         for (server, copy) in copies.iter().filter(|(server, _)| **server != event.server) {
             if !together(server, copy)
-                || !was_there(run, home, *server, held.pos.unwrap())
+                || !was_there(run, (home, held.pos.unwrap()), (*server, copy))
                 || !stayed(run, copy, *server)
             {
                 continue;
@@ -56,15 +56,17 @@ pub fn are_kept(run: &Run, room: usize) -> Vec<String> {
     findings
 }
 
-/// Whether a server had a member at a position, as another saw it.
-fn was_there(run: &Run, copy: &Copy, server: usize, pos: i64) -> bool {
+/// Whether a server had a member at a position, as another saw it, by a join that let him in at the server itself: a join
+/// of which the server never heard that it was taken lets nobody in there, and what followed came before he did.
+fn was_there(run: &Run, (home, pos): (&Copy, i64), (server, copy): (usize, &Copy)) -> bool {
     let users = run.network.users.iter().filter(|user| user.server == server);
     users.into_iter().any(|user| {
-        let stays = copy.stretches(&user.id);
+        let (stays, own) = (home.stretches(&user.id), copy.stretches(&user.id));
         stays.iter().any(|stay| {
             stay.membership == "join"
                 && stay.since < pos
                 && stay.until.is_none_or(|until| pos < until)
+                && own.iter().any(|own| own.id == stay.id)
         })
     })
 }

@@ -72,30 +72,58 @@ fn differences(room: usize, (a, one): (usize, &Copy), (b, other): (usize, &Copy)
     findings
 }
 
-/// Why `b` does not count `a` and itself in, where `a` does: a join that one of them never accepted, a leave that
-/// the other never accepted, or a resolution that put somebody out whom no event removed.
-fn reason(run: &Run, copies: &Copies, a: usize, b: usize) -> Option<String> {
-    let (one, other) = (&copies[&a], copies.get(&b)?);
-    let home = if counts(run, other, b) { a } else { b };
-    let accepted = |copy: &Copy, id: &str| {
-        copy.events.get(id).is_some_and(|held| held.verdict == Verdict::Accepted)
-    };
-    let users = run.network.users.iter().filter(|user| user.server == home);
-    let mut reasons = Vec::new();
-    for user in users.filter(|user| one.membership(&user.id) == "join") {
-        let key = ("m.room.member".to_owned(), user.id.clone());
-        let join = &one.state[&key];
-        let removal = other.state.get(&key);
-        reasons.push(if !accepted(other, join) {
-            let held = other.events.get(join).map(|held| (held.verdict, &held.reason));
-            format!("a{b} did not accept the join of {} ({held:?})", user.id)
-        } else if other.lost_by_resolution(&user.id) {
-            format!("a resolution put {} out at a{b}", user.id)
-        } else if removal.is_some_and(|removal| !accepted(one, removal)) {
-            format!("a{a} did not accept the removal of {}", user.id)
-        } else {
-            return None;
-        });
+/// For every two servers the lowest event of whose state before they make different things: where to look first.
+pub fn first_differences(run: &Run, room: usize) -> Vec<String> {
+    let copies = copies(run, room);
+    let mut lines = Vec::new();
+    for (a, one) in &copies {
+        for (b, other) in copies.iter().filter(|(b, _)| a < *b) {
+            let mut both: Vec<&str> = one
+                .events
+                .keys()
+                .filter(|id| other.events.contains_key(*id))
+                .map(String::as_str)
+                .collect();
+            both.sort_by_key(|id| one.events[*id].pdu["depth"].as_u64());
+            let differs = both.into_iter().find_map(|id| {
+                let (here, there) = (one.state_before(id)?, other.state_before(id)?);
+                (here != there).then_some((id, here, there))
+            });
+            let Some((id, here, there)) = differs else { continue };
+            let keys: BTreeSet<&Key> = here.keys().chain(there.keys()).collect();
+            for key in keys.into_iter().filter(|key| here.get(*key) != there.get(*key)) {
+                lines.push(format!(
+                    "room {room} before {id} {key:?}: {:?} at a{a}, {:?} at a{b}",
+                    here.get(key),
+                    there.get(key)
+                ));
+            }
+        }
     }
-    Some(reasons.join(", "))
+    lines
+}
+
+/// Why two servers see the room differently for good: one soft-failed what the other accepted, and nothing it accepts builds on
+/// that; or a resolution put somebody out whom no event removed.
+fn reason(run: &Run, copies: &Copies, a: usize, b: usize) -> Option<String> {
+    let pair = [(a, &copies[&a]), (b, copies.get(&b)?)];
+    for [(one, accepting), (other, refusing)] in [pair, [pair[1], pair[0]]] {
+        let (accepted, merged) = (accepting.past(), refusing.past());
+        let mut refused = accepted.iter().filter(|id| !merged.contains(*id));
+        let refused = refused.find_map(|id| {
+            let held = refusing.events.get(*id)?;
+            (held.verdict == Verdict::SoftFailed).then_some(held)
+        });
+        if let Some(held) = refused {
+            let (kind, why) = (&held.pdu["type"], held.reason.as_deref().unwrap_or_default());
+            return Some(format!("a{other} soft-failed {kind} {} of a{one}: {why}", held.id));
+        }
+    }
+    for (server, copy) in pair {
+        if let Some(user) = run.network.users.iter().find(|user| copy.lost_by_resolution(&user.id))
+        {
+            return Some(format!("a resolution put {} out at a{server}", user.id));
+        }
+    }
+    None
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::copies;
+use super::{copies, member};
 use crate::{copy::Copy, network::encode, scenario::Run, story::Synced};
 
 /// More syncs or pages than this mean that they never end.
@@ -20,6 +20,15 @@ pub async fn catch_up(run: &Run) {
             if run.story.token(user) == before {
                 break;
             }
+        }
+    }
+}
+
+/// A member on each server pages back as far as there is anything, so that his server fetches what it lacks.
+pub async fn fill_gaps(run: &Run, room: usize) {
+    for server in 0..run.network.servers.len() {
+        if let Some(user) = member(run, room, server) {
+            page_back(run, room, user, "", &BTreeSet::new()).await;
         }
     }
 }

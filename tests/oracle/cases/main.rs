@@ -1,4 +1,4 @@
-//! Writes cases for the oracle, with our verdicts on them: one line of JSON each.
+//! What are our verdicts? Writes cases for the oracle with our verdicts on them, one line of JSON each.
 //!
 //! `oracle verdicts <versions> <count> <first seed>` or `oracle resolutions <versions> <count> <first seed>`, with
 //! versions as in `10,11,12`. The same arguments give the same cases.

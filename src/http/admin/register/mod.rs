@@ -25,6 +25,7 @@ use crate::{
             usernames,
         },
         endpoint::{json_body, json_response},
+        rate_limit::{self, Kind},
         router::Router,
     },
     stores::{
@@ -54,8 +55,9 @@ struct Body {
     mac: String,
 }
 
-async fn nonce(world: World, _: Request<Bytes>, _: Vec<String>) -> Result<Response<Bytes>> {
+async fn nonce(world: World, request: Request<Bytes>, _: Vec<String>) -> Result<Response<Bytes>> {
     secret(&world)?;
+    rate_limit::count(&world, &request, Kind::Errand)?;
     let nonce = URL_SAFE_NO_PAD.encode(world.random());
     nonces::insert(&world, &nonce).await?;
     json_response(StatusCode::OK, &json!({ "nonce": nonce }))

@@ -1,3 +1,5 @@
+//! Is the MAC that of the documented scheme, over every field?
+
 use serde_json::{Value, json};
 
 use super::{Body, from_hex, is_signed};

@@ -1,3 +1,5 @@
+//! Are the units told only where they are asked for?
+
 use std::rc::Rc;
 
 use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};

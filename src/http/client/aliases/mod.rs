@@ -19,6 +19,7 @@ use ruma::{
 use serde::Deserialize;
 use serde_json::Value;
 use tombolo_platform::{AskError, World};
+use tombolo_protocol::json::parse_value;
 
 use super::{ask_room, not_in_room, state};
 use crate::{
@@ -142,11 +143,11 @@ async fn manages(world: &World, caller: &Session, room_id: &RoomId) -> Result<bo
     }
     let create = state::event(world, caller, room_id, ("m.room.create", "")).await?;
     let levels = match state::event(world, caller, room_id, ("m.room.power_levels", "")).await {
-        Ok(event) => serde_json::from_str(event.get()).map_err(internal)?,
+        Ok(event) => parse_value(event.get().as_bytes()).map_err(internal)?,
         Err(error) if error.status == StatusCode::NOT_FOUND => Value::Null,
         Err(error) => return Err(error),
     };
-    let create: Value = serde_json::from_str(create.get()).map_err(internal)?;
+    let create = parse_value(create.get().as_bytes()).map_err(internal)?;
     Ok(rights::may_set_alias(&caller.user, &create, &levels["content"]))
 }
 

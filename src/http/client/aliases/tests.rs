@@ -1,3 +1,5 @@
+//! Which power does it take to set an alias?
+
 use ruma::user_id;
 use serde_json::{Value, json};
 

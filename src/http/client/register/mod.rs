@@ -26,6 +26,7 @@ use crate::{
         endpoint::{json_body, json_response},
         passwords::{self, MAX_BYTES},
         query,
+        rate_limit::{self, Kind},
         router::Router,
     },
     stores::accounts::{self, Account},
@@ -72,6 +73,7 @@ async fn register(
     if !config.open_registration {
         return Err(forbidden("Registration is closed"));
     }
+    rate_limit::count(&world, &request, Kind::Registration)?;
     let wanted = body
         .username
         .as_deref()

@@ -1,3 +1,5 @@
+//! Which sessions complete a registration, and what is a chosen name?
+
 use serde_json::{Value, json};
 
 use super::{

@@ -1,3 +1,5 @@
+//! How do users register, log in and log out?
+
 use serde_json::{Value, json};
 
 use super::{Scene, User, text};

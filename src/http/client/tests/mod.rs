@@ -1,6 +1,7 @@
 //! What does a client meet, from the request to the response? One server, simulated, with all its parts.
 
 mod accounts;
+mod leavers;
 mod profiles;
 mod rooms;
 mod routes;

@@ -1,3 +1,5 @@
+//! What do profiles, account data and filters keep, and for whom?
+
 use serde_json::{Value, json};
 
 use super::Scene;

@@ -1,3 +1,5 @@
+//! How do users make rooms, come and go, and write state?
+
 use serde_json::{Value, json};
 
 use super::{Scene, User, text};

@@ -1,3 +1,5 @@
+//! Which endpoints are built, and which are not?
+
 use http::Method;
 
 use crate::http::routes;

@@ -1,3 +1,5 @@
+//! What do users send, and what do they read back?
+
 use serde_json::{Value, json};
 
 use super::{Scene, User, text};

@@ -1,3 +1,5 @@
+//! Which texts are tokens, and of what?
+
 use super::{Token, of_room};
 
 #[test]

@@ -1,3 +1,5 @@
+//! Which names become user IDs?
+
 use ruma::server_name;
 
 use super::parse;

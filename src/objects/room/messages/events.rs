@@ -73,6 +73,9 @@ pub struct Receive {
     pub origin: OwnedServerName,
     pub events: Vec<Checked>,
     pub purpose: Purpose,
+    /// Parked events to be judged again: something of what they lack may have come.
+    #[serde(default)]
+    pub again: Vec<OwnedEventId>,
 }
 message!("room", Receive => Received, Refusal);
 
@@ -106,16 +109,19 @@ pub struct StateGiven {
     pub state: Vec<OwnedEventId>,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Received {
     pub outcomes: Vec<(OwnedEventId, Outcome)>,
-    /// Events that are parked, and what they wait for.
+    /// Which of these events, and of those of the same origin that waited for them, are parked, and what they wait for.
     pub lacking: Vec<Lack>,
     /// The room's forward extremities: what `get_missing_events` calls earliest events.
     pub tips: Vec<OwnedEventId>,
     /// Below this depth lies history, which is no part of a gap.
     #[serde(default)]
     pub min_depth: u64,
+    /// Whether the origin was never in the room, as far as we know.
+    #[serde(default)]
+    pub stranger: bool,
 }
 
 /// What became of one incoming event.
@@ -154,7 +160,7 @@ message!("room", Reconsider => Reconsidered, Refusal);
 
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Reconsidered {
-    /// What is lacking, by the server that sent the events.
+    /// What is lacking of one server's events.
     pub due: Vec<(OwnedServerName, Received)>,
     /// When to look again (ms).
     pub next: Option<u64>,

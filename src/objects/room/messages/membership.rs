@@ -1,5 +1,7 @@
 //! What can a room be asked about who comes and goes: templates, invites, knocks, joins?
 
+use std::collections::BTreeSet;
+
 use ruma::{OwnedEventId, OwnedRoomId, OwnedServerName, OwnedUserId};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -45,6 +47,9 @@ pub struct Accept {
     pub origin: OwnedServerName,
     pub membership: String,
     pub event: Checked,
+    /// Which of the rooms that the join rule names the user is in.
+    #[serde(default)]
+    pub member_of: Vec<OwnedRoomId>,
 }
 message!("room", Accept => Accepted, Refusal);
 
@@ -140,12 +145,23 @@ pub struct DueJoinReply {
     pub next: Option<u64>,
 }
 
-/// Stores the room as a resident server gave it, and goes live.
+/// Stores a part of the room as a resident server gave it, while the join with this ID is under way: the create event
+/// first, each other event after those it cites. Answers how many of the state events stand.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct GiveJoin {
+    pub event_id: OwnedEventId,
+    pub events: Vec<Checked>,
+    /// Which of them are the state; the others authorise these.
+    pub state: BTreeSet<OwnedEventId>,
+}
+message!("room", GiveJoin => u64, Refusal);
+
+/// Makes what was given the room's state, and goes live.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct FinishJoin {
     pub event: Checked,
-    pub state: Vec<Checked>,
-    pub auth_chain: Vec<Checked>,
+    /// How many state events stand, all parts together: a part that another attempt took away is missed.
+    pub state: u64,
 }
 message!("room", FinishJoin => Joined, Refusal);
 

@@ -59,13 +59,22 @@ message!("room", Undelivered => UndeliveredReply, Refusal);
 pub struct UndeliveredReply {
     pub to: Position,
     pub users: Vec<UserNews>,
-    /// Each server that is to be told something, and from where on it lacks our events (`to`: it lacks none).
-    pub servers: Vec<(OwnedServerName, Position)>,
+    pub servers: Vec<ServerDue>,
     /// Servers that came into the room (`true`) or left it since everybody was told.
     #[serde(default)]
     pub moved: Vec<(OwnedServerName, bool)>,
-    /// Receipts of local users in the range, for the servers: (user, kind, thread, event, ts).
-    pub receipts: Vec<Receipt>,
+    /// Public receipts of local users, for the servers, each with its position.
+    pub receipts: Vec<(Position, Receipt)>,
+}
+
+/// A server that is to be told something.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ServerDue {
+    pub server: OwnedServerName,
+    /// It was told everything up to here.
+    pub since: Position,
+    /// Whether there are events for it, not only receipts.
+    pub events: bool,
 }
 
 /// Followers have been told everything up to here; those that could not be told are named.

@@ -2,5 +2,8 @@
 
 mod audience;
 mod life;
+mod parked;
+mod receipts;
 mod scene;
+mod telling;
 mod window;

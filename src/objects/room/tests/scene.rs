@@ -1,4 +1,4 @@
-//! What a scenario stands on: one object, its database, and two servers' keys.
+//! What does a scenario stand on? One object, its database, and two servers' keys.
 
 use std::{cell::Cell, collections::BTreeMap};
 
@@ -203,11 +203,43 @@ impl Scene {
         .unwrap()
     }
 
+    /// Bob's invite of one of our users to a room that is not here.
+    pub fn invite_to_theirs(&self, localpart: &str) -> Pdu {
+        let links = Links {
+            room_id: Some(&self.room_id),
+            prev_events: &[],
+            auth_events: &[],
+            depth: 20,
+            origin_server_ts: 1,
+        };
+        let invited = user(localpart, OURS);
+        let content = json!({ "membership": "invite" });
+        let bob = user("bob", THEIRS);
+        let draft = draft(&bob, "m.room.member", Some(invited.as_str()), &content);
+        event::build(self.version, draft, links, &key_of_theirs(), THEIRS).unwrap()
+    }
+
     /// Gives the room events of the other server.
     pub fn receive(&self, pdus: &[&Pdu]) -> Received {
+        self.receive_from(THEIRS, pdus)
+    }
+
+    /// Gives the room events of any server.
+    pub fn receive_from(&self, origin: &str, pdus: &[&Pdu]) -> Received {
+        let (origin, purpose) = (origin.try_into().unwrap(), Purpose::Live);
         let events = pdus.iter().map(|pdu| checked(pdu)).collect();
-        self.ask(Receive { origin: THEIRS.try_into().unwrap(), events, purpose: Purpose::Live })
-            .unwrap()
+        self.ask(Receive { origin, events, purpose, again: Vec::new() }).unwrap()
+    }
+
+    /// How many rows a table has.
+    pub fn count(&self, table: &str) -> i64 {
+        let query = format!("SELECT count(*) FROM {table}");
+        self.sql.row(&query, &[], |row| row.int(0)).unwrap().unwrap()
+    }
+
+    /// Lets time pass (ms).
+    pub fn pass(&self, time: u64) {
+        self.now.set(self.now.get() + time);
     }
 
     /// What became of one of them.

@@ -1,4 +1,4 @@
-//! The contract's program as a Worker: ask it for `/contract`.
+//! Does workerd keep the contract? Its program as a Worker: ask it for `/contract`.
 #![cfg(target_arch = "wasm32")]
 
 mod suite;

@@ -1,4 +1,4 @@
-//! What the rules say about power levels.
+//! What do the rules say about power levels?
 
 use serde_json::{Value, json};
 

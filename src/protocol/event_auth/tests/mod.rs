@@ -1,3 +1,5 @@
+//! Which events do the rules allow, version by version?
+
 mod levels;
 mod reading;
 

@@ -1,4 +1,4 @@
-//! Which reading of the rules is ours.
+//! Where the rules can be read in two ways, which reading is ours?
 
 use std::rc::Rc;
 

@@ -1,4 +1,4 @@
-//! What holds in every room, tried on many that grow at random.
+//! What holds in every room? Tried on many that grow at random.
 
 use std::{collections::BTreeMap, rc::Rc};
 

@@ -1,4 +1,4 @@
-//! What resolution must do in rooms of a few events.
+//! What must resolution do in rooms of a few events?
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -1,4 +1,4 @@
-//! The graphs of `tests/vectors/state_resolution` resolve as they say.
+//! Do the graphs of `tests/vectors/state_resolution` resolve as they say?
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -6,10 +6,14 @@ use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
 use http::{Method, Request, Response, StatusCode, header::LOCATION};
 use tombolo_platform::{
-    Address, Answer, Application, Fault, Message, Moment, Object, SqlError, Value, World, values,
+    Address, Answer, Application, Fault, MAX_BODY, Message, Moment, Object, SqlError, Value, World,
+    values,
 };
 
 use super::{messages::*, run};
+
+/// The largest body of a request to `/short`.
+pub const SHORT: usize = 5000;
 
 /// The program: shelves, and pages that `fetch` scenarios ask for.
 pub struct Contract;
@@ -73,6 +77,10 @@ impl Application for Contract {
                 _ => Ok(None),
             }
         })
+    }
+
+    fn body_limit(&self, path: &str) -> usize {
+        if path.starts_with("/short") { SHORT } else { MAX_BODY }
     }
 
     fn http(
@@ -207,7 +215,7 @@ async fn page(world: World, request: Request<Bytes>) -> Response<Bytes> {
         |at: usize| path.get(at).and_then(|part| part.parse::<u64>().ok()).unwrap_or_default();
     match path.first().map(String::as_str) {
         Some("contract") => outcomes(&world, path.get(1).map_or("", String::as_str)).await,
-        Some("echo") => echo(&request),
+        Some("echo" | "short") => echo(&request),
         Some("slow") => {
             world.sleep(Duration::from_millis(number(1))).await;
             Response::new(Bytes::from_static(b"slow"))

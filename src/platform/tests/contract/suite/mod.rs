@@ -86,6 +86,7 @@ scenarios! {
     outside:
         a_fetch_brings_everything_across,
         a_redirect_is_not_followed,
+        a_request_over_the_limit_of_its_path_is_refused,
         a_fetch_ends_when_its_time_is_over,
         a_response_over_the_limit_is_refused,
         a_server_that_is_not_there_is_unreachable,

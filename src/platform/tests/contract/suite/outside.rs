@@ -9,7 +9,7 @@ use futures_util::future::join_all;
 use http::{Request, Response};
 use tombolo_platform::{Address, Limits, Unreachable, World};
 
-use super::{Outcome, fresh, holds, messages::*, same, text};
+use super::{Outcome, application::SHORT, fresh, holds, messages::*, same, text};
 
 const LIMITS: Limits = Limits { time: Duration::from_secs(5), bytes: 10_000 };
 
@@ -17,12 +17,12 @@ fn request(
     world: &World,
     method: &str,
     path: &str,
-    body: &'static str,
+    body: impl Into<Bytes>,
 ) -> Result<Request<Bytes>, String> {
     let origin = world.variable("ORIGIN").ok_or("the variable ORIGIN is missing")?;
     let request =
         Request::builder().method(method).uri(format!("{origin}{path}")).header("x-probe", "probe");
-    request.body(Bytes::from_static(body.as_bytes())).map_err(text)
+    request.body(body.into()).map_err(text)
 }
 
 async fn get(
@@ -56,6 +56,19 @@ pub async fn a_redirect_is_not_followed(world: World) -> Outcome {
     let response = get(&world, "/redirect", LIMITS).await?.map_err(text)?;
     same("status", response.status().as_u16(), 302)?;
     same("location", header(&response, "location"), vec!["/echo"])
+}
+
+pub async fn a_request_over_the_limit_of_its_path_is_refused(world: World) -> Outcome {
+    for (path, bytes, status) in
+        [("/short", SHORT, 201), ("/short", SHORT + 1, 413), ("/echo", SHORT + 1, 201)]
+    {
+        let body = vec![b'x'; bytes];
+        let limits = Limits { bytes: 2 * SHORT, ..LIMITS };
+        let response =
+            world.fetch(request(&world, "PUT", path, body)?, limits).await.map_err(text)?;
+        same(path, response.status().as_u16(), status)?;
+    }
+    Ok(())
 }
 
 pub async fn a_fetch_ends_when_its_time_is_over(world: World) -> Outcome {

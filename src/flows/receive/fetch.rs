@@ -1,0 +1,187 @@
+//! How does a room get the events that one server holds and it does not?
+//!
+//! Each answer is verified and given to the room in parts, each event after those it cites. All the asking ends when the
+//! gap's time is up, between two requests.
+
+use futures_util::{StreamExt, stream};
+use ruma::{EventId, OwnedEventId};
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::value::RawValue;
+
+use super::{
+    super::{given::Given, room},
+    gap::{Failure, Gap, encode},
+};
+use crate::{
+    flows::verify::verified,
+    objects::room::messages::{Purpose, Receive, Received, Unknown},
+    remote::{
+        RemoteError,
+        client::{self, Ask, BRIEF},
+    },
+};
+
+/// How many single events are fetched for one event or state, and how many at once.
+const MAX_FETCHED: usize = 50;
+const AT_ONCE: usize = 6;
+/// How many events a state and its auth chain may have.
+const MAX_STATE: usize = 50_000;
+/// How many events the room is asked about at once.
+const IDS_AT_ONCE: usize = 5000;
+
+#[derive(Deserialize)]
+struct AuthChain {
+    auth_chain: Vec<Box<RawValue>>,
+}
+
+#[derive(Deserialize)]
+struct StateIds {
+    pdu_ids: Vec<OwnedEventId>,
+    auth_chain_ids: Vec<OwnedEventId>,
+}
+
+#[derive(Deserialize)]
+struct State<'a> {
+    #[serde(borrow)]
+    pdus: Vec<&'a RawValue>,
+    #[serde(borrow)]
+    auth_chain: Vec<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Single {
+    pdus: Vec<Box<RawValue>>,
+}
+
+/// What a server answered; nothing if it has no answer, which says nothing of other questions.
+pub fn answered<T>(answer: Result<T, RemoteError>) -> Result<Option<T>, RemoteError> {
+    match answer {
+        Ok(answer) => Ok(Some(answer)),
+        Err(RemoteError::Answered { .. } | RemoteError::Nonsense(_)) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+impl Gap<'_> {
+    /// The state before an event as the server tells it; what of it the room does not hold is fetched.
+    pub async fn state_before(&self, event_id: &EventId) -> Result<Vec<OwnedEventId>, Failure> {
+        let (room_id, event_id) = (encode(self.room_id.as_str()), encode(event_id.as_str()));
+        let path = format!("/_matrix/federation/v1/state_ids/{room_id}?event_id={event_id}");
+        let ids: StateIds = self.ask(Ask::get(&path)).await?;
+        if ids.pdu_ids.len() + ids.auth_chain_ids.len() > MAX_STATE {
+            return Err(RemoteError::Nonsense("its state is too large".to_owned()).into());
+        }
+        let unknown = self.unknown(&[&*ids.auth_chain_ids, &*ids.pdu_ids].concat()).await?;
+        if unknown.len() <= MAX_FETCHED {
+            self.fetch_each(&unknown).await?;
+        }
+        // A state with gaps would judge the event wrongly: what did not come one by one comes all together. What is still
+        // missing could not be verified; another attempt may find the keys.
+        if !self.unknown(&unknown).await?.is_empty() {
+            let path = format!("/_matrix/federation/v1/state/{room_id}?event_id={event_id}");
+            self.in_time()?;
+            let bytes = client::send(self.world, self.origin, Ask::get(&path)).await?;
+            let state: State<'_> = client::read(&bytes)?;
+            self.give_outliers(&state.auth_chain, &state.pdus).await?;
+            if !self.unknown(&ids.pdu_ids).await?.is_empty() {
+                let reason = "its state cannot be verified".to_owned();
+                return Err(RemoteError::Nonsense(reason).into());
+            }
+        }
+        Ok(ids.pdu_ids)
+    }
+
+    /// Fetches the auth chain of an event, then one by one what the answer left out.
+    pub async fn fetch_auth(
+        &self,
+        event_id: &EventId,
+        wanted: &[OwnedEventId],
+    ) -> Result<(), Failure> {
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        let (room_id, event_id) = (encode(self.room_id.as_str()), encode(event_id.as_str()));
+        let path = format!("/_matrix/federation/v1/event_auth/{room_id}/{event_id}");
+        if let Some(answer) = answered(self.ask::<AuthChain>(Ask::get(&path).within(BRIEF)).await)?
+        {
+            let events: Vec<&RawValue> = answer.auth_chain.iter().map(|event| &**event).collect();
+            self.give_outliers(&events, &[]).await?;
+        }
+        self.fetch_each(&self.unknown(wanted).await?).await
+    }
+
+    /// Asks the server, unless time is up.
+    pub async fn ask<T: DeserializeOwned>(&self, ask: Ask<'_>) -> Result<T, RemoteError> {
+        self.in_time()?;
+        client::ask(self.world, self.origin, ask).await
+    }
+
+    /// Verifies events and gives them to the room, which judges with them a parked one again.
+    pub async fn give(
+        &self,
+        purpose: Purpose,
+        events: &[Box<RawValue>],
+        again: &OwnedEventId,
+    ) -> Result<Received, Failure> {
+        let events = verified(self.world, self.version, events).await;
+        let (origin, again) = (self.origin.clone(), vec![again.clone()]);
+        let receive = Receive { origin, events, purpose, again };
+        Ok(self.world.ask(&room(self.room_id), &receive).await?)
+    }
+
+    async fn give_outliers(
+        &self,
+        auth_chain: &[&RawValue],
+        state: &[&RawValue],
+    ) -> Result<(), Failure> {
+        let given = Given::read(self.world, self.version, auth_chain, state, self.origin).await;
+        for slice in given.slices() {
+            let (origin, purpose) = (self.origin.clone(), Purpose::Outlier);
+            let receive = Receive { origin, events: slice.events, purpose, again: Vec::new() };
+            self.world.ask(&room(self.room_id), &receive).await?;
+        }
+        Ok(())
+    }
+
+    /// Fetches some events, a few at a time; one the server does not give need not spoil the others.
+    async fn fetch_each(&self, ids: &[OwnedEventId]) -> Result<(), Failure> {
+        let wanted = ids.iter().take(MAX_FETCHED);
+        let mut answers = stream::iter(wanted).map(|id| self.fetch(id)).buffer_unordered(AT_ONCE);
+        let (mut events, mut ended) = (Vec::new(), Ok(()));
+        while let Some(answer) = answers.next().await {
+            match answer {
+                Ok(event) => events.extend(event),
+                Err(error) => {
+                    ended = Err(error);
+                    break;
+                }
+            }
+        }
+        let events: Vec<&RawValue> = events.iter().map(|event| &**event).collect();
+        self.give_outliers(&events, &[]).await?;
+        Ok(ended?)
+    }
+
+    async fn fetch(&self, id: &EventId) -> Result<Option<Box<RawValue>>, RemoteError> {
+        let path = format!("/_matrix/federation/v1/event/{}", encode(id.as_str()));
+        let single = answered(self.ask::<Single>(Ask::get(&path).within(BRIEF)).await)?;
+        Ok(single.and_then(|single| single.pdus.into_iter().next()))
+    }
+
+    /// Which of these events the room does not hold.
+    async fn unknown(&self, ids: &[OwnedEventId]) -> Result<Vec<OwnedEventId>, Failure> {
+        let mut unknown = Vec::new();
+        for ids in ids.chunks(IDS_AT_ONCE) {
+            let ask = Unknown { event_ids: ids.to_vec() };
+            unknown.extend(self.world.ask(&room(self.room_id), &ask).await?);
+        }
+        Ok(unknown)
+    }
+
+    fn in_time(&self) -> Result<(), RemoteError> {
+        if self.world.now() < self.until {
+            return Ok(());
+        }
+        Err(RemoteError::Unreachable("it takes too long".to_owned()))
+    }
+}

@@ -1,0 +1,124 @@
+//! What does a room tell somebody who left, came later, or was never in it?
+
+use serde_json::{Value, json};
+
+use super::{Answer, Scene, User, text};
+
+fn join(scene: &Scene, user: &User, room: &str) {
+    scene.call(Some(user), &format!("POST /_matrix/client/v3/join/{room}"), &json!({})).ok();
+}
+
+fn leave(scene: &Scene, user: &User, room: &str) {
+    let line = format!("POST /_matrix/client/v3/rooms/{room}/leave");
+    scene.call(Some(user), &line, &json!({})).ok();
+}
+
+fn rename(scene: &Scene, user: &User, name: &str) {
+    let line = format!("PUT /_matrix/client/v3/profile/{}/displayname", user.id);
+    scene.call(Some(user), &line, &json!({ "displayname": name })).ok();
+}
+
+fn redact(scene: &Scene, user: &User, room: &str, event: &str) {
+    let line = format!("PUT /_matrix/client/v3/rooms/{room}/redact/{event}/redaction");
+    scene.call(Some(user), &line, &json!({ "reason": "nobody's business" })).ok();
+}
+
+/// Who is joined at a place, as a user is told.
+fn joined_at(scene: &Scene, user: &User, room: &str, at: &str) -> Vec<String> {
+    let path = format!("/_matrix/client/v3/rooms/{room}/members?membership=join&at={at}");
+    let members = scene.get(user, &path).ok();
+    let mut joined: Vec<String> = members["chunk"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|member| text(&member["state_key"]))
+        .collect();
+    joined.sort();
+    joined
+}
+
+/// The newest place of a room, as a token.
+fn newest(scene: &Scene, user: &User, room: &str) -> String {
+    let path = format!("/_matrix/client/v3/rooms/{room}/messages?dir=b&limit=1");
+    text(&scene.get(user, &path).ok()["start"])
+}
+
+#[test]
+fn who_left_sees_the_senders_as_they_were_then() {
+    let scene = Scene::new();
+    let (alice, bob) = (scene.register("alice"), scene.register("bob"));
+    let room = scene.room(&alice, &json!({ "preset": "public_chat" }));
+    rename(&scene, &alice, "before");
+    join(&scene, &bob, &room);
+    scene.say(&alice, &room, "hello");
+    leave(&scene, &bob, &room);
+    rename(&scene, &alice, "after");
+    let filter = "%7B%22lazy_load_members%22%3Atrue%7D";
+    let path = format!("/_matrix/client/v3/rooms/{room}/messages?dir=b&filter={filter}");
+    let name = |user: &User| {
+        let page = scene.get(user, &path).ok();
+        let of_alice = |member: &&Value| member["state_key"] == alice.id.as_str();
+        let member = page["state"].as_array().unwrap().iter().find(of_alice).cloned();
+        text(&member.unwrap()["content"]["displayname"])
+    };
+    assert_eq!((name(&bob), name(&alice)), ("before".to_owned(), "after".to_owned()));
+}
+
+#[test]
+fn who_came_later_is_told_the_members_of_earlier_as_visibility_says() {
+    for (visibility, earlier) in [("joined", false), ("shared", true)] {
+        let scene = Scene::new();
+        let [alice, bob, carol] = ["alice", "bob", "carol"].map(|name| scene.register(name));
+        let visible = json!({ "type": "m.room.history_visibility", "state_key": "", "content": { "history_visibility": visibility } });
+        let wish = json!({ "preset": "public_chat", "initial_state": [visible] });
+        let room = scene.room(&alice, &wish);
+        join(&scene, &carol, &room);
+        let place = newest(&scene, &alice, &room);
+        leave(&scene, &carol, &room);
+        join(&scene, &bob, &room);
+        let both = [alice.id.clone(), carol.id.clone()];
+        assert_eq!(joined_at(&scene, &alice, &room, &place), both);
+        let told = joined_at(&scene, &bob, &room, &place);
+        assert_eq!(told.contains(&carol.id), earlier, "{visibility}: {told:?}");
+        assert_eq!(told.contains(&bob.id), !earlier, "{visibility}: {told:?}");
+    }
+}
+
+#[test]
+fn who_left_before_a_redaction_does_not_learn_of_it() {
+    let scene = Scene::new();
+    let (alice, bob) = (scene.register("alice"), scene.register("bob"));
+    let room = scene.room(&alice, &json!({ "preset": "public_chat" }));
+    join(&scene, &bob, &room);
+    let said = scene.say(&alice, &room, "hello");
+    leave(&scene, &bob, &room);
+    redact(&scene, &alice, &room, &said);
+    let path = format!("/_matrix/client/v3/rooms/{room}/event/{said}");
+    let because = |user: &User| scene.get(user, &path).ok()["unsigned"]["redacted_because"].clone();
+    assert!(because(&alice)["content"]["reason"].is_string());
+    assert_eq!(because(&bob), Value::Null);
+}
+
+#[test]
+fn a_stranger_who_kicks_or_unbans_learns_nobodys_membership() {
+    let scene = Scene::new();
+    let [alice, bob, carol] = ["alice", "bob", "carol"].map(|name| scene.register(name));
+    let mallory = scene.register("mallory");
+    let room = scene.room(&alice, &json!({ "preset": "public_chat" }));
+    join(&scene, &bob, &room);
+    let ban = json!({ "user_id": &carol.id });
+    scene.call(Some(&alice), &format!("POST /_matrix/client/v3/rooms/{room}/ban"), &ban).ok();
+    for deed in ["kick", "unban"] {
+        let told = |user: &str| {
+            let line = format!("POST /_matrix/client/v3/rooms/{room}/{deed}");
+            let Answer { status, body } =
+                scene.call(Some(&mallory), &line, &json!({ "user_id": user }));
+            (status, body.to_string())
+        };
+        let nobody = told("@nobody:example.org");
+        assert_eq!(nobody.0, 403);
+        for user in [&alice.id, &bob.id, &carol.id] {
+            assert_eq!(told(user), nobody, "{deed} {user}");
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! May somebody without an account ask this now?
+//!
+//! Whoever asks is known by an address, in the header that the operator's network sets (`ADDRESS_HEADER`). Where there is
+//! none, all share one bucket.
+
+use std::{cell::RefCell, collections::BTreeMap};
+
+use bytes::Bytes;
+use http::Request;
+use tombolo_platform::World;
+
+use crate::{
+    bucket::{Bucket, Limit},
+    config::Config,
+    error::{Result, limited},
+};
+
+/// What is asked.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// An account.
+    Registration,
+    /// A session, for whatever name: each attempt costs a password hash.
+    Login,
+    /// What makes us write, or ask other servers.
+    Errand,
+}
+
+impl Kind {
+    fn limit(self) -> Limit {
+        match self {
+            Self::Registration => Limit { burst: 5.0, per_second: 0.17 },
+            Self::Login => Limit { burst: 20.0, per_second: 0.5 },
+            Self::Errand => Limit { burst: 50.0, per_second: 10.0 },
+        }
+    }
+}
+
+/// The most addresses whose buckets are remembered; beyond, all are forgiven.
+const MAX_ADDRESSES: usize = 10_000;
+
+#[derive(Default)]
+struct Addresses(RefCell<BTreeMap<(Kind, String), Bucket>>);
+
+/// Counts a request.
+///
+/// # Errors
+/// `M_LIMIT_EXCEEDED` with the time to wait.
+pub fn count(world: &World, request: &Request<Bytes>, kind: Kind) -> Result<()> {
+    let config = Config::of(world)?;
+    if !config.rate_limits {
+        return Ok(());
+    }
+    let header = config.address_header.as_deref();
+    let address = header.and_then(|name| request.headers().get(name)?.to_str().ok());
+    let addresses = world.isolate(|_| Addresses::default());
+    let mut buckets = addresses.0.borrow_mut();
+    if buckets.len() > MAX_ADDRESSES {
+        buckets.clear();
+    }
+    let bucket = buckets.entry((kind, address.unwrap_or_default().to_owned())).or_default();
+    bucket.take(&kind.limit(), world.now()).map_or(Ok(()), |wait| Err(limited(wait)))
+}

@@ -1,0 +1,242 @@
+//! Who may have events wait, how many, and what becomes of them?
+
+use ruma::OwnedEventId;
+use serde_json::json;
+use tombolo_protocol::event::Pdu;
+
+use super::scene::*;
+use crate::objects::room::messages::*;
+
+const THIRD: &str = "third.test";
+
+/// A message of Bob's that builds on something unknown.
+fn dangling(scene: &Scene, number: usize, size: usize) -> (Pdu, OwnedEventId) {
+    let parent: OwnedEventId = format!("${number:0>43}").try_into().unwrap();
+    let content = json!({ "body": "x".repeat(size) });
+    let pdu = scene.theirs("m.room.message", None, &content, std::slice::from_ref(&parent));
+    (pdu, parent)
+}
+
+/// How many of these come to be parked.
+fn parked_of(scene: &Scene, origin: &str, numbers: std::ops::Range<usize>, size: usize) -> usize {
+    let parks = |number: &usize| {
+        let (pdu, _) = dangling(scene, *number, size);
+        let received = scene.receive_from(origin, &[&pdu]);
+        let parked = received.outcomes == [(pdu.event_id, Outcome::Parked)];
+        assert_eq!(received.lacking.len(), usize::from(parked), "what is dropped lacks nothing");
+        parked
+    };
+    numbers.filter(parks).count()
+}
+
+#[test]
+fn an_event_without_parents_is_not_stored() {
+    let scene = Scene::new("11");
+    scene.join_bob();
+    let events = scene.count("events");
+    let orphan = scene.theirs("m.room.message", None, &json!({ "body": "whence?" }), &[]);
+    assert!(matches!(scene.outcome(&orphan), Outcome::Dropped(_)));
+    assert_eq!(scene.count("events"), events);
+}
+
+#[test]
+fn what_is_rejected_is_stored_for_who_is_or_was_in_the_room() {
+    let scene = Scene::new("11");
+    let kick = || {
+        let content = json!({ "membership": "leave" });
+        scene.theirs("m.room.member", Some("@alice:ours.test"), &content, &scene.tips())
+    };
+    let events = scene.count("events");
+    assert!(matches!(scene.outcome(&kick()), Outcome::Dropped(_)), "of a stranger");
+    assert_eq!(scene.count("events"), events);
+    scene.join_bob();
+    assert!(matches!(scene.outcome(&kick()), Outcome::Rejected(_)));
+    assert_eq!(scene.count("events"), events + 2, "the join, and the kick");
+    let ban = json!({ "membership": "ban" });
+    scene.send("alice", "m.room.member", Some("@bob:theirs.test"), &ban).unwrap();
+    assert!(matches!(scene.outcome(&kick()), Outcome::Rejected(_)), "he was in the room");
+}
+
+#[test]
+fn strangers_share_a_little_room_for_a_moment() {
+    let scene = Scene::new("11");
+    assert_eq!(parked_of(&scene, "one.test", 0..15, 1), 15);
+    assert_eq!(parked_of(&scene, "other.test", 15..30, 1), 5, "all together");
+    let (pdu, _) = dangling(&scene, 30, 1);
+    assert!(scene.receive_from("one.test", &[&pdu]).stranger);
+    scene.pass(70_000);
+    assert!(scene.ask(Reconsider {}).unwrap().due.is_empty(), "nothing is fetched for them");
+    assert_eq!((scene.count("parked"), scene.count("awaited")), (0, 0));
+}
+
+#[test]
+fn a_newcomers_event_waits_for_his_join() {
+    let scene = Scene::new("11");
+    let join = scene.theirs(
+        "m.room.member",
+        Some("@bob:theirs.test"),
+        &json!({ "membership": "join" }),
+        &scene.tips(),
+    );
+    let parent = std::slice::from_ref(&join.event_id);
+    let early = scene.theirs("m.room.message", None, &json!({ "body": "hi" }), parent);
+    assert_eq!(scene.outcome(&early), Outcome::Parked);
+    let came = scene.receive(&[&join]).outcomes;
+    // As it cites no membership it is refused, but it was judged.
+    let outcome = came.iter().find(|(id, _)| *id == early.event_id);
+    assert!(matches!(outcome, Some((_, Outcome::Rejected(_)))), "{came:?}");
+    assert_eq!((scene.count("parked"), scene.count("awaited")), (0, 0));
+}
+
+#[test]
+fn who_is_no_stranger_any_more_has_his_events_tried() {
+    let scene = Scene::new("11");
+    assert_eq!(parked_of(&scene, THEIRS, 0..1, 1), 1);
+    scene.join_bob();
+    scene.pass(70_000);
+    let due = scene.ask(Reconsider {}).unwrap().due;
+    assert!(due.len() == 1 && !due[0].1.stranger, "{due:?}");
+    assert_eq!(scene.count("parked"), 1);
+}
+
+#[test]
+fn a_server_leaves_room_for_others() {
+    let scene = Scene::new("11");
+    scene.join_bob();
+    assert_eq!(parked_of(&scene, THEIRS, 0..110, 1), 100, "by number");
+    assert_eq!(parked_of(&scene, THIRD, 200..250, 50_000), 41, "by size");
+}
+
+#[test]
+fn an_answer_names_what_its_own_events_lack() {
+    let scene = Scene::new("11");
+    scene.join_bob();
+    let tips = scene.tips();
+    let first = scene.theirs("m.room.message", None, &json!({ "body": "1" }), &tips);
+    let parent = std::slice::from_ref(&first.event_id);
+    let second = scene.theirs("m.room.message", None, &json!({ "body": "2" }), parent);
+    let (other, _) = dangling(&scene, 1, 1);
+    let (third, _) = dangling(&scene, 2, 1);
+    scene.receive(&[&second]);
+    scene.receive_from(THIRD, &[&other]);
+    let received = scene.receive(&[&third]);
+    let lacking: Vec<_> = received.lacking.iter().map(|lack| lack.event_id.clone()).collect();
+    assert_eq!(lacking, [third.event_id]);
+    scene.evict();
+    let received = scene.receive(&[&first]);
+    let came: Vec<_> = received.outcomes.into_iter().map(|(id, _)| id).collect();
+    assert_eq!(came, [first.event_id, second.event_id], "nothing else was looked at");
+    assert_eq!((scene.count("parked"), scene.count("awaited")), (2, 2));
+}
+
+#[test]
+fn servers_take_turns() {
+    let scene = Scene::new("11");
+    scene.join_bob();
+    assert_eq!(parked_of(&scene, THEIRS, 0..12, 1), 12);
+    assert_eq!(parked_of(&scene, THIRD, 20..21, 1), 1);
+    scene.pass(30_000);
+    let mut turns = Vec::new();
+    for _ in 0..2 {
+        let reconsidered = scene.ask(Reconsider {}).unwrap();
+        assert!(reconsidered.next.is_some(), "what was not tried comes again");
+        let [(origin, received)] = reconsidered.due.as_slice() else { panic!("{reconsidered:?}") };
+        turns.push((origin.to_string(), received.lacking.len()));
+    }
+    let turn = |origin: &str, lacking| (origin.to_owned(), lacking);
+    assert_eq!(turns, [turn(THEIRS, 10), turn(THIRD, 1)]);
+    assert!(scene.ask(Reconsider {}).unwrap().due.is_empty(), "all had their turn");
+    for _ in 0..200 {
+        scene.pass(600_000);
+        scene.ask(Reconsider {}).unwrap();
+    }
+    assert_eq!((scene.count("parked"), scene.count("awaited")), (0, 0), "tried often enough");
+}
+
+#[test]
+fn what_was_fetched_for_an_event_is_tried_no_longer_than_that_event() {
+    let scene = Scene::new("11");
+    scene.join_bob();
+    let (lower, _) = dangling(&scene, 1, 1);
+    let parent = std::slice::from_ref(&lower.event_id);
+    let upper = scene.theirs("m.room.message", None, &json!({ "body": "2" }), parent);
+    assert_eq!(scene.outcome(&upper), Outcome::Parked);
+    let mut turns = 0;
+    for _ in 0..100 {
+        scene.pass(600_000);
+        for (origin, received) in scene.ask(Reconsider {}).unwrap().due {
+            turns += 1;
+            assert_eq!(received.lacking.len(), 1, "the lowest brings in the rest");
+            let (events, purpose) = (vec![checked(&lower)], Purpose::Gap);
+            let again = vec![upper.event_id.clone()];
+            scene.ask(Receive { origin, events, purpose, again }).unwrap();
+        }
+    }
+    assert_eq!(turns, 8);
+    assert_eq!((scene.count("parked"), scene.count("awaited")), (0, 0));
+}
+
+#[test]
+fn events_of_a_room_that_is_being_joined_wait_for_the_join() {
+    let scene = Scene::empty();
+    let event = checked(&scene.invite_to_theirs("alice"));
+    let begin = BeginJoin {
+        version: "11".to_owned(),
+        user: user("alice", OURS),
+        event: event.clone(),
+        via: THEIRS.try_into().unwrap(),
+        until: 2_000_000,
+    };
+    scene.ask(begin).unwrap();
+    let message =
+        |number: usize| scene.theirs("m.room.message", None, &json!({ "n": number }), &[]);
+    let parks = |number: &usize| scene.outcome(&message(*number)) == Outcome::Parked;
+    assert_eq!((0..110).filter(parks).count(), 100);
+    scene.ask(Reconsider {}).unwrap();
+    assert_eq!(scene.count("parked"), 100, "the join is under way");
+    scene.pass(1_000_000);
+    assert!(matches!(scene.outcome(&message(200)), Outcome::Dropped(_)), "its lease is over");
+    scene.ask(AbandonJoin { event_id: event.event_id }).unwrap();
+    scene.ask(Reconsider {}).unwrap();
+    assert_eq!(scene.count("parked"), 0);
+}
+
+#[test]
+fn a_hole_is_known_before_and_after_it_is_read_again() {
+    let scene = Scene::new("11");
+    scene.join_bob();
+    let seen = scene.send_at("alice", "m.room.message", None, &json!({ "body": "below" }));
+    let parent = scene.theirs("m.room.message", None, &json!({ "body": "missing" }), &scene.tips());
+    let parents = std::slice::from_ref(&parent.event_id);
+    let child = scene.theirs("m.room.message", None, &json!({ "body": "above" }), parents);
+    assert_eq!(scene.outcome(&child), Outcome::Parked);
+    let keys = [("m.room.create", ""), ("m.room.member", "@alice:ours.test")];
+    let rest = [("m.room.member", "@bob:theirs.test"), ("m.room.power_levels", "")];
+    let state =
+        keys.iter().chain(&rest).filter_map(|(kind, key)| scene.state_id(kind, key)).collect();
+    let (origin, event_id) = (THEIRS.try_into().unwrap(), child.event_id.clone());
+    let received = scene.ask(Connect { origin, event_id, state }).unwrap();
+    let child = child.event_id;
+    assert_eq!(received.outcomes, [(child.clone(), Outcome::Accepted)]);
+    for evicted in [false, true] {
+        if evicted {
+            scene.evict();
+        }
+        assert!(scene.window(seen, 10).limited, "evicted: {evicted}");
+    }
+    assert_eq!(scene.outcome(&parent), Outcome::Accepted);
+    assert_eq!(scene.tips(), [child], "what came below is no tip");
+}
+
+#[test]
+fn a_server_that_was_never_here_gives_no_state() {
+    let scene = Scene::new("11");
+    scene.join_bob();
+    let (pdu, _) = dangling(&scene, 1, 1);
+    scene.receive(&[&pdu]);
+    let state = scene.state_id("m.room.create", "").into_iter().collect();
+    let (origin, event_id) = (THIRD.try_into().unwrap(), pdu.event_id.clone());
+    let received = scene.ask(Connect { origin, event_id, state }).unwrap();
+    assert!(received.stranger && received.outcomes.is_empty(), "{received:?}");
+    assert_eq!(scene.count("parked"), 1);
+}

@@ -1,0 +1,70 @@
+//! Where did each room of the stream end, without reading the stream from its beginning?
+//!
+//! The stream only grows. Now and then the last row of every room is written down, so that an object that wakes reads
+//! that and what came after it.
+
+use std::collections::BTreeMap;
+
+use ruma::OwnedRoomId;
+use serde::{Deserialize, Serialize};
+use tombolo_platform::values;
+
+use super::{Result, StreamPosition, User, stream::Last};
+use crate::objects::{Stop, room::Position};
+
+/// How many positions lie between two checkpoints.
+const EVERY: StreamPosition = 1000;
+/// How many rooms one row holds: a row has at most 2 MB.
+const ROOMS: usize = 5000;
+
+/// The last row of a room, as a checkpoint holds it.
+#[derive(Serialize, Deserialize)]
+struct Entry(OwnedRoomId, StreamPosition, Position, String);
+
+impl User<'_> {
+    /// The last row of every room.
+    pub fn last_rows(&mut self) -> Result<BTreeMap<OwnedRoomId, Last>> {
+        let (mut rooms, mut covered) = (BTreeMap::new(), 0);
+        let query = "SELECT pos, rooms FROM checkpoint ORDER BY part";
+        for (pos, text) in self.sql.rows(query, values![], |row| Ok((row.int(0)?, row.text(1)?)))? {
+            let entries: Vec<Entry> = serde_json::from_str(&text)?;
+            rooms.extend(
+                entries.into_iter().map(|Entry(room, pos, upto, membership)| {
+                    (room, Last { pos, upto, membership })
+                }),
+            );
+            covered = pos;
+        }
+        let query = "SELECT room, pos, upto, membership FROM stream WHERE pos > ? ORDER BY pos";
+        let rows = self.sql.rows(query, values![covered], |row| {
+            let last = Last { pos: row.int(1)?, upto: row.int(2)?, membership: row.text(3)? };
+            Ok((row.text(0)?, last))
+        })?;
+        for (room, last) in rows {
+            let broken = |_| Stop::broken("a room in the stream has no ID");
+            rooms.insert(room.try_into().map_err(broken)?, last);
+        }
+        Ok(rooms)
+    }
+
+    /// Writes a checkpoint if it is time for one. Rows up to the last issued token are final; of those above it there are
+    /// no more than rooms.
+    pub fn checkpoint(&mut self) -> Result<()> {
+        let loaded = self.loaded()?;
+        if loaded.pos % EVERY != 0 {
+            return Ok(());
+        }
+        let covered = loaded.issued;
+        let entries: Vec<Entry> = loaded
+            .rooms
+            .iter()
+            .map(|(room, last)| Entry(room.clone(), last.pos, last.upto, last.membership.clone()))
+            .collect();
+        self.sql.run("DELETE FROM checkpoint", values![])?;
+        for (part, entries) in (0_i64..).zip(entries.chunks(ROOMS)) {
+            let insert = "INSERT INTO checkpoint (part, pos, rooms) VALUES (?, ?, ?)";
+            self.sql.run(insert, values![part, covered, &serde_json::to_string(entries)?])?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,123 @@
+//! What becomes of what a server says in another's name, or of a user who is not there? (EDU)
+
+use serde_json::{Value, json};
+
+use crate::scene::{OURS, Scene};
+
+fn typing(scene: &Scene, user: &str) -> Value {
+    json!({ "edu_type": "m.typing", "content": { "room_id": scene.room, "user_id": user, "typing": true } })
+}
+
+fn receipt(scene: &Scene, user: &str, event: &Value) -> Value {
+    json!({ "edu_type": "m.receipt", "content": { &scene.room: { "m.read": { user: { "event_ids": [event], "data": { "ts": 5 } } } } } })
+}
+
+/// Sends EDUs with a good event, which must come in.
+fn send(scene: &Scene, what: &str, edus: &[Value]) {
+    let pdu = scene.message();
+    let answer = scene.send(&scene.evil, std::slice::from_ref(&pdu), edus);
+    assert_eq!(answer.status, 200, "{what}: {answer:?}");
+    assert!(scene.sees(&scene.id(&pdu)), "{what}: the event beside it is lost");
+}
+
+#[test]
+fn a_server_speaks_for_its_own_users_who_are_there() {
+    let scene = Scene::new("11");
+    let event = json!(scene.tips()[0]);
+    let strangers =
+        [format!("@alice:{OURS}"), scene.third.user("mallory"), scene.evil.user("absent")];
+    for user in &strangers {
+        let edus = [typing(&scene, user), receipt(&scene, user, &event)];
+        send(&scene, &format!("EDU1 EDU2 {user}"), &edus);
+        assert_eq!(scene.count("typing"), 0, "EDU1 EDU2 {user} types");
+        assert_eq!(scene.count("receipts"), 0, "EDU1 EDU2 {user} has read");
+    }
+    let mallory = scene.evil.user("mallory");
+    send(&scene, "a good EDU", &[typing(&scene, &mallory), receipt(&scene, &mallory, &event)]);
+    assert_eq!((scene.count("typing"), scene.count("receipts")), (1, 1), "a good EDU is lost");
+    let ephemeral = scene.sync().body["rooms"]["join"][&scene.room]["ephemeral"].to_string();
+    assert!(ephemeral.contains(&mallory), "{ephemeral}");
+    assert!(strangers.iter().all(|user| !ephemeral.contains(user.as_str())), "{ephemeral}");
+    scene.wait(120);
+    assert_eq!(scene.count("typing"), 0, "a remote user types for ever");
+    scene.goes_on();
+}
+
+#[test]
+fn edus_without_form_have_no_effect() {
+    let scene = Scene::new("11");
+    let mallory = scene.evil.user("mallory");
+    let room = &scene.room;
+    let edu = |kind: &str, content: Value| json!({ "edu_type": kind, "content": content });
+    let with = |data: Value| edu("m.receipt", json!({ room: { "m.read": { &mallory: data } } }));
+    let junk = [
+        with(json!({ "event_ids": 5 })),
+        with(json!({ "event_ids": [5] })),
+        with(json!({ "event_ids": ["x"] })),
+        with(json!({ "event_ids": [] })),
+        with(json!({ "event_ids": [scene.tips()[0]], "data": { "ts": "now" } })),
+        with(json!({ "event_ids": [scene.tips()[0]], "data": { "ts": -1 } })),
+        with(json!([])),
+        edu("m.receipt", json!({ "!x": { "m.read": {} } })),
+        edu("m.receipt", json!({ room: { "m.read": [] } })),
+        edu("m.receipt", json!([])),
+        edu("m.typing", json!({ "room_id": room, "user_id": mallory, "typing": "yes" })),
+        edu("m.typing", json!({ "room_id": 5, "user_id": mallory, "typing": true })),
+        edu(
+            "m.typing",
+            json!({ "room_id": "!nowhere:evil.test", "user_id": mallory, "typing": true }),
+        ),
+        edu("m.typing", json!({ "room_id": room, "typing": true })),
+        edu("m.typing", json!([])),
+        edu("m.presence", json!({ "push": 5 })),
+        edu("m.device_list_update", json!({ "user_id": format!("@alice:{OURS}"), "device_id": 5 })),
+        edu("m.signing_key_update", json!({ "user_id": format!("@alice:{OURS}") })),
+        edu(
+            "m.direct_to_device",
+            json!({ "sender": format!("@alice:{OURS}"), "type": "x", "messages": [] }),
+        ),
+        edu("no.such.type", json!({})),
+        json!({ "edu_type": "m.typing" }),
+        json!({ "content": {} }),
+        json!({}),
+        json!(5),
+    ];
+    send(&scene, "EDU3", &junk);
+    assert_eq!((scene.count("typing"), scene.count("receipts")), (0, 0), "EDU3");
+    send(&scene, "EDU3 after it", &[typing(&scene, &mallory)]);
+    assert_eq!(scene.count("typing"), 1, "EDU3 a good EDU is lost");
+    scene.goes_on();
+}
+
+#[test]
+fn a_receipt_may_have_any_time() {
+    let scene = Scene::new("11");
+    let mallory = scene.evil.user("mallory");
+    for ts in [9_007_199_254_740_991_u64, 9_007_199_254_740_992, u64::MAX] {
+        let data = json!({ "event_ids": [scene.tips()[0]], "data": { "ts": ts, "thread_id": format!("t{ts}") } });
+        let content = json!({ &scene.room: { "m.read": { &mallory: data } } });
+        send(
+            &scene,
+            &format!("EDU3 {ts}"),
+            &[json!({ "edu_type": "m.receipt", "content": content })],
+        );
+        scene.sync();
+    }
+    scene.goes_on();
+}
+
+#[test]
+fn a_server_that_the_room_keeps_out_does_not_type() {
+    let scene = Scene::new("11");
+    let mallory = scene.evil.user("mallory");
+    scene.set("m.room.server_acl", "", &json!({ "allow": ["*"], "deny": ["EVIL.*"] }));
+    let pdu = scene.message();
+    let edus = [typing(&scene, &mallory), receipt(&scene, &mallory, &json!(scene.tips()[0]))];
+    let answer = scene.send(&scene.evil, std::slice::from_ref(&pdu), &edus);
+    assert_eq!(answer.status, 200, "ACL2 {answer:?}");
+    assert!(answer.body["pdus"][scene.id(&pdu)]["error"].is_string(), "ACL2 {answer:?}");
+    assert!(!scene.sees(&scene.id(&pdu)), "ACL2");
+    assert_eq!((scene.count("typing"), scene.count("receipts")), (0, 0), "ACL2");
+    scene.set("m.room.server_acl", "", &json!({ "allow": ["*"], "deny": ["*.evil.test"] }));
+    scene.goes_on();
+}

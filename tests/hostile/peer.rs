@@ -1,0 +1,213 @@
+//! What can a hostile server do: answer as it likes, and sign what it likes?
+
+use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
+
+use bytes::Bytes;
+use futures_util::{FutureExt, future::LocalBoxFuture};
+use http::{Request, Response};
+use percent_encoding::percent_decode_str;
+use ruma::OwnedServerName;
+use serde_json::{Value, json};
+use tombolo_platform::{
+    Address, Answer, Application, Fault, Moment, Object, World, simulated::Simulation,
+};
+use tombolo_protocol::{
+    canonical_json::CanonicalJsonObject,
+    event,
+    json::canonical_object,
+    room_version::RoomVersion,
+    server_keys::{ServerKeys, publish},
+    signing::{SigningKey, encode},
+    x_matrix::{self, Authorization},
+};
+
+/// A request that a peer was asked.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    pub endpoint: String,
+    /// What stands in the path after the endpoint's name.
+    pub arguments: Vec<String>,
+    pub query: String,
+    pub body: Value,
+}
+
+/// What a peer answers.
+#[derive(Clone, Debug)]
+pub struct Reply {
+    pub status: u16,
+    pub body: Bytes,
+}
+
+type Script = Rc<dyn Fn(&Asked) -> Reply>;
+
+/// A server that does what a test says.
+#[derive(Clone)]
+pub struct Peer(Rc<Inner>);
+
+struct Inner {
+    name: OwnedServerName,
+    key: SigningKey,
+    scripts: RefCell<BTreeMap<String, Script>>,
+    asked: RefCell<Vec<Asked>>,
+}
+
+pub fn ok(body: &Value) -> Reply {
+    Reply { status: 200, body: Bytes::from(body.to_string()) }
+}
+
+pub fn refusal(status: u16, errcode: &str) -> Reply {
+    let body = json!({ "errcode": errcode, "error": "no" });
+    Reply { status, body: Bytes::from(body.to_string()) }
+}
+
+/// The object that a value is, as events are hashed and signed.
+pub fn canonical(value: &Value) -> CanonicalJsonObject {
+    canonical_object(value.clone()).unwrap()
+}
+
+/// The ID of an event.
+pub fn id(version: &RoomVersion, pdu: &Value) -> String {
+    let mut object = canonical(pdu);
+    object.remove("unsigned");
+    event::event_id(&object, version).to_string()
+}
+
+/// Notes the hash of an event's content.
+pub fn hash(pdu: &mut Value) {
+    pdu["hashes"] = json!({ "sha256": encode(event::content_hash(&canonical(pdu))) });
+}
+
+impl Peer {
+    /// Adds a peer to a simulation. Its seed makes its key.
+    pub fn new(simulation: &Simulation, name: &str, seed: u8) -> Self {
+        let peer = Self::unlisted(name, seed);
+        simulation.server(name, Rc::new(peer.clone()), &[], &[]);
+        peer
+    }
+
+    /// A server that nobody can reach.
+    pub fn unlisted(name: &str, seed: u8) -> Self {
+        Self(Rc::new(Inner {
+            name: name.try_into().unwrap(),
+            key: SigningKey::from_seed("ed25519:k", [seed; 32]).unwrap(),
+            scripts: RefCell::default(),
+            asked: RefCell::default(),
+        }))
+    }
+
+    pub fn name(&self) -> &str {
+        self.0.name.as_str()
+    }
+
+    pub fn key(&self) -> &SigningKey {
+        &self.0.key
+    }
+
+    /// One of its users.
+    pub fn user(&self, localpart: &str) -> String {
+        format!("@{localpart}:{}", self.0.name)
+    }
+
+    /// From now on it answers an endpoint so.
+    pub fn on(&self, endpoint: &str, script: impl Fn(&Asked) -> Reply + 'static) {
+        self.0.scripts.borrow_mut().insert(endpoint.to_owned(), Rc::new(script));
+    }
+
+    /// How often it was asked this since [`Peer::forget_asked`].
+    pub fn times_asked(&self, endpoint: &str) -> usize {
+        self.0.asked.borrow().iter().filter(|asked| asked.endpoint == endpoint).count()
+    }
+
+    /// What it was asked at an endpoint.
+    pub fn asked(&self, endpoint: &str) -> Vec<Asked> {
+        let all = self.0.asked.borrow();
+        all.iter().filter(|asked| asked.endpoint == endpoint).cloned().collect()
+    }
+
+    pub fn forget_asked(&self) {
+        self.0.asked.borrow_mut().clear();
+    }
+
+    /// Signs an event as it is, whatever signatures and hashes it has.
+    pub fn sign(&self, version: &RoomVersion, pdu: &Value) -> Value {
+        let mut object = canonical(pdu);
+        self.0.key.sign_event(version, &mut object, self.name());
+        serde_json::to_value(&object).unwrap()
+    }
+
+    /// Hashes and signs an event.
+    pub fn seal(&self, version: &RoomVersion, pdu: &Value) -> Value {
+        let mut pdu = pdu.clone();
+        pdu.as_object_mut().unwrap().remove("signatures");
+        hash(&mut pdu);
+        self.sign(version, &pdu)
+    }
+
+    /// What it publishes of its keys, signed.
+    pub fn published(&self, valid_until: u64) -> CanonicalJsonObject {
+        let until = i64::try_from(valid_until).unwrap();
+        publish(&self.0.name, &self.0.key, &ServerKeys::default(), until)
+    }
+
+    /// The header that makes a request its own.
+    pub fn authorization(
+        &self,
+        destination: &str,
+        (method, uri): (&str, &str),
+        content: Option<&Value>,
+    ) -> Authorization {
+        let signed = x_matrix::Request { method, uri, content };
+        let destination: OwnedServerName = destination.try_into().unwrap();
+        x_matrix::sign(signed, &self.0.name, &destination, &self.0.key)
+    }
+
+    fn reply(&self, world: &World, request: &Request<Bytes>) -> Reply {
+        let asked = read(request);
+        self.0.asked.borrow_mut().push(asked.clone());
+        let script = self.0.scripts.borrow().get(&asked.endpoint).cloned();
+        match (script, asked.endpoint.as_str()) {
+            (Some(script), _) => script(&asked),
+            (None, "server") => {
+                let keys = self.published(world.now() + 86_400_000);
+                ok(&serde_json::to_value(&keys).unwrap())
+            }
+            (None, "send") => ok(&json!({ "pdus": {} })),
+            _ => refusal(404, "M_NOT_FOUND"),
+        }
+    }
+}
+
+/// `/_matrix/{key|federation}/{version}/{endpoint}/{arguments…}`
+fn read(request: &Request<Bytes>) -> Asked {
+    let mut parts = request.uri().path().split('/').skip(4);
+    let decoded = |part: &str| percent_decode_str(part).decode_utf8_lossy().into_owned();
+    Asked {
+        endpoint: parts.next().unwrap_or_default().to_owned(),
+        arguments: parts.map(decoded).collect(),
+        query: decoded(request.uri().query().unwrap_or_default()),
+        body: serde_json::from_slice(request.body()).unwrap_or_default(),
+    }
+}
+
+impl Application for Peer {
+    fn answer(&self, _: &Object<'_>, _: &Moment, _: &str, _: &str) -> Result<Answer, Fault> {
+        Err(Fault("a peer has no objects".to_owned()))
+    }
+
+    fn due(&self, _: World, _: Address) -> LocalBoxFuture<'static, Result<Option<u64>, Fault>> {
+        async { Ok(None) }.boxed_local()
+    }
+
+    fn http(
+        &self,
+        world: World,
+        request: Request<Bytes>,
+    ) -> LocalBoxFuture<'static, Response<Bytes>> {
+        let Reply { status, body } = self.reply(&world, &request);
+        async move { Response::builder().status(status).body(body).unwrap() }.boxed_local()
+    }
+
+    fn cron(&self, _: World) -> LocalBoxFuture<'static, ()> {
+        async {}.boxed_local()
+    }
+}

@@ -1,0 +1,107 @@
+//! What of another server's template do we sign? (RES1)
+
+use serde_json::{Value, json};
+
+use crate::{
+    hosted::Hosted,
+    peer::ok,
+    scene::{OURS, Scene},
+};
+
+fn alice() -> String {
+    format!("@alice:{OURS}")
+}
+
+#[test]
+fn of_a_template_only_the_links_are_taken() {
+    for version in ["6", "11", "12"] {
+        for (member, value) in [
+            ("type", json!("m.room.power_levels")),
+            ("sender", json!("@bob:ours.test:8448")),
+            ("state_key", json!("@bob:ours.test:8448")),
+            ("room_id", json!("!other:evil.test")),
+            ("content", json!({ "membership": "ban", "displayname": "forged" })),
+            ("redacts", json!("$x")),
+            ("origin_server_ts", json!(5)),
+            ("hashes", json!({ "sha256": "x" })),
+            ("extra", json!("forged")),
+        ] {
+            let scene = Scene::bare(version);
+            let hosted = Hosted::new(&scene, &scene.evil);
+            hosted.give(&scene.evil);
+            let (altered, forged) = (hosted.clone(), value.clone());
+            scene.evil.on("make_join", move |asked| {
+                let mut template = altered.template(&asked.arguments[1], "join");
+                template["event"][member] = forged.clone();
+                ok(&template)
+            });
+            let answer = hosted.join(&scene, &scene.evil);
+            assert!(matches!(answer.status, 200 | 400..500 | 502), "RES1 {member} {answer:?}");
+            for asked in scene.evil.asked("send_join") {
+                ours_alone(&format!("RES1 {version} {member}"), &hosted, &asked.body);
+            }
+            hosted.comes_right(&scene, &scene.evil);
+        }
+    }
+}
+
+/// Alice's own join, with nothing in it that a template brought.
+fn ours_alone(what: &str, hosted: &Hosted, pdu: &Value) {
+    assert_eq!(pdu["type"], json!("m.room.member"), "{what}");
+    assert_eq!(pdu["sender"], json!(alice()), "{what}");
+    assert_eq!(pdu["state_key"], json!(alice()), "{what}");
+    assert_eq!(pdu["room_id"], json!(hosted.room), "{what}");
+    assert_eq!(pdu["content"]["membership"], json!("join"), "{what}");
+    assert!(!pdu.to_string().contains("forged"), "{what}: {pdu}");
+    assert!(pdu["redacts"].is_null(), "{what}: {pdu}");
+    assert!(pdu["origin_server_ts"].as_u64() > Some(1_000_000), "{what}: {pdu}");
+}
+
+#[test]
+fn templates_without_form_are_no_templates() {
+    let event = |member: &'static str, value: Value| {
+        move |mut template: Value| {
+            template["event"][member] = value.clone();
+            template
+        }
+    };
+    let ids =
+        |count: usize| Value::Array((0..count).map(|n| json!(format!("${n:0>43}"))).collect());
+    type Alter = Box<dyn Fn(Value) -> Value>;
+    let cases: Vec<(&str, Alter)> = vec![
+        ("depth", Box::new(event("depth", json!(-1)))),
+        ("depth", Box::new(event("depth", json!("x")))),
+        ("prev_events", Box::new(event("prev_events", json!("x")))),
+        ("21 prev_events", Box::new(event("prev_events", ids(21)))),
+        ("11 auth_events", Box::new(event("auth_events", ids(11)))),
+        ("auth_events", Box::new(event("auth_events", json!([5])))),
+        (
+            "version",
+            Box::new(|mut template| {
+                template["room_version"] = json!("org.example");
+                template
+            }),
+        ),
+        (
+            "version",
+            Box::new(|mut template| {
+                template["room_version"] = json!(5);
+                template
+            }),
+        ),
+        ("no event", Box::new(|_| json!({ "room_version": "11" }))),
+        ("a list", Box::new(|_| json!([]))),
+        ("event a text", Box::new(|_| json!({ "room_version": "11", "event": "x" }))),
+    ];
+    for (what, alter) in cases {
+        let scene = Scene::bare("11");
+        let hosted = Hosted::new(&scene, &scene.evil);
+        hosted.give(&scene.evil);
+        let template = alter(hosted.template(&alice(), "join"));
+        scene.evil.on("make_join", move |_| ok(&template));
+        let answer = hosted.join(&scene, &scene.evil);
+        assert!(matches!(answer.status, 400..500 | 502), "RES1 {what}: {answer:?}");
+        assert_eq!(scene.evil.times_asked("send_join"), 0, "RES1 {what} was signed");
+        hosted.comes_right(&scene, &scene.evil);
+    }
+}

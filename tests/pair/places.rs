@@ -1,0 +1,92 @@
+//! Does what a server names as its place lead us only where we may go? (NET2 and NET5 of the hostile inputs)
+
+use std::{cell::Cell, rc::Rc};
+
+use bytes::Bytes;
+use futures_util::{FutureExt, future::LocalBoxFuture};
+use http::{Request, Response};
+use tombolo_platform::{
+    Address, Answer, Application, Fault, Moment, Object, World,
+    simulated::{Server, Simulation},
+};
+
+use crate::scene::{ONE, server};
+
+/// A site that gives every request one answer.
+struct Site {
+    answer: Response<Bytes>,
+    asked: Cell<usize>,
+}
+
+impl Site {
+    fn at(simulation: &Simulation, name: &str, answer: Response<Bytes>) -> Rc<Self> {
+        let site = Rc::new(Self { answer, asked: Cell::new(0) });
+        simulation.server(name, Rc::<Self>::clone(&site), &[], &[]);
+        site
+    }
+}
+
+impl Application for Site {
+    fn answer(&self, _: &Object<'_>, _: &Moment, _: &str, _: &str) -> Result<Answer, Fault> {
+        Err(Fault("a site has no objects".to_owned()))
+    }
+
+    fn due(&self, _: World, _: Address) -> LocalBoxFuture<'static, Result<Option<u64>, Fault>> {
+        async { Ok(None) }.boxed_local()
+    }
+
+    fn http(&self, _: World, _: Request<Bytes>) -> LocalBoxFuture<'static, Response<Bytes>> {
+        self.asked.set(self.asked.get() + 1);
+        let answer = self.answer.clone();
+        async move { answer }.boxed_local()
+    }
+
+    fn cron(&self, _: World) -> LocalBoxFuture<'static, ()> {
+        async {}.boxed_local()
+    }
+}
+
+fn text(body: &'static str) -> Response<Bytes> {
+    Response::new(Bytes::from_static(body.as_bytes()))
+}
+
+/// Has the server look up another one, for its keys.
+fn look_up(simulation: &Simulation, one: &Server, name: &str) {
+    let uri = format!("/_matrix/key/v2/query/{name}");
+    let request = Request::get(uri).body(Bytes::new()).unwrap();
+    let response = simulation.run(one.request(request)).unwrap();
+    assert_eq!(response.status(), 200);
+}
+
+#[test]
+fn a_redirect_does_not_lead_to_what_a_url_reads_as_an_address() {
+    for host in ["127.1", "2130706433", "0x7f000001", "127.0.0.1", "localhost.", "a.localhost"] {
+        let simulation = Simulation::new(4);
+        let one = server(&simulation, (ONE, 1), &[("ALLOW_PRIVATE_ADDRESSES", "no")]);
+        let inside = Site::at(&simulation, host, text("{\"m.server\":\"evil.test:1\"}"));
+        let away = Response::builder().status(302).header("location", format!("https://{host}/"));
+        let evil = Site::at(&simulation, "evil.test", away.body(Bytes::new()).unwrap());
+        look_up(&simulation, &one, "evil.test");
+        assert!(evil.asked.get() > 0, "{host}: nothing was redirected");
+        assert_eq!(inside.asked.get(), 0, "{host}");
+    }
+}
+
+#[test]
+fn a_name_of_which_the_resolver_knows_no_address_is_not_connected_to() {
+    for (answer, reached) in [
+        ("{\"Status\":0}", false),
+        ("{\"Status\":3}", false),
+        ("{\"Status\":0,\"Answer\":[{\"type\":1,\"data\":\"10.0.0.1\"}]}", false),
+        ("{\"Status\":0,\"Answer\":[{\"type\":1,\"data\":\"8.8.8.8\"}]}", true),
+    ] {
+        let simulation = Simulation::new(4);
+        let resolver = "https://resolver.test/dns-query";
+        let more = [("ALLOW_PRIVATE_ADDRESSES", "no"), ("DNS_OVER_HTTPS", resolver)];
+        let one = server(&simulation, (ONE, 1), &more);
+        Site::at(&simulation, "resolver.test", text(answer));
+        let other = Site::at(&simulation, "other.test:8448", text("{}"));
+        look_up(&simulation, &one, "other.test:8448");
+        assert_eq!(other.asked.get() > 0, reached, "{answer}");
+    }
+}
