@@ -70,7 +70,7 @@ impl<'a> Given<'a> {
             cited.extend(by_hash.then(|| create_event_id(&event.room_id)).flatten());
             graph.add(&event.event_id, &cited, entry);
         }
-        let ring = keys::ring(world, &needed.keys()).await;
+        let ring = keys::ring_of_all(world, &needed.keys()).await;
         Self { version, events: graph.ordered(), ring, giver }
     }
 

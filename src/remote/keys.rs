@@ -9,6 +9,7 @@
 use std::{
     cell::RefCell,
     collections::{BTreeMap, BTreeSet},
+    time::Duration,
 };
 
 use futures_util::{StreamExt, stream};
@@ -43,6 +44,9 @@ const AT_ONCE: usize = 6;
 const PATIENCE: u64 = 30_000;
 /// Where more servers than this are unknown, notaries are asked before they are.
 const MANY: usize = 20;
+/// As many servers are waited for, and so often; where more are missing, they will not all come back in a minute.
+const FEW: usize = 5;
+const ROUNDS: usize = 2;
 /// For how many servers a notary is asked in one request.
 const MOST_ASKED: usize = 100;
 
@@ -89,6 +93,21 @@ pub async fn ring(
         ring.add(server.clone(), held(world, server).await, now);
     }
     ring
+}
+
+/// Like [`ring`], where each event that cannot be verified is lost for good: a few servers out of reach are waited for.
+pub async fn ring_of_all(
+    world: &World,
+    needed: &BTreeMap<OwnedServerName, Vec<(String, i64)>>,
+) -> KeyRing {
+    for _ in 0..ROUNDS {
+        let keys = ring(world, needed).await;
+        if !(1..=FEW).contains(&missing(world, needed).await.len()) {
+            return keys;
+        }
+        world.sleep(Duration::from_millis(FAILED + 1)).await;
+    }
+    ring(world, needed).await
 }
 
 /// The servers whose keys, as far as they are known, do not cover what is needed. Ours are not among them: what our key did

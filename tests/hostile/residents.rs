@@ -208,3 +208,37 @@ fn a_banned_server_comes_in_by_no_way() {
     scene.set("m.room.server_acl", "", &json!({ "allow": ["*"] }));
     scene.goes_on();
 }
+
+#[test]
+fn a_join_that_was_refused_before_is_not_answered_with_the_state() {
+    for version in ["6", "11", "12"] {
+        let scene = Scene::new(version);
+        scene.set("m.room.join_rules", "", &json!({ "join_rule": "invite" }));
+        let stranger = scene.evil.user("stranger");
+        let content = json!({ "membership": "join" });
+        for cited in [None, Some(json!([]))] {
+            let mut pdu = scene.event("stranger", "m.room.member", Some(&stranger), &content);
+            if let Some(cited) = cited {
+                pdu["auth_events"] = cited;
+            }
+            let pdu = scene.evil.seal(scene.version, &pdu);
+            scene.send(&scene.evil, std::slice::from_ref(&pdu), &[]);
+            let answer = scene.deliver_member(&scene.evil, "send_join", &pdu);
+            refused(&format!("{version} {pdu}"), &answer);
+        }
+        scene.goes_on();
+    }
+}
+
+#[test]
+fn a_join_that_holds_no_longer_is_not_answered_with_the_state() {
+    let scene = Scene::new("11");
+    let user = scene.evil.user("new");
+    let pdu = scene.evil.seal(scene.version, &join_of(&scene, &user));
+    for _ in 0..2 {
+        assert_eq!(scene.deliver_member(&scene.evil, "send_join", &pdu).status, 200);
+    }
+    scene.member("kick", &user);
+    refused("a join before a kick", &scene.deliver_member(&scene.evil, "send_join", &pdu));
+    scene.goes_on();
+}

@@ -3,6 +3,7 @@
 //! What is said deep must reach clients, the other server, and those who join. A trap in one answer would end every call
 //! in flight.
 
+use percent_encoding::percent_decode_str;
 use serde_json::json;
 
 use crate::scene::{ONE, Scene, User, encode};
@@ -61,15 +62,20 @@ fn a_client_reads_back_what_is_deep() {
 }
 
 #[test]
-fn deep_levels_hold_and_an_alias_can_be_set_under_them() {
+fn who_has_power_by_deep_levels_may_delete_an_alias() {
     play(|scene, alice, _, deep| {
+        let (token, id) = (scene.register(alice.server, "carol"), format!("@carol:{ONE}"));
+        let carol = User { server: alice.server, id: &id, token: &token };
         let room = scene.room(alice, "public_chat");
-        let levels = format!("{{\"users\":{{\"{}\":100}},\"deep\":{deep}}}", alice.id);
+        scene.call(carol, &format!("POST /join/{room}"), "{}");
+        let users = format!("{{\"{}\":100,\"{id}\":100}}", alice.id);
+        let levels = format!("{{\"users\":{users},\"deep\":{deep}}}");
         scene.put(alice, &format!("{room}/state/m.room.power_levels/"), &levels);
         let alias = encode(&format!("#deep:{ONE}"));
-        let body = json!({ "room_id": percent_encoding::percent_decode_str(&room).decode_utf8().unwrap() });
-        scene.call(alice, &format!("PUT /directory/room/{alias}"), &body.to_string());
-        scene.call(alice, &format!("DELETE /directory/room/{alias}"), "");
+        let room = percent_decode_str(&room).decode_utf8().unwrap();
+        let body = json!({ "room_id": room }).to_string();
+        scene.call(alice, &format!("PUT /directory/room/{alias}"), &body);
+        scene.call(carol, &format!("DELETE /directory/room/{alias}"), "");
     });
 }
 

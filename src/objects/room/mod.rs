@@ -116,6 +116,8 @@ pub struct Hot {
     holes: Option<Holes>,
     /// When followers were last told.
     told_at: u64,
+    /// When servers that count us in were last told that we left.
+    retold: BTreeMap<String, u64>,
 }
 
 /// Events kept parsed; beyond, the cache starts anew.

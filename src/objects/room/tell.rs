@@ -16,8 +16,10 @@ use super::{
 };
 use crate::objects::Stop;
 
-/// How long a follower that could not be told is left alone.
+/// How long a follower that could not be told is left alone (ms).
 const AGAIN: u64 = 5_000;
+/// How often a server that counts us in is told that we left (ms).
+const RETELL: u64 = 60_000;
 
 pub use tombolo_protocol::event::SHOWN_TO_INVITED;
 
@@ -145,9 +147,9 @@ impl Room<'_> {
         Ok(due.into_values().collect())
     }
 
-    /// A server that sends us events of a room we left counts us in: it did not hear of the leave, as we did not hear that
-    /// it was in the room. It is told once, if it cites an event that we hold: who knows nothing of the room learns
-    /// nothing of who was in it.
+    /// A server that sends us events of a room we left counts us in: it did not hear of the leave, or heard of it before it
+    /// knew of us. It is told (again), if it cites an event that we hold: whoever knows nothing of the room learns nothing
+    /// of who was in it.
     pub fn tell_that_we_left(&mut self, message: &Receive) -> Result<()> {
         let head = self.head()?;
         let query = "SELECT max(pos) AS pos FROM events WHERE ours";
@@ -163,10 +165,15 @@ impl Room<'_> {
         }
         let origin = message.origin.as_str();
         let query = "SELECT 1 FROM servers WHERE server = ? AND since < ? AND (until IS NULL OR until >= ?)";
-        let told = self.sql.row(query, values![origin, last, last], |row| row.int(0))?.is_some();
-        if knows && !told {
-            let insert = "INSERT INTO servers (server, since, until, members) VALUES (?, ?, ?, 0) ON CONFLICT DO NOTHING";
-            self.sql.run(insert, values![origin, last - 1, last])?;
+        let present = self.sql.row(query, values![origin, last, last], |row| row.int(0))?.is_some();
+        let now = self.moment.now;
+        let lately = self.hot.retold.get(origin).is_some_and(|at| at + RETELL > now);
+        if knows && !lately {
+            self.hot.retold.insert(origin.to_owned(), now);
+            if !present {
+                let insert = "INSERT INTO servers (server, since, until, members) VALUES (?, ?, ?, 0) ON CONFLICT DO NOTHING";
+                self.sql.run(insert, values![origin, last - 1, last])?;
+            }
             let insert = "INSERT INTO lagging (follower, since) VALUES (?, ?) ON CONFLICT DO UPDATE SET since = min(since, excluded.since)";
             self.sql.run(insert, values![origin, last - 1])?;
             self.wake_soon();

@@ -18,10 +18,9 @@ pub struct Agreement {
 
 /// Servers that count each other in have the same current state and forward extremities.
 ///
-/// Two servers may also part for good: before version 12 the resolution judges joins by the join rules it ends with.
-/// Where one closes the room while others come in, he soft-fails their joins, and all they say rests on those; he may
-/// tell nothing to servers that are not in the room as he sees it. Who merges both sides loses the members of one, maybe
-/// his own last. Each such parting must have its reason in what one of the two holds.
+/// Two servers may also part for good. Where one closes the room while others come in, it soft-fails their joins, and all
+/// they say rests on those; it may tell nothing to servers that are not in the room as it sees it. A server that merges
+/// both sides loses the members of one, maybe its own last. Each such parting must have its reason in what the two hold.
 pub fn of_room(run: &Run, room: usize) -> Agreement {
     let copies = copies(run, room);
     let (mut findings, mut estranged) = (Vec::new(), Vec::new());
@@ -37,7 +36,10 @@ pub fn of_room(run: &Run, room: usize) -> Agreement {
         }
         for b in (0..run.network.servers.len()).filter(|b| b != a && believes(a, b)) {
             if !believes(&b, a) {
-                match reason(run, &copies, *a, b) {
+                // Whoever is in the room together with another sees it as that one does.
+                let mut group = (0..run.network.servers.len())
+                    .filter(|c| *c == b || *c != *a && believes(&b, c) && believes(c, &b));
+                match group.find_map(|c| reason(run, &copies, *a, c)) {
                     Some(reason) => estranged.push(format!("room {room} a{a} counts a{b} in: {reason}")),
                     None => findings.push(format!(
                         "members: room {room} a{a} counts a{b} in, not the other way round, and nothing says why"
