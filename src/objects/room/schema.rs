@@ -1,4 +1,4 @@
-//! How does a room lie in SQLite?
+//! How is a room stored in SQLite?
 //!
 //! Two numbers name an event inside: `sn`, which every event we hold has, and `pos`, its place in the one timeline that
 //! clients see, which only accepted events have. State is an interval log: a value of `now` holds from `since` on, a
@@ -71,5 +71,6 @@ CREATE TABLE out_of_band (
     ended INTEGER NOT NULL       -- whether a server in the room knows that this event holds no longer
 ) WITHOUT ROWID;
 CREATE TABLE joining (one INTEGER PRIMARY KEY, user TEXT NOT NULL, id TEXT NOT NULL, via TEXT NOT NULL, until INTEGER NOT NULL, json TEXT NOT NULL);
-CREATE TABLE given (type TEXT, key TEXT, sn INTEGER NOT NULL, PRIMARY KEY (type, key)) WITHOUT ROWID;  -- state, while joining
+-- The state we were given, while joining.
+CREATE TABLE given (type TEXT, key TEXT, sn INTEGER NOT NULL, PRIMARY KEY (type, key)) WITHOUT ROWID;
 "];
