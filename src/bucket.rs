@@ -1,6 +1,7 @@
 //! How often may something happen?
 //!
-//! A bucket fills with every request and empties with time. Buckets lie in the isolate's memory: a fresh isolate forgives.
+//! A bucket fills with every request and empties with time. Buckets lie in the isolate's memory: a fresh isolate
+//! forgives.
 
 /// How many requests may come at once, and how fast the right to more grows.
 pub struct Limit {
@@ -18,7 +19,8 @@ pub struct Bucket {
 }
 
 impl Bucket {
-    /// Counts a request at a time (ms); if there is no room for it, it is not counted, and the answer is how long to wait (ms).
+    /// Counts a request at a time (ms); if there is no room for it, it is not counted, and the answer is how long to
+    /// wait (ms).
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,

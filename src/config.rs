@@ -25,7 +25,8 @@ pub struct Config {
     pub server_name: OwnedServerName,
     /// `SIGNING_KEY`: `ed25519 <version> <unpadded base64 seed>`.
     pub signing_key: SigningKey,
-    /// `OLD_KEYS`: keys we no longer sign with, `ed25519:<version> <base64 public key> <expired_ts>`, separated by commas.
+    /// `OLD_KEYS`: keys we no longer sign with, `ed25519:<version> <base64 public key> <expired_ts>`, separated by
+    /// commas.
     pub old_keys: ServerKeys,
     /// `TOKEN_SECRET`: what access tokens are authenticated with.
     pub token_secret: Vec<u8>,
@@ -35,7 +36,8 @@ pub struct Config {
     pub registration_shared_secret: Option<String>,
     /// `RATE_LIMITS`.
     pub rate_limits: bool,
-    /// `ADDRESS_HEADER`: the header in which the network in front of us says who asks; none where there is no such network.
+    /// `ADDRESS_HEADER`: the header in which the network in front of us says who asks; none where there is no such
+    /// network.
     pub address_header: Option<String>,
     /// `ALLOW_PRIVATE_ADDRESSES`: whether other servers may live at private addresses.
     pub allow_private_addresses: bool,
@@ -43,7 +45,8 @@ pub struct Config {
     pub cheap_passwords: bool,
     /// `DNS_OVER_HTTPS`: the resolver asked for SRV records and addresses; none when `off`.
     pub dns_over_https: Option<String>,
-    /// `TRUSTED_KEY_SERVERS`: the notaries asked for the keys of servers out of reach, separated by commas; none when `off`.
+    /// `TRUSTED_KEY_SERVERS`: the notaries asked for the keys of servers out of reach, separated by commas; none when
+    /// `off`.
     pub trusted_key_servers: Vec<OwnedServerName>,
     /// `PUBLIC_BASEURL`: what `/.well-known/matrix/client` says.
     pub public_baseurl: Option<String>,

@@ -58,62 +58,71 @@ impl Error {
     }
 }
 
-/// Nothing is built at this path.
+/// The given status: nothing is built at this path (404), or not for this method (405).
 pub fn unrecognized(status: StatusCode) -> Error {
     Error::new(status, "M_UNRECOGNIZED", "Unrecognized request")
 }
 
+/// 404: there is no such thing, or none the caller may know of.
 pub fn not_found(message: impl Into<String>) -> Error {
     Error::new(StatusCode::NOT_FOUND, "M_NOT_FOUND", message)
 }
 
+/// 403: the caller may not do that.
 pub fn forbidden(message: impl Into<String>) -> Error {
     Error::new(StatusCode::FORBIDDEN, "M_FORBIDDEN", message)
 }
 
+/// 400: a parameter is malformed or out of range.
 pub fn invalid_param(message: impl Into<String>) -> Error {
     Error::new(StatusCode::BAD_REQUEST, "M_INVALID_PARAM", message)
 }
 
+/// 400: a required parameter is not there.
 pub fn missing_param(message: impl Into<String>) -> Error {
     Error::new(StatusCode::BAD_REQUEST, "M_MISSING_PARAM", message)
 }
 
+/// 400: the body is JSON, but not what was expected.
 pub fn bad_json(message: impl Into<String>) -> Error {
     Error::new(StatusCode::BAD_REQUEST, "M_BAD_JSON", message)
 }
 
+/// 400: the body is not JSON.
 pub fn not_json(message: impl Into<String>) -> Error {
     Error::new(StatusCode::BAD_REQUEST, "M_NOT_JSON", message)
 }
 
+/// 401: the access token names no live session; the client has to log in anew.
 pub fn unknown_token() -> Error {
     Error::new(StatusCode::UNAUTHORIZED, "M_UNKNOWN_TOKEN", "Unknown access token")
         .with("soft_logout", false)
 }
 
+/// 401: there is no access token.
 pub fn missing_token() -> Error {
     Error::new(StatusCode::UNAUTHORIZED, "M_MISSING_TOKEN", "Missing access token")
 }
 
-/// Another server could not be asked, or answered nonsense. Never its own words: an `M_UNKNOWN_TOKEN` of theirs would log
-/// our client out.
+/// 502: another server could not be asked, or answered nonsense. Never its own words: an `M_UNKNOWN_TOKEN` of theirs
+/// would log our client out.
 pub fn bad_gateway(message: impl Into<String>) -> Error {
     Error::new(StatusCode::BAD_GATEWAY, "M_UNKNOWN", message)
 }
 
+/// 429: too many requests; `retry_after_ms` says how long to wait.
 pub fn limited(retry_after_ms: u64) -> Error {
     let error = Error::new(StatusCode::TOO_MANY_REQUESTS, "M_LIMIT_EXCEEDED", "Too many requests");
     error.with("retry_after_ms", retry_after_ms)
 }
 
-/// Something of ours is broken, for a moment or for good.
+/// 500: something of ours is broken, for a moment or for good.
 pub fn internal(cause: impl std::fmt::Display) -> Error {
     tracing::error!(%cause, "request failed");
     Error::new(StatusCode::INTERNAL_SERVER_ERROR, "M_UNKNOWN", "Internal server error")
 }
 
-/// A part of ours did not answer; the same request may succeed in a moment.
+/// 503: a part of ours did not answer; the same request may succeed in a moment.
 pub fn unavailable(cause: impl std::fmt::Display) -> Error {
     tracing::warn!(%cause, "a part of the server is unreachable");
     Error::new(StatusCode::SERVICE_UNAVAILABLE, "M_UNKNOWN", "Try again in a moment")

@@ -1,4 +1,4 @@
-//! Do imports point one way, and do files keep to the house's measures? (ARCHITECTURE.md)
+//! Do imports point one way, and do files keep to the house's limits? (ARCHITECTURE.md)
 //!
 //! The compiler guards the crates; what lies between the modules of one crate is guarded here.
 #![cfg(not(target_arch = "wasm32"))]

@@ -1,8 +1,8 @@
 //! How does history get below what we hold?
 //! ([backfilling](https://spec.matrix.org/v1.19/server-server-api/#backfilling-and-retrieving-missing-events))
 //!
-//! A server in the room is asked for what is below the hole, and for the state before the lowest of it: so what comes is
-//! judged, and shown, as it was then.
+//! A server in the room is asked for what is below the hole, and for the state before the lowest of it: so what comes
+//! is judged, and shown, as it was then.
 
 use std::collections::BTreeSet;
 

@@ -13,7 +13,7 @@ use super::room;
 use crate::{
     config::Config,
     objects::{
-        destination::messages::{Batch, Delivered, Failed, NextBatch},
+        destination::messages::{Batch, Delivered, Failed, MAX_PDUS, NextBatch},
         room::messages::{Outbound, Position},
     },
     remote::{
@@ -23,8 +23,6 @@ use crate::{
     },
 };
 
-/// The most PDUs of a transaction.
-const PDUS: usize = 50;
 /// How many transactions one alarm sends; then it is armed anew, so that none runs for ever.
 const TRANSACTIONS: usize = 20;
 /// How soon a room that did not answer is asked again (ms).
@@ -61,7 +59,7 @@ async fn gather(
 ) -> Result<(Vec<Box<RawValue>>, Vec<(OwnedRoomId, Position)>), String> {
     let (mut pdus, mut rooms) = (Vec::new(), Vec::new());
     for (room_id, from, to) in &batch.rooms {
-        let left = PDUS - pdus.len();
+        let left = MAX_PDUS - pdus.len();
         if left == 0 {
             break;
         }

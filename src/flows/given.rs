@@ -43,8 +43,8 @@ struct Entry<'a> {
 pub struct Slice {
     pub events: Vec<Checked>,
     pub state: BTreeSet<OwnedEventId>,
-    /// An event of the state that was left out, and without which the room is not what its members see: who may do what,
-    /// who comes in, and whom the giver itself has in the room.
+    /// An event of the state that was left out, and without which the room is not what its members see: who may do
+    /// what, who comes in, and whom the giver itself has in the room.
     pub lost: Option<Dropped>,
 }
 

@@ -1,8 +1,8 @@
-//! How does a user of another server learn that he is invited?
+//! How does a user of another server learn that they are invited?
 //! ([inviting](https://spec.matrix.org/v1.19/server-server-api/#inviting-to-a-room))
 //!
-//! The invite is an event of the room already; his server gets it, with the state shown to him. If that server is away,
-//! the invite stands: it is part of the room's state and is seen when he joins.
+//! The invite is an event of the room already; their server gets it, with the state shown to them. If that server is
+//! away, the invite stands: it is part of the room's state and is seen when they join.
 
 use ruma::{OwnedUserId, RoomId};
 use serde::{Serialize, de::IgnoredAny};

@@ -128,12 +128,7 @@ async fn join_here(
         return Ok(());
     }
     let member_of = member_of(world, user, &description.allow_rooms).await?;
-    let draft = Draft {
-        event_type: "m.room.member".to_owned(),
-        state_key: Some(user.to_string()),
-        content: serde_json::value::to_raw_value(content)?,
-        redacts: None,
-    };
+    let draft = Draft::membership(user, serde_json::value::to_raw_value(content)?);
     send::send(
         world,
         room_id,
@@ -152,15 +147,13 @@ async fn join_through(
 ) -> Result<()> {
     let servers = residents(world, user, room_id, via).await?;
     let mut failure = not_found("No server is known that is in this room");
-    let mut open = None;
     for server in servers.into_iter().take(MAX_SERVERS) {
-        let attempt = Attempt { world, user, room_id, server: &server };
+        let attempt = Attempt { world, user, room_id, server: &server, repeats: false };
         match attempt.run(content).await {
             Ok(()) => return Ok(()),
-            Err((error, begun)) => {
+            Err(error) => {
                 tracing::info!(%server, room = %room_id, error = error.message, "a join failed");
                 failure = error;
-                open = begun.map(|event| (server.clone(), event)).or(open);
             }
         }
         // Another user's join may have brought the room here meanwhile.
@@ -169,10 +162,6 @@ async fn join_through(
         {
             return join_here(world, user, room_id, &description, content).await;
         }
-    }
-    // No other server let us in, and one may have: the room's alarm asks that one again when the lease is over.
-    if let Some((server, (version, event))) = open {
-        Attempt { world, user, room_id, server: &server }.begin(version, &event).await?;
     }
     Err(failure)
 }
@@ -197,37 +186,36 @@ pub async fn residents(
     Ok(servers)
 }
 
-/// A join that was begun.
-type Begun = (&'static RoomVersion, Checked);
-
-/// How an attempt ended; where it failed and nobody knows whether the server took the join, with that.
-type Outcome = std::result::Result<(), (Error, Option<Begun>)>;
-
 /// One attempt through one server.
 struct Attempt<'a> {
     world: &'a World,
     user: &'a UserId,
     room_id: &'a RoomId,
     server: &'a ServerName,
+    /// Whether an earlier attempt with the same event may have ended in a join, whatever is said to this one.
+    repeats: bool,
 }
 
 impl Attempt<'_> {
-    async fn run(&self, content: &Map<String, Value>) -> Outcome {
+    async fn run(&self, content: &Map<String, Value>) -> Result<()> {
         let mut pauses = CATCHES_UP.iter();
         loop {
-            let (version, event) = self.drafted(content).await.map_err(|error| (error, None))?;
+            let (version, event) = self.drafted(content).await?;
             match (self.begin(version, &event).await, pauses.next()) {
                 (Ok(()), _) => return self.complete(version, event).await,
                 (Err(AskError::Refused(Refusal::Behind)), Some(pause)) => {
                     self.world.sleep(*pause).await;
                 }
-                (Err(error), _) => return Err((error.into(), None)),
+                (Err(error), _) => return Err(error.into()),
             }
         }
     }
 
     /// Our join, on the links that the server says.
-    async fn drafted(&self, content: &Map<String, Value>) -> Result<Begun> {
+    async fn drafted(
+        &self,
+        content: &Map<String, Value>,
+    ) -> Result<(&'static RoomVersion, Checked)> {
         let template =
             template(self.world, self.server, "make_join", self.room_id, self.user).await?;
         let (version, pdu) = build(self.world, self.user, self.room_id, template, content)?;
@@ -251,16 +239,17 @@ impl Attempt<'_> {
         self.world.ask(&room(self.room_id), &begin).await
     }
 
-    /// Has the event taken, and forgets the intention if it was not. Where nobody knows how it ended, the event is answered
-    /// with the error: the server may have taken it.
-    async fn complete(&self, version: &'static RoomVersion, event: Checked) -> Outcome {
+    /// Has the event taken, and forgets the intention if it was not. Where nobody knows whether the server took it, the
+    /// room's alarm asks that server again.
+    async fn complete(&self, version: &'static RoomVersion, event: Checked) -> Result<()> {
         let event_id = event.event_id.clone();
-        let Err(Failure { error, known }) = self.finish(version, event.clone()).await else {
+        let Err(Failure { error, known }) = self.finish(version, event).await else {
             return Ok(());
         };
         // If this fails too, the lease ends by itself.
-        self.world.ask(&room(self.room_id), &AbandonJoin { event_id }).await.ok();
-        Err((error, (!known).then_some((version, event))))
+        let abandon = AbandonJoin { event_id, again: !known || self.repeats };
+        self.world.ask(&room(self.room_id), &abandon).await.ok();
+        Err(error)
     }
 
     async fn finish(
@@ -305,7 +294,8 @@ impl Attempt<'_> {
         Ok(())
     }
 
-    /// Our event with the signature of the server that authorised a restricted join, if it gave one; its text stays ours.
+    /// Our event with the signature of the server that authorised a restricted join, if it gave one; its text stays
+    /// ours.
     async fn countersigned(
         &self,
         version: &'static RoomVersion,
@@ -370,16 +360,18 @@ pub async fn resume(world: &World, room_id: &RoomId) -> Result<Option<u64>> {
         return Ok(due.next);
     };
     let version = RoomVersion::of(&version).ok_or_else(|| internal("a join of unknown version"))?;
-    let attempt = Attempt { world, user: &user, room_id, server: &via };
+    let attempt = Attempt { world, user: &user, room_id, server: &via, repeats: true };
     let outcome = match attempt.begin(version, &event).await {
         Ok(()) => attempt.complete(version, event).await,
-        Err(error) => Err((error.into(), None)),
+        Err(AskError::Refused(Refusal::AlreadyLive)) => return Ok(None),
+        Err(error) => {
+            let abandon = AbandonJoin { event_id: event.event_id, again: true };
+            world.ask(&room(room_id), &abandon).await?;
+            Err(error.into())
+        }
     };
-    let Err((error, open)) = outcome else { return Ok(None) };
+    let Err(error) = outcome else { return Ok(None) };
     tracing::info!(server = %via, room = %room_id, error = error.message, "a join failed again");
-    if let Some((version, event)) = open {
-        attempt.begin(version, &event).await?;
-    }
     Ok(Some(world.now() + LEASE))
 }
 

@@ -43,12 +43,7 @@ pub async fn knock(
     content.extend(reason.map(|reason| ("reason".to_owned(), json!(reason))));
     match world.ask(&room(room_id), &Describe {}).await {
         Ok(description) if description.live => {
-            let draft = Draft {
-                event_type: "m.room.member".to_owned(),
-                state_key: Some(user.to_string()),
-                content: serde_json::value::to_raw_value(&content)?,
-                redacts: None,
-            };
+            let draft = Draft::membership(user, serde_json::value::to_raw_value(&content)?);
             let send =
                 Send { sender: user.to_owned(), draft, transaction: None, member_of: Vec::new() };
             return send::send(world, room_id, send).await.map(|_| ());

@@ -1,8 +1,8 @@
 //! How does a local user leave a room, or decline an invite to one?
 //! ([leaving rooms](https://spec.matrix.org/v1.19/server-server-api/#leaving-rooms-rejecting-invites))
 //!
-//! In a room that is live here a leave is an event like any other. An invite to a room we are not in is declined through
-//! a server in it; the user is rid of it whether or not that server answers.
+//! In a room that is live here a leave is an event like any other. An invite to a room we are not in is declined
+//! through a server in it; the user is rid of it whether or not that server answers.
 
 use ruma::{OwnedServerName, RoomId, UserId};
 use serde_json::{Map, Value, json};
@@ -36,12 +36,7 @@ pub async fn leave(
     content.extend(reason.map(|reason| ("reason".to_owned(), json!(reason))));
     if matches!(here.as_deref(), Some("join" | "invite" | "knock" | "ban")) {
         let sender = user.to_owned();
-        let draft = Draft {
-            event_type: "m.room.member".to_owned(),
-            state_key: Some(user.to_string()),
-            content: serde_json::value::to_raw_value(&content)?,
-            redacts: None,
-        };
+        let draft = Draft::membership(user, serde_json::value::to_raw_value(&content)?);
         return send::send(
             world,
             room_id,

@@ -31,7 +31,7 @@ pub fn destination(server: &ServerName) -> Address {
     Address::new("destination", server.as_str())
 }
 
-/// The object of a local user: his sessions and his stream.
+/// The object of a local user: their sessions and their stream.
 pub fn user_object(user: &UserId) -> Address {
     Address::new("user_sync", user.as_str())
 }

@@ -2,7 +2,7 @@
 //! ([syncing](https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3sync))
 //!
 //! The user's object says which rooms have news and up to where; each room is asked once for its window. While there is
-//! nothing, the Worker waits on a socket to the user's object: only here runs a timer.
+//! nothing, the Worker waits on a socket to the user's object: a timer runs only here.
 
 use std::collections::BTreeMap;
 
@@ -26,7 +26,7 @@ const ROOMS_AT_ONCE: usize = 16;
 /// The longest wait (ms).
 const LONGEST: u64 = 60_000;
 
-/// Who a valid token names; the session may have ended.
+/// The user a valid token names; the session may have ended.
 pub struct Claim {
     pub user: OwnedUserId,
     pub session: String,
@@ -184,7 +184,7 @@ struct Timeline {
     prev_batch: Option<String>,
 }
 
-/// What is said only to who is in the room.
+/// What only a user who is in the room is told.
 #[derive(Debug, Serialize)]
 struct Joined {
     summary: Summary,
@@ -256,7 +256,7 @@ async fn section(
     part(name, Content::Room(Box::new(shown(wish, news, window)?)))
 }
 
-/// The state shown to who is invited or knocks; none of it where there was too much to be loaded.
+/// The state shown to a user who is invited or knocks; none of it where there was too much to be loaded.
 fn stripped(news: RoomNews) -> Result<Stripped> {
     let none = || RawValue::from_string("[]".to_owned());
     Ok(Stripped { events: news.stripped.map_or_else(none, Ok)? })

@@ -1,8 +1,8 @@
 //! How do a room's followers learn that there is news?
 //!
-//! [`tell`] is what a room's alarm does: it asks the room what is undelivered, tells each follower, and notes how far it
-//! came. It may be repeated: followers take news by position. [`tell_now`] is the short way, inside a request, for the
-//! users whose next `/sync` must agree with the answer.
+//! [`tell`] is what a room's alarm does: it asks the room what is undelivered, tells each follower, and notes how far
+//! it came. It may be repeated: followers take news by position. [`tell_now`] is the short way, inside a request, for
+//! the users whose next `/sync` must agree with the answer.
 
 use std::time::Duration;
 
@@ -171,8 +171,8 @@ fn receipt_edu(room_id: &RoomId, receipt: &Receipt) -> Result<OweEdu, String> {
     Ok(OweEdu { key, edu, until: None })
 }
 
-/// How long a typing notice is worth sending (ms).
-const TYPING_LASTS: u64 = 30_000;
+/// How long a remote user's typing lasts without another word (ms), and so how long a notice of it is worth sending.
+pub const TYPING_LASTS: u64 = 30_000;
 
 /// Tells other servers that one of our users types, or stopped.
 pub async fn tell_servers_typing(

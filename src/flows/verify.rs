@@ -55,7 +55,7 @@ pub async fn verified(
     verdicts.into_iter().filter_map(logged).collect()
 }
 
-/// An event of an answer, if it holds; that it does not is no fault of ours, and the others may.
+/// An event of an answer, if it holds; if it does not, that is no fault of ours, and the others may still hold.
 pub fn logged<T>(verdict: Result<T, impl Into<Dropped>>) -> Option<T> {
     match verdict {
         Ok(event) => Some(event),

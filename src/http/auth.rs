@@ -1,7 +1,8 @@
 //! Which user calls, and by which session?
 //!
-//! A token names its user and proves it, before any object is asked: `tmb.<localpart>.<session>.<mac>`, where the MAC is
-//! keyed by a secret made at set-up. So garbage wakes nothing. The user's object then knows whether the session lives.
+//! A token names its user and proves it, before any object is asked: `tmb.<localpart>.<session>.<mac>`, where the MAC
+//! is keyed by a secret made at set-up. So garbage wakes nothing. The user's object then knows whether the session
+//! lives.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use bytes::Bytes;

@@ -1,8 +1,8 @@
 //! How does a handler become a route?
 //!
-//! A handler is `async fn(World, Caller, Request) -> Result<Response>` over ruma's request type, which gives the method,
-//! every path the endpoint ever had, and who may call it: [`Scheme`] turns ruma's authentication scheme into the caller
-//! the handler gets, so no route can be without one.
+//! A handler is `async fn(World, Caller, Request) -> Result<Response>` over ruma's request type, which gives the
+//! method, every path the endpoint ever had, and who may call it: [`Scheme`] turns ruma's authentication scheme into
+//! the caller the handler gets, so no route can be without one.
 
 use std::rc::Rc;
 

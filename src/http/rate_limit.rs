@@ -1,7 +1,7 @@
 //! May somebody without an account ask this now?
 //!
-//! Whoever asks is known by an address, in the header that the operator's network sets (`ADDRESS_HEADER`). Where there is
-//! none, all share one bucket.
+//! Whoever asks is known by an address, in the header that the operator's network sets (`ADDRESS_HEADER`). Where there
+//! is none, all share one bucket.
 
 use std::{cell::RefCell, collections::BTreeMap};
 

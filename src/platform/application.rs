@@ -98,8 +98,8 @@ pub trait Application {
         address: Address,
     ) -> LocalBoxFuture<'static, Result<Option<u64>, Fault>>;
 
-    /// The largest body of a request to this path. A larger one is refused before it is read, or where it does not say how
-    /// large it is, as soon as it is.
+    /// The largest body of a request to this path. A larger one is refused before it is read, or where it does not say
+    /// how large it is, as soon as it is.
     fn body_limit(&self, _path: &str) -> usize {
         MAX_BODY
     }

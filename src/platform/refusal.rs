@@ -7,7 +7,7 @@ use http::{
     header::{ACCESS_CONTROL_ALLOW_ORIGIN, CONTENT_TYPE},
 };
 
-/// To a body that is larger than the program wants it.
+/// The answer to a body that is larger than the program allows.
 pub(crate) fn too_large() -> http::Response<Bytes> {
     refuse(StatusCode::PAYLOAD_TOO_LARGE, "M_TOO_LARGE", "The body is too large")
 }

@@ -15,7 +15,7 @@ use super::{RemoteError, resolve};
 use crate::config::Config;
 
 /// What most requests may take.
-pub const USUAL: Limits = Limits { time: Duration::from_secs(20), bytes: 16 << 20 };
+const USUAL: Limits = Limits { time: Duration::from_secs(20), bytes: 16 << 20 };
 /// What the answer to a join may take.
 pub const LARGE: Limits = Limits { time: Duration::from_secs(120), bytes: 100 << 20 };
 /// What is asked while somebody waits for something else.

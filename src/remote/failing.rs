@@ -16,7 +16,7 @@ pub fn note(world: &World, server: &ServerName) {
     world.isolate(|_| Failing::default()).0.borrow_mut().insert(server.to_owned());
 }
 
-/// Whether a server failed lately; asked again, it did not.
+/// Takes the mark: true once after a failure.
 pub fn take(world: &World, server: &ServerName) -> bool {
     world.isolate(|_| Failing::default()).0.borrow_mut().remove(server)
 }

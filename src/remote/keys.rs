@@ -1,10 +1,10 @@
 //! With which keys do other servers sign?
 //! ([retrieving server keys](https://spec.matrix.org/v1.19/server-server-api/#retrieving-server-keys))
 //!
-//! Keys are cached in the isolate and in KV, with the answer they came in, which we pass on as a notary. A server that did
-//! not give the key it was asked for is not asked again for a while, so that events with invented key IDs cause no storm
-//! of requests. For servers out of reach the notaries are asked that the operator trusts, and nobody else: who gives us an
-//! event may have forged it.
+//! Keys are cached in the isolate and in KV, with the answer they came in, which we pass on as a notary. A server that
+//! did not give the key it was asked for is not asked again for a while, so that events with invented key IDs cause no
+//! storm of requests. For servers out of reach the notaries that the operator trusts are asked, and nobody else:
+//! whoever gives us an event may have forged it.
 
 use std::{
     cell::RefCell,
@@ -29,10 +29,10 @@ use super::{
 };
 use crate::config::Config;
 
-/// How long a server is left alone that answered without the key it was asked for, so that events with invented key IDs
+/// How long a server that answered without the key it was asked for is left alone, so that events with invented key IDs
 /// cause no storm of requests (ms).
 const ANSWERED: u64 = 60_000;
-/// How long a server is left alone that did not answer (ms).
+/// How long a server that did not answer is left alone (ms).
 const FAILED: u64 = 10_000;
 /// How many servers are remembered at most, in the isolate's memory.
 const MOST_KNOWN: usize = 10_000;
@@ -65,8 +65,8 @@ struct Known {
     answer: Option<Box<RawValue>>,
 }
 
-/// The keys of several servers, as far as they can be had from them or from the notaries that the operator trusts. With each
-/// key ID: when what it signed was signed (ms).
+/// The keys of several servers, as far as they can be had from them or from the notaries that the operator trusts. With
+/// each key ID: when what it signed was signed (ms).
 pub async fn ring(
     world: &World,
     needed: &BTreeMap<OwnedServerName, Vec<(String, i64)>>,
@@ -110,8 +110,8 @@ pub async fn ring_of_all(
     ring(world, needed).await
 }
 
-/// The servers whose keys, as far as they are known, do not cover what is needed. Ours are not among them: what our key did
-/// not sign is not ours.
+/// The servers whose keys, as far as they are known, do not cover what is needed. Ours are not among them: what our key
+/// did not sign is not ours.
 async fn missing(
     world: &World,
     needed: &BTreeMap<OwnedServerName, Vec<(String, i64)>>,
@@ -134,8 +134,8 @@ async fn held(world: &World, server: &ServerName) -> ServerKeys {
     }
 }
 
-/// Asks the notaries for the keys of other servers, in turn while there are any missing. A key that a server gave itself is
-/// not replaced by what a notary says.
+/// Asks the notaries for the keys of other servers, in turn while there are any missing. A key that a server gave
+/// itself is not replaced by what a notary says.
 async fn ask_notaries(world: &World, servers: &[OwnedServerName], now: i64) {
     let Ok(config) = Config::of(world) else { return };
     let mut open: BTreeSet<OwnedServerName> = servers.iter().cloned().collect();

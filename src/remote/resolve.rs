@@ -21,7 +21,7 @@ use super::{RemoteError, dns};
 use crate::config::Config;
 
 const LIMITS: Limits = Limits { time: Duration::from_secs(10), bytes: discovery::MAX_BODY };
-/// What KV allows at the least.
+/// The shortest time to live that KV allows (s).
 const MIN_TTL: i64 = 60;
 
 /// Where a server listens, and until when that is believed (ms).
@@ -151,15 +151,15 @@ async fn reachable(world: &World, targets: Vec<Target>) -> Result<Vec<Place>, Re
 }
 
 /// Refuses addresses that are not of the public network, unless the operator allows them. Names are looked up where a
-/// resolver may be asked; else the platform's own network is what guards: workerd checks the address it connects to, and
-/// Cloudflare's has no way to private ones.
+/// resolver may be asked; else the platform's own network is what guards: workerd checks the address it connects to,
+/// and Cloudflare's has no way to private ones.
 async fn guard(world: &World, host: &str) -> Result<(), RemoteError> {
     let config = Config::of(world).map_err(|error| RemoteError::Refused(error.to_string()))?;
     if config.allow_private_addresses {
         return Ok(());
     }
     let refused = || RemoteError::Refused(format!("{host} is not on the public network"));
-    // What a URL has for a host may be read as an address where it is none to us, such as `127.1`.
+    // A URL's host may be read as an address where we see none, such as `127.1`.
     let Ok((place, None)) = server_name::split(host) else { return Err(refused()) };
     let addresses = match place.address() {
         Some(address) => vec![address],

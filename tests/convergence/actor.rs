@@ -13,7 +13,7 @@ use crate::{
     story::{Acknowledged, Story, Synced},
 };
 
-/// A user and what he believes of himself.
+/// A user and what they believe about themselves.
 pub struct Actor<'a> {
     pub simulation: &'a Simulation,
     pub network: &'a Network,
@@ -21,7 +21,7 @@ pub struct Actor<'a> {
     pub dice: Dice,
     pub user: usize,
     joined: RefCell<BTreeSet<usize>>,
-    /// Events he knows of, by room.
+    /// Events they know of, by room.
     seen: RefCell<Vec<(usize, String)>>,
 }
 
@@ -140,7 +140,7 @@ impl<'a> Actor<'a> {
         self.put_state(room, kind, &key, content).await;
     }
 
-    /// Raises or lowers somebody, or asks more of who sends state.
+    /// Raises or lowers somebody's level, or the level that sending state needs.
     async fn power(&self, room: usize) {
         let held = self
             .call(Method::GET, &format!("{}/state/m.room.power_levels/", self.path(room)), None)
@@ -328,7 +328,7 @@ impl<'a> Actor<'a> {
         answer
     }
 
-    /// An event of a room that he knows of.
+    /// An event of a room that the user knows of.
     fn known(&self, room: usize) -> Option<String> {
         let seen = self.seen.borrow();
         let known: Vec<&String> =

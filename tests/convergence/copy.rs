@@ -108,7 +108,7 @@ impl Copy {
         let ends = stays.last().is_none_or(|last| last.until.is_none());
         // The first may have come with the room.
         let first = stays.first().is_some_and(|first| first.since % (1 << 20) != 0);
-        // An invite to a room he was in before hides what he has not seen of it.
+        // An invite to a room they were in before hides what they have not seen of it.
         let query = "SELECT count(*) AS n FROM out_of_band WHERE user = ?";
         let invited = self.sql.row(query, values![user], |row| row.int(0)).unwrap().unwrap_or(0);
         let back = stays.iter().skip_while(|stay| stay.membership != "join");
@@ -116,7 +116,7 @@ impl Copy {
         moved <= i64::from(first) && unbroken && ends && invited == 0 && !invited_back
     }
 
-    /// Whether a resolution, and no event that names him, ever ended a user's stay.
+    /// Whether a resolution, and no event that names them, ever ended a user's stay.
     pub fn lost_by_resolution(&self, user: &str) -> bool {
         let names = |pos: i64| {
             let mut there = self.events.values().filter(|held| held.pos == Some(pos));

@@ -1,7 +1,7 @@
 //! What falls by chance in a scenario? (splitmix64)
 //!
-//! Not the simulation's own dice: whoever acts has dice of his own, so that what one does hangs on the seed and on what
-//! he saw, not on how many others threw meanwhile.
+//! Not the simulation's own dice: every actor has dice of their own, so that what they do depends on the seed and on
+//! what they saw, not on how often others threw meanwhile.
 
 use std::cell::Cell;
 

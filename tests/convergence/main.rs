@@ -1,7 +1,7 @@
 //! Do many servers end in one state, whatever goes wrong between them?
 //!
-//! A seed makes a scenario: servers, users, rooms, and what goes wrong. Users speak HTTP to their servers, servers to each
-//! other. Afterwards all must agree, and nothing that was acknowledged may be lost. `TOMBOLO_SEEDS=n` runs n seeds
+//! A seed makes a scenario: servers, users, rooms, and what goes wrong. Users speak HTTP to their servers, servers to
+//! each other. Afterwards all must agree, and nothing that was acknowledged may be lost. `TOMBOLO_SEEDS=n` runs n seeds
 //! (from `TOMBOLO_FROM=n` on), `TOMBOLO_SEED=n` only that one, with everything its users did; with
 //! `TOMBOLO_TRANSCRIPT=file` also what servers did.
 #![cfg(not(target_arch = "wasm32"))]

@@ -81,7 +81,7 @@ impl Network {
         }
     }
 
-    /// One request of a user. What it tells him is remembered.
+    /// One request of a user. What it tells the user is remembered.
     pub async fn call(
         &self,
         user: usize,

@@ -1,6 +1,6 @@
 //! Which messages does a text betray?
 //!
-//! Every message carries a string that occurs nowhere else, so that whoever was given it can be told from his responses.
+//! Every message carries a string that occurs nowhere else, so that a user's responses show whether they were given it.
 
 use std::collections::BTreeSet;
 

@@ -35,7 +35,7 @@ pub struct Story {
     pub rooms: RefCell<Vec<Place>>,
     secrets: Cell<usize>,
     pub acknowledged: RefCell<Vec<Acknowledged>>,
-    /// By user: the chain of his syncs.
+    /// By user: the chain of their syncs.
     pub syncs: RefCell<Vec<Vec<Synced>>>,
     /// What was asked and how it ended, to read when a seed fails.
     pub lines: RefCell<Vec<String>>,

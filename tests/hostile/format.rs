@@ -1,4 +1,4 @@
-//! What becomes of events that have not the form of an event? (SIZE and FMT)
+//! What becomes of events that do not have the form of an event? (SIZE and FMT)
 
 use serde_json::{Value, json};
 use tombolo_protocol::canonical_json::to_string;

@@ -21,7 +21,7 @@ fn server_of(number: usize) -> Peer {
     Peer::unlisted(&format!("s{server}.test:8448"), u8::try_from(server % 250).unwrap())
 }
 
-/// Every member's join, signed by his server.
+/// Every member's join, signed by the member's server.
 fn fill(scene: &Scene, hosted: &Hosted) {
     let someone = scene.evil.user("someone");
     let content =

@@ -1,8 +1,8 @@
-//! Does a real server stand what a hostile server does to it?
+//! Does a real server withstand what a hostile server does to it?
 //!
-//! One Tombolo in the simulator, and peers that are nothing but a key and a script: they answer as a test wants and send
-//! what it wants. The rows of the project's page on hostile inputs are named where they are tested. After each attack the
-//! room must be what it was, and a good event of the same peer must still come in.
+//! One Tombolo in the simulator, and peers that are nothing but a key and a script: they answer as a test wants and
+//! send what it wants. The rows of the project's page on hostile inputs are named where they are tested. After each
+//! attack the room must be what it was, and a good event of the same peer must still come in.
 #![cfg(not(target_arch = "wasm32"))]
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
 

@@ -89,7 +89,8 @@ fn an_event_of_another_room_is_not_read_through_ones_own() {
     }
 }
 
-/// A server that is out of the room gets nothing of what is said after, whatever it asks; what was before it may know.
+/// A server that is out of the room gets nothing that is said afterwards, whatever it asks; what was said before, it
+/// may know.
 fn is_out(scene: &Scene, peer: &Peer) {
     let secret = scene.say(&scene.room, SECRET);
     scene.settle();

@@ -1,7 +1,7 @@
 //! Does anything break that is nested as deep as an event may be? (JSON6 of the hostile inputs)
 //!
-//! What is said deep must reach clients, the other server, and those who join. A trap in one answer would end every call
-//! in flight.
+//! What is said deep must reach clients, the other server, and those who join. A trap in one answer would end every
+//! call in flight.
 
 use percent_encoding::percent_decode_str;
 use serde_json::json;

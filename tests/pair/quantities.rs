@@ -1,4 +1,4 @@
-//! What becomes of too much, and of names that are long?
+//! What becomes of too many things at once, and of long names?
 
 use ruma::{OwnedEventId, RoomId};
 use serde_json::{Value, json};

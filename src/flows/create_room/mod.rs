@@ -1,8 +1,8 @@
 //! How does a local user make a room?
 //! ([`createRoom`](https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3createroom))
 //!
-//! The create event is built here, since in newer rooms its hash is the room's ID. An alias is claimed first, so that no
-//! two rooms get it; then the room takes all its first events in one transaction, and the invited are told.
+//! The create event is built here, since in newer rooms its hash is the room's ID. An alias is claimed first, so that
+//! no two rooms get it; then the room takes all its first events in one transaction, and the invited are told.
 
 mod events;
 mod power;
@@ -28,7 +28,7 @@ use crate::{
     stores::aliases,
 };
 
-/// How many letters the ID of a room has whose version does not name it by its hash.
+/// How many letters a room's ID has, where the room version does not make it of a hash.
 const ID_LETTERS: usize = 18;
 
 /// What the client wants.

@@ -13,8 +13,6 @@ use tombolo_platform::World;
 use super::super::{room, tell};
 use crate::objects::room::messages::{Receipt, ServerAllowed, Typing};
 
-/// How long a remote user's typing lasts without another word (ms).
-const TYPING_LASTS: u64 = 30_000;
 /// How many rooms and receipts of one EDU are looked at.
 const MAX_ROOMS: usize = 100;
 const MAX_RECEIPTS: usize = 200;
@@ -106,7 +104,7 @@ async fn typing(world: &World, origin: &OwnedServerName, content: TypingContent)
     if content.user_id.server_name() != origin || !allowed(world, origin, &content.room_id).await {
         return;
     }
-    let until = content.typing.then(|| world.now() + TYPING_LASTS);
+    let until = content.typing.then(|| world.now() + tell::TYPING_LASTS);
     // Refused: the user is not in the room. Unreachable: stale in a moment.
     if let Ok(now) =
         world.ask(&room(&content.room_id), &Typing { user: content.user_id, until }).await
@@ -134,7 +132,7 @@ async fn receipts(
             let ts = data.ts.unwrap_or_else(|| world.now());
             let kind = "m.read".to_owned();
             let receipt = Receipt { user, kind, thread: data.thread_id, event_id, ts };
-            // Refused: the user is not in the room. Unreachable: the next receipt says it again.
+            // Refused: the user is not in the room. Unreachable: the receipt is lost until the user reads on.
             world.ask(&room(&room_id), &receipt).await.ok();
         }
     }

@@ -1,7 +1,7 @@
 //! How does a room get the events that one server holds and it does not?
 //!
-//! Each answer is verified and given to the room in parts, each event after those it cites. All the asking ends when the
-//! gap's time is up, between two requests.
+//! Each answer is verified and given to the room in parts, each event after those it cites. All the asking ends when
+//! the gap's time is up, between two requests.
 
 use futures_util::{StreamExt, stream};
 use ruma::{EventId, OwnedEventId};
@@ -53,7 +53,7 @@ struct Single {
     pdus: Vec<Box<RawValue>>,
 }
 
-/// What a server answered; nothing if it has no answer, which says nothing of other questions.
+/// What a server answered; nothing if it has no answer, which says nothing about other questions.
 pub fn answered<T>(answer: Result<T, RemoteError>) -> Result<Option<T>, RemoteError> {
     match answer {
         Ok(answer) => Ok(Some(answer)),
@@ -75,8 +75,8 @@ impl Gap<'_> {
         if unknown.len() <= MAX_FETCHED {
             self.fetch_each(&unknown).await?;
         }
-        // A state with gaps would judge the event wrongly: what did not come one by one comes all together. What is still
-        // missing could not be verified; another attempt may find the keys.
+        // A state with gaps would judge the event wrongly, so what did not come one by one is fetched all together.
+        // What is still missing could not be verified; another attempt may find the keys.
         if !self.unknown(&unknown).await?.is_empty() {
             let path = format!("/_matrix/federation/v1/state/{room_id}?event_id={event_id}");
             self.in_time()?;

@@ -1,9 +1,9 @@
 //! How does a room get what parked events build on?
 //! ([missing events](https://spec.matrix.org/v1.19/server-server-api/#backfilling-and-retrieving-missing-events))
 //!
-//! First the origin is asked for the events between our tips and the parked one. Where it cannot close the gap, the state
-//! before the parked event is asked for, and the event enters with a hole below it. Where the origin is out of reach or
-//! refuses, the event stays parked, and the room's alarm tries again, with others in the room too.
+//! First the origin is asked for the events between our tips and the parked one. Where it cannot close the gap, the
+//! state before the parked event is asked for, and the event enters with a hole below it. Where the origin is out of
+//! reach or refuses, the event stays parked, and the room's alarm tries again, with others in the room too.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -91,7 +91,7 @@ pub async fn sources(
     room_id: &RoomId,
 ) -> Result<Vec<OwnedServerName>> {
     let own = &Config::of(world)?.server_name;
-    let participants = world.ask(&room(room_id), &Participants { users: false }).await?;
+    let participants = world.ask(&room(room_id), &Participants {}).await?;
     let others =
         participants.servers.into_iter().filter(|server| server != origin && server != own);
     Ok(std::iter::once(origin.clone()).chain(others.take(OTHERS)).collect())
@@ -100,7 +100,7 @@ pub async fn sources(
 /// Why a gap stays open.
 pub enum Failure {
     Remote(RemoteError),
-    /// The room does not take it, such as because we left it meanwhile.
+    /// The room does not take it, for example because we left it meanwhile.
     Room(Refusal),
     Ours(crate::error::Error),
 }
@@ -162,7 +162,7 @@ impl Gap<'_> {
     /// Fetches for some rounds what is lacking.
     ///
     /// # Errors
-    /// This server is of no more help, or none is.
+    /// This server can help no further, or none can.
     async fn narrow(&self, open: &mut Open) -> std::result::Result<(), Failure> {
         let mut tried: BTreeSet<OwnedEventId> = BTreeSet::new();
         for _ in 0..ROUNDS {

@@ -1,8 +1,8 @@
 //! What happens to a transaction of another server?
 //! ([transactions](https://spec.matrix.org/v1.19/server-server-api/#transactions))
 //!
-//! Each PDU is verified here, and each room gets its own in one message. What a room lacks is asked of the origin, by the
-//! same path, for a few rounds; then the rest stays parked until somebody can connect it.
+//! Each PDU is verified here, and each room gets its own in one message. What a room lacks is asked of the origin, by
+//! the same path, for a few rounds; then the rest stays parked until somebody can connect it.
 
 mod edus;
 mod fetch;
@@ -28,12 +28,12 @@ use super::{
 };
 use crate::{
     error::{Error, Result, bad_json},
-    objects::room::messages::{Describe, Outcome, Purpose, Receive, Reconsider, Refusal},
+    objects::{
+        destination::messages::{MAX_EDUS, MAX_PDUS},
+        room::messages::{Describe, Outcome, Purpose, Receive, Reconsider, Refusal},
+    },
 };
 
-/// [Limits](https://spec.matrix.org/v1.19/server-server-api/#transactions) of a transaction.
-const PDUS: usize = 50;
-const EDUS: usize = 100;
 /// How many rooms are worked on at once.
 const ROOMS_AT_ONCE: usize = 8;
 
@@ -51,7 +51,7 @@ pub async fn receive(
     origin: &OwnedServerName,
     transaction: Transaction,
 ) -> Result<Value> {
-    if transaction.pdus.len() > PDUS || transaction.edus.len() > EDUS {
+    if transaction.pdus.len() > MAX_PDUS || transaction.edus.len() > MAX_EDUS {
         return Err(bad_json("A transaction holds at most 50 PDUs and 100 EDUs"));
     }
     let Known { pdus, mut reached, mut failure } = versions(world, &transaction.pdus).await;
@@ -76,7 +76,7 @@ pub async fn receive(
                 results
                     .extend(outcomes.iter().map(|(id, outcome)| (id.to_string(), result(outcome))));
             }
-            // A room at fault does not keep the others from theirs.
+            // A room that fails does not keep the others from their events.
             Err(error) => {
                 let unreached = |id: OwnedEventId| {
                     (id.to_string(), json!({ "error": "the room cannot be reached" }))
@@ -156,8 +156,8 @@ struct Known<'a> {
     failure: Option<Error>,
 }
 
-/// The events with the versions of their rooms. Others are of no effect: without the version even their ID cannot be
-/// told.
+/// The events with the versions of their rooms. The others have no effect: without the version not even their ID is
+/// known.
 async fn versions<'a>(world: &World, pdus: &'a [Box<RawValue>]) -> Known<'a> {
     let mut known = Known { pdus: Vec::new(), reached: false, failure: None };
     let mut others: BTreeSet<OwnedRoomId> = BTreeSet::new();

@@ -66,7 +66,7 @@ async fn redact(
     Ok(redact_event::Response::new(event_id))
 }
 
-/// Sends an event of the caller. A room that is not here is one he is not in.
+/// Sends an event of the caller. A room that is not here is one they are not in.
 pub async fn send_draft(
     world: &World,
     caller: &Session,

@@ -92,7 +92,7 @@ async fn login(world: World, request: Request<Bytes>, _: Vec<String>) -> Result<
     )
 }
 
-/// Opens a session of a user who has proved who he is.
+/// Opens a session of a user who has proved their identity.
 pub async fn open(
     world: &World,
     user: &UserId,
@@ -135,7 +135,7 @@ fn named_user(body: &Body) -> Result<&str> {
     named.ok_or_else(|| missing_param("There is no user"))
 }
 
-/// The user, if the password is his. Unknown users and wrong passwords look alike, and take as long.
+/// The user, if the password is theirs. Unknown users and wrong passwords look alike, and take as long.
 async fn prove(world: &World, config: &Config, named: &str, password: &str) -> Result<OwnedUserId> {
     let user = local_user(named, &config.server_name);
     let account = match &user {
@@ -153,7 +153,7 @@ async fn prove(world: &World, config: &Config, named: &str, password: &str) -> R
     user.filter(|_| proved && fits).ok_or_else(|| forbidden("Invalid username or password"))
 }
 
-/// A user of this server, named by his whole ID or its local part.
+/// A user of this server, named by their whole ID or its local part.
 fn local_user(named: &str, server_name: &ServerName) -> Option<OwnedUserId> {
     let (localpart, server) = match named.strip_prefix('@') {
         Some(rest) => rest.split_once(':')?,

@@ -86,7 +86,7 @@ async fn rooms(
     Ok(joined_rooms::Response::new(rooms))
 }
 
-/// A member, as far as his event can be read: the content is the sender's.
+/// A member, as far as their event can be read: the content is the sender's.
 fn member(event: &RawValue) -> Option<(OwnedUserId, RoomMember)> {
     #[derive(Deserialize)]
     struct Event {

@@ -198,7 +198,7 @@ async fn unban(
 }
 
 impl Change<'_> {
-    /// Refused unless the user's membership is one of these; who is not in the room does not learn what it is.
+    /// Refused unless the user's membership is one of these; a caller who is not in the room does not learn what it is.
     async fn must_follow(
         &self,
         world: &World,
@@ -224,12 +224,7 @@ impl Change<'_> {
             content.extend(flows::join::member_content(world, self.user).await?);
         }
         content.insert("membership".to_owned(), json!(self.membership));
-        let draft = Draft {
-            event_type: "m.room.member".to_owned(),
-            state_key: Some(self.user.to_string()),
-            content: to_raw_value(&content)?,
-            redacts: None,
-        };
+        let draft = Draft::membership(self.user, to_raw_value(&content)?);
         send_draft(world, caller, self.room_id, draft, None).await.map(|_| ())
     }
 }

@@ -6,7 +6,7 @@ use ruma::{
     api::{
         Direction,
         client::{
-            filter::{LazyLoadOptions, RoomEventFilter, UrlFilter},
+            filter::{RoomEventFilter, UrlFilter},
             message::get_message_events::v3 as get_message_events,
         },
     },
@@ -73,8 +73,8 @@ async fn place(
     }
 }
 
-/// A page; where it is short because history is missing here, that is fetched first. What nobody gives is passed over, so
-/// that the next page lies elsewhere.
+/// A page; where it is short because history is missing here, that is fetched first. What nobody gives is passed over,
+/// so that the next page lies elsewhere.
 async fn filled(world: &World, room_id: &RoomId, mut page: Page) -> Result<PageReply> {
     let mut reply = ask_room(world, room_id, &page).await?;
     for _ in 0..FETCHES {
@@ -102,16 +102,13 @@ fn is_full(reply: &PageReply, page: &Page) -> bool {
 fn room_filter(filter: RoomEventFilter, room_id: &RoomId) -> EventFilter {
     let excluded = filter.not_rooms.iter().any(|not| not == room_id)
         || filter.rooms.as_ref().is_some_and(|rooms| !rooms.iter().any(|room| room == room_id));
-    let lazy = filter.lazy_load_options;
     EventFilter {
         limit: filter.limit.map(|limit| u32::try_from(u64::from(limit)).unwrap_or(u32::MAX)),
         types: if excluded { Some(Vec::new()) } else { filter.types },
         not_types: filter.not_types,
         senders: filter.senders,
         not_senders: filter.not_senders,
-        lazy_load_members: !lazy.is_disabled(),
-        include_redundant_members: lazy
-            == LazyLoadOptions::Enabled { include_redundant_members: true },
+        lazy_load_members: !filter.lazy_load_options.is_disabled(),
         contains_url: filter.url_filter.map(|url| url == UrlFilter::EventsWithUrl),
     }
 }

@@ -57,7 +57,7 @@ pub fn routes(router: &mut Router) {
     sync::routes(router);
 }
 
-/// Asks a room. To a client, a room that is not here is one he is not in.
+/// Asks a room. To a client, a room that is not here is one they are not in.
 pub async fn ask_room<M: Message<Refusal = Refusal>>(
     world: &World,
     room_id: &RoomId,
@@ -69,7 +69,7 @@ pub async fn ask_room<M: Message<Refusal = Refusal>>(
     }
 }
 
-/// What somebody learns of a room he is not in, whether it exists or not.
+/// What a user learns of a room they are not in, whether it exists or not.
 pub fn not_in_room() -> Error {
     forbidden("You are not in this room")
 }

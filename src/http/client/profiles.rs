@@ -68,7 +68,7 @@ async fn field(
     Ok(get_profile_field::Response::new(value))
 }
 
-/// A user's profile, here or at his server; of a remote one at least the field that is asked for.
+/// A user's profile, here or at their server; of a remote one at least the field that is asked for.
 async fn profile(world: &World, user: &UserId, field: Option<&str>) -> Result<Map<String, Value>> {
     if user.server_name() == Config::of(world)?.server_name {
         if accounts::find(world, user.localpart()).await?.is_none() {
@@ -119,12 +119,7 @@ async fn announce(world: &World, caller: &Session) -> Result<()> {
     let content = &to_raw_value(&content)?;
     let announced =
         stream::iter(rooms).for_each_concurrent(AT_ONCE, |room_id: OwnedRoomId| async move {
-            let draft = Draft {
-                event_type: "m.room.member".to_owned(),
-                state_key: Some(caller.user.to_string()),
-                content: content.clone(),
-                redacts: None,
-            };
+            let draft = Draft::membership(&caller.user, content.clone());
             // The profile is set; a room that does not take the event shows the old one.
             if let Err(error) = send_draft(world, caller, &room_id, draft, None).await {
                 tracing::info!(%room_id, error = error.message, "a profile was not announced");

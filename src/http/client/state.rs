@@ -127,7 +127,7 @@ pub async fn event(
 }
 
 /// The content of an event.
-pub fn content_of(event: &RawValue) -> Result<Box<RawValue>> {
+fn content_of(event: &RawValue) -> Result<Box<RawValue>> {
     #[derive(Deserialize)]
     struct Event {
         content: Box<RawValue>,

@@ -20,7 +20,7 @@ use crate::{
 
 /// How many rooms are asked at once whether an event is theirs.
 const ROOMS_AT_ONCE: usize = 16;
-/// How many rooms are asked for it at the most: a request may make a thousand of its own.
+/// The most rooms asked for it: one request may make a thousand requests of its own.
 const MAX_ROOMS: usize = 500;
 /// How many events a question for missing ones may name at either end.
 const MAX_ENDS: usize = 20;
@@ -42,12 +42,12 @@ pub fn routes(router: &mut Router) {
     router.federation(&Method::GET, "/_matrix/federation/v1/backfill/{room_id}", backfill);
 }
 
-/// The room's ID of a path.
+/// The room ID in a path.
 pub fn room_id(argument: &str) -> Result<OwnedRoomId> {
     RoomId::parse(argument).map_err(|_| invalid_param("The room ID has no form"))
 }
 
-/// The event's ID of a path.
+/// The event ID in a path.
 pub fn event_id(argument: &str) -> Result<OwnedEventId> {
     EventId::parse(argument).map_err(|_| invalid_param("The event ID has no form"))
 }

@@ -37,8 +37,8 @@ pub fn routes(router: &mut Router) {
     router.page(&Method::GET, "/.well-known/matrix/server", delegation);
 }
 
-/// Where other servers reach this one, if users reach it by its own name ([well-known URI]). Cloudflare does not listen at
-/// 8448, where they would look without it.
+/// Where other servers reach this one, if users reach it by its own name ([well-known URI]). Cloudflare does not listen
+/// at 8448, where they would look without it.
 ///
 /// [well-known URI]: https://spec.matrix.org/v1.19/server-server-api/#getwell-knownmatrixserver
 async fn delegation(world: World, _: Request<Bytes>, _: Vec<String>) -> Result<Response<Bytes>> {

@@ -118,7 +118,7 @@ async fn make(
     Ok(Made { room_version: template.version, event: template.event })
 }
 
-/// What a server is given that joined.
+/// What a server that joined is given.
 #[derive(Serialize)]
 struct SendJoin {
     origin: OwnedServerName,

@@ -42,6 +42,6 @@ async fn directory(world: World, signed: Signed, _: Vec<String>) -> Result<Value
     let alias: OwnedRoomAliasId = signed.parameter("room_alias")?;
     let found =
         aliases::find(&world, &alias).await?.ok_or_else(|| not_found("There is no such alias"))?;
-    let participants = world.ask(&room(&found.room_id), &Participants { users: false }).await?;
+    let participants = world.ask(&room(&found.room_id), &Participants {}).await?;
     Ok(json!({ "room_id": found.room_id, "servers": participants.servers }))
 }

@@ -28,7 +28,7 @@ use crate::{
 
 /// The largest body: 50 events of 64 KiB and 100 EDUs fit well.
 pub const MAX_BODY: usize = 16 << 20;
-/// How often one origin's life is noted (ms).
+/// How often it is noted that one origin is up (ms).
 const HEARD_EVERY: u64 = 60_000;
 
 /// A request that its origin signed.
@@ -54,7 +54,7 @@ impl Signed {
         self.query.iter().filter(|(key, _)| key == name).map(|(_, value)| value.as_str()).collect()
     }
 
-    /// A query parameter that must be there and have a form.
+    /// A query parameter that must be there and well-formed.
     pub fn parameter<T: std::str::FromStr>(&self, name: &str) -> Result<T> {
         let value = self
             .all(name)
@@ -66,8 +66,8 @@ impl Signed {
 }
 
 impl Router {
-    /// Registers a handler for requests of other servers. Its answer is written straight to text: a tree of values could
-    /// not be made of events, which may be nested deeper than `serde_json` reads.
+    /// Registers a handler for requests of other servers. Its answer is written straight to text: a tree of values
+    /// could not be made of events, which may be nested deeper than `serde_json` reads.
     pub fn federation<H, F, A>(&mut self, method: &Method, path: &str, handler: H)
     where
         H: Fn(World, Signed, Vec<String>) -> F + Copy + 'static,

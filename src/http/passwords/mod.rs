@@ -1,7 +1,7 @@
 //! Is this the password of the account? ([OWASP's parameters for Argon2id])
 //!
-//! A hash carries its parameters, so a change of the cost concerns new passwords only. Where there is no account, as much
-//! work is done: the time of an answer must not tell which accounts exist.
+//! A hash carries its parameters, so a change of the cost concerns new passwords only. Where there is no account, as
+//! much work is done: the time of an answer must not tell which accounts exist.
 //!
 //! [OWASP's parameters for Argon2id]: https://cheatsheetseries.owasp.org/cheatsheets/Password_Storage_Cheat_Sheet.html
 

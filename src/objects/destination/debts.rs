@@ -5,13 +5,14 @@ use serde_json::value::RawValue;
 use tombolo_platform::values;
 use tombolo_protocol::backoff::DESTINATION;
 
-use super::{Batch, Delivered, Destination, Failed, Health, Heard, NextBatch, Owe, OweEdu, Result};
+use super::{
+    Batch, Delivered, Destination, Failed, Health, Heard, MAX_EDUS, MAX_PDUS, NextBatch, Owe,
+    OweEdu, Result,
+};
 use crate::objects::Stop;
 
 /// The most rooms asked for one transaction: with one event each they fill it.
-const ROOMS: i64 = 50;
-/// The most EDUs of a transaction ([limits](https://spec.matrix.org/v1.19/server-server-api/#transactions)).
-const EDUS: i64 = 100;
+const ROOMS: usize = MAX_PDUS;
 
 /// Notes a range of a room; ranges of the same room are merged.
 pub fn owe(destination: &mut Destination<'_>, message: Owe) -> Result<()> {
@@ -68,7 +69,7 @@ pub fn next_batch(destination: &mut Destination<'_>, _: NextBatch) -> Result<Bat
     }
     let query = "SELECT id, edu FROM edus ORDER BY id LIMIT ?";
     for (id, edu) in
-        destination.sql.rows(query, values![EDUS], |row| Ok((row.int(0)?, row.text(1)?)))?
+        destination.sql.rows(query, values![MAX_EDUS], |row| Ok((row.int(0)?, row.text(1)?)))?
     {
         batch.edus.push((id, RawValue::from_string(edu)?));
     }

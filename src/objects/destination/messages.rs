@@ -6,6 +6,11 @@ use serde_json::value::RawValue;
 
 use crate::objects::{message::message, room::messages::Position};
 
+/// The most PDUs of a transaction ([limits](https://spec.matrix.org/v1.19/server-server-api/#transactions)).
+pub const MAX_PDUS: usize = 50;
+/// The most EDUs of a transaction.
+pub const MAX_EDUS: usize = 100;
+
 /// A destination refuses nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum Refusal {}
@@ -46,6 +51,7 @@ message!("destination", NextBatch => Batch, Refusal);
 pub struct Batch {
     /// `None`: nothing is due now.
     pub server: Option<OwnedServerName>,
+    /// Ranges of rooms: from (exclusive), to (inclusive).
     pub rooms: Vec<(OwnedRoomId, Position, Position)>,
     pub edus: Vec<(i64, Box<RawValue>)>,
     /// A transaction ID never used before.

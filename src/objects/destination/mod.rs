@@ -1,7 +1,7 @@
-//! What has one remote server yet to be told, and when is it tried (again)? The DestinationObject.
+//! What does one remote server still have to be told, and when is it tried (again)? The DestinationObject.
 //!
-//! It holds ranges of rooms and EDUs, no events: the flow [`crate::flows::deliver`] asks the rooms for the bodies when it
-//! sends. One transaction is in flight at a time, since only this object's alarm sends.
+//! It holds ranges of rooms and EDUs, no events: the flow [`crate::flows::deliver`] asks the rooms for the bodies when
+//! it sends. One transaction is in flight at a time, since only this object's alarm sends.
 
 mod debts;
 pub mod messages;

@@ -1,4 +1,4 @@
-//! How does a remote server lie in SQLite?
+//! How is a remote server stored in SQLite?
 
 /// The numbered steps; the missing ones run inside the first transaction that finds them missing.
 pub const STEPS: &[&str] = &["

@@ -20,12 +20,7 @@ pub fn template(room: &mut Room<'_>, message: Template) -> Result<TemplateReply>
     }
     let content =
         serde_json::value::to_raw_value(&serde_json::json!({ "membership": message.membership }))?;
-    let draft = Draft {
-        event_type: "m.room.member".to_owned(),
-        state_key: Some(message.user.to_string()),
-        content,
-        redacts: None,
-    };
+    let draft = Draft::membership(&message.user, content);
     let wish = Send {
         sender: message.user,
         draft,
@@ -62,7 +57,7 @@ pub fn accept(room: &mut Room<'_>, message: Accept) -> Result<Accepted> {
     check(&pdu, &message)?;
     let held = room.find(&pdu.event_id)?.filter(|held| held.before.is_some());
     if let Some(held) = held {
-        // Whoever repeats a request is answered again, as long as what the event says is so.
+        // A repeated request is answered again, as long as what the event says still holds.
         if room.now("m.room.member", pdu.sender.as_str())? != Some(held.sn) {
             let reason = "the event was refused, or is no longer the user's membership";
             return Err(Stop::Refused(Refusal::Forbidden(reason.to_owned())));
@@ -105,7 +100,7 @@ fn refused(room: &mut Room<'_>, pdu: &Pdu) -> Result<Option<String>> {
     }
 }
 
-/// The event must be what a template was made for: a user of the asking server changing his own membership.
+/// The event must be what a template was made for: a user of the asking server changing their own membership.
 fn check(pdu: &Pdu, message: &Accept) -> Result<()> {
     let fits = pdu.is("m.room.member", pdu.sender.as_str())
         && pdu.membership().as_deref() == Some(message.membership.as_str())
@@ -161,7 +156,7 @@ impl Room<'_> {
         Ok(())
     }
 
-    /// The state shown to who is not in the room, in federation format.
+    /// The state shown to a user who is not in the room, in federation format.
     pub fn shown_to_invited(&mut self) -> Result<Vec<Box<RawValue>>> {
         let mut shown = Vec::new();
         for kind in SHOWN_TO_INVITED {

@@ -1,8 +1,8 @@
 //! Whom can the request that sends a message tell by itself?
 //!
-//! Where the members are few and all ours, nobody needs to wait for the alarm: the request tells them all, and the alarm,
-//! armed in the same transaction, only makes sure. Elsewhere the alarm tells: what comes while it is at work it tells
-//! together, so a burst of messages is one piece of news to each follower.
+//! Where the members are few and all ours, nobody needs to wait for the alarm: the request tells them all, and the
+//! alarm, armed in the same transaction, only makes sure. Elsewhere the alarm tells. What comes while it is at work it
+//! tells together, so a burst of messages is one piece of news to each follower.
 
 use std::rc::Rc;
 
@@ -30,8 +30,8 @@ pub enum Audience {
 }
 
 impl Room<'_> {
-    /// What the caller is to tell of a message at `to`: its sender, before he is answered, and others meanwhile. Where
-    /// those are all, the alarm waits.
+    /// Whom the caller is to tell of a message at `to`: the sender, before they are answered, and others meanwhile. If
+    /// that covers every follower, the alarm is delayed.
     pub fn news_of_message(
         &mut self,
         sender: &UserId,
@@ -50,7 +50,8 @@ impl Room<'_> {
         self.effects.alarm_at(self.moment.now.max(self.hot.told_at + PAUSE));
     }
 
-    /// When to see whether what came during a telling was told: whoever brought it has armed the alarm for it.
+    /// When to check whether what came during a telling was told: the request that brought it has armed the alarm for
+    /// it.
     pub fn next_telling(&self) -> u64 {
         self.moment.now + MAKES_SURE
     }

@@ -45,17 +45,7 @@ fn begin(room: &mut Room<'_>, message: &Create) -> Result<()> {
             "this create event makes another room".to_owned(),
         )));
     }
-    let head = Head {
-        id: pdu.room_id.clone(),
-        version,
-        life: Life::Live,
-        tips: Vec::new(),
-        pos: FIRST,
-        told: 0,
-        joined: 0,
-        invited: 0,
-        floor: 0,
-    };
+    let head = Head { told: 0, ..Head::new(pdu.room_id.clone(), version, Life::Live) };
     room.save(head.clone())?;
     let sn = room.add(&Entry {
         pdu: &pdu,

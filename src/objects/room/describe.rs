@@ -14,25 +14,17 @@ use super::{
 /// The room in a few words.
 pub fn describe(room: &mut Room<'_>, _: Describe) -> Result<Description> {
     let head = room.head()?;
-    let rules = room.now_event("m.room.join_rules", "")?;
     Ok(Description {
         version: head.version.id.to_string(),
         live: head.life == Life::Live,
-        join_rule: rules.as_ref().and_then(|event| event.pdu.content_str("join_rule")),
         allow_rooms: room.allow_rooms()?,
     })
 }
 
-/// Who is joined.
-pub fn participants(room: &mut Room<'_>, message: Participants) -> Result<ParticipantsReply> {
+/// Which servers have a joined user.
+pub fn participants(room: &mut Room<'_>, _: Participants) -> Result<ParticipantsReply> {
     room.graph()?;
-    let users = if message.users {
-        let members = room.joined_members()?;
-        members.iter().filter_map(|event| event.pdu.state_key.as_deref()?.try_into().ok()).collect()
-    } else {
-        Vec::new()
-    };
-    Ok(ParticipantsReply { users, servers: room.servers()? })
+    Ok(ParticipantsReply { servers: room.servers()? })
 }
 
 /// A user's membership now.

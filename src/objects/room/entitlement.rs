@@ -2,9 +2,10 @@
 
 use ruma::{ServerName, UserId};
 use tombolo_platform::values;
+use tombolo_protocol::visibility::{HistoryVisibility, Membership};
 
 use super::{
-    Position, Refusal, Result, Room,
+    FOREVER, Position, Refusal, Result, Room,
     insert::DUMMY,
     timeline::{Before, Stored},
 };
@@ -33,7 +34,7 @@ impl Stretches {
     }
 
     /// Whether the user was joined at a position or any time after it.
-    pub fn joined_after(&self, pos: Position) -> bool {
+    fn joined_after(&self, pos: Position) -> bool {
         self.0.iter().any(|stretch| {
             stretch.membership == "join" && stretch.until.is_none_or(|until| until > pos)
         })
@@ -44,16 +45,10 @@ impl Stretches {
         self.0.iter().any(|stretch| stretch.membership == "join" && stretch.since <= pos)
     }
 
-    /// Whether the user, being this to the room at a position, may see what is there under a visibility.
+    /// Whether the user, with this membership at a position, may see what is there under a visibility.
     fn see(&self, visibility: &str, membership: Option<&str>, pos: Position) -> bool {
-        let was = |wanted: &str| membership == Some(wanted);
-        match visibility {
-            "world_readable" => true,
-            "invited" => was("join") || was("invite"),
-            "joined" => was("join"),
-            // `shared`, and whatever else somebody wrote, counts as the default.
-            _ => was("join") || self.joined_after(pos),
-        }
+        HistoryVisibility::of(Some(visibility))
+            .shows(Membership::of(membership), self.joined_after(pos))
     }
 
     /// Whether the user is joined now.
@@ -62,15 +57,15 @@ impl Stretches {
     }
 }
 
-/// Up to where somebody may read.
+/// Up to where a server may read.
 #[derive(Clone, Copy, Debug)]
 pub struct Horizon(Position);
 
 impl Horizon {
-    /// Whether an event lies before it. One without a place is shown to those in the room only.
+    /// Whether an event lies before it. One without a place is shown only to servers in the room.
     pub fn covers(self, event: &Stored) -> bool {
         let place = event.pos.or(event.before.map(|before| before.at));
-        place.map_or(self.0 == Position::MAX >> 11, |place| place <= self.0)
+        place.map_or(self.0 == FOREVER, |place| place <= self.0)
     }
 }
 
@@ -115,7 +110,7 @@ impl Room<'_> {
         if event.pdu.kind() == DUMMY {
             return Ok(false);
         }
-        // What became of himself everybody may know.
+        // Users always see what became of their own membership.
         if event.pdu.is("m.room.member", user.as_str()) {
             return Ok(true);
         }
@@ -125,7 +120,8 @@ impl Room<'_> {
         Ok(visibilities.iter().any(shows))
     }
 
-    /// From where on a user may know what the room was: this position if he may see it, else the begin of his next stay.
+    /// From where on a user may know what the room was: this position if they may see it, else the start of their next
+    /// stay.
     pub fn seen_from(&mut self, stretches: &Stretches, pos: Position) -> Result<Option<Position>> {
         let held = self.value(Before { at: pos, fork: None }, "m.room.history_visibility", "")?;
         let held = held.map(|sn| self.event(sn)).transpose()?;
@@ -150,7 +146,7 @@ impl Room<'_> {
                 return Ok(true);
             }
         }
-        // The platform refuses a pattern as long as some names of servers.
+        // Not by `LIKE`: the platform refuses a pattern as long as some server names.
         let query = "SELECT sn FROM now WHERE type = 'm.room.member' AND substr(key, instr(key, ':') + 1) = ? AND since <= ?";
         for sn in self.sql.rows(query, values![server.as_str(), at], |row| row.int(0))? {
             let invited = self.event(sn)?.pdu.membership().as_deref() == Some("invite");
@@ -171,7 +167,7 @@ impl Room<'_> {
     pub fn entitled(&mut self, server: &ServerName) -> Result<Horizon> {
         self.graph()?;
         let query = "SELECT max(coalesce(until, ?)) AS until FROM servers WHERE server = ?";
-        let values = values![Position::MAX >> 11, server.as_str()];
+        let values = values![FOREVER, server.as_str()];
         let until = self.sql.row(query, values, |row| row.int_or_null(0))?.flatten();
         match until {
             Some(until) if self.allows(server)? => Ok(Horizon(until)),

@@ -11,9 +11,9 @@ use super::{
     UserNews, view::not_in_room,
 };
 
-/// The thread of what is in no other.
+/// The thread of events that are in no other.
 const MAIN: &str = "main";
-/// How many threads a user has receipts in at most; the oldest go.
+/// The most threads in which a user's receipts are kept; the oldest go.
 const MAX_THREADS: u32 = 50;
 /// How long an event's ID may be (bytes).
 const MAX_ID: usize = 255;
@@ -84,7 +84,7 @@ fn is_newer(room: &mut Room<'_>, message: &Receipt, thread: &str) -> Result<bool
         Ok(room.find(&id)?.and_then(|event| event.pos))
     };
     let (old, new) = (position(&held)?, position(message.event_id.as_str())?);
-    // An event that has lost its place may be of either side: the later word counts.
+    // An event that has lost its place may have come before or after: the later receipt counts.
     Ok(old.is_none() || new.is_none() || new > old)
 }
 
@@ -132,7 +132,7 @@ impl Room<'_> {
     }
 
     /// Who types now, and the local users who see it.
-    pub fn typing_now(&mut self, mut servers: Vec<ruma::OwnedServerName>) -> Result<TypingNow> {
+    fn typing_now(&mut self, mut servers: Vec<ruma::OwnedServerName>) -> Result<TypingNow> {
         let query = "SELECT user FROM typing WHERE until > ? ORDER BY user";
         let typing = self.sql.rows(query, values![self.moment.now], |row| row.text(0))?;
         let typing = typing.into_iter().filter_map(|user| user.try_into().ok()).collect();

@@ -25,7 +25,8 @@ const MAX_VISITED: usize = 2000;
 pub fn state_before(room: &mut Room<'_>, message: StateBefore) -> Result<StateBeforeReply> {
     let horizon = room.entitled(&message.origin)?;
     let event = room.placed(&message.event_id)?;
-    // What the room was before an event is no secret to a server that has to build on it, though the event itself may be.
+    // What the room was before an event is no secret to a server that has to build on it, though the event itself may
+    // be.
     if !horizon.covers(&event) {
         return Err(Stop::Refused(Refusal::NotFound));
     }
@@ -116,7 +117,7 @@ pub fn backfill(room: &mut Room<'_>, message: Backfill) -> Result<Vec<Box<RawVal
         for prev in &event.prev {
             next.insert((room.event(*prev)?.pdu.depth, *prev));
         }
-        // What we soft-failed others may have accepted: it is part of the graph, and theirs to judge.
+        // Others may have accepted what we soft-failed: it is part of the graph, and theirs to judge.
         if event.standing != Standing::Rejected && horizon.covers(&event) {
             bodies.push(room.body_for(&message.origin, &event)?);
         }

@@ -1,8 +1,9 @@
 //! How does history come in below what we hold?
 //!
-//! An event whose parents nobody gave us stands above a hole. What fills it is judged like any other event, the state
-//! before the lowest of it as the other server tells it, and is put below the event that waits for it, so that a filled
-//! gap renumbers nothing. History is no tip, and changes no current state: what is above it was judged with it.
+//! An event whose parents we were never given stands above a hole. What fills the hole is judged like any other event,
+//! with the state before its lowest event as the other server tells it. It is put below the event that waits for it, so
+//! that a filled gap renumbers nothing. History is no tip, and changes no current state: what is above it was judged
+//! with it.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -18,7 +19,7 @@ use super::{
 };
 use crate::objects::Stop;
 
-/// How many events between an event of the timeline and what it lacks are looked through.
+/// How many events are searched between an event of the timeline and what it lacks.
 const MAX_REFUSED: usize = 100;
 
 /// Takes in history: events below what we hold.
@@ -26,7 +27,7 @@ pub fn history(room: &mut Room<'_>, message: History) -> Result<Received> {
     let head = room.graph()?;
     let (tips, min_depth) = (room.tip_ids()?, head.floor);
     let mut received = Received { tips, min_depth, ..Received::default() };
-    // Who left the room has no right to more of it.
+    // A user who left the room has no right to more of it.
     if head.life != Life::Live {
         return Ok(received);
     }
@@ -46,7 +47,7 @@ pub fn history(room: &mut Room<'_>, message: History) -> Result<Received> {
     let given: BTreeSet<OwnedEventId> = pdus.iter().map(|pdu| pdu.event_id.clone()).collect();
     let placed = room.judge_history(&message, pdus, &mut received)?;
     room.put_below(lowest, &placed)?;
-    // What a server leaves out of an answer that leads below it, it does not have to give.
+    // Where a server answers but leaves out an event it was asked for, it has no such event to give.
     let answered = received.outcomes.iter().any(|(_, outcome)| is_held(outcome));
     let withheld = message.asked.into_iter().filter(|id| answered && !given.contains(id)).collect();
     for sn in children.into_iter().chain(placed) {
@@ -74,7 +75,7 @@ impl Room<'_> {
             match self.find(&id)?.filter(|event| event.before.is_some()) {
                 Some(event) => {
                     held.extend(parents.contains(&id).then_some(event.sn));
-                    // What was refused is held, but no place in the timeline shows it: what it lacks is lacking here.
+                    // A refused event is held but has no place in the timeline: what it lacks is lacking here.
                     if event.pos.is_none() {
                         next.extend(event.pdu.prev_events.iter().cloned());
                     }
@@ -84,7 +85,7 @@ impl Room<'_> {
             }
         }
         self.link(child, &held)?;
-        // Where nothing is missing any more the row stays: a window that ended above the hole ends there for ever.
+        // The row stays when nothing is missing any more: a window that ended above the hole ends there for ever.
         if !missing.is_empty() || self.is_above_hole(child)? {
             let insert = "INSERT INTO holes (child, missing) VALUES (?, ?) ON CONFLICT DO UPDATE SET missing = excluded.missing";
             self.sql.run(insert, values![child, &serde_json::to_string(&missing)?])?;
@@ -234,7 +235,7 @@ impl Room<'_> {
 /// The holes of a room, as its table has them.
 #[derive(Default)]
 pub struct Holes {
-    /// By the event above the hole: what nobody gave us yet; nothing where the hole is filled.
+    /// By the event above the hole: the parents we have not been given yet; none where the hole is filled.
     missing: BTreeMap<Sn, Vec<OwnedEventId>>,
     /// The same, the other way round.
     children: BTreeMap<OwnedEventId, BTreeSet<Sn>>,

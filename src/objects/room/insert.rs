@@ -22,7 +22,7 @@ use crate::objects::Stop;
 /// The type of an event that only joins what lies before it; clients are not shown it. The name is Synapse's.
 pub const DUMMY: &str = "org.matrix.dummy_event";
 
-/// More tips than this are joined by an event of ours.
+/// When there are more tips than this, an event of ours joins them.
 const MOST_TIPS: usize = 10;
 
 /// Where an event came from, and who is to hear of it through us.
@@ -43,8 +43,9 @@ impl Source<'_> {
 }
 
 impl Judged {
-    /// The state before the event, if it has a place in the graph: at the `end` of the timeline unless it was judged elsewhere.
-    fn place(&self, pos: Option<Position>, end: Position) -> Option<Before> {
+    /// The state before the event, if it has a place in the graph: at the `end` of the timeline unless it was judged
+    /// elsewhere.
+    fn state_before(&self, pos: Option<Position>, end: Position) -> Option<Before> {
         if self.standing == Standing::Outlier || self.prev.is_empty() && self.before.is_none() {
             return None;
         }
@@ -71,7 +72,7 @@ impl Room<'_> {
             reason: judged.reason.as_deref(),
             auth: &judged.auth,
             prev: &judged.prev,
-            before: judged.place(pos, head.pos),
+            before: judged.state_before(pos, head.pos),
             ours: source.ours,
             for_server: source.for_server,
             transaction: source.transaction,
@@ -104,7 +105,7 @@ impl Room<'_> {
         Ok((sn, Some(pos)))
     }
 
-    /// Makes an accepted event a tip, unless it is `newest` nowhere, and the state what it now is.
+    /// Makes an accepted event a tip unless an event we hold already cites it, and updates the current state.
     fn extend(&mut self, sn: Sn, pos: Position, judged: &Judged, newest: bool) -> Result<()> {
         let mut head = self.head()?;
         let was = head.pos;
@@ -117,7 +118,7 @@ impl Room<'_> {
         if judged.before.is_some() || !newest {
             self.settle(&tips, was, pos)?;
             self.tell_the_dropped(sn, pos)?;
-            // Each event on a fork is resolved against all tips: who makes many would make us slow.
+            // Each event on a fork is resolved against all tips: a server that makes many would make us slow.
             if tips.len() > MOST_TIPS {
                 self.send_dummy()?;
             }

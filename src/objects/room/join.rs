@@ -5,13 +5,13 @@
 
 use std::rc::Rc;
 
-use ruma::EventId;
+use ruma::{EventId, ServerName};
 use serde_json::value::RawValue;
 use tombolo_platform::values;
 use tombolo_protocol::{admission::Checked, event::Pdu, room_version::RoomVersion};
 
 use super::{
-    AbandonJoin, BeginJoin, DueJoin, DueJoinReply, FIRST, FinishJoin, GiveJoin, Head, Joined, Life,
+    AbandonJoin, BeginJoin, DueJoin, DueJoinReply, FinishJoin, GiveJoin, Head, Joined, Life,
     Refusal, Result, Room, STEP,
     insert::Source,
     judge::Judgement,
@@ -19,13 +19,12 @@ use super::{
 };
 use crate::objects::Stop;
 
-/// An attempt to join.
-pub struct Joining {
-    pub event: Checked,
-    pub until: u64,
-    user: String,
-    via: String,
-}
+/// How long after a failure a server is asked again that may have taken our join (ms); longer with every time.
+const PAUSE: u64 = 150_000;
+/// How often it is asked again.
+const MOST_TIMES: i64 = 10;
+/// How many attempts are remembered, of all users.
+const MAX_ATTEMPTS: u32 = 10;
 
 /// Stores the intention.
 pub fn begin(room: &mut Room<'_>, message: BeginJoin) -> Result<()> {
@@ -34,11 +33,8 @@ pub fn begin(room: &mut Room<'_>, message: BeginJoin) -> Result<()> {
     match room.find_head()? {
         Some(head) if head.life == Life::Live => return Err(Stop::Refused(Refusal::AlreadyLive)),
         Some(head) => {
-            let pending = room.joining()?.filter(|joining| joining.until > room.moment.now);
-            if let Some(joining) =
-                pending.filter(|joining| joining.event.event_id != message.event.event_id)
-            {
-                return Err(Stop::Refused(Refusal::Joining(joining.until)));
+            if let Some(until) = room.joined_by_another(&message.event.event_id)? {
+                return Err(Stop::Refused(Refusal::Joining(until)));
             }
             // The version that was stored with an invite is only what another server said.
             if head.version.id != version.id && room.now("m.room.create", "")?.is_some() {
@@ -51,56 +47,64 @@ pub fn begin(room: &mut Room<'_>, message: BeginJoin) -> Result<()> {
         }
         None => {
             let id = ruma::RoomId::parse(room.name).map_err(|_| Stop::Refused(Refusal::Absent))?;
-            let (tips, life) = (Vec::new(), Life::Joining);
-            room.save(Head {
-                id,
-                version,
-                life,
-                tips,
-                pos: FIRST,
-                told: FIRST,
-                joined: 0,
-                invited: 0,
-                floor: 0,
-            })?;
+            room.save(Head::new(id, version, Life::Joining))?;
         }
     }
     room.sql.run("DELETE FROM given", values![])?;
     room.sql.run(
-        "INSERT INTO joining (one, user, id, via, until, json) VALUES (1, ?, ?, ?, ?, ?)
-         ON CONFLICT DO UPDATE SET user = excluded.user, id = excluded.id, via = excluded.via, until = excluded.until, json = excluded.json",
+        "INSERT INTO joining (id, user, via, json, active, attempts, until) VALUES (?, ?, ?, ?, 1, 0, ?)
+         ON CONFLICT DO UPDATE SET active = 1, until = excluded.until",
         values![
-            message.user.as_str(),
             message.event.event_id.as_str(),
+            message.user.as_str(),
             message.via.as_str(),
-            message.until,
-            message.event.json.get()
+            message.event.json.get(),
+            message.until
         ],
     )?;
-    // Whoever began it may not live to see its end.
+    let delete = "DELETE FROM joining WHERE id NOT IN (SELECT id FROM joining ORDER BY active DESC, until DESC LIMIT ?)";
+    room.sql.run(delete, values![MAX_ATTEMPTS])?;
+    // The request that began it may not live to see its end.
     room.wake_at(message.until);
     Ok(())
 }
 
-/// The attempt whose lease is over.
+/// The attempt that is to be taken up again.
 pub fn due(room: &mut Room<'_>, _: DueJoin) -> Result<DueJoinReply> {
     let version = room.head()?.version.id.to_string();
-    let Some(Joining { event, until, user, via }) = room.joining()? else {
+    let query = "SELECT id, until, json, user, via FROM joining ORDER BY until LIMIT 1";
+    let row = room.sql.row(query, values![], |row| {
+        Ok((row.text(0)?, row.int(1)?, row.text(2)?, row.text(3)?, row.text(4)?))
+    })?;
+    let Some((id, until, json, user, via)) = row else {
         return Ok(DueJoinReply { attempt: None, next: None });
     };
+    let until = u64::try_from(until).unwrap_or_default();
     if until > room.moment.now {
         return Ok(DueJoinReply { attempt: None, next: Some(until) });
     }
     let broken = || Stop::broken("a stored attempt to join has no form");
+    let event_id = id.try_into().map_err(|_| broken())?;
     let user = user.try_into().map_err(|_| broken())?;
     let via = via.try_into().map_err(|_| broken())?;
+    let event = Checked { event_id, json: RawValue::from_string(json)? };
     Ok(DueJoinReply { attempt: Some(BeginJoin { version, user, event, via, until }), next: None })
 }
 
-/// Forgets the intention.
+/// Forgets the intention, or puts it off.
 pub fn abandon(room: &mut Room<'_>, message: AbandonJoin) -> Result<()> {
     room.head()?;
-    room.sql.run("DELETE FROM joining WHERE id = ?", values![message.event_id.as_str()])?;
+    let id = message.event_id.as_str();
+    let query = "SELECT attempts FROM joining WHERE id = ?";
+    let Some(attempts) = room.sql.row(query, values![id], |row| row.int(0))? else { return Ok(()) };
+    if !message.again || attempts >= MOST_TIMES {
+        room.sql.run("DELETE FROM joining WHERE id = ?", values![id])?;
+        return Ok(());
+    }
+    let until = room.moment.now + PAUSE * u64::try_from(attempts + 1).unwrap_or(1);
+    let update = "UPDATE joining SET active = 0, attempts = attempts + 1, until = ? WHERE id = ?";
+    room.sql.run(update, values![until, id])?;
+    room.wake_at(until);
     Ok(())
 }
 
@@ -123,10 +127,10 @@ pub fn give(room: &mut Room<'_>, message: GiveJoin) -> Result<u64> {
 /// Goes live with what was given.
 pub fn finish(room: &mut Room<'_>, message: FinishJoin) -> Result<Joined> {
     let head = room.head()?;
-    let event_id = message.event.event_id.clone();
+    let event_id = &message.event.event_id;
     let join = message.event.pdu(head.version).map_err(|fault| refuse(fault.to_string()))?;
-    if room.find(&event_id)?.is_none_or(|held| held.pos.is_none()) {
-        room.under_way(&event_id)?;
+    if room.find(event_id)?.is_none_or(|held| held.pos.is_none()) {
+        room.under_way(event_id)?;
         room.replace_state(message.state)?;
         room.go_live(&join)?;
     }
@@ -134,12 +138,12 @@ pub fn finish(room: &mut Room<'_>, message: FinishJoin) -> Result<Joined> {
     for (_, event) in &parked {
         room.forget_parked(&event.event_id)?;
     }
-    Ok(Joined { event_id, news: room.news_for(&[join.sender])?, parked })
+    Ok(Joined { news: room.news_for(&[join.sender])?, parked })
 }
 
 impl Room<'_> {
-    /// Whether a join cites a membership of the user of which we know that it ended. Its server has not heard of that:
-    /// among those who have, the join would lose against the end, and nobody would tell us.
+    /// Whether a join cites a membership of the user that we know has ended. The server we join through has not heard
+    /// of that: among those that have, the join would lose against the end, and nobody would tell us.
     fn rests_on_the_past(&mut self, message: &BeginJoin) -> Result<bool> {
         let version = self.head()?.version;
         let join = message.event.pdu(version).map_err(|fault| refuse(fault.to_string()))?;
@@ -157,21 +161,41 @@ impl Room<'_> {
         Ok(false)
     }
 
-    /// The attempt under way, if there is one.
-    pub fn joining(&mut self) -> Result<Option<Joining>> {
-        let query = "SELECT id, until, json, user, via FROM joining";
-        let row = self.sql.row(query, values![], |row| {
-            Ok((row.text(0)?, row.int(1)?, row.text(2)?, row.text(3)?, row.text(4)?))
-        })?;
-        let Some((id, until, json, user, via)) = row else { return Ok(None) };
-        let event_id = id.try_into().map_err(|_| Stop::broken("a stored event ID is none"))?;
-        let event = Checked { event_id, json: RawValue::from_string(json)? };
-        Ok(Some(Joining { event, until: u64::try_from(until).unwrap_or_default(), user, via }))
+    /// Whether somebody is joining now.
+    pub fn is_being_joined(&mut self) -> Result<bool> {
+        let query = "SELECT 1 FROM joining WHERE active AND until > ? LIMIT 1";
+        Ok(self.sql.row(query, values![self.moment.now], |row| row.int(0))?.is_some())
+    }
+
+    /// A server that sends us events of the room may know that a join was taken of which we know no end: it is asked next.
+    pub fn ask_to_be_let_in(&mut self, origin: &ServerName) -> Result<()> {
+        let now = self.moment.now;
+        let update =
+            "UPDATE joining SET via = ?, until = ? WHERE NOT active AND via <> ? AND until > ?";
+        let values = values![origin.as_str(), now, origin.as_str(), now];
+        if self.sql.run(update, values)? > 0 {
+            self.wake_at(now);
+        }
+        Ok(())
+    }
+
+    /// Whether somebody is joining, or may turn out to have joined.
+    pub fn may_be_joined(&mut self) -> Result<bool> {
+        Ok(self.sql.row("SELECT 1 FROM joining LIMIT 1", values![], |row| row.int(0))?.is_some())
+    }
+
+    /// Until when another attempt is under way.
+    fn joined_by_another(&mut self, event_id: &EventId) -> Result<Option<u64>> {
+        let query = "SELECT until FROM joining WHERE active AND until > ? AND id <> ? LIMIT 1";
+        let values = values![self.moment.now, event_id.as_str()];
+        let until = self.sql.row(query, values, |row| row.int(0))?;
+        Ok(until.map(|until| u64::try_from(until).unwrap_or_default()))
     }
 
     fn under_way(&mut self, event_id: &EventId) -> Result<()> {
-        let joining = self.joining()?.filter(|joining| joining.event.event_id == *event_id);
-        joining.map(|_| ()).ok_or_else(|| refuse("no such join is under way"))
+        let query = "SELECT 1 FROM joining WHERE id = ?";
+        let found = self.sql.row(query, values![event_id.as_str()], |row| row.int(0))?;
+        found.map(|_| ()).ok_or_else(|| refuse("no such join is under way"))
     }
 
     /// Stores an event as an outlier; `None` if events it cites are not held, or it is of another room.
@@ -273,7 +297,7 @@ impl Room<'_> {
         };
         let sn = match self.find(&join.event_id)? {
             Some(held) => {
-                self.place(held.sn, &entry)?;
+                self.replace_row(held.sn, &entry)?;
                 held.sn
             }
             None => self.add(&entry)?,

@@ -23,10 +23,13 @@ use super::{
 #[derive(Debug)]
 pub struct Judged {
     pub standing: Standing,
+    /// Why it was rejected or soft-failed.
     pub reason: Option<String>,
+    /// Its auth events.
     pub auth: Vec<Sn>,
+    /// Those of its parents that we hold; none for an outlier.
     pub prev: Vec<Sn>,
-    /// `None` for a linear event: the state before it is the state now.
+    /// `None` for a linear event: the state before it is the state now. `None`, too, for an outlier.
     pub before: Option<Before>,
 }
 
@@ -43,9 +46,9 @@ pub enum Judgement {
     Dropped(String),
 }
 
-/// Where a state is looked up.
+/// The state an event is judged against.
 #[derive(Clone, Copy)]
-enum Place {
+enum StateAt {
     Now,
     Before(Before),
 }
@@ -129,12 +132,12 @@ impl Room<'_> {
         if let Some(reason) = self.refused_by_citations(pdu, auth)? {
             return Ok((Standing::Rejected, Some(reason)));
         }
-        let place = before.map_or(Place::Now, Place::Before);
-        if let Some(reason) = self.refused_by_state(pdu, place)? {
+        let at = before.map_or(StateAt::Now, StateAt::Before);
+        if let Some(reason) = self.refused_by_state(pdu, at)? {
             return Ok((Standing::Rejected, Some(reason)));
         }
         if before.is_some()
-            && let Some(reason) = self.refused_by_state(pdu, Place::Now)?
+            && let Some(reason) = self.refused_by_state(pdu, StateAt::Now)?
         {
             return Ok((Standing::SoftFailed, Some(reason)));
         }
@@ -154,7 +157,7 @@ impl Room<'_> {
     }
 
     /// Steps 5 and 6.
-    fn refused_by_state(&mut self, pdu: &Pdu, place: Place) -> Result<Option<String>> {
+    fn refused_by_state(&mut self, pdu: &Pdu, at: StateAt) -> Result<Option<String>> {
         let version = self.head()?.version;
         let types =
             auth_types(version, pdu.kind(), &pdu.sender, pdu.state_key.as_deref(), &pdu.content);
@@ -165,9 +168,9 @@ impl Room<'_> {
         keys.push(("m.room.create".to_owned(), String::new()));
         let mut state: BTreeMap<(String, String), Rc<Pdu>> = BTreeMap::new();
         for (kind, key) in keys {
-            let sn = match place {
-                Place::Now => self.now(&kind, &key)?,
-                Place::Before(before) => self.value(before, &kind, &key)?,
+            let sn = match at {
+                StateAt::Now => self.now(&kind, &key)?,
+                StateAt::Before(before) => self.value(before, &kind, &key)?,
             };
             if let Some(sn) = sn {
                 state.insert((kind, key), Rc::clone(&self.event(sn)?.pdu));

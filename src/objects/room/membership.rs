@@ -3,12 +3,10 @@
 //! A change of a current member is the one thing that opens and closes followers' intervals: local users in `locals`,
 //! servers in `servers` (from their first member's join until the event that removed the last, inclusive).
 
-use std::rc::Rc;
-
 use ruma::{OwnedServerName, OwnedUserId, ServerName, UserId};
 use tombolo_platform::values;
 
-use super::{Life, Position, Result, Room, Sn, state::Key, timeline::Stored};
+use super::{FOREVER, Life, Position, Result, Room, Sn, state::Key};
 use crate::objects::Stop;
 
 impl Room<'_> {
@@ -82,27 +80,8 @@ impl Room<'_> {
     fn servers_between(&mut self, from: Option<Position>) -> Result<Vec<OwnedServerName>> {
         let query =
             "SELECT DISTINCT server FROM servers WHERE until IS NULL OR until > ? ORDER BY server";
-        let names = self
-            .sql
-            .rows(query, values![from.unwrap_or(Position::MAX >> 11)], |row| row.text(0))?;
+        let names = self.sql.rows(query, values![from.unwrap_or(FOREVER)], |row| row.text(0))?;
         Ok(names.into_iter().filter_map(|name| name.try_into().ok()).collect())
-    }
-
-    /// The joined members, as events.
-    pub fn joined_members(&mut self) -> Result<Vec<Rc<Stored>>> {
-        let sns = self.sql.rows(
-            "SELECT sn FROM now WHERE type = 'm.room.member' ORDER BY sn",
-            values![],
-            |row| row.int(0),
-        )?;
-        let mut members = Vec::new();
-        for sn in sns {
-            let event = self.event(sn)?;
-            if event.pdu.membership().as_deref() == Some("join") {
-                members.push(event);
-            }
-        }
-        Ok(members)
     }
 
     fn count(&mut self, old: Option<&str>, new: Option<&str>) -> Result<()> {
@@ -124,13 +103,13 @@ impl Room<'_> {
              ON CONFLICT DO UPDATE SET membership = excluded.membership, pos = excluded.pos",
             values![user.as_str(), membership, pos],
         )?;
-        // What was known of him from outside is answered by the room itself now.
+        // What was known of the user from outside is answered by the room itself now.
         self.sql.run("DELETE FROM out_of_band WHERE user = ?", values![user.as_str()])?;
         Ok(())
     }
 
     /// The room is left when an event removed the last local user. What a resolution took away, another may give back:
-    /// the other servers may still count him in, so we go on listening.
+    /// the other servers may still count the user in, so we go on listening.
     fn note_life(&mut self, by_event: bool) -> Result<()> {
         let query = "SELECT 1 FROM locals WHERE membership = 'join' LIMIT 1";
         let present = self.sql.row(query, values![], |row| row.int(0))?.is_some();

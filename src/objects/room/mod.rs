@@ -1,8 +1,8 @@
 //! What has happened in one room, in which order, and what is its state? The RoomObject.
 //!
 //! A room is a replicated graph of signed events. This object owns our copy: every event, local or remote, passes the
-//! one judgement of [`judge`] and is written by the one insert of [`insert`]. Around them: [`timeline`] (which events we
-//! hold), [`state`] (what the state is at a position, and on forks), [`resolution`] (what it is where forks meet),
+//! one judgement of [`judge`] and is written by the one insert of [`insert`]. Around them: [`timeline`] (which events
+//! we hold), [`state`] (what the state is at a position, and on forks), [`resolution`] (what it is where forks meet),
 //! [`membership`] (who follows the room), and one file per kind of question.
 
 mod accept;
@@ -54,6 +54,9 @@ pub const FIRST: Position = 1 << 40;
 /// How far apart live events stand; late history takes the numbers between.
 pub const STEP: Position = 1 << 20;
 
+/// A position after every event, in queries. Below 2^53: SQL's integers cross JavaScript as doubles.
+pub const FOREVER: Position = Position::MAX >> 11;
+
 /// An event's number inside the room.
 pub type Sn = i64;
 
@@ -92,11 +95,17 @@ pub struct Head {
     pub id: OwnedRoomId,
     pub version: &'static RoomVersion,
     pub life: Life,
+    /// The forward extremities.
     pub tips: Vec<Sn>,
+    /// The last position given out.
     pub pos: Position,
+    /// Every follower was told everything up to here, but for those in `lagging`.
     pub told: Position,
+    /// How many users are joined now, of all servers.
     pub joined: i64,
+    /// How many users are invited now, of all servers.
     pub invited: i64,
+    /// The depth of the join by which we are here; what is below it is history. 0 where the room began here.
     pub floor: u64,
 }
 
@@ -131,6 +140,14 @@ pub struct Room<'a> {
     pub config: Rc<Config>,
     hot: &'a mut Hot,
     effects: &'a mut Effects,
+}
+
+impl Head {
+    /// The row of a room of which we hold no events yet.
+    pub fn new(id: OwnedRoomId, version: &'static RoomVersion, life: Life) -> Self {
+        let (tips, pos, told) = (Vec::new(), FIRST, FIRST);
+        Self { id, version, life, tips, pos, told, joined: 0, invited: 0, floor: 0 }
+    }
 }
 
 impl<'a> Room<'a> {

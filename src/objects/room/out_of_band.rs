@@ -8,9 +8,8 @@ use tombolo_platform::values;
 use tombolo_protocol::{admission::Checked, event, room_version::RoomVersion};
 
 use super::{
-    FIRST, Head, Invited, Knocked, Life, OutOfBand, OutOfBandReply, Position, Refusal, Result,
-    Room, STEP, UserNews, Withdraw, Withdrawn, insert::Source, judge::Judgement,
-    timeline::Standing,
+    Head, Invited, Knocked, Life, OutOfBand, OutOfBandReply, Position, Refusal, Result, Room, STEP,
+    UserNews, Withdraw, Withdrawn, insert::Source, judge::Judgement, timeline::Standing,
 };
 use crate::objects::Stop;
 
@@ -72,7 +71,7 @@ pub fn knocked(room: &mut Room<'_>, message: Knocked) -> Result<Vec<UserNews>> {
     room.note_out_of_band(version, &message.event, &entry)
 }
 
-/// What a local user is to a room we are not in, and who can carry his answer.
+/// What a local user is to a room we are not in, and who can carry their answer.
 pub fn out_of_band(room: &mut Room<'_>, message: OutOfBand) -> Result<OutOfBandReply> {
     let head = room.head()?;
     let query = "SELECT membership, via, json FROM out_of_band WHERE user = ?";
@@ -93,7 +92,7 @@ pub fn withdraw(room: &mut Room<'_>, message: Withdraw) -> Result<Vec<UserNews>>
     room.end(&message.user)
 }
 
-/// From now on, who would let the user in by that invite has not heard that it ended.
+/// From now on, a server that would let the user in by that invite has not heard that it ended.
 pub fn withdrawn(room: &mut Room<'_>, message: Withdrawn) -> Result<()> {
     room.head()?;
     let update = "UPDATE out_of_band SET ended = 1 WHERE user = ? AND membership = 'leave'";
@@ -168,18 +167,7 @@ impl Room<'_> {
             None => {
                 let id =
                     ruma::RoomId::parse(self.name).map_err(|_| Stop::Refused(Refusal::Absent))?;
-                let (life, tips) = (Life::OutOfBand, Vec::new());
-                Head {
-                    id,
-                    version,
-                    life,
-                    tips,
-                    pos: FIRST,
-                    told: FIRST,
-                    joined: 0,
-                    invited: 0,
-                    floor: 0,
-                }
+                Head::new(id, version, Life::OutOfBand)
             }
         };
         let before = head.pos;

@@ -1,11 +1,12 @@
 //! Which events wait for others, how much may wait, and when is another attempt due?
 //!
 //! A parked event is unknown to the graph: no parent, no tip, not answered to others. The request that brought it tries
-//! to fetch what it lacks; after that the room's alarm does, ever more seldom, and then forgets it: it may come again.
+//! to fetch what it lacks; after that the room's alarm does, less and less often, and then forgets it: it may come
+//! again.
 //!
-//! Whoever is, or was, in the room may have some events wait. A server whose join has not reached us yet looks like one
-//! that only knows the room's ID: all such strangers together may have a few wait, for a moment, and nothing is fetched
-//! for them later.
+//! A server that is, or was, in the room may have some events wait. A server whose join has not reached us yet looks
+//! like one that only knows the room's ID: all such strangers together may have a few wait, for a moment, and nothing
+//! is fetched for them later.
 
 use ruma::{EventId, OwnedEventId, OwnedServerName, ServerName};
 use serde_json::value::RawValue;
@@ -21,7 +22,7 @@ const FIRST_RETRY: u64 = 10_000;
 const MAX_ATTEMPTS: i64 = 8;
 /// How many events are tried together.
 const TRIED_TOGETHER: i64 = 10;
-/// When the next events are tried that are due already (ms).
+/// How soon the next events are tried where some are due already (ms).
 const NEXT: u64 = 1000;
 /// How long strangers' events wait (ms).
 const STRANGERS_WAIT: u64 = 30_000;
@@ -52,8 +53,8 @@ pub struct Parking<'a> {
 pub fn reconsider(room: &mut Room<'_>, _: Reconsider) -> Result<Reconsidered> {
     let head = room.head()?;
     if head.life != Life::Live {
-        // What a join did not take up, none of us is there to see.
-        if room.joining()?.is_none() {
+        // None of our users is there to see what a join did not take up.
+        if !room.may_be_joined()? {
             room.sql.run("DELETE FROM parked", values![])?;
             room.sql.run("DELETE FROM awaited", values![])?;
         }
@@ -122,8 +123,8 @@ impl Room<'_> {
         Ok(())
     }
 
-    /// Forgets what was tried often enough, and strangers' events whose time is over. Who is no stranger any more has his
-    /// events tried like others.
+    /// Forgets what was tried often enough, and strangers' events whose time is over. The events of a server that is no
+    /// stranger any more are tried like others.
     fn forget_hopeless(&mut self) -> Result<()> {
         let query = "SELECT id FROM parked WHERE attempts >= ?";
         for id in self.sql.rows(query, values![MAX_ATTEMPTS], |row| row.text(0))? {
@@ -144,9 +145,9 @@ impl Room<'_> {
         Ok(())
     }
 
-    /// What the events lack of the server whose turn it is, and counts the attempt for all of them. One server at a time,
-    /// so that none keeps the room busy that others need; and of what builds on each other the lowest, which brings in
-    /// the rest.
+    /// What the events lack of the server whose turn it is, and counts the attempt for all of them. One server at a
+    /// time, so that none keeps the room busy while others need it; and of events that build on each other only the
+    /// lowest, which brings in the rest.
     fn due(&mut self) -> Result<Option<(OwnedServerName, Received)>> {
         let (head, now) = (self.head()?, self.moment.now);
         let query =
@@ -163,7 +164,7 @@ impl Room<'_> {
         for row in rows {
             let (_, event) = parked_event(row)?;
             let pdu = event.pdu(head.version).map_err(|fault| Stop::broken(fault.to_string()))?;
-            // What lacks nothing any more comes in when it is asked for again.
+            // An event that lacks nothing any more comes in when the room is asked to judge it again.
             let (prev_events, auth_events) = match self.judge(&pdu)? {
                 Judgement::Lacking { prev_events, auth_events } => (prev_events, auth_events),
                 _ => (Vec::new(), Vec::new()),
@@ -176,7 +177,7 @@ impl Room<'_> {
         Ok(Some((origin, Received { outcomes: Vec::new(), lacking, tips, min_depth, stranger })))
     }
 
-    /// How often a parked event was tried, and when it is again.
+    /// How often a parked event was tried, and when it is tried next (ms).
     fn back_off_of(&mut self, id: Option<&EventId>) -> Result<Option<(i64, u64)>> {
         let Some(id) = id else { return Ok(None) };
         let query = "SELECT attempts, retry_at FROM parked WHERE id = ?";

@@ -99,7 +99,7 @@ struct Waiting {
     event: Checked,
     pdu: Pdu,
     is_parked: bool,
-    /// Whether who asks is told what it lacks.
+    /// Whether the asker is told what it lacks.
     concerns: bool,
     lack: Option<Lack>,
 }
@@ -113,13 +113,14 @@ impl Room<'_> {
 
     /// Events of a room we are not in: kept while a join is under way, and the end of an invite.
     fn receive_while_away(&mut self, message: Receive) -> Result<Received> {
-        let joining = self.joining()?.is_some_and(|joining| joining.until > self.moment.now);
+        let joining = self.is_being_joined()?;
         if !joining {
             self.tell_that_we_left(&message)?;
+            self.ask_to_be_let_in(&message.origin)?;
         }
         let mut outcomes = Vec::new();
         for event in message.events {
-            // Who is in the room, we do not know yet.
+            // We do not know yet who is in the room.
             let parking = Parking { origin: &message.origin, known: true, lack: None, helps: None };
             let outcome = if joining && self.park(&event, &parking)? {
                 Outcome::Parked
@@ -276,8 +277,8 @@ impl Room<'_> {
         Ok(progress)
     }
 
-    /// Lets a judged event in; answers whether it came in. What is rejected has a place in the graph only where somebody
-    /// vouches for it who is or was in the room: else whoever knows the room's ID could fill it.
+    /// Lets a judged event in; answers whether it came in. A rejected event has a place in the graph only where a
+    /// server that is or was in the room vouches for it: otherwise anyone who knows the room's ID could fill the graph.
     fn keep(
         &mut self,
         batch: &mut Batch,
@@ -335,7 +336,7 @@ impl Room<'_> {
     }
 }
 
-/// What became of a judged event, for whom it concerns.
+/// What became of a judged event, for the asker.
 pub fn outcome(judged: &Judged) -> Outcome {
     let reason = judged.reason.clone().unwrap_or_default();
     match judged.standing {

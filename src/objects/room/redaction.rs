@@ -43,7 +43,7 @@ impl Room<'_> {
         Ok(())
     }
 
-    /// Whether the sender may redact this event: one of his own server's, or with the power to redact any.
+    /// Whether the sender may redact this event: one of their own server's, or with the power to redact any.
     pub fn may_redact(&mut self, target: &Pdu, sender: &UserId, power: &PowerLevels) -> bool {
         target.kind() != "m.room.create"
             && (target.sender.server_name() == sender.server_name()

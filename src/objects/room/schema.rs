@@ -70,7 +70,12 @@ CREATE TABLE out_of_band (
     json TEXT NOT NULL, pos INTEGER NOT NULL,
     ended INTEGER NOT NULL       -- whether a server in the room knows that this event holds no longer
 ) WITHOUT ROWID;
-CREATE TABLE joining (one INTEGER PRIMARY KEY, user TEXT NOT NULL, id TEXT NOT NULL, via TEXT NOT NULL, until INTEGER NOT NULL, json TEXT NOT NULL);
+CREATE TABLE joining (
+    id TEXT PRIMARY KEY, user TEXT NOT NULL, via TEXT NOT NULL, json TEXT NOT NULL,
+    active INTEGER NOT NULL,     -- whether somebody is at it, until its lease is over
+    attempts INTEGER NOT NULL,   -- how often nobody knew how it ended
+    until INTEGER NOT NULL       -- when the lease is over, or the server is asked again
+) WITHOUT ROWID;
 -- The state we were given, while joining.
 CREATE TABLE given (type TEXT, key TEXT, sn INTEGER NOT NULL, PRIMARY KEY (type, key)) WITHOUT ROWID;
 "];

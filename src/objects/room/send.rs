@@ -23,7 +23,7 @@ pub fn send(room: &mut Room<'_>, message: Send) -> Result<Sent> {
     if let Some(transaction) = &message.transaction
         && let Some((event_id, position)) = sent_before(room, &message.sender, transaction)?
     {
-        // Whoever sent it first may not have lived to tell the sender.
+        // The request that sent it first may not have lived to tell the sender.
         let news = room.news_for(&[message.sender])?;
         return Ok(Sent { event_id, position, news, others: Vec::new() });
     }

@@ -12,7 +12,7 @@ use super::{
 /// A type and a state key.
 pub type Key = (String, String);
 
-/// What a state differs by from the mainline at its position; `None`: the key is not set.
+/// Where a state differs from the mainline at its position; `None`: the key is not set.
 pub type Overlay = BTreeMap<Key, Option<Sn>>;
 
 /// Forks are chained so that a step costs one row; a chain longer than this is flattened.
@@ -33,8 +33,8 @@ impl Before {
 }
 
 impl Stored {
-    /// Whether the event came in below what we held: it stands between the steps of live events, and the state around it
-    /// is known only roughly.
+    /// Whether the event came in below what we held: it stands between the steps of live events, and the state around
+    /// it is known only roughly.
     pub fn is_history(&self) -> bool {
         self.pos.is_some_and(|pos| pos % STEP != 0)
     }
@@ -117,7 +117,7 @@ impl Room<'_> {
         }
     }
 
-    /// Everything a fork, its ancestors included, differs by from the mainline.
+    /// Everything in which a fork, its ancestors included, differs from the mainline.
     pub fn overlay(&mut self, fork: Option<i64>) -> Result<Overlay> {
         let mut overlay = Overlay::new();
         let mut next = fork;
@@ -152,7 +152,8 @@ impl Room<'_> {
         Ok(whole)
     }
 
-    /// The position from which on the mainline has been what it is now: what is asked of later positions is known at once.
+    /// The position from which on the mainline has been what it is now: what is asked of later positions is known at
+    /// once.
     pub fn settled(&mut self) -> Result<Position> {
         if let Some(settled) = self.hot.settled {
             return Ok(settled);
@@ -202,7 +203,8 @@ impl Room<'_> {
         Ok(Before { at: parent.at, fork })
     }
 
-    /// Writes a new current value of a key, holding from `pos` on. Call [`Room::change`], which also notes what follows.
+    /// Writes a new current value of a key, holding from `pos` on. Call [`Room::change`], which also notes what
+    /// follows.
     pub fn write_now(&mut self, key: &Key, value: Option<Sn>, pos: Position) -> Result<()> {
         let (kind, name) = (key.0.as_str(), key.1.as_str());
         let query = "SELECT sn, since FROM now WHERE type = ? AND key = ?";

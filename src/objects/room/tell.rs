@@ -1,4 +1,4 @@
-//! What have the room's followers yet to be told?
+//! What do the room's followers still have to be told?
 //!
 //! Telling is a low-water mark, not a queue: everybody was told up to `told`, but for those in `lagging`. What a
 //! follower lacks is derived from positions.
@@ -147,9 +147,9 @@ impl Room<'_> {
         Ok(due.into_values().collect())
     }
 
-    /// A server that sends us events of a room we left counts us in: it did not hear of the leave, or heard of it before it
-    /// knew of us. It is told (again), if it cites an event that we hold: whoever knows nothing of the room learns nothing
-    /// of who was in it.
+    /// A server that sends us events of a room we left counts us in: it did not hear of the leave, or heard of it
+    /// before it knew of us. It is told (again), if it cites an event that we hold: whoever knows nothing of the room
+    /// learns nothing of who was in it.
     pub fn tell_that_we_left(&mut self, message: &Receive) -> Result<()> {
         let head = self.head()?;
         let query = "SELECT max(pos) AS pos FROM events WHERE ours";
@@ -194,7 +194,7 @@ impl Room<'_> {
         Ok(events.iter().filter(|event| event.ours).filter_map(|event| removed(event)).collect())
     }
 
-    /// The stripped state for an invited or knocking user, his member event included, as a JSON array.
+    /// The stripped state for an invited or knocking user, their member event included, as a JSON array.
     fn stripped_for(&mut self, user: &OwnedUserId) -> Result<Box<RawValue>> {
         let mut events = Vec::new();
         for kind in SHOWN_TO_INVITED {
@@ -212,7 +212,8 @@ impl Room<'_> {
     }
 }
 
-/// The server of the user whom this event removes. He may have been invited only, so that his server is in no interval.
+/// The server of the user whom this event removes. They may only have been invited, so that their server is in no
+/// interval.
 fn removed(event: &Stored) -> Option<OwnedServerName> {
     let removes = matches!(event.pdu.membership().as_deref(), Some("leave" | "ban"));
     let user = event

@@ -38,6 +38,7 @@ impl Standing {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Before {
     pub at: Position,
+    /// The overlay, a row of `fork`; `None`: the mainline itself.
     pub fork: Option<i64>,
 }
 
@@ -45,14 +46,22 @@ pub struct Before {
 #[derive(Debug)]
 pub struct Stored {
     pub sn: Sn,
+    /// Its place in the timeline, if it is accepted.
     pub pos: Option<Position>,
     pub standing: Standing,
+    /// The length of the longest path of auth events below it: what it cites is lower.
     pub height: i64,
+    /// Its auth events.
     pub auth: Vec<Sn>,
+    /// Those of its parents that we hold.
     pub prev: Vec<Sn>,
+    /// The state before it; `None` for an outlier, whose place in the graph is unknown.
     pub before: Option<Before>,
+    /// Whether we tell other servers of it.
     pub ours: bool,
+    /// The server that gave it to us to tell.
     pub for_server: Option<OwnedServerName>,
+    /// The redaction that took its content.
     pub redacted_by: Option<Sn>,
     pub pdu: Rc<Pdu>,
 }
@@ -168,7 +177,7 @@ impl Room<'_> {
     pub fn put(&mut self, entry: &Entry<'_>) -> Result<Sn> {
         match self.find(&entry.pdu.event_id)? {
             Some(held) => {
-                self.place(held.sn, entry)?;
+                self.replace_row(held.sn, entry)?;
                 Ok(held.sn)
             }
             None => self.add(entry),
@@ -193,7 +202,7 @@ impl Room<'_> {
     }
 
     /// Gives an event we already hold (an outlier, or one judged anew) its place.
-    pub fn place(&mut self, sn: Sn, entry: &Entry<'_>) -> Result<()> {
+    pub fn replace_row(&mut self, sn: Sn, entry: &Entry<'_>) -> Result<()> {
         self.hot.events.remove(&sn);
         let prev = pack(entry.prev)?;
         self.sql.run(

@@ -110,7 +110,7 @@ pub fn members(room: &mut Room<'_>, message: Members) -> Result<Vec<Box<RawValue
     room.client_views(&viewer, &sns)
 }
 
-/// An invite as it goes to the invited user's server, with the state shown to him, in federation format.
+/// An invite as it goes to the invited user's server, with the state shown to them, in federation format.
 pub fn invite_for(room: &mut Room<'_>, message: InviteFor) -> Result<InviteForReply> {
     let version = room.live()?.version;
     let member = room
@@ -135,7 +135,7 @@ impl Room<'_> {
         Ok(Viewer { user, device, stretches })
     }
 
-    /// The state a user may see: the current one, or that at his leave. Refused for who was never joined.
+    /// The state a user may see: the current one, or that at their leave. Refused for a user who was never joined.
     pub fn visible_state(&mut self, user: &UserId) -> Result<Before> {
         let head = self.graph()?;
         let stretches = self.stretches(user)?;
@@ -159,7 +159,7 @@ impl Room<'_> {
     }
 
     /// Several events as the viewer sees them.
-    pub fn client_views(&mut self, viewer: &Viewer, sns: &[Sn]) -> Result<Vec<Box<RawValue>>> {
+    fn client_views(&mut self, viewer: &Viewer, sns: &[Sn]) -> Result<Vec<Box<RawValue>>> {
         let mut views = Vec::with_capacity(sns.len());
         for sn in sns {
             let event = self.event(*sn)?;
@@ -194,7 +194,7 @@ impl Room<'_> {
         }
         if let Some(by) = event.redacted_by {
             let because = self.event(by)?;
-            // Who redacted it is no business of somebody who had left by then.
+            // A user who had left by then is not told who redacted it.
             if self.user_sees(&viewer.user, &viewer.stretches, &because)? {
                 let because = client_event(&because.pdu, true);
                 unsigned.redacted_because = Some(RawValue::from_string(because)?);
@@ -208,7 +208,7 @@ impl Room<'_> {
         ))?)
     }
 
-    /// An event in the federation's format; redacted for who may not see its content.
+    /// An event in the federation's format; redacted for a server that may not see its content.
     pub fn federation_view(&mut self, event: &Stored, sees: bool) -> Result<Box<RawValue>> {
         if sees {
             return Ok(RawValue::from_string(for_federation(&event.pdu).to_owned())?);

@@ -10,6 +10,7 @@ use std::{
 
 use serde_json::value::RawValue;
 use tombolo_platform::values;
+use tombolo_protocol::glob::matches_type;
 
 use super::{
     EventFilter, Position, Result, Room, Sn, Window, WindowReply,
@@ -22,7 +23,7 @@ const DEFAULT_LIMIT: u32 = 10;
 const MAX_LIMIT: u32 = 100;
 /// How many events are looked at together.
 const PAGE: u32 = 2 * MAX_LIMIT;
-/// How many members a room without a name is called after.
+/// The most members that a room without a name is called after.
 const HEROES: usize = 5;
 
 /// The timeline of the range, the state before it, receipts and the summary.
@@ -34,7 +35,7 @@ pub fn window(room: &mut Room<'_>, message: Window) -> Result<WindowReply> {
     }
     let end = room.visible_end(&viewer, message.to);
     let was_joined = message.from > 0 && viewer.stretches.at(message.from) == Some("join");
-    // Who comes back was told what he saw before he left.
+    // A user who comes back was told what they saw before they left.
     let low = if viewer.stretches.joined_until(message.from) { message.from } else { 0 };
     let slice = room.slice(&viewer, low, end, &message.timeline)?;
     let anew = !was_joined || message.full_state;
@@ -80,7 +81,7 @@ impl Slice {
 }
 
 impl Room<'_> {
-    /// What somebody learns of a room that he was invited to, or kept out of, but never in: how that ended.
+    /// What a user learns of a room they were invited to, or kept out of, but never in: how that ended.
     fn parting(&mut self, viewer: &Viewer, message: &Window) -> Result<WindowReply> {
         let mut timeline = Vec::new();
         if let Some(sn) = self.mainline(message.to, "m.room.member", viewer.user.as_str())? {
@@ -102,7 +103,7 @@ impl Room<'_> {
         })
     }
 
-    /// Where the user's view of the room ends: at his leave, or at `to`.
+    /// Where the user's view of the room ends: at their leave, or at `to`.
     fn visible_end(&self, viewer: &Viewer, to: Position) -> Position {
         if viewer.stretches.at(to) == Some("join") {
             return to;
@@ -141,7 +142,7 @@ impl Room<'_> {
                 if shown {
                     slice.events.push(Rc::clone(&event));
                 }
-                // Below this event there may be others that nobody gave us yet.
+                // Below this event there may be others that we have not been given yet.
                 if self.is_above_hole(event.sn)? {
                     return Ok(Slice { limited: true, ..slice }.turned());
                 }
@@ -153,8 +154,8 @@ impl Room<'_> {
         }
     }
 
-    /// The state the client needs at the start of the timeline: all of it, or what changed since `low`; and what changed
-    /// within the timeline without an event of the timeline saying so.
+    /// The state the client needs at the start of the timeline: all of it, or what changed since `low`; and what
+    /// changed within the timeline without an event of the timeline saying so.
     fn state_shown(
         &mut self,
         viewer: &Viewer,
@@ -282,22 +283,8 @@ impl EventFilter {
 
     /// Whether something of this type passes.
     pub fn passes(&self, kind: &str) -> bool {
-        let matches = |pattern: &String| glob(pattern, kind);
+        let matches = |pattern: &String| matches_type(pattern, kind);
         self.types.as_ref().is_none_or(|types| types.iter().any(matches))
             && !self.not_types.iter().any(matches)
     }
-}
-
-/// Matches a type against a pattern in which `*` stands for any characters.
-fn glob(pattern: &str, text: &str) -> bool {
-    let mut parts = pattern.split('*');
-    let first = parts.next().unwrap_or_default();
-    let Some(mut rest) = text.strip_prefix(first) else { return false };
-    let mut parts: Vec<&str> = parts.collect();
-    let Some(last) = parts.pop() else { return rest.is_empty() };
-    for part in parts {
-        let Some(found) = rest.find(part) else { return false };
-        rest = &rest[found + part.len()..];
-    }
-    rest.ends_with(last)
 }

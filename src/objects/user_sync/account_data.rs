@@ -1,4 +1,4 @@
-//! What has the user stored for his clients?
+//! What has the user stored for their clients?
 //! ([client config](https://spec.matrix.org/v1.19/client-server-api/#client-config))
 
 use serde_json::value::RawValue;

@@ -47,8 +47,8 @@ impl User<'_> {
         Ok(rooms)
     }
 
-    /// Writes a checkpoint if it is time for one. Rows up to the last issued token are final; of those above it there are
-    /// no more than rooms.
+    /// Writes a checkpoint if it is time for one. Rows up to the last issued token are final; of those above it there
+    /// are no more than rooms.
     pub fn checkpoint(&mut self) -> Result<()> {
         let loaded = self.loaded()?;
         if loaded.pos % EVERY != 0 {

@@ -7,7 +7,7 @@ use tombolo_platform::values;
 use super::{Forget, Forgotten, Refusal, Result, User};
 use crate::objects::Stop;
 
-/// Forgets a room the user is not in. A room he never knew is forgotten already.
+/// Forgets a room the user is not in. A room they never knew is forgotten already.
 pub fn forget(user: &mut User<'_>, message: Forget) -> Result<()> {
     user.exists()?;
     let room = message.room_id.as_str();

@@ -72,7 +72,7 @@ pub struct Authorised {
     pub device_id: String,
 }
 
-/// May somebody try a password of this account now? Asked before it is hashed; makes nothing.
+/// May somebody try a password of this account now? Asked before it is hashed; creates nothing.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct AttemptLogin {}
 message!("user_sync", AttemptLogin => (), Refusal);
@@ -104,7 +104,7 @@ pub struct News {
 }
 message!("user_sync", News => (), Refusal);
 
-/// May another server invite the user to this room, or has he too many invites to answer already?
+/// May another server invite the user to this room, or do they have too many unanswered invites already?
 #[derive(Debug, Serialize, Deserialize)]
 pub struct MayInvite {
     pub room_id: OwnedRoomId,
@@ -163,7 +163,8 @@ pub struct RoomNews {
 pub struct JoinedRooms {}
 message!("user_sync", JoinedRooms => Vec<OwnedRoomId>, Refusal);
 
-/// Up to which position of a room had the user been told at this place of his stream? Not found: he knew nothing of it.
+/// Up to which position of a room had the user been told at this place of their stream? Not found: they knew nothing of
+/// it.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct RoomPosition {
     pub room_id: OwnedRoomId,
@@ -171,7 +172,7 @@ pub struct RoomPosition {
 }
 message!("user_sync", RoomPosition => Position, Refusal);
 
-/// Hides a room the user has left, until he is in it again or invited to it.
+/// Hides a room the user has left, until they are in it again or invited to it.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Forget {
     pub room_id: OwnedRoomId,

@@ -52,7 +52,7 @@ struct Loaded {
     rooms: BTreeMap<OwnedRoomId, Last>,
 }
 
-/// A user while his object answers one message.
+/// A user, while their object answers one message.
 pub struct User<'a> {
     name: &'a str,
     limits: Rc<Users>,
@@ -88,7 +88,7 @@ impl User<'_> {
             let (stream, typing, account_data) = ends.unwrap_or_default();
             let pos = stream.max(typing).max(account_data);
             let rooms = self.last_rows()?;
-            // Nobody knows any more which tokens were issued: none may be above the end of the stream.
+            // It is no longer known which tokens were issued: none may be above the end of the stream.
             self.hot.loaded = Some(Loaded { pos, issued: pos, typing, account_data, rooms });
         }
         self.hot.loaded.as_mut().ok_or_else(|| Stop::broken("the stream was not loaded"))

@@ -1,7 +1,7 @@
 //! May the user do this now?
 //!
-//! A bucket per kind of request, in the isolate's memory: the object's own is forgotten with every refusal, and a refusal
-//! is what a full bucket is for. A fresh isolate forgives.
+//! A bucket per kind of request, in the isolate's memory: the object's own memory is forgotten with every refusal, and
+//! to refuse is what a full bucket is for. A fresh isolate forgives.
 
 use std::{cell::RefCell, collections::BTreeMap};
 

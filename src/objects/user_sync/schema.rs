@@ -1,4 +1,4 @@
-//! How does a user lie in SQLite?
+//! How is a user stored in SQLite?
 //!
 //! The stream is the user's own order of news; a sync token is a position in it. Its rows are ranges of rooms.
 

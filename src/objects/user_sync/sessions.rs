@@ -40,7 +40,7 @@ pub fn authorise(user: &mut User<'_>, message: Authorise) -> Result<Authorised> 
     Ok(Authorised { device_id })
 }
 
-/// Counts an attempt to log in, whether or not there is such a user: who asks learns nothing from it.
+/// Counts an attempt to log in, whether or not there is such a user: the asker learns nothing from it.
 pub fn attempt_login(user: &mut User<'_>, _: AttemptLogin) -> Result<()> {
     user.count_login()
 }

@@ -101,7 +101,7 @@ pub fn joined_rooms(user: &mut User<'_>, _: JoinedRooms) -> Result<Vec<OwnedRoom
     Ok(rooms.map(|(room, _)| room.clone()).collect())
 }
 
-/// How far the user had been told of a room at a place in his stream.
+/// How far the user had been told of a room at a place in their stream.
 pub fn room_position(user: &mut User<'_>, message: RoomPosition) -> Result<Position> {
     user.exists()?;
     let last = user.loaded()?.rooms.get(&message.room_id).filter(|last| last.pos <= message.at);

@@ -104,7 +104,7 @@ pub fn parse(bytes: &[u8], version: &'static RoomVersion) -> Result<Unverified, 
 }
 
 /// Like [`parse`], of an object that [`parse_object`] read.
-pub fn parse_checked(
+fn parse_checked(
     mut object: CanonicalJsonObject,
     version: &'static RoomVersion,
 ) -> Result<Unverified, Drop> {
@@ -182,7 +182,8 @@ impl Unverified {
         // What a redaction keeps is covered by the signature, so altered content costs only itself.
         let object = if altered { redact(self.object, self.version) } else { self.object };
         if altered {
-            // What made the sender's own signature needless may be gone with the content: an invite by somebody's key.
+            // What made the sender's own signature unnecessary (an invite by somebody's key) may be gone with the
+            // content.
             for server in signers(&object, &self.sender, self.version) {
                 if self.signers.contains(&server) {
                     continue;

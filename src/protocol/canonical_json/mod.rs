@@ -55,7 +55,7 @@ pub fn redact(mut object: CanonicalJsonObject, version: &RoomVersion) -> Canonic
     let kind = kind.to_owned();
     object.retain(|key, _| is_kept(key, rules));
     if let Some(CanonicalJsonValue::Object(content)) = object.get_mut("content") {
-        // What is no object has no `signed` that could stay; ruma would keep it whole.
+        // A value that is no object has no `signed` to keep; ruma would keep it whole.
         if kind == "m.room.member"
             && content.get("third_party_invite").is_some_and(|invite| !invite.is_object())
         {
@@ -92,7 +92,7 @@ pub fn write_string(text: &mut String, string: &str) {
 }
 
 /// Writes a value as canonical JSON.
-pub fn write_value(text: &mut String, value: &CanonicalJsonValue) {
+fn write_value(text: &mut String, value: &CanonicalJsonValue) {
     match value {
         CanonicalJsonValue::Null => text.push_str("null"),
         CanonicalJsonValue::Bool(true) => text.push_str("true"),

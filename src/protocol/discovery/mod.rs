@@ -10,15 +10,15 @@ mod well_known;
 
 pub use self::well_known::{
     DEFAULT_LIFETIME, ERROR_LIFETIME, MAX_BODY, MAX_LIFETIME, MAX_REDIRECTS, MIN_LIFETIME,
-    STALE_LIFETIME, WellKnownFault, delegated, lifetime,
+    WellKnownFault, delegated, lifetime,
 };
 use crate::server_name::{Host, ServerNameFault, split};
 
 /// The port of federation, where none is named.
-pub const DEFAULT_PORT: u16 = 8448;
+const DEFAULT_PORT: u16 = 8448;
 
 /// How many records of one answer are used.
-pub const MAX_RECORDS: usize = 10;
+const MAX_RECORDS: usize = 10;
 
 /// What to do next.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,26 +5,23 @@ use serde_json::Value;
 
 use crate::{json::parse_value, server_name::split};
 
-/// The largest body that is read.
+/// The largest body that is read, in bytes.
 pub const MAX_BODY: usize = 50 * 1024;
 
 /// How many redirects are followed.
 pub const MAX_REDIRECTS: usize = 5;
 
-/// How long an answer holds that says nothing about it, in milliseconds.
+/// How long an answer holds where it does not say so itself, in milliseconds.
 pub const DEFAULT_LIFETIME: i64 = 24 * HOUR;
 
-/// The longest an answer holds.
+/// The longest an answer holds, in milliseconds.
 pub const MAX_LIFETIME: i64 = 48 * HOUR;
 
-/// The shortest an answer holds.
+/// The shortest an answer holds, in milliseconds.
 pub const MIN_LIFETIME: i64 = 5 * 60 * 1000;
 
-/// How long a failure holds.
+/// How long a failure holds, in milliseconds.
 pub const ERROR_LIFETIME: i64 = HOUR;
-
-/// How long a good answer is used beyond its time, while asking again fails.
-pub const STALE_LIFETIME: i64 = 2 * HOUR;
 
 const HOUR: i64 = 60 * 60 * 1000;
 

@@ -18,7 +18,7 @@ pub fn client_event(pdu: &Pdu, room_id: bool) -> String {
     push_member(&mut text, ",\"event_id\":", pdu.event_id.as_str());
     text.push_str(",\"origin_server_ts\":");
     text.push_str(&pdu.origin_server_ts.to_string());
-    // Clients find a redaction's target in the content or beside it, by the age of their code.
+    // Clients find a redaction's target in the content or beside it, depending on their age.
     if let Some(redacts) = &pdu.redacts {
         push_member(&mut text, ",\"redacts\":", redacts.as_str());
     }

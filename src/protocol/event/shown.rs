@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 use super::fields;
 
-/// The state that is shown to who is invited or knocks, beside member events.
+/// The state that is shown to a user who is invited or knocks, beside member events.
 pub const SHOWN_TO_INVITED: [&str; 8] = [
     "m.room.create",
     "m.room.name",
@@ -43,7 +43,8 @@ pub fn shown(given: &[Box<RawValue>], inviter: &UserId) -> Option<Vec<Box<RawVal
     (bytes <= MAX_SHOWN_BYTES).then_some(events)
 }
 
-/// What a client is shown of an event that another server gave as stripped state or as a whole event, if it has the form.
+/// What a client is shown of an event that another server gave as stripped state or as a whole event, if it has the
+/// form.
 #[must_use]
 pub fn as_stripped(event: &RawValue) -> Option<Box<RawValue>> {
     let [content, sender, key, kind] = fields(event, ["content", "sender", "state_key", "type"]);

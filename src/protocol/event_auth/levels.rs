@@ -1,9 +1,9 @@
 //! May someone change the power levels in this way?
 //! ([authorization rules](https://spec.matrix.org/v1.19/rooms/v12/#authorization-rules), of `m.room.power_levels`)
 //!
-//! The rule is ours and not ruma's, in which most servers would not recognise theirs: they do not
-//! fill in defaults for levels that are added or removed, and with another state key than the
-//! empty one there are no levels before it that could change.
+//! The rule is ours and not ruma's, which differs from what most servers do: they do not fill in defaults for levels
+//! that are added or removed, and for an event whose state key is not empty there are no earlier levels that could
+//! change.
 
 use std::collections::{BTreeMap, BTreeSet};
 

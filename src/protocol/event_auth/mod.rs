@@ -24,19 +24,6 @@ use crate::{
     room_version::RoomVersion,
 };
 
-/// What becomes of an event.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verdict {
-    /// It is part of the room.
-    Accept,
-    /// It is kept for what builds on it, but not shown and never cited by us.
-    SoftFail(String),
-    /// It is never shown, cited or state.
-    Reject(String),
-    /// It is not kept.
-    Drop(String),
-}
-
 /// Why the rules refuse an event.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Rejection {

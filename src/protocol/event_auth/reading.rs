@@ -123,7 +123,7 @@ fn decided_federation(create: &Pdu) -> Option<Box<RawValue>> {
 pub(super) fn federates_with_target(pdu: &Pdu, create: &Pdu) -> bool {
     let target = pdu.state_key.as_deref().filter(|_| pdu.kind() == "m.room.member");
     let Some(target) = target.filter(|target| *target != pdu.sender.as_str()) else { return true };
-    // The one join that someone else can send is that of who created the room.
+    // The one join that someone else can send is that of the room's creator.
     let is_join = pdu.membership().as_deref() == Some("join");
     let server = target.split_once(':').map(|(_, server)| server);
     is_join

@@ -1,9 +1,11 @@
-//! Does a pattern of `*` and `?` match a name, in time linear in the pattern?
+//! Does a pattern match a name, in time linear in the pattern?
 //! ([glob-style matching](https://spec.matrix.org/v1.19/appendices/#glob-style-matching))
 //!
 //! Patterns come from strangers, so no pattern may be slow. The set of positions at which the
 //! pattern read so far could end in the name is one bit each in four words; each character of the
 //! pattern is a few operations on them.
+//!
+//! Filters have patterns of their own, in which only `*` is special and case counts: [`matches_type`].
 
 #[cfg(test)]
 mod tests;
@@ -57,6 +59,22 @@ impl Subject {
         let code = u8::try_from(character.to_ascii_lowercase()).unwrap_or(u8::MAX);
         self.positions.get(usize::from(code)).copied().unwrap_or_default()
     }
+}
+
+/// Whether a filter's pattern, in which `*` stands for any characters, matches the whole type of an event
+/// ([filtering](https://spec.matrix.org/v1.19/client-server-api/#filtering)).
+#[must_use]
+pub fn matches_type(pattern: &str, kind: &str) -> bool {
+    let mut parts = pattern.split('*');
+    let first = parts.next().unwrap_or_default();
+    let Some(mut rest) = kind.strip_prefix(first) else { return false };
+    let mut parts: Vec<&str> = parts.collect();
+    let Some(last) = parts.pop() else { return rest.is_empty() };
+    for part in parts {
+        let Some((_, after)) = rest.split_once(part) else { return false };
+        rest = after;
+    }
+    rest.ends_with(last)
 }
 
 /// The positions 0 to 255. What is shifted out of them lies behind the longest name.

@@ -1,6 +1,6 @@
 //! Which names does a pattern match, and does a hostile one stay cheap?
 
-use super::{MAX_NAME, Subject};
+use super::{MAX_NAME, Subject, matches_type};
 
 #[track_caller]
 fn matches(name: &str, pattern: &str, expected: bool) {
@@ -99,5 +99,22 @@ fn a_long_hostile_pattern_is_read_once() {
     for _ in 0..20 {
         assert!(!subject.matches(&"*a".repeat(32_000)));
         assert!(!subject.matches(&format!("{}b", "*a*".repeat(20_000))));
+    }
+}
+
+#[test]
+fn types_match_by_case_and_without_question_marks() {
+    for (pattern, kind, expected) in [
+        ("m.room.*", "m.room.member", true),
+        ("*.member", "m.room.member", true),
+        ("m.*.m*r", "m.room.member", true),
+        ("*", "", true),
+        ("m.*.member", "m.member", false),
+        ("M.room.member", "m.room.member", false),
+        ("m.room.membe?", "m.room.member", false),
+        ("é*", "éé", true),
+        ("", "m", false),
+    ] {
+        assert_eq!(matches_type(pattern, kind), expected, "{pattern} {kind}");
     }
 }

@@ -50,8 +50,8 @@ pub fn parse_object(bytes: &[u8]) -> Result<CanonicalJsonObject, JsonFault> {
     canonical::parse(scan::text(bytes)?)
 }
 
-/// The object that a value read by [`parse_value`] is, if canonical JSON can express it: so that one
-/// bad event in a body costs only itself.
+/// Makes an object of a value read by [`parse_value`], if canonical JSON can express it, so that one bad event in a
+/// body costs only itself.
 pub fn canonical_object(value: serde_json::Value) -> Result<CanonicalJsonObject, JsonFault> {
     if depth(&value) > MAX_DEPTH {
         return Err(scan::too_deep(MAX_DEPTH));

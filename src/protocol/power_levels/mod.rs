@@ -1,4 +1,4 @@
-//! How much power has a user, and how much does a deed need?
+//! How much power does a user have, and how much does an action need?
 //! ([`m.room.power_levels`](https://spec.matrix.org/v1.19/client-server-api/#mroompower_levels),
 //! [room creators](https://spec.matrix.org/v1.19/rooms/v12/#room-creators))
 //!
@@ -100,13 +100,6 @@ impl PowerLevels {
     #[must_use]
     pub fn redact(&self) -> i64 {
         self.field("redact", 50)
-    }
-
-    /// What notifying in this way needs, such as `room`.
-    #[must_use]
-    pub fn notify(&self, way: &str) -> i64 {
-        let levels = self.levels.as_ref();
-        levels.and_then(|levels| levels.notifications.get(way)).copied().unwrap_or(50)
     }
 
     /// Whether the user's power suffices for a level.

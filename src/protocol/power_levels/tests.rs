@@ -20,7 +20,6 @@ fn without_the_event_the_defaults_hold() {
     assert_eq!(levels.user(&user("bob")), Level::Finite(0));
     assert_eq!((levels.send("x", false), levels.send("x", true)), (0, 50));
     assert_eq!((levels.invite(), levels.kick(), levels.ban(), levels.redact()), (0, 50, 50, 50));
-    assert_eq!(levels.notify("room"), 50);
 }
 
 #[test]
@@ -30,7 +29,6 @@ fn what_the_event_says_holds() {
         Some(json!({
             "users": { "@bob:example.org": 7 }, "users_default": 3, "events": { "x": 9 },
             "events_default": 1, "state_default": 2, "invite": 4, "kick": 5, "ban": 6, "redact": 8,
-            "notifications": { "room": 10 },
         })),
     );
     assert_eq!(levels.user(&user("alice")), Level::Finite(3));
@@ -40,7 +38,6 @@ fn what_the_event_says_holds() {
         (9, 2, 1)
     );
     assert_eq!((levels.invite(), levels.kick(), levels.ban(), levels.redact()), (4, 5, 6, 8));
-    assert_eq!((levels.notify("room"), levels.notify("other")), (10, 50));
     assert!(levels.suffices(&user("bob"), 7) && !levels.suffices(&user("bob"), 8));
 }
 

@@ -135,8 +135,7 @@ pub struct Signed<'a> {
 
 /// Checks the signatures of `server_name` in `object` over a message already at hand.
 ///
-/// Unknown algorithms and unknown keys are skipped. Of what remains all must be right, and there
-/// must be one.
+/// Unknown algorithms and unknown keys are skipped. All that remain must be right, and there must be at least one.
 pub fn verify_signatures(
     object: &CanonicalJsonObject,
     server_name: &str,

@@ -1,4 +1,4 @@
-//! Which state has a room whose branches disagree?
+//! What is the state of a room whose branches disagree?
 //! ([state resolution v2](https://spec.matrix.org/v1.19/rooms/v2/#state-resolution),
 //! [v2.1](https://spec.matrix.org/v1.19/rooms/v12/#state-resolution))
 //!

@@ -11,9 +11,9 @@ pub enum HistoryVisibility {
     WorldReadable,
     /// Members see it, whenever they joined.
     Shared,
-    /// Members see it who were invited at the time.
+    /// Members who were invited at the time see it.
     Invited,
-    /// Members see it who had joined at the time.
+    /// Members who had joined at the time see it.
     Joined,
 }
 
@@ -33,7 +33,7 @@ pub enum Membership {
 }
 
 impl HistoryVisibility {
-    /// What the content's `history_visibility` means; without it, or with a word unknown, `shared`.
+    /// What the content's `history_visibility` means; without it, or with an unknown word, `shared`.
     #[must_use]
     pub fn of(text: Option<&str>) -> Self {
         match text {
@@ -69,54 +69,4 @@ impl Membership {
             _ => Self::Leave,
         }
     }
-}
-
-/// What was so just before an event, and what is so with it. They differ only where the event
-/// itself changes them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Around<T> {
-    /// Before the event.
-    pub before: T,
-    /// With the event.
-    pub after: T,
-}
-
-impl<T: Copy> Around<T> {
-    /// The same before and after.
-    #[must_use]
-    pub fn same(value: T) -> Self {
-        Self { before: value, after: value }
-    }
-}
-
-/// Whether a user may see an event.
-///
-/// Whoever could see it before or after it may: that decides only for the events that change the
-/// visibility, and for the user's own membership events.
-#[must_use]
-pub fn user_may_see(
-    visibility: Around<HistoryVisibility>,
-    membership: Around<Membership>,
-    joined_since: bool,
-) -> bool {
-    let visibilities = [visibility.before, visibility.after];
-    visibilities.into_iter().any(|visibility| {
-        visibility.shows(membership.before, joined_since)
-            || visibility.shows(membership.after, joined_since)
-    })
-}
-
-/// Whether a server may see an event: whether one of its users may.
-///
-/// `members` are the memberships of its users around the event; `joined_since` is whether any of
-/// them joined after it.
-#[must_use]
-pub fn server_may_see(
-    visibility: Around<HistoryVisibility>,
-    members: impl IntoIterator<Item = Around<Membership>>,
-    joined_since: bool,
-) -> bool {
-    let nobody = Around::same(Membership::Leave);
-    user_may_see(visibility, nobody, joined_since)
-        || members.into_iter().any(|member| user_may_see(visibility, member, joined_since))
 }

@@ -1,10 +1,8 @@
-//! Which events of the past may a user or a server see?
+//! Which events of the past does a visibility show to whom?
 
 use super::{
-    Around,
     HistoryVisibility::{self, Invited, Joined, Shared, WorldReadable},
     Membership::{self, Ban, Invite, Join, Knock, Leave},
-    server_may_see, user_may_see,
 };
 
 #[test]
@@ -31,32 +29,6 @@ fn the_table_of_the_spec_holds() {
             "{visibility:?} {membership:?}"
         );
     }
-}
-
-#[test]
-fn who_could_see_it_before_or_after_may() {
-    let leaving = Around { before: Join, after: Leave };
-    let joining = Around { before: Leave, after: Join };
-    for membership in [leaving, joining] {
-        assert!(user_may_see(Around::same(Joined), membership, false));
-    }
-    let opening = Around { before: Joined, after: WorldReadable };
-    assert!(user_may_see(opening, Around::same(Leave), false));
-    let closing = Around { before: Shared, after: Joined };
-    assert!(user_may_see(closing, Around::same(Leave), true));
-    assert!(!user_may_see(Around::same(Joined), Around::same(Leave), true));
-}
-
-#[test]
-fn a_server_sees_what_one_of_its_users_sees() {
-    let outside = Around::same(Leave);
-    let inside = Around::same(Join);
-    assert!(server_may_see(Around::same(Joined), [outside, inside], false));
-    assert!(!server_may_see(Around::same(Joined), [outside, outside], true));
-    assert!(server_may_see(Around::same(Invited), [outside, Around::same(Invite)], false));
-    assert!(server_may_see(Around::same(WorldReadable), [], false));
-    assert!(server_may_see(Around::same(Shared), [], true));
-    assert!(!server_may_see(Around::same(Shared), [], false));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Which server sent this request, and did it?
+//! Which server sent this request, and did it really?
 //! ([request authentication](https://spec.matrix.org/v1.19/server-server-api/#request-authentication))
 
 #[cfg(test)]
@@ -107,7 +107,7 @@ impl Authorization {
             let message = message(request, &self.origin, destination);
             is_signature(&key.key, message.as_bytes(), &self.sig)
         };
-        // Who does not name the destination in the header may still have signed it.
+        // A server that does not name the destination in the header may still have signed it.
         if signed(Some(this_server.as_str())) || self.destination.is_none() && signed(None) {
             Ok(())
         } else {

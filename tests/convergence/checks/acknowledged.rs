@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use super::{Copies, copies, counts};
 use crate::{
-    copy::{Copy, Verdict},
+    copy::{Copy, Held, Verdict},
     scenario::Run,
     secrets,
 };
 
-/// Each acknowledged event stands in its own server's timeline, is known to all others that were in the room from before
-/// it until now, and no message was sent twice.
+/// Each acknowledged event stands in its own server's timeline, is known to all others that were in the room from
+/// before it until now, and no message was sent twice.
 pub fn are_kept(run: &Run, room: usize) -> Vec<String> {
     let copies = copies(run, room);
     let mut findings = Vec::new();
@@ -34,6 +34,7 @@ pub fn are_kept(run: &Run, room: usize) -> Vec<String> {
         };
         for (server, copy) in copies.iter().filter(|(server, _)| **server != event.server) {
             if !together(server, copy)
+                || !is_heard(home, held, copy)
                 || !was_there(run, (home, held.pos.unwrap()), (*server, copy))
                 || !stayed(run, copy, *server)
             {
@@ -56,8 +57,23 @@ pub fn are_kept(run: &Run, room: usize) -> Vec<String> {
     findings
 }
 
-/// Whether a server had a member at a position, as another saw it, by a join that let him in at the server itself: a join
-/// of which the server never heard that it was taken lets nobody in there, and what followed came before he did.
+/// Whether a server accepted the join by which an event's sender was in the room: what rests on one that it did not is
+/// not for it to keep.
+fn is_heard(home: &Copy, held: &Held, copy: &Copy) -> bool {
+    let (sender, pos) = (held.pdu["sender"].as_str().unwrap(), held.pos.unwrap());
+    let stays = home.stretches(sender);
+    let mut joins = stays.iter().filter(|stay| stay.membership == "join" && stay.since <= pos);
+    let accepts = |id: &str| {
+        copy.events
+            .get(id)
+            .is_some_and(|held| matches!(held.verdict, Verdict::Accepted | Verdict::Outlier))
+    };
+    joins.next_back().is_some_and(|join| accepts(&join.id))
+}
+
+/// Whether a server had a member at a position, as another saw it, by a join that let the member in at the server
+/// itself: a join of which the server never heard that it was taken lets nobody in there, and what followed came before
+/// the member did.
 fn was_there(run: &Run, (home, pos): (&Copy, i64), (server, copy): (usize, &Copy)) -> bool {
     let users = run.network.users.iter().filter(|user| user.server == server);
     users.into_iter().any(|user| {

@@ -18,9 +18,10 @@ pub struct Agreement {
 
 /// Servers that count each other in have the same current state and forward extremities.
 ///
-/// Two servers may also part for good. Where one closes the room while others come in, it soft-fails their joins, and all
-/// they say rests on those; it may tell nothing to servers that are not in the room as it sees it. A server that merges
-/// both sides loses the members of one, maybe its own last. Each such parting must have its reason in what the two hold.
+/// Two servers may also part for good. Where one closes the room while others come in, it soft-fails their joins, and
+/// all they say rests on those; it may tell nothing to servers that are not in the room as it sees it. A server that
+/// merges both sides loses the members of one, maybe its own last. Each such parting must have its reason in what the
+/// two hold.
 pub fn of_room(run: &Run, room: usize) -> Agreement {
     let copies = copies(run, room);
     let (mut findings, mut estranged) = (Vec::new(), Vec::new());
@@ -105,8 +106,8 @@ pub fn first_differences(run: &Run, room: usize) -> Vec<String> {
     lines
 }
 
-/// Why two servers see the room differently for good: one soft-failed what the other accepted, and nothing it accepts builds on
-/// that; or a resolution put somebody out whom no event removed.
+/// Why two servers see the room differently for good: one soft-failed what the other accepted, and nothing it accepts
+/// builds on that; or a resolution put somebody out whom no event removed.
 fn reason(run: &Run, copies: &Copies, a: usize, b: usize) -> Option<String> {
     let pair = [(a, &copies[&a]), (b, copies.get(&b)?)];
     for [(one, accepting), (other, refusing)] in [pair, [pair[1], pair[0]]] {

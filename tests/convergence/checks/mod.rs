@@ -32,7 +32,7 @@ pub fn after(run: &Run) -> Vec<String> {
             run.story.estranged.borrow_mut().push(line);
         }
     }
-    // What a user learns may make him act once more.
+    // What a user learns may make them act once more.
     for _ in 0..2 {
         run.simulation.run(timelines::catch_up(run));
         run.simulation.settle(REST);
@@ -84,8 +84,8 @@ fn member_of(run: &Run, copy: &Copy, server: usize) -> Option<usize> {
         .find(|user| users[*user].server == server && copy.membership(&users[*user].id) == "join")
 }
 
-/// One message of each member, as his own server sees it, so that all tips meet: of a server's members another may
-/// soft-fail the one and hear the other.
+/// One message of each member, as the member's own server sees it, so that all tips meet: another server may soft-fail
+/// one member of a server and hear the other.
 fn say_once_more(run: &Run, findings: &mut Vec<String>) {
     for room in 0..run.story.rooms.borrow().len() {
         for user in 0..run.network.users.len() {

@@ -1,4 +1,5 @@
-//! Was anybody told what he may not see? Only what is certain is asserted: who was never there, what was taken back.
+//! Was anybody told what they may not see? Only what is certain is asserted: of users who were never there, and of what
+//! was taken back.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,8 +10,8 @@ use crate::{
     secrets,
 };
 
-/// Nobody who was never in the room, or invited to it, was told anything said in it, unless everybody might read it; and
-/// where only members see what is said, nobody was told who was not joined then.
+/// Nobody who was never in the room, or invited to it, was told anything said in it, unless everybody might read it;
+/// and where only members see what is said, nobody who was not joined then was told.
 pub fn of_users(run: &Run, room: usize) -> Vec<String> {
     let copies = copies(run, room);
     let said = said(&copies);

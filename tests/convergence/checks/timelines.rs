@@ -24,7 +24,7 @@ pub async fn catch_up(run: &Run) {
     }
 }
 
-/// A member on each server pages back as far as there is anything, so that his server fetches what it lacks.
+/// A member on each server pages back as far as there is anything, so that their server fetches what it lacks.
 pub async fn fill_gaps(run: &Run, room: usize) {
     for server in 0..run.network.servers.len() {
         if let Some(user) = member(run, room, server) {
@@ -39,7 +39,8 @@ pub async fn of_room(run: &Run, room: usize) -> Vec<String> {
     let copies = copies(run, room);
     for user in 0..run.network.users.len() {
         let Some(copy) = copies.get(&run.network.users[user].server) else { continue };
-        if !copy.by_events(&run.network.users[user].id) {
+        let named = &run.network.users[user].id;
+        if !copy.by_events(named) || was_invited_back(run, room, user, copy) {
             continue;
         }
         let (by_sync, limited, twice) = by_sync(run, room, user);
@@ -73,6 +74,15 @@ pub async fn of_room(run: &Run, room: usize) -> Vec<String> {
         }
     }
     findings
+}
+
+/// Whether a user came back by an invite that their syncs showed: it hides what they had not seen of the room before.
+fn was_invited_back(run: &Run, room: usize, user: usize, copy: &Copy) -> bool {
+    let id = run.story.room(room).id;
+    let syncs = run.story.syncs.borrow();
+    let shown = syncs[user].iter().any(|synced| synced.body["rooms"]["invite"][&id].is_object());
+    let stays = copy.stretches(&run.network.users[user].id);
+    shown && stays.iter().filter(|stay| stay.membership == "join").count() > 1
 }
 
 /// The same token twice gives the same answer, the age of events apart.
@@ -132,7 +142,7 @@ fn by_sync(run: &Run, room: usize, user: usize) -> (Vec<String>, Vec<String>, Ve
         if timeline["limited"] == true {
             limited.extend(timeline["prev_batch"].as_str().map(str::to_owned));
         }
-        // Who comes back is told the room anew.
+        // A user who comes back is told the room anew.
         if section == "leave" {
             stay.clear();
         }
@@ -171,7 +181,7 @@ async fn page_back(
     (events, Some("paging never ends".to_owned()))
 }
 
-/// What a user must have seen: what happened while he was joined, where nobody ever hid history from members.
+/// What a user must have seen: what happened while they were joined, where nobody ever hid history from members.
 fn must_see(copy: &Copy, user: &str) -> Vec<String> {
     let hidden = copy
         .visibilities_ever()

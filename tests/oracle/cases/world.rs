@@ -1,4 +1,4 @@
-//! In which room does a case play, and how does an event come about there?
+//! In which room is a case set, and how does an event come about there?
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -1,6 +1,6 @@
 //! How does an operator make an account? ([shared-secret registration])
 //!
-//! Who knows the shared secret signs what he wants, with a nonce that is used up by the attempt.
+//! Whoever knows the shared secret signs what they want, with a nonce that is used up by the attempt.
 //!
 //! [shared-secret registration]: https://element-hq.github.io/synapse/latest/admin_api/register_api.html
 

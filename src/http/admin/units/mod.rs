@@ -1,6 +1,7 @@
-//! What will what was done be billed for? The counters of this isolate, for measurements only.
+//! What would the work done so far cost? The counters of this isolate, for measurements only.
 //!
-//! Answers only where the variable `UNITS` is `yes`, which no deployment sets: elsewhere the path is as unknown as any other.
+//! Answers only where the variable `UNITS` is `yes`, which no deployment sets: elsewhere the path is as unknown as any
+//! other.
 
 #[cfg(test)]
 mod tests;

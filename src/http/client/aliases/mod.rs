@@ -59,12 +59,11 @@ pub async fn resolve(world: &World, alias: &RoomAliasId) -> Result<Found> {
         return Ok(client::ask(world, alias.server_name(), Ask::get(&path)).await?);
     }
     let held = aliases::find(world, alias).await?.ok_or_else(unknown)?;
-    let mut servers =
-        match world.ask(&flows::room(&held.room_id), &Participants { users: false }).await {
-            Ok(participants) => participants.servers,
-            Err(AskError::Refused(_)) => Vec::new(),
-            Err(error) => return Err(error.into()),
-        };
+    let mut servers = match world.ask(&flows::room(&held.room_id), &Participants {}).await {
+        Ok(participants) => participants.servers,
+        Err(AskError::Refused(_)) => Vec::new(),
+        Err(error) => return Err(error.into()),
+    };
     servers.retain(|server| *server != config.server_name);
     servers.insert(0, config.server_name.clone());
     Ok(Found { room_id: held.room_id, servers })

@@ -1,8 +1,8 @@
 //! Has the client done what registration asks of it?
 //! ([user-interactive authentication](https://spec.matrix.org/v1.19/client-server-api/#user-interactive-authentication-api))
 //!
-//! There is one flow of one stage, `m.login.dummy`, so nothing has to be remembered between two requests: the session is
-//! a time and a MAC over what it is for. Nobody can forge one or use it for another account.
+//! There is one flow of one stage, `m.login.dummy`, so nothing has to be remembered between two requests: the session
+//! is a time and a MAC over what it is for. Nobody can forge one or use it for another account.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use hmac::{Hmac, KeyInit, Mac};

@@ -1,8 +1,8 @@
 //! What place in a room does a pagination token name?
 //! ([pagination](https://spec.matrix.org/v1.19/client-server-api/#pagination))
 //!
-//! `t<n>` is a position in the room, as `/messages` and `prev_batch` give it; `s<n>` a position in the user's stream, as
-//! `/sync` gives it.
+//! `t<n>` is a position in the room, as `/messages` and `prev_batch` give it; `s<n>` a position in the user's stream,
+//! as `/sync` gives it.
 
 #[cfg(test)]
 mod tests;
@@ -61,7 +61,7 @@ pub async fn place(
             let position = RoomPosition { room_id: room_id.to_owned(), at };
             match world.ask(&user_object(&caller.user), &position).await {
                 Ok(position) => Ok(position),
-                // The user knew nothing of the room then: his history of it begins later.
+                // The user knew nothing of the room then: their history of it begins later.
                 Err(AskError::Refused(Refusal::NotFound)) => Ok(0),
                 Err(error) => Err(error.into()),
             }

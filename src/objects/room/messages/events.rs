@@ -1,6 +1,6 @@
 //! What can a room be asked about events that are to come in: ours, and those of other servers?
 
-use ruma::{OwnedEventId, OwnedRoomId, OwnedServerName, OwnedUserId};
+use ruma::{OwnedEventId, OwnedRoomId, OwnedServerName, OwnedUserId, UserId};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tombolo_protocol::admission::Checked;
@@ -34,6 +34,18 @@ pub struct Draft {
     pub content: Box<RawValue>,
     #[serde(default)]
     pub redacts: Option<OwnedEventId>,
+}
+
+impl Draft {
+    /// A user's `m.room.member` event.
+    pub fn membership(user: &UserId, content: Box<RawValue>) -> Self {
+        Self {
+            event_type: "m.room.member".to_owned(),
+            state_key: Some(user.to_string()),
+            content,
+            redacts: None,
+        }
+    }
 }
 
 /// Sends one event of a local user: a message, state, a membership change, a redaction.
@@ -127,19 +139,27 @@ pub struct Received {
 /// What became of one incoming event.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Outcome {
+    /// It is in the timeline; or it ended an invite to a room we are not in.
     Accepted,
+    /// It is in the graph and not in the timeline, for this reason.
     SoftFailed(String),
+    /// The rules of the room refuse it, for this reason.
     Rejected(String),
+    /// It was not kept, for this reason.
     Dropped(String),
+    /// It is kept apart until what it builds on is held.
     Parked,
     /// Already held; nothing happened.
     Known,
 }
 
+/// What a parked event waits for. Both lists empty: for another judgement only.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Lack {
     pub event_id: OwnedEventId,
+    /// The parents that are not held.
     pub prev_events: Vec<OwnedEventId>,
+    /// The auth events that are not held.
     pub auth_events: Vec<OwnedEventId>,
 }
 

@@ -19,7 +19,6 @@ message!("room", Describe => Description, Refusal);
 pub struct Description {
     pub version: String,
     pub live: bool,
-    pub join_rule: Option<String>,
     /// Rooms whose members may join by a restricted join rule.
     pub allow_rooms: Vec<OwnedRoomId>,
 }
@@ -129,6 +128,8 @@ message!("room", BeginJoin => (), Refusal);
 #[derive(Debug, Serialize, Deserialize)]
 pub struct AbandonJoin {
     pub event_id: OwnedEventId,
+    /// Whether the server may have taken the join, so that it is asked again later; meanwhile others may be asked.
+    pub again: bool,
 }
 message!("room", AbandonJoin => (), Refusal);
 
@@ -167,7 +168,6 @@ message!("room", FinishJoin => Joined, Refusal);
 
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Joined {
-    pub event_id: OwnedEventId,
     pub news: Vec<UserNews>,
     /// Events that arrived while the join was under way; the flow sends them in again.
     pub parked: Vec<(OwnedServerName, Checked)>,

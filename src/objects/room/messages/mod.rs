@@ -41,7 +41,7 @@ pub enum Refusal {
     /// The room exists, with local users in it, and nothing needs to be fetched.
     #[error("this server is already in the room")]
     AlreadyLive,
-    /// The join rests on a membership of which we know, and its server does not, that it has ended.
+    /// The join cites a membership that has ended; the server we join through does not know that yet.
     #[error("the server through which to join has not heard yet that you left")]
     Behind,
     /// The restricted join needs a server that can authorise it.

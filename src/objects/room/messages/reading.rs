@@ -70,7 +70,7 @@ pub struct Backfill {
 }
 message!("room", Backfill => Vec<Box<RawValue>>, Refusal);
 
-/// Current state as a user may see it (the state at his leave, once he left), in client format.
+/// Current state as a user may see it (the state at their leave, once they left), in client format.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct State {
     pub user: OwnedUserId,
@@ -95,17 +95,13 @@ pub struct Members {
 }
 message!("room", Members => Vec<Box<RawValue>>, Refusal);
 
-/// Which local users and which servers are joined now, and is this user one of them?
+/// Which servers have a joined user now?
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Participants {
-    /// Also list every joined user.
-    pub users: bool,
-}
+pub struct Participants {}
 message!("room", Participants => ParticipantsReply, Refusal);
 
 #[derive(Debug, Serialize, Deserialize)]
 pub struct ParticipantsReply {
-    pub users: Vec<OwnedUserId>,
     pub servers: Vec<OwnedServerName>,
 }
 
@@ -134,8 +130,9 @@ pub struct EventFilter {
     pub not_types: Vec<String>,
     pub senders: Option<Vec<OwnedUserId>>,
     pub not_senders: Vec<OwnedUserId>,
+    /// Only the members that the shown events need. A client may allow us to leave out those it already knows
+    /// (`include_redundant_members: false`); we do not remember which, so it gets them again.
     pub lazy_load_members: bool,
-    pub include_redundant_members: bool,
     pub contains_url: Option<bool>,
 }
 

@@ -15,6 +15,7 @@ pub struct Receipt {
     #[serde(default)]
     pub thread: Option<String>,
     pub event_id: OwnedEventId,
+    /// When it was read, by the reader's server (ms).
     pub ts: u64,
 }
 message!("room", Receipt => Vec<UserNews>, Refusal);
@@ -90,8 +91,11 @@ message!("room", Told => Option<u64>, Refusal);
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Outbound {
     pub server: OwnedServerName,
+    /// Exclusive.
     pub from: Position,
+    /// Inclusive.
     pub to: Position,
+    /// The most events of the answer.
     pub limit: u32,
 }
 message!("room", Outbound => OutboundReply, Refusal);

@@ -196,7 +196,7 @@ fn events_of_a_room_that_is_being_joined_wait_for_the_join() {
     assert_eq!(scene.count("parked"), 100, "the join is under way");
     scene.pass(1_000_000);
     assert!(matches!(scene.outcome(&message(200)), Outcome::Dropped(_)), "its lease is over");
-    scene.ask(AbandonJoin { event_id: event.event_id }).unwrap();
+    scene.ask(AbandonJoin { event_id: event.event_id, again: false }).unwrap();
     scene.ask(Reconsider {}).unwrap();
     assert_eq!(scene.count("parked"), 0);
 }
