@@ -332,11 +332,13 @@ impl Failure {
 
     /// Our room did not take what it was given.
     fn of_ours(error: AskError<Refusal>) -> Self {
-        match error {
-            AskError::Refused(Refusal::Invalid(reason)) => Self::of(bad_gateway(reason)),
-            AskError::Refused(refusal) => Self::of(refusal),
-            AskError::Unreachable(cause) => Self { error: unavailable(cause), known: false },
-        }
+        let error = match error {
+            AskError::Refused(Refusal::Invalid(reason)) => bad_gateway(reason),
+            AskError::Refused(refusal) => refusal.into(),
+            AskError::Unreachable(cause) => unavailable(cause),
+        };
+        // The server took the join, whatever we make of what it gave.
+        Self { error, known: false }
     }
 }
 

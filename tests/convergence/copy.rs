@@ -232,8 +232,10 @@ impl Copy {
         };
         let tips: Vec<String> = self.tips.iter().map(|id| short(id)).collect();
         let lines: Vec<String> = events.iter().map(line).collect();
+        let query = "SELECT id || ' by ' || via || ' ' || attempts FROM joining";
+        let joining = self.sql.rows(query, &[], |row| row.text(0)).unwrap();
         format!(
-            "{}, {} parked, tips {}\n{}",
+            "{}, {} parked, joining {joining:?}, tips {}\n{}",
             self.life,
             self.parked,
             tips.join(" "),

@@ -19,10 +19,12 @@ use super::{
 };
 use crate::objects::Stop;
 
-/// How long after a failure a server is asked again that may have taken our join (ms); longer with every time.
+/// How long after a failure a server is asked again that may have taken our join (ms); twice as long each time,
 const PAUSE: u64 = 150_000;
-/// How often it is asked again.
-const MOST_TIMES: i64 = 10;
+/// up to a day (ms),
+const LONGEST_PAUSE: u64 = 24 * 3600 * 1000;
+/// and so often: for a week.
+const MOST_TIMES: i64 = 16;
 /// How many attempts are remembered, of all users.
 const MAX_ATTEMPTS: u32 = 10;
 
@@ -101,7 +103,8 @@ pub fn abandon(room: &mut Room<'_>, message: AbandonJoin) -> Result<()> {
         room.sql.run("DELETE FROM joining WHERE id = ?", values![id])?;
         return Ok(());
     }
-    let until = room.moment.now + PAUSE * u64::try_from(attempts + 1).unwrap_or(1);
+    let doubled = PAUSE << u32::try_from(attempts).unwrap_or_default();
+    let until = room.moment.now + doubled.min(LONGEST_PAUSE);
     let update = "UPDATE joining SET active = 0, attempts = attempts + 1, until = ? WHERE id = ?";
     room.sql.run(update, values![until, id])?;
     room.wake_at(until);
@@ -152,7 +155,9 @@ impl Room<'_> {
         let ended = self.sql.row(query, values![user], |row| row.text(0))?;
         let now = self.now("m.room.member", user)?;
         for id in &join.auth_events {
-            let held = self.find(id)?.filter(|held| held.pdu.is("m.room.member", user));
+            // An outlier is nothing that we ever saw to hold, so nothing that we saw end.
+            let held = self.find(id)?.filter(|held| held.before.is_some());
+            let held = held.filter(|held| held.pdu.is("m.room.member", user));
             let replaced = held.is_some_and(|held| now.is_some_and(|now| now != held.sn));
             if replaced || ended.as_deref() == Some(id.as_str()) {
                 return Ok(true);

@@ -152,8 +152,8 @@ impl Room<'_> {
     /// learns nothing of who was in it.
     pub fn tell_that_we_left(&mut self, message: &Receive) -> Result<()> {
         let head = self.head()?;
-        let query = "SELECT max(pos) AS pos FROM events WHERE ours";
-        let last = self.sql.row(query, values![], |row| row.int_or_null(0))?.flatten();
+        let query = "SELECT e.pos FROM locals l JOIN events e ON e.pos = l.pos WHERE l.membership IN ('leave', 'ban') ORDER BY l.pos DESC LIMIT 1";
+        let last = self.sql.row(query, values![], |row| row.int(0))?;
         let Some(last) = last.filter(|_| head.life == Life::Left) else { return Ok(()) };
         let mut knows = false;
         for event in &message.events {
@@ -174,6 +174,9 @@ impl Room<'_> {
                 let insert = "INSERT INTO servers (server, since, until, members) VALUES (?, ?, ?, 0) ON CONFLICT DO NOTHING";
                 self.sql.run(insert, values![origin, last - 1, last])?;
             }
+            // It may be somebody else's event, which removed our last user.
+            self.sql.run("UPDATE events SET ours = 1 WHERE pos = ?", values![last])?;
+            self.hot.events.clear();
             let insert = "INSERT INTO lagging (follower, since) VALUES (?, ?) ON CONFLICT DO UPDATE SET since = min(since, excluded.since)";
             self.sql.run(insert, values![origin, last - 1])?;
             self.wake_soon();

@@ -37,9 +37,15 @@ pub fn of_room(run: &Run, room: usize) -> Agreement {
         }
         for b in (0..run.network.servers.len()).filter(|b| b != a && believes(a, b)) {
             if !believes(&b, a) {
-                // Whoever is in the room together with another sees it as that one does.
-                let mut group = (0..run.network.servers.len())
-                    .filter(|c| *c == b || *c != *a && believes(&b, c) && believes(c, &b));
+                // Whoever is in the room together with another sees it as that one does; and whoever is in it with nobody
+                // was kept out by those who do not count it in.
+                let alone = !believes(&b, &b);
+                let with = |c: &usize| {
+                    believes(&b, c) && believes(c, &b)
+                        || alone && believes(c, c) && !believes(c, &b)
+                };
+                let mut group =
+                    (0..run.network.servers.len()).filter(|c| *c == b || *c != *a && with(c));
                 match group.find_map(|c| reason(run, &copies, *a, c)) {
                     Some(reason) => estranged.push(format!("room {room} a{a} counts a{b} in: {reason}")),
                     None => findings.push(format!(
@@ -120,6 +126,15 @@ fn reason(run: &Run, copies: &Copies, a: usize, b: usize) -> Option<String> {
         if let Some(held) = refused {
             let (kind, why) = (&held.pdu["type"], held.reason.as_deref().unwrap_or_default());
             return Some(format!("a{other} soft-failed {kind} {} of a{one}: {why}", held.id));
+        }
+    }
+    for user in run.network.users.iter().filter(|user| user.server == b) {
+        let key = ("m.room.member".to_owned(), user.id.clone());
+        let removal = pair[1].1.state.get(&key).and_then(|id| pair[0].1.events.get(id));
+        if pair[0].1.membership(&user.id) == "join"
+            && removal.is_some_and(|held| held.verdict == Verdict::Accepted)
+        {
+            return Some(format!("a resolution at a{a} undid what removed {} at a{b}", user.id));
         }
     }
     for (server, copy) in pair {
