@@ -27,8 +27,7 @@ impl Scene {
         let object = Object { address: &address, sql, memory, variables: &read, shared };
         let moment = Moment::new(1, [7; 32]);
         let body = serde_json::to_string(message).unwrap();
-        let question =
-            Question { object: &object, moment: &moment, message: M::NAME, body: &body };
+        let question = Question { object: &object, moment: &moment, message: M::NAME, body: &body };
         serde_json::from_str(&answer(&question).unwrap().reply).unwrap()
     }
 
