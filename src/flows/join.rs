@@ -7,22 +7,18 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use ruma::{OwnedEventId, OwnedRoomId, OwnedServerName, RoomId, ServerName, UserId};
+use ruma::{OwnedRoomId, OwnedServerName, RoomId, ServerName, UserId};
 use serde::Deserialize;
 use serde_json::{Map, Value, json, value::RawValue};
 use tombolo_platform::{AskError, World};
 use tombolo_protocol::{
-    admission::Checked,
-    canonical_json::{self, CanonicalJsonObject},
-    event::{self, Links, Pdu},
-    json::parse_object,
-    room_version::{RoomVersion, SUPPORTED},
+    admission::Checked, canonical_json, json::parse_object, room_version::RoomVersion,
 };
 
 use super::{
     given::{Given, Slice},
     receive::{encode, receive_in_room},
-    room, send, tell,
+    room, send, tell, template,
     verify::{logged, verify},
 };
 use crate::{
@@ -48,13 +44,6 @@ const MAX_SERVERS: usize = 5;
 /// How long a server that has not heard how we left is given to hear of it.
 const CATCHES_UP: [Duration; 3] =
     [Duration::from_millis(500), Duration::from_secs(1), Duration::from_secs(2)];
-
-/// What another server says a membership event should look like.
-#[derive(Deserialize)]
-pub struct Template {
-    pub room_version: Option<String>,
-    pub event: Value,
-}
 
 #[derive(Deserialize)]
 struct SendJoin<'a> {
@@ -217,8 +206,9 @@ impl Attempt<'_> {
         content: &Map<String, Value>,
     ) -> Result<(&'static RoomVersion, Checked)> {
         let template =
-            template(self.world, self.server, "make_join", self.room_id, self.user).await?;
-        let (version, pdu) = build(self.world, self.user, self.room_id, template, content)?;
+            template::ask(self.world, self.server, "make_join", self.room_id, self.user).await?;
+        let (version, pdu) =
+            template::build(self.world, self.user, self.room_id, template, content)?;
         let json = RawValue::from_string(pdu.json)?;
         Ok((version, Checked { event_id: pdu.event_id, json }))
     }
@@ -375,74 +365,4 @@ pub async fn resume(world: &World, room_id: &RoomId) -> Result<Option<u64>> {
     let Err(error) = outcome else { return Ok(None) };
     tracing::info!(server = %via, room = %room_id, error = error.message, "a join failed again");
     Ok(Some(world.now() + LEASE))
-}
-
-/// Asks a server for a template (`make_join`, `make_leave`, `make_knock`).
-pub async fn template(
-    world: &World,
-    server: &ServerName,
-    what: &str,
-    room_id: &RoomId,
-    user: &UserId,
-) -> Result<Template> {
-    let (room_id, user) = (encode(room_id.as_str()), encode(user.as_str()));
-    let versions: Vec<String> = SUPPORTED.iter().map(|version| format!("ver={version}")).collect();
-    let query =
-        if what == "make_leave" { String::new() } else { format!("?{}", versions.join("&")) };
-    let path = format!("/_matrix/federation/v1/{what}/{room_id}/{user}{query}");
-    Ok(client::ask(world, server, Ask::get(&path)).await?)
-}
-
-/// Our own membership event. Of the template only the links are taken, and who authorises the join.
-pub fn build(
-    world: &World,
-    user: &UserId,
-    room_id: &RoomId,
-    template: Template,
-    content: &Map<String, Value>,
-) -> Result<(&'static RoomVersion, Pdu)> {
-    let config = Config::of(world)?;
-    let version = template.room_version.unwrap_or_else(|| "1".to_owned());
-    let incompatible = || {
-        Error::new(
-            http::StatusCode::BAD_REQUEST,
-            "M_INCOMPATIBLE_ROOM_VERSION",
-            "Unsupported room version",
-        )
-    };
-    let version = RoomVersion::of(&version).ok_or_else(incompatible)?;
-    let mut content = content.clone();
-    let is_join = content.get("membership").is_some_and(|membership| membership == "join");
-    let authoriser = template.event["content"]["join_authorised_via_users_server"].as_str();
-    if let Some(authoriser) = authoriser.filter(|_| is_join) {
-        content.insert("join_authorised_via_users_server".to_owned(), json!(authoriser));
-    }
-    let links = |name: &str| -> Result<Vec<OwnedEventId>> {
-        serde_json::from_value(template.event[name].clone())
-            .map_err(|_| bad_gateway("the template has no links"))
-    };
-    let (prev_events, auth_events) = (links("prev_events")?, links("auth_events")?);
-    let draft = event::Draft {
-        sender: user.to_owned(),
-        event_type: "m.room.member".to_owned(),
-        state_key: Some(user.to_string()),
-        content: canonical(&content)?,
-        redacts: None,
-    };
-    let links = Links {
-        room_id: Some(room_id),
-        prev_events: &prev_events,
-        auth_events: &auth_events,
-        depth: template.event["depth"]
-            .as_u64()
-            .ok_or_else(|| bad_gateway("the template has no depth"))?,
-        origin_server_ts: i64::try_from(world.now()).unwrap_or(i64::MAX),
-    };
-    let pdu = event::build(version, draft, links, &config.signing_key, config.server_name.as_str());
-    Ok((version, pdu.map_err(|fault| bad_gateway(fault.to_string()))?))
-}
-
-fn canonical(content: &Map<String, Value>) -> Result<CanonicalJsonObject> {
-    parse_object(serde_json::to_string(content)?.as_bytes())
-        .map_err(|fault| bad_json(fault.to_string()))
 }

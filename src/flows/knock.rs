@@ -11,9 +11,9 @@ use tombolo_platform::{AskError, World};
 use tombolo_protocol::{admission::Checked, event};
 
 use super::{
-    join::{build, member_content, residents, template},
+    join::{member_content, residents},
     receive::encode,
-    room, send, tell,
+    room, send, tell, template,
 };
 use crate::{
     error::{Result, not_found},
@@ -68,8 +68,8 @@ async fn through(
     server: &ServerName,
     content: &Map<String, Value>,
 ) -> Result<()> {
-    let template = template(world, server, "make_knock", room_id, user).await?;
-    let (version, pdu) = build(world, user, room_id, template, content)?;
+    let template = template::ask(world, server, "make_knock", room_id, user).await?;
+    let (version, pdu) = template::build(world, user, room_id, template, content)?;
     let path = format!(
         "/_matrix/federation/v1/send_knock/{}/{}",
         encode(room_id.as_str()),

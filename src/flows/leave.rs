@@ -8,11 +8,7 @@ use ruma::{OwnedServerName, RoomId, UserId};
 use serde_json::{Map, Value, json};
 use tombolo_platform::{AskError, World};
 
-use super::{
-    join::{build, template},
-    receive::encode,
-    room, send, tell,
-};
+use super::{receive::encode, room, send, tell, template};
 use crate::{
     error::{Result, forbidden},
     objects::room::messages::{Draft, Membership, OutOfBand, Refusal, Send, Withdraw, Withdrawn},
@@ -92,8 +88,8 @@ async fn decline(
     server: &OwnedServerName,
     content: &Map<String, Value>,
 ) -> Result<()> {
-    let template = template(world, server, "make_leave", room_id, user).await?;
-    let (_, pdu) = build(world, user, room_id, template, content)?;
+    let template = template::ask(world, server, "make_leave", room_id, user).await?;
+    let (_, pdu) = template::build(world, user, room_id, template, content)?;
     let (room_id, event_id) = (encode(room_id.as_str()), encode(pdu.event_id.as_str()));
     let path = format!("/_matrix/federation/v2/send_leave/{room_id}/{event_id}");
     let body: Value = serde_json::from_str(&pdu.json)?;

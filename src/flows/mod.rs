@@ -16,6 +16,7 @@ pub mod receive;
 pub mod send;
 pub mod sync;
 pub mod tell;
+pub mod template;
 pub mod verify;
 
 use ruma::{RoomId, ServerName, UserId};

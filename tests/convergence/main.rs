@@ -14,6 +14,8 @@ mod dice;
 mod network;
 mod scenario;
 mod secrets;
+#[path = "../simulated/server.rs"]
+mod simulated;
 mod story;
 
 use std::{

@@ -1,19 +1,21 @@
 //! Which servers and users does a scenario have, and how do users speak to their servers?
 
-use std::{cell::RefCell, collections::BTreeMap, fs, path::Path, rc::Rc};
+use std::{cell::RefCell, collections::BTreeMap};
 
-use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
 use bytes::Bytes;
 use http::{Method, Request};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
-use tombolo::app::Tombolo;
 use tombolo_platform::{
     Address, Sql,
     simulated::{Server, Simulation},
 };
 
-use crate::{dice::Dice, secrets};
+use crate::{
+    dice::Dice,
+    secrets,
+    simulated::{self, Secrets},
+};
 
 /// How often a client repeats a request that failed for no fault of its own.
 const TRIES: usize = 4;
@@ -58,11 +60,7 @@ impl Answer {
 impl Network {
     /// Servers without users.
     pub fn new(simulation: &Simulation, dice: &Dice, count: usize) -> Self {
-        let migrations = migrations();
-        let migrations: Vec<(&str, &str)> =
-            migrations.iter().map(|(name, sql)| (&**name, &**sql)).collect();
-        let servers =
-            (0..count).map(|number| server(simulation, dice, number, &migrations)).collect();
+        let servers = (0..count).map(|number| server(simulation, dice, number)).collect();
         Self { servers, users: Vec::new() }
     }
 
@@ -153,43 +151,13 @@ async fn ask(
     }
 }
 
-fn server(
-    simulation: &Simulation,
-    dice: &Dice,
-    number: usize,
-    migrations: &[(&str, &str)],
-) -> Server {
-    let name = format!("a{number}.test:8448");
-    let mut bytes = [0; 32];
-    bytes.fill_with(|| dice.next().to_le_bytes()[0]);
-    let signing_key = format!("ed25519 k{number} {}", STANDARD_NO_PAD.encode(bytes));
-    bytes.fill_with(|| dice.next().to_le_bytes()[0]);
-    let token_secret = STANDARD_NO_PAD.encode(bytes);
-    let variables = [
-        ("SERVER_NAME", name.as_str()),
-        ("SIGNING_KEY", &signing_key),
-        ("TOKEN_SECRET", &token_secret),
-        ("REGISTRATION", "open"),
-        ("RATE_LIMITS", "off"),
-        ("ALLOW_PRIVATE_ADDRESSES", "yes"),
-        ("PASSWORD_COST", "cheap"),
-        ("DNS_OVER_HTTPS", "off"),
-        ("TRUSTED_KEY_SERVERS", "a0.test:8448,a1.test:8448"),
-    ];
-    simulation.server(&name, Rc::new(Tombolo), &variables, migrations)
-}
-
-/// Every migration of D1, in order.
-fn migrations() -> Vec<(String, String)> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations");
-    let mut files: Vec<_> =
-        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-    files.retain(|path| path.extension().is_some_and(|extension| extension == "sql"));
-    files.sort();
-    files
-        .iter()
-        .map(|path| (path.display().to_string(), fs::read_to_string(path).unwrap()))
-        .collect()
+fn server(simulation: &Simulation, dice: &Dice, number: usize) -> Server {
+    let (mut seed, mut token) = ([0; 32], [0; 32]);
+    seed.fill_with(|| dice.next().to_le_bytes()[0]);
+    token.fill_with(|| dice.next().to_le_bytes()[0]);
+    let secrets = Secrets { signing_key: (format!("k{number}"), seed), token };
+    let notaries = [("TRUSTED_KEY_SERVERS", "a0.test:8448,a1.test:8448")];
+    simulated::server(simulation, &format!("a{number}.test:8448"), &secrets, &notaries)
 }
 
 /// An identifier as a path segment or the value of a query.

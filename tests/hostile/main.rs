@@ -24,6 +24,8 @@ mod requests;
 mod residents;
 mod scene;
 mod signatures;
+#[path = "../simulated/server.rs"]
+mod simulated;
 mod tables;
 mod templates;
 mod transactions;

@@ -1,18 +1,19 @@
 //! Which server is attacked, and how does a test see what became of it?
 
-use std::{cell::Cell, fs, path::Path, rc::Rc, time::Duration};
+use std::{cell::Cell, time::Duration};
 
-use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
 use bytes::Bytes;
 use http::{Method, Request};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use ruma::UserId;
 use serde_json::{Value, json};
-use tombolo::app::Tombolo;
 use tombolo_platform::simulated::{Server, Simulation};
 use tombolo_protocol::{event_auth::auth_types, room_version::RoomVersion};
 
-use crate::peer::{self, Peer};
+use crate::{
+    peer::{self, Peer},
+    simulated::{self, Secrets},
+};
 
 pub const OURS: &str = "ours.test:8448";
 const NOTARY: &str = "notary.test:8448";
@@ -280,27 +281,8 @@ impl Scene {
 }
 
 fn server(simulation: &Simulation) -> Server {
-    let signing_key = format!("ed25519 a {}", STANDARD_NO_PAD.encode([9; 32]));
-    let token_secret = STANDARD_NO_PAD.encode([8; 32]);
-    let variables = [
-        ("SERVER_NAME", OURS),
-        ("SIGNING_KEY", &signing_key),
-        ("TOKEN_SECRET", &token_secret),
-        ("REGISTRATION", "open"),
-        ("RATE_LIMITS", "off"),
-        ("ALLOW_PRIVATE_ADDRESSES", "yes"),
-        ("PASSWORD_COST", "cheap"),
-        ("DNS_OVER_HTTPS", "off"),
-        ("TRUSTED_KEY_SERVERS", NOTARY),
-    ];
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations");
-    let mut files: Vec<_> =
-        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-    files.retain(|path| path.extension().is_some_and(|extension| extension == "sql"));
-    files.sort();
-    let sql: Vec<String> = files.iter().map(|path| fs::read_to_string(path).unwrap()).collect();
-    let migrations: Vec<(&str, &str)> = sql.iter().map(|sql| ("migration", &**sql)).collect();
-    simulation.server(OURS, Rc::new(Tombolo), &variables, &migrations)
+    let secrets = Secrets { signing_key: ("a".to_owned(), [9; 32]), token: [8; 32] };
+    simulated::server(simulation, OURS, &secrets, &[("TRUSTED_KEY_SERVERS", NOTARY)])
 }
 
 /// An identifier as a path segment or the value of a query.

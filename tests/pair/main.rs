@@ -6,3 +6,5 @@ mod deep;
 mod places;
 mod quantities;
 mod scene;
+#[path = "../simulated/server.rs"]
+mod simulated;

@@ -1,15 +1,15 @@
 //! Who are the two servers and their users, and how do they ask?
 
-use std::{cell::Cell, fs, path::Path, rc::Rc};
+use std::cell::Cell;
 
-use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
 use bytes::Bytes;
 use http::Request;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
-use tombolo::app::Tombolo;
 use tombolo_platform::simulated::{Server, Simulation};
 use tombolo_protocol::{json::parse_value, signing::SigningKey, x_matrix};
+
+use crate::simulated::{self, Secrets};
 
 pub const ONE: &str = "one.test:8448";
 /// Its name is longer than the platform lets a pattern of `LIKE` be.
@@ -36,28 +36,8 @@ pub fn encode(text: &str) -> String {
 
 /// A server that is ours, with a key of this seed.
 pub fn server(simulation: &Simulation, (name, seed): (&str, u8), more: &[(&str, &str)]) -> Server {
-    let key = format!("ed25519 a {}", STANDARD_NO_PAD.encode([seed; 32]));
-    let secret = STANDARD_NO_PAD.encode([8; 32]);
-    let mut variables = vec![
-        ("SERVER_NAME", name),
-        ("SIGNING_KEY", &key),
-        ("TOKEN_SECRET", &secret),
-        ("REGISTRATION", "open"),
-        ("RATE_LIMITS", "off"),
-        ("ALLOW_PRIVATE_ADDRESSES", "yes"),
-        ("PASSWORD_COST", "cheap"),
-        ("DNS_OVER_HTTPS", "off"),
-    ];
-    variables.retain(|(name, _)| more.iter().all(|(other, _)| other != name));
-    variables.extend(more);
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations");
-    let mut files: Vec<_> =
-        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-    files.retain(|path| path.extension().is_some_and(|extension| extension == "sql"));
-    files.sort();
-    let sql: Vec<String> = files.iter().map(|path| fs::read_to_string(path).unwrap()).collect();
-    let migrations: Vec<(&str, &str)> = sql.iter().map(|sql| ("migration", &**sql)).collect();
-    simulation.server(name, Rc::new(Tombolo), &variables, &migrations)
+    let secrets = Secrets { signing_key: ("a".to_owned(), [seed; 32]), token: [8; 32] };
+    simulated::server(simulation, name, &secrets, more)
 }
 
 impl Scene {

@@ -1,0 +1,100 @@
+//! What does another server say our membership event should look like, and what do we make of it?
+//! ([templates](https://spec.matrix.org/v1.19/server-server-api/#joining-rooms))
+//!
+//! Joins, leaves and knocks through a server in the room begin so. The event is ours: of the template only the links are
+//! taken, and who authorises a join.
+
+use ruma::{OwnedEventId, RoomId, ServerName, UserId};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use tombolo_platform::World;
+use tombolo_protocol::{
+    canonical_json::CanonicalJsonObject,
+    event::{self, Links, Pdu},
+    json::parse_object,
+    room_version::{RoomVersion, SUPPORTED},
+};
+
+use super::receive::encode;
+use crate::{
+    config::Config,
+    error::{Error, Result, bad_gateway, bad_json},
+    remote::client::{self, Ask},
+};
+
+/// What another server says a membership event should look like.
+#[derive(Deserialize)]
+pub struct Template {
+    pub room_version: Option<String>,
+    pub event: Value,
+}
+
+/// Asks a server for a template (`make_join`, `make_leave`, `make_knock`).
+pub async fn ask(
+    world: &World,
+    server: &ServerName,
+    what: &str,
+    room_id: &RoomId,
+    user: &UserId,
+) -> Result<Template> {
+    let (room_id, user) = (encode(room_id.as_str()), encode(user.as_str()));
+    let versions: Vec<String> = SUPPORTED.iter().map(|version| format!("ver={version}")).collect();
+    let query =
+        if what == "make_leave" { String::new() } else { format!("?{}", versions.join("&")) };
+    let path = format!("/_matrix/federation/v1/{what}/{room_id}/{user}{query}");
+    Ok(client::ask(world, server, Ask::get(&path)).await?)
+}
+
+/// Our own membership event. Of the template only the links are taken, and who authorises the join.
+pub fn build(
+    world: &World,
+    user: &UserId,
+    room_id: &RoomId,
+    template: Template,
+    content: &Map<String, Value>,
+) -> Result<(&'static RoomVersion, Pdu)> {
+    let config = Config::of(world)?;
+    let version = template.room_version.unwrap_or_else(|| "1".to_owned());
+    let incompatible = || {
+        Error::new(
+            http::StatusCode::BAD_REQUEST,
+            "M_INCOMPATIBLE_ROOM_VERSION",
+            "Unsupported room version",
+        )
+    };
+    let version = RoomVersion::of(&version).ok_or_else(incompatible)?;
+    let mut content = content.clone();
+    let is_join = content.get("membership").is_some_and(|membership| membership == "join");
+    let authoriser = template.event["content"]["join_authorised_via_users_server"].as_str();
+    if let Some(authoriser) = authoriser.filter(|_| is_join) {
+        content.insert("join_authorised_via_users_server".to_owned(), json!(authoriser));
+    }
+    let links = |name: &str| -> Result<Vec<OwnedEventId>> {
+        serde_json::from_value(template.event[name].clone())
+            .map_err(|_| bad_gateway("the template has no links"))
+    };
+    let (prev_events, auth_events) = (links("prev_events")?, links("auth_events")?);
+    let draft = event::Draft {
+        sender: user.to_owned(),
+        event_type: "m.room.member".to_owned(),
+        state_key: Some(user.to_string()),
+        content: canonical(&content)?,
+        redacts: None,
+    };
+    let links = Links {
+        room_id: Some(room_id),
+        prev_events: &prev_events,
+        auth_events: &auth_events,
+        depth: template.event["depth"]
+            .as_u64()
+            .ok_or_else(|| bad_gateway("the template has no depth"))?,
+        origin_server_ts: i64::try_from(world.now()).unwrap_or(i64::MAX),
+    };
+    let pdu = event::build(version, draft, links, &config.signing_key, config.server_name.as_str());
+    Ok((version, pdu.map_err(|fault| bad_gateway(fault.to_string()))?))
+}
+
+fn canonical(content: &Map<String, Value>) -> Result<CanonicalJsonObject> {
+    parse_object(serde_json::to_string(content)?.as_bytes())
+        .map_err(|fault| bad_json(fault.to_string()))
+}
