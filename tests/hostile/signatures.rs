@@ -278,6 +278,7 @@ fn a_full_copy_does_not_undo_a_redaction() {
     altered["content"]["body"] = json!("other");
     scene.accepted("HASH5 altered first", &altered);
     scene.accepted("HASH5 full later", &full);
+    assert_eq!(scene.seen(&scene.id(&full)).body["content"], full["content"], "HASH5");
     assert_ne!(scene.seen(&scene.id(&full)).body["content"]["body"], json!("other"));
     scene.goes_on();
 }

@@ -7,7 +7,10 @@ use std::collections::BTreeMap;
 
 use ruma::{EventId, OwnedEventId, OwnedServerName, ServerName};
 use tombolo_platform::values;
-use tombolo_protocol::{admission::Checked, event::Pdu};
+use tombolo_protocol::{
+    admission::{Checked, is_whole},
+    event::Pdu,
+};
 
 use super::{
     Connect, Lack, Life, Outcome, Purpose, Receive, Received, Result, Room, Unknown,
@@ -165,10 +168,23 @@ impl Room<'_> {
                 || held.standing == Standing::Rejected
         });
         if done {
+            self.complete(&event)?;
             batch.outcomes.push((id, Outcome::Known));
         } else {
             let fresh = Waiting { event, pdu, is_parked: false, concerns: true, lack: None };
             waiting.insert(id, fresh);
+        }
+        Ok(())
+    }
+
+    /// Takes the content of an event that we hold only in the redacted form, because whoever gave it first had changed it.
+    fn complete(&mut self, event: &Checked) -> Result<()> {
+        let Some(held) = self.find(&event.event_id)? else { return Ok(()) };
+        let text = event.json.get();
+        let fuller = held.redacted_by.is_none() && text.len() > held.pdu.json.len();
+        if fuller && !is_whole(&held.pdu.json) && event.is_whole() {
+            self.sql.run("UPDATE events SET json = ? WHERE sn = ?", values![text, held.sn])?;
+            self.forget(held.sn);
         }
         Ok(())
     }

@@ -92,6 +92,12 @@ impl Verified {
 }
 
 impl Checked {
+    /// Whether this is the event with its content, not what is left of one whose content had been changed.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        is_whole(self.json.get())
+    }
+
     /// The event again, on the other side.
     pub fn pdu(&self, version: &RoomVersion) -> Result<Pdu, ReadFault> {
         Pdu::from_stored(self.event_id.clone(), self.json.get(), version, false)
@@ -224,6 +230,15 @@ fn signers(
         _ => {}
     }
     signers
+}
+
+/// Whether the text of an event has the content whose hash it names.
+#[must_use]
+pub fn is_whole(text: &str) -> bool {
+    let Ok(object) = parse_object(text.as_bytes()) else { return false };
+    let hashes = object.get("hashes").and_then(CanonicalJsonValue::as_object);
+    let named = hashes.and_then(|hashes| hashes.get("sha256")?.as_str());
+    named == Some(encode(content_hash(&object)).as_str())
 }
 
 fn kept_unsigned(unsigned: Option<CanonicalJsonValue>, kind: &str) -> CanonicalJsonObject {
