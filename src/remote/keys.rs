@@ -55,6 +55,8 @@ struct Cache {
     known: RefCell<BTreeMap<OwnedServerName, Known>>,
     /// Until when a server is not asked again.
     left_alone: RefCell<BTreeMap<OwnedServerName, u64>>,
+    /// When notaries last answered about a server.
+    vouched_for: RefCell<BTreeMap<OwnedServerName, u64>>,
 }
 
 /// What is known of a server's keys.
@@ -138,7 +140,13 @@ async fn held(world: &World, server: &ServerName) -> ServerKeys {
 /// itself is not replaced by what a notary says.
 async fn ask_notaries(world: &World, servers: &[OwnedServerName], now: i64) {
     let Ok(config) = Config::of(world) else { return };
-    let mut open: BTreeSet<OwnedServerName> = servers.iter().cloned().collect();
+    let cache = world.isolate(|_| Cache::default());
+    let time = world.now();
+    let lately = |server: &&OwnedServerName| {
+        cache.vouched_for.borrow().get(*server).is_some_and(|at| at + ANSWERED > time)
+    };
+    let mut open: BTreeSet<OwnedServerName> =
+        servers.iter().filter(|server| !lately(server)).cloned().collect();
     for notary in config.trusted_key_servers.iter().filter(|notary| **notary != config.server_name)
     {
         let asked: Vec<OwnedServerName> = open.iter().cloned().collect();
@@ -150,6 +158,11 @@ async fn ask_notaries(world: &World, servers: &[OwnedServerName], now: i64) {
                     break;
                 }
             };
+            for server in servers {
+                let mut vouched_for = cache.vouched_for.borrow_mut();
+                forget_if_full(&mut vouched_for);
+                vouched_for.insert(server.clone(), time);
+            }
             for (server, known) in answers {
                 if open.remove(&server) {
                     remember(world, &server, known, now).await;
