@@ -32,7 +32,7 @@ use std::{
 const SEEDS: u64 = 200;
 
 /// In at most so many seeds of a hundred may servers part for good, as the rules of a room have it.
-const ESTRANGED: u64 = 3;
+const ESTRANGED: u64 = 8;
 
 /// What came of some seeds.
 #[derive(Default)]
