@@ -185,6 +185,10 @@ impl Room<'_> {
         if fuller && !is_whole(&held.pdu.json) && event.is_whole() {
             self.sql.run("UPDATE events SET json = ? WHERE sn = ?", values![text, held.sn])?;
             self.forget(held.sn);
+            // What it redacts was not known before.
+            if held.pos.is_some() {
+                self.redact_on(held.sn)?;
+            }
         }
         Ok(())
     }
