@@ -25,8 +25,8 @@ use crate::{
     config::Config,
     error::{Error, Result, bad_gateway, bad_json, internal, not_found, unavailable},
     objects::room::messages::{
-        AbandonJoin, BeginJoin, Describe, Description, Draft, DueJoin, FinishJoin, GiveJoin,
-        Membership, OutOfBand, Refusal, Send,
+        AbandonJoin, BeginJoin, Describe, Description, DueJoin, FinishJoin, GiveJoin, Membership,
+        OutOfBand, Refusal,
     },
     remote::{
         RemoteError,
@@ -117,14 +117,7 @@ async fn join_here(
         return Ok(());
     }
     let member_of = member_of(world, user, &description.allow_rooms).await?;
-    let draft = Draft::membership(user, serde_json::value::to_raw_value(content)?);
-    send::send(
-        world,
-        room_id,
-        Send { sender: user.to_owned(), draft, transaction: None, member_of },
-    )
-    .await
-    .map(|_| ())
+    send::membership(world, room_id, user, content, member_of).await
 }
 
 async fn join_through(

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     error::{Result, not_found},
-    objects::room::messages::{Describe, Draft, Knocked, Refusal, Send},
+    objects::room::messages::{Describe, Knocked, Refusal},
     remote::client::{self, Ask},
 };
 
@@ -43,10 +43,7 @@ pub async fn knock(
     content.extend(reason.map(|reason| ("reason".to_owned(), json!(reason))));
     match world.ask(&room(room_id), &Describe {}).await {
         Ok(description) if description.live => {
-            let draft = Draft::membership(user, serde_json::value::to_raw_value(&content)?);
-            let send =
-                Send { sender: user.to_owned(), draft, transaction: None, member_of: Vec::new() };
-            return send::send(world, room_id, send).await.map(|_| ());
+            return send::membership(world, room_id, user, &content, Vec::new()).await;
         }
         Ok(_) | Err(AskError::Refused(Refusal::Absent)) => {}
         Err(error) => return Err(error.into()),

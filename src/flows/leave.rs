@@ -11,7 +11,7 @@ use tombolo_platform::{AskError, World};
 use super::{receive::encode, room, send, tell, template};
 use crate::{
     error::{Result, forbidden},
-    objects::room::messages::{Draft, Membership, OutOfBand, Refusal, Send, Withdraw, Withdrawn},
+    objects::room::messages::{Membership, OutOfBand, Refusal, Withdraw, Withdrawn},
     remote::client::{self, Ask, BRIEF},
 };
 
@@ -31,15 +31,7 @@ pub async fn leave(
     let mut content = Map::from_iter([("membership".to_owned(), json!("leave"))]);
     content.extend(reason.map(|reason| ("reason".to_owned(), json!(reason))));
     if matches!(here.as_deref(), Some("join" | "invite" | "knock" | "ban")) {
-        let sender = user.to_owned();
-        let draft = Draft::membership(user, serde_json::value::to_raw_value(&content)?);
-        return send::send(
-            world,
-            room_id,
-            Send { sender, draft, transaction: None, member_of: Vec::new() },
-        )
-        .await
-        .map(|_| ());
+        return send::membership(world, room_id, user, &content, Vec::new()).await;
     }
     let invite = match world.ask(&address, &OutOfBand { user: user.to_owned() }).await {
         Ok(invite) if matches!(invite.membership.as_str(), "invite" | "knock") => invite,

@@ -1,10 +1,14 @@
 //! How does a local user's event get into a room, and to whom must it be told at once?
 
-use ruma::{OwnedEventId, RoomId, UserId};
+use ruma::{OwnedEventId, OwnedRoomId, RoomId, UserId};
+use serde_json::{Map, Value, value::to_raw_value};
 use tombolo_platform::World;
 
 use super::{invite, room, tell};
-use crate::{error::Result, objects::room::messages::Send};
+use crate::{
+    error::Result,
+    objects::room::messages::{Draft, Send},
+};
 
 /// Sends an event. Once it is stored, nothing that follows makes the call fail: the room's alarm repeats the telling.
 pub async fn send(world: &World, room_id: &RoomId, message: Send) -> Result<OwnedEventId> {
@@ -16,6 +20,19 @@ pub async fn send(world: &World, room_id: &RoomId, message: Send) -> Result<Owne
         invite::tell_server(world, room_id, &user).await;
     }
     Ok(sent.event_id)
+}
+
+/// Sends a user's own membership event; `member_of` names the rooms that let a restricted join in.
+pub async fn membership(
+    world: &World,
+    room_id: &RoomId,
+    user: &UserId,
+    content: &Map<String, Value>,
+    member_of: Vec<OwnedRoomId>,
+) -> Result<()> {
+    let draft = Draft::membership(user, to_raw_value(content)?);
+    let message = Send { sender: user.to_owned(), draft, transaction: None, member_of };
+    send(world, room_id, message).await.map(|_| ())
 }
 
 /// The user whom this event invites.

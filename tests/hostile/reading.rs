@@ -256,3 +256,22 @@ fn a_rejected_event_is_answered_to_nobody() {
     assert_eq!(scene.membership(&scene.room, &format!("@alice:{OURS}")), "join");
     scene.goes_on();
 }
+
+#[test]
+fn a_stranger_who_learns_that_we_left_may_read_nothing() {
+    let scene = Scene::new("11");
+    let known = scene.say(&scene.room, "known");
+    let pdu = scene.draft(&scene.third.user("x"), "m.room.message", None, &json!({ "body": "x" }));
+    let pdu = scene.third.seal(scene.version, &pdu);
+    assert!(pdu["prev_events"].as_array().unwrap().contains(&json!(known)), "{pdu}");
+    let path = format!("/_matrix/client/v3/rooms/{}/leave", encode(&scene.room));
+    assert_eq!(scene.alice(&Method::POST, &path, &json!({})).status, 200);
+    scene.send(&scene.third, &[pdu], &[]);
+    scene.settle();
+    for what in ["state_ids", "state"] {
+        let (room, id) = (encode(&scene.room), encode(&known));
+        let path = format!("/_matrix/federation/v1/{what}/{room}?event_id={id}");
+        let answer = scene.signed(&scene.third, &Method::GET, &path, None);
+        assert!(matches!(answer.status, 400..500), "{what}: {answer:?}");
+    }
+}

@@ -138,7 +138,7 @@ impl Room<'_> {
     pub fn server_sees(&mut self, server: &ServerName, event: &Stored) -> Result<bool> {
         let Some(before) = event.before else { return Ok(true) };
         let at = event.pos.unwrap_or(before.at);
-        let query = "SELECT 1 FROM servers WHERE server = ? AND since <= ? AND (until IS NULL OR until >= ?)";
+        let query = "SELECT 1 FROM servers WHERE server = ? AND members >= 0 AND since <= ? AND (until IS NULL OR until >= ?)";
         let present =
             self.sql.row(query, values![server.as_str(), at, at], |row| row.int(0))?.is_some();
         for visibility in self.visibilities(event, before)? {
@@ -166,7 +166,7 @@ impl Room<'_> {
     /// last one, so that it can learn what led there. Refused if it never was in the room, or the room keeps it out.
     pub fn entitled(&mut self, server: &ServerName) -> Result<Horizon> {
         self.graph()?;
-        let query = "SELECT max(coalesce(until, ?)) AS until FROM servers WHERE server = ?";
+        let query = "SELECT max(coalesce(until, ?)) AS until FROM servers WHERE server = ? AND members >= 0";
         let values = values![FOREVER, server.as_str()];
         let until = self.sql.row(query, values, |row| row.int_or_null(0))?.flatten();
         match until {

@@ -5,14 +5,14 @@
 
 use std::rc::Rc;
 
-use ruma::{EventId, ServerName};
+use ruma::EventId;
 use serde_json::value::RawValue;
-use tombolo_platform::values;
+use tombolo_platform::{Row, values};
 use tombolo_protocol::{admission::Checked, event::Pdu, room_version::RoomVersion};
 
 use super::{
     AbandonJoin, BeginJoin, DueJoin, DueJoinReply, FinishJoin, GiveJoin, Head, Joined, Life,
-    Refusal, Result, Room, STEP,
+    Receive, Refusal, Result, Room, STEP,
     insert::Source,
     judge::Judgement,
     timeline::{Before, Entry, Standing, Stored},
@@ -172,14 +172,28 @@ impl Room<'_> {
         Ok(self.sql.row(query, values![self.moment.now], |row| row.int(0))?.is_some())
     }
 
-    /// A server that sends us events of the room may know that a join was taken of which we know no end: it is asked next.
-    pub fn ask_to_be_let_in(&mut self, origin: &ServerName) -> Result<()> {
+    /// A server that sends us events of the room may know that a join was taken of which we know no end: it is asked
+    /// next, if it knows the room. Events in it rest on the same power levels and join rules as our join.
+    pub fn ask_to_be_let_in(&mut self, message: &Receive) -> Result<()> {
         let now = self.moment.now;
-        let update =
-            "UPDATE joining SET via = ?, until = ? WHERE NOT active AND via <> ? AND until > ?";
-        let values = values![origin.as_str(), now, origin.as_str(), now];
-        if self.sql.run(update, values)? > 0 {
-            self.wake_at(now);
+        let query = "SELECT id, json FROM joining WHERE NOT active AND via <> ? AND until > ?";
+        let origin = message.origin.as_str();
+        let read = |row: &Row<'_>| Ok((row.text(0)?, row.text(1)?));
+        let joins = self.sql.rows(query, values![origin, now], read)?;
+        let version = self.head()?.version;
+        for (id, json) in joins {
+            let broken = |_| Stop::broken("a stored attempt to join has no form");
+            let event_id = id.as_str().try_into().map_err(broken)?;
+            let join = Checked { event_id, json: RawValue::from_string(json)? };
+            let join = join.pdu(version).map_err(|fault| Stop::broken(fault.to_string()))?;
+            // What cannot be read is dropped by whoever takes the event in.
+            let pdus = message.events.iter().filter_map(|event| event.pdu(version).ok());
+            let mut cited = pdus.flat_map(|pdu| pdu.auth_events);
+            if cited.any(|cited| join.auth_events.contains(&cited)) {
+                let update = "UPDATE joining SET via = ?, until = ? WHERE id = ?";
+                self.sql.run(update, values![origin, now, &id])?;
+                self.wake_at(now);
+            }
         }
         Ok(())
     }

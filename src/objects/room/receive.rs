@@ -110,7 +110,7 @@ struct Waiting {
 impl Room<'_> {
     /// Whether a server has a member in the room, or had one.
     pub fn is_or_was_here(&mut self, server: &ServerName) -> Result<bool> {
-        let query = "SELECT 1 FROM servers WHERE server = ? LIMIT 1";
+        let query = "SELECT 1 FROM servers WHERE server = ? AND members >= 0 LIMIT 1";
         Ok(self.sql.row(query, values![server.as_str()], |row| row.int(0))?.is_some())
     }
 
@@ -119,7 +119,7 @@ impl Room<'_> {
         let joining = self.is_being_joined()?;
         if !joining {
             self.tell_that_we_left(&message)?;
-            self.ask_to_be_let_in(&message.origin)?;
+            self.ask_to_be_let_in(&message)?;
         }
         let mut outcomes = Vec::new();
         for event in message.events {

@@ -47,6 +47,7 @@ CREATE TABLE past (
 CREATE TABLE fork (fork INTEGER PRIMARY KEY, parent INTEGER, depth INTEGER NOT NULL);
 CREATE TABLE forks (fork INTEGER, type TEXT, key TEXT, sn INTEGER, PRIMARY KEY (fork, type, key)) WITHOUT ROWID;
 CREATE TABLE holes (child INTEGER PRIMARY KEY, missing TEXT NOT NULL);  -- JSON array of event IDs nobody gave us yet; empty: filled
+-- `members` is -1 where a server is only told that we left: it was never in the room.
 CREATE TABLE servers (server TEXT, since INTEGER, until INTEGER, members INTEGER NOT NULL, PRIMARY KEY (server, since)) WITHOUT ROWID;
 CREATE TABLE locals (user TEXT PRIMARY KEY, membership TEXT NOT NULL, pos INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE parked (

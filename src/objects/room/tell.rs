@@ -152,9 +152,9 @@ impl Room<'_> {
     /// learns nothing of who was in it.
     pub fn tell_that_we_left(&mut self, message: &Receive) -> Result<()> {
         let head = self.head()?;
-        let query = "SELECT e.pos FROM locals l JOIN events e ON e.pos = l.pos WHERE l.membership IN ('leave', 'ban') ORDER BY l.pos DESC LIMIT 1";
-        let last = self.sql.row(query, values![], |row| row.int(0))?;
-        let Some(last) = last.filter(|_| head.life == Life::Left) else { return Ok(()) };
+        let query = "SELECT e.pos, e.sn FROM locals l JOIN events e ON e.pos = l.pos WHERE l.membership IN ('leave', 'ban') ORDER BY l.pos DESC LIMIT 1";
+        let last = self.sql.row(query, values![], |row| Ok((row.int(0)?, row.int(1)?)))?;
+        let Some((last, sn)) = last.filter(|_| head.life == Life::Left) else { return Ok(()) };
         let mut knows = false;
         for event in &message.events {
             // What cannot be read is dropped by whoever takes the event in.
@@ -169,14 +169,16 @@ impl Room<'_> {
         let now = self.moment.now;
         let lately = self.hot.retold.get(origin).is_some_and(|at| at + RETELL > now);
         if knows && !lately {
+            self.hot.retold.retain(|_, at| *at + RETELL > now);
             self.hot.retold.insert(origin.to_owned(), now);
             if !present {
-                let insert = "INSERT INTO servers (server, since, until, members) VALUES (?, ?, ?, 0) ON CONFLICT DO NOTHING";
+                // It is told this one event, and entitled to nothing by that.
+                let insert = "INSERT INTO servers (server, since, until, members) VALUES (?, ?, ?, -1) ON CONFLICT DO NOTHING";
                 self.sql.run(insert, values![origin, last - 1, last])?;
             }
             // It may be somebody else's event, which removed our last user.
-            self.sql.run("UPDATE events SET ours = 1 WHERE pos = ?", values![last])?;
-            self.hot.events.clear();
+            self.sql.run("UPDATE events SET ours = 1 WHERE sn = ?", values![sn])?;
+            self.forget(sn);
             let insert = "INSERT INTO lagging (follower, since) VALUES (?, ?) ON CONFLICT DO UPDATE SET since = min(since, excluded.since)";
             self.sql.run(insert, values![origin, last - 1])?;
             self.wake_soon();

@@ -27,7 +27,7 @@ use crate::{
 /// Why the rules refuse an event.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Rejection {
-    /// An event it cites was not given; it may be refused for now only.
+    /// An event it cites was not given: once it is, the verdict may be another.
     #[error("the auth event {0} is unknown")]
     UnknownAuthEvent(OwnedEventId),
     /// A rule forbids it.
