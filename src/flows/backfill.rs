@@ -68,12 +68,11 @@ async fn fill(gap: &Gap<'_>, hole: &Hole) -> std::result::Result<bool, Failure> 
     );
     let answer: Events = client::ask(gap.world, gap.origin, Ask::get(&path)).await?;
     let events = verified(gap.world, gap.version, &answer.pdus).await;
-    let given: BTreeSet<OwnedEventId> = events.iter().map(|event| event.event_id.clone()).collect();
     let mut history = History { events, asked: hole.below.clone(), states: Vec::new() };
     let mut received = gap.world.ask(&room(gap.room_id), &history).await?;
     let mut came = any(&received);
     for _ in 0..ROUNDS {
-        if !help(gap, &received, &given, &mut history.states).await? {
+        if !help(gap, &received, &mut history.states).await? {
             break;
         }
         received = gap.world.ask(&room(gap.room_id), &history).await?;
@@ -86,7 +85,6 @@ async fn fill(gap: &Gap<'_>, hole: &Hole) -> std::result::Result<bool, Failure> 
 async fn help(
     gap: &Gap<'_>,
     received: &Received,
-    given: &BTreeSet<OwnedEventId>,
     states: &mut Vec<StateGiven>,
 ) -> std::result::Result<bool, Failure> {
     let mut helped = false;
@@ -94,7 +92,10 @@ async fn help(
         gap.fetch_auth(&lack.event_id, &lack.auth_events).await?;
         helped = true;
     }
-    let lowest = |lack: &&Lack| lack.prev_events.iter().any(|prev| !given.contains(prev));
+    let waiting: BTreeSet<&OwnedEventId> =
+        received.lacking.iter().map(|lack| &lack.event_id).collect();
+    // What builds on history that has its place already is lowest too: that stands for no state.
+    let lowest = |lack: &&Lack| lack.prev_events.iter().any(|prev| !waiting.contains(prev));
     for lack in received.lacking.iter().filter(lowest) {
         let asked = states.iter().any(|state| state.event_id == lack.event_id);
         if asked || states.len() == MAX_STATES {
