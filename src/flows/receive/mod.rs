@@ -201,7 +201,8 @@ pub async fn retry(world: &World, room_id: &RoomId) -> Result<Option<u64>> {
 #[derive(Default)]
 struct Versions(RefCell<BTreeMap<OwnedRoomId, &'static RoomVersion>>);
 
-/// The version of a room that is known here. It never changes, so an isolate asks once.
+/// The version of a room that is known here. It never changes once we are in the room, so an isolate asks once; before
+/// that it is what another server says.
 pub async fn version(world: &World, room_id: &RoomId) -> Result<Option<&'static RoomVersion>> {
     let versions = world.isolate(|_| Versions::default());
     let held = versions.0.borrow().get(room_id).copied();
@@ -215,7 +216,9 @@ pub async fn version(world: &World, room_id: &RoomId) -> Result<Option<&'static 
     };
     let version = RoomVersion::of(&description.version)
         .ok_or_else(|| crate::error::internal("a room of unknown version"))?;
-    versions.0.borrow_mut().insert(room_id.to_owned(), version);
+    if description.live {
+        versions.0.borrow_mut().insert(room_id.to_owned(), version);
+    }
     Ok(Some(version))
 }
 
