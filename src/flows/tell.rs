@@ -20,7 +20,7 @@ use crate::{
     objects::{
         destination::messages::{Owe, OweEdu},
         room::messages::{
-            ExpireTyping, Receipt, Refusal, ServerDue, Told, TypingNow, Undelivered,
+            ExpireTyping, Position, Receipt, Refusal, ServerDue, Told, TypingNow, Undelivered,
             UndeliveredReply, UserNews,
         },
         user_sync::messages::{News, TypingNews},
@@ -44,7 +44,8 @@ pub async fn tell(world: &World, room_id: &OwnedRoomId) -> Result<Option<u64>, F
     };
     room_servers::save(world, room_id, &undelivered.moved).await?;
     let (lagging_users, lagging_servers) = deliver(world, room_id, &undelivered).await;
-    let told = Told { to: undelivered.to, lagging_users, lagging_servers };
+    let (to, lagging) = (undelivered.to, undelivered.lagging);
+    let told = Told { to, lagging, lagging_users, lagging_servers };
     let again = world.ask(&address, &told).await.map_err(|error| Fault(error.to_string()))?;
     Ok([again, typing].into_iter().flatten().min())
 }
@@ -143,7 +144,8 @@ async fn tell_server(
         let owe = Owe { room_id: room_id.to_owned(), from: due.since, to: undelivered.to };
         world.ask(&address, &owe).await.map_err(|error| error.to_string())?;
     }
-    for (_, receipt) in undelivered.receipts.iter().filter(|(pos, _)| *pos > due.since) {
+    let concerns = |pos: Position| due.since < pos && pos <= due.receipts;
+    for (_, receipt) in undelivered.receipts.iter().filter(|(pos, _)| concerns(*pos)) {
         world
             .ask(&address, &receipt_edu(room_id, receipt)?)
             .await

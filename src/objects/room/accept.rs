@@ -77,7 +77,7 @@ pub fn accept(room: &mut Room<'_>, message: Accept) -> Result<Accepted> {
             return Err(Stop::Refused(Refusal::Forbidden(judged.reason.unwrap_or_default())));
         }
         let source =
-            Source { ours: true, for_server: Some(message.origin.as_str()), transaction: None };
+            Source { ours: true, given_by: Some(message.origin.as_str()), transaction: None };
         room.insert(&pdu, &judged, source)?;
     }
     let event = RawValue::from_string(pdu.json.clone())?;

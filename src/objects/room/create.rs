@@ -56,7 +56,7 @@ fn begin(room: &mut Room<'_>, message: &Create) -> Result<()> {
         prev: &[],
         before: Some(Before::linear(FIRST)),
         ours: true,
-        for_server: None,
+        given_by: None,
         transaction: None,
     })?;
     room.save(Head { tips: vec![sn], ..head })?;

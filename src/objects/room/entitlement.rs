@@ -27,10 +27,19 @@ pub struct Stretches(pub Vec<Stretch>);
 impl Stretches {
     /// The membership on the mainline at a position.
     pub fn at(&self, pos: Position) -> Option<&str> {
+        self.stretch(pos).map(|stretch| stretch.membership.as_str())
+    }
+
+    /// Since when the user had that membership.
+    pub fn since(&self, pos: Position) -> Option<Position> {
+        self.stretch(pos).map(|stretch| stretch.since)
+    }
+
+    fn stretch(&self, pos: Position) -> Option<&Stretch> {
         let holds = |stretch: &&Stretch| {
             stretch.since <= pos && stretch.until.is_none_or(|until| pos < until)
         };
-        self.0.iter().find(holds).map(|stretch| stretch.membership.as_str())
+        self.0.iter().find(holds)
     }
 
     /// Whether the user was joined at a position or any time after it.

@@ -1,7 +1,7 @@
 //! What may another server read of the room's graph?
 //! ([retrieving events](https://spec.matrix.org/v1.19/server-server-api/#backfilling-and-retrieving-missing-events))
 //!
-//! Only a server with a joined user is answered, only with events of this room, and each as history visibility allows.
+//! Only a server that is or was in the room is answered, up to the end of its stay, only with events of this room, and each as history visibility allows.
 
 use std::collections::{BTreeSet, VecDeque};
 

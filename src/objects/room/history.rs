@@ -225,7 +225,7 @@ impl Room<'_> {
             prev: &judged.prev,
             before: Some(judged.before.unwrap_or(Before { at, fork: None })),
             ours: false,
-            for_server: None,
+            given_by: None,
             transaction: None,
         };
         self.put(&entry)

@@ -31,14 +31,14 @@ pub struct Source<'a> {
     /// We tell other servers.
     pub ours: bool,
     /// The server that gave it to us to tell.
-    pub for_server: Option<&'a str>,
+    pub given_by: Option<&'a str>,
     pub transaction: Option<&'a Transaction>,
 }
 
 impl Source<'_> {
     /// Whether the event was made a moment ago, so that nobody can have cited, redacted or sent it before.
     fn is_made_here(&self) -> bool {
-        self.ours && self.for_server.is_none()
+        self.ours && self.given_by.is_none()
     }
 }
 
@@ -74,7 +74,7 @@ impl Room<'_> {
             prev: &judged.prev,
             before: judged.state_before(pos, head.pos),
             ours: source.ours,
-            for_server: source.for_server,
+            given_by: source.given_by,
             transaction: source.transaction,
         };
         let new = source.is_made_here();

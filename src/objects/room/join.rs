@@ -27,6 +27,8 @@ const LONGEST_PAUSE: u64 = 24 * 3600 * 1000;
 const MOST_TIMES: i64 = 16;
 /// How many attempts are remembered, of all users.
 const MAX_ATTEMPTS: u32 = 10;
+/// How many servers are asked in turn how an attempt ended.
+const MAX_VIA: usize = 5;
 
 /// Stores the intention.
 pub fn begin(room: &mut Room<'_>, message: BeginJoin) -> Result<()> {
@@ -71,7 +73,7 @@ pub fn begin(room: &mut Room<'_>, message: BeginJoin) -> Result<()> {
     Ok(())
 }
 
-/// The attempt that is to be taken up again.
+/// The attempt that is to be taken up again, and the server whose turn it is.
 pub fn due(room: &mut Room<'_>, _: DueJoin) -> Result<DueJoinReply> {
     let version = room.head()?.version.id.to_string();
     let query = "SELECT id, until, json, user, via FROM joining ORDER BY until LIMIT 1";
@@ -86,9 +88,13 @@ pub fn due(room: &mut Room<'_>, _: DueJoin) -> Result<DueJoinReply> {
         return Ok(DueJoinReply { attempt: None, next: Some(until) });
     }
     let broken = || Stop::broken("a stored attempt to join has no form");
+    let (first, others) = via.split_once(' ').unwrap_or((&via, ""));
+    let turned = format!("{others} {first}");
+    let update = "UPDATE joining SET via = ? WHERE id = ?";
+    room.sql.run(update, values![turned.trim_start(), &id])?;
     let event_id = id.try_into().map_err(|_| broken())?;
     let user = user.try_into().map_err(|_| broken())?;
-    let via = via.try_into().map_err(|_| broken())?;
+    let via = first.try_into().map_err(|_| broken())?;
     let event = Checked { event_id, json: RawValue::from_string(json)? };
     Ok(DueJoinReply { attempt: Some(BeginJoin { version, user, event, via, until }), next: None })
 }
@@ -118,6 +124,8 @@ pub fn give(room: &mut Room<'_>, message: GiveJoin) -> Result<u64> {
     let mut standing = 0;
     for event in &message.events {
         let pdu = event.pdu(version).map_err(|fault| refuse(fault.to_string()))?;
+        // Who was asked before may have changed it.
+        room.complete(event)?;
         // What cites events we were not given is left out.
         let Some(stored) = room.take_given(&pdu)? else { continue };
         if message.state.contains(&pdu.event_id) && room.note_given(&stored)? {
@@ -172,26 +180,34 @@ impl Room<'_> {
         Ok(self.sql.row(query, values![self.moment.now], |row| row.int(0))?.is_some())
     }
 
-    /// A server that sends us events of the room may know that a join was taken of which we know no end: it is asked
-    /// next, if it knows the room. Events in it rest on the same power levels and join rules as our join.
+    /// A server that sends us an event built on a join of which we know no end has heard of it, so it was taken: that
+    /// server is asked next. Whoever did not hear of the join cannot name it, and gets no say in whom we ask.
     pub fn ask_to_be_let_in(&mut self, message: &Receive) -> Result<()> {
-        let now = self.moment.now;
-        let query = "SELECT id, json FROM joining WHERE NOT active AND via <> ? AND until > ?";
-        let origin = message.origin.as_str();
-        let read = |row: &Row<'_>| Ok((row.text(0)?, row.text(1)?));
-        let joins = self.sql.rows(query, values![origin, now], read)?;
+        let query = "SELECT id, via, active FROM joining";
+        let read = |row: &Row<'_>| Ok((row.text(0)?, row.text(1)?, row.int(2)? != 0));
+        let joins = self.sql.rows(query, values![], read)?;
+        if joins.is_empty() {
+            return Ok(());
+        }
         let version = self.head()?.version;
-        for (id, json) in joins {
-            let broken = |_| Stop::broken("a stored attempt to join has no form");
-            let event_id = id.as_str().try_into().map_err(broken)?;
-            let join = Checked { event_id, json: RawValue::from_string(json)? };
-            let join = join.pdu(version).map_err(|fault| Stop::broken(fault.to_string()))?;
-            // What cannot be read is dropped by whoever takes the event in.
-            let pdus = message.events.iter().filter_map(|event| event.pdu(version).ok());
-            let mut cited = pdus.flat_map(|pdu| pdu.auth_events);
-            if cited.any(|cited| join.auth_events.contains(&cited)) {
-                let update = "UPDATE joining SET via = ?, until = ? WHERE id = ?";
-                self.sql.run(update, values![origin, now, &id])?;
+        // What cannot be read is dropped by whoever takes the event in.
+        let pdus: Vec<Pdu> =
+            message.events.iter().filter_map(|event| event.pdu(version).ok()).collect();
+        let origin = message.origin.as_str();
+        for (id, via, active) in joins {
+            let cites = |pdu: &Pdu| {
+                pdu.prev_events.iter().chain(&pdu.auth_events).any(|cited| cited.as_str() == id)
+            };
+            let asked =
+                via.split(' ').count() == MAX_VIA || via.split(' ').any(|server| server == origin);
+            if asked || !pdus.iter().any(cites) {
+                continue;
+            }
+            let next = format!("{origin} {via}");
+            self.sql.run("UPDATE joining SET via = ? WHERE id = ?", values![&next, &id])?;
+            if !active {
+                let now = self.moment.now;
+                self.sql.run("UPDATE joining SET until = ? WHERE id = ?", values![now, &id])?;
                 self.wake_at(now);
             }
         }
@@ -217,7 +233,7 @@ impl Room<'_> {
         found.map(|_| ()).ok_or_else(|| refuse("no such join is under way"))
     }
 
-    /// Stores an event as an outlier; `None` if events it cites are not held, or it is of another room.
+    /// Stores an event as an outlier; `None` if it is rejected, events it cites are not held, or it is of another room.
     fn take_given(&mut self, pdu: &Pdu) -> Result<Option<Rc<Stored>>> {
         if let Some(held) = self.find(&pdu.event_id)? {
             return Ok(Some(held));
@@ -228,11 +244,11 @@ impl Room<'_> {
         // In version 12 no event cites the create event, and yet every one is judged with it.
         self.now("m.room.create", "")?.ok_or_else(|| refuse("the state has no create event"))?;
         match self.judge_outlier(pdu)? {
-            Judgement::Judged(judged) => {
+            Judgement::Judged(judged) if judged.standing != Standing::Rejected => {
                 let (sn, _) = self.insert(pdu, &judged, Source::default())?;
                 self.event(sn).map(Some)
             }
-            Judgement::Lacking { .. } | Judgement::Dropped(_) => Ok(None),
+            Judgement::Judged(_) | Judgement::Lacking { .. } | Judgement::Dropped(_) => Ok(None),
         }
     }
 
@@ -311,7 +327,7 @@ impl Room<'_> {
             prev: &judged.prev,
             before: Some(before),
             ours: false,
-            for_server: None,
+            given_by: None,
             transaction: None,
         };
         let sn = match self.find(&join.event_id)? {

@@ -173,7 +173,7 @@ impl<'a> Room<'a> {
     /// The row of a room whose graph we hold, though maybe no longer live.
     pub fn graph(&mut self) -> Result<Head> {
         let head = self.head()?;
-        if matches!(head.life, Life::Live | Life::Left) || head.pos > 0 && !head.tips.is_empty() {
+        if matches!(head.life, Life::Live | Life::Left) || !head.tips.is_empty() {
             return Ok(head);
         }
         Err(Stop::Refused(Refusal::Absent))

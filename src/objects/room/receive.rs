@@ -7,10 +7,7 @@ use std::collections::BTreeMap;
 
 use ruma::{EventId, OwnedEventId, OwnedServerName, ServerName};
 use tombolo_platform::values;
-use tombolo_protocol::{
-    admission::{Checked, is_whole},
-    event::Pdu,
-};
+use tombolo_protocol::{admission::Checked, event::Pdu};
 
 use super::{
     Connect, Lack, Life, Outcome, Purpose, Receive, Received, Result, Room, Unknown,
@@ -117,9 +114,9 @@ impl Room<'_> {
     /// Events of a room we are not in: kept while a join is under way, and the end of an invite.
     fn receive_while_away(&mut self, message: Receive) -> Result<Received> {
         let joining = self.is_being_joined()?;
+        self.ask_to_be_let_in(&message)?;
         if !joining {
             self.tell_that_we_left(&message)?;
-            self.ask_to_be_let_in(&message)?;
         }
         let mut outcomes = Vec::new();
         for event in message.events {
@@ -162,13 +159,14 @@ impl Room<'_> {
             batch.outcomes.push((id, Outcome::Dropped("it is history".to_owned())));
             return Ok(());
         }
+        let completed = self.complete(&event)?;
         let done = self.find(&id)?.is_some_and(|held| {
-            batch.purpose == Purpose::Outlier
-                || held.before.is_some()
-                || held.standing == Standing::Rejected
+            let placed = held.before.is_some();
+            let rejected = held.standing == Standing::Rejected;
+            // What was rejected without its content is judged again with it.
+            placed || !(completed && rejected) && (rejected || batch.purpose == Purpose::Outlier)
         });
         if done {
-            self.complete(&event)?;
             batch.outcomes.push((id, Outcome::Known));
         } else {
             let fresh = Waiting { event, pdu, is_parked: false, concerns: true, lack: None };
@@ -177,20 +175,15 @@ impl Room<'_> {
         Ok(())
     }
 
-    /// Takes the content of an event that we hold only in the redacted form, because whoever gave it first had changed it.
-    fn complete(&mut self, event: &Checked) -> Result<()> {
-        let Some(held) = self.find(&event.event_id)? else { return Ok(()) };
-        let text = event.json.get();
-        let fuller = held.redacted_by.is_none() && text.len() > held.pdu.json.len();
-        if fuller && !is_whole(&held.pdu.json) && event.is_whole() {
-            self.sql.run("UPDATE events SET json = ? WHERE sn = ?", values![text, held.sn])?;
-            self.forget(held.sn);
-            // What it redacts was not known before.
-            if held.pos.is_some() {
-                self.redact_on(held.sn)?;
-            }
+    /// Takes the content of an event that is held without it; answers whether it did.
+    pub fn complete(&mut self, event: &Checked) -> Result<bool> {
+        let Some(held) = self.find(&event.event_id)? else { return Ok(false) };
+        let completes = self.take_content(&held, event.json.get())?;
+        // What it redacts was not known before.
+        if completes && held.pos.is_some() {
+            self.redact_on(held.sn)?;
         }
-        Ok(())
+        Ok(completes)
     }
 
     /// Has a parked event judged again.

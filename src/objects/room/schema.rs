@@ -31,7 +31,7 @@ CREATE TABLE events (
     at INTEGER,                  -- state before = mainline at this position,
     fork INTEGER,                --                overlaid by this fork
     ours INTEGER NOT NULL,       -- whether we tell other servers
-    for_server TEXT,             -- the server that gave it to us to tell, which is not told
+    given_by TEXT,             -- the server that gave it to us to tell, which is not told
     redacted_by INTEGER,         -- sn
     sender TEXT,                 -- these three only with a transaction ID
     device TEXT,
@@ -72,7 +72,9 @@ CREATE TABLE out_of_band (
     ended INTEGER NOT NULL       -- whether a server in the room knows that this event holds no longer
 ) WITHOUT ROWID;
 CREATE TABLE joining (
-    id TEXT PRIMARY KEY, user TEXT NOT NULL, via TEXT NOT NULL, json TEXT NOT NULL,
+    id TEXT PRIMARY KEY, user TEXT NOT NULL,
+    via TEXT NOT NULL,           -- the servers that may know its end, apart by spaces, the next to be asked first
+    json TEXT NOT NULL,
     active INTEGER NOT NULL,     -- whether somebody is at it, until its lease is over
     attempts INTEGER NOT NULL,   -- how often nobody knew how it ended
     until INTEGER NOT NULL       -- when the lease is over, or the server is asked again

@@ -52,7 +52,7 @@ pub fn write(room: &mut Room<'_>, message: &Send) -> Result<(OwnedEventId, Posit
     if judged.standing != Standing::Accepted {
         return Err(Stop::Refused(Refusal::Forbidden(judged.reason.unwrap_or_default())));
     }
-    let source = Source { ours: true, for_server: None, transaction: message.transaction.as_ref() };
+    let source = Source { ours: true, given_by: None, transaction: message.transaction.as_ref() };
     match room.insert(&pdu, &judged, source)? {
         (_, Some(position)) => Ok((pdu.event_id, position)),
         (_, None) => Err(Stop::broken("an accepted event has no position")),

@@ -5,21 +5,27 @@
 
 use std::collections::BTreeMap;
 
-use ruma::{OwnedServerName, OwnedUserId, UserId};
+use ruma::{OwnedServerName, OwnedUserId, ServerName, UserId};
 use serde_json::value::RawValue;
-use tombolo_platform::values;
+use tombolo_platform::{Row, values};
 use tombolo_protocol::event::{for_federation, stripped};
 
 use super::{
     Life, Outbound, OutboundReply, Position, Receipt, Receive, Refusal, Result, Room, ServerDue,
-    Told, Undelivered, UndeliveredReply, UserNews, timeline::Stored,
+    Sn, Told, Undelivered, UndeliveredReply, UserNews, timeline::Stored,
 };
 use crate::objects::Stop;
 
 /// How long a follower that could not be told is left alone (ms).
 const AGAIN: u64 = 5_000;
-/// How often a server that counts us in is told that we left (ms).
+/// How often a server that counts us in is told that we left (ms),
 const RETELL: u64 = 60_000;
+/// of how many users at once,
+const RETOLD: u32 = 50;
+/// and how many tellings a room remembers of servers that were not in it.
+const MAX_TOLD: i64 = 5_000;
+/// After every position.
+const EVER: Position = (1 << 53) - 1;
 
 pub use tombolo_protocol::event::SHOWN_TO_INVITED;
 
@@ -44,7 +50,8 @@ pub fn undelivered(room: &mut Room<'_>, _: Undelivered) -> Result<UndeliveredRep
     outside.retain(|news| news.to > lagging.get(news.user.as_str()).copied().unwrap_or(head.told));
     news.extend(outside);
     let moved = room.servers_moved(head.told)?;
-    Ok(UndeliveredReply { to: head.pos, users: news, servers, moved, receipts })
+    let lagging = lagging.into_iter().collect();
+    Ok(UndeliveredReply { to: head.pos, users: news, servers, moved, receipts, lagging })
 }
 
 /// Notes how far the telling went. Answers when to tell again, if anybody is behind.
@@ -56,9 +63,10 @@ pub fn told(room: &mut Room<'_>, message: Told) -> Result<Option<u64>> {
         .map(|user| user.as_str())
         .chain(message.lagging_servers.iter().map(|server| server.as_str()))
         .collect();
-    let before = lagging(room)?;
-    for follower in before.keys().filter(|follower| !behind.contains(&follower.as_str())) {
-        room.sql.run("DELETE FROM lagging WHERE follower = ?", values![follower])?;
+    let caught_up = message.lagging.iter().filter(|(name, _)| !behind.contains(&name.as_str()));
+    for (follower, since) in caught_up {
+        let delete = "DELETE FROM lagging WHERE follower = ? AND since >= ?";
+        room.sql.run(delete, values![follower, *since])?;
     }
     for follower in &behind {
         let insert = "INSERT INTO lagging (follower, since) VALUES (?, ?) ON CONFLICT DO NOTHING";
@@ -92,7 +100,7 @@ pub fn outbound(room: &mut Room<'_>, message: Outbound) -> Result<OutboundReply>
             .iter()
             .any(|(since, until)| *since < pos && until.is_none_or(|until| pos <= until));
         let named = removed(&event).as_ref() == Some(&message.server);
-        let from_it = event.for_server.as_ref() == Some(&message.server);
+        let from_it = event.given_by.as_ref() == Some(&message.server);
         if event.ours && (present || named) && !from_it {
             events.push(RawValue::from_string(for_federation(&event.pdu).to_owned())?);
         }
@@ -134,56 +142,100 @@ impl Room<'_> {
             let mut servers = self.servers_since(since)?;
             servers.extend(self.removed_servers(since)?);
             for server in servers {
-                due.insert(server.clone(), ServerDue { server, since, events });
+                let receipts = self.heard_until(&server)?;
+                due.insert(server.clone(), ServerDue { server, since, events, receipts });
             }
         }
         for (follower, since) in lagging {
             // Users begin with `@`, which no server does.
             let Ok(server) = OwnedServerName::try_from(follower.as_str()) else { continue };
-            let events = self.owes_since(*since)?;
-            due.insert(server.clone(), ServerDue { server, since: *since, events });
+            let (events, receipts) = (self.owes_since(*since)?, self.heard_until(&server)?);
+            due.insert(server.clone(), ServerDue { server, since: *since, events, receipts });
         }
         due.remove(&self.config.server_name);
         Ok(due.into_values().collect())
     }
 
-    /// A server that sends us events of a room we left counts us in: it did not hear of the leave, or heard of it
-    /// before it knew of us. It is told (again), if it cites an event that we hold: whoever knows nothing of the room
+    /// Where the last stay of a server ended: it hears nothing after that. 0: it was never here.
+    fn heard_until(&mut self, server: &ServerName) -> Result<Position> {
+        let query = "SELECT max(coalesce(until, ?)) FROM servers WHERE server = ? AND members >= 0";
+        let read = |row: &Row<'_>| row.int_or_null(0);
+        let until = self.sql.row(query, values![EVER, server.as_str()], read)?;
+        Ok(until.flatten().unwrap_or_default())
+    }
+
+    /// A server that sends us events of a room we left counts us in: it did not hear how our users went, or heard of it
+    /// before it knew of them. It is told (again), if it cites an event that we hold: whoever knows nothing of the room
     /// learns nothing of who was in it.
     pub fn tell_that_we_left(&mut self, message: &Receive) -> Result<()> {
-        let head = self.head()?;
-        let query = "SELECT e.pos, e.sn FROM locals l JOIN events e ON e.pos = l.pos WHERE l.membership IN ('leave', 'ban') ORDER BY l.pos DESC LIMIT 1";
-        let last = self.sql.row(query, values![], |row| Ok((row.int(0)?, row.int(1)?)))?;
-        let Some((last, sn)) = last.filter(|_| head.life == Life::Left) else { return Ok(()) };
-        let mut knows = false;
-        for event in &message.events {
-            // What cannot be read is dropped by whoever takes the event in.
-            let Ok(pdu) = event.pdu(head.version) else { continue };
-            for id in pdu.prev_events.iter().chain(&pdu.auth_events) {
-                knows |= self.find(id)?.is_some();
-            }
+        let origin = &message.origin;
+        if self.head()?.life != Life::Left || !self.knows_the_room(message)? {
+            return Ok(());
         }
-        let origin = message.origin.as_str();
-        let query = "SELECT 1 FROM servers WHERE server = ? AND since < ? AND (until IS NULL OR until >= ?)";
-        let present = self.sql.row(query, values![origin, last, last], |row| row.int(0))?.is_some();
         let now = self.moment.now;
-        let lately = self.hot.retold.get(origin).is_some_and(|at| at + RETELL > now);
-        if knows && !lately {
-            self.hot.retold.retain(|_, at| *at + RETELL > now);
-            self.hot.retold.insert(origin.to_owned(), now);
-            if !present {
+        let lately = self.hot.retold.get(origin.as_str()).is_some_and(|at| at + RETELL > now);
+        if lately || !self.allows(origin)? {
+            return Ok(());
+        }
+        self.hot.retold.retain(|_, at| *at + RETELL > now);
+        self.hot.retold.insert(origin.to_string(), now);
+        for (pos, sn, heard) in self.ends_for(origin)? {
+            if !heard {
                 // It is told this one event, and entitled to nothing by that.
                 let insert = "INSERT INTO servers (server, since, until, members) VALUES (?, ?, ?, -1) ON CONFLICT DO NOTHING";
-                self.sql.run(insert, values![origin, last - 1, last])?;
+                self.sql.run(insert, values![origin.as_str(), pos - 1, pos])?;
             }
-            // It may be somebody else's event, which removed our last user.
+            // It may be somebody else's event, which removed a user of ours.
             self.sql.run("UPDATE events SET ours = 1 WHERE sn = ?", values![sn])?;
             self.forget(sn);
             let insert = "INSERT INTO lagging (follower, since) VALUES (?, ?) ON CONFLICT DO UPDATE SET since = min(since, excluded.since)";
-            self.sql.run(insert, values![origin, last - 1])?;
+            self.sql.run(insert, values![origin.as_str(), pos - 1])?;
             self.wake_soon();
         }
         Ok(())
+    }
+
+    /// Whether one of the events cites one that we hold; the create event of a room that is named for it, anybody knows.
+    fn knows_the_room(&mut self, message: &Receive) -> Result<bool> {
+        let version = self.head()?.version;
+        let named = version.room_id_is_create_hash();
+        for event in &message.events {
+            // What cannot be read is dropped by whoever takes the event in.
+            let Ok(pdu) = event.pdu(version) else { continue };
+            for id in pdu.prev_events.iter().chain(&pdu.auth_events) {
+                let tells = |held: &Stored| !named || !held.pdu.is("m.room.create", "");
+                if self.find(id)?.is_some_and(|held| tells(&held)) {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
+    }
+
+    /// The events by which our users went that a server is to be told of, and which of them it heard: those it did not
+    /// hear, and the last, which may have been lost. A server that was removed hears nothing of what came after.
+    fn ends_for(&mut self, server: &ServerName) -> Result<Vec<(Position, Sn, bool)>> {
+        let until = match self.heard_until(server)? {
+            0 => EVER,
+            until => until,
+        };
+        let query = "WITH ends AS (
+                         SELECT e.pos, e.sn, EXISTS (
+                             SELECT 1 FROM servers s
+                             WHERE s.server = ?1 AND s.since < e.pos AND (s.until IS NULL OR s.until >= e.pos)
+                         ) AS heard
+                         FROM locals l JOIN now n ON n.type = 'm.room.member' AND n.key = l.user
+                         JOIN events e ON e.sn = n.sn
+                         WHERE l.membership IN ('leave', 'ban') AND e.pos <= ?2
+                     )
+                     SELECT pos, sn, heard FROM ends WHERE NOT heard OR pos = (SELECT max(pos) FROM ends)
+                     ORDER BY pos DESC LIMIT ?3";
+        let read = |row: &Row<'_>| Ok((row.int(0)?, row.int(1)?, row.int(2)? != 0));
+        let mut ends = self.sql.rows(query, values![server.as_str(), until, RETOLD], read)?;
+        let query = "SELECT count(*) FROM servers WHERE members < 0";
+        let strangers = self.sql.row(query, values![], |row| row.int(0))?.unwrap_or_default();
+        ends.retain(|(_, _, heard)| *heard || strangers < MAX_TOLD);
+        Ok(ends)
     }
 
     /// Whether there is an event since a position that other servers are to be told of.

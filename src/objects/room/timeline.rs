@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use ruma::{EventId, OwnedServerName};
 use tombolo_platform::{Row, SqlError, values};
-use tombolo_protocol::event::Pdu;
+use tombolo_protocol::{admission::is_whole, event::Pdu};
 
 use super::{HOT_EVENTS, Position, Result, Room, Sn, pack, unpack};
 use crate::objects::Stop;
@@ -60,7 +60,7 @@ pub struct Stored {
     /// Whether we tell other servers of it.
     pub ours: bool,
     /// The server that gave it to us to tell.
-    pub for_server: Option<OwnedServerName>,
+    pub given_by: Option<OwnedServerName>,
     /// The redaction that took its content.
     pub redacted_by: Option<Sn>,
     pub pdu: Rc<Pdu>,
@@ -76,12 +76,12 @@ pub struct Entry<'a> {
     pub prev: &'a [Sn],
     pub before: Option<Before>,
     pub ours: bool,
-    pub for_server: Option<&'a str>,
+    pub given_by: Option<&'a str>,
     pub transaction: Option<&'a super::Transaction>,
 }
 
 const COLUMNS: &str =
-    "sn, id, pos, verdict, height, auth, prev, at, fork, ours, for_server, redacted_by, json";
+    "sn, id, pos, verdict, height, auth, prev, at, fork, ours, given_by, redacted_by, json";
 
 impl Room<'_> {
     /// The event of this ID, if we hold it.
@@ -136,7 +136,7 @@ impl Room<'_> {
         let (auth, prev) = (pack(entry.auth)?, pack(entry.prev)?);
         let keyed = entry.transaction.map(|_| entry.pdu.sender.as_str());
         self.sql.run(
-            "INSERT INTO events (sn, id, pos, verdict, reason, height, auth, prev, at, fork, ours, for_server, sender, device, txn, json)
+            "INSERT INTO events (sn, id, pos, verdict, reason, height, auth, prev, at, fork, ours, given_by, sender, device, txn, json)
              VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             values![
                 sn,
@@ -150,7 +150,7 @@ impl Room<'_> {
                 entry.before.map(|before| before.at),
                 entry.before.and_then(|before| before.fork),
                 entry.ours,
-                entry.for_server,
+                entry.given_by,
                 keyed,
                 entry.transaction.map(|transaction| transaction.device.as_str()),
                 entry.transaction.map(|transaction| transaction.txn_id.as_str()),
@@ -166,7 +166,7 @@ impl Room<'_> {
             prev: entry.prev.to_vec(),
             before: entry.before,
             ours: entry.ours,
-            for_server: entry.for_server.and_then(|server| server.try_into().ok()),
+            given_by: entry.given_by.and_then(|server| server.try_into().ok()),
             redacted_by: None,
             pdu: Rc::new(entry.pdu.clone()),
         });
@@ -177,11 +177,24 @@ impl Room<'_> {
     pub fn put(&mut self, entry: &Entry<'_>) -> Result<Sn> {
         match self.find(&entry.pdu.event_id)? {
             Some(held) => {
+                self.take_content(&held, &entry.pdu.json)?;
                 self.replace_row(held.sn, entry)?;
                 Ok(held.sn)
             }
             None => self.add(entry),
         }
+    }
+
+    /// Takes the content of an event that we hold only in the redacted form, because whoever gave it first had changed it;
+    /// answers whether it did.
+    pub fn take_content(&mut self, held: &Stored, text: &str) -> Result<bool> {
+        let fuller = held.redacted_by.is_none() && text.len() > held.pdu.json.len();
+        let takes = fuller && !is_whole(&held.pdu.json) && is_whole(text);
+        if takes {
+            self.sql.run("UPDATE events SET json = ? WHERE sn = ?", values![text, held.sn])?;
+            self.forget(held.sn);
+        }
+        Ok(takes)
     }
 
     /// Notes which parents of an event we hold.
@@ -206,7 +219,7 @@ impl Room<'_> {
         self.hot.events.remove(&sn);
         let prev = pack(entry.prev)?;
         self.sql.run(
-            "UPDATE events SET pos = ?, verdict = ?, reason = ?, prev = ?, at = ?, fork = ?, ours = ?, for_server = ? WHERE sn = ?",
+            "UPDATE events SET pos = ?, verdict = ?, reason = ?, prev = ?, at = ?, fork = ?, ours = ?, given_by = ? WHERE sn = ?",
             values![
                 entry.pos,
                 entry.standing.number(),
@@ -215,7 +228,7 @@ impl Room<'_> {
                 entry.before.map(|before| before.at),
                 entry.before.and_then(|before| before.fork),
                 entry.ours,
-                entry.for_server,
+                entry.given_by,
                 sn
             ],
         )?;
@@ -286,7 +299,7 @@ fn read(row: &Row<'_>) -> std::result::Result<Raw, SqlError> {
     let fork = row.int_or_null(8)?;
     let before = row.int_or_null(7)?.map(|at| Before { at, fork });
     let (ours, redacted_by) = (row.int(9)? != 0, row.int_or_null(11)?);
-    let for_server = row.text_or_null(10)?.and_then(|server| server.try_into().ok());
+    let given_by = row.text_or_null(10)?.and_then(|server| server.try_into().ok());
     let standing =
         usize::try_from(verdict).ok().and_then(|number| Standing::ALL.get(number).copied());
     let standing =
@@ -304,7 +317,7 @@ fn read(row: &Row<'_>) -> std::result::Result<Raw, SqlError> {
             prev,
             before,
             ours,
-            for_server,
+            given_by,
             redacted_by,
             pdu,
         }),

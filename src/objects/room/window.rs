@@ -1,7 +1,8 @@
 //! What does one `/sync` show of the room?
 //! ([syncing](https://spec.matrix.org/v1.19/client-server-api/#syncing))
 //!
-//! Nothing past `to` is read, so the same token always gives the same answer.
+//! No event past `to` is shown, so the same token always shows the same events. The summary (member counts, heroes) is as
+//! of now.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -83,19 +84,27 @@ impl Slice {
 impl Room<'_> {
     /// What a user learns of a room they were invited to, or kept out of, but never in: how that ended.
     fn parting(&mut self, viewer: &Viewer, message: &Window) -> Result<WindowReply> {
-        let mut timeline = Vec::new();
+        let (mut timeline, mut state) = (Vec::new(), Vec::new());
+        let is_new = |pos: Option<Position>| pos.is_some_and(|pos| message.from < pos);
         if let Some(sn) = self.mainline(message.to, "m.room.member", viewer.user.as_str())? {
             let event = self.event(sn)?;
-            let is_new = event.pos.is_some_and(|pos| message.from < pos && pos <= message.to);
-            if is_new && message.timeline.lets_through(&event) {
-                timeline.push(self.client_view(viewer, &event, false)?);
+            let placed = event.pos.filter(|pos| *pos <= message.to && !event.is_history());
+            if is_new(placed) {
+                if message.timeline.lets_through(&event) {
+                    timeline.push(self.client_view(viewer, &event, false)?);
+                }
+            // It came with the state, and has its place elsewhere in the graph, if any.
+            } else if is_new(viewer.stretches.since(message.to))
+                && message.state.lets_through(&*event)
+            {
+                state.push(self.client_view(viewer, &event, false)?);
             }
         }
         Ok(WindowReply {
             timeline,
             limited: false,
             prev_batch: message.to,
-            state: Vec::new(),
+            state,
             receipts: None,
             heroes: Vec::new(),
             joined_members: 0,

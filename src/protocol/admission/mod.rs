@@ -92,12 +92,6 @@ impl Verified {
 }
 
 impl Checked {
-    /// Whether this is the event with its content, not what is left of one whose content had been changed.
-    #[must_use]
-    pub fn is_whole(&self) -> bool {
-        is_whole(self.json.get())
-    }
-
     /// The event again, on the other side.
     pub fn pdu(&self, version: &RoomVersion) -> Result<Pdu, ReadFault> {
         Pdu::from_stored(self.event_id.clone(), self.json.get(), version, false)

@@ -98,7 +98,7 @@ pub enum Purpose {
     Live,
     /// Events that fill the gap before parked ones; given oldest first.
     Gap,
-    /// Auth events fetched by ID: kept outside the timeline.
+    /// Auth chains and states: kept outside the timeline.
     Outlier,
 }
 

@@ -66,6 +66,9 @@ pub struct UndeliveredReply {
     pub moved: Vec<(OwnedServerName, bool)>,
     /// Public receipts of local users, for the servers, each with its position.
     pub receipts: Vec<(Position, Receipt)>,
+    /// Who could not be told before, and since when: whoever falls behind meanwhile is not among them.
+    #[serde(default)]
+    pub lagging: Vec<(String, Position)>,
 }
 
 /// A server that is to be told something.
@@ -76,12 +79,16 @@ pub struct ServerDue {
     pub since: Position,
     /// Whether there are events for it, not only receipts.
     pub events: bool,
+    /// Receipts up to here are for it: where its last stay ended, if it did.
+    pub receipts: Position,
 }
 
 /// Followers have been told everything up to here; those that could not be told are named.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Told {
     pub to: Position,
+    /// Who was behind when this telling began.
+    pub lagging: Vec<(String, Position)>,
     pub lagging_users: Vec<OwnedUserId>,
     pub lagging_servers: Vec<OwnedServerName>,
 }

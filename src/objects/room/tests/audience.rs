@@ -91,7 +91,8 @@ fn a_telling_begins_a_little_after_the_last() {
     let scene = Scene::new("11");
     scene.join_bob();
     let to = scene.ask(Undelivered {}).unwrap().to;
-    scene.ask(Told { to, lagging_users: Vec::new(), lagging_servers: Vec::new() }).unwrap();
+    let (lagging, lagging_users, lagging_servers) = (Vec::new(), Vec::new(), Vec::new());
+    scene.ask(Told { to, lagging, lagging_users, lagging_servers }).unwrap();
     scene.rewind();
     say(&scene, "1");
     assert_eq!(scene.alarm(), Some(100), "news gathers");

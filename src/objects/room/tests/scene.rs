@@ -205,18 +205,70 @@ impl Scene {
 
     /// Bob's invite of one of our users to a room that is not here.
     pub fn invite_to_theirs(&self, localpart: &str) -> Pdu {
+        let invited = user(localpart, OURS);
+        let content = json!({ "membership": "invite" });
+        self.elsewhere(&user("bob", THEIRS), "m.room.member", Some(invited.as_str()), &content, &[])
+    }
+
+    /// An event in a room that is not here, built on the last of those it cites.
+    pub fn elsewhere(
+        &self,
+        sender: &UserId,
+        kind: &str,
+        state_key: Option<&str>,
+        content: &Value,
+        auth: &[OwnedEventId],
+    ) -> Pdu {
         let links = Links {
             room_id: Some(&self.room_id),
-            prev_events: &[],
-            auth_events: &[],
+            prev_events: auth.last().map_or(&[], std::slice::from_ref),
+            auth_events: auth,
             depth: 20,
             origin_server_ts: 1,
         };
-        let invited = user(localpart, OURS);
-        let content = json!({ "membership": "invite" });
-        let bob = user("bob", THEIRS);
-        let draft = draft(&bob, "m.room.member", Some(invited.as_str()), &content);
-        event::build(self.version, draft, links, &key_of_theirs(), THEIRS).unwrap()
+        let server = sender.server_name().as_str();
+        let signer = if server == THEIRS { key_of_theirs() } else { key(server) };
+        let draft = draft(sender, kind, state_key, content);
+        event::build(self.version, draft, links, &signer, server).unwrap()
+    }
+
+    /// A room that Bob made and keeps Carl out of, which is not here, and its state.
+    pub fn of_bob() -> (Self, Vec<Pdu>) {
+        let room_id = RoomId::parse("!room:theirs.test").unwrap();
+        let scene = Self { room_id, ..Self::empty() };
+        let (bob, carl) = (user("bob", THEIRS), user("carl", OURS));
+        let mut state: Vec<Pdu> = Vec::new();
+        for (kind, key, content) in [
+            ("m.room.create", "", json!({ "room_version": "11" })),
+            ("m.room.member", bob.as_str(), json!({ "membership": "join" })),
+            ("m.room.power_levels", "", json!({ "users": { bob.as_str(): 100 } })),
+            ("m.room.join_rules", "", json!({ "join_rule": "public" })),
+            ("m.room.member", carl.as_str(), json!({ "membership": "ban" })),
+            ("m.room.name", "", json!({ "name": "Bob's" })),
+        ] {
+            let auth: Vec<_> = state.iter().map(|pdu| pdu.event_id.clone()).take(3).collect();
+            state.push(scene.elsewhere(&bob, kind, Some(key), &content, &auth));
+        }
+        (scene, state)
+    }
+
+    /// Alice begins to join a room of this state.
+    pub fn begin_join(&self, state: &[Pdu]) -> Checked {
+        let (alice, content) = (user("alice", OURS), json!({ "membership": "join" }));
+        let auth = [0, 2, 3].map(|index: usize| state[index].event_id.clone());
+        let join = self.elsewhere(&alice, "m.room.member", Some(alice.as_str()), &content, &auth);
+        let (event, via) = (checked(&join), THEIRS.try_into().unwrap());
+        let version = self.version.id.to_string();
+        self.ask(BeginJoin { version, user: alice, event: event.clone(), via, until: 2_000_000 })
+            .unwrap();
+        event
+    }
+
+    /// Gives a room that is being joined its state; answers how much of it stands.
+    pub fn give(&self, join: &Checked, state: &[Pdu]) -> u64 {
+        let events = state.iter().map(checked).collect();
+        let state = state.iter().map(|pdu| pdu.event_id.clone()).collect();
+        self.ask(GiveJoin { event_id: join.event_id.clone(), events, state }).unwrap()
     }
 
     /// Gives the room events of the other server.

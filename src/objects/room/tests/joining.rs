@@ -1,0 +1,121 @@
+//! Who is asked how a join ended of which nobody knows, and what of that which is given is kept?
+
+use ruma::OwnedEventId;
+use serde_json::json;
+use tombolo_protocol::event::redacted;
+
+use super::scene::*;
+use crate::objects::room::messages::*;
+
+const THIRD: &str = "third.test";
+
+/// Begins to join through the other server.
+fn begin(scene: &Scene) -> OwnedEventId {
+    let (alice, content) = (user("alice", OURS), json!({ "membership": "join" }));
+    let join = scene.elsewhere(&alice, "m.room.member", Some(alice.as_str()), &content, &[]);
+    let begin = BeginJoin {
+        version: "11".to_owned(),
+        user: alice,
+        event: checked(&join),
+        via: THEIRS.try_into().unwrap(),
+        until: 2_000_000,
+    };
+    scene.ask(begin).unwrap();
+    join.event_id
+}
+
+fn fail(scene: &Scene, event_id: &OwnedEventId) {
+    scene.ask(AbandonJoin { event_id: event_id.clone(), again: true }).unwrap();
+}
+
+/// A server sends an event that is built on another.
+fn hear(scene: &Scene, origin: &str, parent: &OwnedEventId) {
+    let (bob, content) = (user("bob", THEIRS), json!({ "body": origin }));
+    let message =
+        scene.elsewhere(&bob, "m.room.message", None, &content, std::slice::from_ref(parent));
+    scene.receive_from(origin, &[&message]);
+}
+
+/// Whether it is time to ask, and whose turn it is.
+fn due(scene: &Scene) -> Option<String> {
+    scene.ask(DueJoin {}).unwrap().attempt.map(|attempt| attempt.via.to_string())
+}
+
+/// Whose turn it is, when it is time; that fails too.
+fn next(scene: &Scene, event_id: &OwnedEventId) -> String {
+    let server = due(scene).unwrap_or_else(|| {
+        scene.pass(24 * 3600 * 1000);
+        due(scene).unwrap()
+    });
+    fail(scene, event_id);
+    server
+}
+
+#[test]
+fn who_heard_of_it_while_it_is_under_way_is_asked_afterwards() {
+    let scene = Scene::empty();
+    let join = begin(&scene);
+    hear(&scene, THIRD, &join);
+    assert_eq!(due(&scene), None, "somebody is at it");
+    fail(&scene, &join);
+    let asked: Vec<String> = (0..4).map(|_| next(&scene, &join)).collect();
+    assert_eq!(asked, [THIRD, THEIRS, THIRD, THEIRS]);
+}
+
+#[test]
+fn who_heard_of_it_after_it_failed_is_asked_at_once() {
+    let scene = Scene::empty();
+    let join = begin(&scene);
+    fail(&scene, &join);
+    assert_eq!(due(&scene), None, "it is not time");
+    hear(&scene, THIRD, &format!("${:0>43}", "other").try_into().unwrap());
+    assert_eq!(due(&scene), None, "it may know nothing of the join");
+    hear(&scene, THIRD, &join);
+    assert_eq!(due(&scene).unwrap(), THIRD);
+    fail(&scene, &join);
+    hear(&scene, THIRD, &join);
+    assert_eq!(due(&scene), None, "it was asked");
+    assert_eq!(next(&scene, &join), THEIRS, "who was asked first has its turn");
+    assert_eq!(next(&scene, &join), THIRD);
+}
+
+#[test]
+fn many_names_do_not_crowd_out_who_was_asked_first() {
+    let scene = Scene::empty();
+    let join = begin(&scene);
+    fail(&scene, &join);
+    for number in 0..20 {
+        hear(&scene, &format!("s{number}.test"), &join);
+    }
+    let asked: Vec<String> = (0..6).map(|_| next(&scene, &join)).collect();
+    assert!(asked.iter().any(|server| server == THEIRS), "{asked:?}");
+    assert_eq!(asked[5], asked[0], "five take turns");
+}
+
+#[test]
+fn what_one_server_changed_another_gives_whole() {
+    let (scene, state) = Scene::of_bob();
+    let join = scene.begin_join(&state);
+    let mut changed = state.clone();
+    // An event whose content does not match its hash is taken without it.
+    changed[5] = redacted(&state[5], scene.version).unwrap();
+    assert_eq!(scene.give(&join, &changed), 6);
+    fail(&scene, &join.event_id);
+    let join = scene.begin_join(&state);
+    let stands = scene.give(&join, &state);
+    scene.ask(FinishJoin { event: join, state: stands }).unwrap();
+    let (user, kind) = (user("alice", OURS), Some("m.room.name".to_owned()));
+    let name = scene.ask(State { user, event_type: kind, state_key: Some(String::new()) }).unwrap();
+    assert!(name[0].get().contains("Bob's"), "{name:?}");
+}
+
+#[test]
+fn what_is_rejected_is_not_kept_of_a_room_we_are_not_in() {
+    let (scene, mut state) = Scene::of_bob();
+    let join = scene.begin_join(&state);
+    let mallory = user("mallory", THEIRS);
+    let content = json!({ "name": "junk" });
+    state.push(scene.elsewhere(&mallory, "m.room.name", Some("x"), &content, &[]));
+    assert_eq!(scene.give(&join, &state), 6);
+    assert_eq!(scene.count("events"), 6);
+}
