@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use tombolo_platform::simulated::Simulation;
 
 use crate::{
+    copy::Copy,
     dice::Dice,
     network::{Answer, Network, encode},
     secrets,
@@ -213,6 +214,10 @@ impl<'a> Actor<'a> {
 
     async fn redact(&self, room: usize) {
         let Some(event_id) = self.known(room) else { return };
+        // What version 8 leaves of a restricted join is not allowed by its rules: version 9 mends that.
+        if self.story.room(room).version == "8" && self.is_membership(room, &event_id) {
+            return;
+        }
         let path = format!(
             "{}/redact/{}/{}",
             self.path(room),
@@ -334,6 +339,13 @@ impl<'a> Actor<'a> {
         let known: Vec<&String> =
             seen.iter().filter(|(at, _)| *at == room).map(|(_, event_id)| event_id).collect();
         (!known.is_empty()).then(|| (*self.dice.one(&known)).clone())
+    }
+
+    fn is_membership(&self, room: usize, event_id: &str) -> bool {
+        let server = self.network.users[self.user].server;
+        let sql = self.network.room(server, &self.story.room(room).id);
+        let held = sql.and_then(Copy::read).and_then(|mut copy| copy.events.remove(event_id));
+        held.is_some_and(|held| held.pdu["type"] == "m.room.member")
     }
 
     fn other(&self) -> usize {

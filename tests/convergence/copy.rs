@@ -95,6 +95,14 @@ impl Copy {
             .collect()
     }
 
+    /// Whether a user was joined at a position of the mainline.
+    pub fn was_joined(&self, user: &str, pos: i64) -> bool {
+        self.stretches(user).iter().any(|stay| {
+            let covers = stay.since <= pos && stay.until.is_none_or(|until| pos < until);
+            stay.membership == "join" && covers
+        })
+    }
+
     /// Whether events alone made a user's membership what it was: a resolution may take a join away and give it back,
     /// and of that no event tells.
     pub fn by_events(&self, user: &str) -> bool {

@@ -72,10 +72,11 @@ fn is_heard(home: &Copy, held: &Held, copy: &Copy) -> bool {
 }
 
 /// Whether a server had a member at a position, as another saw it, by a join that let the member in at the server
-/// itself: a join of which the server never heard that it was taken lets nobody in there, and what followed came before
-/// the member did.
+/// itself: a join of which the server never heard that it was taken lets nobody in there, though the state given with a
+/// later one names it, and what followed came before the member did.
 fn was_there(run: &Run, (home, pos): (&Copy, i64), (server, copy): (usize, &Copy)) -> bool {
     let users = run.network.users.iter().filter(|user| user.server == server);
+    let let_in = |id: &str| copy.events.get(id).is_some_and(|held| held.pos.is_some());
     users.into_iter().any(|user| {
         let (stays, own) = (home.stretches(&user.id), copy.stretches(&user.id));
         stays.iter().any(|stay| {
@@ -83,6 +84,7 @@ fn was_there(run: &Run, (home, pos): (&Copy, i64), (server, copy): (usize, &Copy
                 && stay.since < pos
                 && stay.until.is_none_or(|until| pos < until)
                 && own.iter().any(|own| own.id == stay.id)
+                && let_in(&stay.id)
         })
     })
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::{Copies, copies, counts};
 use crate::{
     copy::{Copy, Key, Verdict},
+    network::User,
     scenario::Run,
 };
 
@@ -46,7 +47,11 @@ pub fn of_room(run: &Run, room: usize) -> Agreement {
                 };
                 let mut group =
                     (0..run.network.servers.len()).filter(|c| *c == b || *c != *a && with(c));
-                match group.find_map(|c| reason(run, &copies, *a, c)) {
+                let unheard = || {
+                    let heard = |c: &usize| *c != b && believes(a, c) && believes(c, a);
+                    left_unheard(run, &copies, *a, b, heard)
+                };
+                match group.find_map(|c| reason(run, &copies, *a, c)).or_else(unheard) {
                     Some(reason) => estranged.push(format!("room {room} a{a} counts a{b} in: {reason}")),
                     None => findings.push(format!(
                         "members: room {room} a{a} counts a{b} in, not the other way round, and nothing says why"
@@ -144,4 +149,28 @@ fn reason(run: &Run, copies: &Copies, a: usize, b: usize) -> Option<String> {
         }
     }
     None
+}
+
+/// Whether whoever one server counts in left another before that one knew of any server whom the first hears: what the
+/// end rests on, nobody can tell it, and nobody who may be told it can pass it on.
+fn left_unheard(
+    run: &Run,
+    copies: &Copies,
+    a: usize,
+    b: usize,
+    heard: impl Fn(&usize) -> bool,
+) -> Option<String> {
+    let (counting, left) = (&copies[&a], copies.get(&b).filter(|copy| copy.life == "left")?);
+    let users = &run.network.users;
+    let counted = |user: &&User| user.server == b && counting.membership(&user.id) == "join";
+    users.iter().filter(counted).find_map(|user| {
+        let end = left.stretches(&user.id).pop().filter(|end| end.membership != "join")?;
+        let present = |server: usize| {
+            let mut of = users.iter().filter(|user| user.server == server);
+            of.any(|user| left.was_joined(&user.id, end.since - 1))
+        };
+        let mut servers = 0..run.network.servers.len();
+        (!servers.any(|c| (c == a || heard(&c)) && present(c)))
+            .then(|| format!("{} left before a{b} knew of a{a}, or of whom it hears", user.id))
+    })
 }
