@@ -1,4 +1,4 @@
-// Whose is the data folder? One launcher's at a time: two would write the same databases.
+// Whose is the data folder? One server's for ever, and one launcher's at a time: two would write the same databases.
 
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -21,6 +21,14 @@ export function claim(folder) {
   rmSync(temporary, { recursive: true, force: true });
   open(temporary);
   return temporary;
+}
+
+/** Notes whose data the folder holds. A server's name is part of all it ever signed: it cannot change. */
+export function settle(folder, serverName) {
+  const file = join(folder, "server-name");
+  const name = read(file)?.trim();
+  if (name && name !== serverName) throw new Error(`${folder} holds ${name}, which cannot become ${serverName}`);
+  if (!name) writeFileSync(file, `${serverName}\n`);
 }
 
 function read(path) {

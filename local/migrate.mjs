@@ -6,7 +6,7 @@ import { join } from "node:path";
 
 const MARKS = `CREATE TABLE IF NOT EXISTS d1_migrations (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT UNIQUE, applied_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP NOT NULL)`;
 
-/** Applies what is missing and says which files that were. */
+/** Applies what is missing. */
 export async function migrate(db, folder) {
   await db.prepare(MARKS).run();
   const { results } = await db.prepare("SELECT name FROM d1_migrations").all();
@@ -17,5 +17,4 @@ export async function migrate(db, folder) {
     const sql = readFileSync(join(folder, name), "utf8");
     await db.batch([db.prepare(sql), db.prepare("INSERT INTO d1_migrations (name) VALUES (?)").bind(name)]);
   }
-  return missing;
 }

@@ -12,7 +12,7 @@ import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 
 import { BadFlag, USAGE, read } from "./flags.mjs";
-import { claim } from "./folder.mjs";
+import { claim, settle } from "./folder.mjs";
 import { listen } from "./front.mjs";
 import { signingKey, tlsPair, tokenSecret } from "./keys.mjs";
 import { migrate } from "./migrate.mjs";
@@ -27,6 +27,7 @@ async function main() {
   await free("--client", flags.client);
   await free("--federation", flags.federation);
   process.env.TMPDIR = claim(flags.data);
+  settle(flags.data, flags.serverName);
   const pair = await tlsPair(flags.data, flags.tls, flags.serverName);
   const { Miniflare, Log, LogLevel } = await runtime();
   const stopping = { now: false };

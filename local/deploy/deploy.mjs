@@ -1,4 +1,4 @@
-// Deploys: `deploy.mjs [SERVER_NAME [DOMAIN]]`. Wrangler takes the account from CLOUDFLARE_API_TOKEN or `wrangler login`.
+// How is the server deployed? `deploy.mjs [SERVER_NAME [DOMAIN]]`. Wrangler takes the account from CLOUDFLARE_API_TOKEN or `wrangler login`.
 
 import { spawnSync } from "node:child_process";
 import { dirname, join } from "node:path";

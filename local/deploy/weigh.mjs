@@ -9,7 +9,8 @@ import { gzipSync } from "node:zlib";
 const here = dirname(fileURLToPath(import.meta.url));
 const root = dirname(dirname(here));
 
-// https://developers.cloudflare.com/workers/platform/limits/#worker-size, on the free plan
+// https://developers.cloudflare.com/workers/platform/limits/#worker-size: stricter than the paid plan, which takes 10 MiB
+// and a second to load. What is large starts slowly.
 const GZIP_LIMIT = 3 * 1024 * 1024;
 const LOAD_LIMIT_MS = 400;
 

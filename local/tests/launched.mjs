@@ -1,4 +1,4 @@
-// A launcher under test: started on free ports, with a folder of its own, and ended with the test.
+// How is a launcher tested? It is started on free ports, with a folder of its own, and ended with the test.
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";

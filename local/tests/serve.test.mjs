@@ -153,6 +153,16 @@ test("a data folder belongs to one launcher at a time", async (t) => {
   assert.equal(await server.ask("/_matrix/client/versions"), "here");
 });
 
+test("a data folder belongs to one server for ever", async (t) => {
+  const data = folder(t);
+  await stop(await launch(t, data, "--server-name", "one.test"), "SIGTERM");
+  const args = ["--worker", worker, "--data", data, "--client", "127.0.0.1:0", "--federation", "127.0.0.1:0"];
+  const { status, stderr } = spawnSync(serve, [...args, "--server-name", "two.test"], { encoding: "utf8" });
+  assert.equal(status, 1);
+  assert.match(stderr, /^serve: \S+ holds one.test, which cannot become two.test\n$/);
+  await launch(t, data, "--server-name", "one.test");
+});
+
 test("IPv6 addresses are served", async (t) => {
   const server = await launch(t, folder(t), "--client", "[::1]:0", "--federation", "[::1]:0");
   assert.match(server.client, /^http:\/\/\[::1\]:\d+$/);

@@ -1,4 +1,4 @@
-// A Worker that shows what the launcher gave it: one route for each part.
+// What did the launcher give its Worker? This one shows it: one route for each part.
 
 import { DurableObject } from "cloudflare:workers";
 
