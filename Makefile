@@ -64,7 +64,7 @@ test-launcher: local/node_modules/.ready build/shim.js build/contract/shim.js
 	$(call say,the launcher and the platform on workerd)
 	@local/node --test 'local/tests/*.test.mjs'
 
-test-deploy: local/deploy/node_modules/.ready build/shim.js
+test-deploy: local/node_modules/.ready local/deploy/node_modules/.ready build/shim.js
 	$(call say,the deployment: rehearsed)
 	@$(WRANGLER) deploy --dry-run --outdir target/dry-run
 	@local/node --test 'local/deploy/tests/*.test.mjs'

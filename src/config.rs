@@ -48,7 +48,7 @@ pub struct Config {
     /// `TRUSTED_KEY_SERVERS`: the notaries asked for the keys of servers out of reach, separated by commas; none when
     /// `off`.
     pub trusted_key_servers: Vec<OwnedServerName>,
-    /// `PUBLIC_BASEURL`: what `/.well-known/matrix/client` says.
+    /// `PUBLIC_BASEURL`: what `/.well-known/matrix/client` and `/.well-known/matrix/server` say.
     pub public_baseurl: Option<String>,
 }
 

@@ -21,7 +21,7 @@ const MAY_NAME: [(&str, &[&str]); 11] = [
     ("shell", &["objects"]),
     ("objects", &["config", "shell", "bucket"]),
     ("stores", &["config", "error"]),
-    ("remote", &["config", "error", "stores"]),
+    ("remote", &["config", "error"]),
     ("flows", &["objects", "remote", "stores", "config", "error"]),
     ("http", &["flows", "objects", "remote", "stores", "config", "error", "bucket"]),
     ("app", &["http", "flows", "objects", "shell"]),

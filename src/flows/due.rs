@@ -1,4 +1,4 @@
-//! What does an object's alarm do?
+//! What does a room's alarm do?
 //!
 //! Each part asks the object what is due, does it, and says when to come again. A part that fails does not keep the
 //! others from their work; the alarm comes again for it.

@@ -49,7 +49,7 @@ impl Router {
         response
     }
 
-    /// Every method and path, for the test that compares them with the specification.
+    /// Whether a method and a path have a handler.
     pub fn knows(&self, method: &Method, path: &str) -> bool {
         self.table.at(path).is_ok_and(|found| found.value.iter().any(|(known, _)| known == method))
     }

@@ -3,8 +3,8 @@
 //!
 //! Keys are cached in the isolate and in KV, with the answer they came in, which we pass on as a notary. A server that
 //! did not give the key it was asked for is not asked again for a while, so that events with invented key IDs cause no
-//! storm of requests. For servers out of reach the notaries that the operator trusts are asked, and nobody else:
-//! whoever gives us an event may have forged it.
+//! storm of requests. For servers out of reach the notaries that the operator trusts are asked, where many are unknown
+//! before those themselves, and nobody else: whoever gives us an event may have forged it.
 
 use std::{
     cell::RefCell,

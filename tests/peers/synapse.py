@@ -1,4 +1,4 @@
-"""Synapse, from PyPI, as a peer."""
+"""How is Synapse, from PyPI, started as a peer?"""
 
 import base64
 import json

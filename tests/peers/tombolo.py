@@ -1,4 +1,4 @@
-"""This repository's own server, as `local/serve` runs it."""
+"""How is this repository's own server started, as `local/serve` runs it?"""
 
 from server import REPOSITORY, Server
 
