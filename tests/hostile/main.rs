@@ -1,7 +1,7 @@
 //! Does a real server withstand what a hostile server does to it?
 //!
 //! One Tombolo in the simulator, and peers that are nothing but a key and a script: they answer as a test wants and
-//! send what it wants. The rows of the project's page on hostile inputs are named where they are tested. After each
+//! send what it wants. The rows of `tests/hostile/README.md` are named where they are tested. After each
 //! attack the room must be what it was, and a good event of the same peer must still come in.
 #![cfg(not(target_arch = "wasm32"))]
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]

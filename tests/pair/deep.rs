@@ -1,4 +1,4 @@
-//! Does anything break that is nested as deep as an event may be? (JSON6 of the hostile inputs)
+//! Does anything break that is nested as deep as an event may be? (JSON6 of `tests/hostile/README.md`)
 //!
 //! What is said deep must reach clients, the other server, and those who join. A trap in one answer would end every
 //! call in flight.

@@ -1,4 +1,4 @@
-//! Does what a server names as its place lead us only where we may go? (NET2 and NET5 of the hostile inputs)
+//! Does what a server names as its place lead us only where we may go? (NET2 and NET5 of `tests/hostile/README.md`)
 
 use std::{cell::Cell, rc::Rc};
 
