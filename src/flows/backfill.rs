@@ -7,12 +7,10 @@
 use std::collections::BTreeSet;
 
 use ruma::{OwnedEventId, RoomId};
-use serde::Deserialize;
-use serde_json::value::RawValue;
 use tombolo_platform::World;
 
 use super::{
-    receive::{Failure, Gap, encode, version},
+    receive::{Failure, Gap, encode, fetch::Events, version},
     room,
     verify::verified,
 };
@@ -32,11 +30,6 @@ const MAX_SERVERS: usize = 5;
 const ROUNDS: usize = 4;
 /// For how many events of an answer the state before them is asked.
 const MAX_STATES: usize = 10;
-
-#[derive(Deserialize)]
-struct Events {
-    pdus: Vec<Box<RawValue>>,
-}
 
 /// Fills a hole from one of the servers in the room; answers whether anything came.
 pub async fn backfill(world: &World, room_id: &RoomId, hole: &Hole) -> Result<bool> {

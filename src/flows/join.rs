@@ -7,7 +7,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use ruma::{OwnedRoomId, OwnedServerName, RoomId, ServerName, UserId};
+use ruma::{EventId, OwnedRoomId, OwnedServerName, RoomId, ServerName, UserId};
 use serde::Deserialize;
 use serde_json::{Map, Value, json, value::RawValue};
 use tombolo_platform::{AskError, World};
@@ -17,9 +17,9 @@ use tombolo_protocol::{
 
 use super::{
     given::{Given, Slice},
-    receive::{encode, receive_in_room},
+    receive::{encode, fetch::Events, receive_in_room},
     room, send, tell, template,
-    verify::{logged, verify},
+    verify::{logged, verified, verify},
 };
 use crate::{
     config::Config,
@@ -277,6 +277,15 @@ impl Attempt<'_> {
         Ok(())
     }
 
+    /// Whether the server has our join, which it cannot give without having heard of it.
+    async fn is_known(&self, version: &'static RoomVersion, event_id: &EventId) -> bool {
+        let path = format!("/_matrix/federation/v1/event/{}", encode(event_id.as_str()));
+        let answer = client::ask::<Events>(self.world, self.server, Ask::get(&path)).await;
+        let Ok(answer) = answer else { return false };
+        let events = verified(self.world, version, &answer.pdus).await;
+        events.iter().any(|event| event.event_id == *event_id)
+    }
+
     /// Our event with the signature of the server that authorised a restricted join, if it gave one; its text stays
     /// ours.
     async fn countersigned(
@@ -347,6 +356,11 @@ pub async fn resume(world: &World, room_id: &RoomId) -> Result<Option<u64>> {
     let version = RoomVersion::of(&version).ok_or_else(|| internal("a join of unknown version"))?;
     let attempt = Attempt { world, user: &user, room_id, server: &via, repeats: true };
     let outcome = match attempt.begin(version, &event).await {
+        Ok(()) if due.unproven && !attempt.is_known(version, &event.event_id).await => {
+            let abandon = AbandonJoin { event_id: event.event_id, again: true };
+            world.ask(&room(room_id), &abandon).await?;
+            Err(bad_gateway("it did not hear of the join"))
+        }
         Ok(()) => attempt.complete(version, event).await,
         Err(AskError::Refused(Refusal::AlreadyLive)) => return Ok(None),
         Err(error) => {

@@ -243,7 +243,9 @@ async fn section(
         && news.account_data.is_empty()
         && news.typing.is_none()
         && !wish.full_state;
+    // A gap alone is news: what lies in it is had by `/messages`.
     let nothing = wish.since.is_some()
+        && !window.limited
         && window.timeline.is_empty()
         && window.state.is_empty()
         && window.receipts.is_none()

@@ -48,9 +48,10 @@ struct State<'a> {
     auth_chain: Vec<&'a RawValue>,
 }
 
+/// Events, as several requests are answered.
 #[derive(Deserialize)]
-struct Single {
-    pdus: Vec<Box<RawValue>>,
+pub struct Events {
+    pub pdus: Vec<Box<RawValue>>,
 }
 
 /// What a server answered; nothing if it has no answer, which says nothing about other questions.
@@ -164,7 +165,7 @@ impl Gap<'_> {
 
     async fn fetch(&self, id: &EventId) -> Result<Option<Box<RawValue>>, RemoteError> {
         let path = format!("/_matrix/federation/v1/event/{}", encode(id.as_str()));
-        let single = answered(self.ask::<Single>(Ask::get(&path).within(BRIEF)).await)?;
+        let single = answered(self.ask::<Events>(Ask::get(&path).within(BRIEF)).await)?;
         Ok(single.and_then(|single| single.pdus.into_iter().next()))
     }
 

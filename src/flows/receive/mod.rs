@@ -5,7 +5,7 @@
 //! the same path, for a few rounds; then the rest stays parked until somebody can connect it.
 
 mod edus;
-mod fetch;
+pub mod fetch;
 mod gap;
 
 pub use self::gap::{Failure, Gap, encode};

@@ -76,27 +76,26 @@ pub fn begin(room: &mut Room<'_>, message: BeginJoin) -> Result<()> {
 /// The attempt that is to be taken up again, and the server whose turn it is.
 pub fn due(room: &mut Room<'_>, _: DueJoin) -> Result<DueJoinReply> {
     let version = room.head()?.version.id.to_string();
-    let query = "SELECT id, until, json, user, via FROM joining ORDER BY until LIMIT 1";
+    let query = "SELECT id, until, json, user, via, attempts FROM joining ORDER BY until LIMIT 1";
     let row = room.sql.row(query, values![], |row| {
-        Ok((row.text(0)?, row.int(1)?, row.text(2)?, row.text(3)?, row.text(4)?))
+        let (id, until, json, user) = (row.text(0)?, row.int(1)?, row.text(2)?, row.text(3)?);
+        Ok((id, until, json, user, row.text(4)?, row.int(5)?))
     })?;
-    let Some((id, until, json, user, via)) = row else {
-        return Ok(DueJoinReply { attempt: None, next: None });
-    };
+    let none = |next| Ok(DueJoinReply { attempt: None, unproven: false, next });
+    let Some((id, until, json, user, via, attempts)) = row else { return none(None) };
     let until = u64::try_from(until).unwrap_or_default();
     if until > room.moment.now {
-        return Ok(DueJoinReply { attempt: None, next: Some(until) });
+        return none(Some(until));
     }
     let broken = || Stop::broken("a stored attempt to join has no form");
-    let (first, others) = via.split_once(' ').unwrap_or((&via, ""));
-    let turned = format!("{others} {first}");
-    let update = "UPDATE joining SET via = ? WHERE id = ?";
-    room.sql.run(update, values![turned.trim_start(), &id])?;
+    let servers: Vec<&str> = via.split(' ').collect();
+    let turn = usize::try_from(attempts).unwrap_or_default() % servers.len();
     let event_id = id.try_into().map_err(|_| broken())?;
     let user = user.try_into().map_err(|_| broken())?;
-    let via = first.try_into().map_err(|_| broken())?;
+    let via = servers[turn].try_into().map_err(|_| broken())?;
     let event = Checked { event_id, json: RawValue::from_string(json)? };
-    Ok(DueJoinReply { attempt: Some(BeginJoin { version, user, event, via, until }), next: None })
+    let attempt = BeginJoin { version, user, event, via, until };
+    Ok(DueJoinReply { attempt: Some(attempt), unproven: turn > 0, next: None })
 }
 
 /// Forgets the intention, or puts it off.
@@ -180,11 +179,12 @@ impl Room<'_> {
         Ok(self.sql.row(query, values![self.moment.now], |row| row.int(0))?.is_some())
     }
 
-    /// A server that sends us an event built on a join of which we know no end has heard of it, so it was taken: that
-    /// server is asked next. Whoever did not hear of the join cannot name it, and gets no say in whom we ask.
+    /// A server that sends us events of the room may have heard of a join of which we know no end, if it knows the room:
+    /// events in it rest on the same power levels and join rules as our join. It has its turn to be asked, when it has
+    /// shown that it heard of the join; whoever did not get the join cannot show it.
     pub fn ask_to_be_let_in(&mut self, message: &Receive) -> Result<()> {
-        let query = "SELECT id, via, active FROM joining";
-        let read = |row: &Row<'_>| Ok((row.text(0)?, row.text(1)?, row.int(2)? != 0));
+        let query = "SELECT id, json, via, active FROM joining";
+        let read = |row: &Row<'_>| Ok((row.text(0)?, row.text(1)?, row.text(2)?, row.int(3)? != 0));
         let joins = self.sql.rows(query, values![], read)?;
         if joins.is_empty() {
             return Ok(());
@@ -194,16 +194,20 @@ impl Room<'_> {
         let pdus: Vec<Pdu> =
             message.events.iter().filter_map(|event| event.pdu(version).ok()).collect();
         let origin = message.origin.as_str();
-        for (id, via, active) in joins {
-            let cites = |pdu: &Pdu| {
-                pdu.prev_events.iter().chain(&pdu.auth_events).any(|cited| cited.as_str() == id)
-            };
-            let asked =
-                via.split(' ').count() == MAX_VIA || via.split(' ').any(|server| server == origin);
-            if asked || !pdus.iter().any(cites) {
+        for (id, json, via, active) in joins {
+            let broken = |_| Stop::broken("a stored attempt to join has no form");
+            let event_id = id.as_str().try_into().map_err(broken)?;
+            let join = Checked { event_id, json: RawValue::from_string(json)? };
+            let join = join.pdu(version).map_err(|fault| Stop::broken(fault.to_string()))?;
+            let mut cited =
+                pdus.iter().flat_map(|pdu| pdu.prev_events.iter().chain(&pdu.auth_events));
+            let knows =
+                cited.any(|cited| *cited == join.event_id || join.auth_events.contains(cited));
+            let known = via.split(' ').any(|server| server == origin);
+            if !knows || known || via.split(' ').count() == MAX_VIA {
                 continue;
             }
-            let next = format!("{origin} {via}");
+            let next = format!("{via} {origin}");
             self.sql.run("UPDATE joining SET via = ? WHERE id = ?", values![&next, &id])?;
             if !active {
                 let now = self.moment.now;

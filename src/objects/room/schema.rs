@@ -73,7 +73,7 @@ CREATE TABLE out_of_band (
 ) WITHOUT ROWID;
 CREATE TABLE joining (
     id TEXT PRIMARY KEY, user TEXT NOT NULL,
-    via TEXT NOT NULL,           -- the servers that may know its end, apart by spaces, the next to be asked first
+    via TEXT NOT NULL,           -- the servers that may know its end, apart by spaces; the first was chosen to take it
     json TEXT NOT NULL,
     active INTEGER NOT NULL,     -- whether somebody is at it, until its lease is over
     attempts INTEGER NOT NULL,   -- how often nobody knew how it ended

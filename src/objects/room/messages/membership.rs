@@ -142,6 +142,9 @@ message!("room", DueJoin => DueJoinReply, Refusal);
 pub struct DueJoinReply {
     /// The attempt, as it was begun.
     pub attempt: Option<BeginJoin>,
+    /// Whether the server has yet to show that it heard of the join: it was not chosen to take it.
+    #[serde(default)]
+    pub unproven: bool,
     /// When to look again (ms), while one is under way.
     pub next: Option<u64>,
 }
