@@ -95,7 +95,7 @@ impl Room<'_> {
                 }
             // It came with the state, and has its place elsewhere in the graph, if any.
             } else if is_new(viewer.stretches.since(message.to))
-                && message.state.lets_through(&*event)
+                && message.state.lets_through(&event)
             {
                 state.push(self.client_view(viewer, &event, false)?);
             }

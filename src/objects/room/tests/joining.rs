@@ -12,7 +12,7 @@ const THIRD: &str = "third.test";
 /// Begins to join through the other server.
 fn begin(scene: &Scene) -> OwnedEventId {
     let (alice, content) = (user("alice", OURS), json!({ "membership": "join" }));
-    let join = scene.elsewhere(&alice, "m.room.member", Some(alice.as_str()), &content, &[]);
+    let join = scene.elsewhere(&alice, ("m.room.member", Some(alice.as_str())), &content, &[]);
     let begin = BeginJoin {
         version: "11".to_owned(),
         user: alice,
@@ -32,7 +32,7 @@ fn fail(scene: &Scene, event_id: &OwnedEventId) {
 fn hear(scene: &Scene, origin: &str, parent: &OwnedEventId) {
     let (bob, content) = (user("bob", THEIRS), json!({ "body": origin }));
     let message =
-        scene.elsewhere(&bob, "m.room.message", None, &content, std::slice::from_ref(parent));
+        scene.elsewhere(&bob, ("m.room.message", None), &content, std::slice::from_ref(parent));
     scene.receive_from(origin, &[&message]);
 }
 
@@ -117,7 +117,7 @@ fn what_is_rejected_is_not_kept_of_a_room_we_are_not_in() {
     let join = scene.begin_join(&state);
     let mallory = user("mallory", THEIRS);
     let content = json!({ "name": "junk" });
-    state.push(scene.elsewhere(&mallory, "m.room.name", Some("x"), &content, &[]));
+    state.push(scene.elsewhere(&mallory, ("m.room.name", Some("x")), &content, &[]));
     assert_eq!(scene.give(&join, &state), 6);
     assert_eq!(scene.count("events"), 6);
 }

@@ -207,15 +207,19 @@ impl Scene {
     pub fn invite_to_theirs(&self, localpart: &str) -> Pdu {
         let invited = user(localpart, OURS);
         let content = json!({ "membership": "invite" });
-        self.elsewhere(&user("bob", THEIRS), "m.room.member", Some(invited.as_str()), &content, &[])
+        self.elsewhere(
+            &user("bob", THEIRS),
+            ("m.room.member", Some(invited.as_str())),
+            &content,
+            &[],
+        )
     }
 
     /// An event in a room that is not here, built on the last of those it cites.
     pub fn elsewhere(
         &self,
         sender: &UserId,
-        kind: &str,
-        state_key: Option<&str>,
+        (kind, state_key): (&str, Option<&str>),
         content: &Value,
         auth: &[OwnedEventId],
     ) -> Pdu {
@@ -247,7 +251,7 @@ impl Scene {
             ("m.room.name", "", json!({ "name": "Bob's" })),
         ] {
             let auth: Vec<_> = state.iter().map(|pdu| pdu.event_id.clone()).take(3).collect();
-            state.push(scene.elsewhere(&bob, kind, Some(key), &content, &auth));
+            state.push(scene.elsewhere(&bob, (kind, Some(key)), &content, &auth));
         }
         (scene, state)
     }
@@ -256,7 +260,7 @@ impl Scene {
     pub fn begin_join(&self, state: &[Pdu]) -> Checked {
         let (alice, content) = (user("alice", OURS), json!({ "membership": "join" }));
         let auth = [0, 2, 3].map(|index: usize| state[index].event_id.clone());
-        let join = self.elsewhere(&alice, "m.room.member", Some(alice.as_str()), &content, &auth);
+        let join = self.elsewhere(&alice, ("m.room.member", Some(alice.as_str())), &content, &auth);
         let (event, via) = (checked(&join), THEIRS.try_into().unwrap());
         let version = self.version.id.to_string();
         self.ask(BeginJoin { version, user: alice, event: event.clone(), via, until: 2_000_000 })

@@ -169,7 +169,7 @@ fn the_id_of_a_room_of_version_12_is_no_knowledge_of_it() {
     let bob = user("bob", THEIRS);
     let content = json!({ "body": "hi" });
     let news = scene.theirs("m.room.message", None, &content, &[]);
-    let mut guess = scene.elsewhere(&bob, "m.room.message", None, &content, &[]);
+    let mut guess = scene.elsewhere(&bob, ("m.room.message", None), &content, &[]);
     guess.json =
         guess.json.replace("\"prev_events\":[]", &format!("\"prev_events\":[\"{create}\"]"));
     assert!(guess.json.contains(&create));
