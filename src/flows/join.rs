@@ -254,13 +254,14 @@ impl Attempt<'_> {
         let address = room(self.room_id);
         let mut state = 0;
         for slice in given.slices() {
-            let Slice { events, state: of_state, lost } = slice;
+            let Slice { events, state: of_state, lost, left_out } = slice;
             if let Some(lost) = lost {
                 let error =
                     bad_gateway(format!("the room's state cannot be verified: {}", lost.reason));
                 return Err(Failure { error, known: false });
             }
-            let give = GiveJoin { event_id: event.event_id.clone(), events, state: of_state };
+            let event_id = event.event_id.clone();
+            let give = GiveJoin { event_id, events, state: of_state, left_out };
             state += self.world.ask(&address, &give).await.map_err(Failure::of_ours)?;
         }
         let finish = FinishJoin { event, state };

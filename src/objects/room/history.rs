@@ -228,7 +228,9 @@ impl Room<'_> {
             given_by: None,
             transaction: None,
         };
-        self.put(&entry)
+        let sn = self.put(&entry)?;
+        self.amend(sn)?;
+        Ok(sn)
     }
 }
 

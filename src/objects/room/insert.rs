@@ -83,7 +83,10 @@ impl Room<'_> {
             _ => Vec::new(),
         };
         let sn = if new { self.add(&entry)? } else { self.put(&entry)? };
-        let Some(pos) = pos else { return Ok((sn, None)) };
+        let Some(pos) = pos else {
+            self.amend(sn)?;
+            return Ok((sn, None));
+        };
         self.extend(sn, pos, judged, children.is_empty())?;
         match children.first() {
             Some(lowest) => self.put_below(*lowest, &[sn])?,

@@ -11,8 +11,8 @@ use tombolo_platform::{Row, values};
 use tombolo_protocol::{admission::Checked, event::Pdu, room_version::RoomVersion};
 
 use super::{
-    AbandonJoin, BeginJoin, DueJoin, DueJoinReply, FinishJoin, GiveJoin, Head, Joined, Life,
-    Receive, Refusal, Result, Room, STEP,
+    AbandonJoin, BeginJoin, DueJoin, DueJoinReply, FinishJoin, GiveJoin, Head, Joined, LeftOut,
+    Life, Receive, Refusal, Result, Room, STEP, Sn,
     insert::Source,
     judge::Judgement,
     timeline::{Before, Entry, Standing, Stored},
@@ -55,6 +55,7 @@ pub fn begin(room: &mut Room<'_>, message: BeginJoin) -> Result<()> {
         }
     }
     room.sql.run("DELETE FROM given", values![])?;
+    room.sql.run("DELETE FROM left_out WHERE since IS NULL", values![])?;
     room.sql.run(
         "INSERT INTO joining (id, user, via, json, active, attempts, until) VALUES (?, ?, ?, ?, 1, 0, ?)
          ON CONFLICT DO UPDATE SET active = 1, until = excluded.until",
@@ -120,6 +121,11 @@ pub fn abandon(room: &mut Room<'_>, message: AbandonJoin) -> Result<()> {
 pub fn give(room: &mut Room<'_>, message: GiveJoin) -> Result<u64> {
     let version = room.head()?.version;
     room.under_way(&message.event_id)?;
+    for left_out in &message.left_out {
+        let LeftOut { event_id, event_type, state_key } = left_out;
+        let insert = "INSERT INTO left_out (id, type, key) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET since = NULL";
+        room.sql.run(insert, values![event_id.as_str(), event_type, state_key])?;
+    }
     let mut standing = 0;
     for event in &message.events {
         let pdu = event.pdu(version).map_err(|fault| refuse(fault.to_string()))?;
@@ -309,7 +315,33 @@ impl Room<'_> {
             self.change(&key, Some(sn), pos)?;
         }
         self.sql.run("DELETE FROM given", values![])?;
+        self.sql.run("DELETE FROM left_out WHERE since IS NOT NULL", values![])?;
+        self.sql.run("UPDATE left_out SET since = ?", values![pos])?;
         Ok(())
+    }
+
+    /// Takes an event into the state from where that begins, if it was left out of it then and nothing has replaced it
+    /// since. Whoever reads the state from before is shown it as what changed now.
+    pub fn amend(&mut self, sn: Sn) -> Result<()> {
+        let event = self.event(sn)?;
+        let query =
+            "DELETE FROM left_out WHERE id = ? AND since IS NOT NULL RETURNING type, key, since";
+        let read = |row: &Row<'_>| Ok(((row.text(0)?, row.text(1)?), row.int(2)?));
+        let left_out = self.sql.row(query, values![event.pdu.event_id.as_str()], read)?;
+        let Some((key, since)) = left_out.filter(|_| event.standing != Standing::Rejected) else {
+            return Ok(());
+        };
+        let query = "SELECT 1 FROM past WHERE type = ? AND key = ? AND until > ? LIMIT 1";
+        let replaced = self.sql.row(query, values![&key.0, &key.1, since], |row| row.int(0))?;
+        if replaced.is_some() || self.now(&key.0, &key.1)?.is_some() {
+            return Ok(());
+        }
+        let pos = self.head()?.pos + 1;
+        self.change(&key, Some(sn), pos)?;
+        let insert = "INSERT INTO past (type, key, until, since, sn) VALUES (?, ?, ?, ?, ?)";
+        self.sql.run(insert, values![&key.0, &key.1, pos, since, sn])?;
+        let head = self.head()?;
+        self.save(head)
     }
 
     /// Puts the join into the timeline, as its only tip.

@@ -81,4 +81,6 @@ CREATE TABLE joining (
 ) WITHOUT ROWID;
 -- The state we were given, while joining.
 CREATE TABLE given (type TEXT, key TEXT, sn INTEGER NOT NULL, PRIMARY KEY (type, key)) WITHOUT ROWID;
+-- What was left out of it, since nobody could verify it then; `since` is where that state begins.
+CREATE TABLE left_out (id TEXT PRIMARY KEY, type TEXT NOT NULL, key TEXT NOT NULL, since INTEGER) WITHOUT ROWID;
 "];

@@ -121,3 +121,47 @@ fn what_is_rejected_is_not_kept_of_a_room_we_are_not_in() {
     assert_eq!(scene.give(&join, &state), 6);
     assert_eq!(scene.count("events"), 6);
 }
+
+#[test]
+fn what_could_not_be_verified_is_in_the_state_when_it_can_be() {
+    let (scene, state) = Scene::of_bob();
+    let (dora, content) = (user("dora", THIRD), json!({ "membership": "join" }));
+    let auth = [0, 2, 3].map(|index: usize| state[index].event_id.clone());
+    let absent = scene.elsewhere(&dora, ("m.room.member", Some(dora.as_str())), &content, &auth);
+    let join = scene.begin_join(&state);
+    let left_out = LeftOut {
+        event_id: absent.event_id.clone(),
+        event_type: "m.room.member".to_owned(),
+        state_key: dora.to_string(),
+    };
+    let give = GiveJoin {
+        event_id: join.event_id.clone(),
+        events: state.iter().map(checked).collect(),
+        state: state.iter().map(|pdu| pdu.event_id.clone()).collect(),
+        left_out: vec![left_out],
+    };
+    let given = scene.ask(give).unwrap();
+    scene.ask(FinishJoin { event: join, state: given }).unwrap();
+    let seen = scene.ask(Undelivered {}).unwrap().to;
+    assert_eq!(scene.state_id("m.room.member", dora.as_str()), None);
+    let (origin, events) = (THIRD.try_into().unwrap(), vec![checked(&absent)]);
+    scene.ask(Receive { origin, events, purpose: Purpose::Outlier, again: Vec::new() }).unwrap();
+    assert_eq!(scene.state_id("m.room.member", dora.as_str()), Some(absent.event_id.clone()));
+    let parents = scene.tips();
+    let says = scene.elsewhere(
+        &dora,
+        ("m.room.message", None),
+        &json!({ "body": "hi" }),
+        &[state[0].event_id.clone(), state[2].event_id.clone(), absent.event_id.clone()],
+    );
+    let mut says = says;
+    says.json = says.json.replace(
+        &format!("\"prev_events\":[\"{}\"]", absent.event_id),
+        &format!("\"prev_events\":[\"{}\"]", parents[0]),
+    );
+    let received = scene.receive_from(THIRD, &[&says]);
+    assert_eq!(received.outcomes[0].1, Outcome::Accepted);
+    let to = scene.ask(Undelivered {}).unwrap().to;
+    let shown = ids(&scene.window_to(seen, to, 10).state);
+    assert!(shown.contains(&absent.event_id.to_string()), "clients learn of it: {shown:?}");
+}

@@ -272,7 +272,8 @@ impl Scene {
     pub fn give(&self, join: &Checked, state: &[Pdu]) -> u64 {
         let events = state.iter().map(checked).collect();
         let state = state.iter().map(|pdu| pdu.event_id.clone()).collect();
-        self.ask(GiveJoin { event_id: join.event_id.clone(), events, state }).unwrap()
+        let left_out = Vec::new();
+        self.ask(GiveJoin { event_id: join.event_id.clone(), events, state, left_out }).unwrap()
     }
 
     /// Gives the room events of the other server.
