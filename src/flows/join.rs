@@ -360,7 +360,7 @@ pub async fn resume(world: &World, room_id: &RoomId) -> Result<Option<u64>> {
         Ok(()) if due.unproven && !attempt.is_known(version, &event.event_id).await => {
             let abandon = AbandonJoin { event_id: event.event_id, again: true };
             world.ask(&room(room_id), &abandon).await?;
-            Err(bad_gateway("it did not hear of the join"))
+            Err(bad_gateway("it has not shown that it heard of the join"))
         }
         Ok(()) => attempt.complete(version, event).await,
         Err(AskError::Refused(Refusal::AlreadyLive)) => return Ok(None),

@@ -11,7 +11,7 @@ use tombolo_platform::values;
 use tombolo_protocol::event::Pdu;
 
 use super::{
-    Draft, Position, Result, Room, STEP, Send, Sn, Transaction,
+    Draft, Life, Position, Result, Room, STEP, Send, Sn, Transaction,
     judge::Judged,
     send,
     state::{After, Key},
@@ -84,7 +84,10 @@ impl Room<'_> {
         };
         let sn = if new { self.add(&entry)? } else { self.put(&entry)? };
         let Some(pos) = pos else {
-            self.amend(sn)?;
+            // What a join gives becomes the state as a whole.
+            if head.life == Life::Live {
+                self.amend(sn)?;
+            }
             return Ok((sn, None));
         };
         self.extend(sn, pos, judged, children.is_empty())?;

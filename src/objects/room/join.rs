@@ -30,6 +30,9 @@ const MAX_ATTEMPTS: u32 = 10;
 /// How many servers are asked in turn how an attempt ended.
 const MAX_VIA: usize = 5;
 
+/// How many events are noted that could not be verified: a server may invent them.
+const MAX_LEFT_OUT: usize = 10_000;
+
 /// Stores the intention.
 pub fn begin(room: &mut Room<'_>, message: BeginJoin) -> Result<()> {
     let unsupported = || Stop::Refused(Refusal::Invalid("unsupported room version".to_owned()));
@@ -121,7 +124,10 @@ pub fn abandon(room: &mut Room<'_>, message: AbandonJoin) -> Result<()> {
 pub fn give(room: &mut Room<'_>, message: GiveJoin) -> Result<u64> {
     let version = room.head()?.version;
     room.under_way(&message.event_id)?;
-    for left_out in &message.left_out {
+    let query = "SELECT count(*) FROM left_out";
+    let noted = room.sql.row(query, values![], |row| row.int(0))?.unwrap_or_default();
+    let spare = MAX_LEFT_OUT.saturating_sub(usize::try_from(noted).unwrap_or(MAX_LEFT_OUT));
+    for left_out in message.left_out.iter().take(spare) {
         let LeftOut { event_id, event_type, state_key } = left_out;
         let insert = "INSERT INTO left_out (id, type, key) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET since = NULL";
         room.sql.run(insert, values![event_id.as_str(), event_type, state_key])?;

@@ -169,12 +169,12 @@ impl Room<'_> {
     /// learns nothing of who was in it.
     pub fn tell_that_we_left(&mut self, message: &Receive) -> Result<()> {
         let origin = &message.origin;
-        if self.head()?.life != Life::Left || !self.knows_the_room(message)? {
-            return Ok(());
-        }
         let now = self.moment.now;
         let lately = self.hot.retold.get(origin.as_str()).is_some_and(|at| at + RETELL > now);
-        if lately || !self.allows(origin)? {
+        if lately || self.head()?.life != Life::Left {
+            return Ok(());
+        }
+        if !self.allows(origin)? || !self.knows_the_room(message)? {
             return Ok(());
         }
         self.hot.retold.retain(|_, at| *at + RETELL > now);
