@@ -223,7 +223,7 @@ impl Attempt<'_> {
     }
 
     /// Has the event taken, and forgets the intention if it was not. Where nobody knows whether the server took it, the
-    /// room's alarm asks that server again.
+    /// room's alarm asks that server and others again.
     async fn complete(&self, version: &'static RoomVersion, event: Checked) -> Result<()> {
         let event_id = event.event_id.clone();
         let Err(Failure { error, known }) = self.finish(version, event).await else {

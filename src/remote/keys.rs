@@ -97,7 +97,7 @@ pub async fn ring(
     ring
 }
 
-/// Like [`ring`], where each event that cannot be verified is lost for good: a few servers out of reach are waited for.
+/// Like [`ring`], where nobody asks again soon for what cannot be verified: a few servers out of reach are waited for.
 pub async fn ring_of_all(
     world: &World,
     needed: &BTreeMap<OwnedServerName, Vec<(String, i64)>>,

@@ -1,7 +1,7 @@
 //! How does a judged event become part of the room?
 //!
 //! The one write, for local and remote events alike: the event's row, its place in the timeline, the new tips, and what
-//! it does to the current state.
+//! it does to the current state. Only where we have no mainline, above or below our join, do `join` and `history` write.
 
 use std::collections::BTreeSet;
 

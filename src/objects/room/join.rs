@@ -5,7 +5,7 @@
 
 use std::rc::Rc;
 
-use ruma::EventId;
+use ruma::{EventId, UserId};
 use serde_json::value::RawValue;
 use tombolo_platform::{Row, values};
 use tombolo_protocol::{admission::Checked, event::Pdu, room_version::RoomVersion};
@@ -31,7 +31,16 @@ const MAX_ATTEMPTS: u32 = 10;
 const MAX_VIA: usize = 5;
 
 /// How many events are noted that could not be verified: a server may invent them.
-const MAX_LEFT_OUT: usize = 10_000;
+const MAX_LEFT_OUT: i64 = 10_000;
+
+/// What becomes of an event that was given.
+enum Taken {
+    Held(Rc<Stored>),
+    /// It cites events we were not given.
+    Lacking,
+    /// It is rejected, or of another room.
+    Refused,
+}
 
 /// Stores the intention.
 pub fn begin(room: &mut Room<'_>, message: BeginJoin) -> Result<()> {
@@ -60,10 +69,11 @@ pub fn begin(room: &mut Room<'_>, message: BeginJoin) -> Result<()> {
     room.sql.run("DELETE FROM given", values![])?;
     room.sql.run("DELETE FROM left_out WHERE since IS NULL", values![])?;
     room.sql.run(
-        "INSERT INTO joining (id, user, via, json, active, attempts, until) VALUES (?, ?, ?, ?, 1, 0, ?)
+        "INSERT INTO joining (id, version, user, via, json, active, attempts, until) VALUES (?, ?, ?, ?, ?, 1, 0, ?)
          ON CONFLICT DO UPDATE SET active = 1, until = excluded.until",
         values![
             message.event.event_id.as_str(),
+            version.id.as_str(),
             message.user.as_str(),
             message.via.as_str(),
             message.event.json.get(),
@@ -79,14 +89,15 @@ pub fn begin(room: &mut Room<'_>, message: BeginJoin) -> Result<()> {
 
 /// The attempt that is to be taken up again, and the server whose turn it is.
 pub fn due(room: &mut Room<'_>, _: DueJoin) -> Result<DueJoinReply> {
-    let version = room.head()?.version.id.to_string();
-    let query = "SELECT id, until, json, user, via, attempts FROM joining ORDER BY until LIMIT 1";
+    room.head()?;
+    let query =
+        "SELECT id, until, json, user, version, via, attempts FROM joining ORDER BY until LIMIT 1";
     let row = room.sql.row(query, values![], |row| {
         let (id, until, json, user) = (row.text(0)?, row.int(1)?, row.text(2)?, row.text(3)?);
-        Ok((id, until, json, user, row.text(4)?, row.int(5)?))
+        Ok(((id, until, json, user), (row.text(4)?, row.text(5)?, row.int(6)?)))
     })?;
     let none = |next| Ok(DueJoinReply { attempt: None, unproven: false, next });
-    let Some((id, until, json, user, via, attempts)) = row else { return none(None) };
+    let Some(((id, until, json, user), (version, via, attempts))) = row else { return none(None) };
     let until = u64::try_from(until).unwrap_or_default();
     if until > room.moment.now {
         return none(Some(until));
@@ -124,23 +135,23 @@ pub fn abandon(room: &mut Room<'_>, message: AbandonJoin) -> Result<()> {
 pub fn give(room: &mut Room<'_>, message: GiveJoin) -> Result<u64> {
     let version = room.head()?.version;
     room.under_way(&message.event_id)?;
-    let query = "SELECT count(*) FROM left_out";
-    let noted = room.sql.row(query, values![], |row| row.int(0))?.unwrap_or_default();
-    let spare = MAX_LEFT_OUT.saturating_sub(usize::try_from(noted).unwrap_or(MAX_LEFT_OUT));
-    for left_out in message.left_out.iter().take(spare) {
-        let LeftOut { event_id, event_type, state_key } = left_out;
-        let insert = "INSERT INTO left_out (id, type, key) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET since = NULL";
-        room.sql.run(insert, values![event_id.as_str(), event_type, state_key])?;
-    }
     let mut standing = 0;
+    for left_out in &message.left_out {
+        // What was verified once needs no key any more.
+        match room.find(&left_out.event_id)? {
+            Some(held) => standing += u64::from(room.note_given(&held)?),
+            None => room.note_left_out(left_out)?,
+        }
+    }
     for event in &message.events {
         let pdu = event.pdu(version).map_err(|fault| refuse(fault.to_string()))?;
         // Who was asked before may have changed it.
         room.complete(event)?;
-        // What cites events we were not given is left out.
-        let Some(stored) = room.take_given(&pdu)? else { continue };
-        if message.state.contains(&pdu.event_id) && room.note_given(&stored)? {
-            standing += 1;
+        let (taken, is_state) = (room.take_given(&pdu)?, message.state.contains(&pdu.event_id));
+        match taken {
+            Taken::Held(stored) if is_state => standing += u64::from(room.note_given(&stored)?),
+            Taken::Lacking if is_state => room.leave_out(&pdu)?,
+            Taken::Held(_) | Taken::Lacking | Taken::Refused => {}
         }
     }
     Ok(standing)
@@ -195,22 +206,21 @@ impl Room<'_> {
     /// events in it rest on the same power levels and join rules as our join. It has its turn to be asked, when it has
     /// shown that it heard of the join; whoever did not get the join cannot show it.
     pub fn ask_to_be_let_in(&mut self, message: &Receive) -> Result<()> {
-        let query = "SELECT id, json, via, active FROM joining";
-        let read = |row: &Row<'_>| Ok((row.text(0)?, row.text(1)?, row.text(2)?, row.int(3)? != 0));
+        let query = "SELECT id, version, json, via, active FROM joining";
+        let read = |row: &Row<'_>| {
+            Ok(((row.text(0)?, row.text(1)?, row.text(2)?), (row.text(3)?, row.int(4)? != 0)))
+        };
         let joins = self.sql.rows(query, values![], read)?;
-        if joins.is_empty() {
-            return Ok(());
-        }
-        let version = self.head()?.version;
-        // What cannot be read is dropped by whoever takes the event in.
-        let pdus: Vec<Pdu> =
-            message.events.iter().filter_map(|event| event.pdu(version).ok()).collect();
         let origin = message.origin.as_str();
-        for (id, json, via, active) in joins {
-            let broken = |_| Stop::broken("a stored attempt to join has no form");
-            let event_id = id.as_str().try_into().map_err(broken)?;
+        for ((id, version, json), (via, active)) in joins {
+            let broken = || Stop::broken("a stored attempt to join has no form");
+            let version = RoomVersion::of(&version).ok_or_else(broken)?;
+            let event_id = id.as_str().try_into().map_err(|_| broken())?;
             let join = Checked { event_id, json: RawValue::from_string(json)? };
             let join = join.pdu(version).map_err(|fault| Stop::broken(fault.to_string()))?;
+            // What cannot be read is dropped by whoever takes the event in.
+            let pdus: Vec<Pdu> =
+                message.events.iter().filter_map(|event| event.pdu(version).ok()).collect();
             let mut cited =
                 pdus.iter().flat_map(|pdu| pdu.prev_events.iter().chain(&pdu.auth_events));
             let knows =
@@ -249,22 +259,23 @@ impl Room<'_> {
         found.map(|_| ()).ok_or_else(|| refuse("no such join is under way"))
     }
 
-    /// Stores an event as an outlier; `None` if it is rejected, events it cites are not held, or it is of another room.
-    fn take_given(&mut self, pdu: &Pdu) -> Result<Option<Rc<Stored>>> {
+    /// Stores an event as an outlier.
+    fn take_given(&mut self, pdu: &Pdu) -> Result<Taken> {
         if let Some(held) = self.find(&pdu.event_id)? {
-            return Ok(Some(held));
+            return Ok(Taken::Held(held));
         }
         if pdu.is("m.room.create", "") {
-            return self.take_create(pdu).map(Some);
+            return self.take_create(pdu).map(Taken::Held);
         }
         // In version 12 no event cites the create event, and yet every one is judged with it.
         self.now("m.room.create", "")?.ok_or_else(|| refuse("the state has no create event"))?;
         match self.judge_outlier(pdu)? {
             Judgement::Judged(judged) if judged.standing != Standing::Rejected => {
                 let (sn, _) = self.insert(pdu, &judged, Source::default())?;
-                self.event(sn).map(Some)
+                self.event(sn).map(Taken::Held)
             }
-            Judgement::Judged(_) | Judgement::Lacking { .. } | Judgement::Dropped(_) => Ok(None),
+            Judgement::Lacking { .. } => Ok(Taken::Lacking),
+            Judgement::Judged(_) | Judgement::Dropped(_) => Ok(Taken::Refused),
         }
     }
 
@@ -297,6 +308,28 @@ impl Room<'_> {
         let insert = "INSERT INTO given (type, key, sn) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET sn = excluded.sn";
         self.sql.run(insert, values![kind, key, event.sn])?;
         Ok(true)
+    }
+
+    /// Leaves an event out of the state that cites others we could not verify. Without some the room would not be what
+    /// its members see.
+    fn leave_out(&mut self, pdu: &Pdu) -> Result<()> {
+        let Some((kind, key)) = pdu.key() else { return Ok(()) };
+        if matches!(kind, "m.room.power_levels" | "m.room.join_rules") {
+            return Err(refuse(format!("what {kind} rests on cannot be verified")));
+        }
+        let (event_type, state_key) = (kind.to_owned(), key.to_owned());
+        self.note_left_out(&LeftOut { event_id: pdu.event_id.clone(), event_type, state_key })
+    }
+
+    fn note_left_out(&mut self, left_out: &LeftOut) -> Result<()> {
+        let query = "SELECT count(*) FROM left_out WHERE since IS NULL";
+        let noted = self.sql.row(query, values![], |row| row.int(0))?.unwrap_or_default();
+        if noted < MAX_LEFT_OUT {
+            let LeftOut { event_id, event_type, state_key } = left_out;
+            let insert = "INSERT INTO left_out (id, type, key) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET since = NULL";
+            self.sql.run(insert, values![event_id.as_str(), event_type, state_key])?;
+        }
+        Ok(())
     }
 
     /// Makes the given state the current one, at a position between the last event and the join.
@@ -346,8 +379,15 @@ impl Room<'_> {
         self.change(&key, Some(sn), pos)?;
         let insert = "INSERT INTO past (type, key, until, since, sn) VALUES (?, ?, ?, ?, ?)";
         self.sql.run(insert, values![&key.0, &key.1, pos, since, sn])?;
+        if self.membership_of(&key.1)?.as_deref() == Some("join")
+            && let Ok(user) = UserId::parse(key.1.as_str())
+        {
+            self.note_stay(user.server_name(), since, pos)?;
+        }
         let head = self.head()?;
-        self.save(head)
+        self.save(head)?;
+        self.wake_soon();
+        Ok(())
     }
 
     /// Puts the join into the timeline, as its only tip.

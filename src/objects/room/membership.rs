@@ -141,4 +141,16 @@ impl Room<'_> {
         )?;
         Ok(())
     }
+    /// Notes that a server was in the room, though nobody knew then.
+    pub fn note_stay(
+        &mut self,
+        server: &ServerName,
+        since: Position,
+        until: Position,
+    ) -> Result<()> {
+        let insert = "INSERT INTO servers (server, since, until, members) VALUES (?, ?, ?, 0)
+             ON CONFLICT DO UPDATE SET until = max(until, excluded.until)";
+        self.sql.run(insert, values![server.as_str(), since, until])?;
+        Ok(())
+    }
 }

@@ -2,7 +2,10 @@
 
 use ruma::OwnedEventId;
 use serde_json::json;
-use tombolo_protocol::event::redacted;
+use tombolo_protocol::{
+    admission::Checked,
+    event::{Pdu, redacted},
+};
 
 use super::scene::*;
 use crate::objects::room::messages::*;
@@ -122,39 +125,57 @@ fn what_is_rejected_is_not_kept_of_a_room_we_are_not_in() {
     assert_eq!(scene.count("events"), 6);
 }
 
-#[test]
-fn what_could_not_be_verified_is_in_the_state_when_it_can_be() {
-    let (scene, state) = Scene::of_bob();
-    let (dora, content) = (user("dora", THIRD), json!({ "membership": "join" }));
-    let auth = [0, 2, 3].map(|index: usize| state[index].event_id.clone());
-    let absent = scene.elsewhere(&dora, ("m.room.member", Some(dora.as_str())), &content, &auth);
-    let join = scene.begin_join(&state);
-    let left_out = LeftOut {
-        event_id: absent.event_id.clone(),
-        event_type: "m.room.member".to_owned(),
-        state_key: dora.to_string(),
+/// Gives a room that is being joined what of its state can be verified, and what was left out of it.
+fn give_without(scene: &Scene, join: &Checked, state: &[Pdu], left_out: &[&Pdu]) -> u64 {
+    let named = |pdu: &&Pdu| {
+        let (event_type, state_key) = pdu.key().unwrap();
+        let (event_type, state_key) = (event_type.to_owned(), state_key.to_owned());
+        LeftOut { event_id: pdu.event_id.clone(), event_type, state_key }
     };
     let give = GiveJoin {
         event_id: join.event_id.clone(),
         events: state.iter().map(checked).collect(),
         state: state.iter().map(|pdu| pdu.event_id.clone()).collect(),
-        left_out: vec![left_out],
+        left_out: left_out.iter().map(named).collect(),
     };
-    let given = scene.ask(give).unwrap();
+    scene.ask(give).unwrap()
+}
+
+/// A membership of Dora, who is of a third server.
+fn dora_is(scene: &Scene, sender: &str, membership: &str, auth: &[&Pdu]) -> Pdu {
+    let (dora, content) = (user("dora", THIRD), json!({ "membership": membership }));
+    let auth: Vec<_> = auth.iter().map(|pdu| pdu.event_id.clone()).collect();
+    let sender = user(sender, if sender == "dora" { THIRD } else { THEIRS });
+    scene.elsewhere(&sender, ("m.room.member", Some(dora.as_str())), &content, &auth)
+}
+
+fn take_outlier(scene: &Scene, event: &Pdu) {
+    let (origin, events) = (THIRD.try_into().unwrap(), vec![checked(event)]);
+    scene.ask(Receive { origin, events, purpose: Purpose::Outlier, again: Vec::new() }).unwrap();
+}
+
+fn of_dora(scene: &Scene) -> Option<OwnedEventId> {
+    scene.state_id("m.room.member", user("dora", THIRD).as_str())
+}
+
+#[test]
+fn what_could_not_be_verified_is_in_the_state_when_it_can_be() {
+    let (scene, state) = Scene::of_bob();
+    let absent = dora_is(&scene, "dora", "join", &[&state[0], &state[2], &state[3]]);
+    let join = scene.begin_join(&state);
+    let given = give_without(&scene, &join, &state, &[&absent]);
     scene.ask(FinishJoin { event: join, state: given }).unwrap();
     let seen = scene.ask(Undelivered {}).unwrap().to;
-    assert_eq!(scene.state_id("m.room.member", dora.as_str()), None);
-    let (origin, events) = (THIRD.try_into().unwrap(), vec![checked(&absent)]);
-    scene.ask(Receive { origin, events, purpose: Purpose::Outlier, again: Vec::new() }).unwrap();
-    assert_eq!(scene.state_id("m.room.member", dora.as_str()), Some(absent.event_id.clone()));
+    assert_eq!(of_dora(&scene), None);
+    take_outlier(&scene, &absent);
+    assert_eq!(of_dora(&scene), Some(absent.event_id.clone()));
     let parents = scene.tips();
-    let says = scene.elsewhere(
-        &dora,
+    let mut says = scene.elsewhere(
+        &user("dora", THIRD),
         ("m.room.message", None),
         &json!({ "body": "hi" }),
         &[state[0].event_id.clone(), state[2].event_id.clone(), absent.event_id.clone()],
     );
-    let mut says = says;
     says.json = says.json.replace(
         &format!("\"prev_events\":[\"{}\"]", absent.event_id),
         &format!("\"prev_events\":[\"{}\"]", parents[0]),
@@ -164,4 +185,92 @@ fn what_could_not_be_verified_is_in_the_state_when_it_can_be() {
     let to = scene.ask(Undelivered {}).unwrap().to;
     let shown = ids(&scene.window_to(seen, to, 10).state);
     assert!(shown.contains(&absent.event_id.to_string()), "clients learn of it: {shown:?}");
+}
+
+#[test]
+fn what_cites_what_could_not_be_verified_is_left_out_as_long() {
+    let (scene, mut state) = Scene::of_bob();
+    let invite = dora_is(&scene, "bob", "invite", &[&state[0], &state[1], &state[2]]);
+    let absent = dora_is(&scene, "dora", "join", &[&state[0], &invite, &state[2], &state[3]]);
+    let join = scene.begin_join(&state);
+    state.push(absent.clone());
+    let given = give_without(&scene, &join, &state, &[]);
+    scene.ask(FinishJoin { event: join, state: given }).unwrap();
+    assert_eq!(of_dora(&scene), None);
+    take_outlier(&scene, &invite);
+    assert_eq!(of_dora(&scene), None);
+    take_outlier(&scene, &absent);
+    assert_eq!(of_dora(&scene), Some(absent.event_id));
+}
+
+#[test]
+fn without_what_the_power_levels_cite_there_is_no_join() {
+    let (scene, mut state) = Scene::of_bob();
+    let join = scene.begin_join(&state);
+    let unseen = dora_is(&scene, "bob", "invite", &[&state[0], &state[1], &state[2]]);
+    let auth = [&state[0], &state[1], &state[2], &unseen].map(|pdu| pdu.event_id.clone());
+    let content = json!({ "users": { "@bob:theirs.test": 100 }, "ban": 60 });
+    let levels = ("m.room.power_levels", Some(""));
+    state[2] = scene.elsewhere(&user("bob", THEIRS), levels, &content, &auth);
+    let events = state.iter().map(checked).collect();
+    let ids = state.iter().map(|pdu| pdu.event_id.clone()).collect();
+    let event_id = join.event_id.clone();
+    let refused = scene.ask(GiveJoin { event_id, events, state: ids, left_out: Vec::new() });
+    assert!(refused.is_err_and(|refusal| format!("{refusal:?}").contains("power_levels")));
+}
+
+#[test]
+fn what_was_verified_once_is_part_of_the_state_again() {
+    let (scene, state) = Scene::of_bob();
+    let absent = dora_is(&scene, "dora", "join", &[&state[0], &state[2], &state[3]]);
+    let join = scene.begin_join(&state);
+    give_without(&scene, &join, &[state.clone(), vec![absent.clone()]].concat(), &[]);
+    fail(&scene, &join.event_id);
+    let join = scene.begin_join(&state);
+    let given = give_without(&scene, &join, &state, &[&absent]);
+    assert_eq!(given, 7);
+    scene.ask(FinishJoin { event: join, state: given }).unwrap();
+    assert_eq!(of_dora(&scene), Some(absent.event_id));
+}
+
+#[test]
+fn who_turns_out_to_have_been_in_the_room_may_read_what_was_said_since() {
+    let (scene, mut state) = Scene::of_bob();
+    let auth = [0, 1, 2].map(|index: usize| state[index].event_id.clone());
+    let content = json!({ "history_visibility": "joined" });
+    let kind = ("m.room.history_visibility", Some(""));
+    state.push(scene.elsewhere(&user("bob", THEIRS), kind, &content, &auth));
+    let absent = dora_is(&scene, "dora", "join", &[&state[0], &state[2], &state[3]]);
+    let join = scene.begin_join(&state);
+    let given = give_without(&scene, &join, &state, &[&absent]);
+    scene.ask(FinishJoin { event: join, state: given }).unwrap();
+    let content = json!({ "body": "before it was known" });
+    let said = scene.send("alice", "m.room.message", None, &content).unwrap();
+    let asked =
+        || Backfill { origin: THIRD.try_into().unwrap(), from: vec![said.clone()], limit: 1 };
+    assert!(scene.ask(asked()).is_err());
+    take_outlier(&scene, &absent);
+    let given = scene.ask(asked()).unwrap();
+    assert!(given[0].get().contains("before it was known"), "{given:?}");
+}
+
+#[test]
+fn an_attempt_stays_one_of_its_room_version() {
+    let scene = Scene::empty();
+    let join = begin(&scene);
+    fail(&scene, &join);
+    let (carl, content) = (user("carl", OURS), json!({ "membership": "join" }));
+    let other = scene.elsewhere(&carl, ("m.room.member", Some(carl.as_str())), &content, &[]);
+    let begin = BeginJoin {
+        version: "10".to_owned(),
+        user: carl,
+        event: checked(&other),
+        via: THIRD.try_into().unwrap(),
+        until: 2_000_000,
+    };
+    scene.ask(begin).unwrap();
+    scene.ask(AbandonJoin { event_id: other.event_id, again: false }).unwrap();
+    scene.pass(24 * 3600 * 1000);
+    let attempt = scene.ask(DueJoin {}).unwrap().attempt.unwrap();
+    assert_eq!((attempt.event.event_id, attempt.version.as_str()), (join, "11"));
 }
