@@ -31,7 +31,7 @@ const MAX_ATTEMPTS: u32 = 10;
 const MAX_VIA: usize = 5;
 
 /// How many events are noted that could not be verified: a server may invent them.
-const MAX_LEFT_OUT: i64 = 10_000;
+const MAX_LEFT_OUT: usize = 10_000;
 
 /// What becomes of an event that was given.
 enum Taken {
@@ -135,12 +135,12 @@ pub fn abandon(room: &mut Room<'_>, message: AbandonJoin) -> Result<()> {
 pub fn give(room: &mut Room<'_>, message: GiveJoin) -> Result<u64> {
     let version = room.head()?.version;
     room.under_way(&message.event_id)?;
-    let mut standing = 0;
-    for left_out in &message.left_out {
+    let (mut standing, mut left_out) = (0, Vec::new());
+    for absent in message.left_out {
         // What was verified once needs no key any more.
-        match room.find(&left_out.event_id)? {
+        match room.find(&absent.event_id)? {
             Some(held) => standing += u64::from(room.note_given(&held)?),
-            None => room.note_left_out(left_out)?,
+            None => left_out.push(absent),
         }
     }
     for event in &message.events {
@@ -150,11 +150,23 @@ pub fn give(room: &mut Room<'_>, message: GiveJoin) -> Result<u64> {
         let (taken, is_state) = (room.take_given(&pdu)?, message.state.contains(&pdu.event_id));
         match taken {
             Taken::Held(stored) if is_state => standing += u64::from(room.note_given(&stored)?),
-            Taken::Lacking if is_state => room.leave_out(&pdu)?,
+            Taken::Lacking if is_state => left_out.extend(without(&pdu)?),
             Taken::Held(_) | Taken::Lacking | Taken::Refused => {}
         }
     }
+    room.note_left_out(&left_out)?;
     Ok(standing)
+}
+
+/// Leaves an event out of the state that cites others we could not verify. Without some the room would not be what its
+/// members see.
+fn without(pdu: &Pdu) -> Result<Option<LeftOut>> {
+    let Some((kind, key)) = pdu.key() else { return Ok(None) };
+    if matches!(kind, "m.room.power_levels" | "m.room.join_rules") {
+        return Err(refuse(format!("what {kind} rests on cannot be verified")));
+    }
+    let (event_type, state_key) = (kind.to_owned(), key.to_owned());
+    Ok(Some(LeftOut { event_id: pdu.event_id.clone(), event_type, state_key }))
 }
 
 /// Goes live with what was given.
@@ -310,22 +322,11 @@ impl Room<'_> {
         Ok(true)
     }
 
-    /// Leaves an event out of the state that cites others we could not verify. Without some the room would not be what
-    /// its members see.
-    fn leave_out(&mut self, pdu: &Pdu) -> Result<()> {
-        let Some((kind, key)) = pdu.key() else { return Ok(()) };
-        if matches!(kind, "m.room.power_levels" | "m.room.join_rules") {
-            return Err(refuse(format!("what {kind} rests on cannot be verified")));
-        }
-        let (event_type, state_key) = (kind.to_owned(), key.to_owned());
-        self.note_left_out(&LeftOut { event_id: pdu.event_id.clone(), event_type, state_key })
-    }
-
-    fn note_left_out(&mut self, left_out: &LeftOut) -> Result<()> {
+    fn note_left_out(&mut self, left_out: &[LeftOut]) -> Result<()> {
         let query = "SELECT count(*) FROM left_out WHERE since IS NULL";
         let noted = self.sql.row(query, values![], |row| row.int(0))?.unwrap_or_default();
-        if noted < MAX_LEFT_OUT {
-            let LeftOut { event_id, event_type, state_key } = left_out;
+        let spare = MAX_LEFT_OUT.saturating_sub(usize::try_from(noted).unwrap_or(MAX_LEFT_OUT));
+        for LeftOut { event_id, event_type, state_key } in left_out.iter().take(spare) {
             let insert = "INSERT INTO left_out (id, type, key) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET since = NULL";
             self.sql.run(insert, values![event_id.as_str(), event_type, state_key])?;
         }
