@@ -17,7 +17,7 @@ use tombolo_protocol::{
 };
 
 use super::verify::{Dropped, Needed, check, logged};
-use crate::{objects::room::messages::LeftOut, remote::keys};
+use crate::remote::keys;
 
 /// The most events of a slice.
 const SLICE: usize = 400;
@@ -47,7 +47,7 @@ pub struct Slice {
     /// what, who comes in, and whom the giver itself has in the room.
     pub lost: Option<Dropped>,
     /// Others that were left out: they are taken in when they can be verified.
-    pub left_out: Vec<LeftOut>,
+    pub left_out: Vec<OwnedEventId>,
 }
 
 impl<'a> Given<'a> {
@@ -99,15 +99,15 @@ impl<'a> Given<'a> {
                 let parsed = logged(admission::parse(entry.raw.get().as_bytes(), self.version));
                 let Some(event) = parsed else { continue };
                 let needed = entry.is_state && self.is_needed(&event);
-                let named = entry.is_state.then(|| value(&event)).flatten();
+                let id = entry.is_state.then(|| event.event_id.clone());
                 match check(event, &self.ring) {
                     Ok(event) => {
-                        held.state.extend(entry.is_state.then(|| event.event_id.clone()));
+                        held.state.extend(id);
                         held.events.push(event);
                     }
                     Err(dropped) if needed => held.lost = Some(dropped),
                     Err(dropped) => {
-                        held.left_out.extend(named);
+                        held.left_out.extend(id);
                         logged::<Checked>(Err(dropped));
                     }
                 }
@@ -115,15 +115,6 @@ impl<'a> Given<'a> {
             Some(held)
         })
     }
-}
-
-/// What an event is the value of.
-fn value(event: &Unverified) -> Option<LeftOut> {
-    let text = |name: &str| {
-        event.object().get(name).and_then(CanonicalJsonValue::as_str).map(str::to_owned)
-    };
-    let (event_type, state_key) = (text("type")?, text("state_key")?);
-    Some(LeftOut { event_id: event.event_id.clone(), event_type, state_key })
 }
 
 /// Which event cites which, by numbers: IDs are held once.

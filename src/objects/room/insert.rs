@@ -1,7 +1,7 @@
 //! How does a judged event become part of the room?
 //!
 //! The one write, for local and remote events alike: the event's row, its place in the timeline, the new tips, and what
-//! it does to the current state. Only where we have no mainline, above or below our join, do `join` and `history` write.
+//! it does to the current state. Only our join itself, and the history below it, are written by `join` and `history`.
 
 use std::collections::BTreeSet;
 
@@ -99,16 +99,21 @@ impl Room<'_> {
         for child in children {
             self.note_hole(child)?;
         }
-        for parent in &judged.prev {
-            if self.event(*parent)?.pos.is_none() {
-                self.note_hole(sn)?;
-                break;
-            }
-        }
+        self.note_hole_below(sn, &judged.prev)?;
         let head = self.head()?;
         self.save(head)?;
         self.wake_soon();
         Ok((sn, Some(pos)))
+    }
+
+    /// Notes a hole where one of an event's parents has no place.
+    fn note_hole_below(&mut self, sn: Sn, parents: &[Sn]) -> Result<()> {
+        for parent in parents {
+            if self.event(*parent)?.pos.is_none() {
+                return self.note_hole(sn);
+            }
+        }
+        Ok(())
     }
 
     /// Makes an accepted event a tip unless an event we hold already cites it, and updates the current state.

@@ -5,16 +5,17 @@
 
 use std::rc::Rc;
 
-use ruma::{EventId, UserId};
+use ruma::EventId;
 use serde_json::value::RawValue;
 use tombolo_platform::{Row, values};
 use tombolo_protocol::{admission::Checked, event::Pdu, room_version::RoomVersion};
 
 use super::{
-    AbandonJoin, BeginJoin, DueJoin, DueJoinReply, FinishJoin, GiveJoin, Head, Joined, LeftOut,
-    Life, Receive, Refusal, Result, Room, STEP, Sn,
+    AbandonJoin, BeginJoin, DueJoin, DueJoinReply, FinishJoin, GiveJoin, Head, Joined, Life,
+    Receive, Refusal, Result, Room, STEP,
     insert::Source,
     judge::Judgement,
+    left_out::may_be_left_out,
     timeline::{Before, Entry, Standing, Stored},
 };
 use crate::objects::Stop;
@@ -29,9 +30,6 @@ const MOST_TIMES: i64 = 16;
 const MAX_ATTEMPTS: u32 = 10;
 /// How many servers are asked in turn how an attempt ended.
 const MAX_VIA: usize = 5;
-
-/// How many events are noted that could not be verified: a server may invent them.
-const MAX_LEFT_OUT: usize = 10_000;
 
 /// What becomes of an event that was given.
 enum Taken {
@@ -67,7 +65,7 @@ pub fn begin(room: &mut Room<'_>, message: BeginJoin) -> Result<()> {
         }
     }
     room.sql.run("DELETE FROM given", values![])?;
-    room.sql.run("DELETE FROM left_out WHERE since IS NULL", values![])?;
+    room.forget_left_out()?;
     room.sql.run(
         "INSERT INTO joining (id, version, user, via, json, active, attempts, until) VALUES (?, ?, ?, ?, ?, 1, 0, ?)
          ON CONFLICT DO UPDATE SET active = 1, until = excluded.until",
@@ -136,11 +134,11 @@ pub fn give(room: &mut Room<'_>, message: GiveJoin) -> Result<u64> {
     let version = room.head()?.version;
     room.under_way(&message.event_id)?;
     let (mut standing, mut left_out) = (0, Vec::new());
-    for absent in message.left_out {
+    for id in message.left_out {
         // What was verified once needs no key any more.
-        match room.find(&absent.event_id)? {
+        match room.find(&id)? {
             Some(held) => standing += u64::from(room.note_given(&held)?),
-            None => left_out.push(absent),
+            None => left_out.push(id),
         }
     }
     for event in &message.events {
@@ -150,23 +148,15 @@ pub fn give(room: &mut Room<'_>, message: GiveJoin) -> Result<u64> {
         let (taken, is_state) = (room.take_given(&pdu)?, message.state.contains(&pdu.event_id));
         match taken {
             Taken::Held(stored) if is_state => standing += u64::from(room.note_given(&stored)?),
-            Taken::Lacking if is_state => left_out.extend(without(&pdu)?),
+            Taken::Lacking if is_state => {
+                may_be_left_out(&pdu)?;
+                left_out.push(pdu.event_id);
+            }
             Taken::Held(_) | Taken::Lacking | Taken::Refused => {}
         }
     }
     room.note_left_out(&left_out)?;
     Ok(standing)
-}
-
-/// Leaves an event out of the state that cites others we could not verify. Without some the room would not be what its
-/// members see.
-fn without(pdu: &Pdu) -> Result<Option<LeftOut>> {
-    let Some((kind, key)) = pdu.key() else { return Ok(None) };
-    if matches!(kind, "m.room.power_levels" | "m.room.join_rules") {
-        return Err(refuse(format!("what {kind} rests on cannot be verified")));
-    }
-    let (event_type, state_key) = (kind.to_owned(), key.to_owned());
-    Ok(Some(LeftOut { event_id: pdu.event_id.clone(), event_type, state_key }))
 }
 
 /// Goes live with what was given.
@@ -225,6 +215,10 @@ impl Room<'_> {
         let joins = self.sql.rows(query, values![], read)?;
         let origin = message.origin.as_str();
         for ((id, version, json), (via, active)) in joins {
+            let known = via.split(' ').any(|server| server == origin);
+            if known || via.split(' ').count() == MAX_VIA {
+                continue;
+            }
             let broken = || Stop::broken("a stored attempt to join has no form");
             let version = RoomVersion::of(&version).ok_or_else(broken)?;
             let event_id = id.as_str().try_into().map_err(|_| broken())?;
@@ -237,8 +231,7 @@ impl Room<'_> {
                 pdus.iter().flat_map(|pdu| pdu.prev_events.iter().chain(&pdu.auth_events));
             let knows =
                 cited.any(|cited| *cited == join.event_id || join.auth_events.contains(cited));
-            let known = via.split(' ').any(|server| server == origin);
-            if !knows || known || via.split(' ').count() == MAX_VIA {
+            if !knows {
                 continue;
             }
             let next = format!("{via} {origin}");
@@ -322,17 +315,6 @@ impl Room<'_> {
         Ok(true)
     }
 
-    fn note_left_out(&mut self, left_out: &[LeftOut]) -> Result<()> {
-        let query = "SELECT count(*) FROM left_out WHERE since IS NULL";
-        let noted = self.sql.row(query, values![], |row| row.int(0))?.unwrap_or_default();
-        let spare = MAX_LEFT_OUT.saturating_sub(usize::try_from(noted).unwrap_or(MAX_LEFT_OUT));
-        for LeftOut { event_id, event_type, state_key } in left_out.iter().take(spare) {
-            let insert = "INSERT INTO left_out (id, type, key) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET since = NULL";
-            self.sql.run(insert, values![event_id.as_str(), event_type, state_key])?;
-        }
-        Ok(())
-    }
-
     /// Makes the given state the current one, at a position between the last event and the join.
     fn replace_state(&mut self, given: u64) -> Result<()> {
         let pos = self.head()?.pos + 1;
@@ -355,40 +337,7 @@ impl Room<'_> {
             self.change(&key, Some(sn), pos)?;
         }
         self.sql.run("DELETE FROM given", values![])?;
-        self.sql.run("DELETE FROM left_out WHERE since IS NOT NULL", values![])?;
-        self.sql.run("UPDATE left_out SET since = ?", values![pos])?;
-        Ok(())
-    }
-
-    /// Takes an event into the state from where that begins, if it was left out of it then and nothing has replaced it
-    /// since. Whoever reads the state from before is shown it as what changed now.
-    pub fn amend(&mut self, sn: Sn) -> Result<()> {
-        let event = self.event(sn)?;
-        let query =
-            "DELETE FROM left_out WHERE id = ? AND since IS NOT NULL RETURNING type, key, since";
-        let read = |row: &Row<'_>| Ok(((row.text(0)?, row.text(1)?), row.int(2)?));
-        let left_out = self.sql.row(query, values![event.pdu.event_id.as_str()], read)?;
-        let Some((key, since)) = left_out.filter(|_| event.standing != Standing::Rejected) else {
-            return Ok(());
-        };
-        let query = "SELECT 1 FROM past WHERE type = ? AND key = ? AND until > ? LIMIT 1";
-        let replaced = self.sql.row(query, values![&key.0, &key.1, since], |row| row.int(0))?;
-        if replaced.is_some() || self.now(&key.0, &key.1)?.is_some() {
-            return Ok(());
-        }
-        let pos = self.head()?.pos + 1;
-        self.change(&key, Some(sn), pos)?;
-        let insert = "INSERT INTO past (type, key, until, since, sn) VALUES (?, ?, ?, ?, ?)";
-        self.sql.run(insert, values![&key.0, &key.1, pos, since, sn])?;
-        if self.membership_of(&key.1)?.as_deref() == Some("join")
-            && let Ok(user) = UserId::parse(key.1.as_str())
-        {
-            self.note_stay(user.server_name(), since, pos)?;
-        }
-        let head = self.head()?;
-        self.save(head)?;
-        self.wake_soon();
-        Ok(())
+        self.begin_left_out(pos)
     }
 
     /// Puts the join into the timeline, as its only tip.

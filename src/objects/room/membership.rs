@@ -141,6 +141,7 @@ impl Room<'_> {
         )?;
         Ok(())
     }
+
     /// Notes that a server was in the room, though nobody knew then.
     pub fn note_stay(
         &mut self,

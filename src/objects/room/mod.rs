@@ -16,6 +16,7 @@ mod history;
 mod insert;
 mod join;
 mod judge;
+mod left_out;
 mod membership;
 pub mod messages;
 mod out_of_band;

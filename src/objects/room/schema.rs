@@ -73,7 +73,7 @@ CREATE TABLE out_of_band (
 ) WITHOUT ROWID;
 CREATE TABLE joining (
     id TEXT PRIMARY KEY, user TEXT NOT NULL,
-    version TEXT NOT NULL,       -- of the room, as the first of these servers said
+    version TEXT NOT NULL,       -- of the room, as the server said that was chosen
     via TEXT NOT NULL,           -- the servers that may know its end, apart by spaces; the first was chosen to take it
     json TEXT NOT NULL,
     active INTEGER NOT NULL,     -- whether somebody is at it, until its lease is over
@@ -83,5 +83,5 @@ CREATE TABLE joining (
 -- The state we were given, while joining.
 CREATE TABLE given (type TEXT, key TEXT, sn INTEGER NOT NULL, PRIMARY KEY (type, key)) WITHOUT ROWID;
 -- What was left out of it, since nobody could verify it, or what it cites, then; `since` is where that state begins.
-CREATE TABLE left_out (id TEXT PRIMARY KEY, type TEXT NOT NULL, key TEXT NOT NULL, since INTEGER) WITHOUT ROWID;
+CREATE TABLE left_out (id TEXT PRIMARY KEY, since INTEGER) WITHOUT ROWID;
 "];

@@ -158,16 +158,7 @@ pub struct GiveJoin {
     /// Which of them are the state; the others authorise these.
     pub state: BTreeSet<OwnedEventId>,
     /// Events of the state that could not be verified: their servers' keys are out of reach.
-    #[serde(default)]
-    pub left_out: Vec<LeftOut>,
-}
-
-/// An event of the state that was left out, and what it is the value of.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct LeftOut {
-    pub event_id: OwnedEventId,
-    pub event_type: String,
-    pub state_key: String,
+    pub left_out: Vec<OwnedEventId>,
 }
 message!("room", GiveJoin => u64, Refusal);
 

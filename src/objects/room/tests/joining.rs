@@ -2,10 +2,7 @@
 
 use ruma::OwnedEventId;
 use serde_json::json;
-use tombolo_protocol::{
-    admission::Checked,
-    event::{Pdu, redacted},
-};
+use tombolo_protocol::event::{Pdu, redacted};
 
 use super::scene::*;
 use crate::objects::room::messages::*;
@@ -14,16 +11,17 @@ const THIRD: &str = "third.test";
 
 /// Begins to join through the other server.
 fn begin(scene: &Scene) -> OwnedEventId {
-    let (alice, content) = (user("alice", OURS), json!({ "membership": "join" }));
-    let join = scene.elsewhere(&alice, ("m.room.member", Some(alice.as_str())), &content, &[]);
-    let begin = BeginJoin {
-        version: "11".to_owned(),
-        user: alice,
-        event: checked(&join),
-        via: THEIRS.try_into().unwrap(),
-        until: 2_000_000,
-    };
-    scene.ask(begin).unwrap();
+    begin_as(scene, "alice", "11", THEIRS)
+}
+
+/// Begins to join, as a local user, a room that a server says is of this version.
+fn begin_as(scene: &Scene, localpart: &str, version: &str, via: &str) -> OwnedEventId {
+    let (user, content) = (user(localpart, OURS), json!({ "membership": "join" }));
+    let join = scene.elsewhere(&user, ("m.room.member", Some(user.as_str())), &content, &[]);
+    let (event, via) = (checked(&join), via.try_into().unwrap());
+    scene
+        .ask(BeginJoin { version: version.to_owned(), user, event, via, until: 2_000_000 })
+        .unwrap();
     join.event_id
 }
 
@@ -125,20 +123,11 @@ fn what_is_rejected_is_not_kept_of_a_room_we_are_not_in() {
     assert_eq!(scene.count("events"), 6);
 }
 
-/// Gives a room that is being joined what of its state can be verified, and what was left out of it.
-fn give_without(scene: &Scene, join: &Checked, state: &[Pdu], left_out: &[&Pdu]) -> u64 {
-    let named = |pdu: &&Pdu| {
-        let (event_type, state_key) = pdu.key().unwrap();
-        let (event_type, state_key) = (event_type.to_owned(), state_key.to_owned());
-        LeftOut { event_id: pdu.event_id.clone(), event_type, state_key }
-    };
-    let give = GiveJoin {
-        event_id: join.event_id.clone(),
-        events: state.iter().map(checked).collect(),
-        state: state.iter().map(|pdu| pdu.event_id.clone()).collect(),
-        left_out: left_out.iter().map(named).collect(),
-    };
-    scene.ask(give).unwrap()
+/// A local user joins, where the membership of one who is absent could not be verified.
+fn join_without(scene: &Scene, localpart: &str, state: &[Pdu], left_out: Vec<OwnedEventId>) {
+    let event = scene.begin_join_of(localpart, state);
+    let state = scene.give_without(&event, state, left_out).unwrap();
+    scene.ask(FinishJoin { event, state }).unwrap();
 }
 
 /// A membership of Dora, who is of a third server.
@@ -162,9 +151,7 @@ fn of_dora(scene: &Scene) -> Option<OwnedEventId> {
 fn what_could_not_be_verified_is_in_the_state_when_it_can_be() {
     let (scene, state) = Scene::of_bob();
     let absent = dora_is(&scene, "dora", "join", &[&state[0], &state[2], &state[3]]);
-    let join = scene.begin_join(&state);
-    let given = give_without(&scene, &join, &state, &[&absent]);
-    scene.ask(FinishJoin { event: join, state: given }).unwrap();
+    join_without(&scene, "alice", &state, vec![absent.event_id.clone()]);
     let seen = scene.ask(Undelivered {}).unwrap().to;
     assert_eq!(of_dora(&scene), None);
     take_outlier(&scene, &absent);
@@ -192,10 +179,8 @@ fn what_cites_what_could_not_be_verified_is_left_out_as_long() {
     let (scene, mut state) = Scene::of_bob();
     let invite = dora_is(&scene, "bob", "invite", &[&state[0], &state[1], &state[2]]);
     let absent = dora_is(&scene, "dora", "join", &[&state[0], &invite, &state[2], &state[3]]);
-    let join = scene.begin_join(&state);
     state.push(absent.clone());
-    let given = give_without(&scene, &join, &state, &[]);
-    scene.ask(FinishJoin { event: join, state: given }).unwrap();
+    join_without(&scene, "alice", &state, Vec::new());
     assert_eq!(of_dora(&scene), None);
     take_outlier(&scene, &invite);
     assert_eq!(of_dora(&scene), None);
@@ -212,10 +197,7 @@ fn without_what_the_power_levels_cite_there_is_no_join() {
     let content = json!({ "users": { "@bob:theirs.test": 100 }, "ban": 60 });
     let levels = ("m.room.power_levels", Some(""));
     state[2] = scene.elsewhere(&user("bob", THEIRS), levels, &content, &auth);
-    let events = state.iter().map(checked).collect();
-    let ids = state.iter().map(|pdu| pdu.event_id.clone()).collect();
-    let event_id = join.event_id.clone();
-    let refused = scene.ask(GiveJoin { event_id, events, state: ids, left_out: Vec::new() });
+    let refused = scene.give_without(&join, &state, Vec::new());
     assert!(refused.is_err_and(|refusal| format!("{refusal:?}").contains("power_levels")));
 }
 
@@ -224,12 +206,9 @@ fn what_was_verified_once_is_part_of_the_state_again() {
     let (scene, state) = Scene::of_bob();
     let absent = dora_is(&scene, "dora", "join", &[&state[0], &state[2], &state[3]]);
     let join = scene.begin_join(&state);
-    give_without(&scene, &join, &[state.clone(), vec![absent.clone()]].concat(), &[]);
+    assert_eq!(scene.give(&join, &[state.clone(), vec![absent.clone()]].concat()), 7);
     fail(&scene, &join.event_id);
-    let join = scene.begin_join(&state);
-    let given = give_without(&scene, &join, &state, &[&absent]);
-    assert_eq!(given, 7);
-    scene.ask(FinishJoin { event: join, state: given }).unwrap();
+    join_without(&scene, "alice", &state, vec![absent.event_id.clone()]);
     assert_eq!(of_dora(&scene), Some(absent.event_id));
 }
 
@@ -241,9 +220,7 @@ fn who_turns_out_to_have_been_in_the_room_may_read_what_was_said_since() {
     let kind = ("m.room.history_visibility", Some(""));
     state.push(scene.elsewhere(&user("bob", THEIRS), kind, &content, &auth));
     let absent = dora_is(&scene, "dora", "join", &[&state[0], &state[2], &state[3]]);
-    let join = scene.begin_join(&state);
-    let given = give_without(&scene, &join, &state, &[&absent]);
-    scene.ask(FinishJoin { event: join, state: given }).unwrap();
+    join_without(&scene, "alice", &state, vec![absent.event_id.clone()]);
     let content = json!({ "body": "before it was known" });
     let said = scene.send("alice", "m.room.message", None, &content).unwrap();
     let asked =
@@ -259,18 +236,37 @@ fn an_attempt_stays_one_of_its_room_version() {
     let scene = Scene::empty();
     let join = begin(&scene);
     fail(&scene, &join);
-    let (carl, content) = (user("carl", OURS), json!({ "membership": "join" }));
-    let other = scene.elsewhere(&carl, ("m.room.member", Some(carl.as_str())), &content, &[]);
-    let begin = BeginJoin {
-        version: "10".to_owned(),
-        user: carl,
-        event: checked(&other),
-        via: THIRD.try_into().unwrap(),
-        until: 2_000_000,
-    };
-    scene.ask(begin).unwrap();
-    scene.ask(AbandonJoin { event_id: other.event_id, again: false }).unwrap();
+    let other = begin_as(&scene, "carl", "10", THIRD);
+    scene.ask(AbandonJoin { event_id: other, again: false }).unwrap();
     scene.pass(24 * 3600 * 1000);
     let attempt = scene.ask(DueJoin {}).unwrap().attempt.unwrap();
     assert_eq!((attempt.event.event_id, attempt.version.as_str()), (join, "11"));
+}
+
+#[test]
+fn what_was_invented_in_an_earlier_stay_crowds_nothing_out() {
+    let (scene, state) = Scene::of_bob();
+    let absent = dora_is(&scene, "dora", "join", &[&state[0], &state[2], &state[3]]);
+    let invented = (0..10_000).map(|number| format!("${number}").try_into().unwrap());
+    join_without(&scene, "eve", &state, invented.collect());
+    let (eve, content) = (user("eve", OURS), json!({ "membership": "leave" }));
+    scene.send("eve", "m.room.member", Some(eve.as_str()), &content).unwrap();
+    join_without(&scene, "alice", &state, vec![absent.event_id.clone()]);
+    take_outlier(&scene, &absent);
+    assert_eq!(of_dora(&scene), Some(absent.event_id));
+}
+
+#[test]
+fn that_a_server_turns_out_to_be_in_a_quiet_room_is_told() {
+    let (scene, state) = Scene::of_bob();
+    let absent = dora_is(&scene, "dora", "join", &[&state[0], &state[2], &state[3]]);
+    join_without(&scene, "alice", &state, vec![absent.event_id.clone()]);
+    let (to, lagging) = (scene.ask(Undelivered {}).unwrap().to, Vec::new());
+    let (lagging_users, lagging_servers) = (Vec::new(), Vec::new());
+    scene.ask(Told { to, lagging, lagging_users, lagging_servers }).unwrap();
+    assert!(scene.alarm().is_none());
+    take_outlier(&scene, &absent);
+    assert!(scene.alarm().is_some());
+    let moved = scene.ask(Undelivered {}).unwrap().moved;
+    assert_eq!(moved, [(THIRD.try_into().unwrap(), true)]);
 }

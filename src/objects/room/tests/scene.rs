@@ -258,22 +258,36 @@ impl Scene {
 
     /// Alice begins to join a room of this state.
     pub fn begin_join(&self, state: &[Pdu]) -> Checked {
-        let (alice, content) = (user("alice", OURS), json!({ "membership": "join" }));
+        self.begin_join_of("alice", state)
+    }
+
+    /// A local user begins to join a room of this state.
+    pub fn begin_join_of(&self, localpart: &str, state: &[Pdu]) -> Checked {
+        let (user, content) = (user(localpart, OURS), json!({ "membership": "join" }));
         let auth = [0, 2, 3].map(|index: usize| state[index].event_id.clone());
-        let join = self.elsewhere(&alice, ("m.room.member", Some(alice.as_str())), &content, &auth);
+        let join = self.elsewhere(&user, ("m.room.member", Some(user.as_str())), &content, &auth);
         let (event, via) = (checked(&join), THEIRS.try_into().unwrap());
         let version = self.version.id.to_string();
-        self.ask(BeginJoin { version, user: alice, event: event.clone(), via, until: 2_000_000 })
-            .unwrap();
+        self.ask(BeginJoin { version, user, event: event.clone(), via, until: 2_000_000 }).unwrap();
         event
     }
 
     /// Gives a room that is being joined its state; answers how much of it stands.
     pub fn give(&self, join: &Checked, state: &[Pdu]) -> u64 {
+        self.give_without(join, state, Vec::new()).unwrap()
+    }
+
+    /// The same, where some of it could not be verified.
+    pub fn give_without(
+        &self,
+        join: &Checked,
+        state: &[Pdu],
+        left_out: Vec<OwnedEventId>,
+    ) -> Result<u64, Refusal> {
         let events = state.iter().map(checked).collect();
         let state = state.iter().map(|pdu| pdu.event_id.clone()).collect();
-        let left_out = Vec::new();
-        self.ask(GiveJoin { event_id: join.event_id.clone(), events, state, left_out }).unwrap()
+        let event_id = join.event_id.clone();
+        self.ask(GiveJoin { event_id, events, state, left_out })
     }
 
     /// Gives the room events of the other server.

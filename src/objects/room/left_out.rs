@@ -1,0 +1,86 @@
+//! What becomes of what a join left out of the state it was given?
+//!
+//! Nobody could verify it then, or what it cites. It is noted, and taken into the state once it is stored.
+
+use ruma::{OwnedEventId, UserId};
+use tombolo_platform::values;
+use tombolo_protocol::event::Pdu;
+
+use super::{Position, Refusal, Result, Room, Sn, timeline::Standing};
+use crate::objects::Stop;
+
+/// How many events are noted that could not be verified: a server may invent them.
+const MAX_LEFT_OUT: usize = 10_000;
+
+/// Refuses a state without what the room's members see it by: who may do what, and who comes in.
+pub fn may_be_left_out(pdu: &Pdu) -> Result<()> {
+    match pdu.kind() {
+        kind @ ("m.room.power_levels" | "m.room.join_rules") => {
+            let reason = format!("what {kind} rests on cannot be verified");
+            Err(Stop::Refused(Refusal::Invalid(reason)))
+        }
+        _ => Ok(()),
+    }
+}
+
+impl Room<'_> {
+    /// Notes what is left out of the state that is being given.
+    pub fn note_left_out(&mut self, left_out: &[OwnedEventId]) -> Result<()> {
+        if left_out.is_empty() {
+            return Ok(());
+        }
+        let query = "SELECT count(*) FROM left_out WHERE since IS NULL";
+        let noted = self.sql.row(query, values![], |row| row.int(0))?.unwrap_or_default();
+        let spare = MAX_LEFT_OUT.saturating_sub(usize::try_from(noted).unwrap_or(MAX_LEFT_OUT));
+        for id in left_out.iter().take(spare) {
+            let insert =
+                "INSERT INTO left_out (id) VALUES (?) ON CONFLICT DO UPDATE SET since = NULL";
+            self.sql.run(insert, values![id.as_str()])?;
+        }
+        Ok(())
+    }
+
+    /// Forgets what was noted for an attempt to join that came to nothing.
+    pub fn forget_left_out(&mut self) -> Result<()> {
+        self.sql.run("DELETE FROM left_out WHERE since IS NULL", values![])?;
+        Ok(())
+    }
+
+    /// What was noted is left out of the state that begins at a position, and nothing else is any more.
+    pub fn begin_left_out(&mut self, pos: Position) -> Result<()> {
+        self.sql.run("DELETE FROM left_out WHERE since IS NOT NULL", values![])?;
+        self.sql.run("UPDATE left_out SET since = ?", values![pos])?;
+        Ok(())
+    }
+
+    /// Takes an event into the state from where that begins, if it was left out of it then and nothing has replaced it
+    /// since. Whoever reads the state from before is shown it as what changed now.
+    pub fn amend(&mut self, sn: Sn) -> Result<()> {
+        let event = self.event(sn)?;
+        let query = "DELETE FROM left_out WHERE id = ? AND since IS NOT NULL RETURNING since";
+        let id = event.pdu.event_id.as_str();
+        let Some(since) = self.sql.row(query, values![id], |row| row.int(0))? else {
+            return Ok(());
+        };
+        let key = event.pdu.key().filter(|_| event.standing != Standing::Rejected);
+        let Some((kind, key)) = key else { return Ok(()) };
+        let query = "SELECT 1 FROM past WHERE type = ? AND key = ? AND until > ? LIMIT 1";
+        let replaced = self.sql.row(query, values![kind, key, since], |row| row.int(0))?;
+        if replaced.is_some() || self.now(kind, key)?.is_some() {
+            return Ok(());
+        }
+        let pos = self.head()?.pos + 1;
+        self.change(&(kind.to_owned(), key.to_owned()), Some(sn), pos)?;
+        let insert = "INSERT INTO past (type, key, until, since, sn) VALUES (?, ?, ?, ?, ?)";
+        self.sql.run(insert, values![kind, key, pos, since, sn])?;
+        if event.pdu.membership().as_deref() == Some("join")
+            && let Ok(user) = UserId::parse(key)
+        {
+            self.note_stay(user.server_name(), since, pos)?;
+        }
+        let head = self.head()?;
+        self.save(head)?;
+        self.wake_soon();
+        Ok(())
+    }
+}
