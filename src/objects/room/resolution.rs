@@ -47,7 +47,50 @@ impl Room<'_> {
                 overlay.insert(key.clone(), value);
             }
         }
+        #[cfg(debug_assertions)]
+        self.check_against_whole(states, base, &overlay)?;
         Ok((base, overlay))
+    }
+
+    /// Compares a resolution with the one from whole states and whole auth chains. Every build with debug assertions
+    /// does so at every resolution, tests among them.
+    #[cfg(debug_assertions)]
+    fn check_against_whole(
+        &mut self,
+        states: &[After],
+        base: Before,
+        overlay: &Overlay,
+    ) -> Result<()> {
+        let mut sets = Vec::new();
+        let mut sns = BTreeSet::new();
+        for after in states {
+            let mut whole = self.whole(after.before)?;
+            whole.extend(after.plus.clone());
+            sns.extend(whole.values().copied());
+            sets.push(self.state_map(whole)?);
+        }
+        let events = self.load(&sns)?;
+        let expected = state_resolution::resolve_known(self.head()?.version, &sets, &events)
+            .map_err(|fault| Stop::broken(fault.to_string()))?;
+        let mut resolved = self.whole(base)?;
+        for (key, value) in overlay {
+            match value {
+                Some(sn) => _ = resolved.insert(key.clone(), *sn),
+                None => _ = resolved.remove(key),
+            }
+        }
+        let resolved = self.state_map(resolved)?;
+        assert_eq!(resolved, expected, "the room resolves otherwise than from whole states");
+        Ok(())
+    }
+
+    #[cfg(debug_assertions)]
+    fn state_map(&mut self, state: BTreeMap<Key, Sn>) -> Result<StateMap> {
+        let mut map = StateMap::new();
+        for (key, sn) in state {
+            map.insert(key, self.event(sn)?.pdu.event_id.clone());
+        }
+        Ok(map)
     }
 
     /// Every key that may differ among the states (or from the base), with its value in each.
@@ -157,10 +200,11 @@ impl Room<'_> {
         Ok(base)
     }
 
-    /// Events in the auth chain of some state but not of all.
+    /// Events in the full auth chain of some state but not of all. The full chain of a state holds the state's own
+    /// events too.
     ///
-    /// Unconflicted events give every state the same chain, so only what the conflicted ones reach can differ; what
-    /// an unconflicted one reaches too is then common to all.
+    /// Unconflicted events give every state the same chain, so only what the conflicted ones reach can differ. What
+    /// is unconflicted, or what an unconflicted event reaches, is then common to all.
     fn auth_difference(
         &mut self,
         sides: &[Vec<Sn>],
@@ -169,7 +213,7 @@ impl Room<'_> {
     ) -> Result<BTreeSet<Sn>> {
         let mut chains = Vec::new();
         for side in sides {
-            chains.push(self.auth_chain_of(side, 0)?);
+            chains.push(self.full_chain_of(side, 0)?);
         }
         let mut difference: BTreeSet<Sn> = chains.iter().flatten().copied().collect();
         difference.retain(|sn| !chains.iter().all(|chain| chain.contains(sn)));
@@ -180,9 +224,9 @@ impl Room<'_> {
         if difference.is_empty() {
             return Ok(difference);
         }
-        let query = "SELECT n.type, n.key, n.sn FROM now n JOIN events e ON e.sn = n.sn WHERE n.since <= ?1 AND e.height > ?2
+        let query = "SELECT n.type, n.key, n.sn FROM now n JOIN events e ON e.sn = n.sn WHERE n.since <= ?1 AND e.height >= ?2
                      UNION ALL SELECT p.type, p.key, p.sn FROM past p JOIN events e ON e.sn = p.sn
-                     WHERE p.since <= ?1 AND p.until > ?1 AND e.height > ?2";
+                     WHERE p.since <= ?1 AND p.until > ?1 AND e.height >= ?2";
         let above = self.sql.rows(query, values![any.before.at, lowest], |row| {
             Ok(((row.text(0)?, row.text(1)?), row.int(2)?))
         })?;
@@ -197,10 +241,17 @@ impl Room<'_> {
                     .filter_map(|each| each[0]),
             )
             .collect();
-        for sn in self.auth_chain_of(&unconflicted, lowest)? {
+        for sn in self.full_chain_of(&unconflicted, lowest)? {
             difference.remove(&sn);
         }
         Ok(difference)
+    }
+
+    /// These events and everything reachable from them by auth events, not below a height.
+    fn full_chain_of(&mut self, from: &[Sn], lowest: i64) -> Result<BTreeSet<Sn>> {
+        let mut chain = self.auth_chain_of(from, lowest)?;
+        chain.extend(from);
+        Ok(chain)
     }
 
     /// Everything reachable by auth events from these, themselves excluded unless reached, not below a height.
@@ -227,7 +278,7 @@ impl Room<'_> {
         }
         let from: Vec<Sn> = conflicted.iter().copied().collect();
         let mut reached: Vec<(i64, Sn)> = Vec::new();
-        for sn in self.auth_chain_of(&from, lowest)?.into_iter().chain(from) {
+        for sn in self.full_chain_of(&from, lowest)? {
             reached.push((self.event(sn)?.height, sn));
         }
         reached.sort_unstable();
@@ -245,10 +296,8 @@ impl Room<'_> {
     /// These events and their auth chains, by ID.
     fn load(&mut self, sns: &BTreeSet<Sn>) -> Result<BTreeMap<OwnedEventId, Rc<Pdu>>> {
         let from: Vec<Sn> = sns.iter().copied().collect();
-        let mut all = self.auth_chain_of(&from, 0)?;
-        all.extend(from);
         let mut events = BTreeMap::new();
-        for sn in all {
+        for sn in self.full_chain_of(&from, 0)? {
             let pdu = Rc::clone(&self.event(sn)?.pdu);
             events.insert(pdu.event_id.clone(), pdu);
         }

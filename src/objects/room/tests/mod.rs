@@ -5,6 +5,7 @@ mod joining;
 mod life;
 mod parked;
 mod receipts;
+mod resolution;
 mod scene;
 mod telling;
 mod window;
