@@ -9,6 +9,7 @@ use std::{
     rc::Rc,
 };
 
+use ruma::{OwnedUserId, UserId};
 use serde_json::value::RawValue;
 use tombolo_platform::values;
 use tombolo_protocol::glob::matches_type;
@@ -27,7 +28,7 @@ const PAGE: u32 = 2 * MAX_LIMIT;
 /// The most members that a room without a name is called after.
 const HEROES: usize = 5;
 
-/// The timeline of the range, the state before it, receipts and the summary.
+/// The timeline of the range, the state beside it, receipts and the summary.
 pub fn window(room: &mut Room<'_>, message: Window) -> Result<WindowReply> {
     room.graph()?;
     let viewer = room.viewer(message.user.clone(), message.device.clone())?;
@@ -38,22 +39,24 @@ pub fn window(room: &mut Room<'_>, message: Window) -> Result<WindowReply> {
     let was_joined = message.from > 0 && viewer.stretches.at(message.from) == Some("join");
     // A user who comes back was told what they saw before they left.
     let low = if viewer.stretches.joined_until(message.from) { message.from } else { 0 };
+    let range = Range { anew: !was_joined || message.full_state, low, end };
     let slice = room.slice(&viewer, low, end, &message.timeline)?;
-    let anew = !was_joined || message.full_state;
-    let shown = room.state_shown(&viewer, &message, &Range { anew, low, end }, &slice)?;
+    let slice = room.from_where_it_is_right(slice, &message.state, end)?;
+    let named = range.anew || low < room.settled()?;
+    let heroes = if named { room.heroes(&viewer)? } else { Vec::new() };
+    let shown = room.state_shown(&viewer, &message, (&range, &heroes), &slice)?;
     let mut timeline = Vec::new();
     for event in &slice.events {
         timeline.push(room.client_view(&viewer, event, false)?);
     }
-    let start = slice.events.first().and_then(|event| event.pos).map_or(end, |pos| pos - 1);
     let head = room.head()?;
     Ok(WindowReply {
         timeline,
         limited: slice.limited,
-        prev_batch: start,
+        prev_batch: slice.start(end),
         state: room.client_state(&viewer, &shown)?,
-        receipts: room.receipts_between(&viewer.user, message.from, message.to, anew)?,
-        heroes: if anew || low < room.settled()? { room.heroes(&viewer)? } else { Vec::new() },
+        receipts: room.receipts_between(&viewer.user, message.from, message.to, range.anew)?,
+        heroes,
         joined_members: u32::try_from(head.joined).unwrap_or_default(),
         invited_members: u32::try_from(head.invited).unwrap_or_default(),
     })
@@ -78,6 +81,17 @@ impl Slice {
     fn turned(mut self) -> Self {
         self.events.reverse();
         self
+    }
+
+    /// The position right before the first event; the end of the window where there is none.
+    fn start(&self, end: Position) -> Position {
+        self.events.first().and_then(|event| event.pos).map_or(end, |pos| pos - 1)
+    }
+
+    /// What the timeline says last of each key of the state, and which event says so.
+    fn said(&self) -> BTreeMap<Key, usize> {
+        let state = self.events.iter().enumerate();
+        state.filter_map(|(index, event)| Some((owned(event.pdu.key()?), index))).collect()
     }
 }
 
@@ -163,74 +177,96 @@ impl Room<'_> {
         }
     }
 
-    /// The state the client needs at the start of the timeline: all of it, or what changed since `low`; and what
-    /// changed within the timeline without an event of the timeline saying so.
+    /// Cuts off the timeline's beginning where it would leave the client with a wrong state: an event of a fork that
+    /// lost against what came before it. `/messages` has what is cut off.
+    fn from_where_it_is_right(
+        &mut self,
+        mut slice: Slice,
+        filter: &EventFilter,
+        end: Position,
+    ) -> Result<Slice> {
+        let mut first = 0;
+        for (key, index) in slice.said() {
+            let value = self.mainline(end, &key.0, &key.1)?;
+            let wrong = value != Some(slice.events[index].sn);
+            let mended = match value {
+                Some(sn) => filter.lets_through(&*self.event(sn)?),
+                None => true,
+            };
+            if wrong && mended {
+                first = first.max(index + 1);
+            }
+        }
+        slice.limited |= first > 0;
+        slice.events.drain(..first);
+        Ok(slice)
+    }
+
+    /// The state the client needs beside the timeline: applied one after the other, `state` and the timeline give the
+    /// state at the end of the window. What the timeline says is shown as it was at the timeline's start; what it does
+    /// not say (the viewer may not see the event, the filter hides it, it is cut off) as it is at the end.
     fn state_shown(
         &mut self,
         viewer: &Viewer,
         message: &Window,
-        range: &Range,
+        (range, heroes): (&Range, &[OwnedUserId]),
         slice: &Slice,
     ) -> Result<BTreeMap<Key, Sn>> {
         let &Range { anew, low, end } = range;
-        let start = slice
-            .events
-            .first()
-            .and_then(|event| event.before)
-            .unwrap_or(Before { at: end, fork: None });
+        let (start, said) = (slice.start(end), slice.said());
         let mut shown = BTreeMap::new();
         if anew {
-            shown = self.whole(start)?;
+            shown = self.whole(Before { at: start, fork: None })?;
         } else {
-            for key in self.changed(low, start.at)? {
-                shown.extend(self.value(start, &key.0, &key.1)?.map(|sn| (key, sn)));
+            for key in self.changed(low, start)? {
+                shown.extend(self.mainline(start, &key.0, &key.1)?.map(|sn| (key, sn)));
             }
         }
-        for key in self.changed(start.at.max(low), end)? {
-            let Some(sn) = self.mainline(end, &key.0, &key.1)? else { continue };
-            let pos = self.event(sn)?.pos;
-            if pos.is_none_or(|pos| pos <= start.at || pos > end) {
-                shown.insert(key, sn);
+        for key in self.changed(start, end)? {
+            if !said.contains_key(&key) {
+                match self.mainline(end, &key.0, &key.1)? {
+                    Some(sn) => shown.insert(key, sn),
+                    None => shown.remove(&key),
+                };
             }
+        }
+        if message.state.lazy_load_members {
+            let viewer = anew.then_some(&*viewer.user);
+            let needed = needed_members(viewer, heroes, slice);
+            self.load_lazily(&mut shown, (range, message.from), needed, slice)?;
         }
         let visible: BTreeSet<Sn> = slice.events.iter().map(|event| event.sn).collect();
-        shown.retain(|_, sn| !visible.contains(sn));
-        if message.state.lazy_load_members {
-            self.keep_needed_members(viewer, &mut shown, slice, anew)?;
-        }
         let mut kept = BTreeMap::new();
         for (key, sn) in shown {
-            if message.state.lets_through(&*self.event(sn)?) {
+            if !visible.contains(&sn) && message.state.lets_through(&*self.event(sn)?) {
                 kept.insert(key, sn);
             }
         }
         Ok(kept)
     }
 
-    /// Lazy loading: of the members only the senders of the timeline, the viewer, and those who changed.
-    fn keep_needed_members(
+    /// Lazy loading: of the members only those that are needed, and those that changed since the client was told of
+    /// them.
+    fn load_lazily(
         &mut self,
-        viewer: &Viewer,
         shown: &mut BTreeMap<Key, Sn>,
+        (range, from): (&Range, Position),
+        needed: BTreeSet<String>,
         slice: &Slice,
-        anew: bool,
     ) -> Result<()> {
-        let mut needed: BTreeSet<String> =
-            slice.events.iter().map(|event| event.pdu.sender.to_string()).collect();
-        needed.insert(viewer.user.to_string());
-        let changed: BTreeSet<Key> =
-            if anew { BTreeSet::new() } else { shown.keys().cloned().collect() };
+        let changed: BTreeSet<Key> = match from {
+            0 => BTreeSet::new(),
+            from => self.changed(from, range.end)?.into_iter().collect(),
+        };
         shown.retain(|key, _| {
             key.0 != "m.room.member" || needed.contains(&key.1) || changed.contains(key)
         });
+        let (start, said) = (slice.start(range.end), slice.said());
         for user in needed {
             let key = ("m.room.member".to_owned(), user);
-            if let Some(first) = slice.events.first().filter(|_| !shown.contains_key(&key))
-                && let Some(sn) = self.value(
-                    first.before.unwrap_or(Before { at: 0, fork: None }),
-                    &key.0,
-                    &key.1,
-                )?
+            let at = if said.contains_key(&key) { start } else { range.end };
+            if !shown.contains_key(&key)
+                && let Some(sn) = self.mainline(at, &key.0, &key.1)?
             {
                 shown.insert(key, sn);
             }
@@ -251,15 +287,15 @@ impl Room<'_> {
         Ok(state)
     }
 
-    /// Members after whom a room without a name or alias is called.
-    fn heroes(&mut self, viewer: &Viewer) -> Result<Vec<ruma::OwnedUserId>> {
-        if self.now("m.room.name", "")?.is_some()
-            || self.now("m.room.canonical_alias", "")?.is_some()
+    /// Members after whom a room without a name or alias is called: those who are in it or invited, else those who
+    /// were.
+    fn heroes(&mut self, viewer: &Viewer) -> Result<Vec<OwnedUserId>> {
+        if self.is_called("m.room.name", "name")?
+            || self.is_called("m.room.canonical_alias", "alias")?
         {
             return Ok(Vec::new());
         }
-        let query =
-            "SELECT sn FROM now WHERE type = 'm.room.member' AND key <> ? ORDER BY since LIMIT 50";
+        let query = "SELECT sn FROM now WHERE type = 'm.room.member' AND key <> ? ORDER BY since";
         let (mut present, mut gone) = (Vec::new(), Vec::new());
         for sn in self.sql.rows(query, values![viewer.user.as_str()], |row| row.int(0))? {
             let event = self.event(sn)?;
@@ -269,14 +305,37 @@ impl Room<'_> {
             };
             match event.pdu.membership().as_deref() {
                 Some("join" | "invite") => present.push(user),
-                Some("leave" | "ban") => gone.push(user),
+                Some("leave" | "ban") if gone.len() < HEROES => gone.push(user),
                 _ => {}
             }
+            if present.len() == HEROES {
+                break;
+            }
         }
-        let mut heroes = if present.is_empty() { gone } else { present };
-        heroes.truncate(HEROES);
-        Ok(heroes)
+        Ok(if present.is_empty() { gone } else { present })
     }
+
+    /// Whether a text of the current state is set, and not empty.
+    fn is_called(&mut self, kind: &str, field: &str) -> Result<bool> {
+        let event = self.now_event(kind, "")?;
+        let text = event.and_then(|event| event.pdu.content_str(field));
+        Ok(text.is_some_and(|text| !text.is_empty()))
+    }
+}
+
+/// The members that a client needs to show a timeline and to name the room; the viewer, where the room is new to it.
+fn needed_members(
+    viewer: Option<&UserId>,
+    heroes: &[OwnedUserId],
+    slice: &Slice,
+) -> BTreeSet<String> {
+    let senders = slice.events.iter().map(|event| &*event.pdu.sender);
+    let heroes = heroes.iter().map(|user| &**user);
+    senders.chain(heroes).chain(viewer).map(ToString::to_string).collect()
+}
+
+fn owned((kind, key): (&str, &str)) -> Key {
+    (kind.to_owned(), key.to_owned())
 }
 
 impl EventFilter {
