@@ -90,13 +90,14 @@ impl Schema {
         if let Some(version) = self.version {
             return Ok(version);
         }
-        let version = match sql.exists()? {
-            false => 0,
-            true => {
-                sql.row("SELECT version FROM schema", values![], |row| row.int(0))?.unwrap_or(0)
-            }
+        let version = if sql.exists()? {
+            let query = "SELECT version FROM schema";
+            let version = sql.row(query, values![], |row| row.int(0))?;
+            let version = version.and_then(|version| usize::try_from(version).ok());
+            version.ok_or_else(|| SqlError::Database("the schema has no version".to_owned()))?
+        } else {
+            0
         };
-        let version = usize::try_from(version).unwrap_or(0);
         self.version = Some(version);
         Ok(version)
     }

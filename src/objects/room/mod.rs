@@ -78,15 +78,19 @@ pub enum Life {
 }
 
 impl Life {
-    const NAMES: [(Self, &str); 4] = [
-        (Self::OutOfBand, "out_of_band"),
-        (Self::Joining, "joining"),
-        (Self::Live, "live"),
-        (Self::Left, "left"),
-    ];
+    const ALL: [Self; 4] = [Self::OutOfBand, Self::Joining, Self::Live, Self::Left];
 
     fn name(self) -> &'static str {
-        Self::NAMES.iter().find(|(life, _)| *life == self).map_or("", |(_, name)| name)
+        match self {
+            Self::OutOfBand => "out_of_band",
+            Self::Joining => "joining",
+            Self::Live => "live",
+            Self::Left => "left",
+        }
+    }
+
+    fn of(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|life| life.name() == name)
     }
 }
 
@@ -225,7 +229,7 @@ fn read_head(row: &Row<'_>) -> std::result::Result<Head, SqlError> {
     Ok(Head {
         id: OwnedRoomId::try_from(row.text(0)?).map_err(|_| broken("room ID"))?,
         version: RoomVersion::of(&version).ok_or_else(|| broken("version"))?,
-        life: Life::NAMES.iter().find(|(_, name)| *name == life).ok_or_else(|| broken("life"))?.0,
+        life: Life::of(&life).ok_or_else(|| broken("life"))?,
         tips: unpack(&row.blob(3)?),
         pos: row.int(4)?,
         told: row.int(5)?,

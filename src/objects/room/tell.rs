@@ -11,8 +11,8 @@ use tombolo_platform::{Row, values};
 use tombolo_protocol::event::{for_federation, stripped};
 
 use super::{
-    Life, Outbound, OutboundReply, Position, Receipt, Receive, Refusal, Result, Room, ServerDue,
-    Sn, Told, Undelivered, UndeliveredReply, UserNews, timeline::Stored,
+    FOREVER, Life, Outbound, OutboundReply, Position, Receipt, Receive, Refusal, Result, Room,
+    ServerDue, Sn, Told, Undelivered, UndeliveredReply, UserNews, timeline::Stored,
 };
 use crate::objects::Stop;
 
@@ -24,8 +24,6 @@ const RETELL: u64 = 60_000;
 const RETOLD: u32 = 50;
 /// and how many tellings a room remembers of servers that were not in it.
 const MAX_TOLD: i64 = 5_000;
-/// After every position.
-const EVER: Position = (1 << 53) - 1;
 
 pub use tombolo_protocol::event::SHOWN_TO_INVITED;
 
@@ -160,7 +158,7 @@ impl Room<'_> {
     fn heard_until(&mut self, server: &ServerName) -> Result<Position> {
         let query = "SELECT max(coalesce(until, ?)) FROM servers WHERE server = ? AND members >= 0";
         let read = |row: &Row<'_>| row.int_or_null(0);
-        let until = self.sql.row(query, values![EVER, server.as_str()], read)?;
+        let until = self.sql.row(query, values![FOREVER, server.as_str()], read)?;
         Ok(until.flatten().unwrap_or_default())
     }
 
@@ -216,7 +214,7 @@ impl Room<'_> {
     /// hear, and the last, which may have been lost. A server that was removed hears nothing of what came after.
     fn ends_for(&mut self, server: &ServerName) -> Result<Vec<(Position, Sn, bool)>> {
         let until = match self.heard_until(server)? {
-            0 => EVER,
+            0 => FOREVER,
             until => until,
         };
         let query = "WITH ends AS (

@@ -25,12 +25,18 @@ pub enum Standing {
 impl Standing {
     const ALL: [Self; 4] = [Self::Accepted, Self::SoftFailed, Self::Rejected, Self::Outlier];
 
+    /// As stored.
     fn number(self) -> i64 {
-        Self::ALL
-            .iter()
-            .zip(0..)
-            .find(|(standing, _)| **standing == self)
-            .map_or(0, |(_, number)| number)
+        match self {
+            Self::Accepted => 0,
+            Self::SoftFailed => 1,
+            Self::Rejected => 2,
+            Self::Outlier => 3,
+        }
+    }
+
+    fn of(number: i64) -> Option<Self> {
+        Self::ALL.into_iter().find(|standing| standing.number() == number)
     }
 }
 
@@ -300,10 +306,8 @@ fn read(row: &Row<'_>) -> std::result::Result<Raw, SqlError> {
     let before = row.int_or_null(7)?.map(|at| Before { at, fork });
     let (ours, redacted_by) = (row.int(9)? != 0, row.int_or_null(11)?);
     let given_by = row.text_or_null(10)?.and_then(|server| server.try_into().ok());
-    let standing =
-        usize::try_from(verdict).ok().and_then(|number| Standing::ALL.get(number).copied());
-    let standing =
-        standing.ok_or_else(|| SqlError::Database(format!("event {sn} has an unknown verdict")))?;
+    let standing = Standing::of(verdict)
+        .ok_or_else(|| SqlError::Database(format!("event {sn} has an unknown verdict")))?;
     Ok(Raw {
         id: row.text(1)?,
         json: row.text(12)?,
