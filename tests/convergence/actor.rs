@@ -21,6 +21,8 @@ pub struct Actor<'a> {
     pub story: &'a Story,
     pub dice: Dice,
     pub user: usize,
+    /// What the user's second client asks for.
+    filter: &'static str,
     joined: RefCell<BTreeSet<usize>>,
     /// Events they know of, by room.
     seen: RefCell<Vec<(usize, String)>>,
@@ -63,11 +65,10 @@ const DEEDS: &[(usize, Deed)] = &[
 
 impl<'a> Actor<'a> {
     pub fn new(
-        simulation: &'a Simulation,
-        network: &'a Network,
-        story: &'a Story,
+        (simulation, network, story): (&'a Simulation, &'a Network, &'a Story),
         dice: Dice,
         user: usize,
+        filter: &'static str,
     ) -> Self {
         Self {
             simulation,
@@ -75,6 +76,7 @@ impl<'a> Actor<'a> {
             story,
             dice,
             user,
+            filter,
             joined: RefCell::default(),
             seen: RefCell::default(),
         }
@@ -267,8 +269,22 @@ impl<'a> Actor<'a> {
         let Some(next) = answer.text("next_batch").filter(|_| answer.is_ok()) else { return };
         let invites = self.note_rooms(&answer.body);
         self.story.syncs.borrow_mut()[self.user].push(Synced { since, next, body: answer.body });
+        self.sync_filtered().await;
         for room in invites {
             if self.dice.percent(75) { self.join(room).await } else { self.leave(room).await }
+        }
+    }
+
+    /// The same by the user's second client.
+    async fn sync_filtered(&self) {
+        let since =
+            self.story.filtered.borrow()[self.user].last().map(|synced| synced.next.clone());
+        let query = since.as_ref().map(|since| format!("&since={since}")).unwrap_or_default();
+        let path = format!("/_matrix/client/v3/sync?filter={}{query}", encode(self.filter));
+        let answer = self.call(Method::GET, &path, None).await;
+        if let Some(next) = answer.text("next_batch").filter(|_| answer.is_ok()) {
+            let synced = Synced { since, next, body: answer.body };
+            self.story.filtered.borrow_mut()[self.user].push(synced);
         }
     }
 

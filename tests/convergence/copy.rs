@@ -95,6 +95,26 @@ impl Copy {
             .collect()
     }
 
+    /// The state on the mainline at a position.
+    pub fn mainline(&self, at: i64) -> BTreeMap<Key, String> {
+        let query = "SELECT n.type, n.key, e.id FROM (
+                         SELECT type, key, sn FROM now WHERE since <= ?1
+                         UNION ALL SELECT type, key, sn FROM past WHERE since <= ?1 AND until > ?1
+                     ) n JOIN events e ON e.sn = n.sn";
+        let read = |row: &Row<'_>| Ok(((row.text(0)?, row.text(1)?), row.text(2)?));
+        self.sql.rows(query, values![at], read).unwrap().into_iter().collect()
+    }
+
+    /// The keys of the state that got a value of the past later, by an event that could not be verified when a server gave
+    /// it.
+    pub fn amended(&self) -> BTreeSet<Key> {
+        let query = "SELECT p.type, p.key FROM past p JOIN (
+                         SELECT type, key, sn, since FROM now UNION ALL SELECT type, key, sn, since FROM past
+                     ) n ON n.type = p.type AND n.key = p.key AND n.sn = p.sn AND n.since = p.until";
+        let read = |row: &Row<'_>| Ok((row.text(0)?, row.text(1)?));
+        self.sql.rows(query, values![], read).unwrap().into_iter().collect()
+    }
+
     /// Whether a user was joined at a position of the mainline.
     pub fn was_joined(&self, user: &str, pos: i64) -> bool {
         self.stretches(user).iter().any(|stay| {
@@ -152,13 +172,7 @@ impl Copy {
         let query = "SELECT at, fork FROM events WHERE id = ? AND at IS NOT NULL";
         let place = self.sql.row(query, values![id], |row| Ok((row.int(0)?, row.int_or_null(1)?)));
         let (at, fork) = place.unwrap()?;
-        let query = "SELECT n.type, n.key, e.id FROM (
-                         SELECT type, key, sn FROM now WHERE since <= ?1
-                         UNION ALL SELECT type, key, sn FROM past WHERE since <= ?1 AND until > ?1
-                     ) n JOIN events e ON e.sn = n.sn";
-        let read = |row: &Row<'_>| Ok(((row.text(0)?, row.text(1)?), row.text(2)?));
-        let mut state: BTreeMap<Key, String> =
-            self.sql.rows(query, values![at], read).unwrap().into_iter().collect();
+        let mut state = self.mainline(at);
         let query = "WITH RECURSIVE chain (fork, parent, level) AS (
                          SELECT fork, parent, 0 FROM fork WHERE fork = ?
                          UNION ALL SELECT f.fork, f.parent, c.level + 1 FROM fork f JOIN chain c ON f.fork = c.parent

@@ -7,6 +7,8 @@
 //! `cargo test --test convergence all_servers -- --nocapture` runs 200 seeds, `TOMBOLO_SEEDS=n` n of them (from
 //! `TOMBOLO_FROM=n` on), `TOMBOLO_SEED=n` only that one, with everything its users did; with `TOMBOLO_TRANSCRIPT=file` also
 //! what servers did.
+//!
+//! `make soak` runs seeds that nobody chose, until one fails; `TOMBOLO_SEEDS=n` at most n of them.
 #![cfg(not(target_arch = "wasm32"))]
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
 
@@ -29,10 +31,16 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
     thread,
+    time::{SystemTime, UNIX_EPOCH},
 };
+
+use self::dice::Dice;
 
 /// How many seeds are run unless said otherwise.
 const SEEDS: u64 = 200;
+
+/// How many seeds that nobody chose are run before it is said how they went.
+const TOGETHER: u64 = 500;
 
 /// In at most so many seeds of a hundred may servers part for good, as the rules of a room have it.
 const ESTRANGED: u64 = 8;
@@ -56,13 +64,39 @@ fn all_servers_end_in_one_state_and_lose_nothing() {
     }
     let count = number("TOMBOLO_SEEDS").unwrap_or(SEEDS);
     let from = number("TOMBOLO_FROM").unwrap_or(0);
+    judge(run_all(from, count), count);
+}
+
+#[test]
+#[ignore = "it runs for hours"]
+fn seeds_that_nobody_chose_end_in_one_state_too() {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let base =
+        number("TOMBOLO_FROM").unwrap_or(Dice::new(now.as_secs(), 0).between(0, 1 << 30) as u64);
+    let count = number("TOMBOLO_SEEDS").unwrap_or(u64::MAX - base);
+    println!("seeds from {base} on");
+    let mut done = 0;
+    while done < count {
+        let some = TOGETHER.min(count - done);
+        judge(run_all(base + done, some), some);
+        done += some;
+        println!("{done} seeds");
+    }
+}
+
+/// Runs seeds, as many at once as there are processors.
+fn run_all(from: u64, count: u64) -> Tally {
     let (next, tally) = (AtomicU64::new(from), Mutex::new(Tally::default()));
     thread::scope(|scope| {
         for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
             scope.spawn(|| run_some(&next, from + count, &tally));
         }
     });
-    let mut tally = tally.into_inner().unwrap();
+    tally.into_inner().unwrap()
+}
+
+/// Prints what came of so many seeds, and panics where one failed.
+fn judge(mut tally: Tally, count: u64) {
     tally.wrong.sort();
     tally.estranged.sort();
     let Tally { seeds, events, acknowledged, refused, failed, estranged, wrong } = &tally;

@@ -127,6 +127,11 @@ impl Network {
     pub fn room(&self, server: usize, room: &str) -> Option<Sql> {
         self.servers[server].sql(&Address::new("room", room))
     }
+
+    /// What a server holds of a user of its own.
+    pub fn user(&self, server: usize, user: &str) -> Option<Sql> {
+        self.servers[server].sql(&Address::new("user_sync", user))
+    }
 }
 
 async fn ask(

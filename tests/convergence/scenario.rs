@@ -39,6 +39,7 @@ pub fn run(seed: u64, record: bool) -> (Run, Vec<String>) {
     let story = Story::default();
     simulation.run(register(&mut network, &dice));
     story.syncs.borrow_mut().resize(network.users.len(), Vec::new());
+    story.filtered.borrow_mut().resize(network.users.len(), Vec::new());
     simulation.run(open_rooms(&network, &story, &dice, seed));
     simulation.settle(REST);
     let run = Run { simulation, network, story, seed };
@@ -185,6 +186,7 @@ impl Run {
     /// A user in some part of the run.
     pub fn actor(&self, user: usize, part: u64) -> Actor<'_> {
         let dice = Dice::new(self.seed, 1000 * part + user as u64 + 1);
-        Actor::new(&self.simulation, &self.network, &self.story, dice, user)
+        let filter = checks::clients::filter(self.seed, user);
+        Actor::new((&self.simulation, &self.network, &self.story), dice, user, filter)
     }
 }

@@ -37,6 +37,8 @@ pub struct Story {
     pub acknowledged: RefCell<Vec<Acknowledged>>,
     /// By user: the chain of their syncs.
     pub syncs: RefCell<Vec<Vec<Synced>>>,
+    /// The same of each user's second client, which asks with a filter.
+    pub filtered: RefCell<Vec<Vec<Synced>>>,
     /// What was asked and how it ended, to read when a seed fails.
     pub lines: RefCell<Vec<String>>,
     pub transactions: Cell<usize>,

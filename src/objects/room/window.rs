@@ -39,7 +39,8 @@ pub fn window(room: &mut Room<'_>, message: Window) -> Result<WindowReply> {
     let was_joined = message.from > 0 && viewer.stretches.at(message.from) == Some("join");
     // A user who comes back was told what they saw before they left.
     let low = if viewer.stretches.joined_until(message.from) { message.from } else { 0 };
-    let range = Range { anew: !was_joined || message.full_state, low, end };
+    let told = if low > 0 { room.visible_end(&viewer, low) } else { 0 };
+    let range = Range { anew: !was_joined || message.full_state, told, low, end };
     let slice = room.slice(&viewer, low, end, &message.timeline)?;
     let slice = room.from_where_it_is_right(slice, &message.state, end)?;
     let named = range.anew || low < room.settled()?;
@@ -62,9 +63,11 @@ pub fn window(room: &mut Room<'_>, message: Window) -> Result<WindowReply> {
     })
 }
 
-/// What is looked at: above `low`, up to `end`; `anew` where the client knows nothing of the room yet.
+/// What is looked at: above `low`, up to `end`; `anew` where the client is shown the room from the beginning. It was told
+/// the state up to `told`.
 struct Range {
     anew: bool,
+    told: Position,
     low: Position,
     end: Position,
 }
@@ -212,7 +215,7 @@ impl Room<'_> {
         (range, heroes): (&Range, &[OwnedUserId]),
         slice: &Slice,
     ) -> Result<BTreeMap<Key, Sn>> {
-        let &Range { anew, low, end } = range;
+        let &Range { anew, low, end, .. } = range;
         let (start, said) = (slice.start(end), slice.said());
         let mut shown = BTreeMap::new();
         if anew {
@@ -233,7 +236,7 @@ impl Room<'_> {
         if message.state.lazy_load_members {
             let viewer = anew.then_some(&*viewer.user);
             let needed = needed_members(viewer, heroes, slice);
-            self.load_lazily(&mut shown, (range, message.from), needed, slice)?;
+            self.load_lazily(&mut shown, range, needed, slice)?;
         }
         let visible: BTreeSet<Sn> = slice.events.iter().map(|event| event.sn).collect();
         let mut kept = BTreeMap::new();
@@ -250,13 +253,13 @@ impl Room<'_> {
     fn load_lazily(
         &mut self,
         shown: &mut BTreeMap<Key, Sn>,
-        (range, from): (&Range, Position),
+        range: &Range,
         needed: BTreeSet<String>,
         slice: &Slice,
     ) -> Result<()> {
-        let changed: BTreeSet<Key> = match from {
+        let changed: BTreeSet<Key> = match range.told {
             0 => BTreeSet::new(),
-            from => self.changed(from, range.end)?.into_iter().collect(),
+            told => self.changed(told, range.end)?.into_iter().collect(),
         };
         shown.retain(|key, _| {
             key.0 != "m.room.member" || needed.contains(&key.1) || changed.contains(key)

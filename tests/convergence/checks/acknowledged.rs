@@ -58,18 +58,18 @@ pub fn are_kept(run: &Run, room: usize) -> Vec<String> {
     findings
 }
 
-/// Whether a server soft-failed an event, and nothing that any holds is built on it: only its own server ever tells of it,
+/// Whether a server soft-failed an event, and all that is built on it ends so too: only its own server ever tells of it,
 /// once, and maybe to one that does not know yet who its sender is.
 fn is_dead_end(id: &str, copies: &Copies) -> bool {
     let fails =
         |copy: &Copy| copy.events.get(id).is_some_and(|held| held.verdict == Verdict::SoftFailed);
-    let builds = |copy: &Copy| {
-        copy.events.values().any(|held| {
-            let mut parents = held.pdu["prev_events"].as_array().into_iter().flatten();
-            parents.any(|parent| parent == id)
-        })
+    let builds = |held: &&Held| {
+        let mut parents = held.pdu["prev_events"].as_array().into_iter().flatten();
+        parents.any(|parent| parent == id)
     };
-    copies.values().any(fails) && !copies.values().any(builds)
+    let mut children =
+        copies.values().flat_map(|copy| copy.events.values()).filter(builds).map(|held| &held.id);
+    copies.values().any(fails) && children.all(|child| is_dead_end(child, copies))
 }
 
 /// Whether a server accepted the join by which an event's sender was in the room: what rests on one that it did not is

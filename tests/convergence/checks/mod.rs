@@ -2,6 +2,7 @@
 
 mod acknowledged;
 pub mod agreement;
+pub mod clients;
 mod privacy;
 mod timelines;
 
@@ -43,6 +44,7 @@ pub fn after(run: &Run) -> Vec<String> {
     }
     findings.extend(run.simulation.run(timelines::the_same_token_twice(run)));
     for room in 0..rooms {
+        findings.extend(clients::of_room(run, room));
         findings.extend(acknowledged::are_kept(run, room));
         findings.extend(privacy::of_users(run, room));
         findings.extend(privacy::of_servers(run, room));

@@ -1,0 +1,104 @@
+//! Does each client know the room's state? A client applies `state`, then the timeline, in order; after every answer it
+//! must have the state its server holds at the position up to which the answer tells.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+use tombolo_platform::{Sql, values};
+
+use super::copies;
+use crate::{
+    copy::{Copy, Key},
+    scenario::Run,
+    story::Synced,
+};
+
+/// What the second client of a user asks for; which of these, the user's number and the seed decide.
+const FILTERS: &[&str] = &[
+    r#"{"room":{"timeline":{"limit":1}}}"#,
+    r#"{"room":{"timeline":{"limit":2},"state":{"lazy_load_members":true}}}"#,
+    r#"{"room":{"timeline":{"types":["m.room.message"],"limit":3}}}"#,
+    r#"{"room":{"timeline":{"not_types":["m.room.member"]},"state":{"lazy_load_members":true}}}"#,
+];
+
+/// The filter of a user's second client.
+pub fn filter(seed: u64, user: usize) -> &'static str {
+    FILTERS[usize::try_from(seed % 97).unwrap().wrapping_add(user) % FILTERS.len()]
+}
+
+/// Every client's answers about a room.
+pub fn of_room(run: &Run, room: usize) -> Vec<String> {
+    let mut findings = Vec::new();
+    let (copies, id) = (copies(run, room), run.story.room(room).id);
+    for (user, named) in run.network.users.iter().enumerate() {
+        let (Some(copy), Some(stream)) =
+            (copies.get(&named.server), run.network.user(named.server, &named.id))
+        else {
+            continue;
+        };
+        let filter = filter(run.seed, user);
+        let chains = [
+            (run.story.syncs.borrow()[user].clone(), "no filter"),
+            (run.story.filtered.borrow()[user].clone(), filter),
+        ];
+        for (syncs, filter) in chains {
+            let mut client =
+                Client { user: &named.id, lazy: filter.contains("lazy"), state: BTreeMap::new() };
+            for synced in &syncs {
+                let Some(end) = client.take(synced, &id, (copy, &stream)) else { continue };
+                if let Some(wrong) = client.differs(copy, end) {
+                    findings.push(format!(
+                        "client: room {room} {} with {filter} after {:?} up to {}: {wrong}",
+                        named.id, synced.since, synced.next
+                    ));
+                    break;
+                }
+            }
+        }
+    }
+    findings
+}
+
+/// What one client knows of one room.
+struct Client<'a> {
+    user: &'a str,
+    lazy: bool,
+    state: BTreeMap<Key, String>,
+}
+
+impl Client<'_> {
+    /// Applies an answer; answers the position whose state the client must have now.
+    fn take(&mut self, synced: &Synced, room: &str, (copy, stream): (&Copy, &Sql)) -> Option<i64> {
+        let sections = ["join", "leave"].map(|name| &synced.body["rooms"][name][room]);
+        let news = sections.into_iter().find(|news| news.is_object())?;
+        for part in ["state", "timeline"] {
+            for event in news[part]["events"].as_array().into_iter().flatten() {
+                let Some(key) = event["state_key"].as_str() else { continue };
+                let text = |name: &str| event[name].as_str().unwrap_or_default().to_owned();
+                self.state.insert((text("type"), key.to_owned()), text("event_id"));
+            }
+        }
+        let next: i64 = synced.next.trim_start_matches('s').parse().unwrap();
+        let query = "SELECT upto FROM stream WHERE room = ? AND pos <= ? ORDER BY pos DESC LIMIT 1";
+        let to = stream.row(query, values![room, next], |row| row.int(0)).unwrap()?;
+        let stays = copy.stretches(self.user);
+        let mut stays = stays.iter().filter(|stay| stay.membership == "join" && stay.since <= to);
+        stays.next_back().map(|stay| stay.until.map_or(to, |until| until.min(to)))
+    }
+
+    /// In what the client's state is not the server's. What a resolution took out of the state, no answer can say.
+    fn differs(&self, copy: &Copy, at: i64) -> Option<String> {
+        let amended = copy.amended();
+        let needed = |key: &&Key| !self.lazy || key.0 != "m.room.member" || key.1 == self.user;
+        let server = copy.mainline(at);
+        let known: BTreeSet<&Key> = server.keys().filter(needed).chain(self.state.keys()).collect();
+        let wrong = known.into_iter().find(|key| {
+            let held = server.get(*key);
+            held.is_some() && held != self.state.get(*key) && !amended.contains(*key)
+        })?;
+        let (held, known) = (&server[wrong], self.state.get(wrong));
+        let content = |id: &String| copy.events.get(id).map(|held| held.pdu["content"].clone());
+        let known = known.map(|id| (id, content(id).unwrap_or(Value::Null)));
+        Some(format!("{wrong:?} is {held} {:?}, the client has {known:?}", content(held)))
+    }
+}
