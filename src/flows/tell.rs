@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures_util::{
     FutureExt, StreamExt,
-    future::{Either, join_all, select},
+    future::{Either, join_all, ready, select},
     stream,
 };
 use ruma::{OwnedRoomId, OwnedServerName, OwnedUserId, RoomId};
@@ -20,8 +20,8 @@ use crate::{
     objects::{
         destination::messages::{Owe, OweEdu},
         room::messages::{
-            ExpireTyping, Position, Receipt, Refusal, ServerDue, Told, TypingNow, Undelivered,
-            UndeliveredReply, UserNews,
+            ExpireTyping, LocalNews, LocalNewsReply, LocalsTold, Position, Receipt, Refusal,
+            ServerDue, Told, TypingNow, Undelivered, UndeliveredReply, UserNews,
         },
         user_sync::messages::{News, TypingNews},
     },
@@ -62,6 +62,26 @@ pub async fn tell_now(world: &World, room_id: &RoomId, news: Vec<UserNews>) {
     match select(Box::pin(telling), Box::pin(world.sleep(PATIENCE))).await {
         Either::Left(_) | Either::Right(_) => {}
     }
+}
+
+/// Tells a room's local users what they have not been told, and waits until they know, but not for long: a `/sync` that
+/// begins when another server was answered shows what the answer was about.
+pub async fn tell_locals(world: &World, room_id: &RoomId) {
+    let telling = async {
+        let LocalNewsReply { to, news } = world.ask(&room(room_id), &LocalNews {}).await.ok()?;
+        let failed = stream::iter(news)
+            .map(|news| tell_user(world, room_id, news))
+            .buffer_unordered(AT_ONCE)
+            .filter(|told| ready(told.is_err()))
+            .count()
+            .await;
+        if failed == 0 {
+            world.ask(&room(room_id), &LocalsTold { to }).await.ok()?;
+        }
+        Some(())
+    };
+    // What fails or takes longer, the room's alarm does.
+    select(Box::pin(telling), Box::pin(world.sleep(PATIENCE))).await;
 }
 
 /// Tells these users, while the caller goes on.

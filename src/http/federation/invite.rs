@@ -70,8 +70,8 @@ async fn invite(world: World, signed: Signed, arguments: Vec<String>) -> Result<
         origin: signed.origin.clone(),
         stripped,
     };
-    let news = world.ask(&room(&pdu.room_id), &invited).await?;
-    tell::tell_now(&world, &pdu.room_id, news).await;
+    world.ask(&room(&pdu.room_id), &invited).await?;
+    tell::tell_locals(&world, &pdu.room_id).await;
     Ok(Countersigned { event: countersigned.json })
 }
 

@@ -22,7 +22,7 @@ use super::{
 use crate::{
     config::Config,
     error::{Error, Result, invalid_param, not_found},
-    flows::{join::member_of, receive::version, room, verify},
+    flows::{join::member_of, receive::version, room, tell, verify},
     http::{endpoint::fault_response, router::Router},
     objects::room::messages::{Accept, Accepted, Describe, Template},
 };
@@ -190,7 +190,9 @@ async fn take(
     }
     let (origin, membership) = (signed.origin.clone(), membership.to_owned());
     let accept = Accept { origin, membership, event, member_of };
-    Ok(world.ask(&room(&room_id), &accept).await?)
+    let accepted = world.ask(&room(&room_id), &accept).await?;
+    tell::tell_locals(world, &room_id).await;
+    Ok(accepted)
 }
 
 /// The event with our signature where a user of ours authorises the join; verified like any other. The room answers it

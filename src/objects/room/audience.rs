@@ -45,6 +45,11 @@ impl Room<'_> {
         Ok((joined(sender, to), others))
     }
 
+    /// Makes the alarm fire later than a request needs that tells local users, where no others are to be told.
+    pub fn wake_to_make_sure(&mut self) {
+        self.effects.alarm_at(self.moment.now + MAKES_SURE);
+    }
+
     /// Makes the alarm fire as soon as it can: followers have something to be told.
     pub fn wake_soon(&mut self) {
         self.effects.alarm_at(self.moment.now.max(self.hot.told_at + PAUSE));

@@ -11,8 +11,9 @@ use tombolo_platform::{Row, values};
 use tombolo_protocol::event::{for_federation, stripped};
 
 use super::{
-    FOREVER, Life, Outbound, OutboundReply, Position, Receipt, Receive, Refusal, Result, Room,
-    ServerDue, Sn, Told, Undelivered, UndeliveredReply, UserNews, timeline::Stored,
+    FOREVER, Life, LocalNews, LocalNewsReply, LocalsTold, Outbound, OutboundReply, Position,
+    Receipt, Receive, Refusal, Result, Room, ServerDue, Sn, Told, Undelivered, UndeliveredReply,
+    UserNews, timeline::Stored,
 };
 use crate::objects::Stop;
 
@@ -27,26 +28,29 @@ const MAX_TOLD: i64 = 5_000;
 
 pub use tombolo_protocol::event::SHOWN_TO_INVITED;
 
+/// What local users are to be told.
+pub fn local_news(room: &mut Room<'_>, _: LocalNews) -> Result<LocalNewsReply> {
+    let to = room.head()?.pos;
+    let lagging = lagging(room)?;
+    Ok(LocalNewsReply { to, news: room.local_news(&lagging)? })
+}
+
+/// Notes up to where local users were told.
+pub fn locals_told(room: &mut Room<'_>, message: LocalsTold) -> Result<()> {
+    room.head()?;
+    room.hot.locals_told = room.hot.locals_told.max(message.to);
+    Ok(())
+}
+
 /// Who is to be told what.
 pub fn undelivered(room: &mut Room<'_>, _: Undelivered) -> Result<UndeliveredReply> {
     let head = room.head()?;
     let lagging = lagging(room)?;
-    let mut users = Vec::new();
-    for (user, membership, pos) in room.locals()? {
-        let since = lagging.get(user.as_str()).copied().unwrap_or(head.told);
-        let to = if membership == "join" { head.pos } else { pos };
-        if to > since {
-            users.push(user);
-        }
-    }
     let first = lagging.values().copied().fold(head.told, Position::min);
     let receipts = receipts(room, first)?;
     let newest = receipts.iter().map(|(pos, _)| *pos).max().unwrap_or_default();
     let servers = room.servers_due(&lagging, newest > head.told)?;
-    let mut news = room.news_for(&users)?;
-    let mut outside = room.news_out_of_band(first)?;
-    outside.retain(|news| news.to > lagging.get(news.user.as_str()).copied().unwrap_or(head.told));
-    news.extend(outside);
+    let news = room.local_news(&lagging)?;
     let moved = room.servers_moved(head.told)?;
     let lagging = lagging.into_iter().collect();
     Ok(UndeliveredReply { to: head.pos, users: news, servers, moved, receipts, lagging })
@@ -107,6 +111,26 @@ pub fn outbound(room: &mut Room<'_>, message: Outbound) -> Result<OutboundReply>
 }
 
 impl Room<'_> {
+    /// What local users have not been told yet, those outside the room included.
+    fn local_news(&mut self, lagging: &BTreeMap<String, Position>) -> Result<Vec<UserNews>> {
+        let head = self.head()?;
+        let told = head.told.max(self.hot.locals_told);
+        let since = |user: &OwnedUserId| lagging.get(user.as_str()).copied().unwrap_or(told);
+        let mut users = Vec::new();
+        for (user, membership, pos) in self.locals()? {
+            let to = if membership == "join" { head.pos } else { pos };
+            if to > since(&user) {
+                users.push(user);
+            }
+        }
+        let mut news = self.news_for(&users)?;
+        let first = lagging.values().copied().fold(told, Position::min);
+        let mut outside = self.news_out_of_band(first)?;
+        outside.retain(|news| news.to > since(&news.user));
+        news.extend(outside);
+        Ok(news)
+    }
+
     /// What these local users are to be told, as of now.
     pub fn news_for(&mut self, users: &[OwnedUserId]) -> Result<Vec<UserNews>> {
         let head = self.head()?;

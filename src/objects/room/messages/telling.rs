@@ -51,6 +51,24 @@ pub struct TypingExpired {
     pub next: Option<u64>,
 }
 
+/// What local users have yet to be told.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct LocalNews {}
+message!("room", LocalNews => LocalNewsReply, Refusal);
+
+#[derive(Debug, Serialize, Deserialize)]
+pub struct LocalNewsReply {
+    pub to: Position,
+    pub news: Vec<UserNews>,
+}
+
+/// All local users have been told everything up to here. The room remembers it while it is in memory.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct LocalsTold {
+    pub to: Position,
+}
+message!("room", LocalsTold => (), Refusal);
+
 /// What followers have yet to be told.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Undelivered {}
