@@ -94,8 +94,7 @@ async fn help(
         if asked || states.len() == MAX_STATES {
             continue;
         }
-        let (event_id, state) = (lack.event_id.clone(), gap.state_before(&lack.event_id).await?);
-        states.push(StateGiven { event_id, state });
+        states.push(gap.state_before(&lack.event_id).await?);
         helped = true;
     }
     Ok(helped)

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     flows::verify::verified,
-    objects::room::messages::{Purpose, Receive, Received, Unknown},
+    objects::room::messages::{Purpose, Receive, Received, StateGiven, Unknown},
     remote::{
         RemoteError,
         client::{self, Ask, BRIEF},
@@ -26,6 +26,8 @@ const MAX_FETCHED: usize = 50;
 const AT_ONCE: usize = 6;
 /// How many events a state and its auth chain may have.
 const MAX_STATE: usize = 50_000;
+/// How many events of a state may be such that nobody can verify them.
+const MAX_MISSING: usize = 100;
 /// How many events the room is asked about at once.
 const IDS_AT_ONCE: usize = 5000;
 
@@ -64,9 +66,10 @@ pub fn answered<T>(answer: Result<T, RemoteError>) -> Result<Option<T>, RemoteEr
 }
 
 impl Gap<'_> {
-    /// The state before an event as the server tells it; what of it the room does not hold is fetched.
-    pub async fn state_before(&self, event_id: &EventId) -> Result<Vec<OwnedEventId>, Failure> {
-        let (room_id, event_id) = (encode(self.room_id.as_str()), encode(event_id.as_str()));
+    /// The state before an event as the server tells it; what of it the room does not hold is fetched. What nobody can
+    /// verify is missing; of much that is missing the server gets no second chance here.
+    pub async fn state_before(&self, id: &OwnedEventId) -> Result<StateGiven, Failure> {
+        let (room_id, event_id) = (encode(self.room_id.as_str()), encode(id.as_str()));
         let path = format!("/_matrix/federation/v1/state_ids/{room_id}?event_id={event_id}");
         let ids: StateIds = self.ask(Ask::get(&path)).await?;
         if ids.pdu_ids.len() + ids.auth_chain_ids.len() > MAX_STATE {
@@ -76,20 +79,21 @@ impl Gap<'_> {
         if unknown.len() <= MAX_FETCHED {
             self.fetch_each(&unknown).await?;
         }
-        // A state with gaps would judge the event wrongly, so what did not come one by one is fetched all together.
-        // What is still missing could not be verified; another attempt may find the keys.
+        // What did not come one by one is fetched all together.
+        let mut missing = Vec::new();
         if !self.unknown(&unknown).await?.is_empty() {
             let path = format!("/_matrix/federation/v1/state/{room_id}?event_id={event_id}");
             self.in_time()?;
             let bytes = client::send(self.world, self.origin, Ask::get(&path)).await?;
             let state: State<'_> = client::read(&bytes)?;
             self.give_outliers(&state.auth_chain, &state.pdus).await?;
-            if !self.unknown(&ids.pdu_ids).await?.is_empty() {
+            missing = self.unknown(&ids.pdu_ids).await?;
+            if missing.len() > MAX_MISSING {
                 let reason = "its state cannot be verified".to_owned();
                 return Err(RemoteError::Nonsense(reason).into());
             }
         }
-        Ok(ids.pdu_ids)
+        Ok(StateGiven { event_id: id.clone(), state: ids.pdu_ids, missing })
     }
 
     /// Fetches the auth chain of an event, then one by one what the answer left out.

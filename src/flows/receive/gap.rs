@@ -17,7 +17,9 @@ use super::{super::room, fetch::answered, version};
 use crate::{
     config::Config,
     error::Result,
-    objects::room::messages::{Connect, Lack, Outcome, Participants, Purpose, Received, Refusal},
+    objects::room::messages::{
+        Connect, Lack, Outcome, Participants, Purpose, Received, Refusal, StateGiven,
+    },
     remote::{
         RemoteError,
         client::{Ask, BRIEF},
@@ -39,6 +41,7 @@ struct MissingEvents {
 }
 
 /// One room and the server that sent it something.
+#[derive(Clone, Copy)]
 pub struct Gap<'a> {
     pub world: &'a World,
     pub origin: &'a OwnedServerName,
@@ -50,42 +53,35 @@ pub struct Gap<'a> {
     pub until: u64,
 }
 
-/// Fetches what is lacking from these servers, in turn; answers what became of the events meanwhile.
+/// Fetches what is lacking from the origin, and then from others in the room; answers what became of the events meanwhile.
+/// For what only a stranger sent, nobody else is troubled.
 pub async fn fill(
     world: &World,
-    sources: &[OwnedServerName],
+    origin: &OwnedServerName,
     room_id: &RoomId,
     received: Received,
 ) -> Result<BTreeMap<OwnedEventId, Outcome>> {
     let Some(version) = version(world, room_id).await? else { return Ok(BTreeMap::new()) };
     let until = world.now() + PATIENCE;
-    // Only the first may be: the others are in the room.
-    let mut stranger = received.stranger;
+    let stranger = received.stranger;
     let mut open = Open::default();
     open.note(received);
-    for origin in sources {
-        let gap = Gap { world, origin, room_id, version, stranger, until };
-        match gap.narrow(&mut open).await {
-            Ok(()) => {}
-            Err(Failure::Ours(error)) => return Err(error),
-            Err(Failure::Room(refusal)) => {
-                tracing::info!(room = %room_id, %refusal, "the room takes nothing in");
-                break;
-            }
-            Err(Failure::Remote(error)) => {
-                tracing::info!(server = %origin, room = %room_id, %error, "a gap stays open");
-            }
-        }
-        stranger = false;
-        if open.lacking.is_empty() || world.now() >= until {
+    let gap = Gap { world, origin, room_id, version, stranger, until };
+    let goes_on = gap.narrow_by_one(&mut open).await?;
+    if stranger || !goes_on || open.lacking.is_empty() {
+        return Ok(open.outcomes);
+    }
+    for origin in &others(world, origin, room_id).await? {
+        let goes_on = Gap { origin, ..gap }.narrow_by_one(&mut open).await?;
+        if !goes_on || open.lacking.is_empty() || world.now() >= until {
             break;
         }
     }
     Ok(open.outcomes)
 }
 
-/// The origin, then others in the room: it may know less of us than they do.
-pub async fn sources(
+/// Others in the room: the origin may know less of us than they do.
+async fn others(
     world: &World,
     origin: &OwnedServerName,
     room_id: &RoomId,
@@ -94,7 +90,7 @@ pub async fn sources(
     let participants = world.ask(&room(room_id), &Participants {}).await?;
     let others =
         participants.servers.into_iter().filter(|server| server != origin && server != own);
-    Ok(std::iter::once(origin.clone()).chain(others.take(OTHERS)).collect())
+    Ok(others.take(OTHERS).collect())
 }
 
 /// Why a gap stays open.
@@ -159,6 +155,22 @@ impl Open {
 }
 
 impl Gap<'_> {
+    /// Fetches what one server can give of what is lacking; answers whether others may be asked.
+    async fn narrow_by_one(&self, open: &mut Open) -> Result<bool> {
+        match self.narrow(open).await {
+            Ok(()) => Ok(true),
+            Err(Failure::Ours(error)) => Err(error),
+            Err(Failure::Room(refusal)) => {
+                tracing::info!(room = %self.room_id, %refusal, "the room takes nothing in");
+                Ok(false)
+            }
+            Err(Failure::Remote(error)) => {
+                tracing::info!(server = %self.origin, room = %self.room_id, %error, "a gap stays open");
+                Ok(true)
+            }
+        }
+    }
+
     /// Fetches for some rounds what is lacking.
     ///
     /// # Errors
@@ -201,13 +213,15 @@ impl Gap<'_> {
             return self.connect(lack, open).await;
         }
         let received = self.give(Purpose::Gap, &events, &lack.event_id).await?;
-        let known = received.outcomes.iter().all(|(_, outcome)| matches!(outcome, Outcome::Known));
+        // What is held already, or is history, does not help.
+        let helpless = |outcome: &Outcome| matches!(outcome, Outcome::Known | Outcome::Dropped(_));
+        let helpless = received.outcomes.iter().all(|(_, outcome)| helpless(outcome));
         let lacking: Vec<_> = received.lacking.iter().map(|lack| lack.event_id.clone()).collect();
         open.note(received);
         if !open.lacking.contains_key(&lack.event_id) {
             return Ok(());
         }
-        if known {
+        if helpless {
             return self.connect(lack, open).await;
         }
         // Where what came does not reach down to what we hold, the lowest of it is connected by its state.
@@ -236,10 +250,10 @@ impl Gap<'_> {
             let reason = "it was never in the room".to_owned();
             return Err(RemoteError::Nonsense(reason).into());
         }
-        let state = self.state_before(&lack.event_id).await?;
+        let StateGiven { event_id, state, missing } = self.state_before(&lack.event_id).await?;
         self.fetch_auth(&lack.event_id, &lack.auth_events).await?;
-        let (origin, event_id) = (self.origin.clone(), lack.event_id.clone());
-        open.note(self.world.ask(&room(self.room_id), &Connect { origin, event_id, state }).await?);
+        let connect = Connect { origin: self.origin.clone(), event_id, state, missing };
+        open.note(self.world.ask(&room(self.room_id), &connect).await?);
         Ok(())
     }
 }

@@ -23,7 +23,7 @@ use tombolo_platform::{AskError, World};
 use tombolo_protocol::{admission::Checked, event, room_version::RoomVersion};
 
 use super::{
-    room,
+    room, tell,
     verify::{self, Dropped},
 };
 use crate::{
@@ -136,13 +136,16 @@ pub async fn receive_in_room(
     };
     let mut outcomes: BTreeMap<_, _> = received.outcomes.iter().cloned().collect();
     if !received.lacking.is_empty() {
-        match gap::fill(world, std::slice::from_ref(origin), room_id, received).await {
+        match gap::fill(world, origin, room_id, received).await {
             Ok(filled) => outcomes.extend(filled),
             // What is parked, the room's alarm tries again.
             Err(error) => {
                 tracing::warn!(room = %room_id, error = error.message, "a gap stays open");
             }
         }
+    }
+    if outcomes.values().any(Outcome::is_held) {
+        tell::tell_locals(world, room_id).await;
     }
     Ok(outcomes.into_iter().filter(|(id, _)| asked.contains(id)).collect())
 }
@@ -192,8 +195,9 @@ pub async fn retry(world: &World, room_id: &RoomId) -> Result<Option<u64>> {
         Err(error) => return Err(error.into()),
     };
     for (origin, received) in reconsidered.due {
-        let sources = gap::sources(world, &origin, room_id).await?;
-        gap::fill(world, &sources, room_id, received).await?;
+        if gap::fill(world, &origin, room_id, received).await?.values().any(Outcome::is_held) {
+            tell::tell_locals(world, room_id).await;
+        }
     }
     Ok(reconsidered.next)
 }

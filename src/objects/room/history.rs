@@ -43,12 +43,16 @@ pub fn history(room: &mut Room<'_>, message: History) -> Result<Received> {
     let ids: BTreeSet<OwnedEventId> =
         pdus.iter().map(|pdu| pdu.event_id.clone()).chain(message.asked.iter().cloned()).collect();
     let children = room.waiting_for(&ids)?;
-    let Some(lowest) = children.first().copied() else { return Ok(received) };
+    if children.is_empty() {
+        return Ok(received);
+    }
     let given: BTreeSet<OwnedEventId> = pdus.iter().map(|pdu| pdu.event_id.clone()).collect();
     let placed = room.judge_history(&message, pdus, &mut received)?;
-    room.put_below(lowest, &placed)?;
+    for (child, below) in room.below_each(&children, &placed)? {
+        room.put_below(child, &below)?;
+    }
     // Where a server answers but leaves out an event it was asked for, it has no such event to give.
-    let answered = received.outcomes.iter().any(|(_, outcome)| is_held(outcome));
+    let answered = received.outcomes.iter().any(|(_, outcome)| outcome.is_held());
     let withheld = message.asked.into_iter().filter(|id| answered && !given.contains(id)).collect();
     for sn in children.into_iter().chain(placed) {
         room.note_parents(sn, &withheld)?;
@@ -127,6 +131,37 @@ impl Room<'_> {
         Ok(self.hot.holes.get_or_insert_default())
     }
 
+    /// Which of these stored events, oldest first, go below which of the events that wait, lowest first: each below the
+    /// lowest that builds on it.
+    fn below_each(&mut self, children: &[Sn], placed: &[Sn]) -> Result<Vec<(Sn, Vec<Sn>)>> {
+        let mut rest: BTreeSet<Sn> = placed.iter().copied().collect();
+        let mut groups = Vec::new();
+        for (index, child) in children.iter().enumerate() {
+            let mut below = if index + 1 == children.len() {
+                rest.clone()
+            } else {
+                self.unplaced_ancestors(*child)?
+            };
+            below.retain(|sn| rest.remove(sn));
+            let below: Vec<Sn> = placed.iter().copied().filter(|sn| below.contains(sn)).collect();
+            groups.push((*child, below));
+        }
+        Ok(groups)
+    }
+
+    /// What an event builds on, down to what has its place in the timeline.
+    fn unplaced_ancestors(&mut self, child: Sn) -> Result<BTreeSet<Sn>> {
+        let mut found = BTreeSet::new();
+        let mut next = self.event(child)?.pdu.prev_events.clone();
+        while let Some(id) = next.pop() {
+            let Some(event) = self.find(&id)?.filter(|event| event.pos.is_none()) else { continue };
+            if found.insert(event.sn) {
+                next.extend(event.pdu.prev_events.iter().cloned());
+            }
+        }
+        Ok(found)
+    }
+
     /// Puts stored events, oldest first, below another: right below it, or where there is room for all of them.
     pub fn put_below(&mut self, above: Sn, placed: &[Sn]) -> Result<()> {
         let mut top = self.event(above)?.pos.unwrap_or_default();
@@ -199,8 +234,10 @@ impl Room<'_> {
         let mut judgement = match given {
             _ if pdu.kind() == "m.room.create" => self.judge_outlier(pdu)?,
             Some(given) if pdu.room_id == self.head()?.id => {
-                let before = self.given_state(&given.state)?;
-                self.judge_at(pdu, before)?
+                match self.given_state(pdu, &given.state, &given.missing)? {
+                    Some(before) => self.judge_at(pdu, before)?,
+                    None => Judgement::Dropped("the state before it is not known".to_owned()),
+                }
             }
             _ => self.judge(pdu)?,
         };
@@ -230,6 +267,7 @@ impl Room<'_> {
         };
         let sn = self.put(&entry)?;
         self.amend(sn)?;
+        self.amend_forks(sn)?;
         Ok(sn)
     }
 }
@@ -258,8 +296,4 @@ impl Holes {
         }
         self.missing.insert(child, missing);
     }
-}
-
-fn is_held(outcome: &Outcome) -> bool {
-    matches!(outcome, Outcome::Accepted | Outcome::Rejected(_) | Outcome::Known)
 }

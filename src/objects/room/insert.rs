@@ -87,6 +87,7 @@ impl Room<'_> {
             // What a join gives becomes the state as a whole.
             if head.life == Life::Live {
                 self.amend(sn)?;
+                self.amend_forks(sn)?;
             }
             return Ok((sn, None));
         };
@@ -100,9 +101,17 @@ impl Room<'_> {
             self.note_hole(child)?;
         }
         self.note_hole_below(sn, &judged.prev)?;
+        if !new {
+            self.amend_forks(sn)?;
+        }
         let head = self.head()?;
         self.save(head)?;
-        self.wake_soon();
+        if source.ours {
+            self.wake_soon();
+        } else {
+            // The request that brought it tells local users.
+            self.wake_to_make_sure();
+        }
         Ok((sn, Some(pos)))
     }
 
@@ -143,7 +152,7 @@ impl Room<'_> {
     }
 
     /// Makes the current state the resolution of the states after all tips.
-    fn settle(&mut self, tips: &[Sn], was: Position, pos: Position) -> Result<()> {
+    pub fn settle(&mut self, tips: &[Sn], was: Position, pos: Position) -> Result<()> {
         let mut states: Vec<After> = Vec::new();
         for tip in tips {
             states.extend(self.event(*tip)?.after());

@@ -1,4 +1,4 @@
-//! What becomes of what a join left out of the state it was given?
+//! What becomes of what a join, or one event, left out of the state it was given?
 //!
 //! Nobody could verify it then, or what it cites. It is noted, and taken into the state once it is stored.
 
@@ -6,7 +6,11 @@ use ruma::{OwnedEventId, UserId};
 use tombolo_platform::values;
 use tombolo_protocol::event::Pdu;
 
-use super::{Position, Refusal, Result, Room, Sn, timeline::Standing};
+use super::{
+    Position, Refusal, Result, Room, Sn,
+    state::Overlay,
+    timeline::{Before, Standing},
+};
 use crate::objects::Stop;
 
 /// How many events are noted that could not be verified: a server may invent them.
@@ -50,6 +54,46 @@ impl Room<'_> {
     pub fn begin_left_out(&mut self, pos: Position) -> Result<()> {
         self.sql.run("DELETE FROM left_out WHERE since IS NOT NULL", values![])?;
         self.sql.run("UPDATE left_out SET since = ?", values![pos])?;
+        Ok(())
+    }
+
+    /// Makes a given state, an overlay of the mainline, a state of its own, and notes what is left out of it.
+    pub fn fork_without(
+        &mut self,
+        base: Before,
+        overlay: Overlay,
+        left_out: &[OwnedEventId],
+    ) -> Result<Before> {
+        let fork = self.new_fork(base, overlay)?;
+        let query = "SELECT count(*) FROM left_out_of_fork";
+        let noted = self.sql.row(query, values![], |row| row.int(0))?.unwrap_or_default();
+        let spare = MAX_LEFT_OUT.saturating_sub(usize::try_from(noted).unwrap_or(MAX_LEFT_OUT));
+        for id in left_out.iter().take(spare) {
+            let insert =
+                "INSERT INTO left_out_of_fork (id, fork) VALUES (?, ?) ON CONFLICT DO NOTHING";
+            self.sql.run(insert, values![id.as_str(), fork])?;
+        }
+        Ok(Before { fork: Some(fork), ..base })
+    }
+
+    /// Takes an event into the states given for single events that it was left out of. The state now may rest on them.
+    pub fn amend_forks(&mut self, sn: Sn) -> Result<()> {
+        let event = self.event(sn)?;
+        let query = "DELETE FROM left_out_of_fork WHERE id = ? RETURNING fork";
+        let id = event.pdu.event_id.as_str();
+        let forks = self.sql.rows(query, values![id], |row| row.int(0))?;
+        let key = event.pdu.key().filter(|_| event.standing != Standing::Rejected);
+        let Some((kind, key)) = key.filter(|_| !forks.is_empty()) else { return Ok(()) };
+        for fork in forks {
+            let insert = "INSERT INTO forks (fork, type, key, sn) VALUES (?, ?, ?, ?)
+                          ON CONFLICT DO UPDATE SET sn = excluded.sn WHERE sn IS NULL";
+            self.sql.run(insert, values![fork, kind, key, sn])?;
+        }
+        let head = self.head()?;
+        self.settle(&head.tips, head.pos, head.pos + 1)?;
+        let head = self.head()?;
+        self.save(head)?;
+        self.wake_soon();
         Ok(())
     }
 

@@ -128,6 +128,8 @@ pub struct Hot {
     settled: Option<Position>,
     audience: Option<Audience>,
     holes: Option<Holes>,
+    /// Requests told all local users everything up to here.
+    locals_told: Position,
     /// When followers were last told.
     told_at: u64,
     /// When servers that count us in were last told that we left.
@@ -307,6 +309,8 @@ pub fn answer(question: &Question<'_>) -> std::result::Result<Answer, Fault> {
             Receipt => ephemeral::receipt,
             Typing => ephemeral::typing,
             ExpireTyping => ephemeral::expire,
+            LocalNews => tell::local_news,
+            LocalsTold => tell::locals_told,
             Undelivered => tell::undelivered,
             Told => tell::told,
             Outbound => tell::outbound,

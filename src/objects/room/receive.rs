@@ -7,14 +7,14 @@ use std::collections::BTreeMap;
 
 use ruma::{EventId, OwnedEventId, OwnedServerName, ServerName};
 use tombolo_platform::values;
-use tombolo_protocol::{admission::Checked, event::Pdu};
+use tombolo_protocol::{admission::Checked, event::Pdu, event_auth::auth_types};
 
 use super::{
-    Connect, Lack, Life, Outcome, Purpose, Receive, Received, Result, Room, Unknown,
+    Connect, Lack, Life, Outcome, Purpose, Receive, Received, Result, Room, Sn, Unknown,
     insert::Source,
     judge::{Judged, Judgement},
     parked::Parking,
-    state::Overlay,
+    state::{Key, Overlay},
     timeline::{Before, Standing},
 };
 use crate::objects::Stop;
@@ -58,8 +58,9 @@ pub fn connect(room: &mut Room<'_>, message: Connect) -> Result<Received> {
         && batch.known
     {
         let pdu = event.pdu(head.version).map_err(|fault| Stop::broken(fault.to_string()))?;
-        let before = room.given_state(&message.state)?;
-        if let Judgement::Judged(judged) = room.judge_at(&pdu, before)? {
+        if let Some(before) = room.given_state(&pdu, &message.state, &message.missing)?
+            && let Judgement::Judged(judged) = room.judge_at(&pdu, before)?
+        {
             let (sn, _) = room.insert(&pdu, &judged, Source::default())?;
             room.note_hole(sn)?;
             batch.outcomes.push((pdu.event_id.clone(), outcome(&judged)));
@@ -320,8 +321,14 @@ impl Room<'_> {
         Ok(true)
     }
 
-    /// The state that another server gave, as an overlay of the mainline now. What was rejected is left out.
-    pub fn given_state(&mut self, state: &[OwnedEventId]) -> Result<Before> {
+    /// The state before an event that another server gave, as an overlay of the mainline now. What was rejected is left
+    /// out. What nobody could verify is noted; `None` where the event's verdict may rest on it.
+    pub fn given_state(
+        &mut self,
+        pdu: &Pdu,
+        state: &[OwnedEventId],
+        missing: &[OwnedEventId],
+    ) -> Result<Option<Before>> {
         let at = self.head()?.pos;
         let mut given = BTreeMap::new();
         for id in state {
@@ -332,6 +339,9 @@ impl Room<'_> {
                 continue;
             };
             given.insert((kind.to_owned(), key.to_owned()), event.sn);
+        }
+        if !missing.is_empty() && !self.suffices(pdu, &given)? {
+            return Ok(None);
         }
         let base = Before { at, fork: None };
         let mut overlay: Overlay = self
@@ -345,7 +355,28 @@ impl Room<'_> {
                 overlay.insert(key, Some(sn));
             }
         }
-        self.fork(base, overlay)
+        if missing.is_empty() {
+            return self.fork(base, overlay).map(Some);
+        }
+        self.fork_without(base, overlay, missing).map(Some)
+    }
+
+    /// Whether a state that is not whole has all that an event's verdict rests on, as far as we can know: its sender's
+    /// membership, and whatever else of that is set now.
+    fn suffices(&mut self, pdu: &Pdu, given: &BTreeMap<Key, Sn>) -> Result<bool> {
+        let version = self.head()?.version;
+        let key = pdu.state_key.as_deref();
+        let Ok(keys) = auth_types(version, pdu.kind(), &pdu.sender, key, &pdu.content) else {
+            // An event that selects no auth events is one that no state allows.
+            return Ok(true);
+        };
+        for key in keys {
+            let needed = key.1 == pdu.sender.as_str() || self.now(&key.0, &key.1)?.is_some();
+            if needed && !given.contains_key(&key) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 }
 

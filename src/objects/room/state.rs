@@ -8,6 +8,7 @@ use super::{
     Position, Result, Room, STEP, Sn,
     timeline::{Before, Standing, Stored},
 };
+use crate::objects::Stop;
 
 /// A type and a state key.
 pub type Key = (String, String);
@@ -180,6 +181,12 @@ impl Room<'_> {
         if overlay.is_empty() {
             return Ok(parent);
         }
+        let (fork, at) = (self.new_fork(parent, overlay)?, parent.at);
+        Ok(Before { at, fork: Some(fork) })
+    }
+
+    /// Makes `overlay` on top of `parent` a state of its own, though it may be empty.
+    pub fn new_fork(&mut self, parent: Before, overlay: Overlay) -> Result<i64> {
         let depth = parent
             .fork
             .map(|fork| self.parent(fork))
@@ -194,13 +201,14 @@ impl Room<'_> {
         };
         let insert = "INSERT INTO fork (parent, depth) VALUES (?, ?) RETURNING fork";
         let fork = self.sql.row(insert, values![base, depth], |row| row.int(0))?;
+        let fork = fork.ok_or_else(|| Stop::broken("a new fork has no number"))?;
         for ((kind, key), sn) in overlay {
             self.sql.run(
                 "INSERT INTO forks (fork, type, key, sn) VALUES (?, ?, ?, ?)",
                 values![fork, &kind, &key, sn],
             )?;
         }
-        Ok(Before { at: parent.at, fork })
+        Ok(fork)
     }
 
     /// Writes a new current value of a key, holding from `pos` on. Call [`Room::change`], which also notes what
@@ -235,6 +243,6 @@ impl Room<'_> {
         let query = "SELECT parent, depth FROM fork WHERE fork = ?";
         let found =
             self.sql.row(query, values![fork], |row| Ok((row.int_or_null(0)?, row.int(1)?)))?;
-        found.ok_or_else(|| crate::objects::Stop::broken(format!("no fork {fork}")))
+        found.ok_or_else(|| Stop::broken(format!("no fork {fork}")))
     }
 }

@@ -114,11 +114,14 @@ pub struct History {
 }
 message!("room", History => Received, Refusal);
 
-/// The state before an event; every one of it already received as an outlier.
+/// The state before an event, received as outliers.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct StateGiven {
     pub event_id: OwnedEventId,
     pub state: Vec<OwnedEventId>,
+    /// What of it nobody could verify.
+    #[serde(default)]
+    pub missing: Vec<OwnedEventId>,
 }
 
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -153,6 +156,13 @@ pub enum Outcome {
     Known,
 }
 
+impl Outcome {
+    /// Whether the event is part of the graph.
+    pub fn is_held(&self) -> bool {
+        !matches!(self, Self::Dropped(_) | Self::Parked)
+    }
+}
+
 /// What a parked event waits for. Both lists empty: for another judgement only.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Lack {
@@ -168,8 +178,11 @@ pub struct Lack {
 pub struct Connect {
     pub origin: OwnedServerName,
     pub event_id: OwnedEventId,
-    /// State before the event; every one of them already received as an outlier.
+    /// State before the event, received as outliers.
     pub state: Vec<OwnedEventId>,
+    /// What of it nobody could verify.
+    #[serde(default)]
+    pub missing: Vec<OwnedEventId>,
 }
 message!("room", Connect => Received, Refusal);
 

@@ -215,7 +215,7 @@ fn a_hole_is_known_before_and_after_it_is_read_again() {
     let state =
         keys.iter().chain(&rest).filter_map(|(kind, key)| scene.state_id(kind, key)).collect();
     let (origin, event_id) = (THEIRS.try_into().unwrap(), child.event_id.clone());
-    let received = scene.ask(Connect { origin, event_id, state }).unwrap();
+    let received = scene.ask(Connect { origin, event_id, state, missing: Vec::new() }).unwrap();
     let child = child.event_id;
     assert_eq!(received.outcomes, [(child.clone(), Outcome::Accepted)]);
     for evicted in [false, true] {
@@ -236,7 +236,7 @@ fn a_server_that_was_never_here_gives_no_state() {
     scene.receive(&[&pdu]);
     let state = scene.state_id("m.room.create", "").into_iter().collect();
     let (origin, event_id) = (THIRD.try_into().unwrap(), pdu.event_id.clone());
-    let received = scene.ask(Connect { origin, event_id, state }).unwrap();
+    let received = scene.ask(Connect { origin, event_id, state, missing: Vec::new() }).unwrap();
     assert!(received.stranger && received.outcomes.is_empty(), "{received:?}");
     assert_eq!(scene.count("parked"), 1);
 }
