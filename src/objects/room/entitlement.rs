@@ -54,6 +54,12 @@ impl Stretches {
         self.0.iter().any(|stretch| stretch.membership == "join" && stretch.since <= pos)
     }
 
+    /// When the user first joined, up to a position.
+    pub fn first_joined(&self, pos: Position) -> Option<Position> {
+        let stays = self.0.iter().filter(|stretch| stretch.membership == "join");
+        stays.map(|stay| stay.since).filter(|since| *since <= pos).min()
+    }
+
     /// Whether the user, with this membership at a position, may see what is there under a visibility.
     fn see(&self, visibility: &str, membership: Option<&str>, pos: Position) -> bool {
         HistoryVisibility::of(Some(visibility))

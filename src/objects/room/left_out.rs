@@ -7,7 +7,7 @@ use tombolo_platform::values;
 use tombolo_protocol::event::Pdu;
 
 use super::{
-    Position, Refusal, Result, Room, Sn,
+    Head, Position, Refusal, Result, Room, STEP, Sn,
     state::Overlay,
     timeline::{Before, Standing},
 };
@@ -89,10 +89,11 @@ impl Room<'_> {
                           ON CONFLICT DO UPDATE SET sn = excluded.sn WHERE sn IS NULL";
             self.sql.run(insert, values![fork, kind, key, sn])?;
         }
+        // The state changes at a position without an event.
+        let Head { tips, pos, .. } = self.head()?;
+        self.settle(&tips, pos, pos + STEP)?;
         let head = self.head()?;
-        self.settle(&head.tips, head.pos, head.pos + 1)?;
-        let head = self.head()?;
-        self.save(head)?;
+        self.save(Head { pos: pos + STEP, ..head })?;
         self.wake_soon();
         Ok(())
     }

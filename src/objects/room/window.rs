@@ -39,7 +39,9 @@ pub fn window(room: &mut Room<'_>, message: Window) -> Result<WindowReply> {
     let was_joined = message.from > 0 && viewer.stretches.at(message.from) == Some("join");
     // A user who comes back was told what they saw before they left.
     let low = if viewer.stretches.joined_until(message.from) { message.from } else { 0 };
-    let told = if low > 0 { room.visible_end(&viewer, low) } else { 0 };
+    // An invite may have hidden from the client what became of the room during the stays before it.
+    let told =
+        if was_joined { low } else { viewer.stretches.first_joined(low).unwrap_or_default() };
     let range = Range { anew: !was_joined || message.full_state, told, low, end };
     let slice = room.slice(&viewer, low, end, &message.timeline)?;
     let slice = room.from_where_it_is_right(slice, &message.state, end)?;
@@ -64,7 +66,7 @@ pub fn window(room: &mut Room<'_>, message: Window) -> Result<WindowReply> {
 }
 
 /// What is looked at: above `low`, up to `end`; `anew` where the client is shown the room from the beginning. It was told
-/// the state up to `told`.
+/// the state up to `told`, and maybe what came later.
 struct Range {
     anew: bool,
     told: Position,

@@ -240,3 +240,39 @@ fn a_server_that_was_never_here_gives_no_state() {
     assert!(received.stranger && received.outcomes.is_empty(), "{received:?}");
     assert_eq!(scene.count("parked"), 1);
 }
+
+#[test]
+fn an_event_is_let_in_by_a_state_of_which_something_cannot_be_verified() {
+    let scene = Scene::new("11");
+    scene.join_bob();
+    let levels = json!({ "users": { "@alice:ours.test": 100 }, "state_default": 0 });
+    scene.send("alice", "m.room.power_levels", Some(""), &levels).unwrap();
+    let topic = scene.theirs("m.room.topic", Some(""), &json!({ "topic": "later" }), &scene.tips());
+    let (child, _) = dangling(&scene, 1, 1);
+    assert_eq!(scene.outcome(&child), Outcome::Parked);
+    let connect = |without: Option<&str>| {
+        let members = ["@alice:ours.test", "@bob:theirs.test"].map(|user| ("m.room.member", user));
+        let keys =
+            ["m.room.create", "m.room.power_levels", "m.room.join_rules"].map(|kind| (kind, ""));
+        let keys = keys
+            .into_iter()
+            .chain(members)
+            .filter(|(kind, key)| Some(*kind) != without && Some(*key) != without);
+        let state = keys.filter_map(|(kind, key)| scene.state_id(kind, key)).collect();
+        let (origin, event_id) = (THEIRS.try_into().unwrap(), child.event_id.clone());
+        let missing = vec![topic.event_id.clone()];
+        scene.ask(Connect { origin, event_id, state, missing }).unwrap().outcomes
+    };
+    assert!(
+        connect(Some("m.room.power_levels")).is_empty(),
+        "the verdict rests on what is missing"
+    );
+    assert!(connect(Some("@bob:theirs.test")).is_empty(), "its sender's membership may be missing");
+    assert_eq!(connect(None), [(child.event_id.clone(), Outcome::Accepted)]);
+    assert_eq!(scene.count("left_out_of_fork"), 1);
+    let purpose = Purpose::Outlier;
+    let (origin, events) = (THEIRS.try_into().unwrap(), vec![checked(&topic)]);
+    scene.ask(Receive { origin, events, purpose, again: Vec::new() }).unwrap();
+    assert_eq!(scene.count("left_out_of_fork"), 0);
+    assert_eq!(scene.state_id("m.room.topic", ""), Some(topic.event_id));
+}

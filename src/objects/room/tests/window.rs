@@ -61,3 +61,134 @@ fn a_ban_that_came_with_the_state_is_shown_to_whom_it_keeps_out() {
     assert_eq!(shown(0), [given[4].event_id.as_str()]);
     assert!(shown(to).is_empty(), "it was shown");
 }
+
+/// What Alice's client asks for.
+fn ask(
+    scene: &Scene,
+    user: &str,
+    from: Position,
+    (timeline, state): (EventFilter, EventFilter),
+) -> WindowReply {
+    let to = scene.ask(Undelivered {}).unwrap().to;
+    let (user, device) = (user.try_into().unwrap(), "D".to_owned());
+    scene.ask(Window { user, device, from, to, full_state: false, timeline, state }).unwrap()
+}
+
+#[test]
+fn what_the_viewer_may_not_see_is_in_the_state() {
+    for visibility in ["invited", "joined"] {
+        let scene = Scene::new("11");
+        let bertha = "@bertha:ours.test";
+        let hides = json!({ "history_visibility": visibility });
+        scene.send("alice", "m.room.history_visibility", Some(""), &hides).unwrap();
+        let algorithm = json!({ "algorithm": "m.megolm.v1.aes-sha2" });
+        let encryption = scene.send("alice", "m.room.encryption", Some(""), &algorithm).unwrap();
+        scene
+            .send("alice", "m.room.member", Some(bertha), &json!({ "membership": "invite" }))
+            .unwrap();
+        scene.join("bertha");
+        for limit in [1, 2, 20] {
+            let timeline = EventFilter { limit: Some(limit), ..EventFilter::default() };
+            let window = ask(&scene, bertha, 0, (timeline, EventFilter::default()));
+            assert!(ids(&window.state).contains(&encryption.to_string()), "{visibility} {limit}");
+        }
+    }
+}
+
+#[test]
+fn what_a_filter_hides_is_in_the_state() {
+    let scene = Scene::new("11");
+    let seen = scene.send_at("alice", "m.room.message", None, &json!({ "body": "hi" }));
+    let topic = scene.send("alice", "m.room.topic", Some(""), &json!({ "topic": "t" })).unwrap();
+    scene.send("alice", "m.room.message", None, &json!({ "body": "ho" })).unwrap();
+    for from in [0, seen] {
+        let types = Some(vec!["m.room.message".to_owned()]);
+        let timeline = EventFilter { types, ..EventFilter::default() };
+        let window = ask(&scene, "@alice:ours.test", from, (timeline, EventFilter::default()));
+        assert!(ids(&window.state).contains(&topic.to_string()), "from {from}");
+    }
+}
+
+#[test]
+fn a_topic_on_another_branch_than_the_first_event_is_in_the_state() {
+    let scene = Scene::new("11");
+    scene.join_bob();
+    let seen = scene.ask(Undelivered {}).unwrap().to;
+    let tips = scene.tips();
+    let topic = scene.send("alice", "m.room.topic", Some(""), &json!({ "topic": "t" })).unwrap();
+    let said = scene.theirs("m.room.message", None, &json!({ "body": "hi" }), &tips);
+    assert_eq!(scene.outcome(&said), Outcome::Accepted);
+    scene.send("alice", "m.room.message", None, &json!({ "body": "I heard both" })).unwrap();
+    for from in [0, seen] {
+        let timeline = EventFilter { limit: Some(2), ..EventFilter::default() };
+        let window = ask(&scene, "@alice:ours.test", from, (timeline, EventFilter::default()));
+        assert_eq!(window.timeline.len(), 2);
+        assert!(ids(&window.state).contains(&topic.to_string()), "from {from}");
+    }
+}
+
+#[test]
+fn the_timeline_begins_after_an_event_that_lost() {
+    let scene = Scene::new("11");
+    scene.join_bob();
+    let levels = json!({ "users": { "@alice:ours.test": 100, "@bob:theirs.test": 50 }, "state_default": 50 });
+    scene.send("alice", "m.room.power_levels", Some(""), &levels).unwrap();
+    let seen = scene.ask(Undelivered {}).unwrap().to;
+    // Bob's topic is older, so that it loses.
+    let older = scene.theirs("m.room.topic", Some(""), &json!({ "topic": "older" }), &scene.tips());
+    let newer =
+        scene.send("alice", "m.room.topic", Some(""), &json!({ "topic": "newer" })).unwrap();
+    assert_eq!(scene.outcome(&older), Outcome::Accepted);
+    assert_eq!(scene.state_id("m.room.topic", ""), Some(newer.clone()));
+    let window = ask(&scene, "@alice:ours.test", seen, <_>::default());
+    assert!(window.limited && window.timeline.is_empty());
+    assert_eq!(ids(&window.state), [newer.as_str()]);
+}
+
+#[test]
+fn heroes_are_members_and_come_with_their_events() {
+    let scene = Scene::new("11");
+    for user in ["bertha", "carl", "dora"] {
+        scene.join(user);
+    }
+    let kick = json!({ "membership": "leave" });
+    let carl = user("carl", OURS);
+    scene.send("alice", "m.room.member", Some(carl.as_str()), &kick).unwrap();
+    scene.send("alice", "m.room.name", Some(""), &json!({ "name": "" })).unwrap();
+    let timeline = EventFilter { limit: Some(1), ..EventFilter::default() };
+    let state = EventFilter { lazy_load_members: true, ..EventFilter::default() };
+    let window = ask(&scene, "@alice:ours.test", 0, (timeline, state));
+    assert_eq!(window.heroes, [user("bertha", OURS), user("dora", OURS)]);
+    let state = serde_json::to_string(&window.state).unwrap();
+    assert!(
+        state.contains("@bertha") && state.contains("@dora") && !state.contains("@carl"),
+        "{state}"
+    );
+}
+
+#[test]
+fn a_member_whom_the_client_knows_otherwise_is_in_the_lazy_state() {
+    let scene = Scene::new("11");
+    let (bertha, carl) = ("@bertha:ours.test", "@carl:ours.test");
+    let member = |user: &str, membership: &str| {
+        let content = json!({ "membership": membership });
+        scene.send("alice", "m.room.member", Some(user), &content).unwrap();
+    };
+    scene.join("bertha");
+    scene.join("carl");
+    member(bertha, "leave");
+    member(carl, "leave");
+    let seen = scene.ask(Undelivered {}).unwrap().to;
+    member(bertha, "invite");
+    member(carl, "invite");
+    scene.join("bertha");
+    for _ in 0..5 {
+        scene.send("alice", "m.room.message", None, &json!({ "body": "hi" })).unwrap();
+    }
+    scene.join("carl");
+    let timeline = EventFilter { limit: Some(3), ..EventFilter::default() };
+    let state = EventFilter { lazy_load_members: true, ..EventFilter::default() };
+    let window = ask(&scene, carl, seen, (timeline, state));
+    let joined = scene.state_id("m.room.member", bertha).unwrap();
+    assert!(ids(&window.state).contains(&joined.to_string()));
+}
