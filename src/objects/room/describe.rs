@@ -21,10 +21,13 @@ pub fn describe(room: &mut Room<'_>, _: Describe) -> Result<Description> {
     })
 }
 
-/// Which servers have a joined user.
+/// Which servers have a joined user: this one, then the most helpful.
 pub fn participants(room: &mut Room<'_>, _: Participants) -> Result<ParticipantsReply> {
     room.graph()?;
-    Ok(ParticipantsReply { servers: room.servers()? })
+    let mut servers = room.servers()?;
+    servers.retain(|server| room.is_local(server));
+    servers.extend(room.helpers()?);
+    Ok(ParticipantsReply { servers })
 }
 
 /// A user's membership now.

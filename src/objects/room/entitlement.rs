@@ -125,6 +125,10 @@ impl Room<'_> {
         if event.pdu.kind() == DUMMY {
             return Ok(false);
         }
+        // A redaction without effect would have clients hide what the room holds.
+        if event.pdu.kind() == "m.room.redaction" && !self.is_in_effect(event)? {
+            return Ok(false);
+        }
         // Users always see what became of their own membership.
         if event.pdu.is("m.room.member", user.as_str()) {
             return Ok(true);

@@ -371,10 +371,20 @@ impl Room<'_> {
         };
         self.note_hole(sn)?;
         self.change(&("m.room.member".to_owned(), join.sender.to_string()), Some(sn), pos)?;
+        let query = "SELECT via FROM joining WHERE id = ?";
+        let via = self.sql.row(query, values![join.event_id.as_str()], |row| row.text(0))?;
+        let resident = via.and_then(|via| via.split(' ').next()?.try_into().ok());
         self.sql.run("DELETE FROM joining", values![])?;
         self.sql.run("DELETE FROM out_of_band WHERE user = ?", values![join.sender.as_str()])?;
         let head = self.head()?;
-        self.save(Head { life: Life::Live, tips: vec![sn], pos, floor: join.depth, ..head })?;
+        self.save(Head {
+            life: Life::Live,
+            tips: vec![sn],
+            pos,
+            floor: join.depth,
+            resident,
+            ..head
+        })?;
         self.wake_soon();
         Ok(())
     }

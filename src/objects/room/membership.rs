@@ -9,6 +9,9 @@ use tombolo_platform::values;
 use super::{FOREVER, Life, Position, Result, Room, Sn, state::Key};
 use crate::objects::Stop;
 
+/// Of how many servers a room remembers when they sent something.
+const MAX_HEARD: usize = 1000;
+
 impl Room<'_> {
     /// Writes a new current value of a key and what follows from it. Call [`Room::save`] afterwards.
     pub fn change(&mut self, key: &Key, value: Option<Sn>, pos: Position) -> Result<()> {
@@ -59,6 +62,33 @@ impl Room<'_> {
     /// Servers with a joined user now.
     pub fn servers(&mut self) -> Result<Vec<OwnedServerName>> {
         self.servers_between(None)
+    }
+
+    /// Notes that a server in the room sent something.
+    pub fn hear(&mut self, server: &ServerName) {
+        if self.hot.heard.len() >= MAX_HEARD {
+            self.hot.heard.clear();
+        }
+        self.hot.heard.insert(server.to_owned(), self.moment.now);
+    }
+
+    /// Other servers with a joined user now, the most helpful first: those that sent something lately, the one through
+    /// which we joined, those with many members.
+    pub fn helpers(&mut self) -> Result<Vec<OwnedServerName>> {
+        let query =
+            "SELECT server, members FROM servers WHERE until IS NULL ORDER BY members DESC, server";
+        let rows = self.sql.rows(query, values![], |row| Ok((row.text(0)?, row.int(1)?)))?;
+        let resident = self.head()?.resident;
+        let mut helpers: Vec<(u64, bool, i64, OwnedServerName)> = Vec::new();
+        for (name, members) in rows {
+            let Ok(server) = OwnedServerName::try_from(name) else { continue };
+            if !self.is_local(&server) {
+                let heard = self.hot.heard.get(&server).copied().unwrap_or_default();
+                helpers.push((heard, resident.as_ref() == Some(&server), members, server));
+            }
+        }
+        helpers.sort_by(|a, b| (b.0, b.1, b.2).cmp(&(a.0, a.1, a.2)).then_with(|| a.3.cmp(&b.3)));
+        Ok(helpers.into_iter().map(|(.., server)| server).collect())
     }
 
     /// Servers in the room at some moment after `from`, with their interval still open or closed after it.

@@ -38,7 +38,7 @@ mod window;
 
 use std::{collections::BTreeMap, rc::Rc};
 
-use ruma::{OwnedEventId, OwnedRoomId, ServerName, UserId};
+use ruma::{OwnedEventId, OwnedRoomId, OwnedServerName, ServerName, UserId};
 use tombolo_platform::{Answer, Fault, Moment, Row, Sql, SqlError, values};
 use tombolo_protocol::room_version::RoomVersion;
 
@@ -112,6 +112,8 @@ pub struct Head {
     pub invited: i64,
     /// The depth of the join by which we are here; what is below it is history. 0 where the room began here.
     pub floor: u64,
+    /// The server through which we joined last.
+    pub resident: Option<OwnedServerName>,
 }
 
 /// What a room remembers between messages; all of it can be read again.
@@ -132,6 +134,8 @@ pub struct Hot {
     locals_told: Position,
     /// When followers were last told.
     told_at: u64,
+    /// When servers in the room last sent something.
+    heard: BTreeMap<OwnedServerName, u64>,
     /// When servers that count us in were last told that we left.
     retold: BTreeMap<String, u64>,
 }
@@ -153,7 +157,7 @@ impl Head {
     /// The row of a room of which we hold no events yet.
     pub fn new(id: OwnedRoomId, version: &'static RoomVersion, life: Life) -> Self {
         let (tips, pos, told) = (Vec::new(), FIRST, FIRST);
-        Self { id, version, life, tips, pos, told, joined: 0, invited: 0, floor: 0 }
+        Self { id, version, life, tips, pos, told, joined: 0, invited: 0, floor: 0, resident: None }
     }
 }
 
@@ -189,10 +193,11 @@ impl<'a> Room<'a> {
     pub fn save(&mut self, head: Head) -> Result<()> {
         self.hot.schema.create(self.sql, STEPS)?;
         self.sql.run(
-            "INSERT INTO room (one, id, version, life, tips, pos, told, joined, invited, floor)
-             VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+            "INSERT INTO room (one, id, version, life, tips, pos, told, joined, invited, floor, resident)
+             VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
              ON CONFLICT DO UPDATE SET version = excluded.version, life = excluded.life, tips = excluded.tips, pos = excluded.pos,
-             told = excluded.told, joined = excluded.joined, invited = excluded.invited, floor = excluded.floor",
+             told = excluded.told, joined = excluded.joined, invited = excluded.invited, floor = excluded.floor,
+             resident = excluded.resident",
             values![
                 head.id.as_str(),
                 head.version.id.as_str(),
@@ -202,7 +207,8 @@ impl<'a> Room<'a> {
                 head.told,
                 head.joined,
                 head.invited,
-                head.floor
+                head.floor,
+                head.resident.as_ref().map(|server| server.as_str())
             ],
         )?;
         self.hot.head = Some(head);
@@ -223,7 +229,8 @@ impl<'a> Room<'a> {
     }
 }
 
-const HEAD: &str = "SELECT id, version, life, tips, pos, told, joined, invited, floor FROM room";
+const HEAD: &str =
+    "SELECT id, version, life, tips, pos, told, joined, invited, floor, resident FROM room";
 
 fn read_head(row: &Row<'_>) -> std::result::Result<Head, SqlError> {
     let broken = |what: &str| SqlError::Database(format!("the room's row holds an unknown {what}"));
@@ -238,6 +245,7 @@ fn read_head(row: &Row<'_>) -> std::result::Result<Head, SqlError> {
         joined: row.int(6)?,
         invited: row.int(7)?,
         floor: u64::try_from(row.int(8)?).map_err(|_| broken("floor"))?,
+        resident: row.text_or_null(9)?.and_then(|server| server.try_into().ok()),
     })
 }
 

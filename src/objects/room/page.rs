@@ -138,9 +138,7 @@ impl Room<'_> {
             return Ok(None);
         };
         let below = serde_json::from_str(&missing)?;
-        let mut servers = self.servers()?;
-        servers.retain(|server| *server != self.config.server_name);
-        Ok(Some(Hole { below, servers }))
+        Ok(Some(Hole { below, servers: self.helpers()? }))
     }
 
     /// The members that sent the events of a page, as they were when the viewer last saw the room.

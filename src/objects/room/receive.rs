@@ -137,6 +137,9 @@ impl Room<'_> {
 
     fn batch(&mut self, origin: OwnedServerName, purpose: Purpose) -> Result<Batch> {
         let known = self.is_or_was_here(&origin)?;
+        if known {
+            self.hear(&origin);
+        }
         let (outcomes, lacking) = (Vec::new(), Vec::new());
         Ok(Batch { origin, purpose, known, helps: None, outcomes, lacking })
     }

@@ -50,6 +50,16 @@ impl Room<'_> {
                 || power.suffices(sender, power.redact()))
     }
 
+    /// Whether a redaction took an event's content, or another did that this one could have taken.
+    pub fn is_in_effect(&mut self, redaction: &Stored) -> Result<bool> {
+        let Some(before) = redaction.before else { return Ok(false) };
+        let Some(id) = redaction.pdu.redacts.clone() else { return Ok(false) };
+        let Some(target) = self.find(&id)? else { return Ok(false) };
+        let power = self.power_at(before)?;
+        Ok(target.redacted_by.is_some()
+            && self.may_redact(&target.pdu, &redaction.pdu.sender, &power))
+    }
+
     fn redact(&mut self, target: &Rc<Stored>, redaction: &Rc<Stored>) -> Result<()> {
         let Some(before) = redaction.before else { return Ok(()) };
         let power = self.power_at(before)?;

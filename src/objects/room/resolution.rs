@@ -47,6 +47,12 @@ impl Room<'_> {
                 overlay.insert(key.clone(), value);
             }
         }
+        // What only the auth chains hold may become state where no state has the key.
+        for (key, sn) in resolved.into_iter().filter(|(key, _)| !values.contains_key(key)) {
+            if self.mainline(at, &key.0, &key.1)? != Some(sn) {
+                overlay.insert(key, Some(sn));
+            }
+        }
         #[cfg(debug_assertions)]
         self.check_against_whole(states, base, &overlay)?;
         Ok((base, overlay))
