@@ -49,6 +49,15 @@ impl Stretches {
         })
     }
 
+    /// Whether the user was joined at any time from a position on until before another.
+    fn joined_between(&self, since: Position, until: Position) -> bool {
+        self.0.iter().any(|stretch| {
+            stretch.membership == "join"
+                && stretch.since < until
+                && stretch.until.is_none_or(|left| left > since)
+        })
+    }
+
     /// Whether the user was joined at a position or any time before it.
     pub fn joined_until(&self, pos: Position) -> bool {
         self.0.iter().any(|stretch| stretch.membership == "join" && stretch.since <= pos)
@@ -137,6 +146,21 @@ impl Room<'_> {
         let visibilities = self.visibilities(event, before)?;
         let shows = |visibility: &String| stretches.see(visibility, membership.as_deref(), pos);
         Ok(visibilities.iter().any(shows))
+    }
+
+    /// Whether a user may see an event without a place in the timeline: one that is or was part of the state while they
+    /// were in the room.
+    pub fn user_sees_as_state(&mut self, stretches: &Stretches, event: &Stored) -> Result<bool> {
+        let Some((kind, key)) = event.pdu.key().filter(|_| event.pos.is_none()) else {
+            return Ok(false);
+        };
+        let query = "SELECT since, until FROM past WHERE type = ?1 AND key = ?2 AND sn = ?3
+                     UNION ALL SELECT since, NULL FROM now WHERE type = ?1 AND key = ?2 AND sn = ?3";
+        let held = self.sql.rows(query, values![kind, key, event.sn], |row| {
+            Ok((row.int(0)?, row.int_or_null(1)?))
+        })?;
+        let mut held = held.into_iter();
+        Ok(held.any(|(since, until)| stretches.joined_between(since, until.unwrap_or(FOREVER))))
     }
 
     /// From where on a user may know what the room was: this position if they may see it, else the start of their next

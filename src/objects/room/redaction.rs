@@ -43,7 +43,8 @@ impl Room<'_> {
         Ok(())
     }
 
-    /// Whether the sender may redact this event: one of their own server's, or with the power to redact any.
+    /// Whether the sender may redact this event: one of their own server's, or with the power to redact any. Never the
+    /// create event: without its content nobody could judge the room, so servers ignore such redactions.
     pub fn may_redact(&mut self, target: &Pdu, sender: &UserId, power: &PowerLevels) -> bool {
         target.kind() != "m.room.create"
             && (target.sender.server_name() == sender.server_name()

@@ -51,7 +51,9 @@ pub fn event_by_id(room: &mut Room<'_>, message: EventById) -> Result<Box<RawVal
         Asker::User(user) => {
             let viewer = room.viewer(user, message.device.unwrap_or_default())?;
             let event = room.find(&message.event_id)?.ok_or_else(not_found)?;
-            if !room.user_sees(&viewer.user, &viewer.stretches, &event)? {
+            let sees = room.user_sees(&viewer.user, &viewer.stretches, &event)?
+                || room.user_sees_as_state(&viewer.stretches, &event)?;
+            if !sees {
                 return Err(not_found());
             }
             room.client_view(&viewer, &event, true)

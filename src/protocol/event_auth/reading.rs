@@ -14,6 +14,7 @@
 //! * A room whose create event has an `m.federate` other than `true` does not federate, whatever
 //!   it holds; ruma refuses all that happens there. And what is done to a user of another server
 //!   is refused there as well, not only what such a user does.
+//! * Only a power levels event with an empty state key is held to who may change which level: others are no levels.
 //! * Power levels may hold anything beside the levels, at any depth; ruma reads all of it, and
 //!   not beyond 128 levels.
 

@@ -8,7 +8,8 @@
 //! never an absence. State sets may be partial: equal parts that nothing asks for can be left out
 //! of all of them.
 //!
-//! Rejected events have their place in the orderings, but never become state and allow nothing.
+//! Rejected events have their place in the orderings, but never become state and allow nothing. The specification lets
+//! those take part that only the state before them rejected; Synapse does not, and rooms would part.
 
 mod ordering;
 mod sets;

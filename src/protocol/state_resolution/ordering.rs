@@ -115,7 +115,8 @@ fn mainline_position<'a>(
     Ok(position)
 }
 
-/// Whether an event may take something away from someone.
+/// Whether an event may take something away from someone. As in Synapse, the create event is one, and join rules only
+/// with an empty state key: another order would part rooms.
 fn is_power_event(event: &Pdu) -> bool {
     match event.key() {
         Some(("m.room.power_levels" | "m.room.join_rules" | "m.room.create", "")) => true,
