@@ -36,12 +36,13 @@ pub async fn deliver(world: World, address: Address) -> Result<Option<u64>, Faul
         let Ok((pdus, rooms)) = gather(&world, &server, &batch).await else {
             return Ok(Some(world.now() + AGAIN));
         };
+        let began = Some(world.now());
         if (!pdus.is_empty() || !batch.edus.is_empty())
             && let Err(error) = send(&world, &server, &batch, &pdus).await
         {
             tracing::info!(%server, %error, "a transaction failed");
             failing::note(&world, &server);
-            return ask(world.ask(&address, &Failed {}).await).map(Some);
+            return ask(world.ask(&address, &Failed { began }).await).map(Some);
         }
         let edus = batch.edus.iter().map(|(id, _)| *id).collect();
         if ask(world.ask(&address, &Delivered { rooms, edus }).await)?.is_none() {

@@ -115,6 +115,16 @@ impl Copy {
         self.sql.rows(query, values![], read).unwrap().into_iter().collect()
     }
 
+    /// Whether clients are told of an event when it comes: a redaction is told of where it takes content at once.
+    pub fn is_told(&self, held: &Held) -> bool {
+        if held.pdu["type"] != "m.room.redaction" {
+            // It says nothing.
+            return held.pdu["type"] != "org.matrix.dummy_event";
+        }
+        let query = "SELECT count(*) AS n FROM events t JOIN events r ON r.sn = t.redacted_by WHERE r.id = ? AND t.pos < r.pos";
+        self.sql.row(query, values![held.id.as_str()], |row| row.int(0)).unwrap() != Some(0)
+    }
+
     /// Whether a user was joined at a position of the mainline.
     pub fn was_joined(&self, user: &str, pos: i64) -> bool {
         self.stretches(user).iter().any(|stay| {

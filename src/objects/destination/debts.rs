@@ -3,13 +3,16 @@
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::value::RawValue;
 use tombolo_platform::values;
-use tombolo_protocol::backoff::DESTINATION;
+use tombolo_protocol::backoff;
 
 use super::{
     Batch, Delivered, Destination, Failed, Health, Heard, MAX_EDUS, MAX_PDUS, NextBatch, Owe,
-    OweEdu, Result,
+    OweEdu, PendingEdu, Result,
 };
 use crate::objects::Stop;
+
+/// The most EDUs that are remembered; those beyond are not sent: each says what a later one says too.
+const MAX_REMEMBERED: usize = 10 * MAX_EDUS;
 
 /// The most rooms asked for one transaction: with one event each they fill it.
 const ROOMS: usize = MAX_PDUS;
@@ -25,12 +28,20 @@ pub fn owe(destination: &mut Destination<'_>, message: Owe) -> Result<()> {
     destination.wake()
 }
 
-/// Notes an EDU; one with the same key is replaced.
+/// Remembers an EDU; one with the same key is replaced. It is written down only when sending it fails: until then it is
+/// lost where the object is.
 pub fn owe_edu(destination: &mut Destination<'_>, message: OweEdu) -> Result<()> {
     destination.create()?;
-    destination.sql.run("DELETE FROM edus WHERE key = ?", values![&message.key])?;
-    let insert = "INSERT INTO edus (key, until, edu) VALUES (?, ?, ?)";
-    destination.sql.run(insert, values![&message.key, message.until, message.edu.get()])?;
+    let OweEdu { key, edu, until } = message;
+    if destination.health()?.failures > 0 {
+        destination.write_edu(&key, until, &edu)?;
+        return Ok(());
+    }
+    if destination.hot.edus.len() < MAX_REMEMBERED || destination.hot.edus.contains_key(&key) {
+        destination.hot.remembered += 1;
+        let id = -destination.hot.remembered;
+        destination.hot.edus.insert(key, PendingEdu { id, until, edu });
+    }
     destination.wake()
 }
 
@@ -55,7 +66,7 @@ pub fn next_batch(destination: &mut Destination<'_>, _: NextBatch) -> Result<Bat
         batch.next = Some(retry_at);
         return Ok(batch);
     }
-    destination.sql.run("DELETE FROM edus WHERE until <= ?", values![destination.moment.now])?;
+    destination.forget_stale_edus()?;
     let query = "SELECT room, since, upto FROM owed ORDER BY upto LIMIT ?";
     for (room, since, upto) in destination
         .sql
@@ -73,6 +84,10 @@ pub fn next_batch(destination: &mut Destination<'_>, _: NextBatch) -> Result<Bat
     {
         batch.edus.push((id, RawValue::from_string(edu)?));
     }
+    let spare = MAX_EDUS - batch.edus.len();
+    for pending in destination.hot.edus.values().take(spare) {
+        batch.edus.push((pending.id, pending.edu.clone()));
+    }
     if !batch.rooms.is_empty() || !batch.edus.is_empty() {
         let broken = |_| Stop::broken("a destination is no server");
         batch.server = Some(destination.name.try_into().map_err(broken)?);
@@ -89,22 +104,50 @@ pub fn delivered(destination: &mut Destination<'_>, message: Delivered) -> Resul
         let update = "UPDATE owed SET since = max(since, ?) WHERE room = ?";
         destination.sql.run(update, values![upto, room.as_str()])?;
     }
-    for id in message.edus {
+    destination.hot.edus.retain(|_, pending| !message.edus.contains(&pending.id));
+    for id in message.edus.into_iter().filter(|id| *id > 0) {
         destination.sql.run("DELETE FROM edus WHERE id = ?", values![id])?;
     }
     if destination.health()?.failures > 0 {
         destination.set_health(Health::default())?;
     }
     let query = "SELECT 1 FROM owed UNION ALL SELECT 1 FROM edus LIMIT 1";
-    let more = destination.sql.row(query, values![], |row| row.int(0))?.is_some();
+    let more = !destination.hot.edus.is_empty()
+        || destination.sql.row(query, values![], |row| row.int(0))?.is_some();
     Ok(more.then_some(destination.moment.now))
 }
 
-/// Notes a failure; answers when to try again.
-pub fn failed(destination: &mut Destination<'_>, _: Failed) -> Result<u64> {
-    let failures = destination.health()?.failures.saturating_add(1);
-    let now = i64::try_from(destination.moment.now).unwrap_or(i64::MAX);
-    let retry_at = u64::try_from(DESTINATION.next_attempt(now, failures)).unwrap_or_default();
-    destination.set_health(Health { failures, retry_at })?;
+/// Notes a failure, and what was not sent; answers when to try again.
+pub fn failed(destination: &mut Destination<'_>, message: Failed) -> Result<u64> {
+    let (health, now) = (destination.health()?, destination.moment.now);
+    let since = health.since.or(message.began).unwrap_or(now);
+    let failing_for = i64::try_from(now.saturating_sub(since)).unwrap_or(i64::MAX);
+    let retry_at = now.saturating_add_signed(backoff::wait(failing_for));
+    let failures = health.failures.saturating_add(1);
+    destination.set_health(Health { failures, since: Some(since), retry_at })?;
+    for (key, PendingEdu { until, edu, .. }) in std::mem::take(&mut destination.hot.edus) {
+        destination.write_edu(&key, until, &edu)?;
+    }
     Ok(retry_at)
+}
+
+impl Destination<'_> {
+    /// Writes down what is worth sending however long the outage lasts.
+    fn write_edu(&mut self, key: &str, until: Option<u64>, edu: &RawValue) -> Result<()> {
+        if until.is_some() {
+            return Ok(());
+        }
+        self.sql.run("DELETE FROM edus WHERE key = ?", values![key])?;
+        let insert = "INSERT INTO edus (key, until, edu) VALUES (?, ?, ?)";
+        self.sql.run(insert, values![key, until, edu.get()])?;
+        Ok(())
+    }
+
+    /// Forgets EDUs that are not worth sending any more.
+    fn forget_stale_edus(&mut self) -> Result<()> {
+        let now = self.moment.now;
+        self.hot.edus.retain(|_, pending| pending.until.is_none_or(|until| until > now));
+        self.sql.run("DELETE FROM edus WHERE until <= ?", values![now])?;
+        Ok(())
+    }
 }

@@ -70,5 +70,9 @@ message!("destination", Delivered => Option<u64>, Refusal);
 
 /// A transaction failed; the answer is when to try again (ms).
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Failed {}
+pub struct Failed {
+    /// When it was sent (ms).
+    #[serde(default)]
+    pub began: Option<u64>,
+}
 message!("destination", Failed => u64, Refusal);

@@ -1,12 +1,15 @@
 //! What does one remote server still have to be told, and when is it tried (again)? The DestinationObject.
 //!
-//! It holds ranges of rooms and EDUs, no events: the flow [`crate::flows::deliver`] asks the rooms for the bodies when
+//! It holds ranges of rooms and EDUs (in memory until sending one fails), no events: the flow [`crate::flows::deliver`] asks the rooms for the bodies when
 //! it sends. One transaction is in flight at a time, since only this object's alarm sends.
 
 mod debts;
 pub mod messages;
 mod schema;
 
+use std::collections::BTreeMap;
+
+use serde_json::value::RawValue;
 use tombolo_platform::{Answer, Fault, Moment, Sql, values};
 
 use self::messages::*;
@@ -23,6 +26,18 @@ pub type Result<T> = std::result::Result<T, Stop<Refusal>>;
 #[derive(Default)]
 struct Hot {
     schema: Schema,
+    /// EDUs that were not sent yet, by key: the server's next transaction carries them, and no row is written.
+    edus: BTreeMap<String, PendingEdu>,
+    /// How many EDUs were remembered.
+    remembered: i64,
+}
+
+/// An EDU that is only remembered.
+struct PendingEdu {
+    /// Below 0, where rows have numbers above it.
+    id: i64,
+    until: Option<u64>,
+    edu: Box<RawValue>,
 }
 
 /// A destination while it answers one message.
@@ -34,10 +49,11 @@ struct Destination<'a> {
     effects: &'a mut Effects,
 }
 
-/// How often the server failed in a row, and when it may be tried again.
+/// How often the server failed in a row, since when, and when it may be tried again (ms).
 #[derive(Clone, Copy, Default)]
 struct Health {
     failures: u32,
+    since: Option<u64>,
     retry_at: u64,
 }
 
@@ -51,19 +67,23 @@ impl Destination<'_> {
     }
 
     fn health(&mut self) -> Result<Health> {
-        let row = self.sql.row("SELECT failures, retry_at FROM server", values![], |row| {
-            Ok((row.int(0)?, row.int(1)?))
-        })?;
-        Ok(row.map_or_else(Health::default, |(failures, retry_at)| Health {
+        let query = "SELECT failures, since, retry_at FROM server";
+        let row = self
+            .sql
+            .row(query, values![], |row| Ok((row.int(0)?, row.int_or_null(1)?, row.int(2)?)))?;
+        let Some((failures, since, retry_at)) = row else { return Ok(Health::default()) };
+        let broken = |_| Stop::broken("a time before 1970");
+        Ok(Health {
             failures: u32::try_from(failures).unwrap_or(u32::MAX),
-            retry_at: u64::try_from(retry_at).unwrap_or_default(),
-        }))
+            since: since.map(u64::try_from).transpose().map_err(broken)?,
+            retry_at: u64::try_from(retry_at).map_err(broken)?,
+        })
     }
 
     fn set_health(&mut self, health: Health) -> Result<()> {
-        let upsert = "INSERT INTO server (one, failures, retry_at) VALUES (1, ?, ?)
-                      ON CONFLICT DO UPDATE SET failures = excluded.failures, retry_at = excluded.retry_at";
-        self.sql.run(upsert, values![health.failures, health.retry_at])?;
+        let upsert = "INSERT INTO server (one, failures, since, retry_at) VALUES (1, ?, ?, ?)
+                      ON CONFLICT DO UPDATE SET failures = excluded.failures, since = excluded.since, retry_at = excluded.retry_at";
+        self.sql.run(upsert, values![health.failures, health.since, health.retry_at])?;
         Ok(())
     }
 

@@ -1,34 +1,20 @@
-//! When may a server that failed be tried again?
+//! When is a server that fails tried again?
 //! ([transactions](https://spec.matrix.org/v1.19/server-server-api/#transactions))
 
 #[cfg(test)]
 mod tests;
 
-/// How waiting grows, in milliseconds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Backoff {
-    /// The wait after the first failure.
-    pub first: i64,
-    /// The longest wait.
-    pub longest: i64,
-}
+const SECOND: i64 = 1000;
+const HOUR: i64 = 3600 * SECOND;
+const DAY: i64 = 24 * HOUR;
+/// How many hours a week has.
+const HOURS_OF_A_WEEK: i64 = 7 * 24;
 
-/// Waiting for another server: from 10 minutes, doubling, to a week.
-pub const DESTINATION: Backoff =
-    Backoff { first: 10 * 60 * 1000, longest: 7 * 24 * 60 * 60 * 1000 };
-
-impl Backoff {
-    /// How long to wait after so many failures in a row.
-    #[must_use]
-    pub fn wait(&self, failures: u32) -> i64 {
-        let Some(doublings) = failures.checked_sub(1) else { return 0 };
-        let factor = 1_i64.checked_shl(doublings.min(62)).unwrap_or(i64::MAX);
-        self.first.saturating_mul(factor).min(self.longest)
-    }
-
-    /// When to try again, after the last of so many failures in a row.
-    #[must_use]
-    pub fn next_attempt(&self, failed_at: i64, failures: u32) -> i64 {
-        failed_at.saturating_add(self.wait(failures))
-    }
+/// How long to wait before the next attempt (ms), after a server has been failing for some time (ms): as long as that, so
+/// that an outage is over after twice its length at most. At least a second, at most an hour; a server that has been
+/// dead for weeks is left alone for up to a day.
+#[must_use]
+pub fn wait(failing_for: i64) -> i64 {
+    let longest = (failing_for / HOURS_OF_A_WEEK).clamp(HOUR, DAY);
+    failing_for.clamp(SECOND, longest)
 }

@@ -1,27 +1,30 @@
-//! How long is the wait after so many failures?
+//! How long is the wait after a server has failed for some time?
 
-use super::DESTINATION;
-
-const MINUTE: i64 = 60 * 1000;
+use super::{DAY, HOUR, SECOND, wait};
 
 #[test]
-fn the_wait_doubles_from_ten_minutes_to_a_week() {
-    for (failures, minutes) in [
-        (0, 0),
-        (1, 10),
-        (2, 20),
-        (3, 40),
-        (10, 5120),
-        (11, 7 * 24 * 60),
-        (64, 7 * 24 * 60),
-        (u32::MAX, 7 * 24 * 60),
+fn the_wait_is_as_long_as_the_outage_within_limits() {
+    let week = 7 * DAY;
+    for (failing_for, expected) in [
+        (0, SECOND),
+        (SECOND, SECOND),
+        (20 * SECOND, 20 * SECOND),
+        (HOUR, HOUR),
+        (week, HOUR),
+        (2 * week, 2 * HOUR),
+        (24 * week, DAY),
+        (i64::MAX, DAY),
     ] {
-        assert_eq!(DESTINATION.wait(failures), minutes * MINUTE, "{failures}");
+        assert_eq!(wait(failing_for), expected, "{failing_for}");
     }
 }
 
 #[test]
-fn the_next_attempt_is_counted_from_the_failure() {
-    assert_eq!(DESTINATION.next_attempt(1_000, 1), 1_000 + 10 * MINUTE);
-    assert_eq!(DESTINATION.next_attempt(i64::MAX, 5), i64::MAX);
+fn attempts_double_their_distance() {
+    let (mut now, mut attempts) = (0, Vec::new());
+    while now < 60 * SECOND {
+        now += wait(now);
+        attempts.push(now / SECOND);
+    }
+    assert_eq!(attempts, [1, 2, 4, 8, 16, 32, 64]);
 }

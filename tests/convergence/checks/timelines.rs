@@ -196,8 +196,7 @@ fn must_see(copy: &Copy, user: &str) -> Vec<String> {
     let must = timeline
         .into_iter()
         .filter(|held| held.pos.is_some_and(during) && (held.linear || !hidden))
-        // It says nothing, and clients are not shown it.
-        .filter(|held| held.pdu["type"] != "org.matrix.dummy_event");
+        .filter(|held| copy.is_told(held));
     must.map(|held| held.id.clone()).collect()
 }
 
