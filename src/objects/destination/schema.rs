@@ -6,5 +6,6 @@ CREATE TABLE server (one INTEGER PRIMARY KEY, failures INTEGER NOT NULL, retry_a
 CREATE TABLE owed (room TEXT PRIMARY KEY, since INTEGER NOT NULL, upto INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE edus (id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, until INTEGER, edu TEXT NOT NULL);
 ", "
-ALTER TABLE server ADD COLUMN since INTEGER; -- when the first of the failures in a row began (ms)
+-- When the first of the failures in a row began (ms).
+ALTER TABLE server ADD COLUMN since INTEGER;
 "];

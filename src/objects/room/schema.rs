@@ -85,7 +85,8 @@ CREATE TABLE given (type TEXT, key TEXT, sn INTEGER NOT NULL, PRIMARY KEY (type,
 -- What was left out of it, since nobody could verify it, or what it cites, then; `since` is where that state begins.
 CREATE TABLE left_out (id TEXT PRIMARY KEY, since INTEGER) WITHOUT ROWID;
 ", "
-ALTER TABLE room ADD COLUMN resident TEXT; -- the server through which we joined last
+-- The server through which we joined last.
+ALTER TABLE room ADD COLUMN resident TEXT;
 -- The same of a state that was given for one event.
 CREATE TABLE left_out_of_fork (id TEXT, fork INTEGER, PRIMARY KEY (id, fork)) WITHOUT ROWID;
 "];
