@@ -107,6 +107,8 @@ fn unsigned_object(
     let Draft { sender, event_type, state_key, mut content, redacts } = draft;
     let mut object = CanonicalJsonObject::new();
     if let Some(redacts) = redacts {
+        // It has one place: where that is beside the content, what a client wrote into the content is moved.
+        content.remove("redacts");
         let place = match version.rules.redaction.content_field_redacts {
             true => &mut content,
             false => &mut object,

@@ -3,6 +3,8 @@
 
 mod build;
 mod format;
+mod projection;
+mod relation;
 mod render;
 mod shown;
 mod stored;
@@ -22,6 +24,8 @@ pub use self::{
         FormatFault, MAX_AUTH_EVENTS, MAX_BYTES, MAX_BYTES_SENT, MAX_DEPTH, MAX_ID_BYTES,
         MAX_PREV_EVENTS, check as check_format,
     },
+    projection::Projection,
+    relation::{ANNOTATION, Relation, THREAD},
     render::{client_event, for_federation, redacted, stripped},
     shown::{MAX_SHOWN_BYTES, SHOWN_TO_INVITED, as_stripped, shown},
     stored::{ReadFault, field, fields},

@@ -4,8 +4,8 @@ use ruma::{EventId, OwnedEventId, RoomId};
 use serde_json::{Value, json};
 
 use super::{
-    BuildFault, Draft, FormatFault, Links, MAX_BYTES_SENT, Pdu, build, check_format, client_event,
-    create_event_id, event_id, field, redacted, stripped,
+    BuildFault, Draft, FormatFault, Links, MAX_BYTES_SENT, Pdu, Projection, build, check_format,
+    client_event, create_event_id, event_id, field, redacted, stripped,
 };
 use crate::{
     json::{MAX_DEPTH, parse_object, parse_value},
@@ -333,4 +333,47 @@ fn a_field_is_found_among_others() {
     assert_eq!(found("c").as_deref(), Some("3"));
     assert_eq!(found("d"), None);
     assert!(field(&raw("[1]"), "a").is_none());
+}
+
+#[test]
+fn what_a_redaction_redacts_stands_in_one_place() {
+    for version_id in SUPPORTED {
+        let redaction = Draft {
+            event_type: "m.room.redaction".to_owned(),
+            redacts: Some(id("t")),
+            ..draft(json!({ "redacts": id("t"), "reason": "why" }))
+        };
+        let event: Value =
+            serde_json::from_str(&built(version_id, redaction, 1).unwrap().json).unwrap();
+        let in_content = version(version_id).rules.redaction.content_field_redacts;
+        assert_eq!(event["content"].get("redacts").is_some(), in_content, "{version_id}");
+        assert_eq!(event.get("redacts").is_some(), !in_content, "{version_id}");
+    }
+}
+
+#[test]
+fn a_projection_keeps_the_fields_at_its_paths() {
+    let event = json!({
+        "type": "m.room.message",
+        "content": { "body": "x", "msgtype": "m.text", "m.relates_to": { "rel_type": "m.thread" } },
+        "sender": "@alice:example.org",
+    });
+    let shown = |paths: &[&str]| -> Value {
+        let paths: Vec<String> = paths.iter().map(|path| (*path).to_owned()).collect();
+        let event = serde_json::value::to_raw_value(&event).unwrap();
+        serde_json::from_str(&Projection::of(&paths).shown(&event)).unwrap()
+    };
+    assert_eq!(
+        shown(&["type", "content.body"]),
+        json!({ "type": "m.room.message", "content": { "body": "x" } })
+    );
+    assert_eq!(
+        shown(&["content.m\\.relates_to.rel_type"]),
+        json!({ "content": { "m.relates_to": { "rel_type": "m.thread" } } })
+    );
+    for whole in [["content", "content.body"], ["content.body", "content"]] {
+        assert_eq!(shown(&whole), json!({ "content": event["content"] }));
+    }
+    assert_eq!(shown(&["content.none", "sender.x", "none", ""]), json!({}));
+    assert_eq!(shown(&[&"a.".repeat(100_000)]), json!({}));
 }

@@ -13,7 +13,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use ruma::UserId;
 use serde_json::Value;
 
-use crate::{event::Pdu, json::parse_value, room_version::RoomVersion};
+use crate::{
+    canonical_json::{CanonicalJsonObject, CanonicalJsonValue},
+    event::Pdu,
+    json::parse_value,
+    room_version::RoomVersion,
+};
 
 /// A user's power. Creators of newer rooms stand above every number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -27,6 +32,47 @@ pub enum Level {
 /// The power of users without an entry, where there are no power levels at all and they created
 /// the room.
 const CREATOR_WITHOUT_LEVELS: i64 = 100;
+
+/// The fields that are levels.
+const LEVELS: [&str; 7] =
+    ["ban", "events_default", "invite", "kick", "redact", "state_default", "users_default"];
+
+/// The fields that are objects of levels.
+const OBJECTS: [&str; 3] = ["events", "notifications", "users"];
+
+/// Why a content is refused as new power levels.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Malformed {
+    /// A field has another form than the specification gives it.
+    #[error("`{0}` is no level, or no object of levels")]
+    Field(&'static str),
+    /// What stands among the users is none.
+    #[error("{0} is no user")]
+    User(String),
+}
+
+/// Whether our users may send this content as power levels. Levels are integers in every room version: those that also
+/// read text would only keep the mistake.
+pub fn check_content(content: &CanonicalJsonObject) -> Result<(), Malformed> {
+    let is_level = |value: &CanonicalJsonValue| matches!(value, CanonicalJsonValue::Integer(_));
+    let given = |field: &&'static str| content.get(*field).map(|value| (*field, value));
+    for (field, value) in LEVELS.iter().filter_map(given) {
+        if !is_level(value) {
+            return Err(Malformed::Field(field));
+        }
+    }
+    for (field, value) in OBJECTS.iter().filter_map(given) {
+        match value {
+            CanonicalJsonValue::Object(levels) if levels.values().all(is_level) => {}
+            _ => return Err(Malformed::Field(field)),
+        }
+    }
+    let Some(CanonicalJsonValue::Object(users)) = content.get("users") else { return Ok(()) };
+    match users.keys().find(|user| UserId::parse(user.as_str()).is_err()) {
+        Some(user) => Err(Malformed::User(user.clone())),
+        None => Ok(()),
+    }
+}
 
 /// The power levels of a room at some moment, read once.
 #[derive(Debug, Clone)]

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::{Level, PowerLevels};
-use crate::scene::{Room, user};
+use super::{Level, PowerLevels, check_content};
+use crate::scene::{Room, object, user};
 
 fn levels(version_id: &str, content: Option<Value>) -> PowerLevels {
     let (mut room, mut state) = Room::new(version_id);
@@ -69,4 +69,23 @@ fn what_is_deep_beside_them_takes_no_levels_away() {
     let deep = format!("{{\"deep\":{}{},\"ban\":6}}", "[".repeat(400), "]".repeat(400));
     let content = crate::json::parse_value(deep.as_bytes()).unwrap();
     assert_eq!(levels("11", Some(content)).ban(), 6);
+}
+
+#[test]
+fn what_users_send_as_levels_are_integers() {
+    let checked = |content: Value| check_content(&object(content));
+    checked(json!({ "ban": 50, "users": { "@bob:example.org": 0 }, "events": {}, "other": "x" }))
+        .unwrap();
+    for malformed in [
+        json!({ "users": [] }),
+        json!({ "users": null }),
+        json!({ "users": { "bob": 1 } }),
+        json!({ "users": { "@bob:example.org": "1" } }),
+        json!({ "events": { "x": true } }),
+        json!({ "notifications": { "room": "50" } }),
+        json!({ "kick": "50" }),
+        json!({ "users_default": null }),
+    ] {
+        assert!(checked(malformed.clone()).is_err(), "{malformed}");
+    }
 }

@@ -1,0 +1,73 @@
+//! Whom does the user ignore?
+//! ([ignoring users](https://spec.matrix.org/v1.19/client-server-api/#ignoring-users))
+//!
+//! The list is an item of account data. Messages of those in it are left out by the rooms, which are told the list with
+//! each question; their invites are left out here.
+
+use std::{collections::BTreeSet, rc::Rc};
+
+use ruma::{OwnedRoomId, OwnedUserId};
+use serde_json::value::RawValue;
+use tombolo_platform::values;
+use tombolo_protocol::event::fields;
+
+use super::{Result, User};
+
+/// The type of the list.
+pub const IGNORED_USERS: &str = "m.ignored_user_list";
+
+impl User<'_> {
+    /// Whom the user ignores, read once per stay in memory. Nobody ignores themselves.
+    pub fn ignored(&mut self) -> Result<Rc<BTreeSet<OwnedUserId>>> {
+        if let Some(ignored) = &self.hot.ignored {
+            return Ok(Rc::clone(ignored));
+        }
+        let query = "SELECT content FROM account_data WHERE room = '' AND type = ?";
+        let content = self.sql.row(query, values![IGNORED_USERS], |row| row.text(0))?;
+        let mut ignored = content.as_deref().map(read).unwrap_or_default();
+        ignored.retain(|user| user.as_str() != self.name);
+        let ignored = Rc::new(ignored);
+        self.hot.ignored = Some(Rc::clone(&ignored));
+        Ok(ignored)
+    }
+
+    /// Whether an invite, shown by this state, comes from somebody the user ignores.
+    pub fn ignores_invite(&mut self, room: &OwnedRoomId, shown: Option<&RawValue>) -> Result<bool> {
+        let ignored = self.ignored()?;
+        if ignored.is_empty() {
+            return Ok(false);
+        }
+        if let Some(shown) = shown {
+            return Ok(inviter(shown.get(), self.name).is_some_and(|user| ignored.contains(&user)));
+        }
+        // Where there are many invites, not the state of all of them is loaded.
+        let pos = self.loaded()?.rooms.get(room).map(|last| last.pos);
+        let query = "SELECT stripped FROM stream WHERE pos = ?";
+        let shown = self.sql.row(query, values![pos], |row| row.text_or_null(0))?.flatten();
+        let inviter = shown.and_then(|shown| inviter(&shown, self.name));
+        Ok(inviter.is_some_and(|user| ignored.contains(&user)))
+    }
+}
+
+/// The users of the list; what is none has no effect.
+fn read(content: &str) -> BTreeSet<OwnedUserId> {
+    #[derive(Default, serde::Deserialize)]
+    #[serde(default)]
+    struct List {
+        ignored_users: std::collections::BTreeMap<String, serde::de::IgnoredAny>,
+    }
+    let list: List = serde_json::from_str(content).unwrap_or_default();
+    list.ignored_users.into_keys().filter_map(|user| user.try_into().ok()).collect()
+}
+
+/// Who sent the member event of this user.
+fn inviter(shown: &str, user: &str) -> Option<OwnedUserId> {
+    let events: Vec<&RawValue> = serde_json::from_str(shown).ok()?;
+    let invites = events.into_iter().rev().filter_map(|event| {
+        let [kind, key, sender] = fields(event, ["type", "state_key", "sender"]);
+        let text = |value: Option<&RawValue>| serde_json::from_str::<String>(value?.get()).ok();
+        let is_invite = text(kind)? == "m.room.member" && text(key)? == user;
+        is_invite.then(|| text(sender))?
+    });
+    invites.filter_map(|sender| sender.try_into().ok()).next()
+}
