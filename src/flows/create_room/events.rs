@@ -4,8 +4,11 @@
 use ruma::{OwnedUserId, UserId};
 use serde_json::{Map, Value, json, value::to_raw_value};
 
-use super::{Preset, Wish, power::levels};
+use super::{InitialState, Preset, Wish, power::levels};
 use crate::{error::Result, objects::room::messages::Draft};
+
+/// The type of the event that is third in every room.
+pub const POWER_LEVELS: &str = "m.room.power_levels";
 
 /// The events, in the order the specification gives. `creator` and `invited` bring what member events say of the users.
 pub fn after_create(
@@ -14,9 +17,7 @@ pub fn after_create(
     invited: Vec<(OwnedUserId, Map<String, Value>)>,
 ) -> Result<Vec<Draft>> {
     let mut drafts = vec![member(&wish.creator, "join", creator)?];
-    if !is_given(wish, "m.room.power_levels") {
-        drafts.push(state("m.room.power_levels", &Value::Object(levels(wish)))?);
-    }
+    drafts.push(state(POWER_LEVELS, &Value::Object(levels(wish)?))?);
     if let Some(alias) = &wish.alias {
         drafts.push(state("m.room.canonical_alias", &json!({ "alias": alias }))?);
     }
@@ -25,7 +26,7 @@ pub fn after_create(
             drafts.push(state(event_type, &content)?);
         }
     }
-    for initial in &wish.initial_state {
+    for initial in wish.initial_state.iter().filter(|initial| !is_key(initial, POWER_LEVELS)) {
         drafts.push(Draft {
             event_type: initial.event_type.clone(),
             state_key: Some(initial.state_key.clone()),
@@ -53,9 +54,12 @@ pub fn after_create(
 
 /// Whether the client brings this event itself, so that it takes the place of ours.
 fn is_given(wish: &Wish, event_type: &str) -> bool {
-    wish.initial_state
-        .iter()
-        .any(|initial| initial.event_type == event_type && initial.state_key.is_empty())
+    wish.initial_state.iter().any(|initial| is_key(initial, event_type))
+}
+
+/// Whether this is the state event of a type with the empty key.
+pub fn is_key(initial: &InitialState, event_type: &str) -> bool {
+    initial.event_type == event_type && initial.state_key.is_empty()
 }
 
 /// The rules a preset stands for.

@@ -2,11 +2,30 @@
 //! ([`m.room.power_levels`](https://spec.matrix.org/v1.19/client-server-api/#mroompower_levels))
 
 use serde_json::{Map, Value, json};
+use tombolo_protocol::json::parse_value;
 
-use super::{Preset, Wish};
+use super::{
+    Preset, Wish,
+    events::{POWER_LEVELS, is_key},
+};
+use crate::error::{Result, bad_json};
 
-/// The content of the first power levels: ours, with the client's fields in their place.
-pub fn levels(wish: &Wish) -> Map<String, Value> {
+/// The content of the first power levels: the client's own or else ours, with the fields it overrides on top.
+pub fn levels(wish: &Wish) -> Result<Map<String, Value>> {
+    let given = wish.initial_state.iter().rev().find(|initial| is_key(initial, POWER_LEVELS));
+    let mut levels = match given {
+        None => preset(wish),
+        Some(given) => match parse_value(given.content.get().as_bytes()) {
+            Ok(Value::Object(content)) => content,
+            Ok(_) => return Err(bad_json("The content of power levels is an object")),
+            Err(fault) => return Err(bad_json(fault.to_string())),
+        },
+    };
+    levels.extend(wish.levels_override.clone());
+    Ok(levels)
+}
+
+fn preset(wish: &Wish) -> Map<String, Value> {
     let creators_stand_above = wish.version.rules.authorization.explicitly_privilege_room_creators;
     let mut users = Map::new();
     // Where creators stand above all numbers, they must not have one.
@@ -27,10 +46,7 @@ pub fn levels(wish: &Wish) -> Map<String, Value> {
         ("invite", json!(0)),
         ("notifications", json!({ "room": 50 })),
     ];
-    let mut levels: Map<String, Value> =
-        fields.into_iter().map(|(name, level)| (name.to_owned(), level)).collect();
-    levels.extend(wish.levels_override.clone());
-    levels
+    fields.into_iter().map(|(name, level)| (name.to_owned(), level)).collect()
 }
 
 /// What only the most powerful may change. Replacing the room is for creators alone, where there are such.

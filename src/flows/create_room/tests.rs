@@ -97,16 +97,16 @@ fn a_direct_chat_is_marked_in_the_invite() {
 #[test]
 fn trusted_guests_of_older_rooms_have_the_creators_power() {
     let users = json!({ "@alice:example.org": 100, "@bob:example.org": 100 });
-    assert_eq!(levels(&wish("11", Preset::TrustedPrivateChat))["users"], users);
+    assert_eq!(levels(&wish("11", Preset::TrustedPrivateChat)).unwrap()["users"], users);
     assert_eq!(
-        levels(&wish("11", Preset::PrivateChat))["users"],
+        levels(&wish("11", Preset::PrivateChat)).unwrap()["users"],
         json!({ "@alice:example.org": 100 })
     );
 }
 
 #[test]
 fn creators_of_newer_rooms_have_no_number() {
-    let levels = levels(&wish("12", Preset::TrustedPrivateChat));
+    let levels = levels(&wish("12", Preset::TrustedPrivateChat)).unwrap();
     assert_eq!(levels["users"], json!({}));
     assert_eq!(levels["events"]["m.room.tombstone"], 150);
 }
@@ -148,10 +148,28 @@ fn version_and_creator_are_not_the_clients_to_choose() {
 fn the_clients_levels_replace_ours_field_by_field() {
     let mut wish = wish("11", Preset::PrivateChat);
     wish.levels_override = object(json!({ "invite": 50, "events": { "m.room.name": 0 } }));
-    let levels = levels(&wish);
+    let levels = levels(&wish).unwrap();
     assert_eq!(levels["invite"], 50);
     assert_eq!(levels["events"], json!({ "m.room.name": 0 }));
     assert_eq!(levels["users"][user_id!("@alice:example.org").as_str()], 100);
+}
+
+#[test]
+fn levels_among_the_clients_state_are_the_third_event_with_what_it_overrides() {
+    let mut wish = wish("11", Preset::PrivateChat);
+    let own = json!({ "users": { "@alice:example.org": 100 }, "kick": 75, "invite": 0 });
+    wish.initial_state = vec![InitialState {
+        event_type: "m.room.power_levels".to_owned(),
+        state_key: String::new(),
+        content: to_raw_value(&own).unwrap(),
+    }];
+    wish.levels_override = object(json!({ "invite": 50 }));
+    let events = sequence(&wish);
+    let mut expected = own;
+    expected["invite"] = json!(50);
+    assert_eq!(events[1], ("m.room.power_levels".to_owned(), expected));
+    let kinds = events.iter().filter(|(kind, _)| kind == "m.room.power_levels");
+    assert_eq!(kinds.count(), 1);
 }
 
 #[test]
