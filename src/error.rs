@@ -139,6 +139,10 @@ impl From<room::messages::Refusal> for Error {
                 Self::new(StatusCode::PAYLOAD_TOO_LARGE, "M_TOO_LARGE", message)
             }
             Refusal::Invalid(_) => bad_json(message),
+            Refusal::DuplicateAnnotation => {
+                Self::new(StatusCode::BAD_REQUEST, "M_DUPLICATE_ANNOTATION", message)
+            }
+            Refusal::Unrelatable(_) => Self::new(StatusCode::BAD_REQUEST, "M_UNKNOWN", message),
             Refusal::UnableToAuthorise(_) => {
                 Self::new(StatusCode::BAD_REQUEST, "M_UNABLE_TO_AUTHORISE_JOIN", message)
             }

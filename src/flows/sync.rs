@@ -4,13 +4,17 @@
 //! The user's object says which rooms have news and up to where; each room is asked once for its window. While there is
 //! nothing, the Worker waits on a socket to the user's object: a timer runs only here.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+};
 
 use futures_util::{StreamExt, stream};
-use ruma::{OwnedRoomId, OwnedUserId};
+use ruma::{OwnedRoomId, OwnedUserId, RoomId};
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 use tombolo_platform::{AskError, Waited, World};
+use tombolo_protocol::event::{Projection, field};
 
 use super::{room, user_object};
 use crate::{
@@ -38,15 +42,31 @@ pub struct Wish {
     pub since: Option<StreamPosition>,
     pub timeout: u64,
     pub full_state: bool,
-    pub filter: SyncFilter,
+    pub filter: Rc<SyncFilter>,
 }
 
-/// A filter, as far as it is applied ([filtering](https://spec.matrix.org/v1.19/client-server-api/#filtering)).
+/// A filter ([filtering](https://spec.matrix.org/v1.19/client-server-api/#filtering)). There is no presence to filter.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct SyncFilter {
+    pub event_fields: Vec<String>,
+    pub event_format: String,
     pub room: RoomFilter,
     pub account_data: EventFilter,
+}
+
+impl SyncFilter {
+    /// Which events of a room's timeline are shown, and how.
+    fn timeline(&self, room: &RoomId, ignored: &BTreeSet<OwnedUserId>) -> EventFilter {
+        let (ignored, raw) = (ignored.clone(), self.event_format == "federation");
+        EventFilter { ignored, raw, ..self.room.timeline.of_room(room) }
+    }
+
+    /// The fields of events that are shown, where not all are.
+    fn projection(&self) -> Option<Projection> {
+        let fields = &self.event_fields;
+        if fields.is_empty() { None } else { Some(Projection::of(fields)) }
+    }
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -110,15 +130,15 @@ async fn pull(world: &World, claim: &Claim, wish: &Wish, until: u64) -> Result<P
 }
 
 async fn respond(world: &World, user: &OwnedUserId, wish: &Wish, pulled: Pulled) -> Result<Synced> {
-    let Pulled { device_id, next, rooms: news, account_data } = pulled;
-    let device = &device_id;
+    let Pulled { device_id: device, next, rooms: news, account_data, ignored } = pulled;
+    let viewer = &Viewer { user: user.clone(), device, ignored };
     let wanted = |room: &RoomNews| {
         let id = room.room_id.to_string();
         wish.filter.room.rooms.as_ref().is_none_or(|rooms| rooms.contains(&id))
             && !wish.filter.room.not_rooms.contains(&id)
     };
     let sections: Vec<Result<Option<Section>>> = stream::iter(news.into_iter().filter(wanted))
-        .map(|news| async move { section(world, user, device, wish, news).await })
+        .map(|news| async move { section(world, viewer, wish, news).await })
         .buffered(ROOMS_AT_ONCE)
         .collect()
         .await;
@@ -130,6 +150,13 @@ async fn respond(world: &World, user: &OwnedUserId, wish: &Wish, pulled: Pulled)
     let account_data = Events { events: items(account_data, &wish.filter.account_data) };
     let account_data = Some(account_data).filter(|data| !data.events.is_empty());
     Ok(Synced { next_batch: format!("s{next}"), rooms, account_data })
+}
+
+/// For whom rooms are asked.
+struct Viewer {
+    user: OwnedUserId,
+    device: String,
+    ignored: BTreeSet<OwnedUserId>,
 }
 
 /// What the response says of one room, and in which section.
@@ -160,7 +187,7 @@ struct Events<T> {
 }
 
 /// Something that is no event of the room.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 struct Item {
     #[serde(rename = "type")]
     kind: String,
@@ -172,6 +199,7 @@ struct Item {
 struct Shown {
     timeline: Timeline,
     state: Events<Box<RawValue>>,
+    account_data: Events<Item>,
     #[serde(flatten)]
     joined: Option<Joined>,
 }
@@ -189,7 +217,6 @@ struct Timeline {
 struct Joined {
     summary: Summary,
     ephemeral: Events<Item>,
-    account_data: Events<Item>,
 }
 
 #[derive(Debug, Serialize)]
@@ -209,8 +236,7 @@ struct Typing {
 
 async fn section(
     world: &World,
-    user: &OwnedUserId,
-    device: &str,
+    viewer: &Viewer,
     wish: &Wish,
     news: RoomNews,
 ) -> Result<Option<Section>> {
@@ -223,13 +249,13 @@ async fn section(
         _ => "leave",
     };
     let window = Window {
-        user: user.clone(),
-        device: device.to_owned(),
+        user: viewer.user.clone(),
+        device: viewer.device.clone(),
         from: news.from,
         to: news.to,
         full_state: wish.full_state,
-        timeline: wish.filter.room.timeline.clone(),
-        state: wish.filter.room.state.clone(),
+        timeline: wish.filter.timeline(&news.room_id, &viewer.ignored),
+        state: wish.filter.room.state.of_room(&news.room_id),
     };
     let window = match world.ask(&room(&news.room_id), &window).await {
         Ok(window) => window,
@@ -266,15 +292,18 @@ fn stripped(news: RoomNews) -> Result<Stripped> {
 
 fn shown(wish: &Wish, news: RoomNews, window: WindowReply) -> Result<Shown> {
     let prev_batch = Some(format!("t{}", window.prev_batch));
+    let filter = &wish.filter.room;
+    let events = projected(wish, window.timeline)?;
+    let account_data = items(news.account_data, &filter.account_data.of_room(&news.room_id));
     let mut shown = Shown {
-        timeline: Timeline { events: window.timeline, limited: window.limited, prev_batch },
-        state: Events { events: window.state },
+        timeline: Timeline { events, limited: window.limited, prev_batch },
+        state: Events { events: projected(wish, window.state)? },
+        account_data: Events { events: account_data },
         joined: None,
     };
     if news.membership != "join" {
         return Ok(shown);
     }
-    let filter = &wish.filter.room;
     let typing = news.typing.map(|user_ids| to_raw_value(&Typing { user_ids })).transpose()?;
     let ephemeral = [("m.receipt", window.receipts), ("m.typing", typing)];
     let ephemeral =
@@ -285,16 +314,29 @@ fn shown(wish: &Wish, news: RoomNews, window: WindowReply) -> Result<Shown> {
             invited: window.invited_members,
             heroes: window.heroes,
         },
-        ephemeral: Events { events: items(ephemeral, &filter.ephemeral) },
-        account_data: Events { events: items(news.account_data, &filter.account_data) },
+        ephemeral: Events { events: items(ephemeral, &filter.ephemeral.of_room(&news.room_id)) },
     });
     Ok(shown)
 }
 
+/// Events with the fields that the client wants.
+fn projected(wish: &Wish, events: Vec<Box<RawValue>>) -> Result<Vec<Box<RawValue>>> {
+    let Some(projection) = wish.filter.projection() else { return Ok(events) };
+    let shown = events.iter().map(|event| RawValue::from_string(projection.shown(event)));
+    Ok(shown.collect::<std::result::Result<_, _>>()?)
+}
+
+/// What passes a filter, of things that nobody sent: no list of senders names one.
 fn items(
     items: impl IntoIterator<Item = (String, Box<RawValue>)>,
     filter: &EventFilter,
 ) -> Vec<Item> {
-    let passing = items.into_iter().filter(|(kind, _)| filter.passes(kind));
+    let has_url =
+        |content: &RawValue| field(content, "url").is_some_and(|url| url.get().starts_with('"'));
+    let passing = items.into_iter().filter(|(kind, content)| {
+        filter.passes(kind)
+            && filter.senders.is_none()
+            && filter.contains_url.is_none_or(|wanted| wanted == has_url(content))
+    });
     passing.map(|(kind, content)| Item { kind, content }).collect()
 }

@@ -4,11 +4,13 @@
 //! is keyed by a secret made at set-up. So garbage wakes nothing. The user's object then knows whether the session
 //! lives.
 
+use std::collections::BTreeSet;
+
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use hmac::{Hmac, KeyInit, Mac};
 use http::{Request, header};
-use ruma::{OwnedUserId, UserId};
+use ruma::{OwnedRoomId, OwnedUserId, UserId};
 use sha2::Sha256;
 use tombolo_platform::World;
 
@@ -17,7 +19,7 @@ use crate::{
     config::Config,
     error::{Result, internal, missing_token, unknown_token},
     flows::sync::Claim,
-    objects::user_sync::messages::{Authorise, Cost},
+    objects::user_sync::messages::{Authorise, Authorised, Cost},
 };
 
 const PREFIX: &str = "tmb";
@@ -29,14 +31,38 @@ pub struct Session {
     pub device: String,
     /// The session's name inside the user's object.
     pub session: String,
+    /// Whom the user ignores; known where the request reads a room.
+    pub ignored: BTreeSet<OwnedUserId>,
 }
 
 /// The live session of a request.
 pub async fn session(world: &World, request: &Request<Bytes>, cost: Cost) -> Result<Session> {
+    let (session, _) = authorised(world, request, (cost, None)).await?;
+    Ok(session)
+}
+
+/// The live session of a request that reads a room; `None` where the user has forgotten that room. The one check of
+/// all that can be read of it.
+pub async fn reader(
+    world: &World,
+    request: &Request<Bytes>,
+    room_id: Option<OwnedRoomId>,
+) -> Result<Option<Session>> {
+    let (session, forgotten) = authorised(world, request, (Cost::Free, room_id)).await?;
+    Ok(Some(session).filter(|_| !forgotten))
+}
+
+async fn authorised(
+    world: &World,
+    request: &Request<Bytes>,
+    (cost, reads): (Cost, Option<OwnedRoomId>),
+) -> Result<(Session, bool)> {
     let claim = claim(world, request)?;
-    let authorise = Authorise { session: claim.session.clone(), cost };
-    let authorised = world.ask(&user_object(&claim.user), &authorise).await?;
-    Ok(Session { user: claim.user, device: authorised.device_id, session: claim.session })
+    let authorise = Authorise { session: claim.session.clone(), cost, reads };
+    let Authorised { device_id, forgotten, ignored } =
+        world.ask(&user_object(&claim.user), &authorise).await?;
+    let session = Session { user: claim.user, device: device_id, session: claim.session, ignored };
+    Ok((session, forgotten))
 }
 
 /// The claim of a request's token, if the token is ours.

@@ -8,21 +8,25 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode, header};
-use ruma::api::{
-    IncomingRequest, Metadata, OutgoingResponse, OutgoingResponseExt,
-    auth_scheme::{AccessToken, AccessTokenOptional, NoAccessToken, NoAuthentication},
-    error::DeserializationError,
-    path_builder::PathBuilder,
+use ruma::{
+    RoomId,
+    api::{
+        IncomingRequest, Metadata, OutgoingResponse, OutgoingResponseExt,
+        auth_scheme::{AccessToken, AccessTokenOptional, NoAccessToken, NoAuthentication},
+        error::DeserializationError,
+        path_builder::PathBuilder,
+    },
 };
 use tombolo_platform::World;
 use tombolo_protocol::json;
 
 use super::{
     auth::{self, Session},
+    rate_limit::Stranger,
     router::{Handler, Router},
 };
 use crate::{
-    error::{Error, Result, bad_json, invalid_param, not_json},
+    error::{Error, Result, bad_json, invalid_param, missing_param, not_json},
     objects::user_sync::messages::Cost,
 };
 
@@ -40,16 +44,16 @@ pub trait Scheme {
 }
 
 impl Scheme for NoAuthentication {
-    type Caller = ();
-    async fn caller(_: &World, _: &Request<Bytes>, _: Cost) -> Result<()> {
-        Ok(())
+    type Caller = Stranger;
+    async fn caller(world: &World, request: &Request<Bytes>, _: Cost) -> Result<Stranger> {
+        Stranger::of(world, request)
     }
 }
 
 impl Scheme for NoAccessToken {
-    type Caller = ();
-    async fn caller(_: &World, _: &Request<Bytes>, _: Cost) -> Result<()> {
-        Ok(())
+    type Caller = Stranger;
+    async fn caller(world: &World, request: &Request<Bytes>, _: Cost) -> Result<Stranger> {
+        Stranger::of(world, request)
     }
 }
 
@@ -101,8 +105,31 @@ impl Router {
                 encode(handler(world, caller, decoded).await?)
             })
         });
+        self.every_path::<R>(&answer);
+    }
+
+    /// The same, for what reads the room that is the first argument of the path. A user who has forgotten it is
+    /// answered with `refusal`.
+    pub fn reading<R, H, F>(&mut self, refusal: fn() -> Error, handler: H)
+    where
+        R: IncomingRequest + Metadata<Authentication = AccessToken> + 'static,
+        H: Fn(World, Session, R) -> F + Copy + 'static,
+        F: Future<Output = Result<R::OutgoingResponse>>,
+    {
+        let answer: Handler = Rc::new(move |world, request, arguments| {
+            Box::pin(async move {
+                let room_id = arguments.first().and_then(|room| RoomId::parse(room).ok());
+                let caller = auth::reader(&world, &request, room_id).await?.ok_or_else(refusal)?;
+                let decoded = decode::<R>(&request, &arguments)?;
+                encode(handler(world, caller, decoded).await?)
+            })
+        });
+        self.every_path::<R>(&answer);
+    }
+
+    fn every_path<R: Metadata>(&mut self, answer: &Handler) {
         for path in R::PATH_BUILDER.all_paths() {
-            self.add(&R::METHOD, path, Rc::clone(&answer));
+            self.add(&R::METHOD, path, Rc::clone(answer));
         }
     }
 
@@ -138,9 +165,21 @@ pub fn decode<R: IncomingRequest>(request: &Request<Bytes>, arguments: &[String]
     *raw.headers_mut() = request.headers().clone();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     R::try_from_http_request_inner(raw, &arguments).map_err(|error| match error {
+        // No place in the text: it lacks what the path names.
+        DeserializationError::Json(error) if error.line() == 0 && lacks_field(&error) => {
+            missing_param(error.to_string())
+        }
         DeserializationError::Json(error) => misread(&error),
+        // What the path or the query asks for; its name is in serde's words. A body that lacks something is bad JSON.
+        DeserializationError::Query(error) if lacks_field(&error) => {
+            missing_param(error.to_string())
+        }
         error => invalid_param(error.to_string()),
     })
+}
+
+fn lacks_field(error: &impl std::fmt::Display) -> bool {
+    error.to_string().starts_with("missing field")
 }
 
 /// The body of a [`Router::page`], read as JSON under the same bounds.

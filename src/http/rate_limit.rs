@@ -42,22 +42,40 @@ const MAX_ADDRESSES: usize = 10_000;
 #[derive(Default)]
 struct Addresses(RefCell<BTreeMap<(Kind, String), Bucket>>);
 
+/// Somebody who asks without an account, known by an address.
+pub struct Stranger(String);
+
+impl Stranger {
+    /// Who asks this.
+    pub fn of(world: &World, request: &Request<Bytes>) -> Result<Self> {
+        let config = Config::of(world)?;
+        let header = config.address_header.as_deref();
+        let address = header.and_then(|name| request.headers().get(name)?.to_str().ok());
+        Ok(Self(address.unwrap_or_default().to_owned()))
+    }
+
+    /// Counts what they ask.
+    ///
+    /// # Errors
+    /// `M_LIMIT_EXCEEDED` with the time to wait.
+    pub fn count(self, world: &World, kind: Kind) -> Result<()> {
+        if !Config::of(world)?.rate_limits {
+            return Ok(());
+        }
+        let addresses = world.isolate(|_| Addresses::default());
+        let mut buckets = addresses.0.borrow_mut();
+        if buckets.len() > MAX_ADDRESSES {
+            buckets.clear();
+        }
+        let bucket = buckets.entry((kind, self.0)).or_default();
+        bucket.take(&kind.limit(), world.now()).map_or(Ok(()), |wait| Err(limited(wait)))
+    }
+}
+
 /// Counts a request.
 ///
 /// # Errors
 /// `M_LIMIT_EXCEEDED` with the time to wait.
 pub fn count(world: &World, request: &Request<Bytes>, kind: Kind) -> Result<()> {
-    let config = Config::of(world)?;
-    if !config.rate_limits {
-        return Ok(());
-    }
-    let header = config.address_header.as_deref();
-    let address = header.and_then(|name| request.headers().get(name)?.to_str().ok());
-    let addresses = world.isolate(|_| Addresses::default());
-    let mut buckets = addresses.0.borrow_mut();
-    if buckets.len() > MAX_ADDRESSES {
-        buckets.clear();
-    }
-    let bucket = buckets.entry((kind, address.unwrap_or_default().to_owned())).or_default();
-    bucket.take(&kind.limit(), world.now()).map_or(Ok(()), |wait| Err(limited(wait)))
+    Stranger::of(world, request)?.count(world, kind)
 }

@@ -23,7 +23,7 @@ use tombolo_protocol::room_version::{DEFAULT, SUPPORTED};
 use crate::{
     config::Config,
     error::{Result, internal, not_found},
-    http::{auth::Session, endpoint::json_response, router::Router},
+    http::{auth::Session, endpoint::json_response, rate_limit::Stranger, router::Router},
 };
 
 /// Versions of the specification whose rules are followed, as far as an endpoint is built at all.
@@ -45,7 +45,7 @@ async fn versions(_: World, _: Request<Bytes>, _: Vec<String>) -> Result<Respons
 
 async fn homeserver(
     world: World,
-    (): (),
+    _: Stranger,
     _: discover_homeserver::Request,
 ) -> Result<discover_homeserver::Response> {
     let config = Config::of(&world)?;

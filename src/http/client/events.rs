@@ -10,15 +10,15 @@ use ruma::{
     serde::Raw,
 };
 use serde_json::{json, value::to_raw_value};
-use tombolo_platform::World;
+use tombolo_platform::{AskError, World};
 
-use super::{ask_room, not_in_room};
+use super::not_in_room;
 use crate::{
-    error::Result,
+    error::{Error, Result, not_found},
     flows,
     http::{auth::Session, router::Router},
     objects::{
-        room::messages::{Asker, Draft, EventById, Send, Transaction},
+        room::messages::{Asker, Draft, EventById, Refusal, Send, Transaction},
         user_sync::messages::Cost,
     },
 };
@@ -26,7 +26,7 @@ use crate::{
 pub fn routes(router: &mut Router) {
     router.costly::<send_message_event::Request, _, _>(Cost::Event, send);
     router.costly::<redact_event::Request, _, _>(Cost::Event, redact);
-    router.endpoint::<get_room_event::Request, _, _>(one);
+    router.reading::<get_room_event::Request, _, _>(no_event, one);
 }
 
 async fn send(
@@ -34,16 +34,12 @@ async fn send(
     caller: Session,
     request: send_message_event::Request,
 ) -> Result<send_message_event::Response> {
-    let transaction =
-        Transaction { device: caller.device.clone(), txn_id: request.txn_id.to_string() };
     let event_type = request.event_type.to_string();
-    // What a redaction redacts stands beside the content in older rooms, and the room has to know in all.
-    let redacts = if event_type == "m.room.redaction" {
-        request.body.get_field("redacts").ok().flatten()
-    } else {
-        None
-    };
-    let draft = Draft { event_type, state_key: None, content: request.body.into_json(), redacts };
+    let scope = format!("send/{event_type}");
+    let transaction =
+        Transaction { device: caller.device.clone(), txn_id: request.txn_id.to_string(), scope };
+    let content = request.body.into_json();
+    let draft = Draft { event_type, state_key: None, content, redacts: None };
     let event_id = send_draft(&world, &caller, &request.room_id, draft, Some(transaction)).await?;
     Ok(send_message_event::Response::new(event_id))
 }
@@ -53,8 +49,9 @@ async fn redact(
     caller: Session,
     request: redact_event::Request,
 ) -> Result<redact_event::Response> {
+    let scope = format!("redact/{}", request.event_id);
     let transaction =
-        Transaction { device: caller.device.clone(), txn_id: request.txn_id.to_string() };
+        Transaction { device: caller.device.clone(), txn_id: request.txn_id.to_string(), scope };
     let content = request.reason.map_or_else(|| json!({}), |reason| json!({ "reason": reason }));
     let draft = Draft {
         event_type: "m.room.redaction".to_owned(),
@@ -66,7 +63,8 @@ async fn redact(
     Ok(redact_event::Response::new(event_id))
 }
 
-/// Sends an event of the caller. A room that is not here is one they are not in.
+/// Sends an event of the caller. A room that is not here is one they are not in; an event that is not there is not
+/// found.
 pub async fn send_draft(
     world: &World,
     caller: &Session,
@@ -76,7 +74,8 @@ pub async fn send_draft(
 ) -> Result<OwnedEventId> {
     let message = Send { sender: caller.user.clone(), draft, transaction, member_of: Vec::new() };
     let sent = flows::send::send(world, room_id, message).await;
-    sent.map_err(|error| if error.errcode == "M_NOT_FOUND" { not_in_room() } else { error })
+    let absent = Refusal::Absent.to_string();
+    sent.map_err(|error| if error.message == absent { not_in_room() } else { error })
 }
 
 async fn one(
@@ -86,6 +85,13 @@ async fn one(
 ) -> Result<get_room_event::Response> {
     let asker = Asker::User(caller.user);
     let event = EventById { event_id: request.event_id, asker, device: Some(caller.device) };
-    let event = ask_room(&world, &request.room_id, &event).await?;
-    Ok(get_room_event::Response::new(Raw::from_json(event)))
+    match world.ask(&flows::room(&request.room_id), &event).await {
+        // Whether the room is here is nobody's business either.
+        Err(AskError::Refused(_)) => Err(no_event()),
+        event => Ok(get_room_event::Response::new(Raw::from_json(event?))),
+    }
+}
+
+fn no_event() -> Error {
+    not_found("There is no such event, or it is not for you")
 }

@@ -31,8 +31,8 @@ use crate::{
 };
 
 pub fn routes(router: &mut Router) {
-    router.endpoint::<get_member_events::Request, _, _>(member_events);
-    router.endpoint::<joined_members::Request, _, _>(joined);
+    router.reading::<get_member_events::Request, _, _>(not_in_room, member_events);
+    router.reading::<joined_members::Request, _, _>(not_in_room, joined);
     router.endpoint::<joined_rooms::Request, _, _>(rooms);
 }
 

@@ -38,11 +38,11 @@ pub fn routes(router: &mut Router) {
     router.costly::<join_room_by_id_or_alias::Request, _, _>(Cost::Membership, join_by_id_or_alias);
     router.costly::<knock_room::Request, _, _>(Cost::Membership, knock);
     router.costly::<invite_user::Request, _, _>(Cost::Membership, invite);
-    router.endpoint::<leave_room::Request, _, _>(leave);
+    router.costly::<leave_room::Request, _, _>(Cost::Event, leave);
     router.endpoint::<forget_room::Request, _, _>(forget);
-    router.endpoint::<kick_user::Request, _, _>(kick);
-    router.endpoint::<ban_user::Request, _, _>(ban);
-    router.endpoint::<unban_user::Request, _, _>(unban);
+    router.costly::<kick_user::Request, _, _>(Cost::Event, kick);
+    router.costly::<ban_user::Request, _, _>(Cost::Event, ban);
+    router.costly::<unban_user::Request, _, _>(Cost::Event, unban);
 }
 
 /// A change of somebody's membership.
@@ -161,7 +161,11 @@ async fn kick(
         reason: request.reason,
     };
     // For a banned user the same event would lift the ban.
-    change.must_follow(&world, &caller, &["join", "invite", "knock"]).await?;
+    match change.held(&world, &caller).await?.as_deref() {
+        Some("join" | "invite" | "knock") => {}
+        Some("ban") => return Err(bad_state("The user is banned")),
+        _ => return Err(forbidden("The user is not in the room")),
+    }
     change.send(&world, &caller).await?;
     Ok(kick_user::Response::new())
 }
@@ -192,29 +196,22 @@ async fn unban(
         membership: "leave",
         reason: request.reason,
     };
-    change.must_follow(&world, &caller, &["ban"]).await?;
+    if change.held(&world, &caller).await?.as_deref() != Some("ban") {
+        return Err(bad_state("The user is not banned"));
+    }
     change.send(&world, &caller).await?;
     Ok(unban_user::Response::new())
 }
 
 impl Change<'_> {
-    /// Refused unless the user's membership is one of these; a caller who is not in the room does not learn what it is.
-    async fn must_follow(
-        &self,
-        world: &World,
-        caller: &Session,
-        memberships: &[&str],
-    ) -> Result<()> {
+    /// The user's membership; a caller who is not in the room does not learn what it is.
+    async fn held(&self, world: &World, caller: &Session) -> Result<Option<String>> {
         let of = |user: &UserId| Membership { user: user.to_owned() };
         let own = ask_room(world, self.room_id, &of(&caller.user)).await?;
         if own.as_deref() != Some("join") {
             return Err(not_in_room());
         }
-        let held = ask_room(world, self.room_id, &of(self.user)).await?;
-        if held.is_some_and(|held| memberships.contains(&held.as_str())) {
-            return Ok(());
-        }
-        Err(forbidden("The user's membership does not allow that"))
+        ask_room(world, self.room_id, &of(self.user)).await
     }
 
     async fn send(self, world: &World, caller: &Session) -> Result<()> {
@@ -227,6 +224,11 @@ impl Change<'_> {
         let draft = Draft::membership(self.user, to_raw_value(&content)?);
         send_draft(world, caller, self.room_id, draft, None).await.map(|_| ())
     }
+}
+
+/// 403: the room's state does not allow this change, whoever asks.
+fn bad_state(message: &str) -> Error {
+    Error::new(http::StatusCode::FORBIDDEN, "M_BAD_STATE", message)
 }
 
 fn with_reason(reason: Option<String>) -> Map<String, Value> {

@@ -14,25 +14,19 @@ use ruma::{
 };
 use tombolo_platform::World;
 
-use super::{ask_room, tokens};
+use super::{ask_room, not_in_room, tokens};
 use crate::{
     error::Result,
     flows,
-    http::{
-        auth::{Session, user_object},
-        router::Router,
-    },
-    objects::{
-        room::messages::{EventFilter, Page, PageReply},
-        user_sync::messages::Forgotten,
-    },
+    http::{auth::Session, router::Router},
+    objects::room::messages::{EventFilter, Page, PageReply},
 };
 
 /// How often history is fetched from other servers for one page.
 const FETCHES: usize = 3;
 
 pub fn routes(router: &mut Router) {
-    router.endpoint::<get_message_events::Request, _, _>(page);
+    router.reading::<get_message_events::Request, _, _>(not_in_room, page);
 }
 
 async fn page(
@@ -43,10 +37,8 @@ async fn page(
     let room_id = &request.room_id;
     let from = place(&world, &caller, room_id, request.from.as_deref()).await?;
     let to = place(&world, &caller, room_id, request.to.as_deref()).await?;
-    if world.ask(&user_object(&caller.user), &Forgotten { room_id: room_id.clone() }).await? {
-        return Err(super::not_in_room());
-    }
-    let mut filter = room_filter(request.filter, room_id);
+    let mut filter =
+        EventFilter { ignored: caller.ignored, ..read(request.filter).of_room(room_id) };
     let wanted = u32::try_from(u64::from(request.limit)).unwrap_or(u32::MAX);
     filter.limit = Some(filter.limit.map_or(wanted, |limit| limit.min(wanted)));
     let backwards = request.dir == Direction::Backward;
@@ -98,17 +90,17 @@ fn is_full(reply: &PageReply, page: &Page) -> bool {
     page.filter.limit.is_some_and(|limit| reply.events.len() >= limit as usize)
 }
 
-/// What of a filter concerns one room; a filter for other rooms lets nothing through.
-fn room_filter(filter: RoomEventFilter, room_id: &RoomId) -> EventFilter {
-    let excluded = filter.not_rooms.iter().any(|not| not == room_id)
-        || filter.rooms.as_ref().is_some_and(|rooms| !rooms.iter().any(|room| room == room_id));
+fn read(filter: RoomEventFilter) -> EventFilter {
     EventFilter {
         limit: filter.limit.map(|limit| u32::try_from(u64::from(limit)).unwrap_or(u32::MAX)),
-        types: if excluded { Some(Vec::new()) } else { filter.types },
+        rooms: filter.rooms,
+        not_rooms: filter.not_rooms,
+        types: filter.types,
         not_types: filter.not_types,
         senders: filter.senders,
         not_senders: filter.not_senders,
         lazy_load_members: !filter.lazy_load_options.is_disabled(),
         contains_url: filter.url_filter.map(|url| url == UrlFilter::EventsWithUrl),
+        ..EventFilter::default()
     }
 }

@@ -6,7 +6,7 @@ use http::StatusCode;
 use ruma::{
     OwnedRoomId, UserId,
     api::client::profile::{
-        ProfileFieldName, ProfileFieldValue, get_profile::v3 as get_profile,
+        ProfileFieldValue, get_profile::v3 as get_profile,
         get_profile_field::v3 as get_profile_field, set_profile_field::v3 as set_profile_field,
     },
 };
@@ -20,9 +20,13 @@ use crate::{
     flows::{self, receive::encode},
     http::{
         auth::{Session, user_object},
+        rate_limit::{Kind, Stranger},
         router::Router,
     },
-    objects::{room::messages::Draft, user_sync::messages::JoinedRooms},
+    objects::{
+        room::messages::Draft,
+        user_sync::messages::{Cost, JoinedRooms},
+    },
     remote::client::{self, Ask},
     stores::{accounts, profiles},
 };
@@ -35,37 +39,39 @@ const AT_ONCE: usize = 8;
 pub fn routes(router: &mut Router) {
     router.endpoint::<get_profile::Request, _, _>(whole);
     router.endpoint::<get_profile_field::Request, _, _>(field);
-    router.endpoint::<set_profile_field::Request, _, _>(set);
+    router.costly::<set_profile_field::Request, _, _>(Cost::Event, set);
 }
 
 async fn whole(
     world: World,
-    (): (),
+    stranger: Stranger,
     request: get_profile::Request,
 ) -> Result<get_profile::Response> {
+    count_errand(&world, stranger, &request.user_id)?;
     Ok(profile(&world, &request.user_id, None).await?.into_iter().collect())
 }
 
 async fn field(
     world: World,
-    (): (),
+    stranger: Stranger,
     request: get_profile_field::Request,
 ) -> Result<get_profile_field::Response> {
+    count_errand(&world, stranger, &request.user_id)?;
     let name = request.field.as_str().to_owned();
     let mut profile = profile(&world, &request.user_id, Some(&name)).await?;
-    let Some(value) = profile.remove(&name).filter(|value| !value.is_null()) else {
-        // A user without a display name or an avatar has an empty answer; fields of other names are not found.
-        let known =
-            matches!(request.field, ProfileFieldName::DisplayName | ProfileFieldName::AvatarUrl);
-        return if known {
-            Ok(get_profile_field::Response::default())
-        } else {
-            Err(not_found("There is no such field"))
-        };
-    };
+    let value = profile.remove(&name).filter(|value| !value.is_null());
+    let value = value.ok_or_else(|| not_found("There is no such field"))?;
     let value = ProfileFieldValue::new(&name, value)
         .map_err(|_| bad_gateway("The profile makes no sense"))?;
     Ok(get_profile_field::Response::new(value))
+}
+
+/// Counts what another server has to be asked for.
+fn count_errand(world: &World, stranger: Stranger, user: &UserId) -> Result<()> {
+    if user.server_name() == Config::of(world)?.server_name {
+        return Ok(());
+    }
+    stranger.count(world, Kind::Errand)
 }
 
 /// A user's profile, here or at their server; of a remote one at least the field that is asked for.

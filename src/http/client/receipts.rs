@@ -2,54 +2,82 @@
 //! ([receipts](https://spec.matrix.org/v1.19/client-server-api/#receipts),
 //! [read markers](https://spec.matrix.org/v1.19/client-server-api/#fully-read-markers))
 
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode};
 use ruma::{
-    OwnedEventId, RoomId,
-    api::client::{
-        read_marker::set_read_marker::v3 as set_read_marker,
-        receipt::create_receipt::v3::{self as create_receipt, ReceiptType},
-    },
-    events::receipt::ReceiptThread,
+    EventId, OwnedEventId, RoomId, api::client::read_marker::set_read_marker::v3 as set_read_marker,
 };
-use serde_json::{json, value::to_raw_value};
-use tombolo_platform::World;
+use serde_json::{Map, Value, json, value::to_raw_value};
+use tombolo_platform::{AskError, World};
 
-use super::ask_room;
+use super::{ask_room, not_in_room};
 use crate::{
-    error::{Result, invalid_param},
+    error::{Result, internal, invalid_param},
     flows,
     http::{
-        auth::{Session, user_object},
+        auth::{self, Session, user_object},
+        endpoint::{json_body, json_response},
         router::Router,
     },
-    objects::{room::messages::Receipt, user_sync::messages::SetAccountData},
+    objects::{
+        room::messages::{Asker, EventById, Receipt, Refusal},
+        user_sync::messages::{Cost, SetAccountData},
+    },
 };
 
 const READ: &str = "m.read";
 const READ_PRIVATE: &str = "m.read.private";
+const FULLY_READ: &str = "m.fully_read";
+
+const PATHS: [&str; 2] = [
+    "/_matrix/client/v3/rooms/{room_id}/receipt/{receipt_type}/{event_id}",
+    "/_matrix/client/r0/rooms/{room_id}/receipt/{receipt_type}/{event_id}",
+];
 
 pub fn routes(router: &mut Router) {
-    router.endpoint::<create_receipt::Request, _, _>(receipt);
+    for path in PATHS {
+        router.page(&Method::POST, path, receipt);
+    }
     router.endpoint::<set_read_marker::Request, _, _>(markers);
 }
 
+/// Read by hand: a thread that is no text is the client's mistake, also where it is `null`.
 async fn receipt(
     world: World,
-    caller: Session,
-    request: create_receipt::Request,
-) -> Result<create_receipt::Response> {
-    let create_receipt::Request { room_id, event_id, thread, .. } = request;
-    match request.receipt_type {
-        ReceiptType::Read => read(&world, &caller, &room_id, (READ, event_id, &thread)).await?,
-        ReceiptType::ReadPrivate => {
-            read(&world, &caller, &room_id, (READ_PRIVATE, event_id, &thread)).await?
+    request: Request<Bytes>,
+    arguments: Vec<String>,
+) -> Result<Response<Bytes>> {
+    let caller = auth::session(&world, &request, Cost::Free).await?;
+    let [room_id, kind, event_id] = arguments.as_slice() else {
+        return Err(internal("a receipt has another path"));
+    };
+    let room_id = RoomId::parse(room_id).map_err(|error| invalid_param(error.to_string()))?;
+    let event_id = EventId::parse(event_id).map_err(|error| invalid_param(error.to_string()))?;
+    // Old clients send no body.
+    let thread = match request.body().is_empty() {
+        true => None,
+        false => thread(json_body::<Map<String, Value>>(&request)?.remove("thread_id"))?,
+    };
+    match kind.as_str() {
+        READ | READ_PRIVATE => {
+            read(&world, &caller, &room_id, (kind, event_id, thread)).await?;
         }
-        ReceiptType::FullyRead if thread == ReceiptThread::Unthreaded => {
-            fully_read(&world, &caller, &room_id, event_id).await?
+        FULLY_READ if thread.is_none() => {
+            fully_read(&world, &caller, &room_id, event_id).await?;
         }
-        ReceiptType::FullyRead => return Err(invalid_param("A read marker belongs to no thread")),
+        FULLY_READ => return Err(invalid_param("A read marker belongs to no thread")),
         _ => return Err(invalid_param("Unknown receipt type")),
     }
-    Ok(create_receipt::Response::new())
+    json_response(StatusCode::OK, &json!({}))
+}
+
+/// The thread that a receipt names.
+fn thread(given: Option<Value>) -> Result<Option<String>> {
+    match given {
+        None => Ok(None),
+        Some(Value::String(thread)) if !thread.is_empty() => Ok(Some(thread)),
+        Some(_) => Err(invalid_param("thread_id is no text, or an empty one")),
+    }
 }
 
 async fn markers(
@@ -62,7 +90,7 @@ async fn markers(
         [(READ, request.read_receipt), (READ_PRIVATE, request.private_read_receipt)]
     {
         if let Some(event_id) = event_id {
-            read(&world, &caller, room_id, (kind, event_id, &ReceiptThread::Unthreaded)).await?;
+            read(&world, &caller, room_id, (kind, event_id, None)).await?;
         }
     }
     if let Some(event_id) = request.fully_read {
@@ -75,9 +103,8 @@ async fn read(
     world: &World,
     caller: &Session,
     room_id: &RoomId,
-    (kind, event_id, thread): (&str, OwnedEventId, &ReceiptThread),
+    (kind, event_id, thread): (&str, OwnedEventId, Option<String>),
 ) -> Result<()> {
-    let thread = thread.as_str().map(str::to_owned);
     let receipt = Receipt {
         user: caller.user.clone(),
         kind: kind.to_owned(),
@@ -85,7 +112,11 @@ async fn read(
         event_id,
         ts: world.now(),
     };
-    let news = ask_room(world, room_id, &receipt).await?;
+    let news = match world.ask(&flows::room(room_id), &receipt).await {
+        Err(AskError::Refused(Refusal::Absent)) => return Err(not_in_room()),
+        Err(AskError::Refused(Refusal::Invalid(reason))) => return Err(invalid_param(reason)),
+        news => news?,
+    };
     flows::tell::tell_now(world, room_id, news).await;
     Ok(())
 }
@@ -97,9 +128,12 @@ async fn fully_read(
     event_id: OwnedEventId,
 ) -> Result<()> {
     let content = to_raw_value(&json!({ "event_id": event_id }))?;
+    let asker = Asker::User(caller.user.clone());
+    // Not found: the marker stands at an event of the room that its user can see.
+    ask_room(world, room_id, &EventById { event_id, asker, device: None }).await?;
     let item = SetAccountData {
         room_id: Some(room_id.to_owned()),
-        event_type: "m.fully_read".to_owned(),
+        event_type: FULLY_READ.to_owned(),
         content,
     };
     world.ask(&user_object(&caller.user), &item).await?;

@@ -17,7 +17,7 @@ use serde_json::value::RawValue;
 use tombolo_platform::World;
 use tombolo_protocol::acl::ServerAcl;
 
-use super::{aliases, ask_room, events::send_draft};
+use super::{aliases, ask_room, events::send_draft, not_in_room};
 use crate::{
     config::Config,
     error::{Error, Result, bad_json, forbidden, internal, not_found},
@@ -27,10 +27,12 @@ use crate::{
         router::Router,
     },
     objects::{
-        room::messages::{Draft, State},
+        room::messages::{Draft, MaySend, State},
         user_sync::messages::Cost,
     },
 };
+
+pub const CANONICAL_ALIAS: &str = "m.room.canonical_alias";
 
 /// The paths of the empty state key, which ruma's types read but do not name.
 const KEYLESS: [&str; 4] = [
@@ -41,8 +43,8 @@ const KEYLESS: [&str; 4] = [
 ];
 
 pub fn routes(router: &mut Router) {
-    router.endpoint::<get_state_events::Request, _, _>(whole);
-    router.endpoint::<get_state_event::Request, _, _>(one);
+    router.reading::<get_state_events::Request, _, _>(not_in_room, whole);
+    router.reading::<get_state_event::Request, _, _>(not_in_room, one);
     router.costly::<send_state_event::Request, _, _>(Cost::Event, send);
     for path in KEYLESS {
         router.page(&Method::GET, path, one_keyless);
@@ -84,9 +86,7 @@ async fn send(
     let event_type = request.event_type.to_string();
     let content = request.body.into_json();
     match event_type.as_str() {
-        "m.room.canonical_alias" => {
-            check_aliases(&world, &caller, &request.room_id, &content).await?
-        }
+        CANONICAL_ALIAS => check_aliases(&world, &caller, &request.room_id, &content).await?,
         "m.room.server_acl" => check_acl(&world, &content)?,
         _ => {}
     }
@@ -100,7 +100,8 @@ async fn one_keyless(
     request: Request<Bytes>,
     arguments: Vec<String>,
 ) -> Result<Response<Bytes>> {
-    let caller = auth::session(&world, &request, Cost::Free).await?;
+    let room_id = arguments.first().and_then(|room| RoomId::parse(room).ok());
+    let caller = auth::reader(&world, &request, room_id).await?.ok_or_else(not_in_room)?;
     encode(one(world, caller, decode(&request, &arguments)?).await?)
 }
 
@@ -157,9 +158,18 @@ async fn check_aliases(
     room_id: &RoomId,
     content: &RawValue,
 ) -> Result<()> {
+    let may = MaySend {
+        user: caller.user.clone(),
+        event_type: CANONICAL_ALIAS.to_owned(),
+        is_state: true,
+    };
+    // Whoever may not set it has no other server asked.
+    if !ask_room(world, room_id, &may).await? {
+        return Err(forbidden("You may not set the aliases of this room"));
+    }
     let new: CanonicalAlias =
         serde_json::from_str(content.get()).map_err(|error| bad_json(error.to_string()))?;
-    let held = match event(world, caller, room_id, ("m.room.canonical_alias", "")).await {
+    let held = match event(world, caller, room_id, (CANONICAL_ALIAS, "")).await {
         // What stands there already need not be of form.
         Ok(event) => {
             serde_json::from_str::<CanonicalAlias>(content_of(&event)?.get()).unwrap_or_default()

@@ -4,8 +4,11 @@
 //! Read by hand: the session is checked by the same question that asks for the news, and a filter may hold more than we
 //! apply.
 
+use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
+
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
+use ruma::{OwnedUserId, UserId};
 use tombolo_platform::World;
 
 use crate::{
@@ -33,13 +36,9 @@ async fn answer(world: World, request: Request<Bytes>, _: Vec<String>) -> Result
         parameters.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     };
     let filter = match parameter("filter") {
-        None | Some("") => SyncFilter::default(),
-        Some(text) if text.starts_with('{') => read(text)?,
-        Some(id) => {
-            let stored =
-                world.ask(&user_object(&claim.user), &Filter { filter_id: id.to_owned() }).await?;
-            read(stored.get())?
-        }
+        None | Some("") => Rc::default(),
+        Some(text) if text.starts_with('{') => Rc::new(read(text)?),
+        Some(id) => stored(&world, &claim.user, id).await?,
     };
     let wish = Wish {
         since: parameter("since").filter(|since| !since.is_empty()).map(position).transpose()?,
@@ -58,6 +57,35 @@ pub fn position(token: &str) -> Result<StreamPosition> {
     number
         .filter(|position| (0..1 << 53).contains(position))
         .ok_or_else(|| invalid_param("This is no sync token"))
+}
+
+/// The most bytes of filters that an isolate remembers, as they were stored; beyond, all are asked for again.
+const MAX_REMEMBERED: usize = 4 << 20;
+
+/// Stored filters, by user and ID. They never change.
+#[derive(Default)]
+struct Remembered {
+    filters: BTreeMap<(OwnedUserId, String), Rc<SyncFilter>>,
+    bytes: usize,
+}
+
+/// A stored filter of a user.
+async fn stored(world: &World, user: &UserId, id: &str) -> Result<Rc<SyncFilter>> {
+    let remembered = world.isolate(|_| RefCell::<Remembered>::default());
+    let key = (user.to_owned(), id.to_owned());
+    if let Some(filter) = remembered.borrow().filters.get(&key) {
+        return Ok(Rc::clone(filter));
+    }
+    let text = world.ask(&user_object(user), &Filter { filter_id: id.to_owned() }).await?;
+    let filter = Rc::new(read(text.get())?);
+    let mut remembered = remembered.borrow_mut();
+    let bytes = text.get().len() + user.as_str().len() + id.len();
+    if remembered.bytes + bytes > MAX_REMEMBERED {
+        *remembered = Remembered::default();
+    }
+    remembered.bytes += bytes;
+    remembered.filters.insert(key, Rc::clone(&filter));
+    Ok(filter)
 }
 
 fn read(text: &str) -> Result<SyncFilter> {

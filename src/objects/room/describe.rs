@@ -7,8 +7,8 @@ use serde_json::value::RawValue;
 use tombolo_protocol::{acl::ServerAcl, event::Draft};
 
 use super::{
-    Describe, Description, Life, Membership, Participants, ParticipantsReply, Result, Room,
-    ServerAllowed,
+    Describe, Description, Life, MayRead, MaySend, Membership, Participants, ParticipantsReply,
+    Result, Room, ServerAllowed,
 };
 
 /// The room in a few words.
@@ -36,6 +36,20 @@ pub fn membership(room: &mut Room<'_>, message: Membership) -> Result<Option<Str
     room.membership_of(message.user.as_str())
 }
 
+/// Whether a user is joined and has the power to send something.
+pub fn may_send(room: &mut Room<'_>, message: MaySend) -> Result<bool> {
+    room.live()?;
+    let power = room.power_now()?;
+    let needed = power.send(&message.event_type, message.is_state);
+    Ok(room.is_joined(&message.user)? && power.suffices(&message.user, needed))
+}
+
+/// Whether a user may know the room as it is now.
+pub fn may_read(room: &mut Room<'_>, message: MayRead) -> Result<bool> {
+    room.graph()?;
+    Ok(room.is_joined(&message.user)? || room.is_world_readable()?)
+}
+
 /// Whether the room's ACL lets a server in.
 pub fn server_allowed(room: &mut Room<'_>, message: ServerAllowed) -> Result<bool> {
     room.graph()?;
@@ -51,6 +65,13 @@ struct Allow {
 }
 
 impl Room<'_> {
+    /// Whether everybody may read the room now.
+    pub fn is_world_readable(&mut self) -> Result<bool> {
+        let held = self.now_event("m.room.history_visibility", "")?;
+        let visibility = held.and_then(|event| event.pdu.content_str("history_visibility"));
+        Ok(visibility.as_deref() == Some("world_readable"))
+    }
+
     /// Whether the room's ACL lets a server in.
     pub fn allows(&mut self, server: &ruma::ServerName) -> Result<bool> {
         let acl = self.now_event("m.room.server_acl", "")?;

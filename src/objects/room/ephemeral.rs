@@ -1,36 +1,41 @@
 //! Who read up to where, and who is typing?
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use ruma::{EventId, UserId};
+use ruma::{EventId, OwnedUserId, UserId};
 use serde_json::{json, value::RawValue};
 use tombolo_platform::values;
 
 use super::{
-    ExpireTyping, Position, Receipt, Result, Room, STEP, Typing, TypingExpired, TypingNow,
-    UserNews, view::not_in_room,
+    ExpireTyping, Position, Receipt, Refusal, Result, Room, STEP, Typing, TypingExpired, TypingNow,
+    UserNews, relations::MAIN, view::not_in_room,
 };
+use crate::objects::Stop;
 
-/// The thread of events that are in no other.
-const MAIN: &str = "main";
 /// The most threads in which a user's receipts are kept; the oldest go.
 const MAX_THREADS: u32 = 50;
 /// How long an event's ID may be (bytes).
 const MAX_ID: usize = 255;
 
 /// Notes a receipt; an older one of the same kind and thread is replaced. One for an event that nobody can see has no
-/// effect.
+/// effect. One for a thread in which the event is not is refused.
 pub fn receipt(room: &mut Room<'_>, message: Receipt) -> Result<Vec<UserNews>> {
     let mut head = room.live()?;
     if !room.is_joined(&message.user)? {
         return Err(not_in_room());
     }
     let thread = message.thread.as_deref().unwrap_or_default();
-    if !room.shows(&message.event_id)?
-        || !is_thread(room, thread)?
-        || !is_newer(room, &message, thread)?
-    {
+    if !is_shown(&message.user) || !room.shows(&message.event_id)? {
         return Ok(Vec::new());
+    }
+    let ours = room.is_ours(&message.user);
+    match is_of_thread(room, &message, thread)? {
+        false if ours => {
+            let reason = "the event is not in this thread".to_owned();
+            return Err(Stop::Refused(Refusal::Invalid(reason)));
+        }
+        true if is_newer(room, &message, thread)? => {}
+        _ => return Ok(Vec::new()),
     }
     head.pos += STEP;
     room.sql.run(
@@ -48,18 +53,16 @@ pub fn receipt(room: &mut Room<'_>, message: Receipt) -> Result<Vec<UserNews>> {
     forget_old_threads(room, &message)?;
     room.save(head)?;
     room.wake_soon();
-    if room.is_ours(&message.user) { room.news_for(&[message.user]) } else { Ok(Vec::new()) }
+    if ours { room.news_for(&[message.user]) } else { Ok(Vec::new()) }
 }
 
-/// Whether a receipt may name this thread: none, the main one, or one that begins with an event of the timeline.
-fn is_thread(room: &mut Room<'_>, thread: &str) -> Result<bool> {
-    if thread.is_empty() || thread == MAIN {
+/// Whether the event of a receipt is in its thread, whose root may be older than what is held here. Other servers may
+/// draw the border of the main one differently.
+fn is_of_thread(room: &mut Room<'_>, message: &Receipt, thread: &str) -> Result<bool> {
+    if thread.is_empty() || thread == MAIN && !room.is_ours(&message.user) {
         return Ok(true);
     }
-    match EventId::parse(thread) {
-        Ok(root) if thread.len() <= MAX_ID => room.shows(&root),
-        _ => Ok(false),
-    }
+    Ok(thread.len() <= MAX_ID && room.is_in_thread(&message.event_id, thread)?)
 }
 
 /// Keeps the newest receipts of a user's threads: whoever reads on reads there.
@@ -95,7 +98,7 @@ pub fn typing(room: &mut Room<'_>, message: Typing) -> Result<TypingNow> {
         return Err(not_in_room());
     }
     let user = message.user.as_str();
-    match message.until {
+    match message.until.filter(|_| is_shown(&message.user)) {
         Some(until) => {
             let insert = "INSERT INTO typing (user, until) VALUES (?, ?) ON CONFLICT DO UPDATE SET until = excluded.until";
             room.sql.run(insert, values![user, until])?;
@@ -109,20 +112,33 @@ pub fn typing(room: &mut Room<'_>, message: Typing) -> Result<TypingNow> {
     room.typing_now(servers)
 }
 
-/// Forgets who stopped typing without saying so.
+/// Forgets who stopped typing without saying so, or left. Who came since followers were last told learns who types.
 pub fn expire(room: &mut Room<'_>, _: ExpireTyping) -> Result<TypingExpired> {
-    room.head()?;
-    let gone = room.sql.rows(
-        "DELETE FROM typing WHERE until <= ? RETURNING user",
-        values![room.moment.now],
-        |row| row.text(0),
-    )?;
-    let next = room
+    let told = room.head()?.told;
+    let rows = room
         .sql
-        .row("SELECT min(until) FROM typing", values![], |row| row.int_or_null(0))?
-        .flatten();
-    let changed = if gone.is_empty() { None } else { Some(room.typing_now(Vec::new())?) };
-    Ok(TypingExpired { changed, next: next.and_then(|until| u64::try_from(until).ok()) })
+        .rows("SELECT user, until FROM typing", values![], |row| Ok((row.text(0)?, row.int(1)?)))?;
+    let (mut next, mut stopped) = (None, false);
+    for (user, until) in &rows {
+        let until = u64::try_from(*until).unwrap_or_default();
+        if until > room.moment.now && room.membership_of(user)?.as_deref() == Some("join") {
+            next = next.into_iter().chain([until]).min();
+            continue;
+        }
+        room.sql.run("DELETE FROM typing WHERE user = ?", values![user])?;
+        stopped = true;
+    }
+    if rows.is_empty() {
+        return Ok(TypingExpired { changed: None, next });
+    }
+    let mut now = room.typing_now(Vec::new())?;
+    if !stopped {
+        let came = room.locals()?.into_iter().filter(|(.., since)| *since > told);
+        let came: BTreeSet<OwnedUserId> = came.map(|(user, ..)| user).collect();
+        now.tell.retain(|user| came.contains(user));
+    }
+    let changed = Some(now).filter(|now| !now.tell.is_empty());
+    Ok(TypingExpired { changed, next })
 }
 
 impl Room<'_> {
@@ -176,4 +192,11 @@ impl Room<'_> {
         }
         Ok(Some(serde_json::value::to_raw_value(&content)?))
     }
+}
+
+/// Whether clients are told what this user does outside events: old IDs may hold anything
+/// ([historical user IDs](https://spec.matrix.org/v1.19/appendices/#historical-user-ids)).
+fn is_shown(user: &UserId) -> bool {
+    let localpart = user.localpart();
+    !localpart.is_empty() && localpart.bytes().all(|byte| byte.is_ascii_graphic())
 }

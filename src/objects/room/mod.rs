@@ -25,6 +25,7 @@ mod parked;
 mod power;
 mod receive;
 mod redaction;
+mod relations;
 mod resolution;
 mod schema;
 mod send;
@@ -312,6 +313,8 @@ pub fn answer(question: &Question<'_>) -> std::result::Result<Answer, Fault> {
             Participants => describe::participants,
             Membership => describe::membership,
             ServerAllowed => describe::server_allowed,
+            MaySend => describe::may_send,
+            MayRead => describe::may_read,
             Window => window::window,
             Page => page::page,
             Receipt => ephemeral::receipt,

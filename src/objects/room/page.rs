@@ -26,7 +26,9 @@ pub fn page(room: &mut Room<'_>, message: Page) -> Result<PageReply> {
         room.visible_state(&viewer.user).map(|before| before.at).map_err(|_| not_in_room())?
     };
     let start = message.from.unwrap_or(if message.backwards { newest } else { 0 }).min(newest);
-    let scan = if message.backwards {
+    let scan = if wanted(&message) == 0 {
+        Scan { events: Vec::new(), end: Some(start), hole: None }
+    } else if message.backwards {
         room.scan_back(&viewer, &message, start)?
     } else {
         room.scan_forward(&viewer, &message, start, newest)?
@@ -164,5 +166,5 @@ impl Room<'_> {
 }
 
 fn wanted(message: &Page) -> usize {
-    message.filter.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT) as usize
+    message.filter.limit.unwrap_or(DEFAULT_LIMIT).min(MAX_LIMIT) as usize
 }

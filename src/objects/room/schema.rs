@@ -89,4 +89,11 @@ CREATE TABLE left_out (id TEXT PRIMARY KEY, since INTEGER) WITHOUT ROWID;
 ALTER TABLE room ADD COLUMN resident TEXT;
 -- The same of a state that was given for one event.
 CREATE TABLE left_out_of_fork (id TEXT, fork INTEGER, PRIMARY KEY (id, fork)) WITHOUT ROWID;
+", "
+-- A transaction ID is unique within the rest of its request's path, the scope; NULL where it was not noted.
+ALTER TABLE events ADD COLUMN scope TEXT;
+DROP INDEX events_txn;
+CREATE UNIQUE INDEX events_txn ON events (sender, device, txn, scope) WHERE txn IS NOT NULL;
+-- What our users annotated, and by which event.
+CREATE TABLE annotations (target TEXT, user TEXT, type TEXT, key TEXT, sn INTEGER NOT NULL, PRIMARY KEY (target, user, type, key)) WITHOUT ROWID;
 "];

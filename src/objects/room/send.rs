@@ -1,11 +1,13 @@
 //! How does a local user's wish become an event of the room?
 
-use ruma::{OwnedEventId, UserId};
+use ruma::{EventId, OwnedEventId, UserId};
 use tombolo_platform::values;
 use tombolo_protocol::{
+    canonical_json::CanonicalJsonObject,
     event::{self, BuildFault, FormatFault, Links, Pdu},
     event_auth::auth_types,
     json::parse_object,
+    power_levels::check_content,
 };
 
 use super::{
@@ -21,7 +23,7 @@ const MAX_PARENTS: usize = 20;
 pub fn send(room: &mut Room<'_>, message: Send) -> Result<Sent> {
     room.live()?;
     if let Some(transaction) = &message.transaction
-        && let Some((event_id, position)) = sent_before(room, &message.sender, transaction)?
+        && let Some((event_id, position)) = sent_before(room, &message, transaction)?
     {
         // The request that sent it first may not have lived to tell the sender.
         let news = room.news_for(&[message.sender])?;
@@ -36,12 +38,9 @@ pub fn send(room: &mut Room<'_>, message: Send) -> Result<Sent> {
     Ok(Sent { event_id, position, news, others: Vec::new() })
 }
 
-/// Builds, judges and inserts; refused unless it is accepted.
+/// Builds, judges and inserts; refused unless it is accepted. The state that stands there already is not written again.
 pub fn write(room: &mut Room<'_>, message: &Send) -> Result<(OwnedEventId, Position)> {
     let pdu = build(room, message)?;
-    if pdu.kind() == "m.room.redaction" {
-        check_redaction(room, &pdu)?;
-    }
     let judged = match room.judge(&pdu)? {
         Judgement::Judged(judged) => judged,
         Judgement::Dropped(reason) => return Err(Stop::Refused(Refusal::Forbidden(reason))),
@@ -52,24 +51,54 @@ pub fn write(room: &mut Room<'_>, message: &Send) -> Result<(OwnedEventId, Posit
     if judged.standing != Standing::Accepted {
         return Err(Stop::Refused(Refusal::Forbidden(judged.reason.unwrap_or_default())));
     }
+    if pdu.kind() == "m.room.redaction" {
+        check_redaction(room, &pdu)?;
+    }
+    room.check_relation(&pdu)?;
+    if let Some(held) = same_state(room, &pdu)? {
+        return Ok(held);
+    }
     let source = Source { ours: true, given_by: None, transaction: message.transaction.as_ref() };
     match room.insert(&pdu, &judged, source)? {
-        (_, Some(position)) => Ok((pdu.event_id, position)),
+        (sn, Some(position)) => {
+            room.note_annotation(&pdu, sn)?;
+            Ok((pdu.event_id, position))
+        }
         (_, None) => Err(Stop::broken("an accepted event has no position")),
     }
 }
 
 fn sent_before(
     room: &mut Room<'_>,
-    sender: &UserId,
+    message: &Send,
     transaction: &Transaction,
 ) -> Result<Option<(OwnedEventId, Position)>> {
-    let query =
-        "SELECT sn FROM events WHERE sender = ? AND device = ? AND txn = ? AND txn IS NOT NULL";
-    let values = values![sender.as_str(), &transaction.device, &transaction.txn_id];
-    let Some(sn) = room.sql.row(query, values, |row| row.int(0))? else { return Ok(None) };
-    let event = room.event(sn)?;
-    Ok(Some((event.pdu.event_id.clone(), event.pos.unwrap_or_default())))
+    let query = "SELECT sn, scope FROM events WHERE sender = ? AND device = ? AND txn = ? AND txn IS NOT NULL";
+    let values = values![message.sender.as_str(), &transaction.device, &transaction.txn_id];
+    let rows = room.sql.rows(query, values, |row| Ok((row.int(0)?, row.text_or_null(1)?)))?;
+    for (sn, scope) in rows {
+        let event = room.event(sn)?;
+        let same = match scope {
+            Some(scope) => scope == transaction.scope,
+            // Its path was not noted; it named the type.
+            None => event.pdu.kind() == message.draft.event_type,
+        };
+        if same {
+            return Ok(Some((event.pdu.event_id.clone(), event.pos.unwrap_or_default())));
+        }
+    }
+    Ok(None)
+}
+
+/// The event that holds now what this one would set: of the same sender, with the same content.
+fn same_state(room: &mut Room<'_>, pdu: &Pdu) -> Result<Option<(OwnedEventId, Position)>> {
+    let Some((kind, key)) = pdu.key() else { return Ok(None) };
+    let Some(held) = room.now_event(kind, key)? else { return Ok(None) };
+    let is_same = held.pdu.sender == pdu.sender
+        && held.pdu.redacts == pdu.redacts
+        && held.pdu.content.get() == pdu.content.get();
+    let position = held.pos.unwrap_or(room.head()?.pos);
+    Ok(is_same.then(|| (held.pdu.event_id.clone(), position)))
 }
 
 /// Gives a draft its links, hash and signature.
@@ -77,12 +106,16 @@ pub fn build(room: &mut Room<'_>, message: &Send) -> Result<Pdu> {
     let head = room.head()?;
     let content = parse_object(message.draft.content.get().as_bytes())
         .map_err(|fault| invalid(fault.to_string()))?;
+    if message.draft.event_type == "m.room.power_levels" {
+        check_content(&content).map_err(|malformed| invalid(malformed.to_string()))?;
+    }
+    let redacts = message.draft.redacts.clone().or_else(|| redacted(message, &content));
     let mut draft = event::Draft {
         sender: message.sender.clone(),
         event_type: message.draft.event_type.clone(),
         state_key: message.draft.state_key.clone(),
         content,
-        redacts: message.draft.redacts.clone(),
+        redacts,
     };
     room.authorise_join(&mut draft, &message.member_of)?;
     let auth_events = room.auth_events(&draft)?;
@@ -168,16 +201,33 @@ fn concerned(room: &Room<'_>, message: &Send) -> Vec<ruma::OwnedUserId> {
     users
 }
 
+/// The event that the content of a redaction names: older rooms keep it beside the content.
+fn redacted(message: &Send, content: &CanonicalJsonObject) -> Option<OwnedEventId> {
+    let named = content.get("redacts").filter(|_| message.draft.event_type == "m.room.redaction");
+    EventId::parse(named?.as_str()?).ok()
+}
+
+/// What a local user may redact: their own events, and with the power for it those of others. Between servers a
+/// redaction from the same server applies; so each answers for its own users.
 fn check_redaction(room: &mut Room<'_>, pdu: &Pdu) -> Result<()> {
     let Some(target) = &pdu.redacts else {
         return Err(invalid("a redaction names the event it redacts"));
     };
-    let Some(target) = room.find(target)? else { return Ok(()) };
     let power = room.power_now()?;
-    if room.may_redact(&target.pdu, &pdu.sender, &power) {
-        return Ok(());
-    }
-    Err(Stop::Refused(Refusal::Forbidden("you may not redact this event".to_owned())))
+    let may_redact_all = power.suffices(&pdu.sender, power.redact());
+    let target = room.find(target)?.filter(|event| event.standing != Standing::Rejected);
+    let refused = match target {
+        // It may come later; by then the power counts that its sender has now.
+        None if may_redact_all => return Ok(()),
+        None => Refusal::NotFound,
+        // An access list without content keeps everybody out.
+        Some(target) if matches!(target.pdu.kind(), "m.room.create" | "m.room.server_acl") => {
+            Refusal::Forbidden("this event must not be redacted".to_owned())
+        }
+        Some(target) if may_redact_all || target.pdu.sender == pdu.sender => return Ok(()),
+        Some(_) => Refusal::Forbidden("you may not redact this event".to_owned()),
+    };
+    Err(Stop::Refused(refused))
 }
 
 fn invalid(reason: impl Into<String>) -> Stop<Refusal> {

@@ -142,8 +142,8 @@ impl Room<'_> {
         let (auth, prev) = (pack(entry.auth)?, pack(entry.prev)?);
         let keyed = entry.transaction.map(|_| entry.pdu.sender.as_str());
         self.sql.run(
-            "INSERT INTO events (sn, id, pos, verdict, reason, height, auth, prev, at, fork, ours, given_by, sender, device, txn, json)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO events (sn, id, pos, verdict, reason, height, auth, prev, at, fork, ours, given_by, sender, device, txn, scope, json)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             values![
                 sn,
                 entry.pdu.event_id.as_str(),
@@ -160,6 +160,7 @@ impl Room<'_> {
                 keyed,
                 entry.transaction.map(|transaction| transaction.device.as_str()),
                 entry.transaction.map(|transaction| transaction.txn_id.as_str()),
+                entry.transaction.map(|transaction| transaction.scope.as_str()),
                 &entry.pdu.json
             ],
         )?;

@@ -4,7 +4,11 @@ use ruma::{OwnedEventId, OwnedUserId, UserId};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tombolo_platform::values;
-use tombolo_protocol::event::{client_event, for_federation, redacted};
+use tombolo_protocol::{
+    canonical_json::to_string,
+    event::{Pdu, client_event, for_federation, redacted},
+    json::parse_object,
+};
 
 use super::{
     Asker, EventById, InviteFor, InviteForReply, Members, Refusal, Result, Room, Sn, State,
@@ -19,6 +23,8 @@ pub struct Viewer {
     pub user: OwnedUserId,
     pub device: String,
     pub stretches: Stretches,
+    /// Whether they see events as servers do.
+    pub raw: bool,
 }
 
 /// What is known beside an event. Events in it stay text: they may be nested deeper than `serde_json` makes values of.
@@ -104,8 +110,14 @@ pub fn members(room: &mut Room<'_>, message: Members) -> Result<Vec<Box<RawValue
     let mut sns = Vec::new();
     for sn in room.sql.rows(query, values![before.at], |row| row.int(0))? {
         let membership = room.event(sn)?.pdu.membership();
-        let wanted = message.membership.is_none() || membership == message.membership;
-        if wanted && (message.not_membership.is_none() || membership != message.not_membership) {
+        // Of two conditions one suffices.
+        let wanted = match (&message.membership, &message.not_membership) {
+            (None, None) => true,
+            (one, not) => {
+                one.is_some() && membership == *one || not.is_some() && membership != *not
+            }
+        };
+        if wanted {
             sns.push(sn);
         }
     }
@@ -134,7 +146,7 @@ impl Room<'_> {
     /// A user, as somebody for whom events are rendered.
     pub fn viewer(&mut self, user: OwnedUserId, device: String) -> Result<Viewer> {
         let stretches = self.stretches(&user)?;
-        Ok(Viewer { user, device, stretches })
+        Ok(Viewer { user, device, stretches, raw: false })
     }
 
     /// The state a user may see: the current one, or that at their leave. Refused for a user who was never joined.
@@ -153,11 +165,10 @@ impl Room<'_> {
         if let Some(at) = left {
             return Ok(Before { at, fork: None });
         }
-        let visibility = self.now_event("m.room.history_visibility", "")?;
-        let readable =
-            visibility.and_then(|event| event.pdu.content_str("history_visibility")).as_deref()
-                == Some("world_readable");
-        if readable { Ok(Before { at: head.pos, fork: None }) } else { Err(not_in_room()) }
+        match self.is_world_readable()? {
+            true => Ok(Before { at: head.pos, fork: None }),
+            false => Err(not_in_room()),
+        }
     }
 
     /// Several events as the viewer sees them.
@@ -202,7 +213,8 @@ impl Room<'_> {
                 unsigned.redacted_because = Some(RawValue::from_string(because)?);
             }
         }
-        let mut text = client_event(&event.pdu, room_id);
+        let mut text =
+            if viewer.raw { raw(&event.pdu)? } else { client_event(&event.pdu, room_id) };
         text.pop();
         Ok(RawValue::from_string(format!(
             "{text},\"unsigned\":{}}}",
@@ -238,6 +250,14 @@ impl Room<'_> {
             prev_sender: replaced.pdu.sender.clone(),
         }))
     }
+}
+
+/// An event as servers see it, with its ID, which they compute.
+fn raw(pdu: &Pdu) -> Result<String> {
+    let mut object = parse_object(for_federation(pdu).as_bytes())
+        .map_err(|fault| Stop::broken(fault.to_string()))?;
+    object.insert("event_id".to_owned(), pdu.event_id.as_str().into());
+    Ok(to_string(&object))
 }
 
 /// What somebody who has no business in the room is told.

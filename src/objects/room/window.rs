@@ -32,6 +32,7 @@ const HEROES: usize = 5;
 pub fn window(room: &mut Room<'_>, message: Window) -> Result<WindowReply> {
     room.graph()?;
     let viewer = room.viewer(message.user.clone(), message.device.clone())?;
+    let viewer = Viewer { raw: message.timeline.raw, ..viewer };
     if !viewer.stretches.joined_until(message.to) {
         return room.parting(&viewer, &message);
     }
@@ -351,6 +352,7 @@ impl EventFilter {
         self.passes(pdu.kind())
             && self.senders.as_ref().is_none_or(|senders| senders.contains(&pdu.sender))
             && !self.not_senders.contains(&pdu.sender)
+            && (pdu.is_state() || !self.ignored.contains(&pdu.sender))
             && self.contains_url.is_none_or(|wanted| wanted == has_url())
     }
 

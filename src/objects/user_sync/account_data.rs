@@ -4,7 +4,7 @@
 use serde_json::value::RawValue;
 use tombolo_platform::values;
 
-use super::{AccountData, Refusal, Result, SetAccountData, User};
+use super::{AccountData, Refusal, Result, SetAccountData, User, ignored::IGNORED_USERS};
 use crate::objects::Stop;
 
 /// Sets an item; the same content again is no news.
@@ -23,6 +23,9 @@ pub fn set(user: &mut User<'_>, message: SetAccountData) -> Result<()> {
          ON CONFLICT DO UPDATE SET pos = excluded.pos, content = excluded.content",
         values![room, &message.event_type, pos, message.content.get()],
     )?;
+    if message.room_id.is_none() && message.event_type == IGNORED_USERS {
+        user.hot.ignored = None;
+    }
     user.effects.wake = true;
     Ok(())
 }

@@ -2,6 +2,8 @@
 //!
 //! Messages are data between deployments: fields are added with a default, never renamed.
 
+use std::collections::BTreeSet;
+
 use ruma::{OwnedRoomId, OwnedUserId};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -64,12 +66,21 @@ pub enum Cost {
 pub struct Authorise {
     pub session: String,
     pub cost: Cost,
+    /// The room that is to be read, if the request reads one.
+    #[serde(default)]
+    pub reads: Option<OwnedRoomId>,
 }
 message!("user_sync", Authorise => Authorised, Refusal);
 
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Authorised {
     pub device_id: String,
+    /// Whether the user has forgotten the room that is to be read.
+    #[serde(default)]
+    pub forgotten: bool,
+    /// Whom the user ignores; empty where no room is read.
+    #[serde(default)]
+    pub ignored: BTreeSet<OwnedUserId>,
 }
 
 /// May somebody try a password of this account now? Asked before it is hashed; creates nothing.
@@ -140,6 +151,9 @@ pub struct Pulled {
     pub rooms: Vec<RoomNews>,
     /// Global account data changed since the token: (type, content).
     pub account_data: Vec<(String, Box<RawValue>)>,
+    /// Whom the user ignores.
+    #[serde(default)]
+    pub ignored: BTreeSet<OwnedUserId>,
 }
 
 /// What changed in one room, in one pull.

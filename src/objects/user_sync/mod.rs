@@ -7,6 +7,7 @@ mod account_data;
 mod checkpoint;
 mod filters;
 mod forget;
+mod ignored;
 pub mod messages;
 mod pull;
 mod rate_limit;
@@ -16,9 +17,12 @@ mod stream;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::BTreeMap, rc::Rc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+};
 
-use ruma::OwnedRoomId;
+use ruma::{OwnedRoomId, OwnedUserId};
 use tombolo_platform::{Answer, Fault, Moment, Row, Sql, values};
 
 pub use self::schema::STEPS;
@@ -38,6 +42,9 @@ pub struct Hot {
     schema: Schema,
     loaded: Option<Loaded>,
     sessions: BTreeMap<String, String>,
+    /// When it was last written down that a device was seen (ms).
+    seen: BTreeMap<String, u64>,
+    ignored: Option<Rc<BTreeSet<OwnedUserId>>>,
 }
 
 /// The head of the stream.

@@ -1,6 +1,9 @@
 //! What is new for a device since its token?
 
-use std::{cmp::Reverse, collections::BTreeMap};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use ruma::{OwnedRoomId, OwnedUserId};
 use serde_json::value::RawValue;
@@ -15,6 +18,7 @@ const MAX_STRIPPED: usize = 4 << 20;
 /// Everything after the token, or, without a token, everything there is.
 pub fn pull(user: &mut User<'_>, message: Pull) -> Result<Pulled> {
     let device_id = user.device_of(&message.session)?;
+    user.note_seen(&device_id)?;
     let next = user.loaded()?.pos;
     let since = message.since.unwrap_or(0).min(next);
     let mut rooms = if message.since.is_some() {
@@ -26,6 +30,7 @@ pub fn pull(user: &mut User<'_>, message: Pull) -> Result<Pulled> {
         user.add_quiet_rooms(&mut rooms)?;
     }
     user.add_stripped(&mut rooms)?;
+    user.hide_ignored_invites(&mut rooms)?;
     let account_data = user.add_account_data(&mut rooms, since)?;
     user.add_typing(&mut rooms, since)?;
     let nothing = rooms.is_empty() && account_data.is_empty();
@@ -35,7 +40,8 @@ pub fn pull(user: &mut User<'_>, message: Pull) -> Result<Pulled> {
         let loaded = user.loaded()?;
         loaded.issued = loaded.issued.max(next);
     }
-    Ok(Pulled { device_id, next, rooms: rooms.into_values().collect(), account_data })
+    let (rooms, ignored) = (rooms.into_values().collect(), BTreeSet::clone(&*user.ignored()?));
+    Ok(Pulled { device_id, next, rooms, account_data, ignored })
 }
 
 impl User<'_> {
@@ -102,6 +108,18 @@ impl User<'_> {
             left -= text.len();
             news.stripped = Some(RawValue::from_string(text)?);
         }
+        Ok(())
+    }
+
+    /// Takes away the invites of those whom the user ignores.
+    fn hide_ignored_invites(&mut self, rooms: &mut BTreeMap<OwnedRoomId, RoomNews>) -> Result<()> {
+        let mut hidden = Vec::new();
+        for news in rooms.values().filter(|news| news.membership == "invite") {
+            if self.ignores_invite(&news.room_id, news.stripped.as_deref())? {
+                hidden.push(news.room_id.clone());
+            }
+        }
+        rooms.retain(|room, _| !hidden.contains(room));
         Ok(())
     }
 

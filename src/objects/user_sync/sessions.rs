@@ -1,5 +1,7 @@
 //! Which sessions are alive, on which devices?
 
+use std::collections::BTreeSet;
+
 use tombolo_platform::values;
 
 use super::{
@@ -10,6 +12,8 @@ use crate::objects::Stop;
 
 /// How many characters a device ID has that the server makes.
 const DEVICE_ID: usize = 10;
+/// How late it may be written down that a device was seen (ms): not every request writes a row.
+const SEEN_EVERY: u64 = 300_000;
 
 /// Opens a session. An older session on the same device ends.
 pub fn login(user: &mut User<'_>, message: Login) -> Result<LoggedIn> {
@@ -20,6 +24,7 @@ pub fn login(user: &mut User<'_>, message: Login) -> Result<LoggedIn> {
     });
     user.sql.run("DELETE FROM sessions WHERE device = ?", values![&device_id])?;
     user.hot.sessions.clear();
+    user.hot.seen.clear();
     user.sql.run(
         "INSERT INTO devices (device, display_name, last_seen) VALUES (?, ?, ?)
          ON CONFLICT DO UPDATE SET display_name = coalesce(devices.display_name, excluded.display_name), last_seen = excluded.last_seen",
@@ -33,11 +38,16 @@ pub fn login(user: &mut User<'_>, message: Login) -> Result<LoggedIn> {
     Ok(LoggedIn { device_id })
 }
 
-/// Which device this session is on, if it is alive and within its limits.
+/// Which device this session is on, if it is alive and within its limits; and what counts where it reads a room.
 pub fn authorise(user: &mut User<'_>, message: Authorise) -> Result<Authorised> {
     let device_id = user.device_of(&message.session)?;
     user.spend(message.cost)?;
-    Ok(Authorised { device_id })
+    user.note_seen(&device_id)?;
+    let Some(room) = &message.reads else {
+        return Ok(Authorised { device_id, forgotten: false, ignored: BTreeSet::new() });
+    };
+    let ignored = BTreeSet::clone(&*user.ignored()?);
+    Ok(Authorised { device_id, forgotten: user.has_forgotten(room)?, ignored })
 }
 
 /// Counts an attempt to log in, whether or not there is such a user: the asker learns nothing from it.
@@ -56,6 +66,7 @@ pub fn logout(user: &mut User<'_>, message: Logout) -> Result<()> {
         user.sql.run("DELETE FROM devices WHERE device = ?", values![&device])?;
     }
     user.hot.sessions.clear();
+    user.hot.seen.clear();
     user.effects.wake = true;
     Ok(())
 }
@@ -71,6 +82,26 @@ pub fn devices(user: &mut User<'_>, _: Devices) -> Result<Vec<Device>> {
 }
 
 impl User<'_> {
+    /// Notes that a device was seen, unless that was written down a moment ago.
+    pub fn note_seen(&mut self, device: &str) -> Result<()> {
+        let now = self.moment.now;
+        let written = match self.hot.seen.get(device) {
+            Some(written) => *written,
+            None => {
+                let query = "SELECT last_seen FROM devices WHERE device = ?";
+                let seen = self.sql.row(query, values![device], |row| row.int_or_null(0))?;
+                seen.flatten().and_then(|seen| u64::try_from(seen).ok()).unwrap_or_default()
+            }
+        };
+        let due = now >= written.saturating_add(SEEN_EVERY);
+        if due {
+            let update = "UPDATE devices SET last_seen = ? WHERE device = ?";
+            self.sql.run(update, values![now, device])?;
+        }
+        self.hot.seen.insert(device.to_owned(), if due { now } else { written });
+        Ok(())
+    }
+
     /// The device of a session that is alive.
     pub fn device_of(&mut self, session: &str) -> Result<String> {
         self.exists()?;

@@ -35,6 +35,11 @@ pub fn news(user: &mut User<'_>, message: News) -> Result<()> {
     if last.as_ref().is_some_and(|last| is_gone(&last.membership)) && !is_gone(&news.membership) {
         user.remember(&room_id)?;
     }
+    if is_gone(&news.membership) {
+        // Nobody tells the user any more when those stop who type there. The row stays: its position was given out.
+        let update = "UPDATE typing SET users = '[]' WHERE room = ?";
+        user.sql.run(update, values![room_id.as_str()])?;
+    }
     let stripped = news.stripped.as_ref().map(|stripped| stripped.get());
     let pos = match &last {
         Some(last) if last.pos > issued => {

@@ -1,10 +1,6 @@
 //! Which room does an alias name?
 //! ([room aliases](https://spec.matrix.org/v1.19/client-server-api/#room-aliases))
 
-mod rights;
-#[cfg(test)]
-mod tests;
-
 use http::StatusCode;
 use ruma::{
     OwnedRoomId, OwnedServerName, RoomAliasId, RoomId,
@@ -17,17 +13,19 @@ use ruma::{
     },
 };
 use serde::Deserialize;
-use serde_json::Value;
 use tombolo_platform::{AskError, World};
-use tombolo_protocol::json::parse_value;
 
-use super::{ask_room, not_in_room, state};
+use super::{ask_room, not_in_room, state::CANONICAL_ALIAS};
 use crate::{
     config::Config,
-    error::{Error, Result, forbidden, internal, invalid_param, not_found},
+    error::{Error, Result, forbidden, invalid_param, not_found},
     flows::{self, receive::encode},
-    http::{auth::Session, router::Router},
-    objects::room::messages::{Membership, Participants},
+    http::{
+        auth::Session,
+        rate_limit::{Kind, Stranger},
+        router::Router,
+    },
+    objects::room::messages::{MayRead, MaySend, Membership, Participants},
     remote::client::{self, Ask},
     stores::aliases,
 };
@@ -39,7 +37,7 @@ pub fn routes(router: &mut Router) {
     router.endpoint::<get_alias::Request, _, _>(find);
     router.endpoint::<create_alias::Request, _, _>(create);
     router.endpoint::<delete_alias::Request, _, _>(delete);
-    router.endpoint::<room_aliases::Request, _, _>(of_room);
+    router.reading::<room_aliases::Request, _, _>(not_in_room, of_room);
 }
 
 /// What an alias leads to.
@@ -81,7 +79,14 @@ pub fn must_be_ours(world: &World, alias: &RoomAliasId) -> Result<()> {
     }
 }
 
-async fn find(world: World, (): (), request: get_alias::Request) -> Result<get_alias::Response> {
+async fn find(
+    world: World,
+    stranger: Stranger,
+    request: get_alias::Request,
+) -> Result<get_alias::Response> {
+    if request.room_alias.server_name() != Config::of(&world)?.server_name {
+        stranger.count(&world, Kind::Errand)?;
+    }
     let found = resolve(&world, &request.room_alias).await?;
     Ok(get_alias::Response::new(found.room_id, found.servers))
 }
@@ -124,30 +129,23 @@ async fn of_room(
     caller: Session,
     request: room_aliases::Request,
 ) -> Result<room_aliases::Response> {
-    // Whoever sees the room's state may know its aliases.
-    state::event(&world, &caller, &request.room_id, ("m.room.create", "")).await?;
+    if !ask_room(&world, &request.room_id, &MayRead { user: caller.user }).await? {
+        return Err(not_in_room());
+    }
     Ok(room_aliases::Response::new(aliases::of_room(&world, &request.room_id).await?))
 }
 
 /// Whether the caller may set the room's canonical alias.
 async fn manages(world: &World, caller: &Session, room_id: &RoomId) -> Result<bool> {
-    let membership = match ask_room(world, room_id, &Membership { user: caller.user.clone() }).await
-    {
-        Ok(membership) => membership,
-        Err(error) if error.status == StatusCode::FORBIDDEN => None,
-        Err(error) => return Err(error),
+    let may = MaySend {
+        user: caller.user.clone(),
+        event_type: CANONICAL_ALIAS.to_owned(),
+        is_state: true,
     };
-    if membership.as_deref() != Some("join") {
-        return Ok(false);
+    match world.ask(&flows::room(room_id), &may).await {
+        Err(AskError::Refused(_)) => Ok(false),
+        may => Ok(may?),
     }
-    let create = state::event(world, caller, room_id, ("m.room.create", "")).await?;
-    let levels = match state::event(world, caller, room_id, ("m.room.power_levels", "")).await {
-        Ok(event) => parse_value(event.get().as_bytes()).map_err(internal)?,
-        Err(error) if error.status == StatusCode::NOT_FOUND => Value::Null,
-        Err(error) => return Err(error),
-    };
-    let create = parse_value(create.get().as_bytes()).map_err(internal)?;
-    Ok(rights::may_set_alias(&caller.user, &create, &levels["content"]))
 }
 
 fn unknown() -> Error {

@@ -26,7 +26,7 @@ use crate::{
         endpoint::{json_body, json_response},
         passwords::{self, MAX_BYTES},
         query,
-        rate_limit::{self, Kind},
+        rate_limit::{self, Kind, Stranger},
         router::Router,
     },
     stores::accounts::{self, Account},
@@ -142,7 +142,7 @@ pub async fn logged_in(
 
 async fn available(
     world: World,
-    (): (),
+    _: Stranger,
     request: availability::Request,
 ) -> Result<availability::Response> {
     let config = Config::of(&world)?;

@@ -111,7 +111,7 @@ fn a_stranger_who_kicks_or_unbans_learns_nobodys_membership() {
     for deed in ["kick", "unban"] {
         let told = |user: &str| {
             let line = format!("POST /_matrix/client/v3/rooms/{room}/{deed}");
-            let Answer { status, body } =
+            let Answer { status, body, .. } =
                 scene.call(Some(&mallory), &line, &json!({ "user_id": user }));
             (status, body.to_string())
         };

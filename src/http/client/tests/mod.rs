@@ -1,8 +1,14 @@
 //! What does a client meet, from the request to the response? One server, simulated, with all its parts.
 
 mod accounts;
+mod answers;
+mod ephemeral;
+mod filters;
+mod ignored;
 mod leavers;
 mod profiles;
+mod relations;
+mod rights;
 mod rooms;
 mod routes;
 mod timelines;
@@ -11,7 +17,7 @@ use std::{fs, path::Path, rc::Rc};
 
 use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
 use bytes::Bytes;
-use http::Request;
+use http::{HeaderMap, Request};
 use serde_json::{Value, json};
 use tombolo_platform::simulated::{Server, Simulation};
 
@@ -33,6 +39,7 @@ struct User {
 #[derive(Debug)]
 struct Answer {
     status: u16,
+    headers: HeaderMap,
     body: Value,
 }
 
@@ -85,12 +92,44 @@ impl Scene {
         }
         let request = request.body(Bytes::from(body)).unwrap();
         let response = self.simulation.run(self.server.request(request)).unwrap();
-        let status = response.status().as_u16();
-        Answer { status, body: serde_json::from_slice(response.body()).unwrap_or_default() }
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let body = serde_json::from_slice(response.body()).unwrap_or_default();
+        Answer { status, headers, body }
     }
 
     fn get(&self, user: &User, path: &str) -> Answer {
         self.call(Some(user), &format!("GET {path}"), &Value::Null)
+    }
+
+    /// A sync of a user, with further parameters.
+    fn sync(&self, user: &User, parameters: &str) -> Value {
+        self.get(user, &format!("/_matrix/client/v3/sync?{parameters}")).ok()
+    }
+
+    /// A sync of a user by a filter.
+    fn filtered(&self, user: &User, filter: &Value, parameters: &str) -> Value {
+        let filter = percent_encoding::utf8_percent_encode(
+            &filter.to_string(),
+            percent_encoding::NON_ALPHANUMERIC,
+        )
+        .to_string();
+        self.sync(user, &format!("filter={filter}&{parameters}"))
+    }
+
+    /// Lets the alarms fire that are due by then (ms).
+    fn pass(&self, time: u64) {
+        let world = self.server.world();
+        self.simulation.run(world.sleep(std::time::Duration::from_millis(time)));
+    }
+
+    /// Something a user does to a room.
+    fn act(&self, user: &User, room: &str, deed: &str, body: &Value) -> Answer {
+        self.call(Some(user), &format!("POST /_matrix/client/v3/rooms/{room}/{deed}"), body)
+    }
+
+    /// Something a user puts into a room.
+    fn put(&self, user: &User, room: &str, rest: &str, body: &Value) -> Answer {
+        self.call(Some(user), &format!("PUT /_matrix/client/v3/rooms/{room}/{rest}"), body)
     }
 
     fn register(&self, name: &str) -> User {

@@ -10,7 +10,7 @@ fn a_new_name_is_announced_in_the_users_rooms() {
     let (alice, bob) = (scene.register("alice"), scene.register("bob"));
     let room = scene.room(&alice, &json!({}));
     let path = format!("/_matrix/client/v3/profile/{}/displayname", alice.id);
-    assert_eq!(scene.get(&bob, &path).ok(), json!({}));
+    scene.get(&bob, &path).refused(404, "M_NOT_FOUND");
     scene.call(Some(&alice), &format!("PUT {path}"), &json!({ "displayname": "Alice" })).ok();
     assert_eq!(scene.get(&bob, &path).ok(), json!({ "displayname": "Alice" }));
     let member = scene
@@ -38,6 +38,9 @@ fn a_profile_is_whole_and_may_be_emptied() {
     );
     set("displayname", json!("")).ok();
     assert_eq!(scene.get(&alice, &path).ok(), json!({ "avatar_url": "mxc://example.org/a" }));
+    scene.get(&alice, &format!("{path}/displayname")).refused(404, "M_NOT_FOUND");
+    let empty = scene.call(Some(&alice), &format!("PUT {path}/displayname"), &json!({}));
+    empty.refused(400, "M_MISSING_PARAM");
     set("displayname", json!(1)).refused(400, "M_BAD_JSON");
     set("displayname", json!("x".repeat(2000))).refused(400, "M_TOO_LARGE");
     set("org.example.field", json!("x")).refused(403, "M_FORBIDDEN");
@@ -65,6 +68,13 @@ fn account_data_is_kept_for_its_user_alone() {
     scene.call(Some(&alice), &format!("PUT {path}"), &json!([])).refused(400, "M_BAD_JSON");
     let rules = format!("/_matrix/client/v3/user/{}/account_data/m.push_rules", alice.id);
     scene.call(Some(&alice), &format!("PUT {rules}"), &json!({})).refused(405, "M_BAD_JSON");
+    let room = scene.room(&alice, &json!({}));
+    for place in [String::new(), format!("/rooms/{room}")] {
+        let marker =
+            format!("PUT /_matrix/client/v3/user/{}{place}/account_data/m.fully_read", alice.id);
+        let content = json!({ "event_id": "$e" });
+        scene.call(Some(&alice), &marker, &content).refused(405, "M_BAD_JSON");
+    }
     assert!(scene.get(&alice, &rules).ok()["global"]["override"].is_array());
     assert!(
         scene.get(&alice, "/_matrix/client/v3/pushrules/").ok()["global"]["underride"].is_array()

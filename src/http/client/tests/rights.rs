@@ -113,10 +113,14 @@ fn malformed_power_levels_are_the_clients_mistake() {
 #[test]
 fn only_who_may_set_the_alias_has_its_server_asked() {
     let scene = Scene::new();
-    let (alice, eve) = (scene.register("alice"), scene.register("eve"));
-    let room = scene.room(&alice, &json!({}));
+    let readable = json!({ "type": "m.room.history_visibility", "content": { "history_visibility": "world_readable" } });
+    let wish = json!({ "preset": "public_chat", "initial_state": [readable] });
+    let (alice, bob, room) = joined(&scene, &wish);
+    let eve = scene.register("eve");
     let alias = json!({ "alias": "#x:unreachable.test" });
-    scene.put(&eve, &room, "state/m.room.canonical_alias", &alias).refused(403, "M_FORBIDDEN");
+    for user in [&bob, &eve] {
+        scene.put(user, &room, "state/m.room.canonical_alias", &alias).refused(403, "M_FORBIDDEN");
+    }
     let answer = scene.put(&alice, &room, "state/m.room.canonical_alias", &alias);
     assert_eq!(answer.status, 502, "{}", answer.body);
 }

@@ -66,6 +66,9 @@ message!("room", Send => Sent, Refusal);
 pub struct Transaction {
     pub device: String,
     pub txn_id: String,
+    /// The rest of the request's path: the same ID in another path is another transaction.
+    #[serde(default)]
+    pub scope: String,
 }
 
 #[derive(Debug, Serialize, Deserialize)]

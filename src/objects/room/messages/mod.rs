@@ -44,6 +44,12 @@ pub enum Refusal {
     /// The join cites a membership that has ended; the server we join through does not know that yet.
     #[error("the server through which to join has not heard yet that you left")]
     Behind,
+    /// A local user annotated the same event in the same way before.
+    #[error("you sent this annotation already")]
+    DuplicateAnnotation,
+    /// The event may not relate to the one it names.
+    #[error("{0}")]
+    Unrelatable(String),
     /// The restricted join needs a server that can authorise it.
     #[error("{0}")]
     UnableToAuthorise(String),

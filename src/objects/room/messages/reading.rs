@@ -1,6 +1,8 @@
 //! What can a room be asked to show, to users and to other servers?
 
-use ruma::{OwnedEventId, OwnedServerName, OwnedUserId};
+use std::collections::BTreeSet;
+
+use ruma::{OwnedEventId, OwnedRoomId, OwnedServerName, OwnedUserId, RoomId};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -112,6 +114,22 @@ pub struct Membership {
 }
 message!("room", Membership => Option<String>, Refusal);
 
+/// Is the user joined, with the power to send events of this type?
+#[derive(Debug, Serialize, Deserialize)]
+pub struct MaySend {
+    pub user: OwnedUserId,
+    pub event_type: String,
+    pub is_state: bool,
+}
+message!("room", MaySend => bool, Refusal);
+
+/// Is the user joined, or the room readable for everybody now?
+#[derive(Debug, Serialize, Deserialize)]
+pub struct MayRead {
+    pub user: OwnedUserId,
+}
+message!("room", MayRead => bool, Refusal);
+
 /// May this server send to the room (`m.room.server_acl`)?
 #[derive(Debug, Serialize, Deserialize)]
 pub struct ServerAllowed {
@@ -119,13 +137,16 @@ pub struct ServerAllowed {
 }
 message!("room", ServerAllowed => bool, Refusal);
 
-/// A filter of room events, reduced to what a room applies ([RoomEventFilter]).
+/// A filter of room events ([RoomEventFilter]), and what else decides how they are shown.
 ///
 /// [RoomEventFilter]: https://spec.matrix.org/v1.19/client-server-api/#filtering
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct EventFilter {
+    /// Counts events of a timeline alone: what it cut from anything else would never be shown.
     pub limit: Option<u32>,
+    pub rooms: Option<Vec<OwnedRoomId>>,
+    pub not_rooms: Vec<OwnedRoomId>,
     pub types: Option<Vec<String>>,
     pub not_types: Vec<String>,
     pub senders: Option<Vec<OwnedUserId>>,
@@ -134,6 +155,21 @@ pub struct EventFilter {
     /// (`include_redundant_members: false`); we do not remember which, so it gets them again.
     pub lazy_load_members: bool,
     pub contains_url: Option<bool>,
+    /// Users whose messages are not shown: those the viewer ignores. Nothing a client chooses here.
+    pub ignored: BTreeSet<OwnedUserId>,
+    /// Whether events are shown as servers see them (`event_format`). Nothing a client chooses here.
+    pub raw: bool,
+}
+
+impl EventFilter {
+    /// What of it concerns one room: a filter for other rooms lets nothing through.
+    #[must_use]
+    pub fn of_room(&self, room: &RoomId) -> Self {
+        let names = |rooms: &Vec<OwnedRoomId>| rooms.iter().any(|named| named == room);
+        let wanted = self.rooms.as_ref().is_none_or(names) && !names(&self.not_rooms);
+        let types = if wanted { self.types.clone() } else { Some(Vec::new()) };
+        Self { types, rooms: None, not_rooms: Vec::new(), ..self.clone() }
+    }
 }
 
 /// What one `/sync` shows of the room.

@@ -35,12 +35,34 @@ fn the_same_transaction_is_one_event() {
     let send = || Send {
         sender: user("alice", OURS),
         draft: wish("m.room.message", None, &json!({ "body": "once" })),
-        transaction: Some(Transaction { device: "D".to_owned(), txn_id: "1".to_owned() }),
+        transaction: Some(Transaction {
+            device: "D".to_owned(),
+            txn_id: "1".to_owned(),
+            scope: "send/m.room.message".to_owned(),
+        }),
         member_of: Vec::new(),
     };
     let first = scene.ask(send()).unwrap().event_id;
     scene.evict();
     assert_eq!(scene.ask(send()).unwrap().event_id, first);
+}
+
+#[test]
+fn a_transaction_whose_path_was_not_noted_is_known_by_its_type() {
+    let scene = Scene::new("11");
+    let send = |kind: &str| {
+        let (device, txn_id, scope) = ("D".to_owned(), "1".to_owned(), format!("send/{kind}"));
+        let transaction = Some(Transaction { device, txn_id, scope });
+        let draft = wish(kind, None, &json!({ "body": "once" }));
+        let send = Send { sender: user("alice", OURS), draft, transaction, member_of: Vec::new() };
+        scene.ask(send).unwrap().event_id
+    };
+    let first = send("m.room.message");
+    scene.run("UPDATE events SET scope = NULL");
+    assert_eq!(send("m.room.message"), first);
+    let other = send("x.other");
+    assert_ne!(other, first);
+    assert_eq!((send("m.room.message"), send("x.other")), (first, other));
 }
 
 #[test]

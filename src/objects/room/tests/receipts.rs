@@ -22,12 +22,16 @@ fn a_receipt_is_for_an_event_and_a_thread_of_the_timeline() {
     scene.join_bob();
     let event = say(&scene);
     let unknown: OwnedEventId = format!("${}", "u".repeat(43)).try_into().unwrap();
-    for user in [user("alice", OURS), user("bob", THEIRS)] {
-        read(&scene, &user, &unknown, None);
-        let (long, none) = (format!("${}", "l".repeat(300)), unknown.as_str());
-        for thread in ["t", long.as_str(), none] {
-            read(&scene, &user, &event, Some(thread));
-        }
+    let (alice, bob) = (user("alice", OURS), user("bob", THEIRS));
+    for user in [&alice, &bob] {
+        read(&scene, user, &unknown, None);
+    }
+    let (long, none) = (format!("${}", "l".repeat(300)), unknown.as_str());
+    for thread in ["t", long.as_str(), none] {
+        read(&scene, &bob, &event, Some(thread));
+        let (user, event_id, thread) = (alice.clone(), event.clone(), Some(thread.to_owned()));
+        let receipt = Receipt { user, kind: "m.read".to_owned(), thread, event_id, ts: 1 };
+        assert!(matches!(scene.ask(receipt), Err(Refusal::Invalid(_))));
     }
     assert_eq!(scene.count("receipts"), 0);
     for thread in [None, Some("main"), Some(event.as_str())] {
@@ -50,4 +54,51 @@ fn a_user_has_receipts_in_so_many_threads() {
         read(&scene, &user("alice", OURS), &root, None);
     }
     assert_eq!(scene.count("receipts"), 1 + 2 + 50, "one of Alice's, two of Bob's, his threads");
+}
+
+#[test]
+fn a_threads_root_may_be_older_than_what_is_held() {
+    let scene = Scene::new("11");
+    scene.join_bob();
+    let root = format!("${}", "r".repeat(43));
+    let threaded = json!({ "m.relates_to": { "rel_type": "m.thread", "event_id": root } });
+    let reply = scene.theirs("m.room.message", None, &threaded, &scene.tips());
+    assert_eq!(scene.outcome(&reply), Outcome::Accepted);
+    for user in [user("alice", OURS), user("bob", THEIRS)] {
+        read(&scene, &user, &reply.event_id, Some(&root));
+    }
+    assert_eq!(scene.count("receipts"), 2);
+}
+
+#[test]
+fn other_servers_are_told_public_receipts_alone() {
+    let scene = Scene::new("11");
+    scene.join_bob();
+    let event_id = say(&scene);
+    let alice = user("alice", OURS);
+    let kind = "m.read.private".to_owned();
+    let private =
+        Receipt { user: alice.clone(), kind, thread: None, event_id: event_id.clone(), ts: 1 };
+    scene.ask(private).unwrap();
+    assert!(scene.ask(Undelivered {}).unwrap().receipts.is_empty());
+    read(&scene, &alice, &event_id, None);
+    let told = scene.ask(Undelivered {}).unwrap().receipts;
+    assert_eq!(
+        told.iter().map(|(_, receipt)| receipt.kind.as_str()).collect::<Vec<_>>(),
+        ["m.read"]
+    );
+}
+
+#[test]
+fn what_users_with_unreadable_names_do_is_not_shown() {
+    let scene = Scene::new("11");
+    let event = say(&scene);
+    for odd in ["\u{e9}ve", "e ve", ""] {
+        scene.join(odd);
+        let user = user(odd, OURS);
+        read(&scene, &user, &event, None);
+        let now = scene.ask(Typing { user, until: Some(9_000_000) }).unwrap();
+        assert!(now.typing.is_empty(), "{odd}");
+    }
+    assert_eq!(scene.count("receipts"), 0);
 }

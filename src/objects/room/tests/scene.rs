@@ -308,6 +308,11 @@ impl Scene {
         self.sql.row(&query, &[], |row| row.int(0)).unwrap().unwrap()
     }
 
+    /// Runs a statement on the tables.
+    pub fn run(&self, statement: &str) {
+        self.sql.run(statement, &[]).unwrap();
+    }
+
     /// Lets time pass (ms).
     pub fn pass(&self, time: u64) {
         self.now.set(self.now.get() + time);
