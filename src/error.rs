@@ -146,6 +146,10 @@ impl From<room::messages::Refusal> for Error {
             Refusal::UnableToAuthorise(_) => {
                 Self::new(StatusCode::BAD_REQUEST, "M_UNABLE_TO_AUTHORISE_JOIN", message)
             }
+            Refusal::UnableToGrant(_) => {
+                Self::new(StatusCode::BAD_REQUEST, "M_UNABLE_TO_GRANT_JOIN", message)
+            }
+            Refusal::Unfit(_) => invalid_param(message),
             Refusal::Joining(_) | Refusal::AlreadyLive | Refusal::Behind => unavailable(message),
         }
     }

@@ -1,36 +1,46 @@
-//! How does a user of another server learn that they are invited?
+//! How does a user of another server come to be invited?
 //! ([inviting](https://spec.matrix.org/v1.19/server-server-api/#inviting-to-a-room))
 //!
-//! The invite is an event of the room already; their server gets it, with the state shown to them. If that server is
-//! away, the invite stands: it is part of the room's state and is seen when they join.
+//! The room builds the event, the invited user's server signs it, and only then the room takes it in. Where that server
+//! refuses or does not answer, there is no invite, and the client learns why.
 
-use ruma::{OwnedUserId, RoomId};
-use serde::{Serialize, de::IgnoredAny};
+use http::StatusCode;
+use ruma::{OwnedEventId, RoomId, ServerName};
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tombolo_platform::World;
+use tombolo_protocol::{admission::Checked, room_version::RoomVersion};
 
-use super::{receive::encode, room};
+use super::{join::countersigned, receive::encode, room, tell};
 use crate::{
-    config::Config,
-    objects::room::messages::{InviteFor, InviteForReply},
+    error::{Error, Result, internal},
+    objects::room::messages::{DraftInvite, InviteForReply, Send, SendInvite},
     remote::{
         RemoteError,
         client::{self, Ask},
     },
 };
 
-/// Tells the server of an invited user, if it is not this one.
-pub async fn tell_server(world: &World, room_id: &RoomId, user: &OwnedUserId) {
-    if Config::of(world).is_ok_and(|config| user.server_name() == config.server_name) {
-        return;
+/// Invites a user of this other server; `send` is the invite.
+pub async fn invite(
+    world: &World,
+    room_id: &RoomId,
+    server: &ServerName,
+    send: Send,
+) -> Result<OwnedEventId> {
+    let address = room(room_id);
+    let invite = world.ask(&address, &DraftInvite { send }).await?;
+    if invite.stands {
+        return Ok(invite.event_id);
     }
-    let invite = match world.ask(&room(room_id), &InviteFor { user: user.clone() }).await {
-        Ok(invite) => invite,
-        Err(error) => return tracing::warn!(%error, "an invite cannot be read back"),
-    };
-    if let Err(error) = put(world, room_id, user, &invite).await {
-        tracing::info!(%user, %error, "an invite was not delivered");
-    }
+    let answer = put(world, room_id, server, &invite).await.map_err(refused)?;
+    let version =
+        RoomVersion::of(&invite.version).ok_or_else(|| internal("a room of unknown version"))?;
+    let ours = Checked { event_id: invite.event_id, json: invite.event };
+    let event = countersigned(world, version, ours, Some(&answer.event)).await?;
+    let sent = world.ask(&address, &SendInvite { event }).await?;
+    tell::tell_now(world, room_id, sent.news).await;
+    Ok(sent.event_id)
 }
 
 #[derive(Serialize)]
@@ -40,16 +50,37 @@ struct Body<'a> {
     invite_room_state: &'a [Box<RawValue>],
 }
 
+/// The invite with the signature of the invited user's server.
+#[derive(Deserialize)]
+struct Countersigned {
+    event: Box<RawValue>,
+}
+
 async fn put(
     world: &World,
     room_id: &RoomId,
-    user: &OwnedUserId,
+    server: &ServerName,
     invite: &InviteForReply,
-) -> Result<(), RemoteError> {
+) -> std::result::Result<Countersigned, RemoteError> {
     let (room_id, event_id) = (encode(room_id.as_str()), encode(invite.event_id.as_str()));
     let InviteForReply { version, event, stripped, .. } = invite;
     let body = Body { room_version: version, event, invite_room_state: stripped };
     let body = client::content(&body)?;
     let path = format!("/_matrix/federation/v2/invite/{room_id}/{event_id}");
-    client::ask::<IgnoredAny>(world, user.server_name(), Ask::put(&path, &body)).await.map(|_| ())
+    client::ask(world, server, Ask::put(&path, &body)).await
+}
+
+/// What the client is told of an invite that the other server did not take.
+fn refused(error: RemoteError) -> Error {
+    match &error {
+        RemoteError::Answered { errcode, message, .. }
+            if matches!(
+                &**errcode,
+                "M_INCOMPATIBLE_ROOM_VERSION" | "M_UNSUPPORTED_ROOM_VERSION"
+            ) =>
+        {
+            Error::new(StatusCode::BAD_REQUEST, "M_UNSUPPORTED_ROOM_VERSION", message.clone())
+        }
+        _ => error.into(),
+    }
 }

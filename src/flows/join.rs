@@ -7,6 +7,8 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
+use bytes::Bytes;
+use http::StatusCode;
 use ruma::{EventId, OwnedRoomId, OwnedServerName, RoomId, ServerName, UserId};
 use serde::Deserialize;
 use serde_json::{Map, Value, json, value::RawValue};
@@ -26,7 +28,7 @@ use crate::{
     error::{Error, Result, bad_gateway, bad_json, internal, not_found, unavailable},
     objects::room::messages::{
         AbandonJoin, BeginJoin, Describe, Description, DueJoin, FinishJoin, GiveJoin, Membership,
-        OutOfBand, Refusal,
+        OutOfBand, Outcome, Refusal,
     },
     remote::{
         RemoteError,
@@ -41,6 +43,8 @@ const LEASE: u64 = 150_000;
 const MAX_ALLOWING: usize = 20;
 /// How many servers are tried.
 const MAX_SERVERS: usize = 5;
+/// How long to wait before looking again whether another user's attempt is over.
+const OTHERS_TAKE: Duration = Duration::from_millis(250);
 /// How long a server that has not heard how we left is given to hear of it.
 const CATCHES_UP: [Duration; 3] =
     [Duration::from_millis(500), Duration::from_secs(1), Duration::from_secs(2)];
@@ -68,7 +72,7 @@ pub async fn join(
     content.insert("membership".to_owned(), json!("join"));
     match world.ask(&room(room_id), &Describe {}).await {
         Ok(description) if description.live => {
-            join_here(world, user, room_id, &description, &content).await
+            join_here(world, user, room_id, (&description, via), &content).await
         }
         Ok(_) | Err(AskError::Refused(Refusal::Absent)) => {
             join_through(world, user, room_id, via, &content).await
@@ -87,28 +91,33 @@ pub async fn member_content(world: &World, user: &UserId) -> Result<Map<String, 
         .collect())
 }
 
-/// The rooms among these in which a user is joined, as far as this server knows.
-pub async fn member_of(
-    world: &World,
-    user: &UserId,
-    rooms: &[OwnedRoomId],
-) -> Result<Vec<OwnedRoomId>> {
-    let mut joined = Vec::new();
+/// In which of some rooms a user is joined, as far as this server knows.
+#[derive(Default)]
+pub struct MemberOf {
+    pub joined: Vec<OwnedRoomId>,
+    /// Whether it does not know one of the rooms.
+    pub blind: bool,
+}
+
+/// The rooms among these in which a user is joined.
+pub async fn member_of(world: &World, user: &UserId, rooms: &[OwnedRoomId]) -> Result<MemberOf> {
+    let mut member_of = MemberOf { joined: Vec::new(), blind: rooms.len() > MAX_ALLOWING };
     for room_id in rooms.iter().take(MAX_ALLOWING) {
         match world.ask(&room(room_id), &Membership { user: user.to_owned() }).await {
-            Ok(Some(membership)) if membership == "join" => joined.push(room_id.clone()),
-            Ok(_) | Err(AskError::Refused(_)) => {}
+            Ok(Some(membership)) if membership == "join" => member_of.joined.push(room_id.clone()),
+            Ok(_) => {}
+            Err(AskError::Refused(_)) => member_of.blind = true,
             Err(unreachable) => return Err(unreachable.into()),
         }
     }
-    Ok(joined)
+    Ok(member_of)
 }
 
 async fn join_here(
     world: &World,
     user: &UserId,
     room_id: &RoomId,
-    description: &Description,
+    (description, via): (&Description, &[OwnedServerName]),
     content: &Map<String, Value>,
 ) -> Result<()> {
     if world.ask(&room(room_id), &Membership { user: user.to_owned() }).await?.as_deref()
@@ -116,8 +125,23 @@ async fn join_here(
     {
         return Ok(());
     }
-    let member_of = member_of(world, user, &description.allow_rooms).await?;
-    send::membership(world, room_id, user, content, member_of).await
+    let member_of = member_of(world, user, &description.allow_rooms).await?.joined;
+    let joined = send::membership(world, room_id, user, content, member_of).await;
+    let Err(refused) = joined else { return Ok(()) };
+    if refused.status != StatusCode::FORBIDDEN || description.allow_rooms.is_empty() {
+        return Err(refused);
+    }
+    // Others in the room may be able to authorise what we cannot.
+    for server in residents(world, user, room_id, via).await?.iter().take(MAX_SERVERS) {
+        let attempt = Attempt { world, user, room_id, server, repeats: false };
+        match attempt.be_authorised(content).await {
+            Ok(()) => return Ok(()),
+            Err(error) => {
+                tracing::info!(%server, room = %room_id, error = error.message, "a join was not authorised");
+            }
+        }
+    }
+    Err(refused)
 }
 
 async fn join_through(
@@ -142,7 +166,7 @@ async fn join_through(
         if let Ok(description) = world.ask(&room(room_id), &Describe {}).await
             && description.live
         {
-            return join_here(world, user, room_id, &description, content).await;
+            return join_here(world, user, room_id, (&description, via), content).await;
         }
     }
     Err(failure)
@@ -183,14 +207,60 @@ impl Attempt<'_> {
         let mut pauses = CATCHES_UP.iter();
         loop {
             let (version, event) = self.drafted(content).await?;
-            match (self.begin(version, &event).await, pauses.next()) {
+            match (self.begin_after_others(version, &event).await, pauses.next()) {
                 (Ok(()), _) => return self.complete(version, event).await,
                 (Err(AskError::Refused(Refusal::Behind)), Some(pause)) => {
                     self.world.sleep(*pause).await;
                 }
+                // Another user's join has brought the room here: the caller joins there.
+                (Err(AskError::Refused(Refusal::AlreadyLive)), _) => {
+                    return Err(unavailable("the room came here meanwhile"));
+                }
                 (Err(error), _) => return Err(error.into()),
             }
         }
+    }
+
+    /// Stores the intention, once no other user's attempt is under way any more.
+    async fn begin_after_others(
+        &self,
+        version: &'static RoomVersion,
+        event: &Checked,
+    ) -> std::result::Result<(), AskError<Refusal>> {
+        let until = self.world.now() + LEASE;
+        loop {
+            match self.begin(version, event).await {
+                Err(AskError::Refused(Refusal::Joining(_))) if self.world.now() < until => {
+                    self.world.sleep(OTHERS_TAKE).await;
+                }
+                begun => return begun,
+            }
+        }
+    }
+
+    /// Joins a room that is here already, where only another server can authorise the join: the room takes in the event
+    /// as that server signed it.
+    async fn be_authorised(&self, content: &Map<String, Value>) -> Result<()> {
+        let (version, event) = self.drafted(content).await?;
+        let bytes = self.have_taken(&event).await?;
+        let answer: SendJoin<'_> = client::read(&bytes)?;
+        let event = countersigned(self.world, version, event, answer.event).await?;
+        let (origin, event_id) = (self.server.to_owned(), event.event_id.clone());
+        let outcomes = receive_in_room(self.world, &origin, self.room_id, vec![event]).await?;
+        let taken = outcomes.iter().any(|(id, outcome)| {
+            *id == event_id && matches!(outcome, Outcome::Accepted | Outcome::Known)
+        });
+        if taken { Ok(()) } else { Err(bad_gateway("the join that was authorised is not allowed")) }
+    }
+
+    /// Has a server in the room take our event.
+    async fn have_taken(&self, event: &Checked) -> std::result::Result<Bytes, RemoteError> {
+        let (room_id, event_id) = (encode(self.room_id.as_str()), encode(event.event_id.as_str()));
+        let path =
+            format!("/_matrix/federation/v2/send_join/{room_id}/{event_id}?omit_members=false");
+        let body: Value = serde_json::from_str(event.json.get())
+            .map_err(|error| RemoteError::Refused(error.to_string()))?;
+        client::send(self.world, self.server, Ask::put(&path, &body).within(LARGE)).await
     }
 
     /// Our join, on the links that the server says.
@@ -240,15 +310,11 @@ impl Attempt<'_> {
         version: &'static RoomVersion,
         event: Checked,
     ) -> std::result::Result<(), Failure> {
-        let (room_id, event_id) = (encode(self.room_id.as_str()), encode(event.event_id.as_str()));
-        let path =
-            format!("/_matrix/federation/v2/send_join/{room_id}/{event_id}?omit_members=false");
-        let body: Value = serde_json::from_str(event.json.get()).map_err(Failure::of)?;
         let failed = |error: RemoteError| Failure { known: is_final(&error), error: error.into() };
-        let ask = Ask::put(&path, &body).within(LARGE);
-        let bytes = client::send(self.world, self.server, ask).await.map_err(failed)?;
+        let bytes = self.have_taken(&event).await.map_err(failed)?;
         let answer: SendJoin<'_> = client::read(&bytes).map_err(failed)?;
-        let event = self.countersigned(version, event, answer.event).await.map_err(Failure::of)?;
+        let event =
+            countersigned(self.world, version, event, answer.event).await.map_err(Failure::of)?;
         let (auth_chain, state) = (&answer.auth_chain, &answer.state);
         let given = Given::read(self.world, version, auth_chain, state, self.server).await;
         let address = room(self.room_id);
@@ -286,29 +352,28 @@ impl Attempt<'_> {
         let events = verified(self.world, version, &answer.pdus).await;
         events.iter().any(|event| event.event_id == *event_id)
     }
+}
 
-    /// Our event with the signature of the server that authorised a restricted join, if it gave one; its text stays
-    /// ours.
-    async fn countersigned(
-        &self,
-        version: &'static RoomVersion,
-        ours: Checked,
-        theirs: Option<&RawValue>,
-    ) -> Result<Checked> {
-        let theirs = theirs.map(|event| (version, event));
-        let verified = verify(self.world, theirs).await;
-        let mut verified = verified.into_iter().filter_map(logged);
-        let Some(theirs) = verified.find(|event| event.event_id == ours.event_id) else {
-            return Ok(ours);
-        };
-        let read = |event: &Checked| {
-            parse_object(event.json.get().as_bytes()).map_err(|fault| bad_json(fault.to_string()))
-        };
-        let (mut object, mut theirs) = (read(&ours)?, read(&theirs)?);
-        object.extend(theirs.remove_entry("signatures"));
-        let json = RawValue::from_string(canonical_json::to_string(&object))?;
-        Ok(Checked { json, ..ours })
-    }
+/// Our event with the signature of the server that authorised a restricted join, or whose user is invited, if it gave
+/// one; its text stays ours.
+pub async fn countersigned(
+    world: &World,
+    version: &'static RoomVersion,
+    ours: Checked,
+    theirs: Option<&RawValue>,
+) -> Result<Checked> {
+    let verified = verify(world, theirs.map(|event| (version, event))).await;
+    let mut verified = verified.into_iter().filter_map(logged);
+    let Some(theirs) = verified.find(|event| event.event_id == ours.event_id) else {
+        return Ok(ours);
+    };
+    let read = |event: &Checked| {
+        parse_object(event.json.get().as_bytes()).map_err(|fault| bad_json(fault.to_string()))
+    };
+    let (mut object, mut theirs) = (read(&ours)?, read(&theirs)?);
+    object.extend(theirs.remove_entry("signatures"));
+    let json = RawValue::from_string(canonical_json::to_string(&object))?;
+    Ok(Checked { json, ..ours })
 }
 
 /// Why an attempt did not end in a join.

@@ -2,7 +2,7 @@
 //! ([leaving rooms](https://spec.matrix.org/v1.19/server-server-api/#leaving-rooms-rejecting-invites))
 //!
 //! In a room that is live here a leave is an event like any other. An invite to a room we are not in is declined
-//! through a server in it; the user is rid of it whether or not that server answers.
+//! through a server in it; the user is rid of it whether or not that server answers, and the room's alarm tells it again.
 
 use ruma::{OwnedServerName, RoomId, UserId};
 use serde_json::{Map, Value, json};
@@ -11,7 +11,7 @@ use tombolo_platform::{AskError, World};
 use super::{receive::encode, room, send, tell, template};
 use crate::{
     error::{Result, forbidden},
-    objects::room::messages::{Membership, OutOfBand, Refusal, Withdraw, Withdrawn},
+    objects::room::messages::{DueLeave, Membership, OutOfBand, Refusal, Withdraw, Withdrawn},
     remote::client::{self, Ask, BRIEF},
 };
 
@@ -56,13 +56,23 @@ async fn withdraw(
     via: &[OwnedServerName],
     content: &Map<String, Value>,
 ) -> Result<()> {
-    let address = room(room_id);
-    let news = world.ask(&address, &Withdraw { user: user.to_owned() }).await?;
+    let news = world.ask(&room(room_id), &Withdraw { user: user.to_owned() }).await?;
     tell::tell_now(world, room_id, news).await;
+    carry(world, user, room_id, via, content).await
+}
+
+/// Has one of these servers take the leave, if one does.
+async fn carry(
+    world: &World,
+    user: &UserId,
+    room_id: &RoomId,
+    via: &[OwnedServerName],
+    content: &Map<String, Value>,
+) -> Result<()> {
     for server in via {
         match decline(world, user, room_id, server, content).await {
             Ok(()) => {
-                world.ask(&address, &Withdrawn { user: user.to_owned() }).await?;
+                world.ask(&room(room_id), &Withdrawn { user: user.to_owned() }).await?;
                 break;
             }
             Err(error) => {
@@ -71,6 +81,20 @@ async fn withdraw(
         }
     }
     Ok(())
+}
+
+/// Tells again of a leave of which no server has heard; answers when to look again (ms).
+pub async fn resume(world: &World, room_id: &RoomId) -> Result<Option<u64>> {
+    let due = match world.ask(&room(room_id), &DueLeave {}).await {
+        Ok(due) => due,
+        Err(AskError::Refused(_)) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    if let Some((user, via)) = due.leave {
+        let content = Map::from_iter([("membership".to_owned(), json!("leave"))]);
+        carry(world, &user, room_id, &via, &content).await?;
+    }
+    Ok(due.next)
 }
 
 async fn decline(

@@ -6,19 +6,21 @@ use tombolo_platform::World;
 
 use super::{invite, room, tell};
 use crate::{
+    config::Config,
     error::Result,
     objects::room::messages::{Draft, Send},
 };
 
-/// Sends an event. Once it is stored, nothing that follows makes the call fail: the room's alarm repeats the telling.
+/// Sends an event; an invite of another server's user goes through that server. Once an event is stored, nothing that follows makes the call fail: the room's alarm repeats the telling.
 pub async fn send(world: &World, room_id: &RoomId, message: Send) -> Result<OwnedEventId> {
-    let invited = invited(&message);
+    if let Some(user) = invited(&message)
+        && user.server_name() != Config::of(world)?.server_name
+    {
+        return invite::invite(world, room_id, user.server_name(), message).await;
+    }
     let sent = world.ask(&room(room_id), &message).await?;
     tell::tell_meanwhile(world, room_id, sent.others);
     tell::tell_now(world, room_id, sent.news).await;
-    if let Some(user) = invited {
-        invite::tell_server(world, room_id, &user).await;
-    }
     Ok(sent.event_id)
 }
 

@@ -44,6 +44,11 @@ impl From<RemoteError> for crate::error::Error {
             {
                 Self::new(StatusCode::BAD_REQUEST, "M_UNABLE_TO_AUTHORISE_JOIN", message.clone())
             }
+            RemoteError::Answered { errcode, message, .. }
+                if errcode == "M_UNABLE_TO_GRANT_JOIN" =>
+            {
+                Self::new(StatusCode::BAD_REQUEST, "M_UNABLE_TO_GRANT_JOIN", message.clone())
+            }
             _ => crate::error::bad_gateway(error.to_string()),
         }
     }

@@ -69,6 +69,7 @@ fn all_servers_end_in_one_state_and_lose_nothing() {
 
 #[test]
 #[ignore = "it runs for hours"]
+#[expect(clippy::disallowed_methods, reason = "the seeds are nobody's choice")]
 fn seeds_that_nobody_chose_end_in_one_state_too() {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     let base =

@@ -43,13 +43,18 @@ pub fn after_create(
             &json!({ "topic": topic, "m.topic": { "m.text": [{ "body": topic }] } }),
         )?);
     }
-    for (user, mut content) in invited {
-        if wish.is_direct {
-            content.insert("is_direct".to_owned(), json!(true));
-        }
-        drafts.push(member(&user, "invite", content)?);
+    for (user, content) in invited {
+        drafts.push(invite(wish, &user, content)?);
     }
     Ok(drafts)
+}
+
+/// The invite of a user; `content` holds what is known of them.
+pub fn invite(wish: &Wish, user: &UserId, mut content: Map<String, Value>) -> Result<Draft> {
+    if wish.is_direct {
+        content.insert("is_direct".to_owned(), json!(true));
+    }
+    member(user, "invite", content)
 }
 
 /// Whether the client brings this event itself, so that it takes the place of ours.

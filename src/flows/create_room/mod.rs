@@ -10,7 +10,7 @@ mod power;
 mod tests;
 
 use http::StatusCode;
-use ruma::{OwnedRoomAliasId, OwnedRoomId, OwnedUserId, RoomId, UserId};
+use ruma::{OwnedRoomAliasId, OwnedRoomId, OwnedUserId, RoomId};
 use serde_json::{Map, Value, json, value::RawValue};
 use tombolo_platform::{AskError, World};
 use tombolo_protocol::{
@@ -20,11 +20,11 @@ use tombolo_protocol::{
     room_version::RoomVersion,
 };
 
-use super::{invite, join, room, tell};
+use super::{join, room, send, tell};
 use crate::{
     config::Config,
     error::{Error, Result, bad_json, internal},
-    objects::room::messages::{Create, Refusal},
+    objects::room::messages::{Create, Refusal, Send},
     stores::aliases,
 };
 
@@ -69,9 +69,12 @@ pub enum Preset {
 /// Makes the room.
 pub async fn create_room(world: &World, wish: Wish) -> Result<OwnedRoomId> {
     let creator = join::member_content(world, &wish.creator).await?;
+    let own = Config::of(world)?.server_name.clone();
+    let (ours, theirs): (Vec<_>, Vec<_>) =
+        wish.invite.iter().partition(|user| user.server_name() == own);
     let mut invited = Vec::new();
-    for user in &wish.invite {
-        invited.push((user.clone(), known_profile(world, user).await?));
+    for user in ours {
+        invited.push((user.clone(), join::member_content(world, user).await?));
     }
     let (room_id, create) = create_event(world, &wish)?;
     let events = events::after_create(&wish, creator, invited)?;
@@ -91,19 +94,16 @@ pub async fn create_room(world: &World, wish: Wish) -> Result<OwnedRoomId> {
         Err(error) => return Err(undone(world, &wish, error).await),
     };
     tell::tell_now(world, &room_id, created.news).await;
-    for user in &wish.invite {
-        invite::tell_server(world, &room_id, user).await;
+    for user in theirs {
+        let draft = events::invite(&wish, user, Map::new())?;
+        let sender = wish.creator.clone();
+        let message = Send { sender, draft, transaction: None, member_of: Vec::new() };
+        // The room stands, whatever another server says of one invite.
+        if let Err(error) = send::send(world, &room_id, message).await {
+            tracing::warn!(%user, error = error.message, "an invite to a new room was not taken");
+        }
     }
     Ok(room_id)
-}
-
-/// The profile that an invite of this user carries: we know those of our own users.
-async fn known_profile(world: &World, user: &UserId) -> Result<Map<String, Value>> {
-    if user.server_name() == Config::of(world)?.server_name {
-        join::member_content(world, user).await
-    } else {
-        Ok(Map::new())
-    }
 }
 
 /// The signed create event, and the ID of its room.

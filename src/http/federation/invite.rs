@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     config::Config,
-    error::{Error, Result, forbidden, internal, invalid_param, missing_param, not_found},
+    error::{Error, Result, forbidden, internal, invalid_param, missing_param},
     flows::{room, tell, user_object, verify},
     http::{endpoint::fault_response, router::Router},
     objects::{room::messages::Invited, user_sync::messages::MayInvite},
@@ -95,7 +95,7 @@ async fn check(world: &World, signed: &Signed, arguments: &[String], pdu: &Pdu) 
         return Err(invalid_param("The invited user is not of this server"));
     }
     if accounts::find(world, invited.localpart()).await?.is_none() {
-        return Err(not_found("There is no such user"));
+        return Err(forbidden("There is no such user"));
     }
     let room_id = pdu.room_id.clone();
     Ok(world.ask(&user_object(&invited), &MayInvite { room_id }).await?)

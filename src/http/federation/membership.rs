@@ -21,10 +21,14 @@ use super::{
 };
 use crate::{
     config::Config,
-    error::{Error, Result, invalid_param, not_found},
-    flows::{join::member_of, receive::version, room, tell, verify},
+    error::{Error, Result, forbidden, invalid_param, not_found},
+    flows::{
+        join::{MemberOf, member_of},
+        receive::version,
+        room, tell, verify,
+    },
     http::{endpoint::fault_response, router::Router},
-    objects::room::messages::{Accept, Accepted, Describe, Template},
+    objects::room::messages::{Accept, Accepted, Describe, ServerAllowed, Template},
 };
 
 pub fn routes(router: &mut Router) {
@@ -100,6 +104,10 @@ async fn make(
         UserId::parse(&*arguments[1]).map_err(|_| invalid_param("The user ID has no form"))?;
     let description = world.ask(&address, &Describe {}).await?;
     if membership != "leave" && !signed.all("ver").contains(&description.version.as_str()) {
+        let server = signed.origin.clone();
+        if !world.ask(&address, &ServerAllowed { server }).await? {
+            return Err(forbidden("Your server is banned from the room"));
+        }
         let error = Error::new(
             StatusCode::BAD_REQUEST,
             "M_INCOMPATIBLE_ROOM_VERSION",
@@ -107,12 +115,13 @@ async fn make(
         );
         return Err(error.with("room_version", description.version));
     }
-    let member_of = member_of(world, &user, &description.allow_rooms).await?;
+    let MemberOf { joined, blind } = member_of(world, &user, &description.allow_rooms).await?;
     let template = Template {
         origin: signed.origin.clone(),
         user,
         membership: membership.to_owned(),
-        member_of,
+        member_of: joined,
+        blind,
     };
     let template = world.ask(&address, &template).await?;
     Ok(Made { room_version: template.version, event: template.event })
@@ -231,5 +240,5 @@ async fn lets_in(
         return Ok(Vec::new());
     };
     let description = world.ask(&room(room_id), &Describe {}).await?;
-    member_of(world, &sender, &description.allow_rooms).await
+    Ok(member_of(world, &sender, &description.allow_rooms).await?.joined)
 }

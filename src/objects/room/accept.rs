@@ -22,7 +22,7 @@ pub fn template(room: &mut Room<'_>, message: Template) -> Result<TemplateReply>
         serde_json::value::to_raw_value(&serde_json::json!({ "membership": message.membership }))?;
     let draft = Draft::membership(&message.user, content);
     let wish = Send {
-        sender: message.user,
+        sender: message.user.clone(),
         draft,
         transaction: None,
         member_of: message.member_of.clone(),
@@ -30,13 +30,7 @@ pub fn template(room: &mut Room<'_>, message: Template) -> Result<TemplateReply>
     // Built as if it were ours, so that what the rules think of it is known; signatures and hashes are left out.
     let pdu = send::build(room, &wish)?;
     if let Some(reason) = refused(room, &pdu)? {
-        let restricted = !room.allow_rooms()?.is_empty() && !message.member_of.is_empty();
-        let refusal = if restricted {
-            Refusal::UnableToAuthorise(reason)
-        } else {
-            Refusal::Forbidden(reason)
-        };
-        return Err(Stop::Refused(refusal));
+        return Err(Stop::Refused(room.template_refusal(&message, &pdu.sender, reason)?));
     }
     let mut event: serde_json::Map<String, Value> = serde_json::from_str(&pdu.json)?;
     event.retain(|key, _| key != "hashes" && key != "signatures");
@@ -108,11 +102,33 @@ fn check(pdu: &Pdu, message: &Accept) -> Result<()> {
     if fits {
         Ok(())
     } else {
-        Err(Stop::Refused(Refusal::Invalid("this is not such a membership event".to_owned())))
+        Err(Stop::Refused(Refusal::Unfit("this is not such a membership event".to_owned())))
     }
 }
 
 impl Room<'_> {
+    /// How a template is refused: where another server may be able to authorise a restricted join, the joiner learns that.
+    fn template_refusal(
+        &mut self,
+        message: &Template,
+        user: &UserId,
+        reason: String,
+    ) -> Result<Refusal> {
+        let allowing = self.allow_rooms()?;
+        let banned = self.membership_of(user.as_str())?.as_deref() == Some("ban");
+        if message.membership != "join" || allowing.is_empty() || banned {
+            return Ok(Refusal::Forbidden(reason));
+        }
+        if allowing.iter().any(|room| message.member_of.contains(room)) {
+            return Ok(Refusal::UnableToGrant(reason));
+        }
+        Ok(if message.blind {
+            Refusal::UnableToAuthorise(reason)
+        } else {
+            Refusal::Forbidden(reason)
+        })
+    }
+
     /// Refuses servers that the room's ACL keeps out.
     pub fn admits(&mut self, server: &ruma::ServerName) -> Result<()> {
         if self.allows(server)? {

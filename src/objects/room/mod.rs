@@ -14,6 +14,7 @@ mod ephemeral;
 mod federation;
 mod history;
 mod insert;
+mod invite;
 mod join;
 mod judge;
 mod left_out;
@@ -325,7 +326,10 @@ pub fn answer(question: &Question<'_>) -> std::result::Result<Answer, Fault> {
             Undelivered => tell::undelivered,
             Told => tell::told,
             Outbound => tell::outbound,
-            InviteFor => view::invite_for,
+            InviteFor => invite::invite_for,
+            DraftInvite => invite::draft,
+            SendInvite => invite::send,
+            DueLeave => out_of_band::due_leave,
         })
     })
 }

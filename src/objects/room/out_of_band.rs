@@ -8,10 +8,16 @@ use tombolo_platform::values;
 use tombolo_protocol::{admission::Checked, event, room_version::RoomVersion};
 
 use super::{
-    Head, Invited, Knocked, Life, OutOfBand, OutOfBandReply, Position, Refusal, Result, Room, STEP,
-    UserNews, Withdraw, Withdrawn, insert::Source, judge::Judgement, timeline::Standing,
+    DueLeave, DueLeaveReply, Head, Invited, Knocked, Life, OutOfBand, OutOfBandReply, Position,
+    Refusal, Result, Room, STEP, UserNews, Withdraw, Withdrawn, insert::Source, judge::Judgement,
+    timeline::Standing,
 };
 use crate::objects::Stop;
+
+/// When a leave that no server took is told again (ms); twice as long each time,
+const FIRST_RETRY: u64 = 15_000;
+/// and so often: for three days.
+const MOST_RETRIES: i64 = 14;
 
 /// A local user was invited by another server.
 pub fn invited(room: &mut Room<'_>, message: Invited) -> Result<Vec<UserNews>> {
@@ -86,10 +92,37 @@ pub fn out_of_band(room: &mut Room<'_>, message: OutOfBand) -> Result<OutOfBandR
     Ok(OutOfBandReply { version: head.version.id.to_string(), membership, via: servers })
 }
 
-/// A local user declines an invite or takes back a knock.
+/// A local user declines an invite or takes back a knock. If the request does not bring that to a server in the room,
+/// the alarm does.
 pub fn withdraw(room: &mut Room<'_>, message: Withdraw) -> Result<Vec<UserNews>> {
     room.head()?;
-    room.end(&message.user)
+    let news = room.end(&message.user)?;
+    let retry_at = room.moment.now + FIRST_RETRY;
+    let update = "UPDATE out_of_band SET retry_at = ?, attempts = 0 WHERE user = ?";
+    room.sql.run(update, values![retry_at, message.user.as_str()])?;
+    room.wake_at(retry_at);
+    Ok(news)
+}
+
+/// Whose leave is to be told again.
+pub fn due_leave(room: &mut Room<'_>, _: DueLeave) -> Result<DueLeaveReply> {
+    room.head()?;
+    let now = room.moment.now;
+    let update = "UPDATE out_of_band SET retry_at = NULL WHERE ended OR membership <> 'leave' OR attempts >= ?";
+    room.sql.run(update, values![MOST_RETRIES])?;
+    let query = "SELECT user, retry_at FROM out_of_band WHERE retry_at IS NOT NULL ORDER BY retry_at LIMIT 1";
+    let first = room.sql.row(query, values![], |row| Ok((row.text(0)?, row.int(1)?)))?;
+    let none = |next| Ok(DueLeaveReply { leave: None, next });
+    let Some((user, retry_at)) = first else { return none(None) };
+    let retry_at = u64::try_from(retry_at).map_err(|_| Stop::broken("a time before 1970"))?;
+    if retry_at > now {
+        return none(Some(retry_at));
+    }
+    let update = "UPDATE out_of_band SET attempts = attempts + 1, retry_at = CAST(? AS INTEGER) + (CAST(? AS INTEGER) << attempts) WHERE user = ?";
+    room.sql.run(update, values![now, FIRST_RETRY, &user])?;
+    let user = UserId::parse(user).map_err(|_| Stop::broken("a local user's ID is none"))?;
+    let via = out_of_band(room, OutOfBand { user: user.clone() })?.via;
+    Ok(DueLeaveReply { leave: Some((user, via)), next: Some(now + FIRST_RETRY) })
 }
 
 /// From now on, a server that would let the user in by that invite has not heard that it ended.
@@ -179,7 +212,7 @@ impl Room<'_> {
         self.sql.run(
             "INSERT INTO out_of_band (user, id, membership, via, stripped, json, pos, ended) VALUES (?, ?, ?, ?, ?, ?, ?, 0)
              ON CONFLICT DO UPDATE SET id = excluded.id, membership = excluded.membership, via = excluded.via,
-             stripped = excluded.stripped, json = excluded.json, pos = excluded.pos, ended = excluded.ended",
+             stripped = excluded.stripped, json = excluded.json, pos = excluded.pos, ended = excluded.ended, retry_at = NULL",
             values![
                 known.user.as_str(),
                 event.event_id.as_str(),

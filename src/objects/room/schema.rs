@@ -85,6 +85,9 @@ CREATE TABLE given (type TEXT, key TEXT, sn INTEGER NOT NULL, PRIMARY KEY (type,
 -- What was left out of it, since nobody could verify it, or what it cites, then; `since` is where that state begins.
 CREATE TABLE left_out (id TEXT PRIMARY KEY, since INTEGER) WITHOUT ROWID;
 ", "
+-- When the leave that ends an invite or knock is told again (ms), and how often it was.
+ALTER TABLE out_of_band ADD COLUMN retry_at INTEGER;
+ALTER TABLE out_of_band ADD COLUMN attempts INTEGER NOT NULL DEFAULT 0;
 -- The server through which we joined last.
 ALTER TABLE room ADD COLUMN resident TEXT;
 -- The same of a state that was given for one event.

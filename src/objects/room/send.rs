@@ -91,7 +91,7 @@ fn sent_before(
 }
 
 /// The event that holds now what this one would set: of the same sender, with the same content.
-fn same_state(room: &mut Room<'_>, pdu: &Pdu) -> Result<Option<(OwnedEventId, Position)>> {
+pub fn same_state(room: &mut Room<'_>, pdu: &Pdu) -> Result<Option<(OwnedEventId, Position)>> {
     let Some((kind, key)) = pdu.key() else { return Ok(None) };
     let Some(held) = room.now_event(kind, key)? else { return Ok(None) };
     let is_same = held.pdu.sender == pdu.sender

@@ -11,7 +11,7 @@ use tombolo_protocol::{
 };
 
 use super::{
-    Asker, EventById, InviteFor, InviteForReply, Members, Refusal, Result, Room, Sn, State,
+    Asker, EventById, Members, Refusal, Result, Room, Sn, State,
     entitlement::Stretches,
     state::Key,
     timeline::{Before, Standing, Stored},
@@ -122,24 +122,6 @@ pub fn members(room: &mut Room<'_>, message: Members) -> Result<Vec<Box<RawValue
         }
     }
     room.client_views(&viewer, &sns)
-}
-
-/// An invite as it goes to the invited user's server, with the state shown to them, in federation format.
-pub fn invite_for(room: &mut Room<'_>, message: InviteFor) -> Result<InviteForReply> {
-    let version = room.live()?.version;
-    let member = room
-        .now_event("m.room.member", message.user.as_str())?
-        .ok_or(Stop::Refused(Refusal::NotFound))?;
-    let mut stripped = room.shown_to_invited()?;
-    if let Some(inviter) = room.now_event("m.room.member", member.pdu.sender.as_str())? {
-        stripped.push(room.federation_view(&inviter, true)?);
-    }
-    Ok(InviteForReply {
-        version: version.id.to_string(),
-        event_id: member.pdu.event_id.clone(),
-        event: room.federation_view(&member, true)?,
-        stripped,
-    })
 }
 
 impl Room<'_> {

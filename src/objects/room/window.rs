@@ -45,7 +45,7 @@ pub fn window(room: &mut Room<'_>, message: Window) -> Result<WindowReply> {
         if was_joined { low } else { viewer.stretches.first_joined(low).unwrap_or_default() };
     let range = Range { anew: !was_joined || message.full_state, told, low, end };
     let slice = room.slice(&viewer, low, end, &message.timeline)?;
-    let slice = room.from_where_it_is_right(slice, &message.state, end)?;
+    let slice = room.cut_to_the_right_state(slice, &message.state, end)?;
     let named = range.anew || low < room.settled()?;
     let heroes = if named { room.heroes(&viewer)? } else { Vec::new() };
     let shown = room.state_shown(&viewer, &message, (&range, &heroes), &slice)?;
@@ -185,7 +185,7 @@ impl Room<'_> {
 
     /// Cuts off the timeline's beginning where it would leave the client with a wrong state: an event of a fork that
     /// lost against what came before it. `/messages` has what is cut off.
-    fn from_where_it_is_right(
+    fn cut_to_the_right_state(
         &mut self,
         mut slice: Slice,
         filter: &EventFilter,

@@ -31,6 +31,9 @@ pub struct Template {
     pub membership: String,
     #[serde(default)]
     pub member_of: Vec<OwnedRoomId>,
+    /// Whether the user may be in other rooms that the join rule names, which are not known here.
+    #[serde(default)]
+    pub blind: bool,
 }
 message!("room", Template => TemplateReply, Refusal);
 
@@ -111,6 +114,20 @@ pub struct Withdrawn {
     pub user: OwnedUserId,
 }
 message!("room", Withdrawn => (), Refusal);
+
+/// The leave of an ended invite or knock of which no server has heard yet, and that is to be told again; counts the
+/// attempt.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct DueLeave {}
+message!("room", DueLeave => DueLeaveReply, Refusal);
+
+#[derive(Debug, Serialize, Deserialize)]
+pub struct DueLeaveReply {
+    /// Who left, and the servers that may be asked to carry it.
+    pub leave: Option<(OwnedUserId, Vec<OwnedServerName>)>,
+    /// When to look again (ms).
+    pub next: Option<u64>,
+}
 
 /// Notes that a local user is joining through another server, before that server is asked.
 #[derive(Debug, Serialize, Deserialize)]

@@ -53,6 +53,12 @@ pub enum Refusal {
     /// The restricted join needs a server that can authorise it.
     #[error("{0}")]
     UnableToAuthorise(String),
+    /// The restricted join may be authorised, but by no user of this server.
+    #[error("{0}")]
+    UnableToGrant(String),
+    /// The event is not what the request is for.
+    #[error("{0}")]
+    Unfit(String),
 }
 
 /// What a local user is to be told of the room: everything up to `to`.

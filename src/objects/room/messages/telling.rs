@@ -3,8 +3,9 @@
 use ruma::{OwnedEventId, OwnedServerName, OwnedUserId};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use tombolo_protocol::admission::Checked;
 
-use super::{Position, Refusal, UserNews};
+use super::{Position, Refusal, Send, Sent, UserNews};
 use crate::objects::message::message;
 
 /// A read receipt of a joined user (local or remote).
@@ -145,4 +146,21 @@ pub struct InviteForReply {
     pub event_id: OwnedEventId,
     pub event: Box<RawValue>,
     pub stripped: Vec<Box<RawValue>>,
+    /// Whether the room has this invite already.
+    #[serde(default)]
+    pub stands: bool,
 }
+
+/// Builds and judges an invite for another server's user, without taking it in.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct DraftInvite {
+    pub send: Send,
+}
+message!("room", DraftInvite => InviteForReply, Refusal);
+
+/// Takes in an invite that was drafted, with the signature of the invited user's server.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct SendInvite {
+    pub event: Checked,
+}
+message!("room", SendInvite => Sent, Refusal);

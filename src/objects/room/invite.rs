@@ -1,0 +1,84 @@
+//! How does an invite of another server's user become part of the room?
+//! ([inviting](https://spec.matrix.org/v1.19/server-server-api/#inviting-to-a-room))
+//!
+//! It is built and judged first, then signed by the invited user's server, and only then stored: a server that refuses
+//! keeps its user out of the room.
+
+use serde_json::value::RawValue;
+use tombolo_protocol::event::Pdu;
+
+use super::{
+    DraftInvite, InviteFor, InviteForReply, Refusal, Result, Room, SendInvite, Sent,
+    insert::Source, judge::Judgement, send, timeline::Standing,
+};
+use crate::objects::Stop;
+
+/// The invite as it goes to the invited user's server, if the room would take it.
+pub fn draft(room: &mut Room<'_>, message: DraftInvite) -> Result<InviteForReply> {
+    room.live()?;
+    let pdu = send::build(room, &message.send)?;
+    check(room, &pdu)?;
+    match send::same_state(room, &pdu)? {
+        Some((held, _)) => {
+            let held = room.find(&held)?.ok_or_else(|| Stop::broken("the state is not held"))?;
+            Ok(InviteForReply { stands: true, ..room.invite(&held.pdu)? })
+        }
+        None => room.invite(&pdu),
+    }
+}
+
+/// Takes the invite in, as both servers signed it.
+pub fn send(room: &mut Room<'_>, message: SendInvite) -> Result<Sent> {
+    let version = room.live()?.version;
+    let pdu = message.event.pdu(version).map_err(|fault| Stop::broken(fault.to_string()))?;
+    let held = room.find(&pdu.event_id)?.and_then(|held| held.pos);
+    let position = match held {
+        Some(position) => position,
+        None => {
+            let judged = check(room, &pdu)?;
+            let source = Source { ours: true, given_by: None, transaction: None };
+            let (_, position) = room.insert(&pdu, &judged, source)?;
+            position.ok_or_else(|| Stop::broken("an accepted event has no position"))?
+        }
+    };
+    let news = room.news_for(&[pdu.sender])?;
+    Ok(Sent { event_id: pdu.event_id, position, news, others: Vec::new() })
+}
+
+/// An invite as it goes to the invited user's server, read back.
+pub fn invite_for(room: &mut Room<'_>, message: InviteFor) -> Result<InviteForReply> {
+    room.live()?;
+    let member = room
+        .now_event("m.room.member", message.user.as_str())?
+        .ok_or(Stop::Refused(Refusal::NotFound))?;
+    Ok(InviteForReply { stands: true, ..room.invite(&member.pdu)? })
+}
+
+/// Refuses an event that the room would not take.
+fn check(room: &mut Room<'_>, pdu: &Pdu) -> Result<super::judge::Judged> {
+    match room.judge(pdu)? {
+        Judgement::Judged(judged) if judged.standing == Standing::Accepted => Ok(judged),
+        Judgement::Judged(judged) => {
+            Err(Stop::Refused(Refusal::Forbidden(judged.reason.unwrap_or_default())))
+        }
+        Judgement::Dropped(reason) => Err(Stop::Refused(Refusal::Forbidden(reason))),
+        Judgement::Lacking { .. } => Err(Stop::broken("our own event cites events we do not hold")),
+    }
+}
+
+impl Room<'_> {
+    /// An invite, with the state shown to the invited user.
+    fn invite(&mut self, pdu: &Pdu) -> Result<InviteForReply> {
+        let mut stripped = self.shown_to_invited()?;
+        if let Some(inviter) = self.now_event("m.room.member", pdu.sender.as_str())? {
+            stripped.push(self.federation_view(&inviter, true)?);
+        }
+        Ok(InviteForReply {
+            version: self.head()?.version.id.to_string(),
+            event_id: pdu.event_id.clone(),
+            event: RawValue::from_string(pdu.json.clone())?,
+            stripped,
+            stands: false,
+        })
+    }
+}
