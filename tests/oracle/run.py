@@ -16,14 +16,14 @@ REPOSITORY = HERE.parent.parent
 
 def build() -> Path:
     """Our side's executable."""
-    command = ["cargo", "build", "--quiet", "--package", "tombolo-protocol", "--example", "oracle", "--message-format=json"]
+    command = ["cargo", "build", "--quiet", "--package", "tombolo", "--example", "oracle", "--message-format=json"]
     messages = subprocess.run(command, cwd=REPOSITORY, check=True, stdout=subprocess.PIPE, text=True).stdout
     executables = (json.loads(line).get("executable") for line in messages.splitlines())
     return Path(next(path for path in executables if path))
 
 
 def compare(ours: Path, what: str, versions: str, count: int, seed: int = 0) -> Tally:
-    """Compares so many verdicts or resolutions, in cases numbered from the seed on."""
+    """Compares so many verdicts, resolutions, or resolutions of rooms, in cases numbered from the seed on."""
     tally = Tally()
     make = subprocess.Popen([ours, what, versions, str(count), str(seed)], stdout=subprocess.PIPE, text=True)
     judge = subprocess.Popen([sys.executable, HERE / "synapse_judge.py"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)

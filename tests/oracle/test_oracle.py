@@ -16,7 +16,7 @@ from run import build, compare
 SCALE = int(os.environ.get("ORACLE_SCALE", "1"))
 SEED = int(os.environ.get("ORACLE_SEED", "0"))
 NEW, OLD = "10,11,12", "6,7,8,9"
-COUNTS = {("verdicts", NEW): 10_000, ("verdicts", OLD): 5_000, ("resolutions", NEW): 1_000, ("resolutions", OLD): 400}
+COUNTS = {("verdicts", NEW): 10_000, ("verdicts", OLD): 5_000, ("resolutions", NEW): 1_000, ("resolutions", OLD): 400, ("rooms", NEW): 1_000, ("rooms", OLD): 400}
 
 # Each rule by how we refuse, as ruma or we put it. One that no case comes to proves nothing.
 RULES = [
@@ -101,6 +101,14 @@ def test_resolutions_are_those_of_synapse(versions):
     found = show(tally("resolutions", versions))
     assert not found.unexplained, found.report()
     assert found.resolutions == COUNTS["resolutions", versions] * SCALE
+    assert found.conflicts > found.resolutions / 2
+
+
+@pytest.mark.parametrize("versions", [NEW, OLD])
+def test_rooms_resolve_as_synapse_does(versions):
+    found = show(tally("rooms", versions))
+    assert not found.unexplained, found.report()
+    assert found.resolutions == COUNTS["rooms", versions] * SCALE
     assert found.conflicts > found.resolutions / 2
 
 

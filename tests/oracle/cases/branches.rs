@@ -23,7 +23,8 @@ pub fn tell(version: &'static RoomVersion, seed: u64) -> String {
     let mut world = World::new(version, seed);
     world.tame = true;
     let first = found(&mut world);
-    let branches = grow(&mut world, first);
+    let lax = world.dice.percent(8);
+    let branches = grow(&mut world, first, lax);
     let mut rejected = Vec::new();
     if world.dice.percent(15) {
         rejected = reject(&mut world);
@@ -37,17 +38,28 @@ pub fn tell(version: &'static RoomVersion, seed: u64) -> String {
         Ok(state) => json!(state.values().collect::<Vec<_>>()),
         Err(fault) => json!({ "fault": fault.to_string() }),
     };
+    case(&world, seed, (&rejected, sets), &ours)
+}
+
+/// A line of the comparison: some of the events may be marked as rejected.
+pub fn case(
+    world: &World,
+    seed: u64,
+    (rejected, sets): (&[String], Vec<StateMap>),
+    ours: &Value,
+) -> String {
     let events: BTreeMap<_, _> =
         world.events.iter().map(|(id, event)| (id.to_string(), &event.json)).collect();
     let sets: Vec<Vec<_>> = sets.iter().map(|set| set.values().collect()).collect();
     json!({
-        "seed": seed, "version": version.id, "room_id": world.room_id, "events": events,
+        "seed": seed, "version": world.version.id, "room_id": world.room_id, "events": events,
         "rejected": rejected, "sets": sets, "ours": ours,
     })
     .to_string()
 }
 
-fn found(world: &mut World) -> Branch {
+/// A room, its creator, and who came first.
+pub fn found(world: &mut World) -> Branch {
     let mut branch = founding::nothing();
     world.room_id = founding::name(world, "room");
     let mut create = founding::create(world);
@@ -81,11 +93,10 @@ fn found(world: &mut World) -> Branch {
     branch
 }
 
-fn grow(world: &mut World, first: Branch) -> Vec<Branch> {
+/// Branches that grow apart and meet. Where servers are `lax`, some let in what they should not.
+pub fn grow(world: &mut World, first: Branch, lax: bool) -> Vec<Branch> {
     let mut branches = vec![first];
     let count = 10 + world.dice.below(50);
-    // Some servers let in what they should not.
-    let lax = world.dice.percent(8);
     for _ in 0..count {
         if branches.len() < BRANCHES && (branches.len() == 1 || world.dice.percent(10)) {
             let fork = world.dice.one(&branches).clone();

@@ -1,7 +1,7 @@
 //! What are our verdicts? Writes cases for the oracle with our verdicts on them, one line of JSON each.
 //!
-//! `oracle verdicts <versions> <count> <first seed>` or `oracle resolutions <versions> <count> <first seed>`, with
-//! versions as in `10,11,12`. The same arguments give the same cases.
+//! `oracle verdicts <versions> <count> <first seed>`, the same with `resolutions` (of states), or with `rooms` (the same
+//! by RoomObjects), with versions as in `10,11,12`. The same arguments give the same cases.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
 #![expect(clippy::too_many_lines, reason = "lists of what may be wrong")]
 #![expect(clippy::explicit_auto_deref, reason = "without the dereference the type is not inferred")]
@@ -13,6 +13,7 @@ mod founding;
 mod judge;
 mod levels;
 mod members;
+mod rooms;
 mod story;
 mod twists;
 mod world;
@@ -27,7 +28,7 @@ use tombolo_protocol::room_version::RoomVersion;
 fn main() {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let [what, versions, count, seed] = arguments.as_slice() else {
-        panic!("usage: oracle verdicts|resolutions <versions> <count> <first seed>");
+        panic!("usage: oracle verdicts|resolutions|rooms <versions> <count> <first seed>");
     };
     let versions: Vec<_> = versions.split(',').map(|id| RoomVersion::of(id).unwrap()).collect();
     let (count, mut seed): (usize, u64) = (count.parse().unwrap(), seed.parse().unwrap());
@@ -38,6 +39,7 @@ fn main() {
         let (line, cases) = match what.as_str() {
             "verdicts" => story::tell(version, seed),
             "resolutions" => (branches::tell(version, seed), 1),
+            "rooms" => (rooms::tell(version, seed), 1),
             other => panic!("no such cases: {other}"),
         };
         writeln!(out, "{line}").unwrap();

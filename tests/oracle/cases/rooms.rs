@@ -1,0 +1,162 @@
+//! What becomes of a room whose branches grew apart, as a RoomObject has it? Its events go in, the state comes out.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ruma::OwnedEventId;
+use serde_json::{Value, json, value::RawValue};
+use tombolo::{
+    objects::room::{self, messages::*},
+    shell::Question,
+};
+use tombolo_platform::{Address, Isolate, Memory, Message, Moment, Object, Row, Sql, values};
+use tombolo_protocol::{
+    admission::Checked,
+    event::{Pdu, event_id},
+    room_version::RoomVersion,
+};
+
+use crate::{
+    branches,
+    deeds::Deed,
+    world::{Branch, SERVERS, USERS, World},
+};
+
+/// A case: the events, the states of the branches, and the state of the room where all of them meet.
+pub fn tell(version: &'static RoomVersion, seed: u64) -> String {
+    let mut world = World::new(version, seed);
+    world.tame = true;
+    let first = branches::found(&mut world);
+    let branches = branches::grow(&mut world, first, false);
+    let mut room = Room::open(&world);
+    let meeting = meeting(&world, &branches);
+    let mut events: Vec<&Pdu> = world.events.values().map(|event| &**event).collect();
+    events.sort_by_key(|event| (event.depth, event.event_id.clone()));
+    room.begin(&events);
+    room.receive(&events, &meeting);
+    let sets = branches.iter().map(|branch| branch.state.clone()).collect();
+    branches::case(&world, seed, (&[], sets), &room.state_before(&meeting))
+}
+
+/// An event that cites the ends of all branches.
+fn meeting(world: &World, branches: &[Branch]) -> Pdu {
+    let tips: BTreeSet<OwnedEventId> =
+        branches.iter().flat_map(|branch| branch.tips.clone()).collect();
+    let depth = branches.iter().map(|branch| branch.depth).max().unwrap();
+    let state = branches[0].state.clone();
+    let end = Branch { state, tips: tips.into_iter().collect(), depth };
+    let deed = Deed {
+        aim: "meeting",
+        sender: USERS[0].to_owned(),
+        kind: "m.room.message".to_owned(),
+        state_key: None,
+        redacts: None,
+        content: json!({}),
+        keep: true,
+    };
+    let object = world.seal(&world.parts(&end, &deed));
+    Pdu::from_object(event_id(&object, world.version), &object, world.version).unwrap()
+}
+
+/// A RoomObject of the first server, and its database.
+struct Room {
+    version: &'static RoomVersion,
+    address: Address,
+    sql: Sql,
+    memory: Memory,
+    isolate: Isolate,
+}
+
+impl Room {
+    fn open(world: &World) -> Self {
+        Self {
+            version: world.version,
+            address: Address::new("room", world.room_id.as_ref().unwrap().as_str()),
+            sql: Sql::open_in_memory().unwrap(),
+            memory: Memory::default(),
+            isolate: Isolate::default(),
+        }
+    }
+
+    fn ask<M: Message>(&self, message: M) -> M::Reply
+    where
+        M::Refusal: std::fmt::Debug,
+    {
+        let seed = "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE";
+        let read = |name: &str| match name {
+            "SERVER_NAME" => Some(SERVERS[0].to_owned()),
+            "SIGNING_KEY" => Some(format!("ed25519 1 {seed}")),
+            "TOKEN_SECRET" => Some(seed.to_owned()),
+            _ => None,
+        };
+        let object = Object {
+            address: &self.address,
+            sql: &self.sql,
+            memory: &self.memory,
+            variables: &read,
+            shared: &self.isolate,
+        };
+        let body = serde_json::to_string(&message).unwrap();
+        let moment = Moment::new(1_800_000_000_000, [7; 32]);
+        let question = Question { object: &object, moment: &moment, message: M::NAME, body: &body };
+        let answer = room::answer(&question).unwrap();
+        let reply: Result<M::Reply, M::Refusal> = serde_json::from_str(&answer.reply).unwrap();
+        reply.unwrap()
+    }
+
+    /// The creator joins with the create event as the state.
+    fn begin(&mut self, events: &[&Pdu]) {
+        let (create, join) = (checked(events[0]), checked(events[1]));
+        let (version, via) = (self.version.id.to_string(), SERVERS[1].try_into().unwrap());
+        let (user, event_id) = (events[1].sender.clone(), join.event_id.clone());
+        let until = 1_900_000_000_000;
+        self.ask(BeginJoin { version, user, event: join.clone(), via, until });
+        let state = BTreeSet::from([create.event_id.clone()]);
+        let left_out = Vec::new();
+        let state = self.ask(GiveJoin { event_id, events: vec![create], state, left_out });
+        self.ask(FinishJoin { event: join, state });
+    }
+
+    /// Everything else happens.
+    fn receive(&self, events: &[&Pdu], meeting: &Pdu) {
+        let events = events.iter().skip(2).chain([&meeting]).map(|event| checked(event)).collect();
+        let (origin, purpose) = (SERVERS[0].try_into().unwrap(), Purpose::Live);
+        let received = self.ask(Receive { origin, events, purpose, again: Vec::new() });
+        for (id, outcome) in received.outcomes {
+            let held = matches!(outcome, Outcome::Accepted | Outcome::SoftFailed(_));
+            assert!(held || id == meeting.event_id, "{id} is {outcome:?}");
+        }
+    }
+
+    /// The state before an event, read from the tables: a server that left is not told it.
+    fn state_before(&self, event: &Pdu) -> Value {
+        let query = "SELECT at, fork FROM events WHERE id = ?";
+        let place = self.sql.row(query, values![event.event_id.as_str()], |row| {
+            Ok((row.int(0)?, row.int_or_null(1)?))
+        });
+        let (at, mut fork) = place.unwrap().unwrap();
+        let query = "SELECT n.type, n.key, e.id FROM (
+                         SELECT type, key, sn FROM now WHERE since <= ?1
+                         UNION ALL SELECT type, key, sn FROM past WHERE since <= ?1 AND until > ?1
+                     ) n JOIN events e ON e.sn = n.sn";
+        let read = |row: &Row<'_>| Ok(((row.text(0)?, row.text(1)?), row.text_or_null(2)?));
+        let mut state: BTreeMap<_, _> = BTreeMap::new();
+        while let Some(current) = fork {
+            let query = "SELECT f.type, f.key, e.id FROM forks f LEFT JOIN events e ON e.sn = f.sn WHERE f.fork = ?";
+            for (key, value) in self.sql.rows(query, values![current], read).unwrap() {
+                state.entry(key).or_insert(value);
+            }
+            let query = "SELECT parent FROM fork WHERE fork = ?";
+            fork =
+                self.sql.row(query, values![current], |row| row.int_or_null(0)).unwrap().unwrap();
+        }
+        for (key, value) in self.sql.rows(query, values![at], read).unwrap() {
+            state.entry(key).or_insert(value);
+        }
+        json!(state.values().flatten().collect::<Vec<_>>())
+    }
+}
+
+fn checked(pdu: &Pdu) -> Checked {
+    let json = RawValue::from_string(pdu.json.clone()).unwrap();
+    Checked { event_id: pdu.event_id.clone(), json }
+}

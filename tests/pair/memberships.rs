@@ -1,0 +1,112 @@
+//! Do invites, joins and leaves between two servers end as both say?
+
+use futures_util::future::join;
+use http::Request;
+use tombolo_platform::{Address, values};
+use tombolo_protocol::json::parse_value;
+
+use crate::scene::{ONE, Scene, TWO, User, encode};
+
+/// Status and text of the answer to an invite.
+fn invite(scene: &Scene, alice: User<'_>, room: &str, user: &str) -> (u16, String) {
+    let body = format!(r#"{{"user_id":"{user}"}}"#);
+    let line = format!("POST /_matrix/client/v3/rooms/{room}/invite");
+    scene.answer(alice.server, &line, format!("Bearer {}", alice.token), body)
+}
+
+/// The text of a user's member event now, as the server holds it.
+fn member(server: &tombolo_platform::simulated::Server, room: &str, user: &str) -> Option<String> {
+    let room = percent_encoding::percent_decode_str(room).decode_utf8().unwrap();
+    let sql = server.sql(&Address::new("room", &*room)).unwrap();
+    let query = "SELECT e.json FROM now n JOIN events e ON e.sn = n.sn WHERE n.type = 'm.room.member' AND n.key = ?";
+    sql.row(query, values![user], |row| row.text(0)).unwrap()
+}
+
+#[test]
+fn an_invite_stands_once_both_servers_signed_it() {
+    Scene::play(|scene, alice, bob| {
+        let room = scene.room(alice, "private_chat");
+        assert_eq!(invite(scene, alice, &room, bob.id).0, 200);
+        let event = parse_value(member(&scene.one, &room, bob.id).unwrap().as_bytes()).unwrap();
+        let signers: Vec<&str> =
+            event["signatures"].as_object().unwrap().keys().map(String::as_str).collect();
+        assert_eq!(signers, [ONE, TWO]);
+        assert_eq!(invite(scene, alice, &room, bob.id).0, 200, "it stands");
+        scene.sees(bob, "/sync", "invite_state");
+    });
+}
+
+#[test]
+fn an_invite_that_the_other_server_refuses_or_does_not_hear_is_none() {
+    Scene::play(|scene, alice, bob| {
+        let room = scene.room(alice, "private_chat");
+        let nobody = format!("@nobody:{TWO}");
+        let (status, text) = invite(scene, alice, &room, &nobody);
+        assert!(status == 403 && text.contains("M_FORBIDDEN"), "{status} {text}");
+        assert_eq!(member(&scene.one, &room, &nobody), None);
+        scene.simulation.partition(ONE, TWO, scene.simulation.now() + 600_000);
+        assert_eq!(invite(scene, alice, &room, bob.id).0, 502);
+        assert_eq!(member(&scene.one, &room, bob.id), None);
+    });
+}
+
+#[test]
+fn two_users_join_a_room_elsewhere_at_once() {
+    Scene::play(|scene, alice, bob| {
+        let carl = (scene.register(&scene.two, "carl"), format!("@carl:{TWO}"));
+        let room = scene.room(alice, "public_chat");
+        let request = |token: &str| {
+            let path = format!("/_matrix/client/v3/join/{room}?server_name={}", encode(ONE));
+            let request = Request::builder().method("POST").uri(path);
+            let request = request.header("authorization", format!("Bearer {token}"));
+            scene.two.request(request.body(bytes::Bytes::from_static(b"{}")).unwrap())
+        };
+        let (one, other) = scene.simulation.run(join(request(bob.token), request(&carl.0)));
+        for answer in [one, other] {
+            assert_eq!(answer.unwrap().status(), 200);
+        }
+        scene.simulation.settle(60_000);
+        for user in [bob.id, &carl.1] {
+            assert!(member(&scene.one, &room, user).unwrap().contains("\"join\""), "{user}");
+        }
+    });
+}
+
+#[test]
+fn a_declined_invite_reaches_the_inviter_after_an_outage() {
+    Scene::play(|scene, alice, bob| {
+        let room = scene.room(alice, "private_chat");
+        assert_eq!(invite(scene, alice, &room, bob.id).0, 200);
+        scene.simulation.partition(ONE, TWO, scene.simulation.now() + 60_000);
+        scene.call(bob, &format!("POST /rooms/{room}/leave"), "{}");
+        assert!(member(&scene.one, &room, bob.id).unwrap().contains("\"invite\""));
+        scene.simulation.settle(600_000);
+        assert!(member(&scene.one, &room, bob.id).unwrap().contains("\"leave\""));
+    });
+}
+
+#[test]
+fn a_join_that_only_the_other_server_can_authorise_goes_through_it() {
+    Scene::play(|scene, alice, bob| {
+        let carl = (scene.register(&scene.two, "carl"), format!("@carl:{TWO}"));
+        let carl = User { server: &scene.two, id: &carl.1, token: &carl.0 };
+        let (space, room) = (scene.room(alice, "public_chat"), scene.room(alice, "public_chat"));
+        let via = encode(ONE);
+        for user in [bob, carl] {
+            scene.call(user, &format!("POST /join/{space}?server_name={via}"), "{}");
+        }
+        scene.call(bob, &format!("POST /join/{room}?server_name={via}"), "{}");
+        let levels = format!(r#"{{"invite":50,"users":{{"{}":100}}}}"#, alice.id);
+        scene.put(alice, &format!("{room}/state/m.room.power_levels"), &levels);
+        let allowed = percent_encoding::percent_decode_str(&space).decode_utf8().unwrap();
+        let rule = format!(
+            r#"{{"join_rule":"restricted","allow":[{{"type":"m.room_membership","room_id":"{allowed}"}}]}}"#
+        );
+        scene.put(alice, &format!("{room}/state/m.room.join_rules"), &rule);
+        scene.simulation.settle(60_000);
+        scene.call(carl, &format!("POST /join/{room}?server_name={via}"), "{}");
+        for server in [&scene.one, &scene.two] {
+            assert!(member(server, &room, carl.id).unwrap().contains("\"join\""));
+        }
+    });
+}
