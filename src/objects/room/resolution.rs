@@ -34,23 +34,18 @@ impl Room<'_> {
             .filter(|(_, each)| each.iter().any(|value| *value != each[0]))
             .map(|(key, _)| key)
             .collect();
-        let resolved = if conflicted.is_empty() {
-            BTreeMap::new()
-        } else {
-            self.decide(states, &values, &conflicted)?
-        };
-        let mut overlay = Overlay::new();
-        for (key, each) in &values {
-            let value =
-                if conflicted.contains(&key) { resolved.get(key).copied() } else { each[0] };
-            if value != self.mainline(at, &key.0, &key.1)? {
-                overlay.insert(key.clone(), value);
-            }
+        let mut resolved: Overlay =
+            values.iter().map(|(key, each)| (key.clone(), each[0])).collect();
+        if !conflicted.is_empty() {
+            resolved.extend(conflicted.iter().map(|key| ((*key).clone(), None)));
+            // What only the auth chains hold may become state where no state has the key.
+            let decided = self.decide(states, &values, &conflicted)?;
+            resolved.extend(decided.into_iter().map(|(key, sn)| (key, Some(sn))));
         }
-        // What only the auth chains hold may become state where no state has the key.
-        for (key, sn) in resolved.into_iter().filter(|(key, _)| !values.contains_key(key)) {
-            if self.mainline(at, &key.0, &key.1)? != Some(sn) {
-                overlay.insert(key, Some(sn));
+        let mut overlay = Overlay::new();
+        for (key, value) in resolved {
+            if value != self.mainline(at, &key.0, &key.1)? {
+                overlay.insert(key, value);
             }
         }
         #[cfg(debug_assertions)]
