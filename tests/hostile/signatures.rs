@@ -3,10 +3,11 @@
 use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
 use http::Method;
 use serde_json::{Value, json};
+use tombolo_protocol::x_matrix::Authorization;
 
 use crate::{
     peer::{Peer, canonical, hash, ok},
-    scene::{Scene, encode},
+    scene::{OURS, Scene, encode},
     tables::Verdict,
 };
 
@@ -64,21 +65,100 @@ fn an_altered_signature_is_dropped() {
         malleable[32 + index] = sum.to_le_bytes()[0];
         carry = sum >> 8;
     }
-    let url = right.replace('+', "-").replace('/', "_");
-    let mut cases = vec![
+    for (what, signature) in [
         ("SIG1 one bit", STANDARD_NO_PAD.encode(flipped)),
         ("SIG12 S + L", STANDARD_NO_PAD.encode(malleable)),
-        ("SIG12 padded", format!("{right}==")),
-    ];
-    if url != right {
-        cases.push(("SIG12 the alphabet of URLs", url));
-    }
-    for (what, signature) in cases {
+        ("SIG14 no base64", format!("{right}?")),
+    ] {
         let mut pdu = pdu.clone();
         pdu["signatures"][scene.evil.name()]["ed25519:k"] = json!(signature);
         scene.dropped(what, &pdu);
     }
     scene.accepted("the event itself", &pdu);
+    scene.goes_on();
+}
+
+/// The same bytes of base64 in other letters, if that can be said in another way.
+type Respell = fn(&str) -> String;
+
+const SPELLINGS: [(&str, Respell); 4] = [
+    ("padded", |text| format!("{text}{}", "=".repeat((4 - text.len() % 4) % 4))),
+    ("in the alphabet of URLs", |text| text.replace('+', "-").replace('/', "_")),
+    ("both", |text| format!("{}==", text.replace('+', "-").replace('/', "_"))),
+    ("with bits that belong to no byte", |text| {
+        let letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+        let (rest, last) = text.split_at(text.len() - 1);
+        let next = letters.find(last).unwrap() + 1;
+        format!("{rest}{}", &letters[next..=next])
+    }),
+];
+
+#[test]
+fn a_signature_may_be_written_in_any_base64() {
+    for version in ["6", "11", "12"] {
+        let scene = Scene::new(version);
+        for (how, respell) in SPELLINGS {
+            let signed = || (0..50).map(|_| scene.message());
+            let other = |pdu: &Value| respell(&own_signature(&scene, pdu));
+            let mut pdu = signed().find(|pdu| other(pdu) != own_signature(&scene, pdu)).unwrap();
+            pdu["signatures"][scene.evil.name()]["ed25519:k"] = json!(other(&pdu));
+            scene.accepted(&format!("SIG14 {version} {how}"), &pdu);
+        }
+        scene.goes_on();
+    }
+}
+
+#[test]
+fn a_content_hash_may_be_written_in_any_base64() {
+    for version in ["6", "11", "12"] {
+        let scene = Scene::new(version);
+        for (how, respell) in SPELLINGS {
+            let hash = |pdu: &Value| pdu["hashes"]["sha256"].as_str().unwrap().to_owned();
+            let mut messages = (0..50).map(|_| scene.message());
+            let mut pdu = messages.find(|pdu| respell(&hash(pdu)) != hash(pdu)).unwrap();
+            pdu["hashes"]["sha256"] = json!(respell(&hash(&pdu)));
+            let pdu = resigned(&scene, &pdu);
+            scene.accepted(&format!("SIG14 {version} {how}"), &pdu);
+            let seen = scene.seen(&scene.id(&pdu)).body;
+            assert_eq!(seen["content"], pdu["content"], "SIG14 {version} {how}");
+        }
+        scene.goes_on();
+    }
+}
+
+#[test]
+fn keys_and_requests_may_be_written_in_any_base64() {
+    let scene = Scene::new("11");
+    let mut seed = 150;
+    for (how, respell) in SPELLINGS {
+        let differs = |text: &str| respell(text) != text;
+        let peer = loop {
+            seed += 1;
+            let peer = Peer::unlisted(&format!("b{seed}.test:8448"), seed);
+            if differs(&peer.key().public_key_base64()) {
+                break Peer::new(&scene.simulation, &format!("b{seed}.test:8448"), seed);
+            }
+        };
+        let (publishing, until) = (peer.clone(), scene.simulation.now() + 3_600_000);
+        peer.on("server", move |_| {
+            let mut keys = serde_json::to_value(publishing.published(until)).unwrap();
+            let key = respell(&publishing.key().public_key_base64());
+            keys["verify_keys"]["ed25519:k"]["key"] = json!(key);
+            keys.as_object_mut().unwrap().remove("signatures");
+            let mut keys = canonical(&keys);
+            publishing.key().sign_json(&mut keys, publishing.name());
+            let mut keys = serde_json::to_value(&keys).unwrap();
+            let signature = keys["signatures"][publishing.name()]["ed25519:k"].take();
+            let signature = respell(signature.as_str().unwrap());
+            keys["signatures"][publishing.name()]["ed25519:k"] = json!(signature);
+            ok(&keys)
+        });
+        let (path, body) = ("/_matrix/federation/v1/send/spelt", json!({ "pdus": [] }));
+        let right = peer.authorization(OURS, ("PUT", path), Some(&body));
+        let header = Authorization { sig: respell(&right.sig), ..right }.header();
+        let answer = scene.raw(&header, &Method::PUT, path, body.to_string().into());
+        assert_eq!(answer.status, 200, "SIG14 {how}: {answer:?}");
+    }
     scene.goes_on();
 }
 
@@ -111,12 +191,12 @@ fn other_signatures_do_not_help_and_do_not_harm() {
     scene.dropped("SIG5 signed by another server", &by_third(&scene.message()));
     let draft = scene.draft(&third, "m.room.message", None, &json!({ "body": "x" }));
     scene.dropped("SIG5 in another's name", &scene.evil.seal(scene.version, &draft));
-    let alice = format!("@alice:{}", crate::scene::OURS);
+    let alice = format!("@alice:{}", OURS);
     let draft = scene.draft(&alice, "m.room.message", None, &json!({ "body": "x" }));
     let mut ours = scene.evil.seal(scene.version, &draft);
     scene.dropped("SIG5 in our name", &ours);
     let signature = own_signature(&scene, &ours);
-    ours["signatures"] = json!({ crate::scene::OURS: { "ed25519:a": signature } });
+    ours["signatures"] = json!({ OURS: { "ed25519:a": signature } });
     scene.dropped("SIG5 in our name, forged", &ours);
     let mut extra = scene.message();
     extra["signatures"][scene.third.name()] = json!({ "ed25519:k": "garbage" });

@@ -21,7 +21,7 @@ use crate::{
     json::{JsonFault, parse_object},
     room_version::RoomVersion,
     server_keys::KeyRing,
-    signing::{SignatureFault, Signed, encode, sha256, signatures_of, verify_signatures},
+    signing::{SignatureFault, Signed, decode, sha256, signatures_of, verify_signatures},
 };
 
 /// Why an event is dropped: it is never stored and has no effect.
@@ -176,9 +176,7 @@ impl Unverified {
             };
             verify_signatures(&self.object, server.as_str(), keys, signed)?;
         }
-        let hash = self.object.get("hashes").and_then(CanonicalJsonValue::as_object);
-        let hash = hash.and_then(|hashes| hashes.get("sha256")?.as_str());
-        let altered = hash != Some(encode(content_hash(&self.object)).as_str());
+        let altered = !has_its_hash(&self.object);
         // What a redaction keeps is covered by the signature, so altered content costs only itself.
         let object = if altered { redact(self.object, self.version) } else { self.object };
         if altered {
@@ -229,10 +227,14 @@ fn signers(
 /// Whether the text of an event has the content whose hash it names.
 #[must_use]
 pub fn is_whole(text: &str) -> bool {
-    let Ok(object) = parse_object(text.as_bytes()) else { return false };
+    parse_object(text.as_bytes()).is_ok_and(|object| has_its_hash(&object))
+}
+
+/// Compares bytes: a hash may be written in several ways.
+fn has_its_hash(object: &CanonicalJsonObject) -> bool {
     let hashes = object.get("hashes").and_then(CanonicalJsonValue::as_object);
-    let named = hashes.and_then(|hashes| hashes.get("sha256")?.as_str());
-    named == Some(encode(content_hash(&object)).as_str())
+    let named = hashes.and_then(|hashes| decode(hashes.get("sha256")?.as_str()?));
+    named == Some(content_hash(object))
 }
 
 fn kept_unsigned(unsigned: Option<CanonicalJsonValue>, kind: &str) -> CanonicalJsonObject {

@@ -3,7 +3,7 @@
 use ruma::{OwnedServerName, ServerName};
 use serde_json::{Value, json};
 
-use super::{Drop, Verified, parse};
+use super::{Drop, Verified, is_whole, parse};
 use crate::{
     canonical_json::{CanonicalJsonObject, to_string},
     event::{FormatFault, MAX_BYTES, content_hash},
@@ -107,6 +107,26 @@ fn a_hash_that_is_no_base64_costs_the_content() {
     event.insert("hashes".to_owned(), json!({ "sha256": "!" }).try_into().unwrap());
     key().sign_event(version("11"), &mut event, SERVER);
     assert!(admit(&event).unwrap().redacted);
+}
+
+#[test]
+fn a_hash_may_be_written_in_any_way() {
+    let mut spelt = 0;
+    for number in 0..20 {
+        let mut event = unsigned_event("m.room.message", json!({ "body": number }));
+        let hash = encode(content_hash(&event));
+        let urlsafe = hash.replace('+', "-").replace('/', "_");
+        spelt += u32::from(urlsafe != hash);
+        for hash in [format!("{hash}="), format!("{urlsafe}="), urlsafe] {
+            event.insert("hashes".to_owned(), json!({ "sha256": hash }).try_into().unwrap());
+            event.remove("signatures");
+            key().sign_event(version("11"), &mut event, SERVER);
+            let verified = admit(&event).unwrap();
+            assert!(!verified.redacted, "{hash}");
+            assert!(is_whole(&verified.pdu.json), "{hash}");
+        }
+    }
+    assert!(spelt > 0, "no hash differs between the alphabets");
 }
 
 #[test]

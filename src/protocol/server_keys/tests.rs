@@ -79,6 +79,8 @@ fn malformed_answers_are_refused() {
         json!({ "ed25519:a-b": { "key": key(1).public_key_base64() } }),
         json!({ "rsa:k": { "key": key(1).public_key_base64() } }),
         json!({ "ed25519:k": { "key": "l/O9hxMVKB6Lg+3Hqf0FQQZhVESQcMzbPN1Cz2nM3og" } }),
+        json!({ "ed25519:k": { "key": "l_O9hxMVKB6Lg-3Hqf0FQQZhVESQcMzbPN1Cz2nM3og=" } }),
+        json!({ "ed25519:k": { "key": "l/O9hxMVKB6Lg+3Hqf0FQQZhVESQcMzbPN1Cz2nM3oh" } }),
     ] {
         is_refused(&answer(|value| value["verify_keys"] = unusable.clone()), KeysFault::NoKey);
     }

@@ -2,15 +2,23 @@
 //! ([signing JSON](https://spec.matrix.org/v1.19/appendices/#signing-json),
 //! [signing events](https://spec.matrix.org/v1.19/server-server-api/#signing-events))
 //!
-//! Verification is strict: one reading of base64, no small-order keys, no malleable signatures.
-//! Where two servers could read a signature differently, the event would exist for one of them only.
+//! Verification is strict where servers may read a signature in two ways: no small-order keys, no malleable signatures.
+//! Base64 is only how bytes are written, and every server reads it in any form: so does [`decode`], and what is compared
+//! is bytes. Where one server alone did not take a signature, the event would exist for the others only.
 
 #[cfg(test)]
 mod tests;
 
 use std::fmt;
 
-use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
+use base64::{
+    Engine,
+    alphabet::STANDARD,
+    engine::{
+        GeneralPurpose, GeneralPurposeConfig,
+        general_purpose::{NO_PAD, STANDARD_NO_PAD},
+    },
+};
 use ed25519_dalek::{Signature, Signer, VerifyingKey};
 use sha2::{Digest, Sha256};
 
@@ -24,6 +32,10 @@ use crate::{
 
 /// The key ID under which policy servers sign; their signatures are judged apart.
 pub const POLICY_SERVER_KEY_ID: &str = "ed25519:policy_server";
+
+/// Reads base64 whatever the bits of its last character say that belong to no byte.
+const LENIENT: GeneralPurpose = GeneralPurpose::new(&STANDARD, LENIENTLY);
+const LENIENTLY: GeneralPurposeConfig = NO_PAD.with_decode_allow_trailing_bits(true);
 
 /// Why a signature, or a key, does not count.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -197,10 +209,17 @@ pub fn encode(bytes: impl AsRef<[u8]>) -> String {
     STANDARD_NO_PAD.encode(bytes)
 }
 
-/// Exactly `N` bytes from unpadded, canonical base64.
+/// Exactly `N` bytes from base64 of either alphabet, padded or not
+/// ([unpadded base64](https://spec.matrix.org/v1.19/appendices/#unpadded-base64)).
 #[must_use]
 pub fn decode<const N: usize>(text: &str) -> Option<[u8; N]> {
-    STANDARD_NO_PAD.decode(text).ok()?.try_into().ok()
+    let standard = |byte: u8| match byte {
+        b'-' => b'+',
+        b'_' => b'/',
+        other => other,
+    };
+    let text: Vec<u8> = text.trim_end_matches('=').bytes().map(standard).collect();
+    LENIENT.decode(text).ok()?.try_into().ok()
 }
 
 /// The SHA-256 hash of a text.
