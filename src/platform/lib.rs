@@ -29,6 +29,6 @@ pub use application::{Answer, Application, Fault, MAX_BODY, Object};
 pub use memory::{Isolate, Memory};
 pub use message::{Address, AskError, Message, Unreachable, Waited};
 pub use moment::Moment;
-pub use outside::{KvError, Limits, MIN_TTL, Statement};
+pub use outside::{KvError, Limits, MIN_TTL, MOST_KEYS, Statement};
 pub use units::Units;
 pub use value::{MAX_INTEGER, MAX_PARAMETERS, SqlError, Value};

@@ -25,12 +25,18 @@ pub struct Statement<'a> {
 /// KV refuses to expire a value sooner than after this many seconds.
 pub const MIN_TTL: u64 = 60;
 
+/// So many keys KV reads at once, as one operation.
+pub const MOST_KEYS: usize = 100;
+
 /// KV could not be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KvError {
     /// A time to live under [`MIN_TTL`].
     #[error("a value cannot expire after {0} s: KV keeps it for {MIN_TTL} s at least")]
     TtlTooShort(u64),
+    /// More keys than [`MOST_KEYS`].
+    #[error("{0} keys at once are too many: KV reads {MOST_KEYS}")]
+    TooManyKeys(usize),
     /// No answer; a write may or may not have taken effect.
     #[error("KV is unreachable: {0}")]
     Unreachable(String),

@@ -5,7 +5,7 @@ use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 use bytes::Bytes;
 
 use super::{executor::hop, server::ServerState, simulation::Core};
-use crate::{KvError, MIN_TTL};
+use crate::{KvError, MIN_TTL, MOST_KEYS};
 
 /// A write may stay unseen this long, in milliseconds.
 const SEEN_AFTER: u64 = 60_000;
@@ -37,15 +37,17 @@ impl Kv {
     /// The key's value, unless it has expired.
     pub async fn get(&self, key: &str) -> Result<Option<Bytes>, KvError> {
         hop().await;
-        self.server.meter.count(|units| units.kv_reads += 1);
-        let now = self.core.executor.now();
-        let stale = self.core.dice.per_mille(self.core.faults.get().stale_kv);
-        let pairs = self.server.kv.borrow();
-        let Some(entry) = pairs.get(key) else { return Ok(None) };
-        let unseen = stale && now < entry.at + SEEN_AFTER;
-        let written = if unseen { entry.before.as_ref() } else { Some(&entry.now) };
-        let live = written.filter(|written| written.expires.is_none_or(|expires| now < expires));
-        Ok(live.and_then(|written| written.value.clone()))
+        Ok(self.read(key))
+    }
+
+    /// The values of several keys, read as text in one operation; what is not there or has expired is left out.
+    pub async fn texts(&self, keys: &[String]) -> Result<BTreeMap<String, String>, KvError> {
+        if keys.len() > MOST_KEYS {
+            return Err(KvError::TooManyKeys(keys.len()));
+        }
+        hop().await;
+        let text = |value: Bytes| String::from_utf8_lossy(&value).into_owned();
+        Ok(keys.iter().filter_map(|key| Some((key.clone(), text(self.read(key)?)))).collect())
     }
 
     /// Keeps the value for so many seconds, or for ever.
@@ -65,6 +67,18 @@ impl Kv {
         hop().await;
         self.write(key, Written { value: None, expires: None });
         Ok(())
+    }
+
+    fn read(&self, key: &str) -> Option<Bytes> {
+        self.server.meter.count(|units| units.kv_reads += 1);
+        let now = self.core.executor.now();
+        let stale = self.core.dice.per_mille(self.core.faults.get().stale_kv);
+        let pairs = self.server.kv.borrow();
+        let entry = pairs.get(key)?;
+        let unseen = stale && now < entry.at + SEEN_AFTER;
+        let written = if unseen { entry.before.as_ref() } else { Some(&entry.now) };
+        let live = written.filter(|written| written.expires.is_none_or(|expires| now < expires));
+        live.and_then(|written| written.value.clone())
     }
 
     fn write(&self, key: &str, written: Written) {

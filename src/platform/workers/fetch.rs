@@ -3,7 +3,7 @@
 //! [fetch](https://developers.cloudflare.com/workers/runtime-apis/fetch/). The time covers
 //! everything from the call to the last byte.
 
-use std::{pin::pin, time::Duration};
+use std::{cell::Cell, pin::pin, time::Duration};
 
 use bytes::Bytes;
 use futures_util::future::{Either, select};
@@ -36,15 +36,28 @@ pub(super) async fn fetch(
     limits: Limits,
 ) -> Result<http::Response<Bytes>, Unreachable> {
     let controller = AbortController::new().map_err(|error| Unreachable(reason(&error)))?;
-    let exchange = pin!(exchange(request, &controller, limits.bytes));
+    let connection = Connection { controller, ended: Cell::new(false) };
+    let exchange = pin!(exchange(request, &connection.controller, limits.bytes));
     let outcome = match select(exchange, pin!(Delay::from(limits.time.min(LONGEST_TIMER)))).await {
         Either::Left((outcome, _)) => outcome,
         Either::Right(_) => Err(Unreachable("the time is over".to_owned())),
     };
-    if outcome.is_err() {
-        controller.abort();
-    }
+    connection.ended.set(outcome.is_ok());
     outcome
+}
+
+/// One of the few connections of an invocation. It is given back also where nobody waits for the response any more.
+struct Connection {
+    controller: AbortController,
+    ended: Cell<bool>,
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        if !self.ended.get() {
+            self.controller.abort();
+        }
+    }
 }
 
 async fn exchange(

@@ -2,11 +2,13 @@
 //!
 //! [The KV API](https://developers.cloudflare.com/kv/api/).
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use worker::{Env, KvStore};
 
 use super::isolate::meter;
-use crate::{KvError, MIN_TTL};
+use crate::{KvError, MIN_TTL, MOST_KEYS};
 
 /// The binding.
 const BINDING: &str = "CACHE";
@@ -27,6 +29,20 @@ impl Kv {
         meter().count(|units| units.kv_reads += 1);
         let value = self.store()?.get(key).bytes().await.map_err(unreachable)?;
         Ok(value.map(Bytes::from))
+    }
+
+    /// The values of several keys, read as text in one operation; what is not there or has expired is left out.
+    pub async fn texts(&self, keys: &[String]) -> Result<BTreeMap<String, String>, KvError> {
+        if keys.len() > MOST_KEYS {
+            return Err(KvError::TooManyKeys(keys.len()));
+        }
+        // KV refuses an empty list.
+        if keys.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        meter().count(|units| units.kv_reads += keys.len() as u64);
+        let found = self.store()?.get_bulk(keys).text().await.map_err(unreachable)?;
+        Ok(found.into_iter().filter_map(|(key, value)| Some((key, value?))).collect())
     }
 
     /// Keeps the value for so many seconds, or for ever.

@@ -82,7 +82,8 @@ scenarios! {
         a_d1_batch_is_all_or_nothing,
         d1_says_what_sqlite_declined,
         kv_keeps_values_until_deleted,
-        kv_refuses_a_short_time_to_live;
+        kv_refuses_a_short_time_to_live,
+        kv_reads_many_keys_at_once;
     outside:
         a_fetch_brings_everything_across,
         a_redirect_is_not_followed,

@@ -1,6 +1,6 @@
 //! What do D1 and KV keep?
 
-use tombolo_platform::{KvError, SqlError, Statement, World, values};
+use tombolo_platform::{KvError, MOST_KEYS, SqlError, Statement, World, values};
 
 use super::{Outcome, fresh, holds, same, text};
 
@@ -76,4 +76,20 @@ pub async fn kv_refuses_a_short_time_to_live(world: World) -> Outcome {
     let (kv, key) = (world.kv(), fresh(&world, "key"));
     same("put", kv.put(&key, b"x", Some(59)).await, Err(KvError::TtlTooShort(59)))?;
     same("get", kv.get(&key).await, Ok(None))
+}
+
+pub async fn kv_reads_many_keys_at_once(world: World) -> Outcome {
+    let (kv, stem) = (world.kv(), fresh(&world, "many ü/"));
+    let keys: Vec<String> = (0..MOST_KEYS).map(|number| format!("{stem}{number}")).collect();
+    for key in &keys[..3] {
+        kv.put(key, format!("ü {key}").as_bytes(), None).await.map_err(text)?;
+    }
+    kv.delete(&keys[1]).await.map_err(text)?;
+    let found = kv.texts(&keys).await.map_err(text)?;
+    let expected = [&keys[0], &keys[2]].map(|key| (key.clone(), format!("ü {key}")));
+    same("found", found, expected.into())?;
+    same("one", kv.texts(&keys[..1]).await.map(|found| found.len()), Ok(1))?;
+    same("none", kv.texts(&[]).await.map(|found| found.len()), Ok(0))?;
+    let more: Vec<String> = keys.into_iter().chain([stem]).collect();
+    same("too many", kv.texts(&more).await, Err(KvError::TooManyKeys(MOST_KEYS + 1)))
 }
