@@ -60,26 +60,24 @@ impl<'a> Given<'a> {
         giver: &'a ServerName,
     ) -> Self {
         let (mut graph, mut needed) = (Graph::default(), Needed::default());
+        let mut awaited = BTreeSet::from([giver.to_owned()]);
         let entry = |is_state| move |raw: &&'a RawValue| Entry { raw, is_state };
         for entry in auth_chain.iter().map(entry(false)).chain(state.iter().map(entry(true))) {
             let Some(event) = logged(admission::parse(entry.raw.get().as_bytes(), version)) else {
                 continue;
             };
             needed.add(&event);
+            if entry.is_state && is_needed(&event, giver) {
+                awaited.extend(event.required_keys().into_iter().map(|(server, _)| server));
+            }
             let mut cited = event.auth_events();
             // In version 12 no event cites the create event, and yet every one is judged with it.
             let by_hash = version.room_id_is_create_hash();
             cited.extend(by_hash.then(|| create_event_id(&event.room_id)).flatten());
             graph.add(&event.event_id, &cited, entry);
         }
-        let ring = keys::ring_of_all(world, &needed.keys()).await;
+        let ring = keys::ring_of_all(world, &needed.keys(), &awaited).await;
         Self { version, events: graph.ordered(), ring, giver }
-    }
-
-    fn is_needed(&self, event: &Unverified) -> bool {
-        let kind = event.object().get("type").and_then(CanonicalJsonValue::as_str);
-        event.sender.server_name() == self.giver
-            || matches!(kind, Some("m.room.create" | "m.room.power_levels" | "m.room.join_rules"))
     }
 
     /// The events that hold, a slice at a time.
@@ -98,7 +96,7 @@ impl<'a> Given<'a> {
             for entry in slice {
                 let parsed = logged(admission::parse(entry.raw.get().as_bytes(), self.version));
                 let Some(event) = parsed else { continue };
-                let needed = entry.is_state && self.is_needed(&event);
+                let needed = entry.is_state && is_needed(&event, self.giver);
                 let id = entry.is_state.then(|| event.event_id.clone());
                 match check(event, &self.ring) {
                     Ok(event) => {
@@ -115,6 +113,13 @@ impl<'a> Given<'a> {
             Some(held)
         })
     }
+}
+
+/// Whether the room is not what its members see without this event of its state.
+fn is_needed(event: &Unverified, giver: &ServerName) -> bool {
+    let kind = event.object().get("type").and_then(CanonicalJsonValue::as_str);
+    event.sender.server_name() == giver
+        || matches!(kind, Some("m.room.create" | "m.room.power_levels" | "m.room.join_rules"))
 }
 
 /// Which event cites which, by numbers: IDs are held once.

@@ -4,6 +4,8 @@ pub mod client;
 pub mod dns;
 pub mod failing;
 pub mod keys;
+mod known_keys;
+mod notaries;
 pub mod resolve;
 
 /// Why another server did not give what it was asked for.

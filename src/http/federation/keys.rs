@@ -6,20 +6,25 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, Uri};
 use ruma::OwnedServerName;
-use serde::{Deserialize, de::IgnoredAny};
+use serde::Deserialize;
 use serde_json::json;
 use tombolo_platform::World;
-use tombolo_protocol::{canonical_json::CanonicalJsonValue, json::parse_object, server_keys};
+use tombolo_protocol::{
+    canonical_json::{CanonicalJsonObject, CanonicalJsonValue},
+    json::parse_object,
+    server_keys,
+};
 
 use crate::{
     config::Config,
     error::{Result, internal, invalid_param, not_found},
     http::{
         endpoint::{json_body, json_response},
+        query,
         rate_limit::{self, Kind},
         router::Router,
     },
-    remote::keys,
+    remote::keys::{self, Question},
 };
 
 /// For how many servers one query vouches.
@@ -31,7 +36,7 @@ const VALID: u64 = 24 * 3600 * 1000;
 pub fn routes(router: &mut Router) {
     router.page(&Method::GET, "/_matrix/key/v2/server", server);
     router.page(&Method::GET, "/_matrix/key/v2/server/{key_id}", server);
-    router.page(&Method::POST, "/_matrix/key/v2/query", query);
+    router.page(&Method::POST, "/_matrix/key/v2/query", query_many);
     router.page(&Method::GET, "/_matrix/key/v2/query/{server_name}", query_one);
     router.page(&Method::GET, "/_matrix/federation/v1/version", version);
     router.page(&Method::GET, "/.well-known/matrix/server", delegation);
@@ -52,29 +57,49 @@ async fn delegation(world: World, _: Request<Bytes>, _: Vec<String>) -> Result<R
 }
 
 async fn server(world: World, _: Request<Bytes>, _: Vec<String>) -> Result<Response<Bytes>> {
-    let config = Config::of(&world)?;
+    json_response(StatusCode::OK, &CanonicalJsonValue::Object(own(&world)?))
+}
+
+/// Our keys as we publish them.
+fn own(world: &World) -> Result<CanonicalJsonObject> {
+    let config = Config::of(world)?;
     let valid_until_ts = i64::try_from(world.now() + VALID).unwrap_or(i64::MAX);
-    let keys = server_keys::publish(
+    Ok(server_keys::publish(
         &config.server_name,
         &config.signing_key,
         &config.old_keys,
         valid_until_ts,
-    );
-    json_response(StatusCode::OK, &CanonicalJsonValue::Object(keys))
+    ))
 }
 
 #[derive(Deserialize)]
 struct Query {
-    server_keys: BTreeMap<OwnedServerName, IgnoredAny>,
+    server_keys: BTreeMap<OwnedServerName, BTreeMap<String, Criteria>>,
+}
+
+/// What is wanted of one key.
+#[derive(Default, Deserialize)]
+struct Criteria {
+    minimum_valid_until_ts: Option<i64>,
 }
 
 /// The keys of other servers, vouched for ([querying keys through another server]).
 ///
 /// [querying keys through another server]: https://spec.matrix.org/v1.19/server-server-api/#querying-keys-through-another-server
-async fn query(world: World, request: Request<Bytes>, _: Vec<String>) -> Result<Response<Bytes>> {
+async fn query_many(
+    world: World,
+    request: Request<Bytes>,
+    _: Vec<String>,
+) -> Result<Response<Bytes>> {
     rate_limit::count(&world, &request, Kind::Errand)?;
     let query: Query = json_body(&request)?;
-    vouch(&world, query.server_keys.into_keys().take(MAX_SERVERS).collect()).await
+    let now = i64::try_from(world.now()).unwrap_or(i64::MAX);
+    let questions = query.server_keys.into_iter().take(MAX_SERVERS).map(|(server, keys)| {
+        let times = keys.values().map(|criteria| criteria.minimum_valid_until_ts.unwrap_or(now));
+        let minimum_valid_until_ts = times.max().unwrap_or(now);
+        Question { server, minimum_valid_until_ts, key_ids: keys.into_keys().collect() }
+    });
+    vouch(&world, questions.collect()).await
 }
 
 async fn query_one(
@@ -84,14 +109,27 @@ async fn query_one(
 ) -> Result<Response<Bytes>> {
     rate_limit::count(&world, &request, Kind::Errand)?;
     let server = arguments[0].as_str().try_into();
-    vouch(&world, vec![server.map_err(|_| invalid_param("The server name has no form"))?]).await
+    let server = server.map_err(|_| invalid_param("The server name has no form"))?;
+    let parameters = query::pairs(request.uri().query().unwrap_or_default());
+    let minimum = parameters.iter().find(|(name, _)| name == "minimum_valid_until_ts");
+    let minimum_valid_until_ts = match minimum {
+        Some((_, value)) => {
+            value.parse().map_err(|_| invalid_param("minimum_valid_until_ts is no time"))?
+        }
+        None => i64::try_from(world.now()).unwrap_or(i64::MAX),
+    };
+    vouch(&world, vec![Question { server, minimum_valid_until_ts, key_ids: Vec::new() }]).await
 }
 
-async fn vouch(world: &World, mut servers: Vec<OwnedServerName>) -> Result<Response<Bytes>> {
+async fn vouch(world: &World, mut questions: Vec<Question>) -> Result<Response<Bytes>> {
     let config = Config::of(world)?;
-    servers.retain(|server| *server != config.server_name);
+    let asked = questions.len();
+    questions.retain(|question| question.server != config.server_name);
     let mut vouched = Vec::new();
-    for answer in keys::answers(world, &servers).await {
+    if questions.len() < asked {
+        vouched.push(CanonicalJsonValue::Object(own(world)?));
+    }
+    for answer in keys::answers(world, &questions).await {
         let mut object = parse_object(answer.get().as_bytes()).map_err(internal)?;
         config.signing_key.sign_json(&mut object, config.server_name.as_str());
         vouched.push(CanonicalJsonValue::Object(object));

@@ -58,31 +58,22 @@ pub enum KeysFault {
     /// There is no key that can be used.
     #[error("there is no usable key")]
     NoKey,
-    /// The keys are no longer valid.
-    #[error("the keys are valid no more")]
-    Expired,
     /// The server, or the notary, did not sign the answer.
     #[error(transparent)]
     Signature(#[from] SignatureFault),
 }
 
 impl ServerKeys {
-    /// The keys a server itself published, if they are in order and still valid.
+    /// The keys a server itself published. They may be expired: events of that time are still to be verified.
     pub fn from_origin(
         answer: &CanonicalJsonObject,
         server_name: &ServerName,
         now: i64,
     ) -> Result<Self, KeysFault> {
-        let keys = Self::read(answer, server_name, now)?;
-        if keys.keys.values().any(|key| !key.retired && key.valid_until_ts >= now) {
-            Ok(keys)
-        } else {
-            Err(KeysFault::Expired)
-        }
+        Self::read(answer, server_name, now)
     }
 
-    /// The keys of some server that a notary vouches for. They may be expired: events of that
-    /// time are still to be verified.
+    /// The keys of some server that a notary vouches for. They may be expired, too.
     pub fn from_notary(
         answer: &CanonicalJsonObject,
         notary: &ServerName,
@@ -125,6 +116,17 @@ impl ServerKeys {
             }
         }
         refused
+    }
+
+    /// Takes over what an older answer says beside: keys that are not known, and for how long a known one was in use.
+    /// What the newer answer says of a key stays.
+    pub fn complete(&mut self, older: Self) {
+        for (key_id, key) in older.keys {
+            let known = self.keys.entry(key_id).or_insert(key);
+            if known.key == key.key && !known.retired && !key.retired {
+                known.valid_until_ts = known.valid_until_ts.max(key.valid_until_ts);
+            }
+        }
     }
 
     fn read(
@@ -213,6 +215,12 @@ pub fn publish(
     ]);
     key.sign_json(&mut answer, server_name.as_str());
     answer
+}
+
+/// Until when an answer about keys holds by its own account; of two, the one that holds longer is the newer.
+#[must_use]
+pub fn valid_until_ts(answer: &CanonicalJsonObject) -> i64 {
+    int_at(answer, "valid_until_ts").unwrap_or_default()
 }
 
 /// The key of an entry that can be used: Ed25519, 32 bytes, not blocked.

@@ -55,6 +55,18 @@ fn no_answer_is_believed_for_more_than_a_week() {
 }
 
 #[test]
+fn an_answer_whose_time_is_over_verifies_what_is_older() {
+    let over = answer(|value| {
+        value["valid_until_ts"] = (NOW - 1).into();
+        let old = json!({ "key": key(2).public_key_base64(), "expired_ts": 500 });
+        value["old_verify_keys"] = json!({ "ed25519:old": old });
+    });
+    let keys = ServerKeys::from_origin(&over, &name("origin.org"), NOW).unwrap();
+    assert!(keys.covers("ed25519:k", NOW - 1) && !keys.covers("ed25519:k", NOW));
+    assert!(keys.covers("ed25519:old", 500) && !keys.covers("ed25519:old", 501));
+}
+
+#[test]
 fn malformed_answers_are_refused() {
     is_refused(
         &answer(|value| value["server_name"] = "evil.org".into()),
@@ -65,7 +77,6 @@ fn malformed_answers_are_refused() {
         &answer(|value| value["valid_until_ts"] = "5".into()),
         KeysFault::Field("valid_until_ts"),
     );
-    is_refused(&answer(|value| value["valid_until_ts"] = (NOW - 1).into()), KeysFault::Expired);
     is_refused(&answer(|value| value["verify_keys"] = json!([])), KeysFault::Field("verify_keys"));
     is_refused(&answer(|value| value["verify_keys"] = json!({})), KeysFault::NoKey);
     is_refused(
@@ -156,6 +167,36 @@ fn a_live_key_is_never_silently_replaced() {
     assert_eq!(keys, one(1, NOW - 5, true));
     assert!(keys.merge(one(2, NOW + 5, false), NOW).is_empty());
     assert_eq!(keys, one(2, NOW + 5, false));
+}
+
+#[test]
+fn an_older_answer_adds_keys_and_changes_none() {
+    let entry = |seed: u8, valid_until_ts: i64, retired: bool| VerifyKey {
+        key: key(seed).public_key(),
+        valid_until_ts,
+        retired,
+    };
+    let keys = |entries: &[(&str, VerifyKey)]| ServerKeys {
+        keys: entries.iter().map(|(key_id, key)| ((*key_id).to_owned(), *key)).collect(),
+    };
+    let mut known = keys(&[
+        ("ed25519:retired", entry(1, 500, true)),
+        ("ed25519:live", entry(2, NOW, false)),
+        ("ed25519:expired", entry(3, 600, false)),
+    ]);
+    known.complete(keys(&[
+        ("ed25519:retired", entry(1, NOW, false)),
+        ("ed25519:live", entry(9, NOW + 9, false)),
+        ("ed25519:expired", entry(3, 700, false)),
+        ("ed25519:first", entry(4, 300, true)),
+    ]));
+    let expected = keys(&[
+        ("ed25519:retired", entry(1, 500, true)),
+        ("ed25519:live", entry(2, NOW, false)),
+        ("ed25519:expired", entry(3, 700, false)),
+        ("ed25519:first", entry(4, 300, true)),
+    ]);
+    assert_eq!(known, expected);
 }
 
 #[test]

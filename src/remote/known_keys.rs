@@ -1,0 +1,130 @@
+//! What is remembered of other servers' keys?
+//!
+//! The isolate's memory comes before KV, and remembers for a while what KV did not hold. KV is read many servers at a
+//! time, and written once for each server of which something was learned. Both are caches: what they cannot give or
+//! take costs a request to another server, nothing else.
+
+use std::{cell::RefCell, collections::BTreeMap};
+
+use futures_util::{StreamExt, stream};
+use ruma::{OwnedServerName, ServerName};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use tombolo_platform::{MOST_KEYS, World};
+use tombolo_protocol::server_keys::ServerKeys;
+
+/// How many servers are remembered at most, in the isolate's memory.
+const MOST_KNOWN: usize = 10_000;
+/// How long KV keeps what is known of a server, in seconds; what is valid within it is decided by the keys themselves.
+const KEPT: u64 = 30 * 24 * 3600;
+/// How long it is believed that KV does not hold a server (ms).
+const ABSENT: u64 = 600_000;
+/// How many servers are written to KV at once.
+const WRITTEN_AT_ONCE: usize = 6;
+
+#[derive(Default)]
+struct Cache {
+    known: RefCell<BTreeMap<OwnedServerName, Known>>,
+    /// Until when KV is not asked for a server.
+    absent: RefCell<BTreeMap<OwnedServerName, u64>>,
+}
+
+/// What is known of a server's keys.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Known {
+    pub keys: ServerKeys,
+    /// The newest answer about them, as it was signed.
+    pub answer: Option<Box<RawValue>>,
+    /// Until when that answer holds, by its own account (ms).
+    #[serde(default)]
+    pub valid_until_ts: i64,
+}
+
+/// Where something was learned of a server's keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// The server itself, now.
+    Origin,
+    /// A notary, which may have heard it long ago.
+    Notary,
+}
+
+impl Known {
+    /// Takes over what an answer says.
+    fn learn(&mut self, learned: Self, source: Source, now: i64) {
+        if source == Source::Notary && learned.valid_until_ts <= self.valid_until_ts {
+            self.keys.complete(learned.keys);
+            return;
+        }
+        self.keys.merge(learned.keys, now);
+        self.answer = learned.answer.or(self.answer.take());
+        self.valid_until_ts = learned.valid_until_ts;
+    }
+}
+
+/// What the caches hold of a server.
+pub async fn load(world: &World, server: &ServerName) -> Known {
+    load_all(world, [&server.to_owned()]).await;
+    world.isolate(|_| Cache::default()).known.borrow().get(server).cloned().unwrap_or_default()
+}
+
+/// Brings into the isolate's memory what the caches hold of these servers.
+pub async fn load_all(world: &World, servers: impl IntoIterator<Item = &OwnedServerName>) {
+    let (cache, now) = (world.isolate(|_| Cache::default()), world.now());
+    let unknown = |server: &&OwnedServerName| {
+        !cache.known.borrow().contains_key(*server)
+            && cache.absent.borrow().get(*server).is_none_or(|until| *until <= now)
+    };
+    let unknown: Vec<&OwnedServerName> = servers.into_iter().filter(unknown).collect();
+    for servers in unknown.chunks(MOST_KEYS) {
+        let keys: Vec<String> = servers.iter().map(|server| key(server)).collect();
+        let Ok(mut found) = world.kv().texts(&keys).await else { continue };
+        for server in servers {
+            let text = found.remove(&key(server)).unwrap_or_default();
+            match serde_json::from_str::<Known>(&text) {
+                Ok(known) => put(&cache.known, server, known),
+                Err(_) => put(&cache.absent, server, now + ABSENT),
+            }
+        }
+    }
+}
+
+/// Adds what was learned of servers, of each in this order. The isolate knows it from now on; KV is told afterwards.
+pub async fn remember(
+    world: &World,
+    learned: BTreeMap<OwnedServerName, Vec<Known>>,
+    source: Source,
+) {
+    let now = i64::try_from(world.now()).unwrap_or(i64::MAX);
+    load_all(world, learned.keys()).await;
+    let cache = world.isolate(|_| Cache::default());
+    let mut changed = Vec::new();
+    for (server, answers) in learned {
+        let mut known = cache.known.borrow().get(&server).cloned().unwrap_or_default();
+        let before = serde_json::to_vec(&known).ok();
+        answers.into_iter().for_each(|learned| known.learn(learned, source, now));
+        let after = serde_json::to_vec(&known).ok();
+        put(&cache.known, &server, known);
+        if after != before {
+            changed.extend(after.map(|text| (key(&server), text)));
+        }
+    }
+    let kv = world.kv();
+    world.later(async move {
+        let written = stream::iter(&changed).map(|(key, text)| kv.put(key, text, Some(KEPT)));
+        written.buffer_unordered(WRITTEN_AT_ONCE).map(drop).collect::<()>().await;
+    });
+}
+
+/// Keeps a map in the isolate's memory from growing for ever: names of servers can be invented.
+pub fn put<V>(map: &RefCell<BTreeMap<OwnedServerName, V>>, server: &ServerName, value: V) {
+    let mut map = map.borrow_mut();
+    if map.len() >= MOST_KNOWN {
+        map.clear();
+    }
+    map.insert(server.to_owned(), value);
+}
+
+fn key(server: &ServerName) -> String {
+    format!("keys:{server}")
+}

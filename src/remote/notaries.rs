@@ -1,0 +1,144 @@
+//! What do the notaries that the operator trusts know of other servers' keys?
+//! ([querying keys through another server](https://spec.matrix.org/v1.19/server-server-api/#querying-keys-through-another-server))
+//!
+//! Nobody else is asked: whoever gives us an event may have forged it. A notary is asked for the very keys that are
+//! needed, and says until when they must be valid: so it looks for those that it does not hold.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeMap,
+};
+
+use futures_util::{StreamExt, stream};
+use ruma::{OwnedServerName, ServerName};
+use serde::Deserialize;
+use serde_json::{Value, json, value::RawValue};
+use tombolo_platform::World;
+use tombolo_protocol::{
+    json::parse_object,
+    server_keys::{MAX_VALIDITY, ServerKeys, valid_until_ts},
+};
+
+use super::{
+    RemoteError,
+    client::{self, Ask},
+    keys::{Needed, current, missing},
+    known_keys::{Known, Source, put, remember},
+};
+use crate::config::Config;
+
+/// For how many servers a notary is asked in one request, and in how many requests at once.
+const MOST_ASKED: usize = 100;
+const AT_ONCE: usize = 3;
+/// How long what a notary did not give is not asked of it again (ms).
+const ANSWERED: u64 = 60_000;
+
+#[derive(Default)]
+struct Cache {
+    /// When notaries last answered about a server.
+    answered: RefCell<BTreeMap<OwnedServerName, u64>>,
+}
+
+#[derive(Deserialize)]
+struct Vouched {
+    server_keys: Vec<Box<RawValue>>,
+}
+
+/// Asks the notaries for keys, in turn while there are any missing. A key that a server gave itself is not replaced by
+/// what a notary says.
+pub async fn ask(world: &World, needed: &Needed) {
+    let Ok(config) = Config::of(world) else { return };
+    let mut open: Needed =
+        needed.iter().filter(|(server, _)| !have_answered(world, server)).map(cloned).collect();
+    for notary in &config.trusted_key_servers {
+        if *notary == config.server_name || open.is_empty() {
+            continue;
+        }
+        let found = ask_one(world, notary, &open).await;
+        remember(world, found, Source::Notary).await;
+        open = missing(world, &open).await;
+    }
+}
+
+/// Whether a notary has answered about a server just now: then it has no more to say.
+pub fn have_answered(world: &World, server: &ServerName) -> bool {
+    let cache = world.isolate(|_| Cache::default());
+    cache.answered.borrow().get(server).is_some_and(|at| at + ANSWERED > world.now())
+}
+
+/// What one notary gives, by server; of several answers of a server the oldest comes first.
+async fn ask_one(
+    world: &World,
+    notary: &ServerName,
+    open: &Needed,
+) -> BTreeMap<OwnedServerName, Vec<Known>> {
+    let cache = world.isolate(|_| Cache::default());
+    let wanted: Vec<(&OwnedServerName, &Vec<(String, i64)>)> = open.iter().collect();
+    let failed = Cell::new(false);
+    let answers = stream::iter(wanted.chunks(MOST_ASKED)).map(|wanted| {
+        let (cache, failed) = (&cache, &failed);
+        async move {
+            if failed.get() {
+                return BTreeMap::new();
+            }
+            match query(world, notary, wanted).await {
+                Ok(found) => {
+                    let now = world.now();
+                    wanted.iter().for_each(|(server, _)| put(&cache.answered, server, now));
+                    found
+                }
+                Err(error) => {
+                    tracing::info!(%notary, %error, "a notary vouches for nobody");
+                    failed.set(true);
+                    BTreeMap::new()
+                }
+            }
+        }
+    });
+    answers
+        .buffer_unordered(AT_ONCE)
+        .fold(BTreeMap::new(), |mut all, found| async move {
+            all.extend(found);
+            all
+        })
+        .await
+}
+
+async fn query(
+    world: &World,
+    notary: &ServerName,
+    wanted: &[(&OwnedServerName, &Vec<(String, i64)>)],
+) -> Result<BTreeMap<OwnedServerName, Vec<Known>>, RemoteError> {
+    // Where the room's version does not ask when a key was valid, any time will do.
+    let criteria = |at: i64| json!({ "minimum_valid_until_ts": at.max(0) });
+    let of_server = |keys: &[(String, i64)]| -> Value {
+        keys.iter().map(|(key_id, at)| (key_id.clone(), criteria(*at))).collect()
+    };
+    let names: Value =
+        wanted.iter().map(|(server, keys)| (server.to_string(), of_server(keys))).collect();
+    let body = json!({ "server_keys": names });
+    let vouched: Vouched =
+        client::ask(world, notary, Ask::post("/_matrix/key/v2/query", &body)).await?;
+    let notary_keys = current(world, notary).await;
+    let now = i64::try_from(world.now()).unwrap_or(i64::MAX);
+    let mut found: BTreeMap<OwnedServerName, Vec<Known>> = BTreeMap::new();
+    for answer in vouched.server_keys {
+        let Ok(object) = parse_object(answer.get().as_bytes()) else { continue };
+        let Ok((server, keys)) = ServerKeys::from_notary(&object, notary, &notary_keys, now) else {
+            continue;
+        };
+        if wanted.iter().any(|(asked, _)| **asked == server) {
+            let valid_until_ts = valid_until_ts(&object).min(now.saturating_add(MAX_VALIDITY));
+            let known = Known { keys, answer: Some(answer), valid_until_ts };
+            found.entry(server).or_default().push(known);
+        }
+    }
+    found.values_mut().for_each(|answers| answers.sort_by_key(|known| known.valid_until_ts));
+    Ok(found)
+}
+
+fn cloned(
+    (server, keys): (&OwnedServerName, &Vec<(String, i64)>),
+) -> (OwnedServerName, Vec<(String, i64)>) {
+    (server.clone(), keys.clone())
+}
