@@ -4,14 +4,14 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Method, Request, header};
+use http::{Method, Request, Response, header};
 use ruma::ServerName;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use tombolo_platform::{Limits, World};
 use tombolo_protocol::{json, x_matrix};
 
-use super::{RemoteError, resolve};
+use super::{RemoteError, reach, resolve};
 use crate::config::Config;
 
 /// What most requests may take.
@@ -85,6 +85,7 @@ pub async fn send(world: &World, server: &ServerName, ask: Ask<'_>) -> Result<By
         x_matrix::sign(signed, &config.server_name, server, &config.signing_key).header();
     let mut failure = RemoteError::Unreachable("it listens nowhere".to_owned());
     for target in resolve::resolve(world, server).await? {
+        // The platform makes `Host` of the URL: it has the port also where the server's name has none.
         let mut request = Request::builder()
             .method(ask.method.clone())
             .uri(format!("https://{}:{}{}", target.host, target.port, ask.path))
@@ -95,15 +96,30 @@ pub async fn send(world: &World, server: &ServerName, ask: Ask<'_>) -> Result<By
         let body = ask.content.map_or_else(Bytes::new, |content| Bytes::from(content.to_string()));
         let request =
             request.body(body).map_err(|error| RemoteError::Refused(error.to_string()))?;
-        match world.fetch(request, ask.limits).await {
-            Ok(response) => return succeeded(response),
-            Err(unreachable) => failure = RemoteError::Unreachable(unreachable.to_string()),
+        let answer = reach::fetch(world, request, ask.limits).await;
+        match answer.and_then(of_the_server) {
+            Ok(response) => {
+                resolve::confirm(world, server);
+                return succeeded(response);
+            }
+            Err(unreachable) => failure = unreachable,
         }
     }
     Err(failure)
 }
 
-fn succeeded(response: http::Response<Bytes>) -> Result<Bytes, RemoteError> {
+/// The answer, if the server gave it. What stands before it answers with pages for people: such an error says nothing of
+/// the server, and of what was asked.
+fn of_the_server(response: Response<Bytes>) -> Result<Response<Bytes>, RemoteError> {
+    let status = response.status();
+    let is_error = status.is_client_error() || status.is_server_error();
+    if is_error && !json::parse_value(response.body()).is_ok_and(|said| said.is_object()) {
+        return Err(RemoteError::Unreachable(format!("something before it says {status}")));
+    }
+    Ok(response)
+}
+
+fn succeeded(response: Response<Bytes>) -> Result<Bytes, RemoteError> {
     let status = response.status();
     let body = response.into_body();
     if status.is_success() {

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use tombolo_platform::{Limits, World};
 use tombolo_protocol::discovery::Record;
 
-use super::RemoteError;
+use super::{RemoteError, reach};
 use crate::config::Config;
 
 const LIMITS: Limits = Limits { time: Duration::from_secs(5), bytes: 64 << 10 };
@@ -71,7 +71,8 @@ async fn query(world: &World, name: &str, kind: &str) -> Result<Vec<Entry>, Remo
         .header(header::ACCEPT, "application/dns-json")
         .body(Bytes::new())
         .map_err(|error| failed(error.to_string()))?;
-    let response = world.fetch(request, LIMITS).await.map_err(|error| failed(error.to_string()))?;
+    let response =
+        reach::fetch(world, request, LIMITS).await.map_err(|error| failed(error.to_string()))?;
     let answer: Answer =
         serde_json::from_slice(response.body()).map_err(|error| failed(error.to_string()))?;
     if !SETTLED.contains(&answer.status) {

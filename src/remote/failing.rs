@@ -1,7 +1,7 @@
 //! Which servers failed when this isolate last tried to deliver to them?
 //!
-//! A hint, not a fact: the destination's object knows its back-off. It lets the first sign of life end the back-off at
-//! once, where else one is passed on only every minute.
+//! A hint, not a fact: the destination's object knows its back-off, and another isolate may have delivered. It lets a
+//! sign of life end the back-off within a minute, where else one is passed on only every hour.
 
 use std::{cell::RefCell, collections::BTreeSet};
 
@@ -16,7 +16,12 @@ pub fn note(world: &World, server: &ServerName) {
     world.isolate(|_| Failing::default()).0.borrow_mut().insert(server.to_owned());
 }
 
-/// Takes the mark: true once after a failure.
-pub fn take(world: &World, server: &ServerName) -> bool {
-    world.isolate(|_| Failing::default()).0.borrow_mut().remove(server)
+/// Whether a server failed.
+pub fn is_noted(world: &World, server: &ServerName) -> bool {
+    world.isolate(|_| Failing::default()).0.borrow().contains(server)
+}
+
+/// Forgets that a server failed.
+pub fn forget(world: &World, server: &ServerName) {
+    world.isolate(|_| Failing::default()).0.borrow_mut().remove(server);
 }

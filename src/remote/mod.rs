@@ -6,6 +6,7 @@ pub mod failing;
 pub mod keys;
 mod known_keys;
 mod notaries;
+pub mod reach;
 pub mod resolve;
 
 /// Why another server did not give what it was asked for.

@@ -1,34 +1,47 @@
 //! Where does the server of this name listen?
 //! ([resolving server names](https://spec.matrix.org/v1.19/server-server-api/#resolving-server-names))
 //!
-//! Answers are cached in the isolate and in KV for as long as the server's well-known file says. `fetch` verifies the
-//! certificate of the host it connects to, so an SRV record that names another host cannot be followed.
+//! Answers are cached in the isolate and in KV for as long as the server's well-known file says, and so are failures for
+//! a while. `fetch` verifies the certificate of the host it connects to, so an SRV record that names another host cannot
+//! be followed; such a name does not mean port 8448 either.
 
 use std::{cell::RefCell, collections::BTreeMap, time::Duration};
 
 use bytes::Bytes;
-use http::{Request, StatusCode, Uri, header};
+use http::{Request, StatusCode, header};
 use ruma::{OwnedServerName, ServerName};
 use serde::{Deserialize, Serialize};
 use tombolo_platform::{Limits, World};
 use tombolo_protocol::{
     address,
+    backoff::Backoff,
     discovery::{self, Step, Target, WellKnown},
     server_name,
 };
 
-use super::{RemoteError, dns};
+use super::{RemoteError, dns, reach};
 use crate::config::Config;
 
 const LIMITS: Limits = Limits { time: Duration::from_secs(10), bytes: discovery::MAX_BODY };
 /// The shortest time to live that KV allows (s).
 const MIN_TTL: i64 = 60;
+/// How long what was found without an answer about the well-known file is kept, unless a server does answer there (ms).
+const DOUBTFUL: i64 = 60_000;
+/// How long a place that was known before is kept where there is no such answer (ms).
+const LAST_GOOD: i64 = 2 * 3600 * 1000;
+/// How long a server that was not found is not looked for again (ms).
+const FAILED: Backoff = Backoff { first: 60_000, longest: 3_600_000 };
+/// How many servers are remembered at most, in the isolate's memory.
+const MOST_KNOWN: usize = 10_000;
 
 /// Where a server listens, and until when that is believed (ms).
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Known {
     places: Vec<Place>,
     until: i64,
+    /// Whether nobody said what the well-known file says.
+    #[serde(default)]
+    doubtful: bool,
 }
 
 /// A host and a port.
@@ -38,44 +51,110 @@ pub struct Place {
     pub port: u16,
 }
 
+/// Why a server was not found, how often in a row, and until when it is not looked for (ms).
+struct Failure {
+    error: RemoteError,
+    failures: u32,
+    until: i64,
+}
+
 #[derive(Default)]
-struct Cache(RefCell<BTreeMap<OwnedServerName, Known>>);
+struct Cache {
+    known: RefCell<BTreeMap<OwnedServerName, Known>>,
+    failed: RefCell<BTreeMap<OwnedServerName, Failure>>,
+}
 
 /// The places at which a server may listen, in order.
 pub async fn resolve(world: &World, server: &ServerName) -> Result<Vec<Place>, RemoteError> {
     let cache = world.isolate(|_| Cache::default());
     let now = i64::try_from(world.now()).unwrap_or(i64::MAX);
-    let held = cache.0.borrow().get(server).cloned().filter(|known| known.until > now);
-    if let Some(known) = held {
-        return Ok(known.places);
-    }
-    let name = format!("place:{server}");
-    if let Ok(Some(text)) = world.kv().get(&name).await
-        && let Some(known) =
-            serde_json::from_slice::<Known>(&text).ok().filter(|known| known.until > now)
+    if cache.known.borrow().get(server).is_none_or(|known| known.until <= now)
+        && let Ok(Some(text)) = world.kv().get(&key(server)).await
+        && let Ok(known) = serde_json::from_slice::<Known>(&text)
     {
-        cache.0.borrow_mut().insert(server.to_owned(), known.clone());
-        return Ok(known.places);
+        put(&cache.known, server, known);
     }
-    let known = discover(world, server, now).await?;
-    cache.0.borrow_mut().insert(server.to_owned(), known.clone());
+    let held = cache.known.borrow().get(server).cloned();
+    if let Some(known) = held.as_ref().filter(|known| known.until > now) {
+        return Ok(known.places.clone());
+    }
+    let failures = match cache.failed.borrow().get(server) {
+        Some(failure) if failure.until > now => return Err(failure.error.clone()),
+        failure => failure.map_or(0, |failure| failure.failures) + 1,
+    };
+    let known = match (discover(world, server, now).await, held) {
+        (Ok(known), Some(held)) if known.doubtful && held.until + LAST_GOOD > now => {
+            Known { until: now + DOUBTFUL, doubtful: true, ..held }
+        }
+        (Ok(known), _) => known,
+        (Err(error), _) => {
+            let until = FAILED.next_attempt(now, failures);
+            put(&cache.failed, server, Failure { error: error.clone(), failures, until });
+            return Err(error);
+        }
+    };
+    cache.failed.borrow_mut().remove(server);
+    put(&cache.known, server, known.clone());
     // A cache that cannot be written costs a look-up, nothing else.
-    if let Ok(text) = serde_json::to_vec(&known) {
-        let ttl = u64::try_from(((known.until - now) / 1000).max(MIN_TTL)).unwrap_or_default();
-        world.kv().put(&name, &text, Some(ttl)).await.ok();
+    if !known.doubtful
+        && let Ok(text) = serde_json::to_vec(&known)
+    {
+        let ttl = ((known.until + LAST_GOOD - now) / 1000).max(MIN_TTL);
+        world.kv().put(&key(server), &text, u64::try_from(ttl).ok()).await.ok();
     }
     Ok(known.places)
+}
+
+/// A server answered where it was looked for in doubt: so it does listen there.
+pub fn confirm(world: &World, server: &ServerName) {
+    let cache = world.isolate(|_| Cache::default());
+    if let Some(known) = cache.known.borrow_mut().get_mut(server).filter(|known| known.doubtful) {
+        known.until = i64::try_from(world.now()).unwrap_or(i64::MAX) + discovery::ERROR_LIFETIME;
+        known.doubtful = false;
+    }
+}
+
+/// A server shows that it is there: it is looked for again at once.
+pub fn forgive(world: &World, server: &ServerName) {
+    let cache = world.isolate(|_| Cache::default());
+    cache.failed.borrow_mut().remove(server);
+    let known = cache.known.borrow().get(server).map(|known| known.places.clone());
+    let own = Place { host: server.host().to_owned(), port: server.port().unwrap_or(8448) };
+    for place in known.into_iter().flatten().chain([own]) {
+        reach::forgive(world, &place.host, place.port);
+    }
+}
+
+/// Keeps a map in the isolate's memory from growing for ever: names of servers can be invented.
+fn put<V>(map: &RefCell<BTreeMap<OwnedServerName, V>>, server: &ServerName, value: V) {
+    let mut map = map.borrow_mut();
+    if map.len() >= MOST_KNOWN {
+        map.clear();
+    }
+    map.insert(server.to_owned(), value);
+}
+
+fn key(server: &ServerName) -> String {
+    format!("place:{server}")
 }
 
 async fn discover(world: &World, server: &ServerName, now: i64) -> Result<Known, RemoteError> {
     let refused = |fault: server_name::ServerNameFault| RemoteError::Refused(fault.to_string());
     let mut step = discovery::begin(server.as_str()).map_err(refused)?;
-    let mut lifetime = discovery::DEFAULT_LIFETIME;
+    let (mut lifetime, mut doubtful) = (discovery::DEFAULT_LIFETIME, false);
     loop {
         step = match step {
             Step::WellKnown(well_known) => {
-                let (delegated, told) = fetch_well_known(world, &well_known).await;
-                lifetime = told;
+                let said = fetch_well_known(world, &well_known).await;
+                (lifetime, doubtful) = match &said {
+                    Said::Delegated(_, lifetime) => (*lifetime, false),
+                    Said::Nothing => (discovery::ERROR_LIFETIME, false),
+                    Said::Unknown => (DOUBTFUL, true),
+                };
+                let delegated = match said {
+                    Said::Delegated(name, _) => Some(name),
+                    Said::Nothing | Said::Unknown => None,
+                };
                 well_known.answered(delegated.as_deref()).map_err(refused)?
             }
             Step::Srv(srv) => {
@@ -84,53 +163,61 @@ async fn discover(world: &World, server: &ServerName, now: i64) -> Result<Known,
             }
             Step::Connect(targets) => {
                 let places = reachable(world, targets).await?;
-                return Ok(Known { places, until: now + lifetime });
+                return Ok(Known { places, until: now + lifetime, doubtful });
             }
         };
     }
 }
 
-/// What a server's well-known file delegates to, and for how long that holds (ms).
-async fn fetch_well_known(world: &World, well_known: &WellKnown) -> (Option<String>, i64) {
+/// What is heard of a server's well-known file.
+enum Said {
+    /// It names this server, and for how long that holds (ms).
+    Delegated(String, i64),
+    /// There is none, or it makes no sense.
+    Nothing,
+    /// Nobody answered who would know: the server is away, or something before it turns us away.
+    Unknown,
+}
+
+async fn fetch_well_known(world: &World, well_known: &WellKnown) -> Said {
     let mut url = format!("https://{}/.well-known/matrix/server", well_known.host);
     for _ in 0..=discovery::MAX_REDIRECTS {
         let Ok(request) = Request::builder().uri(&url).body(Bytes::new()) else { break };
-        if guard(world, request.uri().host().unwrap_or_default()).await.is_err() {
-            break;
+        match guard(world, request.uri().host().unwrap_or_default()).await {
+            Ok(()) => {}
+            Err(RemoteError::Unreachable(_)) => return Said::Unknown,
+            Err(_) => break,
         }
-        let Ok(response) = world.fetch(request, LIMITS).await else { break };
+        let Ok(response) = reach::fetch(world, request, LIMITS).await else {
+            return Said::Unknown;
+        };
         let headers = response.headers();
         let text = |name: header::HeaderName| {
             headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
         };
         if response.status().is_redirection() {
-            let Some(next) =
-                text(header::LOCATION).and_then(|location| redirected(&url, &location))
-            else {
-                break;
-            };
-            url = next;
+            let location = text(header::LOCATION);
+            match location.and_then(|location| discovery::redirected(&url, &location)) {
+                Some(next) => url = next,
+                None => break,
+            }
             continue;
         }
-        if response.status() != StatusCode::OK {
-            break;
-        }
-        let lifetime = discovery::lifetime(text(header::CACHE_CONTROL).as_deref());
-        return match discovery::delegated(response.body()) {
-            Ok(name) => (Some(name), lifetime),
-            Err(_) => (None, discovery::ERROR_LIFETIME),
+        return match response.status() {
+            StatusCode::OK => {
+                let (control, expires) = (text(header::CACHE_CONTROL), text(header::EXPIRES));
+                let now = i64::try_from(world.now()).unwrap_or(i64::MAX);
+                let lifetime = discovery::lifetime(control.as_deref(), expires.as_deref(), now);
+                match discovery::delegated(response.body()) {
+                    Ok(name) => Said::Delegated(name, lifetime),
+                    Err(_) => Said::Nothing,
+                }
+            }
+            StatusCode::NOT_FOUND | StatusCode::GONE => Said::Nothing,
+            _ => Said::Unknown,
         };
     }
-    (None, discovery::ERROR_LIFETIME)
-}
-
-/// Where a redirect leads; only to HTTPS.
-fn redirected(from: &str, location: &str) -> Option<String> {
-    if location.starts_with('/') && !location.starts_with("//") {
-        let authority = from.parse::<Uri>().ok()?.authority()?.to_string();
-        return Some(format!("https://{authority}{location}"));
-    }
-    location.starts_with("https://").then(|| location.to_owned())
+    Said::Nothing
 }
 
 /// The targets that `fetch` can connect to and that lie where we may go.

@@ -23,13 +23,16 @@ use crate::{
         router::{Handler, Router},
     },
     objects::destination::messages::Heard,
-    remote::{failing, keys},
+    remote::{failing, keys, resolve},
 };
 
 /// The largest body: 50 events of 64 KiB and 100 EDUs fit well.
 pub const MAX_BODY: usize = 16 << 20;
-/// How often it is noted that one origin is up (ms).
+/// How often the destination of an origin is told that it is up, where it fails and where nothing is known (ms).
 const HEARD_EVERY: u64 = 60_000;
+const HEARD_SELDOM: u64 = 3_600_000;
+/// How many origins are remembered at most.
+const MOST_HEARD: usize = 10_000;
 
 /// A request that its origin signed.
 pub struct Signed {
@@ -125,15 +128,22 @@ fn refusal(fault: &XMatrixFault) -> Error {
 #[derive(Default)]
 struct LastHeard(RefCell<BTreeMap<OwnedServerName, u64>>);
 
-/// A server that asks is up: its back-off ends.
+/// A server that asks is up: its back-off ends. Its destination is told where this isolate knows that it fails, at most
+/// once a minute, and else once an hour: another isolate may know.
 fn note(world: &World, origin: &OwnedServerName) {
     let heard = world.isolate(|_| LastHeard::default());
     let now = world.now();
-    let lately = heard.0.borrow().get(origin).is_some_and(|at| at + HEARD_EVERY > now);
-    if lately && !failing::take(world, origin) {
+    resolve::forgive(world, origin);
+    let pause = if failing::is_noted(world, origin) { HEARD_EVERY } else { HEARD_SELDOM };
+    if heard.0.borrow().get(origin).is_some_and(|at| at + pause > now) {
         return;
     }
-    heard.0.borrow_mut().insert(origin.clone(), now);
+    failing::forget(world, origin);
+    let mut all = heard.0.borrow_mut();
+    if all.len() >= MOST_HEARD {
+        all.clear();
+    }
+    all.insert(origin.clone(), now);
     let (world, address) = (world.clone(), destination(origin));
     let asked = world.clone();
     world.later(async move {

@@ -10,7 +10,7 @@ mod well_known;
 
 pub use self::well_known::{
     DEFAULT_LIFETIME, ERROR_LIFETIME, MAX_BODY, MAX_LIFETIME, MAX_REDIRECTS, MIN_LIFETIME,
-    WellKnownFault, delegated, lifetime,
+    WellKnownFault, delegated, lifetime, redirected,
 };
 use crate::server_name::{Host, ServerNameFault, split};
 

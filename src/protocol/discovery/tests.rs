@@ -2,7 +2,7 @@
 
 use super::{
     DEFAULT_LIFETIME, MAX_BODY, MAX_LIFETIME, MIN_LIFETIME, Record, Step, Target, WellKnownFault,
-    begin, delegated, lifetime,
+    begin, delegated, lifetime, redirected,
 };
 
 fn target(host: &str, port: u16, certificate: &str, host_header: &str) -> Target {
@@ -157,6 +157,58 @@ fn lifetimes_stay_between_five_minutes_and_two_days() {
         (Some("max-age=99999999"), MAX_LIFETIME),
         (Some("max-age=9223372036854775807"), MAX_LIFETIME),
     ] {
-        assert_eq!(lifetime(header), expected, "{header:?}");
+        assert_eq!(lifetime(header, None, NOW), expected, "{header:?}");
     }
+}
+
+/// Sun, 06 Nov 1994 08:49:37 GMT
+const NOW: i64 = 784_111_777_000;
+
+#[test]
+fn without_an_age_the_time_of_expiry_counts() {
+    for (expires, expected) in [
+        ("Sun, 06 Nov 1994 09:49:37 GMT", 3_600_000),
+        ("Mon, 07 Nov 1994 08:49:36 GMT", 24 * 3_600_000 - 1000),
+        ("Sun, 06 Nov 1994 08:49:37 GMT", MIN_LIFETIME),
+        ("Thu, 01 Jan 1970 00:00:00 GMT", MIN_LIFETIME),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", MAX_LIFETIME),
+        ("0", MIN_LIFETIME),
+        ("", MIN_LIFETIME),
+        ("Sun, 06 Nov 1994 09:49:37", MIN_LIFETIME),
+        ("Sun, 06 Foo 1994 09:49:37 GMT", MIN_LIFETIME),
+    ] {
+        assert_eq!(lifetime(None, Some(expires), NOW), expected, "{expires}");
+        assert_eq!(lifetime(Some("max-age=7200"), Some(expires), NOW), 7_200_000, "{expires}");
+    }
+    for (date, milliseconds) in [
+        ("Tue, 29 Feb 2028 23:00:00 GMT", 1_835_478_000_000),
+        ("Wed, 01 Mar 2028 00:00:00 GMT", 1_835_481_600_000),
+        ("Fri, 31 Dec 1999 23:59:59 GMT", 946_684_799_000),
+    ] {
+        assert_eq!(lifetime(None, Some(date), milliseconds - 3_600_000), 3_600_000, "{date}");
+    }
+}
+
+#[test]
+fn redirects_lead_to_https_only() {
+    let from = "https://a.org:444/.well-known/matrix/server?x=/y";
+    for (location, to) in [
+        ("https://b.org/x", Some("https://b.org/x")),
+        ("HTTPS://b.org:8/x?y#z", Some("https://b.org:8/x?y")),
+        ("//b.org/x", Some("https://b.org/x")),
+        ("/x", Some("https://a.org:444/x")),
+        ("x", Some("https://a.org:444/.well-known/matrix/x")),
+        ("x:y/z", None),
+        ("./x:y", Some("https://a.org:444/.well-known/matrix/./x:y")),
+        ("?z", Some("https://a.org:444/.well-known/matrix/server?z")),
+        ("http://b.org/x", None),
+        ("file:///x", None),
+        ("javascript:x", None),
+        ("", None),
+        ("#z", None),
+    ] {
+        assert_eq!(redirected(from, location).as_deref(), to, "{location}");
+    }
+    assert_eq!(redirected("https://a.org", "x").as_deref(), Some("https://a.org/x"));
+    assert_eq!(redirected("http://a.org/x", "/y"), None);
 }

@@ -1,0 +1,163 @@
+//! How does a request leave, whoever it is for?
+//!
+//! Each says who sends it: networks turn away those that do not. Where nobody answered yet, one place is tried at a
+//! time, and one that failed is left alone for a while. On one machine the runtime does nothing else while it looks up a
+//! name: hundreds of names that do not exist would keep it from answering anybody.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeMap,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use futures_util::future::join;
+use http::{HeaderValue, Request, Response, header};
+use tombolo_platform::{Limits, World};
+use tombolo_protocol::backoff::Backoff;
+
+use super::RemoteError;
+use crate::config::Config;
+
+/// From this status on an answer is the network's, which says so that the server itself did not answer
+/// ([Cloudflare's 5xx](https://developers.cloudflare.com/support/troubleshooting/http-status-codes/cloudflare-5xx-errors/)).
+const OF_THE_NETWORK: u16 = 520;
+/// How long a place that never answered is left alone after it failed (ms).
+const FAILED: Backoff = Backoff { first: 5_000, longest: 300_000 };
+/// How long a place counts as there after it answered (ms).
+const ANSWERED: u64 = 3_600_000;
+/// How many places are remembered at most.
+const MOST_KNOWN: usize = 10_000;
+/// How long the first step of a request to a new place may keep others back (ms).
+const LONGEST_STEP: u64 = 5_000;
+/// How often the others look whether it is their turn (ms): soon at first, then seldom, since many may wait.
+const FIRST_LOOK: u64 = 2;
+const LAST_LOOK: u64 = 500;
+
+#[derive(Default)]
+struct Places {
+    known: RefCell<BTreeMap<String, Standing>>,
+    /// When the next new place may be tried (ms).
+    next: Cell<u64>,
+}
+
+/// What is known of a place: a host and a port.
+#[derive(Clone, Copy)]
+enum Standing {
+    Answered { at: u64 },
+    Failed { failures: u32, until: u64 },
+}
+
+/// Sends a request. Redirects are not followed.
+///
+/// # Errors
+/// Nobody answered, or the network in their place.
+pub async fn fetch(
+    world: &World,
+    mut request: Request<Bytes>,
+    limits: Limits,
+) -> Result<Response<Bytes>, RemoteError> {
+    let config = Config::of(world).map_err(|error| RemoteError::Refused(error.to_string()))?;
+    request.headers_mut().insert(header::USER_AGENT, user_agent(&config));
+    let place = request.uri().authority().map(ToString::to_string).unwrap_or_default();
+    let (places, began) = (world.isolate(|_| Places::default()), world.now());
+    let unreachable = |reason: String| RemoteError::Unreachable(format!("{place}: {reason}"));
+    let answer = match places.standing(&place, began) {
+        Some(Standing::Failed { until, .. }) if until > began => {
+            return Err(unreachable("it failed a moment ago".to_owned()));
+        }
+        Some(Standing::Answered { .. }) => world.fetch(request, limits).await,
+        _ => {
+            places.turn(world, limits.time).await.map_err(&unreachable)?;
+            join(world.fetch(request, limits), places.step(world)).await.0
+        }
+    };
+    let answer = answer.map_err(|error| unreachable(error.to_string())).and_then(|answer| {
+        let status = answer.status().as_u16();
+        let of_the_network = || unreachable(format!("the network says {status}"));
+        if status < OF_THE_NETWORK { Ok(answer) } else { Err(of_the_network()) }
+    });
+    let in_time = world.now() < began + milliseconds(limits.time);
+    places.note(&place, answer.is_ok(), in_time, world.now());
+    answer
+}
+
+impl Places {
+    fn standing(&self, place: &str, now: u64) -> Option<Standing> {
+        let standing = self.known.borrow().get(place).copied();
+        standing.filter(|standing| match standing {
+            Standing::Answered { at } => at + ANSWERED > now,
+            Standing::Failed { .. } => true,
+        })
+    }
+
+    /// Notes how a request ended. One that took too long says nothing of the place's name, nor does a failure of a place
+    /// that answered lately.
+    fn note(&self, place: &str, answered: bool, in_time: bool, now: u64) {
+        let standing = match self.standing(place, now) {
+            _ if answered => Standing::Answered { at: now },
+            Some(Standing::Answered { .. }) => return,
+            _ if !in_time => return,
+            Some(Standing::Failed { failures, .. }) => failed(failures + 1, now),
+            None => failed(1, now),
+        };
+        let mut known = self.known.borrow_mut();
+        if known.len() >= MOST_KNOWN {
+            known.clear();
+        }
+        known.insert(place.to_owned(), standing);
+    }
+
+    /// Waits until a new place may be tried. Each waits by a timer of its own: what one invocation waits for, another
+    /// cannot end.
+    async fn turn(&self, world: &World, patience: Duration) -> Result<(), String> {
+        let (until, mut look) = (world.now() + milliseconds(patience), FIRST_LOOK);
+        while world.now() < self.next.get() {
+            if world.now() >= until {
+                return Err("too many names are looked up".to_owned());
+            }
+            world.sleep(Duration::from_millis(look)).await;
+            look = (2 * look).min(LAST_LOOK);
+        }
+        // If this invocation ends before its step does, the others go on.
+        self.next.set(world.now() + LONGEST_STEP);
+        Ok(())
+    }
+
+    /// Ends the first step of a request, which a timer outlasts: the next may follow after as much time for others.
+    async fn step(&self, world: &World) {
+        let began = world.now();
+        world.sleep(Duration::from_millis(1)).await;
+        let now = world.now();
+        self.next.set(now + (now - began));
+    }
+}
+
+/// Forgets that a place failed: its server shows that it is there.
+pub fn forgive(world: &World, host: &str, port: u16) {
+    let places = world.isolate(|_| Places::default());
+    let mut known = places.known.borrow_mut();
+    for place in [host.to_owned(), format!("{host}:{port}")] {
+        if matches!(known.get(&place), Some(Standing::Failed { .. })) {
+            known.remove(&place);
+        }
+    }
+}
+
+fn failed(failures: u32, now: u64) -> Standing {
+    let now = i64::try_from(now).unwrap_or(i64::MAX);
+    let until = u64::try_from(FAILED.next_attempt(now, failures)).unwrap_or_default();
+    Standing::Failed { failures, until }
+}
+
+fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Who we are, and where more is to be found about us.
+fn user_agent(config: &Config) -> HeaderValue {
+    const NAME: &str = concat!("Tombolo/", env!("CARGO_PKG_VERSION"));
+    let place = config.public_baseurl.as_ref().map(|url| format!("{NAME} (+{url})"));
+    let whole = place.and_then(|name| HeaderValue::from_str(&name).ok());
+    whole.unwrap_or(HeaderValue::from_static(NAME))
+}
