@@ -1,9 +1,9 @@
-//! Is a large room joined whose servers are all out of reach, so that only a notary knows their keys?
+//! Is a large room joined whose servers are all out of reach, so that only a notary knows their keys, if at all?
 
 use std::time::Instant;
 
 use http::Method;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::{
     hosted::Hosted,
@@ -13,22 +13,25 @@ use crate::{
 
 const MEMBERS: usize = 3000;
 const SERVERS: usize = 300;
+/// Servers of a room in which each has one member.
+const ORIGINS: usize = 500;
 /// What one message to an object may have (bytes).
 const LARGEST: usize = 1 << 20;
 
-fn server_of(number: usize) -> Peer {
-    let server = number % SERVERS;
+/// The server of a member, where the members are of so many.
+fn server_of(number: usize, servers: usize) -> Peer {
+    let server = number % servers;
     Peer::unlisted(&format!("s{server}.test:8448"), u8::try_from(server % 250).unwrap())
 }
 
 /// Every member's join, signed by the member's server.
-fn fill(scene: &Scene, hosted: &Hosted) {
+fn fill(scene: &Scene, hosted: &Hosted, (members, servers): (usize, usize)) {
     let someone = scene.evil.user("someone");
     let content =
         json!({ "membership": "join", "displayname": "One of very many members of a large room" });
     let pattern = hosted.event(&scene.evil, &someone, "m.room.member", Some(&someone), &content);
-    for number in 0..MEMBERS {
-        let server = server_of(number);
+    for number in 0..members {
+        let server = server_of(number, servers);
         let user = server.user(&format!("u{number}"));
         let mut pdu = pattern.clone();
         pdu["sender"] = json!(user);
@@ -40,14 +43,20 @@ fn fill(scene: &Scene, hosted: &Hosted) {
     }
 }
 
-/// The notary vouches for the keys of the members' servers.
-fn vouch(scene: &Scene) {
+/// The notary vouches for the keys of the members' servers, but not of these. It looks for what it is asked rightly only:
+/// by the ID of a key, and the time at which that must be valid.
+fn vouch(scene: &Scene, servers: usize, is_dead: fn(usize) -> bool) {
     let (notary, until) = (scene.notary.clone(), scene.simulation.now() + 86_400_000);
     scene.notary.on("query", move |asked| {
         let Value::Object(names) = &asked.body["server_keys"] else { return ok(&json!({})) };
-        let keys: Vec<Value> = (0..SERVERS)
-            .map(server_of)
-            .filter(|server| names.contains_key(server.name()))
+        let rightly = |server: &Peer| {
+            let key = names.get(server.name()).map(|keys| &keys["ed25519:k"]);
+            key.is_some_and(|key| key["minimum_valid_until_ts"].is_u64())
+        };
+        let alive = (0..servers).filter(|number| !is_dead(*number));
+        let keys: Vec<Value> = alive
+            .map(|number| server_of(number, servers))
+            .filter(rightly)
             .map(|server| {
                 let mut keys = server.published(until);
                 notary.key().sign_json(&mut keys, notary.name());
@@ -56,6 +65,25 @@ fn vouch(scene: &Scene) {
             .collect();
         ok(&json!({ "server_keys": keys }))
     });
+}
+
+/// The peer lets alice in, and gives the room to her server.
+fn let_in(scene: &Scene, hosted: &Hosted) {
+    let honest = hosted.answer();
+    hosted.give_altered(&scene.evil, move |asked, _| {
+        let mut answer = honest.clone();
+        answer["event"] = asked.body.clone();
+        answer
+    });
+    let template = hosted.template(&format!("@alice:{OURS}"), "join");
+    scene.evil.on("make_join", move |_| ok(&template));
+}
+
+/// Who is joined in the room as alice sees it.
+fn joined(scene: &Scene, hosted: &Hosted) -> Map<String, Value> {
+    let path = format!("/_matrix/client/v3/rooms/{}/joined_members", encode(&hosted.room));
+    let members = scene.alice(&Method::GET, &path, &Value::Null);
+    members.body["joined"].as_object().unwrap().clone()
 }
 
 /// The largest message to an object of our server, and which it was.
@@ -75,17 +103,11 @@ fn largest_message(transcript: &str) -> (usize, String) {
 fn a_large_room_is_joined() {
     let scene = Scene::bare("11");
     let hosted = Hosted::new(&scene, &scene.evil);
-    fill(&scene, &hosted);
-    vouch(&scene);
-    let honest = hosted.answer();
-    hosted.give_altered(&scene.evil, move |asked, _| {
-        let mut answer = honest.clone();
-        answer["event"] = asked.body.clone();
-        answer
-    });
-    let template = hosted.template(&format!("@alice:{OURS}"), "join");
-    scene.evil.on("make_join", move |_| ok(&template));
+    fill(&scene, &hosted, (MEMBERS, SERVERS));
+    vouch(&scene, SERVERS, |_| false);
+    let_in(&scene, &hosted);
     scene.simulation.record();
+    let before = scene.server.world().units();
     let (began, at) = (Instant::now(), scene.simulation.now());
     let answer = hosted.join(&scene, &scene.evil);
     let (took, simulated) = (began.elapsed(), scene.simulation.now() - at);
@@ -96,13 +118,51 @@ fn a_large_room_is_joined() {
     );
     println!("the largest message to an object has {largest} bytes: {which}");
     assert!((1..=LARGEST).contains(&largest), "{which} has {largest} bytes");
-    let path = format!("/_matrix/client/v3/rooms/{}/joined_members", encode(&hosted.room));
-    let members = scene.alice(&Method::GET, &path, &Value::Null);
-    let joined = members.body["joined"].as_object().unwrap();
+    let (units, servers) = (scene.server.world().units(), SERVERS as u64);
+    let (reads, writes) = (units.kv_reads - before.kv_reads, units.kv_writes - before.kv_writes);
+    assert!(reads <= servers + 10, "{reads} keys were read from KV for {servers} servers");
+    assert!(writes <= servers + 10, "{writes} keys were written to KV for {servers} servers");
+    let joined = joined(&scene, &hosted);
     assert_eq!(joined.len(), MEMBERS + 2);
-    assert!(
-        (0..MEMBERS)
-            .all(|number| joined.contains_key(&server_of(number).user(&format!("u{number}"))))
-    );
+    let user = |number: usize| server_of(number, SERVERS).user(&format!("u{number}"));
+    assert!((0..MEMBERS).all(|number| joined.contains_key(&user(number))));
     hosted.hears(&scene, &scene.evil);
+}
+
+/// How long a join takes (ms) of a room of so many servers, with these out of reach and unknown to the notary.
+fn time_to_join(servers: usize, is_dead: fn(usize) -> bool) -> u64 {
+    let scene = Scene::bare("11");
+    let hosted = Hosted::new(&scene, &scene.evil);
+    fill(&scene, &hosted, (servers, servers));
+    vouch(&scene, servers, is_dead);
+    let_in(&scene, &hosted);
+    let dead = || (0..servers).filter(|number| is_dead(*number));
+    for number in dead() {
+        let name = format!("s{number}.test:8448");
+        Peer::new(&scene.simulation, &name, 1);
+        scene.simulation.partition(OURS, &name, u64::MAX);
+    }
+    let at = scene.simulation.now();
+    let answer = hosted.join(&scene, &scene.evil);
+    let took = scene.simulation.now() - at;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert_eq!(joined(&scene, &hosted).len(), servers + 2 - dead().count());
+    hosted.hears(&scene, &scene.evil);
+    took
+}
+
+#[test]
+fn a_join_waits_for_nobody_whom_the_notaries_do_not_know_either() {
+    let alive = time_to_join(ORIGINS, |_| false);
+    let dead = time_to_join(ORIGINS, |number| number % 10 == 0);
+    println!("{ORIGINS} servers: {alive} ms of the simulation, {dead} ms with a tenth dead");
+    assert!(10 * dead <= 13 * alive, "{dead} ms with a tenth dead, {alive} ms with none");
+}
+
+#[test]
+fn a_few_dead_servers_of_a_small_room_cost_a_join_no_more_than_seconds() {
+    for (servers, is_dead) in [(3, (|_| true) as fn(usize) -> bool), (12, |number| number < 5)] {
+        let took = time_to_join(servers, is_dead);
+        assert!(took <= 4000, "{servers} servers: {took} ms");
+    }
 }
