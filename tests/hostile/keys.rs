@@ -1,12 +1,18 @@
 //! Which keys are believed? (KEY)
 
+use std::cell::Cell;
+
 use http::Method;
 use serde_json::{Value, json};
-use tombolo_protocol::{signing::encode, x_matrix::Authorization};
+use tombolo_protocol::{
+    server_keys::{ServerKeys, publish},
+    signing::{SigningKey, encode},
+    x_matrix::Authorization,
+};
 
 use crate::{
     hosted::Hosted,
-    peer::{Peer, Reply, canonical, ok, refusal},
+    peer::{Peer, Reply, canonical, hash, ok, refusal},
     scene::{OURS, Scene},
 };
 
@@ -229,5 +235,161 @@ fn a_key_of_small_order_signs_nothing() {
     let header = Authorization { sig: universal, ..right }.header();
     let answer = scene.raw(&header, &Method::PUT, path, body.to_string().into());
     assert_eq!(answer.status, 401, "{answer:?}");
+    scene.goes_on();
+}
+
+/// What a server published when it had this key, and until when that held.
+fn published_then(peer: &Peer, (key_id, seed): (&str, u8), until: u64) -> Value {
+    let key = SigningKey::from_seed(key_id, [seed; 32]).unwrap();
+    let name = peer.name().try_into().unwrap();
+    let until = i64::try_from(until).unwrap();
+    serde_json::to_value(publish(name, &key, &ServerKeys::default(), until)).unwrap()
+}
+
+/// An event of a server that cannot be reached, signed by a key it had.
+fn signed_by(scene: &Scene, peer: &Peer, (key_id, seed): (&str, u8), ts: u64) -> Value {
+    let mut draft = scene.draft(&peer.user("x"), "m.room.message", None, &json!({ "body": "x" }));
+    draft["origin_server_ts"] = json!(ts);
+    hash(&mut draft);
+    let mut object = canonical(&draft);
+    let key = SigningKey::from_seed(key_id, [seed; 32]).unwrap();
+    key.sign_event(scene.version, &mut object, peer.name());
+    serde_json::to_value(&object).unwrap()
+}
+
+/// Why an event was not taken in.
+fn verdict(scene: &Scene, pdu: &Value) -> String {
+    let answer = scene.send(&scene.evil, std::slice::from_ref(pdu), &[]);
+    answer.body["pdus"][scene.id(pdu)]["error"].as_str().unwrap_or_default().to_owned()
+}
+
+/// A server that was in the room and is gone.
+fn gone(scene: &Scene, number: u8) -> Peer {
+    let peer = Peer::new(&scene.simulation, &format!("gone{number}.test:8448"), number);
+    assert_eq!(scene.enter(&peer, "x").status, 200);
+    scene.wait(8 * 86_400);
+    scene.simulation.partition(OURS, peer.name(), u64::MAX);
+    peer
+}
+
+#[test]
+fn a_notary_is_asked_for_the_key_and_the_time_that_are_needed() {
+    let scene = Scene::new("11");
+    let peer = gone(&scene, 50);
+    let ts = scene.simulation.now();
+    verdict(&scene, &signed_by(&scene, &peer, ("ed25519:k", 50), ts));
+    let asked = scene.notary.asked("query");
+    assert_eq!(asked.len(), 1);
+    let criteria = json!({ "ed25519:k": { "minimum_valid_until_ts": ts } });
+    assert_eq!(asked[0].body, json!({ "server_keys": { peer.name(): criteria } }));
+    scene.goes_on();
+}
+
+#[test]
+fn of_several_answers_about_a_server_all_count() {
+    for oldest_first in [true, false] {
+        let scene = Scene::new("11");
+        let peer = gone(&scene, 51);
+        let (now, day) = (scene.simulation.now(), 86_400_000);
+        let (first, second) = (("ed25519:first", 52), ("ed25519:second", 53));
+        let mut answers = vec![
+            published_then(&peer, first, now - 3 * day),
+            published_then(&peer, second, now + day),
+        ];
+        if !oldest_first {
+            answers.reverse();
+        }
+        let notary = scene.notary.clone();
+        scene.notary.on("query", move |_| {
+            let vouched = answers.iter().map(|answer| {
+                let mut answer = canonical(answer);
+                notary.key().sign_json(&mut answer, notary.name());
+                serde_json::to_value(&answer).unwrap()
+            });
+            // One that does not verify costs only itself.
+            let junk = [json!({ "server_name": "x" }), json!(5)];
+            ok(&json!({ "server_keys": junk.into_iter().chain(vouched).collect::<Vec<_>>() }))
+        });
+        let old = signed_by(&scene, &peer, first, now - 4 * day);
+        let new = signed_by(&scene, &peer, second, now);
+        assert_eq!(verdict(&scene, &new), "", "the second key, oldest first: {oldest_first}");
+        assert_eq!(verdict(&scene, &old), "", "the first key, oldest first: {oldest_first}");
+        let late = signed_by(&scene, &peer, first, now - 2 * day);
+        assert!(verdict(&scene, &late).contains("not valid"), "{}", verdict(&scene, &late));
+        scene.goes_on();
+    }
+}
+
+#[test]
+fn an_answer_past_its_time_verifies_what_is_older() {
+    let scene = Scene::new("11");
+    let peer = Peer::new(&scene.simulation, "past.test:8448", 54);
+    assert_eq!(scene.enter(&peer, "x").status, 200);
+    let key = ("ed25519:before", 55);
+    let until = scene.simulation.now() + 1000;
+    let answer = published_then(&peer, key, until);
+    peer.on("server", move |_| ok(&answer));
+    scene.wait(3600);
+    assert_eq!(verdict(&scene, &signed_by(&scene, &peer, key, until - 1)), "");
+    assert_ne!(verdict(&scene, &signed_by(&scene, &peer, key, until + 1)), "");
+    scene.goes_on();
+}
+
+/// What we answer as a notary.
+fn vouched(scene: &Scene, names: &Value) -> Vec<Value> {
+    let path = "/_matrix/key/v2/query";
+    let answer = scene.client(None, &Method::POST, path, &json!({ "server_keys": names }));
+    assert_eq!(answer.status, 200, "{answer:?}");
+    answer.body["server_keys"].as_array().unwrap().clone()
+}
+
+#[test]
+fn as_a_notary_we_answer_for_ourselves() {
+    let scene = Scene::new("11");
+    let path = "/_matrix/key/v2/server";
+    let published = scene.client(None, &Method::GET, path, &Value::Null).body;
+    assert_eq!(published["server_name"], json!(OURS));
+    assert_eq!(vouched(&scene, &json!({ OURS: {} })), [published.clone()]);
+    let path = format!("/_matrix/key/v2/query/{OURS}");
+    let answer = scene.client(None, &Method::GET, &path, &Value::Null);
+    assert_eq!(answer.body["server_keys"], json!([published]));
+    scene.goes_on();
+}
+
+#[test]
+fn as_a_notary_we_fetch_what_does_not_hold_long_enough() {
+    let scene = Scene::new("11");
+    let peer = Peer::new(&scene.simulation, "asked.test:8448", 56);
+    let (now, hour) = (scene.simulation.now(), 3_600_000);
+    let (publishing, count) = (peer.clone(), Cell::new(0));
+    peer.on("server", move |_| {
+        count.set(count.get() + 1);
+        ok(&serde_json::to_value(publishing.published(now + count.get() * hour)).unwrap())
+    });
+    let until = |names: Value| {
+        vouched(&scene, &json!({ peer.name(): names }))[0]["valid_until_ts"].as_u64().unwrap()
+    };
+    let at_least = |time: u64| json!({ "ed25519:k": { "minimum_valid_until_ts": time } });
+    assert_eq!(until(json!({})), now + hour);
+    assert_eq!(until(json!({ "ed25519:k": {} })), now + hour, "what holds now is not asked for");
+    assert_eq!(until(at_least(now - hour)), now + hour);
+    assert_eq!(until(at_least(now + hour + 1)), now + 2 * hour, "longer than what was held");
+    let path = format!("/_matrix/key/v2/query/{}", peer.name());
+    let later = format!("{path}?minimum_valid_until_ts={}", now + 2 * hour + 1);
+    let answer = scene.client(None, &Method::GET, &later, &Value::Null);
+    assert_eq!(answer.body["server_keys"][0]["valid_until_ts"], json!(now + 3 * hour));
+    assert_eq!(peer.times_asked("server"), 3);
+    scene.wait(2 * 3600 + 1800);
+    assert_eq!(until(json!({})), now + 3 * hour, "the default is now");
+    scene.wait(3600);
+    assert_eq!(until(json!({})), now + 4 * hour, "the default is now");
+    for names in [json!({ "ed25519:k": { "minimum_valid_until_ts": "x" } }), json!(5)] {
+        let body = json!({ "server_keys": { peer.name(): names } });
+        let answer = scene.client(None, &Method::POST, "/_matrix/key/v2/query", &body);
+        assert_eq!(answer.status, 400, "KEY5 {body}: {answer:?}");
+    }
+    let answer =
+        scene.client(None, &Method::GET, &format!("{path}?minimum_valid_until_ts=x"), &Value::Null);
+    assert_eq!(answer.status, 400, "{answer:?}");
     scene.goes_on();
 }
