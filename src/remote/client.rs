@@ -99,7 +99,9 @@ pub async fn send(world: &World, server: &ServerName, ask: Ask<'_>) -> Result<By
         let answer = reach::fetch(world, request, ask.limits).await;
         match answer.and_then(of_the_server) {
             Ok(response) => {
-                resolve::confirm(world, server);
+                if response.status().is_success() {
+                    resolve::confirm(world, server);
+                }
                 return succeeded(response);
             }
             Err(unreachable) => failure = unreachable,

@@ -72,14 +72,14 @@ pub async fn fetch(
             join(world.fetch(request, limits), places.step(world)).await.0
         }
     };
-    let answer = answer.map_err(|error| unreachable(error.to_string())).and_then(|answer| {
-        let status = answer.status().as_u16();
-        let of_the_network = || unreachable(format!("the network says {status}"));
-        if status < OF_THE_NETWORK { Ok(answer) } else { Err(of_the_network()) }
-    });
     let in_time = world.now() < began + milliseconds(limits.time);
     places.note(&place, answer.is_ok(), in_time, world.now());
-    answer
+    let answer = answer.map_err(|error| unreachable(error.to_string()))?;
+    let status = answer.status().as_u16();
+    if status >= OF_THE_NETWORK {
+        return Err(unreachable(format!("the network says {status}")));
+    }
+    Ok(answer)
 }
 
 impl Places {

@@ -105,7 +105,7 @@ pub async fn resolve(world: &World, server: &ServerName) -> Result<Vec<Place>, R
     Ok(known.places)
 }
 
-/// A server answered where it was looked for in doubt: so it does listen there.
+/// A server gave what it was asked for where it was looked for in doubt: so it does listen there.
 pub fn confirm(world: &World, server: &ServerName) {
     let cache = world.isolate(|_| Cache::default());
     if let Some(known) = cache.known.borrow_mut().get_mut(server).filter(|known| known.doubtful) {

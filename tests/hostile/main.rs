@@ -8,6 +8,7 @@
 
 mod auth;
 mod backfill;
+mod edges;
 mod edus;
 mod format;
 mod gaps;

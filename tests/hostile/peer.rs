@@ -29,6 +29,8 @@ pub struct Asked {
     pub arguments: Vec<String>,
     pub query: String,
     pub body: Value,
+    /// Who asks, by its own account.
+    pub agent: String,
 }
 
 /// What a peer answers.
@@ -180,12 +182,14 @@ impl Peer {
 /// `/_matrix/{key|federation}/{version}/{endpoint}/{arguments…}`
 fn read(request: &Request<Bytes>) -> Asked {
     let mut parts = request.uri().path().split('/').skip(4);
+    let agent = request.headers().get("user-agent");
     let decoded = |part: &str| percent_decode_str(part).decode_utf8_lossy().into_owned();
     Asked {
         endpoint: parts.next().unwrap_or_default().to_owned(),
         arguments: parts.map(decoded).collect(),
         query: decoded(request.uri().query().unwrap_or_default()),
         body: serde_json::from_slice(request.body()).unwrap_or_default(),
+        agent: agent.map(|agent| agent.to_str().unwrap().to_owned()).unwrap_or_default(),
     }
 }
 

@@ -48,8 +48,13 @@ pub struct Scene {
 impl Scene {
     /// A server without rooms, and what version rooms are to have.
     pub fn bare(version: &str) -> Self {
+        Self::with(version, &[])
+    }
+
+    /// The same, with variables of our server.
+    pub fn with(version: &str, variables: &[(&str, &str)]) -> Self {
         let simulation = Simulation::new(7);
-        let server = server(&simulation);
+        let server = server(&simulation, variables);
         let evil = Peer::new(&simulation, "evil.test:8448", 1);
         let third = Peer::new(&simulation, "third.test:8448", 2);
         let notary = Peer::new(&simulation, NOTARY, 3);
@@ -280,9 +285,10 @@ impl Scene {
     }
 }
 
-fn server(simulation: &Simulation) -> Server {
+fn server(simulation: &Simulation, variables: &[(&str, &str)]) -> Server {
     let secrets = Secrets { signing_key: ("a".to_owned(), [9; 32]), token: [8; 32] };
-    simulated::server(simulation, OURS, &secrets, &[("TRUSTED_KEY_SERVERS", NOTARY)])
+    let variables = [&[("TRUSTED_KEY_SERVERS", NOTARY)], variables].concat();
+    simulated::server(simulation, OURS, &secrets, &variables)
 }
 
 /// An identifier as a path segment or the value of a query.
