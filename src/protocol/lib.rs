@@ -4,7 +4,7 @@
 //!
 //! | to | call |
 //! | --- | --- |
-//! | read a body | [`json::parse_value`]; what is signed: [`json::parse_object`] |
+//! | read a body | [`json::parse_value`]; what is signed: [`json::parse_object`]; only what it is signed over: [`json::signed_text`] |
 //! | know a room's rules | [`room_version::RoomVersion::of`] |
 //! | send an event | [`event_auth::auth_types`] → look those up → [`event::build`] → [`event_auth::check_state`] |
 //! | admit an event | [`admission::parse`] → [`admission::Unverified::required_keys`] → fetch them into a [`server_keys::KeyRing`] → [`admission::Unverified::verify`] → [`admission::Verified::checked`] |

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::{
     canonical_json::CanonicalJsonObject,
-    event::{Draft, Links, Pdu, build},
+    event::{Draft, Links, Pdu, build_deep},
     event_auth::auth_types,
     json::canonical_object,
     room_version::RoomVersion,
@@ -101,7 +101,7 @@ impl Room {
             depth: 1,
             origin_server_ts: self.clock,
         };
-        Rc::new(build(self.version, draft, links, &key(), SERVER).unwrap())
+        Rc::new(build_deep(self.version, draft, links, &key(), SERVER).unwrap())
     }
 
     pub fn join(&mut self, state: &mut StateMap, name: &str) -> Rc<Pdu> {

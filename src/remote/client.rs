@@ -67,10 +67,11 @@ pub async fn ask<T: DeserializeOwned>(
     read::<T>(&body)
 }
 
-/// Reads the JSON of an answer.
+/// Reads the JSON of an answer. Its events are left as text, whose depth is looked at when each is read: so one that
+/// cannot be read costs only itself.
 pub fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, RemoteError> {
-    json::scan(body).map_err(|fault| RemoteError::Nonsense(fault.to_string()))?;
-    serde_json::from_slice(body).map_err(|error| RemoteError::Nonsense(error.to_string()))
+    let text = json::text(body).map_err(|fault| RemoteError::Nonsense(fault.to_string()))?;
+    serde_json::from_str(text).map_err(|error| RemoteError::Nonsense(error.to_string()))
 }
 
 /// Sends a signed request, to each place at which the server may listen until one answers.

@@ -181,3 +181,25 @@ fn an_expired_key_signs_no_request() {
     assert_eq!(ask(), 401, "XM1 an expired key");
     scene.goes_on();
 }
+
+#[test]
+fn a_profile_is_asked_for_by_fields_that_exist() {
+    let scene = Scene::new("11");
+    let user = encode(&format!("@alice:{OURS}"));
+    let ask = |field: &str| {
+        let path = format!("/_matrix/federation/v1/query/profile?user_id={user}{field}");
+        scene.signed(&scene.evil, &Method::GET, &path, None)
+    };
+    let path = format!("/_matrix/client/v3/profile/{user}/displayname");
+    assert_eq!(scene.alice(&Method::PUT, &path, &json!({ "displayname": "Alice" })).status, 200);
+    assert_eq!(ask("&field=displayname").body, json!({ "displayname": "Alice" }));
+    assert_eq!(ask("").body, json!({ "displayname": "Alice" }));
+    for field in ["avatar_url", "org.unknown", ""] {
+        let answer = ask(&format!("&field={field}"));
+        assert_eq!(
+            (answer.status, answer.text("errcode")),
+            (404, "M_NOT_FOUND".to_owned()),
+            "{field}"
+        );
+    }
+}

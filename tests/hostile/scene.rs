@@ -8,7 +8,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use ruma::UserId;
 use serde_json::{Value, json};
 use tombolo_platform::simulated::{Server, Simulation};
-use tombolo_protocol::{event_auth::auth_types, room_version::RoomVersion};
+use tombolo_protocol::{event_auth::auth_types, json::parse_value, room_version::RoomVersion};
 
 use crate::{
     peer::{self, Peer},
@@ -158,7 +158,7 @@ impl Scene {
 
     fn ask(&self, request: Request<Bytes>) -> Answer {
         let response = self.simulation.run(self.server.request(request)).unwrap();
-        let body = serde_json::from_slice(response.body()).unwrap_or_default();
+        let body = parse_value(response.body()).unwrap_or_default();
         Answer { status: response.status().as_u16(), body }
     }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 use tombolo_platform::{Address, Sql, values};
+use tombolo_protocol::json::parse_value;
 
 use crate::scene::Scene;
 
@@ -47,7 +48,7 @@ impl Scene {
             Ok(Held {
                 verdict: all[usize::try_from(row.int(0)?).unwrap()],
                 pos: row.int_or_null(1)?,
-                pdu: serde_json::from_str(&row.text(2)?).unwrap(),
+                pdu: parse_value(row.text(2)?.as_bytes()).unwrap(),
             })
         });
         held.unwrap()

@@ -1,46 +1,105 @@
 //! Does anything break that is nested as deep as an event may be? (JSON6 of `tests/hostile/README.md`)
 //!
 //! What is said deep must reach clients, the other server, and those who join. A trap in one answer would end every
-//! call in flight.
+//! call in flight. Our own users send nothing that deep, so here another server does.
 
 use percent_encoding::percent_decode_str;
-use serde_json::json;
+use serde_json::{Value, json};
+use tombolo_protocol::{
+    canonical_json::to_string,
+    event::{content_hash, event_id},
+    json::{canonical_object, parse_object, parse_value},
+    room_version::RoomVersion,
+    signing::encode as base64,
+};
 
-use crate::scene::{ONE, Scene, User, encode};
+use crate::scene::{ONE, Scene, TWO, User, encode};
 
 /// Deeper than `serde_json` reads, and as deep as an event may be.
 const LEVELS: [usize; 2] = [150, 500];
+/// As deep as our users may send an event.
+const SENT: [usize; 1] = [120];
 
 /// Lists in an event's content that nest the event so deep: it and its content are a level each.
 fn lists(levels: usize) -> String {
     format!("{}1{}", "[".repeat(levels - 2), "]".repeat(levels - 2))
 }
 
-fn play(scenario: impl Fn(&Scene, User<'_>, User<'_>, &str)) {
-    for levels in LEVELS {
+fn play(all: &[usize], scenario: impl Fn(&Scene, User<'_>, User<'_>, &str)) {
+    for levels in all.iter().copied() {
         Scene::play(|scene, alice, bob| scenario(scene, alice, bob, &lists(levels)));
     }
 }
 
+fn get(scene: &Scene, line: &str) -> Value {
+    parse_value(scene.signed(line, None).as_bytes()).unwrap()
+}
+
+/// Bob's server sends the first one an event of his, after alice's newest one; answers its ID.
+fn sends(
+    scene: &Scene,
+    alice: User<'_>,
+    (room, bob): (&str, &str),
+    (kind, key, content): (&str, Option<&str>, &str),
+) -> String {
+    let version = RoomVersion::of("11").unwrap();
+    let last = scene.say(alice, room, "{\"body\":\"now\"}");
+    let state = get(scene, &format!("GET v1/state/{room}?event_id={}", encode(&last)));
+    let cited = [("m.room.create", ""), ("m.room.power_levels", ""), ("m.room.member", bob)];
+    let is_cited = |pdu: &&Value| {
+        cited.iter().any(|(kind, key)| pdu["type"] == *kind && pdu["state_key"] == *key)
+    };
+    let id = |pdu: &Value| event_id(&canonical_object(pdu.clone()).unwrap(), version).to_string();
+    let auth: Vec<String> =
+        state["pdus"].as_array().unwrap().iter().filter(is_cited).map(id).collect();
+    let now = scene.simulation.now();
+    let mut draft = json!({
+        "type": kind, "sender": bob, "room_id": percent_decode_str(room).decode_utf8().unwrap(),
+        "content": {}, "depth": 1000, "origin_server_ts": now, "prev_events": [last], "auth_events": auth,
+    });
+    if let Some(key) = key {
+        draft["state_key"] = json!(key);
+    }
+    let text = draft.to_string().replace("\"content\":{}", &format!("\"content\":{content}"));
+    let mut pdu = parse_object(text.as_bytes()).unwrap();
+    let hashes = json!({ "sha256": base64(content_hash(&pdu)) });
+    pdu.insert("hashes".to_owned(), hashes.try_into().unwrap());
+    Scene::key().sign_event(version, &mut pdu, TWO);
+    let id = event_id(&pdu, version).to_string();
+    let body = format!("{{\"pdus\":[{}],\"edus\":[]}}", to_string(&pdu));
+    let body = parse_value(body.as_bytes()).unwrap();
+    let answer = scene.signed(&format!("PUT v1/send/{}", encode(&id)), Some(&body));
+    assert!(answer.contains(&format!("\"{id}\":{{}}")), "{kind}: {answer}");
+    id
+}
+
+/// A room of alice, in which bob may do all that she may.
+fn shared(scene: &Scene, alice: User<'_>, bob: User<'_>) -> String {
+    let room = scene.room(alice, "public_chat");
+    let users = format!("{{\"{}\":100,\"{}\":100}}", alice.id, bob.id);
+    let levels = format!("{{\"users\":{users}}}");
+    scene.put(alice, &format!("{room}/state/m.room.power_levels/"), &levels);
+    scene.call(bob, &format!("POST /join/{room}?server_name={}", encode(ONE)), "{}");
+    room
+}
+
 #[test]
 fn a_client_reads_back_what_is_deep() {
-    play(|scene, alice, _, deep| {
-        let room = scene.room(alice, "public_chat");
+    play(&LEVELS, |scene, alice, bob, deep| {
+        let room = shared(scene, alice, bob);
         let data = format!("{{\"deep\":{deep}}}");
         let of_alice = format!("/user/{}", encode(alice.id));
         scene.call(alice, &format!("PUT {of_alice}/account_data/org.deep"), &data);
         scene.call(alice, &format!("PUT {of_alice}/rooms/{room}/account_data/org.deep"), &data);
-        let said = scene.say(alice, &room, &data);
+        let place = (&*room, bob.id);
+        let said = sends(scene, alice, place, ("m.room.message", None, &data));
         // Twice, so that the second has the first as its `prev_content`.
         for which in ["a", "b"] {
-            scene.put(
-                alice,
-                &format!("{room}/state/org.deep/"),
-                &format!("{{\"{which}\":{deep}}}"),
-            );
+            let content = format!("{{\"{which}\":{deep}}}");
+            sends(scene, alice, place, ("org.deep", Some(""), &content));
         }
-        let member = format!("{room}/state/m.room.member/{}", encode(alice.id));
-        scene.put(alice, &member, &format!("{{\"membership\":\"join\",\"deep\":{deep}}}"));
+        let member = format!("{{\"membership\":\"join\",\"deep\":{deep}}}");
+        sends(scene, alice, place, ("m.room.member", Some(bob.id), &member));
         for path in [
             "/sync",
             &format!("/rooms/{room}/messages?dir=b"),
@@ -55,7 +114,7 @@ fn a_client_reads_back_what_is_deep() {
         }
         scene.sees(alice, &format!("/rooms/{room}/joined_members"), alice.id);
         let redaction = format!("{{\"redacts\":\"{said}\",\"deep\":{deep}}}");
-        scene.put(alice, &format!("{room}/send/m.room.redaction/redact"), &redaction);
+        sends(scene, alice, place, ("m.room.redaction", None, &redaction));
         let event = format!("/rooms/{room}/event/{}", encode(&said));
         scene.sees(alice, &event, &format!("\"redacted_because\":{{\"content\":{{\"deep\":{deep}"));
     });
@@ -63,14 +122,14 @@ fn a_client_reads_back_what_is_deep() {
 
 #[test]
 fn who_has_power_by_deep_levels_may_delete_an_alias() {
-    play(|scene, alice, _, deep| {
+    play(&LEVELS, |scene, alice, bob, deep| {
         let (token, id) = (scene.register(alice.server, "carol"), format!("@carol:{ONE}"));
         let carol = User { server: alice.server, id: &id, token: &token };
-        let room = scene.room(alice, "public_chat");
+        let room = shared(scene, alice, bob);
         scene.call(carol, &format!("POST /join/{room}"), "{}");
-        let users = format!("{{\"{}\":100,\"{id}\":100}}", alice.id);
+        let users = format!("{{\"{}\":100,\"{}\":100,\"{id}\":100}}", alice.id, bob.id);
         let levels = format!("{{\"users\":{users},\"deep\":{deep}}}");
-        scene.put(alice, &format!("{room}/state/m.room.power_levels/"), &levels);
+        sends(scene, alice, (&room, bob.id), ("m.room.power_levels", Some(""), &levels));
         let alias = encode(&format!("#deep:{ONE}"));
         let room = percent_decode_str(&room).decode_utf8().unwrap();
         let body = json!({ "room_id": room }).to_string();
@@ -80,19 +139,18 @@ fn who_has_power_by_deep_levels_may_delete_an_alias() {
 }
 
 #[test]
-fn another_server_is_sent_what_is_deep_and_joins_in_spite_of_it() {
-    play(|scene, alice, bob, deep| {
-        let room = scene.room(alice, "public_chat");
+fn another_server_is_sent_and_asked_for_what_is_deep() {
+    play(&LEVELS, |scene, alice, bob, deep| {
+        let room = shared(scene, alice, bob);
+        let place = (&*room, bob.id);
         let state = format!("{{\"state\":{deep}}}");
-        scene.put(alice, &format!("{room}/state/org.deep/"), &state);
-        let member = format!("{room}/state/m.room.member/{}", encode(alice.id));
-        scene.put(alice, &member, &format!("{{\"membership\":\"join\",\"deep\":{deep}}}"));
-        let join = format!("POST /join/{room}?server_name={}", encode(ONE));
-        scene.call(bob, &join, "{}");
-        scene.sees(bob, &format!("/rooms/{room}/state/org.deep/"), &state);
-        let said = scene.say(alice, &room, &format!("{{\"said\":{deep}}}"));
+        sends(scene, alice, place, ("org.deep", Some(""), &state));
+        let said =
+            sends(scene, alice, place, ("m.room.message", None, &format!("{{\"said\":{deep}}}")));
+        // The second server knows nothing of what was said in its name, and is given it to fill the gap.
+        scene.say(alice, &room, "{\"body\":\"after\"}");
         scene.simulation.settle(120_000);
-        scene.sees(bob, "/sync", &format!("\"said\":{deep}"));
+        scene.sees(bob, &format!("/rooms/{room}/state/org.deep/"), &state);
         let id = encode(&said);
         for path in ["v1/state", "v1/state_ids", "v1/backfill"] {
             let query = if path == "v1/backfill" { "limit=10&v" } else { "event_id" };
@@ -100,7 +158,14 @@ fn another_server_is_sent_what_is_deep_and_joins_in_spite_of_it() {
             assert!(path == "v1/state_ids" || answer.contains(deep), "{path}");
         }
         assert!(scene.signed(&format!("GET v1/event/{id}"), None).contains(deep));
-        assert!(scene.signed(&format!("GET v1/event_auth/{room}/{id}"), None).contains(deep));
+        let member = format!("{{\"membership\":\"join\",\"deep\":{deep}}}");
+        sends(scene, alice, place, ("m.room.member", Some(bob.id), &member));
+        let last = sends(scene, alice, place, ("m.room.message", None, "{\"body\":\"last\"}"));
+        assert!(
+            scene
+                .signed(&format!("GET v1/event_auth/{room}/{}", encode(&last)), None)
+                .contains(deep)
+        );
         let last = scene.say(alice, &room, "{\"body\":\"last\"}");
         let between = json!({ "earliest_events": [], "latest_events": [last], "limit": 10 });
         let answer = scene.signed(&format!("POST v1/get_missing_events/{room}"), Some(&between));
@@ -109,8 +174,18 @@ fn another_server_is_sent_what_is_deep_and_joins_in_spite_of_it() {
 }
 
 #[test]
+fn what_a_user_sends_as_deep_as_they_may_reaches_another_server() {
+    play(&SENT, |scene, alice, bob, deep| {
+        let room = shared(scene, alice, bob);
+        scene.say(alice, &room, &format!("{{\"said\":{deep}}}"));
+        scene.simulation.settle(120_000);
+        scene.sees(bob, "/sync", &format!("\"said\":{deep}"));
+    });
+}
+
+#[test]
 fn an_invite_may_be_deep_and_ends_like_another() {
-    play(|scene, alice, bob, deep| {
+    play(&SENT, |scene, alice, bob, deep| {
         let room = scene.room(alice, "private_chat");
         let name = format!("{{\"name\":\"deep\",\"deep\":{deep}}}");
         scene.put(alice, &format!("{room}/state/m.room.name/"), &name);

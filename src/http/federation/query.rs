@@ -35,6 +35,9 @@ async fn profile(world: World, signed: Signed, _: Vec<String>) -> Result<Value> 
     let wanted = fields.into_iter().filter(|(name, _)| field.is_none_or(|field| field == *name));
     let answer: Map<String, Value> =
         wanted.filter_map(|(name, value)| Some((name.to_owned(), json!(value?)))).collect();
+    if field.is_some() && answer.is_empty() {
+        return Err(not_found("The profile has no such field"));
+    }
     Ok(Value::Object(answer))
 }
 

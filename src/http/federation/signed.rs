@@ -10,7 +10,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use tombolo_platform::World;
 use tombolo_protocol::{
     json,
-    x_matrix::{self, Authorization, XMatrixFault},
+    x_matrix::{Authorization, Received, XMatrixFault},
 };
 
 use crate::{
@@ -100,11 +100,10 @@ async fn authenticate(world: &World, request: &Request<Bytes>) -> Result<Signed>
     authorization.check_servers(&config.server_name).map_err(|fault| refusal(&fault))?;
     let content = match body.is_empty() {
         true => None,
-        false => Some(json::parse_value(&body).map_err(|fault| fault_response(&fault))?),
+        false => Some(json::signed_text(&body).map_err(|fault| fault_response(&fault))?),
     };
     let uri = request.uri().path_and_query().map_or("/", |uri| uri.as_str());
-    let signed =
-        x_matrix::Request { method: request.method().as_str(), uri, content: content.as_ref() };
+    let signed = Received { method: request.method().as_str(), uri, content: content.as_deref() };
     let now = i64::try_from(world.now()).unwrap_or(i64::MAX);
     let keys = keys::of(world, &authorization.origin, &[(authorization.key.clone(), now)]).await;
     authorization

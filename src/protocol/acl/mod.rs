@@ -40,7 +40,12 @@ impl ServerAcl {
         if !self.allow_ip_literals && !matches!(host, Host::Dns(_)) {
             return false;
         }
-        let Some(subject) = Subject::new(&host.to_string()) else { return false };
+        // A literal is matched as it is written: globs are written for one spelling of an address.
+        let literal = match (host, server_name.split_once(']')) {
+            (Host::V6(_), Some((address, _))) => format!("{address}]"),
+            _ => host.to_string(),
+        };
+        let Some(subject) = Subject::new(&literal) else { return false };
         let matches = |globs: &[String]| globs.iter().any(|glob| subject.matches(glob));
         !matches(&self.deny) && matches(&self.allow)
     }

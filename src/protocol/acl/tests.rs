@@ -65,6 +65,20 @@ fn addresses_can_be_kept_out() {
 }
 
 #[test]
+fn a_literal_is_matched_as_it_is_written() {
+    let content = |glob: &str| json!({ "allow": ["*"], "deny": [glob] });
+    for (glob, name, admitted) in [
+        ("[2001:db8:0:0:0:0:0:1]", "[2001:db8:0:0:0:0:0:1]:8448", false),
+        ("[2001:0db8:*", "[2001:0db8::1]", false),
+        ("[2001:db8::1]", "[2001:DB8::1]:80", false),
+        ("[2001:db8::1]", "[2001:db8:0::1]", true),
+        ("1.2.3.*", "1.2.3.4:80", false),
+    ] {
+        admits(&content(glob), name, admitted);
+    }
+}
+
+#[test]
 fn what_is_no_server_name_is_not_admitted() {
     for name in ["", "a_b.c", "a b", "evil.com/x", "[::1"] {
         admits(&json!({ "allow": ["*"] }), name, false);

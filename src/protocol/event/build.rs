@@ -66,10 +66,31 @@ pub fn build(
     key: &SigningKey,
     server_name: &str,
 ) -> Result<Pdu, BuildFault> {
-    let mut object = unsigned_object(version, draft, links)?;
-    if !object.values().all(|value| fits(value, json::MAX_DEPTH - 1)) {
+    let object = unsigned_object(version, draft, links)?;
+    if !object.values().all(|value| fits(value, json::MAX_DEPTH_SENT - 1)) {
         return Err(FormatFault::TooDeep.into());
     }
+    seal(version, object, key, server_name)
+}
+
+/// An event such as another server may send: as deep as we accept.
+#[cfg(test)]
+pub(crate) fn build_deep(
+    version: &RoomVersion,
+    draft: Draft,
+    links: Links<'_>,
+    key: &SigningKey,
+    server_name: &str,
+) -> Result<Pdu, BuildFault> {
+    seal(version, unsigned_object(version, draft, links)?, key, server_name)
+}
+
+fn seal(
+    version: &RoomVersion,
+    mut object: CanonicalJsonObject,
+    key: &SigningKey,
+    server_name: &str,
+) -> Result<Pdu, BuildFault> {
     let hashes = [("sha256".to_owned(), encode(content_hash(&object)).into())];
     object.insert("hashes".to_owned(), CanonicalJsonObject::from(hashes).into());
     let redacted = redacted_to_string(&object, version);

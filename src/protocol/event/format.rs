@@ -33,8 +33,8 @@ pub enum FormatFault {
     /// It is larger than events may be.
     #[error("an event of {0} bytes is too large")]
     TooLarge(usize),
-    /// It is nested deeper than we would accept from others.
-    #[error("an event nested that deep is not accepted")]
+    /// It is nested deeper than others would accept from us.
+    #[error("an event nested that deep is not accepted by others")]
     TooDeep,
     /// A field is longer than it may be.
     #[error("`{0}` is too long")]

@@ -17,6 +17,8 @@ use ruma::{
 };
 use serde_json::value::RawValue;
 
+#[cfg(test)]
+pub(crate) use self::build::build_deep;
 pub(crate) use self::build::id_of_hash;
 pub use self::{
     build::{BuildFault, Draft, Links, build, content_hash, event_id},

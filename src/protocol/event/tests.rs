@@ -8,7 +8,7 @@ use super::{
     client_event, create_event_id, event_id, field, redacted, stripped,
 };
 use crate::{
-    json::{MAX_DEPTH, parse_object, parse_value},
+    json::{MAX_DEPTH_SENT, parse_object, parse_value},
     room_version::SUPPORTED,
     scene::{Room, SERVER, key, object, user, version},
 };
@@ -230,15 +230,15 @@ fn what_is_sent_stays_below_what_others_accept() {
 }
 
 #[test]
-fn what_is_sent_is_nested_no_deeper_than_what_is_accepted() {
+fn what_is_sent_is_nested_no_deeper_than_what_others_accept() {
     // The event and its content are a level each.
     let nested = |lists: usize| {
         let value = (0..lists).fold(json!(1), |inner, _| json!([inner]));
         built("11", draft(json!({ "a": value })), 1)
     };
-    let deepest = nested(MAX_DEPTH - 2).unwrap();
+    let deepest = nested(MAX_DEPTH_SENT - 2).unwrap();
     assert!(parse_object(deepest.json.as_bytes()).is_ok());
-    let fault = nested(MAX_DEPTH - 1);
+    let fault = nested(MAX_DEPTH_SENT - 1);
     assert!(matches!(fault, Err(BuildFault::Format(FormatFault::TooDeep))));
 }
 

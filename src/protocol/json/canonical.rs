@@ -9,19 +9,17 @@ use ruma::Int;
 
 use super::{
     JsonFault, MAX_DEPTH,
-    scan::{not_json, too_deep, unicode_escape},
+    scan::{not_json, too_deep},
+    tokens::{Scalar, Tokens},
 };
 use crate::canonical_json::{CanonicalJsonObject, CanonicalJsonValue};
 
 /// Reads `text`, which must be one object and nothing else.
 pub(super) fn parse(text: &str) -> Result<CanonicalJsonObject, JsonFault> {
-    let mut parser = Parser { text, at: 0, open: Vec::new() };
-    parser.skip_space();
+    let mut parser = Parser { tokens: Tokens::of(text), open: Vec::new() };
+    parser.tokens.skip_space();
     let value = parser.value()?;
-    parser.skip_space();
-    if parser.at < text.len() {
-        return Err(not_json("something follows the value"));
-    }
+    parser.tokens.end()?;
     match value {
         CanonicalJsonValue::Object(object) => Ok(object),
         _ => Err(JsonFault::BadJson("it is not an object".to_owned())),
@@ -29,8 +27,7 @@ pub(super) fn parse(text: &str) -> Result<CanonicalJsonObject, JsonFault> {
 }
 
 struct Parser<'a> {
-    text: &'a str,
-    at: usize,
+    tokens: Tokens<'a>,
     /// The containers that have begun and not ended, outermost first.
     open: Vec<Container>,
 }
@@ -53,29 +50,32 @@ impl Parser<'_> {
 
     /// Reads a scalar or an empty container, or opens a container and returns nothing.
     fn begin(&mut self) -> Result<Option<CanonicalJsonValue>, JsonFault> {
-        let value = match self.peek() {
+        let value = match self.tokens.peek() {
             Some(b'{') => {
-                self.at += 1;
-                self.skip_space();
-                if !self.take(b'}') {
-                    let key = self.key()?;
+                self.tokens.take(b'{');
+                self.tokens.skip_space();
+                if !self.tokens.take(b'}') {
+                    let key = self.tokens.key()?;
                     self.push(Container::Object(CanonicalJsonObject::new(), key))?;
                     return Ok(None);
                 }
                 CanonicalJsonValue::Object(CanonicalJsonObject::new())
             }
             Some(b'[') => {
-                self.at += 1;
-                self.skip_space();
-                if !self.take(b']') {
+                self.tokens.take(b'[');
+                self.tokens.skip_space();
+                if !self.tokens.take(b']') {
                     self.push(Container::Array(Vec::new()))?;
                     return Ok(None);
                 }
                 CanonicalJsonValue::Array(Vec::new())
             }
-            Some(b'"') => CanonicalJsonValue::String(self.string()?),
-            Some(b'-' | b'0'..=b'9') => CanonicalJsonValue::Integer(self.integer()?),
-            _ => self.word()?,
+            Some(b'"') => CanonicalJsonValue::String(self.tokens.string()?),
+            _ => match self.tokens.scalar()? {
+                Scalar::Number(number) => CanonicalJsonValue::Integer(integer(number)?),
+                Scalar::Word("null") => CanonicalJsonValue::Null,
+                Scalar::Word(word) => CanonicalJsonValue::Bool(word == "true"),
+            },
         };
         Ok(Some(value))
     }
@@ -88,20 +88,22 @@ impl Parser<'_> {
     ) -> Result<Option<CanonicalJsonValue>, JsonFault> {
         loop {
             let Some(mut container) = self.open.pop() else { return Ok(Some(value)) };
-            self.skip_space();
+            self.tokens.skip_space();
             match &mut container {
                 Container::Array(items) => items.push(value),
                 Container::Object(members, key) => {
                     members.insert(mem::take(key), value);
                 }
             }
-            if self.take(b',') {
+            if self.tokens.take(b',') {
                 self.next_member(container)?;
                 return Ok(None);
             }
             value = match container {
-                Container::Array(items) if self.take(b']') => CanonicalJsonValue::Array(items),
-                Container::Object(members, _) if self.take(b'}') => {
+                Container::Array(items) if self.tokens.take(b']') => {
+                    CanonicalJsonValue::Array(items)
+                }
+                Container::Object(members, _) if self.tokens.take(b'}') => {
                     CanonicalJsonValue::Object(members)
                 }
                 _ => return Err(not_json("a list or object is malformed")),
@@ -111,9 +113,9 @@ impl Parser<'_> {
 
     /// Goes on in a container after a comma.
     fn next_member(&mut self, mut container: Container) -> Result<(), JsonFault> {
-        self.skip_space();
+        self.tokens.skip_space();
         if let Container::Object(_, key) = &mut container {
-            *key = self.key()?;
+            *key = self.tokens.key()?;
         }
         self.open.push(container);
         Ok(())
@@ -126,112 +128,18 @@ impl Parser<'_> {
         self.open.push(container);
         Ok(())
     }
+}
 
-    /// A key, its colon, and the space after it.
-    fn key(&mut self) -> Result<String, JsonFault> {
-        if self.peek() != Some(b'"') {
-            return Err(not_json("a key is missing"));
-        }
-        let key = self.string()?;
-        self.skip_space();
-        if !self.take(b':') {
-            return Err(not_json("a colon is missing"));
-        }
-        self.skip_space();
-        Ok(key)
+fn integer(number: &str) -> Result<Int, JsonFault> {
+    let digits = number.strip_prefix('-').unwrap_or(number);
+    if digits.is_empty() || digits.len() > 1 && digits.starts_with('0') && !is_float(digits) {
+        return Err(not_json("a number is malformed"));
     }
-
-    fn string(&mut self) -> Result<String, JsonFault> {
-        let text = self.text;
-        let mut string = String::new();
-        self.at += 1;
-        loop {
-            let rest = text.as_bytes().get(self.at..).unwrap_or_default();
-            let plain = rest
-                .iter()
-                .position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20))
-                .ok_or_else(|| not_json("a string does not end"))?;
-            string.push_str(text.get(self.at..self.at + plain).unwrap_or_default());
-            self.at += plain;
-            match self.peek() {
-                Some(b'"') => {
-                    self.at += 1;
-                    return Ok(string);
-                }
-                Some(b'\\') => string.push(self.escape()?),
-                _ => return Err(not_json("a control character is not escaped")),
-            }
-        }
+    if is_float(digits) || number == "-0" {
+        return Err(JsonFault::BadJson(format!("{number:.40} is not a canonical integer")));
     }
-
-    fn escape(&mut self) -> Result<char, JsonFault> {
-        let character = match self.text.as_bytes().get(self.at + 1) {
-            Some(b'u') => {
-                let (character, after) = unicode_escape(self.text.as_bytes(), self.at)?;
-                self.at = after;
-                return Ok(character);
-            }
-            Some(plain @ (b'"' | b'\\' | b'/')) => char::from(*plain),
-            Some(b'b') => '\u{8}',
-            Some(b'f') => '\u{c}',
-            Some(b'n') => '\n',
-            Some(b'r') => '\r',
-            Some(b't') => '\t',
-            _ => return Err(not_json("an escape is malformed")),
-        };
-        self.at += 2;
-        Ok(character)
-    }
-
-    fn integer(&mut self) -> Result<Int, JsonFault> {
-        let rest = self.text.get(self.at..).unwrap_or_default();
-        let length = rest
-            .bytes()
-            .position(|byte| !matches!(byte, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E'))
-            .unwrap_or(rest.len());
-        let number = rest.get(..length).unwrap_or_default();
-        self.at += length;
-        let digits = number.strip_prefix('-').unwrap_or(number);
-        if digits.is_empty() || digits.len() > 1 && digits.starts_with('0') && !is_float(digits) {
-            return Err(not_json("a number is malformed"));
-        }
-        if is_float(digits) || number == "-0" {
-            return Err(JsonFault::BadJson(format!("{number:.40} is not a canonical integer")));
-        }
-        let integer = number.parse::<i64>().ok().and_then(|number| Int::try_from(number).ok());
-        integer.ok_or_else(|| JsonFault::BadJson(format!("{number:.40} is out of range")))
-    }
-
-    fn word(&mut self) -> Result<CanonicalJsonValue, JsonFault> {
-        let rest = self.text.get(self.at..).unwrap_or_default();
-        let (word, value) = if rest.starts_with("true") {
-            ("true", CanonicalJsonValue::Bool(true))
-        } else if rest.starts_with("false") {
-            ("false", CanonicalJsonValue::Bool(false))
-        } else if rest.starts_with("null") {
-            ("null", CanonicalJsonValue::Null)
-        } else {
-            return Err(not_json("a value is missing"));
-        };
-        self.at += word.len();
-        Ok(value)
-    }
-
-    fn peek(&self) -> Option<u8> {
-        self.text.as_bytes().get(self.at).copied()
-    }
-
-    fn take(&mut self, byte: u8) -> bool {
-        let found = self.peek() == Some(byte);
-        self.at += usize::from(found);
-        found
-    }
-
-    fn skip_space(&mut self) {
-        while matches!(self.peek(), Some(b' ' | b'\t' | b'\n' | b'\r')) {
-            self.at += 1;
-        }
-    }
+    let integer = number.parse::<i64>().ok().and_then(|number| Int::try_from(number).ok());
+    integer.ok_or_else(|| JsonFault::BadJson(format!("{number:.40} is out of range")))
 }
 
 fn is_float(digits: &str) -> bool {

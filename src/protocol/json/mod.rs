@@ -6,12 +6,14 @@
 
 mod canonical;
 mod scan;
+mod signed_text;
 #[cfg(test)]
 mod tests;
+mod tokens;
 
 use serde::Deserialize;
 
-pub use self::scan::scan;
+pub use self::scan::{scan, text};
 use crate::canonical_json::{CanonicalJsonObject, CanonicalJsonValue};
 
 /// How deep objects and lists may be nested in what is signed, such as an event.
@@ -22,6 +24,12 @@ pub const MAX_DEPTH: usize = 500;
 
 /// How deep they may be nested in a body, which wraps events in a few levels of its own.
 pub const MAX_BODY_DEPTH: usize = MAX_DEPTH + 20;
+
+/// How deep they may be nested in a request whose signature covers them, though nobody reads them so deep.
+pub const MAX_SIGNED_DEPTH: usize = 5_000;
+
+/// How deep an event may be nested that our users send: others read no deeper than about 126 levels.
+pub const MAX_DEPTH_SENT: usize = 120;
 
 /// Why a text was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -73,6 +81,12 @@ pub fn parse_value(bytes: &[u8]) -> Result<serde_json::Value, JsonFault> {
     let value = serde_json::Value::deserialize(&mut reader).map_err(not_json)?;
     reader.end().map_err(not_json)?;
     Ok(value)
+}
+
+/// The text that the sender of any JSON value has signed: sorted and compact, floats as they are. Of a value that
+/// [`parse_value`] reads it is what [`crate::canonical_json::loose_to_string`] writes.
+pub fn signed_text(bytes: &[u8]) -> Result<String, JsonFault> {
+    signed_text::write(scan::text(bytes)?)
 }
 
 fn depth(value: &serde_json::Value) -> usize {

@@ -27,7 +27,7 @@ pub fn scan(bytes: &[u8]) -> Result<&str, JsonFault> {
 }
 
 /// The text of these bytes: UTF-8, not empty, without a byte order mark.
-pub(super) fn text(bytes: &[u8]) -> Result<&str, JsonFault> {
+pub fn text(bytes: &[u8]) -> Result<&str, JsonFault> {
     let text = str::from_utf8(bytes).map_err(|error| not_json(&error.to_string()))?;
     if text.starts_with('\u{feff}') {
         return Err(not_json("it begins with a byte order mark"));

@@ -5,9 +5,10 @@ use std::thread;
 use serde_json::json;
 
 use super::{
-    JsonFault, MAX_BODY_DEPTH, MAX_DEPTH, canonical_object, parse_object, parse_value, scan,
+    JsonFault, MAX_BODY_DEPTH, MAX_DEPTH, MAX_SIGNED_DEPTH, canonical_object, parse_object,
+    parse_value, scan, signed_text,
 };
-use crate::canonical_json::to_string;
+use crate::canonical_json::{loose_to_string, to_string};
 
 #[track_caller]
 fn is_bad(text: &str) {
@@ -165,7 +166,7 @@ fn a_loose_value_at_the_bound_is_parsed_and_dropped_in_a_test_thread() {
     let work = || {
         let text = format!("{}1.5{}", "[".repeat(MAX_BODY_DEPTH), "]".repeat(MAX_BODY_DEPTH));
         let value = parse_value(text.as_bytes()).unwrap();
-        assert_eq!(crate::canonical_json::loose_to_string(&value), text);
+        assert_eq!(loose_to_string(&value), text);
         let text = format!("{}1{}", "{\"a\":".repeat(MAX_DEPTH), "}".repeat(MAX_DEPTH));
         let value = parse_value(text.as_bytes()).unwrap();
         assert_eq!(to_string(&canonical_object(value).unwrap()), text);
@@ -208,4 +209,96 @@ fn both_parsers_agree_on_canonical_texts() {
         assert_eq!(strict, canonical_object(parse_value(text.as_bytes()).unwrap()).unwrap());
         reads_as(text, text);
     }
+}
+
+#[test]
+fn what_was_signed_is_written_alike_from_a_value_and_from_its_text() {
+    for text in [
+        "{}",
+        " [ ] ",
+        "null",
+        "true",
+        "-0",
+        "1e2",
+        "\"x\"",
+        "[1,-2,3.5,1.0,1E2,-0,0,18446744073709551615,-9223372036854775808,1e-7]",
+        r#"{"b":[1,{"d":[],"c":{}}],"a":{"z":false,"y":[[],[[]],{}]},"":null}"#,
+        r#"{"a":1,"b":{"c":1,"c":2},"a":{"x":[1,2]},"aa":5,"a":3}"#,
+        r#"{"\u0061":1,"a\"":2,"a\\":3,"\ud83d\ude00\u00e9\/\n\u0001":"\u0041\t\u001f\u007f"}"#,
+        "{\"\u{10000}\":2,\"\u{e000}\":1,\"a!\":1,\"a\":2,\"a\\\"\":3}",
+        " \t\r\n{ \"b\" : [ 1 , { } , [ ] ] ,\n\"a\" : null } ",
+    ] {
+        let value = parse_value(text.as_bytes()).unwrap();
+        assert_eq!(signed_text(text.as_bytes()).unwrap(), loose_to_string(&value), "{text}");
+    }
+}
+
+#[test]
+fn what_is_no_json_was_not_signed() {
+    for text in [
+        "",
+        " ",
+        "{",
+        "[",
+        "]",
+        "[1",
+        "[1,",
+        "[1,]",
+        "[,1]",
+        "{\"a\"",
+        "{\"a\":",
+        "{\"a\":1",
+        "{\"a\":1,}",
+        "{,}",
+        "[}",
+        "{]",
+        "[{]}",
+        "{}x",
+        "[][]",
+        "{a:1}",
+        "{\"a\" 1}",
+        "{\"a\":1 \"b\":2}",
+        "{1:2}",
+        "[1 2]",
+        "\u{feff}{}",
+        "\"\n\"",
+        "\"\\x\"",
+        "\"\\ud800\"",
+        "[tru]",
+        "\"",
+        "NaN",
+        "[Infinity]",
+        "01",
+        "-",
+        "+1",
+        "00",
+        "-01",
+        "1-",
+        "1+1",
+        "1.",
+        "1e",
+        ".5",
+        "1e400",
+    ] {
+        assert!(signed_text(text.as_bytes()).is_err(), "{text}");
+        assert!(parse_value(text.as_bytes()).is_err(), "{text}");
+    }
+    assert!(signed_text(b"\"\xff\"").is_err());
+    assert!(signed_text(format!("1{}", "0".repeat(400)).as_bytes()).is_err());
+}
+
+#[test]
+fn what_is_signed_may_be_deep_and_is_read_on_a_small_stack() {
+    let work = || {
+        for (open, close) in [("[", "]"), ("{\"a\":", "}"), ("{\"b\":1,\"a\":", "}")] {
+            let nested = |depth| format!("{}1{}", open.repeat(depth), close.repeat(depth));
+            let deepest = signed_text(nested(MAX_SIGNED_DEPTH).as_bytes()).unwrap();
+            assert_eq!(deepest.len(), nested(MAX_SIGNED_DEPTH).len());
+            for depth in [MAX_SIGNED_DEPTH + 1, 1_000_000] {
+                let fault = signed_text(nested(depth).as_bytes());
+                assert!(matches!(fault, Err(JsonFault::BadJson(_))), "{depth}");
+            }
+        }
+    };
+    thread::Builder::new().stack_size(128 << 10).spawn(work).unwrap().join().unwrap();
 }

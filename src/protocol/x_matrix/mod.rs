@@ -32,7 +32,7 @@ pub struct Authorization {
     pub sig: String,
 }
 
-/// A request as it is signed.
+/// A request to be signed.
 #[derive(Debug, Clone, Copy)]
 pub struct Request<'a> {
     /// The method, in capitals.
@@ -41,6 +41,17 @@ pub struct Request<'a> {
     pub uri: &'a str,
     /// The body, if there is one.
     pub content: Option<&'a Value>,
+}
+
+/// A request as it came.
+#[derive(Debug, Clone, Copy)]
+pub struct Received<'a> {
+    /// The method, in capitals.
+    pub method: &'a str,
+    /// Path and query, as they stand in the request.
+    pub uri: &'a str,
+    /// The body, if there is one, as [`crate::json::signed_text`] writes it.
+    pub content: Option<&'a str>,
 }
 
 /// Why a request is not authenticated.
@@ -94,7 +105,7 @@ impl Authorization {
     /// Checks that the request was signed by its origin, for `this_server`, with a key in use now.
     pub fn verify(
         &self,
-        request: Request<'_>,
+        request: Received<'_>,
         this_server: &ServerName,
         keys: &ServerKeys,
         now: i64,
@@ -133,6 +144,9 @@ pub fn sign(
     destination: &ServerName,
     key: &SigningKey,
 ) -> Authorization {
+    let Request { method, uri, content } = request;
+    let content = content.map(loose_to_string);
+    let request = Received { method, uri, content: content.as_deref() };
     let sig = key.sign(message(request, origin, Some(destination.as_str())).as_bytes());
     Authorization {
         origin: origin.to_owned(),
@@ -143,11 +157,11 @@ pub fn sign(
 }
 
 /// The text that is signed.
-fn message(request: Request<'_>, origin: &ServerName, destination: Option<&str>) -> String {
+fn message(request: Received<'_>, origin: &ServerName, destination: Option<&str>) -> String {
     let mut text = String::from("{");
     if let Some(content) = request.content {
         text.push_str("\"content\":");
-        text.push_str(&loose_to_string(content));
+        text.push_str(content);
         text.push(',');
     }
     let destination = destination.map(|name| ("\"destination\":", name));

@@ -3,8 +3,9 @@
 use ruma::{OwnedServerName, ServerName};
 use serde_json::{Value, json};
 
-use super::{Authorization, Request, XMatrixFault, sign};
+use super::{Authorization, Received, Request, XMatrixFault, sign};
 use crate::{
+    canonical_json::loose_to_string,
     server_keys::{ServerKeys, VerifyKey},
     signing::SigningKey,
 };
@@ -28,6 +29,10 @@ fn request(content: Option<&Value>) -> Request<'_> {
     Request { method: "PUT", uri: "/_matrix/federation/v1/send/1?a=%20b", content }
 }
 
+fn received<'a>(request: Request<'a>, content: Option<&'a str>) -> Received<'a> {
+    Received { method: request.method, uri: request.uri, content }
+}
+
 fn signed(content: Option<&Value>) -> Authorization {
     sign(request(content), &name("origin.org"), &name("here.org"), &key())
 }
@@ -39,7 +44,9 @@ fn verifies(
     keys: &ServerKeys,
     expected: Result<(), XMatrixFault>,
 ) {
-    assert_eq!(authorization.verify(request, &name("here.org"), keys, NOW), expected);
+    let content = request.content.map(loose_to_string);
+    let received = received(request, content.as_deref());
+    assert_eq!(authorization.verify(received, &name("here.org"), keys, NOW), expected);
 }
 
 #[track_caller]
@@ -97,7 +104,8 @@ fn a_destination_may_be_left_out_of_the_header() {
     silent.destination = None;
     assert!(!silent.header().contains("destination"));
     verifies(&silent, request(None), &keys(NOW, false), Ok(()));
-    silent.sig = key().sign(super::message(request(None), &name("origin.org"), None).as_bytes());
+    silent.sig = key()
+        .sign(super::message(received(request(None), None), &name("origin.org"), None).as_bytes());
     verifies(&silent, request(None), &keys(NOW, false), Ok(()));
     let mut named = silent;
     named.destination = Some("here.org".to_owned());
@@ -108,7 +116,11 @@ fn a_destination_may_be_left_out_of_the_header() {
 fn the_signed_text_is_canonical() {
     let body = json!({ "b": 1, "a": [true, null] });
     assert_eq!(
-        super::message(request(Some(&body)), &name("o.org"), Some("d.org")),
+        super::message(
+            received(request(None), Some(&loose_to_string(&body))),
+            &name("o.org"),
+            Some("d.org")
+        ),
         r#"{"content":{"a":[true,null],"b":1},"destination":"d.org","method":"PUT","origin":"o.org","uri":"/_matrix/federation/v1/send/1?a=%20b"}"#
     );
 }
