@@ -14,7 +14,7 @@ use bytes::Bytes;
 use futures_util::future::join;
 use http::{HeaderValue, Request, Response, header};
 use tombolo_platform::{Limits, World};
-use tombolo_protocol::backoff::Backoff;
+use tombolo_protocol::backoff;
 
 use super::RemoteError;
 use crate::config::Config;
@@ -22,8 +22,6 @@ use crate::config::Config;
 /// From this status on an answer is the network's, which says so that the server itself did not answer
 /// ([Cloudflare's 5xx](https://developers.cloudflare.com/support/troubleshooting/http-status-codes/cloudflare-5xx-errors/)).
 const OF_THE_NETWORK: u16 = 520;
-/// How long a place that never answered is left alone after it failed (ms).
-const FAILED: Backoff = Backoff { first: 5_000, longest: 300_000 };
 /// How long a place counts as there after it answered (ms).
 const ANSWERED: u64 = 3_600_000;
 /// How many places are remembered at most.
@@ -44,8 +42,10 @@ struct Places {
 /// What is known of a place: a host and a port.
 #[derive(Clone, Copy)]
 enum Standing {
+    /// When it last did.
     Answered { at: u64 },
-    Failed { failures: u32, until: u64 },
+    /// Since when, and until when it is left alone (ms).
+    Failed { since: u64, until: u64 },
 }
 
 /// Sends a request. Redirects are not followed.
@@ -98,8 +98,8 @@ impl Places {
             _ if answered => Standing::Answered { at: now },
             Some(Standing::Answered { .. }) => return,
             _ if !in_time => return,
-            Some(Standing::Failed { failures, .. }) => failed(failures + 1, now),
-            None => failed(1, now),
+            Some(Standing::Failed { since, .. }) => failed(since, now),
+            None => failed(now, now),
         };
         let mut known = self.known.borrow_mut();
         if known.len() >= MOST_KNOWN {
@@ -144,10 +144,11 @@ pub fn forgive(world: &World, host: &str, port: u16) {
     }
 }
 
-fn failed(failures: u32, now: u64) -> Standing {
-    let now = i64::try_from(now).unwrap_or(i64::MAX);
-    let until = u64::try_from(FAILED.next_attempt(now, failures)).unwrap_or_default();
-    Standing::Failed { failures, until }
+/// A place that fails is left alone for as long as it has been failing.
+fn failed(since: u64, now: u64) -> Standing {
+    let failing_for = i64::try_from(now.saturating_sub(since)).unwrap_or(i64::MAX);
+    let wait = u64::try_from(backoff::wait(failing_for)).unwrap_or_default();
+    Standing::Failed { since, until: now + wait }
 }
 
 fn milliseconds(time: Duration) -> u64 {

@@ -13,8 +13,7 @@ use ruma::{OwnedServerName, ServerName};
 use serde::{Deserialize, Serialize};
 use tombolo_platform::{Limits, World};
 use tombolo_protocol::{
-    address,
-    backoff::Backoff,
+    address, backoff,
     discovery::{self, Step, Target, WellKnown},
     server_name,
 };
@@ -29,8 +28,6 @@ const MIN_TTL: i64 = 60;
 const DOUBTFUL: i64 = 60_000;
 /// How long a place that was known before is kept where there is no such answer (ms).
 const LAST_GOOD: i64 = 2 * 3600 * 1000;
-/// How long a server that was not found is not looked for again (ms).
-const FAILED: Backoff = Backoff { first: 60_000, longest: 3_600_000 };
 /// How many servers are remembered at most, in the isolate's memory.
 const MOST_KNOWN: usize = 10_000;
 
@@ -51,10 +48,10 @@ pub struct Place {
     pub port: u16,
 }
 
-/// Why a server was not found, how often in a row, and until when it is not looked for (ms).
+/// Why a server was not found, since when, and until when it is not looked for (ms): for as long as it was not found.
 struct Failure {
     error: RemoteError,
-    failures: u32,
+    since: i64,
     until: i64,
 }
 
@@ -78,9 +75,9 @@ pub async fn resolve(world: &World, server: &ServerName) -> Result<Vec<Place>, R
     if let Some(known) = held.as_ref().filter(|known| known.until > now) {
         return Ok(known.places.clone());
     }
-    let failures = match cache.failed.borrow().get(server) {
+    let since = match cache.failed.borrow().get(server) {
         Some(failure) if failure.until > now => return Err(failure.error.clone()),
-        failure => failure.map_or(0, |failure| failure.failures) + 1,
+        failure => failure.map(|failure| failure.since),
     };
     let known = match (discover(world, server, now).await, held) {
         (Ok(known), Some(held)) if known.doubtful && held.until + LAST_GOOD > now => {
@@ -88,8 +85,10 @@ pub async fn resolve(world: &World, server: &ServerName) -> Result<Vec<Place>, R
         }
         (Ok(known), _) => known,
         (Err(error), _) => {
-            let until = FAILED.next_attempt(now, failures);
-            put(&cache.failed, server, Failure { error: error.clone(), failures, until });
+            let now = i64::try_from(world.now()).unwrap_or(i64::MAX);
+            let since = since.unwrap_or(now);
+            let until = now.saturating_add(backoff::wait(now.saturating_sub(since)));
+            put(&cache.failed, server, Failure { error: error.clone(), since, until });
             return Err(error);
         }
     };
