@@ -292,10 +292,8 @@ fn of_several_answers_about_a_server_all_count() {
         let peer = gone(&scene, 51);
         let (now, day) = (scene.simulation.now(), 86_400_000);
         let (first, second) = (("ed25519:first", 52), ("ed25519:second", 53));
-        let mut answers = vec![
-            published_then(&peer, first, now - 3 * day),
-            published_then(&peer, second, now + day),
-        ];
+        let mut answers =
+            [published_then(&peer, first, now - 3 * day), published_then(&peer, second, now + day)];
         if !oldest_first {
             answers.reverse();
         }
@@ -349,7 +347,7 @@ fn as_a_notary_we_answer_for_ourselves() {
     let path = "/_matrix/key/v2/server";
     let published = scene.client(None, &Method::GET, path, &Value::Null).body;
     assert_eq!(published["server_name"], json!(OURS));
-    assert_eq!(vouched(&scene, &json!({ OURS: {} })), [published.clone()]);
+    assert_eq!(vouched(&scene, &json!({ OURS: {} })), std::slice::from_ref(&published));
     let path = format!("/_matrix/key/v2/query/{OURS}");
     let answer = scene.client(None, &Method::GET, &path, &Value::Null);
     assert_eq!(answer.body["server_keys"], json!([published]));
