@@ -17,7 +17,10 @@ use super::{
 use crate::{
     error::Result,
     objects::room::messages::{History, Hole, Lack, Outcome, Received, StateGiven},
-    remote::client::{self, Ask},
+    remote::{
+        client::{self, Ask},
+        failing,
+    },
 };
 
 /// How long one server is asked (ms).
@@ -34,7 +37,9 @@ const MAX_STATES: usize = 10;
 /// Fills a hole from one of the servers in the room; answers whether anything came.
 pub async fn backfill(world: &World, room_id: &RoomId, hole: &Hole) -> Result<bool> {
     let Some(version) = version(world, room_id).await? else { return Ok(false) };
-    for server in hole.servers.iter().take(MAX_SERVERS) {
+    let mut servers: Vec<_> = hole.servers.iter().collect();
+    servers.sort_by_key(|server| failing::is_noted(world, server));
+    for server in servers.into_iter().take(MAX_SERVERS) {
         let until = world.now() + PATIENCE;
         let gap = Gap { world, origin: server, room_id, version, stranger: false, until };
         match fill(&gap, hole).await {

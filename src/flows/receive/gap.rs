@@ -23,6 +23,7 @@ use crate::{
     remote::{
         RemoteError,
         client::{Ask, BRIEF},
+        failing,
     },
 };
 
@@ -88,9 +89,11 @@ async fn others(
 ) -> Result<Vec<OwnedServerName>> {
     let own = &Config::of(world)?.server_name;
     let participants = world.ask(&room(room_id), &Participants {}).await?;
-    let others =
-        participants.servers.into_iter().filter(|server| server != origin && server != own);
-    Ok(others.take(OTHERS).collect())
+    let mut others = participants.servers;
+    others.retain(|server| server != origin && server != own);
+    others.sort_by_key(|server| failing::is_noted(world, server));
+    others.truncate(OTHERS);
+    Ok(others)
 }
 
 /// Why a gap stays open.
