@@ -2,12 +2,13 @@
 // and the cron all real and kept under one folder; TLS in front.
 
 import { spawnSync } from "node:child_process";
+import { lookup } from "node:dns/promises";
 import { once } from "node:events";
 import { existsSync, readFileSync, readdirSync } from "node:fs";
 import { request } from "node:http";
 import { request as secureRequest } from "node:https";
 import { createRequire } from "node:module";
-import { createServer, isIPv6 } from "node:net";
+import { connect, isIPv6 } from "node:net";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -15,10 +16,16 @@ import { BadFlag, USAGE, read } from "./flags.mjs";
 import { claim, settle } from "./folder.mjs";
 import { listen } from "./front.mjs";
 import { signingKey, tlsPair, tokenSecret } from "./keys.mjs";
-import { migrate } from "./migrate.mjs";
+import { isCurrent, migrate } from "./migrate.mjs";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const root = dirname(here);
+
+// miniflare's own entry socket is slow, and nobody's business.
+const APART = { host: "127.0.0.1", port: 0, cf: false, telemetry: { enabled: false } };
+// The name decides which file the data is in.
+const D1 = { d1Databases: { DB: "tombolo" } };
+const DATABASE_ONLY = { ...APART, ...D1, name: "migration", modules: true, script: "export default {}" };
 
 async function main() {
   const flags = read(process.argv.slice(2));
@@ -30,10 +37,13 @@ async function main() {
   settle(flags.data, flags.serverName);
   const pair = await tlsPair(flags.data, flags.tls, flags.serverName);
   const { Miniflare, Log, LogLevel } = await runtime();
+  const start = (settings, stopping) =>
+    new Miniflare({ ...settings, log: quiet(Log, LogLevel), handleRuntimeStdio: watch(stopping) });
+  await prepare(start, join(flags.data, "v3"));
   const stopping = { now: false };
-  const miniflare = new Miniflare({ ...options(flags, build), log: quiet(Log, LogLevel), handleRuntimeStdio: watch(stopping) });
+  // From here on the client port is open: workerd opens it itself, so that no request passes through this process.
+  const miniflare = start(options(flags, build), stopping);
   await miniflare.ready;
-  await migrate(await miniflare.getD1Database("DB"), join(root, "migrations"));
   const client = await miniflare.unsafeGetDirectURL();
   const upstream = { host: reachable(flags.client.host), port: Number(client.port) };
   const front = await listen(flags.federation, pair, upstream);
@@ -62,6 +72,17 @@ async function runtime() {
   return import("miniflare");
 }
 
+/** Brings D1's schema up to date before any port is open, by an instance that serves nobody. */
+async function prepare(start, persisted) {
+  const folder = join(root, "migrations");
+  if (isCurrent(join(persisted, "d1"), folder)) return;
+  const stopping = { now: false };
+  const miniflare = start({ ...DATABASE_ONLY, defaultPersistRoot: persisted }, stopping);
+  await migrate(await miniflare.getD1Database("DB"), folder);
+  stopping.now = true;
+  await miniflare.dispose();
+}
+
 function options(flags, build) {
   const { objects } = JSON.parse(readFileSync(join(build, "worker.json"), "utf8"));
   const variables = {
@@ -73,21 +94,20 @@ function options(flags, build) {
   return {
     // Part of the path of every object's database: another name would orphan the data.
     name: "tombolo",
-    host: "127.0.0.1",
-    port: 0,
+    ...APART,
+    // workerd answers here by itself. It does not read `Connection: close`, nor that HTTP/1.0 means it: such a connection
+    // stays open for the five seconds of any other that is idle.
     unsafeDirectSockets: [flags.client],
     compatibilityDate: compatibilityDate(),
     modules: modules(build),
     modulesRoot: build,
     bindings: variables,
     durableObjects: Object.fromEntries(objects.map(({ binding, class: className }) => [binding, { className, useSQLite: true }])),
-    d1Databases: { DB: "tombolo" },
+    ...D1,
     kvNamespaces: { CACHE: "cache" },
     r2Buckets: { MEDIA: "media" },
     defaultPersistRoot: join(flags.data, "v3"),
     outboundService: { network: network(flags.trust, variables) },
-    cf: false,
-    telemetry: { enabled: false },
   };
 }
 
@@ -163,16 +183,14 @@ async function keepTime(miniflare) {
   setInterval(tick, 60_000);
 }
 
+/** Whether the port can be had, found out by binding to it: whoever connects meanwhile is refused, as before. */
 async function free(flag, { host, port }) {
-  const probe = createServer();
-  probe.listen({ host, port });
-  try {
-    await once(probe, "listening");
-  } catch (error) {
-    throw new Error(`${flag} ${shown(host, port)} cannot be had: ${error.code}`);
-  }
-  probe.close();
-  await once(probe, "close");
+  const { address } = await lookup(host);
+  // Port 0 takes no connection, so this fails in any case; in `bind` only when the port cannot be had.
+  const probe = connect({ host: address, port: 0, localAddress: address, localPort: port });
+  const error = await once(probe, "connect").catch((error) => error);
+  probe.destroy();
+  if (error.syscall === "bind") throw new Error(`${flag} ${shown(host, port)} cannot be had: ${error.code}`);
 }
 
 /** Resolves when the Worker answers here, with anything but an error of its own. */

@@ -25,12 +25,21 @@ export async function launch(test, data, ...flags) {
   return launchWorker(test, worker, data, ...flags);
 }
 
-/** Starts the launcher with the build of another Worker. */
+/** Starts the launcher with the build of another Worker, and resolves when it is ready. */
 export async function launchWorker(test, build, data, ...flags) {
+  return begin(test, build, data, ...flags).ready;
+}
+
+/** Starts the launcher; `ready` resolves when it is. Flags that are given twice count as given last. */
+export function begin(test, build, data, ...flags) {
   const args = ["--worker", build, "--data", data, "--client", "127.0.0.1:0", "--federation", "127.0.0.1:0", ...flags];
   const child = spawn(serve, args, { stdio: ["ignore", "pipe", "pipe"] });
   test.after(() => child.kill("SIGKILL"));
   child.stderr.resume();
+  return { child, ready: ready(child) };
+}
+
+async function ready(child) {
   const [line] = await once(createInterface(child.stdout), "line", { signal: AbortSignal.timeout(20_000) });
   const [, client, federation] = line.match(/^ready client=(http:\S+) federation=(https:\S+)$/);
   return { child, client, federation, ask: async (path) => (await fetch(client + path)).text() };
