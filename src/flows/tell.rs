@@ -30,7 +30,7 @@ use crate::{
 
 /// How many followers are told at once.
 const AT_ONCE: usize = 20;
-/// How long a request waits for the news to arrive; the room's alarm does the rest.
+/// How long a request waits for the news to arrive, and a telling for D1; the room's alarm does the rest.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Tells a room's followers; answers when to come again (ms).
@@ -42,10 +42,10 @@ pub async fn tell(world: &World, room_id: &OwnedRoomId) -> Result<Option<u64>, F
         Err(AskError::Refused(Refusal::Absent)) => return Ok(None),
         Err(error) => return Err(Fault(error.to_string())),
     };
-    room_servers::save(world, room_id, &undelivered.moved).await?;
     let (lagging_users, lagging_servers) = deliver(world, room_id, &undelivered).await;
+    let copy_lagging = !copied(world, room_id, &undelivered.moved).await;
     let (to, lagging) = (undelivered.to, undelivered.lagging);
-    let told = Told { to, lagging, lagging_users, lagging_servers };
+    let told = Told { to, lagging, lagging_users, lagging_servers, copy_lagging };
     let again = world.ask(&address, &told).await.map_err(|error| Fault(error.to_string()))?;
     Ok([again, typing].into_iter().flatten().min())
 }
@@ -109,6 +109,25 @@ pub async fn tell_typing(world: &World, room_id: &RoomId, now: &TypingNow) {
         world.ask(&user_object(user), &news).await.ok();
     });
     told.await;
+}
+
+/// Whether D1 has the copy of which servers came and went. Where it has not, the room's alarm does it again: a D1 that is
+/// slow or down keeps nobody waiting for news.
+async fn copied(world: &World, room_id: &RoomId, moved: &[(OwnedServerName, bool)]) -> bool {
+    if moved.is_empty() {
+        return true;
+    }
+    let saving = Box::pin(room_servers::save(world, room_id, moved));
+    match select(saving, Box::pin(world.sleep(PATIENCE))).await {
+        Either::Left((Ok(()), _)) => return true,
+        Either::Left((Err(error), _)) => {
+            tracing::warn!(room = %room_id, %error, "which servers are in the room was not copied");
+        }
+        Either::Right(_) => {
+            tracing::warn!(room = %room_id, "which servers are in the room is still being copied");
+        }
+    }
+    false
 }
 
 async fn expire_typing(world: &World, room_id: &OwnedRoomId) -> Result<Option<u64>, Fault> {

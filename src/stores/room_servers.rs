@@ -1,6 +1,7 @@
 //! Which servers are in which rooms? (D1: a copy of what the rooms know, for questions that name no room)
 
 use ruma::{OwnedRoomId, OwnedServerName, RoomId, ServerName};
+use serde_json::json;
 use tombolo_platform::{SqlError, Statement, World, values};
 
 /// The most rooms asked about one event.
@@ -12,19 +13,20 @@ pub async fn save(
     room_id: &RoomId,
     changes: &[(OwnedServerName, bool)],
 ) -> Result<(), SqlError> {
-    let rows: Vec<_> =
-        changes.iter().map(|(server, present)| (values(server, room_id), *present)).collect();
-    let statements: Vec<Statement<'_>> = rows
-        .iter()
-        .map(|(values, present)| Statement {
-            sql: if *present {
-                "INSERT INTO room_servers (server, room_id) VALUES (?, ?) ON CONFLICT DO NOTHING"
-            } else {
-                "DELETE FROM room_servers WHERE server = ? AND room_id = ?"
-            },
-            values,
-        })
+    let servers = |wanted: bool| {
+        let of_kind = changes.iter().filter(|(_, present)| *present == wanted);
+        json!(of_kind.map(|(server, _)| server).collect::<Vec<_>>()).to_string()
+    };
+    let (came, left) = (servers(true), servers(false));
+    let insert = "INSERT INTO room_servers (server, room_id) SELECT value, ?1 FROM json_each(?2) WHERE true ON CONFLICT DO NOTHING";
+    let delete = "DELETE FROM room_servers WHERE room_id = ?1 AND server IN (SELECT value FROM json_each(?2))";
+    let statements = [(insert, came), (delete, left)];
+    let statements = statements.iter().filter(|(_, servers)| servers != "[]");
+    let statements: Vec<_> = statements
+        .map(|(sql, servers)| (*sql, values![room_id.as_str(), servers].to_vec()))
         .collect();
+    let statements: Vec<_> =
+        statements.iter().map(|(sql, values)| Statement { sql, values }).collect();
     if statements.is_empty() { Ok(()) } else { world.d1().batch(&statements).await.map(|_| ()) }
 }
 
@@ -34,8 +36,4 @@ pub async fn rooms_of(world: &World, server: &ServerName) -> Result<Vec<OwnedRoo
     let rows =
         world.d1().rows(query, values![server.as_str(), MAX_ROOMS], |row| row.text(0)).await?;
     Ok(rows.into_iter().filter_map(|room| room.try_into().ok()).collect())
-}
-
-fn values<'a>(server: &'a ServerName, room_id: &'a RoomId) -> [tombolo_platform::Value<'a>; 2] {
-    [server.as_str().into(), room_id.as_str().into()]
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tombolo_platform::{Address, values};
+use tombolo_platform::{Address, simulated::Faults, values};
 use tombolo_protocol::json::parse_value;
 
 use crate::scene::{Scene, User, encode};
@@ -74,4 +74,33 @@ fn a_server_that_crashes_is_caught_up() {
             heals(scene, (alice, bob), &room, (10, outage));
         });
     }
+}
+
+#[test]
+fn a_room_is_heard_while_d1_fails_and_the_copy_follows() {
+    Scene::play(|scene, alice, bob| {
+        let d1 = alice.server.d1();
+        d1.run("ALTER TABLE room_servers RENAME TO away", values![]).unwrap();
+        let room = shared_room(scene, alice, bob, "12");
+        scene.say(alice, &encode(&room), r#"{"body":"one"}"#);
+        heals(scene, (alice, bob), &room, (1, 0));
+        d1.run("ALTER TABLE away RENAME TO room_servers", values![]).unwrap();
+        pause(scene, 10_000);
+        let query = "SELECT count(*) FROM room_servers WHERE server = ?";
+        let rooms = || d1.row(query, values![bob.server.name()], |row| row.int(0));
+        assert_eq!(rooms(), Ok(Some(1)));
+        scene.call(bob, &format!("POST /rooms/{}/leave", encode(&room)), "{}");
+        pause(scene, 10_000);
+        assert_eq!(rooms(), Ok(Some(0)));
+    });
+}
+
+#[test]
+fn a_room_is_heard_while_d1_is_out_of_reach() {
+    Scene::play(|scene, alice, bob| {
+        let room = shared_room(scene, alice, bob, "12");
+        scene.simulation.faults(Faults { lost_d1: 1000, ..Faults::NONE });
+        scene.say(alice, &encode(&room), r#"{"body":"one"}"#);
+        heals(scene, (alice, bob), &room, (1, 0));
+    });
 }

@@ -19,6 +19,8 @@ use crate::objects::Stop;
 
 /// How long a follower that could not be told is left alone (ms).
 const AGAIN: u64 = 5_000;
+/// What follows beside users and servers: D1's copy of which servers are in the room. No server's name has a `_`.
+const COPY: &str = "room_servers";
 /// How often a server that counts us in is told that we left (ms),
 const RETELL: u64 = 60_000;
 /// of how many users at once,
@@ -51,7 +53,7 @@ pub fn undelivered(room: &mut Room<'_>, _: Undelivered) -> Result<UndeliveredRep
     let newest = receipts.iter().map(|(pos, _)| *pos).max().unwrap_or_default();
     let servers = room.servers_due(&lagging, newest > head.told)?;
     let news = room.local_news(&lagging)?;
-    let moved = room.servers_moved(head.told)?;
+    let moved = room.servers_moved(lagging.get(COPY).copied().unwrap_or(head.told))?;
     let lagging = lagging.into_iter().collect();
     Ok(UndeliveredReply { to: head.pos, users: news, servers, moved, receipts, lagging })
 }
@@ -64,6 +66,7 @@ pub fn told(room: &mut Room<'_>, message: Told) -> Result<Option<u64>> {
         .iter()
         .map(|user| user.as_str())
         .chain(message.lagging_servers.iter().map(|server| server.as_str()))
+        .chain(message.copy_lagging.then_some(COPY))
         .collect();
     let caught_up = message.lagging.iter().filter(|(name, _)| !behind.contains(&name.as_str()));
     for (follower, since) in caught_up {

@@ -110,6 +110,9 @@ pub struct Told {
     pub lagging: Vec<(String, Position)>,
     pub lagging_users: Vec<OwnedUserId>,
     pub lagging_servers: Vec<OwnedServerName>,
+    /// D1's copy of which servers are in the room is behind.
+    #[serde(default)]
+    pub copy_lagging: bool,
 }
 message!("room", Told => Option<u64>, Refusal);
 

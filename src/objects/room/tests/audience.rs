@@ -96,7 +96,7 @@ fn a_telling_begins_a_little_after_the_last() {
     scene.join_bob();
     let to = scene.ask(Undelivered {}).unwrap().to;
     let (lagging, lagging_users, lagging_servers) = (Vec::new(), Vec::new(), Vec::new());
-    scene.ask(Told { to, lagging, lagging_users, lagging_servers }).unwrap();
+    scene.ask(Told { to, lagging, lagging_users, lagging_servers, copy_lagging: false }).unwrap();
     scene.rewind();
     say(&scene, "1");
     assert_eq!(scene.alarm(), Some(100), "news gathers");

@@ -263,7 +263,7 @@ fn that_a_server_turns_out_to_be_in_a_quiet_room_is_told() {
     join_without(&scene, "alice", &state, vec![absent.event_id.clone()]);
     let (to, lagging) = (scene.ask(Undelivered {}).unwrap().to, Vec::new());
     let (lagging_users, lagging_servers) = (Vec::new(), Vec::new());
-    scene.ask(Told { to, lagging, lagging_users, lagging_servers }).unwrap();
+    scene.ask(Told { to, lagging, lagging_users, lagging_servers, copy_lagging: false }).unwrap();
     assert!(scene.alarm().is_none());
     take_outlier(&scene, &absent);
     assert!(scene.alarm().is_some());

@@ -10,7 +10,7 @@ fn end_telling(scene: &Scene, to: Position, users: &[&str], servers: &[&str]) {
     let lagging_users = users.iter().map(|name| user(name, OURS)).collect();
     let lagging_servers = servers.iter().map(|name| (*name).try_into().unwrap()).collect();
     let lagging = scene.ask(Undelivered {}).unwrap().lagging;
-    scene.ask(Told { to, lagging, lagging_users, lagging_servers }).unwrap();
+    scene.ask(Told { to, lagging, lagging_users, lagging_servers, copy_lagging: false }).unwrap();
 }
 
 fn leave(scene: &Scene, localpart: &str) {
@@ -143,7 +143,13 @@ fn who_falls_behind_while_others_are_told_stays_behind() {
     let undelivered = scene.ask(Undelivered {}).unwrap();
     scene.receive(&[&news]);
     let (to, lagging) = (undelivered.to, undelivered.lagging);
-    let told = Told { to, lagging, lagging_users: Vec::new(), lagging_servers: Vec::new() };
+    let told = Told {
+        to,
+        lagging,
+        lagging_users: Vec::new(),
+        lagging_servers: Vec::new(),
+        copy_lagging: false,
+    };
     scene.ask(told).unwrap();
     assert_eq!(scene.ask(Undelivered {}).unwrap().servers[0].server, THEIRS);
 }
