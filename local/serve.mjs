@@ -1,5 +1,5 @@
-// How does the built Worker run on one machine? workerd, started by miniflare, with D1, KV, R2, Durable Objects, alarms
-// and the cron all real and kept under one folder; TLS in front.
+// How does the built Worker run on one machine? workerd, started by miniflare, with D1, KV, R2, Durable Objects and alarms
+// all real and kept under one folder; TLS in front.
 
 import { spawnSync } from "node:child_process";
 import { lookup } from "node:dns/promises";
@@ -48,7 +48,6 @@ async function main() {
   const upstream = { host: reachable(flags.client.host), port: Number(client.port) };
   const front = await listen(flags.federation, pair, upstream);
   stopOnSignal(stopping, miniflare, front);
-  await keepTime(miniflare);
   await answers(request, { ...upstream });
   await answers(secureRequest, { host: reachable(flags.federation.host), port: front.port, rejectUnauthorized: false });
   console.log(`ready client=http://${shown(flags.client.host, upstream.port)} federation=https://${shown(flags.federation.host, front.port)}`);
@@ -173,14 +172,6 @@ function stopOnSignal(stopping, miniflare, front) {
     process.removeAllListeners(signal);
     process.on(signal, stop);
   }
-}
-
-/** miniflare has no clock of its own for cron triggers. */
-async function keepTime(miniflare) {
-  const worker = await miniflare.getWorker();
-  const tick = () =>
-    worker.scheduled({ cron: "* * * * *", scheduledTime: new Date() }).catch((error) => console.error(`cron: ${error.message}`));
-  setInterval(tick, 60_000);
 }
 
 /** Whether the port can be had, found out by binding to it: whoever connects meanwhile is refused, as before. */

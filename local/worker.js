@@ -56,9 +56,6 @@ export default class extends WorkerEntrypoint {
   fetch(request) {
     return guard(() => wasm.fetch.call(this, request, this.env, this.ctx));
   }
-  scheduled(event) {
-    return guard(() => wasm.scheduled.call(this, event, this.env, this.ctx));
-  }
 }
 
 export const objectClass = (Class) =>

@@ -63,9 +63,4 @@ impl Application for Tombolo {
             routes.0.answer(world, request).await
         })
     }
-
-    fn cron(&self, _: World) -> LocalBoxFuture<'static, ()> {
-        // Everything that is due is due at an object, which has its own alarm.
-        Box::pin(async {})
-    }
 }

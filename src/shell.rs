@@ -45,7 +45,7 @@ macro_rules! dispatch {
         match $name {
             $(<$message as tombolo_platform::Message>::NAME => $answer!($message, $function),)*
             // A newer deployment asked an older one: worth another try.
-            unknown => Err(tombolo_platform::Fault(format!("unknown message {unknown}"))),
+            unknown => Err(tombolo_platform::unknown(unknown)),
         }
     };
 }

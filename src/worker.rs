@@ -8,8 +8,8 @@ use tombolo_platform::{
 };
 use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
 use worker::{
-    Context, DurableObject, Env, Request, Response, Result, ScheduleContext, ScheduledEvent, State,
-    WebSocket, WebSocketIncomingMessage, durable_object, event,
+    Context, DurableObject, Env, Request, Response, Result, State, WebSocket,
+    WebSocketIncomingMessage, durable_object, event,
 };
 
 use crate::app::Tombolo;
@@ -21,11 +21,6 @@ fn application() -> Rc<dyn Application> {
 #[event(fetch)]
 async fn fetch(request: web_sys::Request, env: Env, context: Context) -> Result<web_sys::Response> {
     workers::http(application(), request, env, context).await
-}
-
-#[event(scheduled)]
-async fn scheduled(_event: ScheduledEvent, env: Env, context: ScheduleContext) {
-    workers::scheduled(application(), env, context).await;
 }
 
 /// Declares the class of the objects that the platform calls `$class`.

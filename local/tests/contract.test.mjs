@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { folder, launchWorker } from "./launched.mjs";
+import { begin, folder, launchWorker, until } from "./launched.mjs";
 
 const build = new URL("../../build/contract", import.meta.url).pathname;
 
@@ -28,6 +28,17 @@ test("a body that does not say how long it is is read no further than it may be"
   };
   assert.equal(await put(5000), 201);
   assert.equal(await put(5001), 413);
+});
+
+test("warnings and errors of the program are logged, and nothing else", async (t) => {
+  const started = begin(t, build, folder(t), "--profile", "test");
+  let log = "";
+  started.child.stderr.on("data", (chunk) => (log += chunk));
+  const server = await started.ready;
+  await server.ask("/log");
+  await until(() => log.includes('something is odd peer="one.test"'), 2000);
+  assert.match(log, /something is broken number=7/);
+  assert.doesNotMatch(log, /nothing is wrong/);
 });
 
 test("a trap answers its own caller at once, and the next call runs on a fresh instance", async (t) => {

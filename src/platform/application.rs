@@ -110,7 +110,4 @@ pub trait Application {
         world: World,
         request: http::Request<Bytes>,
     ) -> LocalBoxFuture<'static, http::Response<Bytes>>;
-
-    /// The minute has passed.
-    fn cron(&self, world: World) -> LocalBoxFuture<'static, ()>;
 }

@@ -4,9 +4,11 @@
 //! (`{"Ok":…}` or `{"Err":…}`), so that a `RawValue` inside survives byte for byte. Messages outlive
 //! a deployment: fields are added with a default and never renamed.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use serde::{Serialize, de::DeserializeOwned};
+
+use crate::{Fault, World};
 
 /// Which object: its class, and its name within the class.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -70,6 +72,47 @@ impl<R: fmt::Debug> From<Unreachable> for AskError<R> {
     }
 }
 
+/// The pauses before an object is asked again: after a deployment, objects keep the old code for a while, or are reset
+/// ([known issues](https://developers.cloudflare.com/durable-objects/platform/known-issues/)).
+const PAUSES: [Duration; 3] =
+    [Duration::from_millis(500), Duration::from_secs(2), Duration::from_secs(5)];
+
+/// How the fault of an object begins that does not know a message.
+const UNKNOWN: &str = "unknown message";
+
+/// The fault of an object that does not know the message yet: whoever asked asks again.
+pub fn unknown(message: &str) -> Fault {
+    Fault(format!("{UNKNOWN} {message}"))
+}
+
+/// An object gave no answer.
+pub(crate) struct Failed {
+    /// Whether it may give one in a moment.
+    pub(crate) again: bool,
+    pub(crate) why: Unreachable,
+}
+
+impl Failed {
+    /// The object has said why.
+    pub(crate) fn of(to: &Address, fault: &str) -> Self {
+        Self { again: fault.starts_with(UNKNOWN), why: Unreachable(format!("{to}: {fault}")) }
+    }
+}
+
+/// Asks again, a few times, where that may help.
+pub(crate) async fn patiently<T>(
+    world: &World,
+    ask: impl AsyncFn() -> Result<T, Failed>,
+) -> Result<T, Unreachable> {
+    for pause in PAUSES {
+        match ask().await {
+            Err(Failed { again: true, .. }) => world.sleep(pause).await,
+            outcome => return outcome.map_err(|failed| failed.why),
+        }
+    }
+    ask().await.map_err(|failed| failed.why)
+}
+
 /// How a wait ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Waited<Reply, Refusal> {
@@ -77,7 +120,7 @@ pub enum Waited<Reply, Refusal> {
     Answered(Reply),
     /// The object declined at once.
     Refused(Refusal),
-    /// The object held the wait and has news now: ask again.
+    /// The object held the wait and has news now, or the wait was cut short: ask again.
     Woken,
     /// The time is over and nothing came.
     TimedOut,

@@ -210,8 +210,4 @@ impl Application for Peer {
         let Reply { status, body } = self.reply(&world, &request);
         async move { Response::builder().status(status).body(body).unwrap() }.boxed_local()
     }
-
-    fn cron(&self, _: World) -> LocalBoxFuture<'static, ()> {
-        async {}.boxed_local()
-    }
 }

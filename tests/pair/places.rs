@@ -40,10 +40,6 @@ impl Application for Site {
         let answer = self.answer.clone();
         async move { answer }.boxed_local()
     }
-
-    fn cron(&self, _: World) -> LocalBoxFuture<'static, ()> {
-        async {}.boxed_local()
-    }
 }
 
 fn text(body: &'static str) -> Response<Bytes> {

@@ -107,11 +107,6 @@ impl Server {
         self.core.deliver(&self.state, request)
     }
 
-    /// The minute has passed.
-    pub fn cron(&self) -> impl Future<Output = Result<(), Unreachable>> + use<> {
-        self.core.cron(&self.state)
-    }
-
     /// Everything in flight and everything remembered is lost; databases and alarms stay.
     pub fn crash(&self) {
         self.core.crash(&self.state);

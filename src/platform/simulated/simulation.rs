@@ -266,17 +266,6 @@ impl Core {
         }
     }
 
-    pub(super) fn cron(
-        self: &Rc<Self>,
-        server: &Rc<ServerState>,
-    ) -> impl Future<Output = Result<(), Unreachable>> + use<> {
-        let (core, server) = (Rc::clone(self), Rc::clone(server));
-        async move {
-            let work = server.application.cron(World::begin(&core, &server, None));
-            core.detached(&server, work).await
-        }
-    }
-
     /// Runs the future as one of the server's; it fails if the server goes down first.
     async fn detached<T: 'static>(
         &self,

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     Address, AskError, Isolate, Limits, Message, Units, Unreachable, Waited,
-    message::{decode, encode},
+    message::{Failed, decode, encode, patiently},
     units::UNITS_MESSAGE,
 };
 
@@ -63,7 +63,7 @@ impl World {
         message: &M,
     ) -> Result<M::Reply, AskError<M::Refusal>> {
         let body = encode(to, message)?;
-        let told = self.tell(to, M::NAME, body, false).await?;
+        let told = self.tell(to, M::NAME, &body, false).await?;
         decode::<M>(&told.reply)?.map_err(AskError::Refused)
     }
 
@@ -75,13 +75,13 @@ impl World {
         until: u64,
     ) -> Result<Waited<M::Reply, M::Refusal>, Unreachable> {
         let body = encode(to, message)?;
-        let told = self.tell(to, M::NAME, body, true).await?;
+        let told = self.tell(to, M::NAME, &body, true).await?;
         let Some(news) = told.held else {
             return Ok(decode::<M>(&told.reply)?.map_or_else(Waited::Refused, Waited::Answered));
         };
         match select(news, pin!(self.core.executor.sleep_until(until))).await {
-            Either::Left((Ok(()), _)) => Ok(Waited::Woken),
-            Either::Left((Err(_), _)) => Err(Unreachable(format!("{to} went away"))),
+            // An object that went away may have had news.
+            Either::Left((Ok(()) | Err(_), _)) => Ok(Waited::Woken),
             Either::Right(_) => Ok(Waited::TimedOut),
         }
     }
@@ -90,34 +90,38 @@ impl World {
         &self,
         to: &Address,
         name: &str,
-        body: String,
+        body: &str,
         wait: bool,
     ) -> Result<Told, Unreachable> {
+        patiently(self, async || self.tell_once(to, name, body, wait).await).await
+    }
+
+    async fn tell_once(
+        &self,
+        to: &Address,
+        name: &str,
+        body: &str,
+        wait: bool,
+    ) -> Result<Told, Failed> {
         if self.here.as_ref() == Some(to) {
-            return self.answer(to, name, &body, wait);
+            return self.answer(to, name, body, wait);
         }
         hop().await;
         self.may_lose("ask")?;
         self.server.meter.count(|units| units.object_requests += 1);
-        let told = self.answer(to, name, &body, wait)?;
+        let told = self.answer(to, name, body, wait)?;
         if self.core.dice.per_mille(self.core.faults.get().repeated_ask) {
-            self.answer_again(to.clone(), name.to_owned(), body);
+            self.answer_again(to.clone(), name.to_owned(), body.to_owned());
         }
         hop().await;
         self.may_lose("reply")?;
         Ok(told)
     }
 
-    fn answer(
-        &self,
-        to: &Address,
-        name: &str,
-        body: &str,
-        wait: bool,
-    ) -> Result<Told, Unreachable> {
+    fn answer(&self, to: &Address, name: &str, body: &str, wait: bool) -> Result<Told, Failed> {
         self.core
             .answer(&self.server, to, (name, body), wait)
-            .map_err(|fault| Unreachable(format!("{to}: {fault}")))
+            .map_err(|fault| Failed::of(to, &fault.0))
     }
 
     fn answer_again(&self, to: Address, name: String, body: String) {
@@ -129,10 +133,11 @@ impl World {
         });
     }
 
-    fn may_lose(&self, what: &str) -> Result<(), Unreachable> {
+    fn may_lose(&self, what: &str) -> Result<(), Failed> {
         if self.core.dice.per_mille(self.core.faults.get().lost_ask) {
             self.core.note(|| format!("{} loses a {what}", self.server.name));
-            return Err(Unreachable(format!("the {what} was lost")));
+            let why = Unreachable(format!("the {what} was lost"));
+            return Err(Failed { again: false, why });
         }
         Ok(())
     }
@@ -186,7 +191,7 @@ impl World {
 
     /// What the isolate of that object will be billed for.
     pub async fn units_of(&self, object: &Address) -> Result<Units, Unreachable> {
-        let told = self.tell(object, UNITS_MESSAGE, String::new(), false).await?;
+        let told = self.tell(object, UNITS_MESSAGE, "", false).await?;
         serde_json::from_str(&told.reply).map_err(|error| Unreachable(error.to_string()))
     }
 }

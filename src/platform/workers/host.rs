@@ -15,6 +15,7 @@ use super::{
     alarm::{Alarm, stored},
     isolate::{isolate, meter},
     javascript::{now, random, reason},
+    logs,
     socket::{self, Wait},
     sql::{Sql, transaction},
     world,
@@ -45,6 +46,7 @@ impl Host {
         class: &'static str,
         application: Rc<dyn Application>,
     ) -> Self {
+        logs::hear();
         let storage = state.storage();
         let sql = Sql::of(storage.as_raw());
         let (memory, alarm) = (Memory::default(), Alarm::new());

@@ -6,13 +6,14 @@ use bytes::Bytes;
 use http::StatusCode;
 use js_sys::Uint8Array;
 use wasm_bindgen_futures::JsFuture;
-use worker::{Context, Env, ScheduleContext};
+use worker::{Context, Env};
 
 use super::{
     World,
     fetch::{Unread, announced, headers_in, headers_out, read},
     isolate::meter,
     javascript::reason,
+    logs,
 };
 use crate::{
     Application,
@@ -29,17 +30,13 @@ pub async fn http(
     env: Env,
     context: Context,
 ) -> worker::Result<web_sys::Response> {
+    logs::hear();
     meter().count(|units| units.requests += 1);
     let response = match incoming(&*application, &request).await {
         Ok(request) => application.http(World::of(env, context), request).await,
         Err(refused) => refused,
     };
     outgoing(response)
-}
-
-/// Lets the application do what each minute asks for.
-pub async fn scheduled(application: Rc<dyn Application>, env: Env, context: ScheduleContext) {
-    application.cron(World::scheduled(env, context)).await;
 }
 
 async fn incoming(

@@ -22,7 +22,15 @@ extern "C" {
 
     /// The object of a name.
     #[wasm_bindgen(method, catch, js_name = getByName)]
-    pub(super) fn get_by_name(this: &Namespace, name: &str) -> Result<Stub, JsValue>;
+    pub(super) fn get_by_name(
+        this: &Namespace,
+        name: &str,
+        options: &JsValue,
+    ) -> Result<Stub, JsValue>;
+
+    /// Its objects that live and stay in one jurisdiction.
+    #[wasm_bindgen(method, catch)]
+    pub(super) fn jurisdiction(this: &Namespace, name: &str) -> Result<Namespace, JsValue>;
 
     /// An object as others see it.
     pub(super) type Stub;
@@ -35,6 +43,10 @@ extern "C" {
         message: &str,
         body: &str,
     ) -> Result<Promise, JsValue>;
+
+    /// A request to the object.
+    #[wasm_bindgen(method, catch)]
+    pub(super) fn fetch(this: &Stub, request: &web_sys::Request) -> Result<Promise, JsValue>;
 
     #[wasm_bindgen(js_namespace = crypto, js_name = getRandomValues)]
     fn fill_with_random(array: &Uint8Array);

@@ -1,6 +1,6 @@
 //! How do the platform's types map to Cloudflare Workers?
 //!
-//! The entry file declares the events and one class for each kind of object; each class holds a
+//! The entry file declares the event and one class for each kind of object; each class holds a
 //! [`Host`] and passes everything on to it:
 //!
 //! ```ignore
@@ -39,13 +39,15 @@ mod http;
 mod isolate;
 mod javascript;
 mod kv;
+mod logs;
+mod place;
 mod socket;
 mod sql;
 mod world;
 
 pub use d1::D1;
 pub use host::Host;
-pub use http::{http, scheduled};
+pub use http::http;
 pub use kv::Kv;
 pub use sql::{Row, Sql};
 pub use world::World;

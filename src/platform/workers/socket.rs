@@ -9,10 +9,13 @@ use futures_util::future::{Either, select};
 use js_sys::Promise;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
-use worker::{Delay, Headers, Request, RequestInit, State, WebSocket, WebSocketPair};
+use worker::{Delay, Headers, Request, RequestInit, Response, State, WebSocket, WebSocketPair};
 
-use super::javascript::{now, reason};
-use crate::{Fault, Unreachable};
+use super::{
+    javascript::{Stub, now, reason},
+    world::failed,
+};
+use crate::{Address, Fault, Unreachable, message::Failed};
 
 /// What is sent when there is news.
 const NEWS: &str = "news";
@@ -58,23 +61,26 @@ impl Wait {
     }
 
     /// Sends it to the object.
-    pub(super) async fn send(&self, stub: &worker::Stub) -> Result<Taken, Unreachable> {
-        let mut response = stub
-            .fetch_with_request(self.request().map_err(unreachable)?)
-            .await
-            .map_err(unreachable)?;
+    pub(super) async fn send(&self, to: &Address, stub: &Stub) -> Result<Taken, Failed> {
+        let thrown = |error| failed(to, &error);
+        let broken = |error: worker::Error| failed(to, &error.into());
+        let request = self.request().map_err(broken)?;
+        let response = stub.fetch(request.inner()).map_err(thrown)?;
+        let response = JsFuture::from(response).await.map_err(thrown)?;
+        let mut response: Response = response.unchecked_into::<web_sys::Response>().into();
         match response.status_code() {
             101 => response
                 .websocket()
                 .map(Taken::Held)
-                .ok_or_else(|| Unreachable("the socket is missing".to_owned())),
-            200 => response.text().await.map(Taken::Answered).map_err(unreachable),
-            _ => Err(Unreachable(response.text().await.map_err(unreachable)?)),
+                .ok_or_else(|| Failed::of(to, "the socket is missing")),
+            200 => response.text().await.map(Taken::Answered).map_err(broken),
+            _ => Err(Failed::of(to, &response.text().await.map_err(broken)?)),
         }
     }
 }
 
-/// Waits for news until the time `until`; whether there was any.
+/// Waits for news until the time `until`; whether there may be any. A socket that was closed or reset says so too: its
+/// object has new code, or is elsewhere, and what it knew is asked for anew.
 pub(super) async fn news(socket: &WebSocket, until: u64) -> Result<bool, Unreachable> {
     // The promise's own function is the listener, so nothing of ours is called after we have left.
     let mut listening = Ok(());
@@ -90,20 +96,14 @@ pub(super) async fn news(socket: &WebSocket, until: u64) -> Result<bool, Unreach
     socket.accept().map_err(unreachable)?;
     let time = Duration::from_millis(until.saturating_sub(now()).min(LONGEST_TIMER));
     let outcome = match select(JsFuture::from(event), pin!(Delay::from(time))).await {
-        Either::Left((event, _)) => came(event).map(|()| true),
+        Either::Left((event, _)) => {
+            event.map(|_| true).map_err(|error| Unreachable(reason(&error)))
+        }
         Either::Right(_) => Ok(false),
     };
     // It may be closed already.
     socket.close(Some(1000), Some("done")).ok();
     outcome
-}
-
-fn came(event: Result<JsValue, JsValue>) -> Result<(), Unreachable> {
-    let event = event.map_err(|error| Unreachable(reason(&error)))?;
-    match event.dyn_ref::<web_sys::Event>().map(web_sys::Event::type_) {
-        Some(kind) if kind == "message" => Ok(()),
-        kind => Err(Unreachable(format!("the wait ended with {}", kind.unwrap_or_default()))),
-    }
 }
 
 /// The object's side: keeps one end of a socket until there is news; the other end is for the waiter.

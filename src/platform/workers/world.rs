@@ -4,20 +4,20 @@ use std::{rc::Rc, time::Duration};
 
 use bytes::Bytes;
 use js_sys::Reflect;
-use wasm_bindgen::JsCast;
+use wasm_bindgen::JsValue;
 use wasm_bindgen_futures::JsFuture;
-use worker::{Context, Delay, Env, ScheduleContext, Stub};
+use worker::{Context, Delay, Env};
 
 use super::{
     D1, Kv, fetch,
     host::Inside,
     isolate::{isolate, meter},
-    javascript,
+    javascript, place,
     socket::{Taken, Wait, news},
 };
 use crate::{
     Address, AskError, Limits, Message, Units, Unreachable, Waited,
-    message::{decode, encode},
+    message::{Failed, decode, encode, patiently},
     units::UNITS_MESSAGE,
 };
 
@@ -31,7 +31,6 @@ pub struct World {
 /// What keeps the invocation alive after its answer.
 pub(super) enum Life {
     Request(Context),
-    Schedule(ScheduleContext),
     Object(Rc<Inside>),
 }
 
@@ -39,10 +38,6 @@ impl World {
     /// The world of a request.
     pub fn of(env: Env, context: Context) -> Self {
         Self { env, life: Rc::new(Life::Request(context)) }
-    }
-
-    pub(super) fn scheduled(env: Env, context: ScheduleContext) -> Self {
-        Self { env, life: Rc::new(Life::Schedule(context)) }
     }
 
     pub(super) fn within(env: &Env, object: &Rc<Inside>) -> Self {
@@ -81,22 +76,22 @@ impl World {
     }
 
     async fn tell(&self, to: &Address, name: &str, body: &str) -> Result<String, Unreachable> {
+        patiently(self, async || self.tell_once(to, name, body).await).await
+    }
+
+    async fn tell_once(&self, to: &Address, name: &str, body: &str) -> Result<String, Failed> {
         if let Life::Object(object) = &*self.life
             && object.address().is_ok_and(|here| here == to)
         {
             let served = object.serve(name, body, false).await;
-            return served
-                .map(|served| served.reply)
-                .map_err(|fault| Unreachable(format!("{to}: {fault}")));
+            return served.map(|served| served.reply).map_err(|fault| Failed::of(to, &fault.0));
         }
-        let thrown = |error| Unreachable(format!("{to}: {}", javascript::reason(&error)));
-        let namespace = Reflect::get(&self.env, &to.class.to_ascii_uppercase().into());
-        let namespace = namespace.map_err(thrown)?.unchecked_into::<javascript::Namespace>();
-        let stub = namespace.get_by_name(&to.name).map_err(thrown)?;
-        let reply = JsFuture::from(stub.ask(&to.name, name, body).map_err(thrown)?)
+        let failed = |error| failed(to, &error);
+        let stub = place::object(&self.env, to).map_err(failed)?;
+        let reply = JsFuture::from(stub.ask(&to.name, name, body).map_err(failed)?)
             .await
-            .map_err(thrown)?;
-        reply.as_string().ok_or_else(|| Unreachable(format!("{to}: the reply is no text")))
+            .map_err(failed)?;
+        reply.as_string().ok_or_else(|| Failed::of(to, "the reply is no text"))
     }
 
     /// Asks an object that may have nothing to say yet, and waits for its news until the time `until`.
@@ -107,20 +102,17 @@ impl World {
         until: u64,
     ) -> Result<Waited<M::Reply, M::Refusal>, Unreachable> {
         let wait = Wait { message: M::NAME.to_owned(), body: encode(to, message)? };
-        match wait.send(&self.stub(to)?).await? {
+        let taken = patiently(self, async || {
+            let stub = place::object(&self.env, to).map_err(|error| failed(to, &error))?;
+            wait.send(to, &stub).await
+        });
+        match taken.await? {
             Taken::Answered(reply) => {
                 Ok(decode::<M>(&reply)?.map_or_else(Waited::Refused, Waited::Answered))
             }
             Taken::Held(socket) if news(&socket, until).await? => Ok(Waited::Woken),
             Taken::Held(_) => Ok(Waited::TimedOut),
         }
-    }
-
-    fn stub(&self, to: &Address) -> Result<Stub, Unreachable> {
-        let namespace = self.env.durable_object(&to.class.to_ascii_uppercase());
-        namespace
-            .and_then(|objects| objects.get_by_name(&to.name))
-            .map_err(|error| Unreachable(error.to_string()))
     }
 
     /// Sends a request to another server. Redirects are not followed.
@@ -147,7 +139,6 @@ impl World {
     pub fn later(&self, future: impl Future<Output = ()> + 'static) {
         match &*self.life {
             Life::Request(context) => context.wait_until(future),
-            Life::Schedule(context) => context.wait_until(future),
             Life::Object(object) => object.state.wait_until(future),
         }
     }
@@ -167,6 +158,14 @@ impl World {
         let reply = self.tell(object, UNITS_MESSAGE, "").await?;
         serde_json::from_str(&reply).map_err(|error| Unreachable(error.to_string()))
     }
+}
+
+/// Another object threw. The platform says whether asking again may help: so it is where an object was reset.
+/// ([error handling](https://developers.cloudflare.com/durable-objects/best-practices/error-handling/))
+pub(super) fn failed(to: &Address, error: &JsValue) -> Failed {
+    let is = |name: &str| Reflect::get(error, &name.into()).is_ok_and(|value| value.is_truthy());
+    let failed = Failed::of(to, &javascript::reason(error));
+    Failed { again: failed.again || is("retryable") && !is("overloaded"), ..failed }
 }
 
 /// Variables and secrets are bindings alike.

@@ -1,13 +1,13 @@
 //! Which program is the contract tried on?
 
-use std::time::Duration;
+use std::{cell::RefCell, collections::BTreeMap, time::Duration};
 
 use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
 use http::{Method, Request, Response, StatusCode, header::LOCATION};
 use tombolo_platform::{
     Address, Answer, Application, Fault, MAX_BODY, Message, Moment, Object, SqlError, Value, World,
-    values,
+    unknown, values,
 };
 
 use super::{messages::*, run};
@@ -52,7 +52,8 @@ impl Application for Contract {
             Draw::NAME => reply(body, |_: Draw| Ok(Ok((moment.draw(), moment.draw())))),
             Variable::NAME => reply(body, |m: Variable| Ok(Ok(object.variable(&m.name)))),
             Echo::NAME => reply(body, |m: Echo| Ok(Ok(m.json))),
-            _ => Err(Fault(format!("{message} is unknown"))),
+            NotYet::NAME => not_yet(object),
+            _ => Err(unknown(message)),
         }
     }
 
@@ -89,15 +90,6 @@ impl Application for Contract {
         request: Request<Bytes>,
     ) -> LocalBoxFuture<'static, Response<Bytes>> {
         Box::pin(page(world, request))
-    }
-
-    fn cron(&self, world: World) -> LocalBoxFuture<'static, ()> {
-        Box::pin(async move {
-            let cron = Address::new(SHELF, "cron");
-            let put = Put { key: world.now().to_string(), then: Then::Reply };
-            // Whether it worked is seen on the shelf.
-            world.ask(&cron, &put).await.ok();
-        })
     }
 }
 
@@ -209,6 +201,18 @@ fn remember(object: &Object<'_>, message: &Remember) -> Result<u64, String> {
     if message.refuse { Err(count.to_string()) } else { Ok(count) }
 }
 
+/// How often each object was asked what it did not know.
+#[derive(Default)]
+struct Asked(RefCell<BTreeMap<Address, u32>>);
+
+fn not_yet(object: &Object<'_>) -> Result<Answer, Fault> {
+    let asked = object.isolate(Asked::default);
+    let mut asked = asked.0.borrow_mut();
+    let times = asked.entry(object.address.clone()).or_default();
+    *times += 1;
+    if *times < 3 { Err(unknown(NotYet::NAME)) } else { Answer::of::<NotYet>(&Ok(*times)) }
+}
+
 async fn page(world: World, request: Request<Bytes>) -> Response<Bytes> {
     let path: Vec<String> = request.uri().path().split('/').skip(1).map(str::to_owned).collect();
     let number =
@@ -228,6 +232,12 @@ async fn page(world: World, request: Request<Bytes>) -> Response<Bytes> {
         Some("put") => {
             let then = if path.get(2).is_some() { Then::Panic } else { Then::Reply };
             put_from_outside(&world, path.get(1).map_or("", String::as_str), then).await
+        }
+        Some("log") => {
+            tracing::error!(number = 7, "something is broken");
+            tracing::warn!(peer = "one.test", "something is odd");
+            tracing::info!("nothing is wrong");
+            Response::new(Bytes::new())
         }
         Some("redirect") => with_status(StatusCode::FOUND, "/echo"),
         Some("later") => later(&world, path.get(1).map_or("", String::as_str)),

@@ -109,6 +109,10 @@ message!(
     Echo { json: Box<RawValue> } -> Box<RawValue>
 );
 message!(
+    /// Known from the third time on; how often it was asked.
+    NotYet {} -> u32
+);
+message!(
     /// Nothing answers this.
     Unknown {} -> ()
 );

@@ -44,6 +44,7 @@ scenarios! {
         objects_of_other_names_share_nothing,
         hot_state_lasts_until_a_rollback,
         an_unknown_message_is_unreachable,
+        a_message_that_is_not_known_yet_is_asked_again,
         a_message_to_another_class_is_unreachable,
         raw_json_survives_byte_for_byte,
         an_object_draws_other_dice_each_time,

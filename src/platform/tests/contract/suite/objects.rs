@@ -83,6 +83,11 @@ pub async fn an_unknown_message_is_unreachable(world: World) -> Outcome {
     holds("outcome", &outcome, matches!(outcome, Err(AskError::Unreachable(_))))
 }
 
+pub async fn a_message_that_is_not_known_yet_is_asked_again(world: World) -> Outcome {
+    let shelf = fresh_shelf(&world, "newer");
+    same("asked", world.ask(&shelf, &NotYet {}).await.map_err(text)?, 3)
+}
+
 pub async fn a_message_to_another_class_is_unreachable(world: World) -> Outcome {
     let outcome = world.ask(&fresh_shelf(&world, "class"), &Elsewhere {}).await;
     holds("wrong class", &outcome, matches!(outcome, Err(AskError::Unreachable(_))))
