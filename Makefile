@@ -99,7 +99,7 @@ weigh: local/deploy/node_modules/.ready local/node_modules/.ready build/shim.js 
 	@local/node local/deploy/weigh.mjs
 
 deploy: weigh ## puts the Worker on Cloudflare: make deploy SERVER_NAME=example.org DOMAIN=matrix.example.org
-	@local/node local/deploy/deploy.mjs "$(SERVER_NAME)" "$(DOMAIN)"
+	@local/node local/deploy/deploy.mjs "$(SERVER_NAME)" "$(DOMAIN)" "$(LOCATION)" "$(JURISDICTION)"
 
 clean: ## removes what was built; keeps installed tools and data
 	@rm -rf build target

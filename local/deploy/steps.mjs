@@ -1,36 +1,56 @@
 // How does the Worker come to an account of Cloudflare? What is missing there is created, the schema is brought up to date,
 // then the Worker is uploaded with its secrets. Every step may be repeated.
 
+import { createHash, randomBytes } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
 import { kept, signingKey, tokenSecret } from "../keys.mjs";
-import { randomBytes } from "node:crypto";
-
-const DATABASE = "tombolo";
-const CACHE = "tombolo-cache";
-const MEDIA = "tombolo-media";
+import { agree, known, noting, publicHalf } from "./facts.mjs";
+import { open } from "./zone.mjs";
 
 /**
- * Deploys the build in target/deploy as `serverName`. `wrangler(...args)` runs wrangler and answers `{ ok, output }`;
- * `folder` keeps what must outlive this machine's copy of the source: the keys, and the name they were made for.
+ * Deploys the build in target/deploy as `serverName`. `wrangler(...args)` runs wrangler and answers `{ ok, output }`, `api`
+ * is Cloudflare's (zone.mjs), if there is a token for it; `folder` keeps what must outlive this machine's copy of the source:
+ * the keys, and the name they were made for.
  */
-export function deploy({ wrangler, root, folder, serverName, domain }) {
+export async function deploy({ wrangler, api, root, folder, ...asked }) {
+  const { serverName, domain, location, jurisdiction } = checked(asked);
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   const name = settled(folder, serverName);
+  const resource = resourceOf(folder, name);
   const must = (...args) => {
     const { ok, output } = wrangler(...args);
     if (!ok) throw new Error(`wrangler ${args.join(" ")} has failed:\n${output}`);
     return output;
   };
-  const ids = { database: database(must), cache: cache(must) };
-  media(wrangler, must);
+  const given = { server_name: name, base_url: domain && `https://${domain}`, jurisdiction };
+  const facts = confirmed(must, resource, folder, given);
+  // Only a hint for what is made from now on: it may change.
+  if (location) facts.location = location;
+  const ids = { database: database(must, resource, facts), cache: cache(must, resource) };
+  media(wrangler, must, resource, facts.jurisdiction);
   const config = join(folder, "wrangler.toml");
-  writeFileSync(config, configuration(readFileSync(join(root, "wrangler.toml"), "utf8"), { ...ids, name, domain }));
+  writeFileSync(config, configuration(readFileSync(join(root, "wrangler.toml"), "utf8"), { ...ids, resource, facts }));
   // The schema first: the code that runs until the upload is done works with a newer one (migrations/README.md).
   must("d1", "migrations", "apply", "DB", "--remote", "--config", config);
+  must("d1", "execute", "DB", "--remote", "--yes", "--config", config, "--command", noting({ ...facts, ...publicHalf(signingKey(folder)) }));
   upload(must, config, folder);
-  return name;
+  const host = facts.base_url?.replace("https://", "");
+  return { name, warnings: host ? await opened(api, host) : [] };
+}
+
+function checked(asked) {
+  const forms = {
+    serverName: ["SERVER_NAME", /^[0-9A-Za-z.-]{1,255}$/, "is not a server name"],
+    domain: ["DOMAIN", /^[0-9a-z-]+(\.[0-9a-z-]+)+$/, "is not a host"],
+    location: ["LOCATION", /^(wnam|enam|sam|weur|eeur|apac|apac-ne|apac-se|oc|afr|me)$/, "is not a location"],
+    jurisdiction: ["JURISDICTION", /^(eu|us|fedramp)$/, "is not a jurisdiction"],
+  };
+  for (const [key, [variable, form, complaint]] of Object.entries(forms)) {
+    if (asked[key] && !form.test(asked[key])) throw new Error(`${variable}: ${asked[key]} ${complaint}`);
+  }
+  return asked;
 }
 
 /** A server's name is part of all it ever signed: it cannot change. */
@@ -38,7 +58,6 @@ function settled(folder, serverName) {
   const file = join(folder, "server-name");
   if (!existsSync(file)) {
     if (!serverName) throw new Error("the first deployment needs a name: make deploy SERVER_NAME=example.org");
-    if (!/^[0-9A-Za-z.-]{1,255}$/.test(serverName)) throw new Error(`${serverName} is not a server name`);
     writeFileSync(file, `${serverName}\n`);
   }
   const name = readFileSync(file, "utf8").trim();
@@ -46,20 +65,60 @@ function settled(folder, serverName) {
   return name;
 }
 
-function database(must) {
-  const find = () => JSON.parse(must("d1", "list", "--json")).find((one) => one.name === DATABASE);
-  if (!find()) must("d1", "create", DATABASE);
-  return present(find(), DATABASE).uuid;
+/** What this server's resources are called: another server in the same account has others. */
+function resourceOf(folder, name) {
+  const config = join(folder, "wrangler.toml");
+  const [, before] = (existsSync(config) && readFileSync(config, "utf8").match(/^name = "(.*)"$/m)) || [];
+  if (before) return before;
+  const plain = name.toLowerCase().replaceAll("-", "--").replaceAll(".", "-");
+  const short = `${plain.slice(0, 32)}-${createHash("sha256").update(name).digest("hex").slice(0, 8)}`;
+  return `tombolo-${plain.length > 40 ? short : plain}`;
 }
 
-function cache(must) {
-  const find = () => JSON.parse(must("kv", "namespace", "list")).find((one) => one.title === CACHE);
-  if (!find()) must("kv", "namespace", "create", CACHE);
-  return present(find(), CACHE).id;
+/** Who the server is, by what the database says and what is given now; refused where they disagree. */
+function confirmed(must, resource, folder, given) {
+  const database = databases(must).find((one) => one.name === resource);
+  if (!database) return filled({}, given);
+  // The committed configuration, which wrangler would find, leads to no database.
+  const config = join(folder, "facts.toml");
+  writeFileSync(config, `[[d1_databases]]\nbinding = "DB"\ndatabase_name = "${resource}"\ndatabase_id = "${database.uuid}"\n`);
+  const query = (sql) => JSON.parse(must("d1", "execute", "DB", "--remote", "--json", "--config", config, "--command", sql))[0].results;
+  const facts = known(query);
+  if (facts.key_id && !existsSync(join(folder, "signing.key"))) {
+    throw new Error(`${resource} belongs to ${facts.server_name} with the key ${facts.key_id}, which is not here: put the kept .deploy/ back`);
+  }
+  const key = existsSync(join(folder, "signing.key")) ? publicHalf(signingKey(folder)) : {};
+  agree(facts, { ...given, ...key }, resource);
+  if (given.jurisdiction && !facts.jurisdiction) throw new Error(`${resource} holds data outside ${given.jurisdiction}, and they cannot move`);
+  return filled(facts, given);
 }
 
-function media(wrangler, must) {
-  if (!wrangler("r2", "bucket", "info", MEDIA).ok) must("r2", "bucket", "create", MEDIA);
+/** What was said before holds where nothing is said now. */
+function filled(facts, given) {
+  return { ...facts, ...Object.fromEntries(Object.entries(given).filter(([, value]) => value)) };
+}
+
+const databases = (must) => JSON.parse(must("d1", "list", "--json"));
+
+function database(must, resource, { jurisdiction, location }) {
+  // D1 knows fewer locations than objects do, and chooses one itself where none is named.
+  const near = /^(weur|eeur|apac|oc|wnam|enam)$/.test(location) ? ["--location", location] : [];
+  const place = jurisdiction ? ["--jurisdiction", jurisdiction] : near;
+  const find = () => databases(must).find((one) => one.name === resource);
+  if (!find()) must("d1", "create", resource, ...place);
+  return present(find(), resource).uuid;
+}
+
+function cache(must, resource) {
+  const title = `${resource}-cache`;
+  const find = () => JSON.parse(must("kv", "namespace", "list")).find((one) => one.title === title);
+  if (!find()) must("kv", "namespace", "create", title);
+  return present(find(), title).id;
+}
+
+function media(wrangler, must, resource, jurisdiction) {
+  const bucket = [`${resource}-media`, ...(jurisdiction ? ["--jurisdiction", jurisdiction] : [])];
+  if (!wrangler("r2", "bucket", "info", ...bucket).ok) must("r2", "bucket", "create", ...bucket);
 }
 
 function present(found, name) {
@@ -67,24 +126,42 @@ function present(found, name) {
   return found;
 }
 
-/** The committed configuration with this account's ids, for a file one folder below it. */
-export function configuration(text, { database, cache, name, domain }) {
+/** The committed configuration with this account's ids and this server's facts, for a file one folder below it. */
+export function configuration(text, { database, cache, resource, facts }) {
   const changes = [
+    ['name = "tombolo"', `name = "${resource}"`],
     ['main = "build/shim.js"', 'main = "../target/deploy/shim.js"'],
     ['base_dir = "build"', 'base_dir = "../target/deploy"'],
     ['migrations_dir = "migrations"', 'migrations_dir = "../migrations"'],
-    ['SERVER_NAME = "localhost"', `SERVER_NAME = "${name}"`],
+    ['SERVER_NAME = "localhost"', `SERVER_NAME = "${facts.server_name}"`],
+    ['LOCATION_HINT = ""', `LOCATION_HINT = "${facts.location ?? ""}"`],
+    ['JURISDICTION = ""', `JURISDICTION = "${facts.jurisdiction ?? ""}"`],
+    ['database_name = "tombolo"', `database_name = "${resource}"`],
     ['database_id = "00000000-0000-0000-0000-000000000000"', `database_id = "${database}"`],
     ['id = "00000000000000000000000000000000"', `id = "${cache}"`],
+    ['bucket_name = "tombolo-media"', `bucket_name = "${resource}-media"${facts.jurisdiction ? `\njurisdiction = "${facts.jurisdiction}"` : ""}`],
   ];
-  if (domain) {
+  if (facts.base_url) {
+    const domain = facts.base_url.replace("https://", "");
     changes.push(["workers_dev = true", `workers_dev = false\nroutes = [{ pattern = "${domain}", custom_domain = true }]`]);
-    changes.push(['PUBLIC_BASEURL = ""', `PUBLIC_BASEURL = "https://${domain}"`]);
+    changes.push(['PUBLIC_BASEURL = ""', `PUBLIC_BASEURL = "${facts.base_url}"`]);
   }
   return changes.reduce((result, [from, to]) => {
     if (result.split(`\n${from}\n`).length !== 2) throw new Error(`wrangler.toml should say once: ${from}`);
     return result.replace(`\n${from}\n`, `\n${to}\n`);
   }, text);
+}
+
+/** Lets others reach the host. The server is deployed already: what could not be set is for the operator to do. */
+async function opened(api, host) {
+  const by = "docs/deployment.md says how to set it by hand";
+  if (!api) return [`without CLOUDFLARE_API_TOKEN the defences of ${host}'s zone stay as they are: ${by}`];
+  try {
+    await open(api, host);
+    return [];
+  } catch (error) {
+    return [`the defences of ${host}'s zone stay as they are (${error.message}): ${by}`];
+  }
 }
 
 /** Secrets go with the version that needs them, through a file that lives as long as the upload. */

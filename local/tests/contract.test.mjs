@@ -10,7 +10,8 @@ const build = new URL("../../build/contract", import.meta.url).pathname;
 test("every promise of the contract holds on workerd", { timeout: 120_000 }, async (t) => {
   const port = 20_000 + (process.pid % 9_000);
   const own = `http://127.0.0.1:${port}`;
-  const flags = ["--client", `127.0.0.1:${port}`, "--profile", "test", "--set", `ORIGIN=${own}`];
+  const hint = ["--set", "LOCATION_HINT=weur"];
+  const flags = ["--client", `127.0.0.1:${port}`, "--profile", "test", "--set", `ORIGIN=${own}`, ...hint];
   await launchWorker(t, build, folder(t), ...flags);
   const answer = await fetch(`${own}/contract`);
   assert.equal(answer.status, 200, await answer.text());
