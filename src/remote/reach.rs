@@ -22,6 +22,8 @@ use crate::config::Config;
 /// From this status on an answer is the network's, which says so that the server itself did not answer
 /// ([Cloudflare's 5xx](https://developers.cloudflare.com/support/troubleshooting/http-status-codes/cloudflare-5xx-errors/)).
 const OF_THE_NETWORK: u16 = 520;
+/// A place that may be tried again so soon is waited for (ms).
+const SOON: u64 = 1_500;
 /// How long a place counts as there after it answered (ms).
 const ANSWERED: u64 = 3_600_000;
 /// How many places are remembered at most.
@@ -63,11 +65,14 @@ pub async fn fetch(
     let (places, began) = (world.isolate(|_| Places::default()), world.now());
     let unreachable = |reason: String| RemoteError::Unreachable(format!("{place}: {reason}"));
     let answer = match places.standing(&place, began) {
-        Some(Standing::Failed { until, .. }) if until > began => {
+        Some(Standing::Failed { until, .. }) if until > began + SOON => {
             return Err(unreachable("it failed a moment ago".to_owned()));
         }
         Some(Standing::Answered { .. }) => world.fetch(request, limits).await,
-        _ => {
+        standing => {
+            if let Some(Standing::Failed { until, .. }) = standing {
+                world.sleep(Duration::from_millis(until.saturating_sub(began))).await;
+            }
             places.turn(world, limits.time).await.map_err(&unreachable)?;
             join(world.fetch(request, limits), places.step(world)).await.0
         }

@@ -230,7 +230,8 @@ fn a_place_that_never_answered_is_left_alone_for_a_moment() {
         assert_eq!(ask(&scene, "nowhere.test:1").status, 502);
         fetches(&scene.simulation.transcript()).len() - before
     };
-    assert_eq!(count(0), 1);
+    // The first pauses are so short that they are waited for.
+    assert_eq!([count(0), count(0), count(0)], [1, 1, 1]);
     assert_eq!(count(0), 0, "NET9");
     assert_eq!(count(10), 1);
     assert_eq!(count(8), 0, "NET9 the pause does not grow");
