@@ -12,7 +12,7 @@ use tombolo_platform::World;
 use super::{
     receive::{Failure, Gap, encode, fetch::Events, version},
     room,
-    verify::verified,
+    verify::verified_history,
 };
 use crate::{
     error::Result,
@@ -65,7 +65,7 @@ async fn fill(gap: &Gap<'_>, hole: &Hole) -> std::result::Result<bool, Failure> 
         wanted.join("&")
     );
     let answer: Events = client::ask(gap.world, gap.origin, Ask::get(&path)).await?;
-    let events = verified(gap.world, gap.version, &answer.pdus).await;
+    let events = verified_history(gap.world, gap.version, &answer.pdus).await;
     let mut history = History { events, asked: hole.below.clone(), states: Vec::new() };
     let mut received = gap.world.ask(&room(gap.room_id), &history).await?;
     let mut came = any(&received);

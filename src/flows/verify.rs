@@ -34,10 +34,25 @@ pub async fn verify<'a>(
     world: &World,
     events: impl IntoIterator<Item = (&'static RoomVersion, &'a RawValue)>,
 ) -> Vec<Result<Checked, Dropped>> {
-    let parsed: Vec<Result<Unverified, Dropped>> = events
-        .into_iter()
-        .map(|(version, raw)| Ok(admission::parse(raw.get().as_bytes(), version)?))
-        .collect();
+    let parse = |(version, raw): (_, &RawValue)| admission::parse(raw.get().as_bytes(), version);
+    verify_parsed(world, events.into_iter().map(|event| Ok(parse(event)?)).collect()).await
+}
+
+/// The events of the past that hold; the others are left out.
+pub async fn verified_history(
+    world: &World,
+    version: &'static RoomVersion,
+    events: &[Box<RawValue>],
+) -> Vec<Checked> {
+    let parse = |raw: &RawValue| admission::parse_history(raw.get().as_bytes(), version);
+    let parsed = events.iter().map(|event| Ok(parse(event)?)).collect();
+    verify_parsed(world, parsed).await.into_iter().filter_map(logged).collect()
+}
+
+async fn verify_parsed(
+    world: &World,
+    parsed: Vec<Result<Unverified, Dropped>>,
+) -> Vec<Result<Checked, Dropped>> {
     let mut needed = Needed::default();
     parsed.iter().flatten().for_each(|event| needed.add(event));
     let ring = keys::ring(world, &needed.keys()).await;

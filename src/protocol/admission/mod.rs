@@ -17,7 +17,10 @@ use crate::{
     canonical_json::{
         CanonicalJsonObject, CanonicalJsonValue, redact, redacted_to_string, to_string,
     },
-    event::{FormatFault, MAX_BYTES, Pdu, ReadFault, check_format, content_hash, id_of_hash},
+    event::{
+        FormatFault, MAX_BYTES, Pdu, ReadFault, check_format, check_history, content_hash,
+        id_of_hash,
+    },
     json::{JsonFault, parse_object},
     room_version::RoomVersion,
     server_keys::KeyRing,
@@ -100,16 +103,24 @@ impl Checked {
 
 /// Reads an event of another server: strict JSON, the version's format, its size and its ID.
 pub fn parse(bytes: &[u8], version: &'static RoomVersion) -> Result<Unverified, Drop> {
-    parse_checked(parse_object(bytes)?, version)
+    let object = parse_object(bytes)?;
+    check_format(&object, version)?;
+    parse_checked(object, version)
 }
 
-/// Like [`parse`], of an object that [`parse_object`] read.
+/// Reads an event of the past, as backfilling brings it: it may cite more events than a new one.
+pub fn parse_history(bytes: &[u8], version: &'static RoomVersion) -> Result<Unverified, Drop> {
+    let object = parse_object(bytes)?;
+    check_history(&object, version)?;
+    parse_checked(object, version)
+}
+
+/// Reads an event of an object that has its form.
 fn parse_checked(
     mut object: CanonicalJsonObject,
     version: &'static RoomVersion,
 ) -> Result<Unverified, Drop> {
     let unsigned = object.remove("unsigned");
-    check_format(&object, version)?;
     let size = to_string(&object).len();
     if size > MAX_BYTES {
         return Err(FormatFault::TooLarge(size).into());

@@ -49,6 +49,22 @@ pub enum FormatFault {
 
 /// Checks the format of an event, except its size and what depends on other events.
 pub fn check(object: &CanonicalJsonObject, version: &RoomVersion) -> Result<(), FormatFault> {
+    check_history(object, version)?;
+    for (field, most) in [("prev_events", MAX_PREV_EVENTS), ("auth_events", MAX_AUTH_EVENTS)] {
+        let ids = object.get(field).and_then(CanonicalJsonValue::as_array);
+        if ids.is_some_and(|ids| ids.len() > most) {
+            return Err(FormatFault::TooLong(field));
+        }
+    }
+    Ok(())
+}
+
+/// The same of an event of the past: how many events it cites is not checked
+/// ([backfilling](https://spec.matrix.org/v1.19/server-server-api/#get_matrixfederationv1backfillroomid)).
+pub fn check_history(
+    object: &CanonicalJsonObject,
+    version: &RoomVersion,
+) -> Result<(), FormatFault> {
     // From room version 3 on the ID is a hash; a claimed one would only confuse.
     if object.contains_key("event_id") {
         return Err(FormatFault::Unexpected("event_id"));
@@ -68,8 +84,8 @@ pub fn check(object: &CanonicalJsonObject, version: &RoomVersion) -> Result<(), 
         Some(CanonicalJsonValue::Integer(depth)) if *depth >= Int::default() => {}
         _ => return Err(FormatFault::Field("depth")),
     }
-    references(object, "prev_events", MAX_PREV_EVENTS)?;
-    references(object, "auth_events", MAX_AUTH_EVENTS)?;
+    references(object, "prev_events")?;
+    references(object, "auth_events")?;
     check_proofs(object)
 }
 
@@ -132,18 +148,11 @@ fn identifier<'a>(
 }
 
 /// A list of distinct event IDs.
-fn references(
-    object: &CanonicalJsonObject,
-    field: &'static str,
-    most: usize,
-) -> Result<(), FormatFault> {
+fn references(object: &CanonicalJsonObject, field: &'static str) -> Result<(), FormatFault> {
     let fault = FormatFault::Field(field);
     let Some(ids) = object.get(field).and_then(CanonicalJsonValue::as_array) else {
         return Err(fault);
     };
-    if ids.len() > most {
-        return Err(FormatFault::TooLong(field));
-    }
     for (index, id) in ids.iter().enumerate() {
         let hash = id.as_str().and_then(|id| id.strip_prefix('$')).unwrap_or_default();
         if !is_hash(hash) || ids.iter().take(index).any(|earlier| earlier == id) {

@@ -24,7 +24,7 @@ pub use self::{
     build::{BuildFault, Draft, Links, build, content_hash, event_id},
     format::{
         FormatFault, MAX_AUTH_EVENTS, MAX_BYTES, MAX_BYTES_SENT, MAX_DEPTH, MAX_ID_BYTES,
-        MAX_PREV_EVENTS, check as check_format,
+        MAX_PREV_EVENTS, check as check_format, check_history,
     },
     projection::Projection,
     relation::{ANNOTATION, Relation, THREAD},

@@ -4,7 +4,7 @@ use ruma::{EventId, OwnedEventId, RoomId};
 use serde_json::{Value, json};
 
 use super::{
-    BuildFault, Draft, FormatFault, Links, MAX_BYTES_SENT, Pdu, Projection, build, check_format,
+    BuildFault, Draft, FormatFault, Links, MAX_BYTES_SENT, Pdu, Projection, build, check_format, check_history,
     client_event, create_event_id, event_id, field, redacted, stripped,
 };
 use crate::{
@@ -149,6 +149,7 @@ fn lists_of_events_are_bounded_and_without_repetition() {
         assert_eq!(check_format(&object(full.clone()), version("11")), Ok(()));
         full[name] = ids(most + 1);
         is_malformed("11", &full);
+        assert_eq!(check_history(&object(full.clone()), version("11")), Ok(()), "long ago");
         full[name] = json!([id("a"), id("a")]);
         is_malformed("11", &full);
     }
