@@ -4,8 +4,8 @@ use ruma::{EventId, OwnedEventId, RoomId};
 use serde_json::{Value, json};
 
 use super::{
-    BuildFault, Draft, FormatFault, Links, MAX_BYTES_SENT, Pdu, Projection, build, check_format, check_history,
-    client_event, create_event_id, event_id, field, redacted, stripped,
+    BuildFault, Draft, FormatFault, Links, MAX_BYTES_SENT, Pdu, Projection, build, check_format,
+    check_history, client_event, create_event_id, event_id, field, redacted, stripped,
 };
 use crate::{
     json::{MAX_DEPTH_SENT, parse_object, parse_value},
