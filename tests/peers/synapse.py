@@ -60,6 +60,8 @@ class Synapse(Server):
             "form_secret": "peers",
             "bcrypt_rounds": 4,
             "presence": {"enabled": False},
+            # An initial sync is answered anew each time, not from memory for two minutes.
+            "caches": {"sync_response_cache_duration": "0s"},
             "federation": {
                 "destination_min_retry_interval": "1s",
                 "destination_max_retry_interval": "5s",

@@ -1,0 +1,85 @@
+"""What does a client tell of its user: receipts, typing, account data, profiles?
+
+https://spec.matrix.org/v1.19/client-server-api/#modules
+"""
+
+from ..call import USERS, Call, Json
+from ..story import Story, asked
+
+FIELDS = ("displayname", "avatar_url")
+KINDS = ("m.fully_read", "m.read", "m.read.private")
+
+
+@asked(4)
+def receipt(story: Story) -> Call:
+    dice, room = story.dice, story.room()
+    kind = dice.weighted([(6, "m.read"), (3, "m.read.private"), (2, "m.fully_read"), (1, "nonsense")])
+    body: dict[str, Json] = {"thread_id": dice.one(["main", story.event(room), ""])} if dice.percent(20) else {}
+    return Call("receipt", story.member(room), "POST", f"/v3/rooms/{room.name}/receipt/{kind}/{story.event(room)}", body=story.body(**body))
+
+
+@asked(2)
+def read_markers(story: Story) -> Call:
+    room = story.room()
+    # Of several, Synapse has taken some when it refuses one: these are there since the room is.
+    marks: dict[str, Json] = {kind: story.dice.one(room.events[:4]) for kind in KINDS if room.events and story.dice.percent(50)}
+    return Call("read_markers", story.member(room), "POST", f"/v3/rooms/{room.name}/read_markers", body=story.body(**marks))
+
+
+@asked(3)
+def typing(story: Story) -> Call:
+    room = story.room()
+    who = story.member(room)
+    whose = f"<{who}>" if story.dice.percent(90) else story.somebody()
+    # Long enough that none ends by itself.
+    body: dict[str, Json] = {"typing": True, "timeout": 110000} if story.dice.percent(60) else {"typing": False}
+    return Call("typing", who, "PUT", f"/v3/rooms/{room.name}/typing/{whose}", body=story.body(**body))
+
+
+@asked(3)
+def set_account_data(story: Story) -> Call:
+    who, path = _account_data(story)
+    return Call("account_data", who, "PUT", path, body=story.body(mark=story.text()))
+
+
+@asked(2)
+def account_data(story: Story) -> Call:
+    who, path = _account_data(story)
+    return Call("account_data", who, "GET", path)
+
+
+@asked(1)
+def set_push_rules(story: Story) -> Call:
+    who = story.user()
+    return Call("account_data", who, "PUT", f"/v3/user/<{who}>/account_data/m.push_rules", body={})
+
+
+@asked(1)
+def ignore(story: Story) -> Call:
+    who = story.user()
+    # Synapse refuses to have users ignore themselves.
+    ignored: Json = {f"<{user}>": {} for user in USERS if user != who and story.dice.percent(30)}
+    path = f"/v3/user/<{who}>/account_data/m.ignored_user_list"
+    return Call("account_data", who, "PUT", path, body=story.body(ignored_users=ignored))
+
+
+@asked(1)
+def set_profile(story: Story) -> Call:
+    who, field = story.user(), story.dice.one(FIELDS)
+    value = story.text() if field == "displayname" else f"mxc://example.org/{story.text()}"
+    whose = f"<{who}>" if story.dice.percent(90) else story.somebody()
+    return Call("profile", who, "PUT", f"/v3/profile/{whose}/{field}", body=story.body(**{field: value}))
+
+
+@asked(2)
+def profile(story: Story) -> Call:
+    field = story.dice.one(["", *(f"/{field}" for field in FIELDS)])
+    return Call("profile", story.user(), "GET", f"/v3/profile/{story.somebody()}{field}")
+
+
+def _account_data(story: Story) -> tuple[str, str]:
+    who = story.user()
+    whose = f"<{who}>" if story.dice.percent(93) else story.somebody()
+    kind = story.dice.weighted([(8, "org.example.mark"), (2, "m.direct"), (1, "m.fully_read")])
+    room = f"/rooms/{story.room().name}" if story.dice.percent(50) else ""
+    return who, f"/v3/user/{whose}{room}/account_data/{kind}"

@@ -1,0 +1,147 @@
+"""Which differences from Synapse are meant, and why? This is the whole list; whatever else differs is a fault."""
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from .call import Call
+
+# What of an answer is not compared, as the end of a path, with the reason.
+UNSAID = {
+    r"(^|\.)origin_server_ts$": "the time",
+    r"(^|\.)age$": "the time",
+    r"\.ts$": "the time",
+    # Beside `unsigned`, Synapse repeats what old clients looked for there.
+    r"(^|\.)(?<!unsigned\.)(user_id|prev_content|prev_sender|replaces_state|redacted_because)$": "not in the specification",
+    r"(^|\.)(hashes|signatures)$": "each server's own",
+    r"unsigned\.m\.relations$": "not built here: aggregations",
+    r"unsigned\.redacted_by$": "not in the specification",
+    r"^(device_lists|device_one_time_keys_count|device_unused_fallback_key_types|org\.matrix\.msc2732\..*)$": "not built here: encryption",
+    r"^(presence|to_device)$": "not built here: presence, messages to devices",
+    r"\.unread_(thread_)?notifications$": "not built here: counts of notifications",
+}
+# Which account data is not compared, with the reason.
+UNSAID_TYPES = {"m.push_rules": "not built here"}
+
+
+@dataclass(frozen=True)
+class Known:
+    """A difference that is meant: why, in the answer to which calls, where in it, and what each side says."""
+
+    reason: str
+    kind: str
+    path: str
+    ours: str
+    theirs: str
+    when: Callable[[Call], bool] = lambda call: True
+    # What the error texts say, where the code alone is not the reason.
+    said: str = ".*"
+    # Whether the two servers hold different things from then on.
+    parts: bool = False
+
+    def explains(self, call: Call, path: str, ours: str, theirs: str, said: str) -> bool:
+        """Whether it is this difference."""
+        pairs = [(self.kind, call.kind), (self.path, path), (self.ours, ours), (self.theirs, theirs), (self.said, said)]
+        return all(re.fullmatch(pattern, text, re.DOTALL) for pattern, text in pairs) and self.when(call)
+
+
+NOTHING = "nothing"
+NO_MATTER = ".*"
+
+
+def _is_nowhere(call: Call) -> bool:
+    return call.nowhere
+
+
+def _is_spoilt(call: Call) -> bool:
+    return call.spoilt
+
+
+def _is_lazy(call: Call) -> bool:
+    return "lazy_load_members" in json.dumps(call.query)
+
+
+def _is_initial(call: Call) -> bool:
+    return "since" not in call.query
+
+
+def _limits_twice(call: Call) -> bool:
+    chosen = call.query.get("filter")
+    return isinstance(chosen, dict) and "limit" in chosen
+
+
+def _chooses_rooms(call: Call) -> bool:
+    chosen = call.query.get("filter")
+    return "rooms" in json.dumps(chosen) or str(chosen).startswith("<filter:")
+
+
+KNOWN: list[Known] = [
+    Known("`unsigned.membership` is ours to say of every event; Synapse leaves it out of state (the specification: MAY)", ".*", r".*unsigned\.membership", NO_MATTER, NOTHING),
+    Known("`avatar_url` is absent where there is none; Synapse writes null", "joined_members", r"joined\..*\.avatar_url", NOTHING, "null"),
+    Known("a summary may be repeated; Synapse has one for lazy loading alone", "sync", r"rooms\.join\..*\.summary\..*", NO_MATTER, NOTHING),
+    Known("events of /sync have no `room_id`; Synapse writes it into create events", "sync", r"rooms\..*\[m\.room\.create .*\]\.room_id", NOTHING, NO_MATTER),
+    Known("a filter's `rooms` hold for invites, too", "sync", r"rooms\.(invite|knock)\..*", "no more", NO_MATTER, _chooses_rooms),
+    Known("a filter's `rooms` hold for invites, too", "model", r"<room:\d+> (section|state .*)", r"\[\]", NO_MATTER, _chooses_rooms),
+    Known("what an event replaced is ours to say in every list; Synapse says it in timelines", ".*", r".*unsigned\.(prev_content\..*|prev_sender|replaces_state)", NO_MATTER, "nothing|no more"),
+    Known("`limited` says that the limit cut something off; Synapse says so of every room that is new to the client", "sync", r"rooms\.join\..*\.timeline\.limited", "false", "true"),
+    Known(
+        "a member may be told again to who loads them lazily (the specification: valid)",
+        "sync",
+        r"rooms\..*\.state\.events\[\]",
+        r"only m\.room\.member <\w+> \w+ <[^<>]*>(, m\.room\.member <\w+> \w+ <[^<>]*>)*",
+        "no more",
+        _is_lazy,
+    ),
+    Known("an initial sync has left rooms on request only; Synapse adds those that one was removed from", "sync", r"rooms\.leave\..*", "nothing|no more", NO_MATTER, _is_initial),
+    Known("an initial sync has left rooms on request only; Synapse adds those that one was removed from", "model", r"<room:\d+> section", r"\[\]", '"leave"', _is_initial),
+    Known("a page has no more events than its filter allows; Synapse looks at `limit` alone", "messages", r"chunk\[\]|state\[\]|end", "no more|a token", "only .*|nothing", _limits_twice),
+    Known("`end` is absent where history begins; Synapse has it once more", "messages", "end", NOTHING, "a token"),
+    Known("who joins twice stays joined by the first event; Synapse sends another where the content is new", "join", "member", NO_MATTER, "<event:.*>", parts=True),
+    Known("who joins twice stays joined by the first event; Synapse refuses who could not join now", "join", "status", r'\{"member": .*', "403 M_FORBIDDEN"),
+    Known("a read marker lies where it was put last; Synapse moves it forward alone", "sync", r".*\[m\.fully_read\]\.content\.event_id", NO_MATTER, NO_MATTER),
+    Known("a read marker lies where it was put last; Synapse moves it forward alone", "model", r"<room:\d+> account_data m\.fully_read", NO_MATTER, NO_MATTER),
+    Known("who is not in a room leaves no receipts there; Synapse takes them without effect", "receipt|read_markers", "status", "403 M_FORBIDDEN", r"\{\}"),
+    Known("what a message's content is, is its client's affair", "send", "status", r'\{"event_id": .*', "400 M_UNKNOWN", lambda call: call.spoilt and "/m.room.message/" in call.path, parts=True),
+    Known("`dir` is required; Synapse takes `f` for it", "messages", "status", "400 .*", NO_MATTER, lambda call: "dir" not in call.query),
+    Known(
+        "a relation that breaks the rules is ignored (the specification), not refused",
+        "send",
+        "status",
+        r'\{"event_id": .*',
+        "400 M_UNKNOWN",
+        lambda call: "m.relates_to" in json.dumps(call.body),
+        parts=True,
+    ),
+    Known("who was never there cannot be unbanned", "unban", "status", "403 M_(FORBIDDEN|BAD_STATE)", r'\{"member": .*', parts=True),
+    Known("who is not in a room kicks nobody; to Synapse, who kicks himself leaves", "kick", "status", "403 M_FORBIDDEN", r'\{"member": .*', lambda call: f"<{call.who}>" in str(call.body), parts=True),
+    Known("a redaction of what is not here can be sent, and does nothing", "send|redact", "status", r'\{"event_id": .*', "400 M_UNKNOWN|404 M_NOT_FOUND", lambda call: "redact" in call.path, parts=True),
+    Known("`membership` and `not_membership` let in who fits either (the specification)", "members", r"chunk\[\]", "only .*", "no more", lambda call: {"membership", "not_membership"} <= call.query.keys()),
+    Known("a profile's field that is not set is not found (the specification)", "profile", "status", "404 M_NOT_FOUND", r"\{\}"),
+    Known("a redaction of what is not here can be sent; Synapse breaks off", "send", "status", NO_MATTER, "500 M_UNKNOWN", lambda call: "/m.room.redaction/" in call.path, parts=True),
+    Known("an alias is text", "setState", "status", "400 M_BAD_JSON", r'\{"event_id": .*', lambda call: call.spoilt and "canonical_alias" in call.path, parts=True),
+    Known("who left is told the members at their leave, whatever `at` says", "members", "status", r'\{"chunk": .*', "403 M_FORBIDDEN", lambda call: "at" in call.query),
+    # Refused by both, for reasons that are both right or in words that the specification leaves open.
+    Known("who is wrong in two ways may hear of either", ".*", "status", "403 M_FORBIDDEN", "400 .*", _is_spoilt),
+    Known("who is wrong in two ways may hear of either", ".*", "status", "400 .*", "40[34] .*", _is_spoilt),
+    Known("who is wrong in two ways may hear of either", "setState", "status", "400 M_BAD_ALIAS", "403 M_FORBIDDEN"),
+    Known("who is not in a room learns nothing of others in it", "unban", "status", "403 M_FORBIDDEN", "403 M_BAD_STATE", said=".*ours says: You are not in this room.*"),
+    Known("who is not in a room learns nothing of others in it", "alias", "status", "403 M_FORBIDDEN", "400 M_UNKNOWN", said=".*ours says: You are not in this room.*"),
+    Known("an alias has a localpart", "alias", "status", "400 M_INVALID_PARAM", r"\{\}", lambda call: "/#:" in call.path),
+    Known("what is no event ID is an invalid parameter", "redact", "status", "400 M_INVALID_PARAM", r'\{"event_id": .*', lambda call: "/nonsense/" in call.path, parts=True),
+    Known("a state event's content is its client's affair", "setState", "status", r'\{"event_id": .*', "400 M_UNKNOWN", lambda call: call.spoilt and re.search("m.room.(name|topic)", call.path) is not None, parts=True),
+    Known("a room that was left stands in `leave`, though a filter hides all events", "sync", r"rooms\.leave\.<room:\d+>\.timeline\.(limited|prev_batch)", NO_MATTER, NOTHING, lambda call: "filter" in call.query),
+    Known("a room that was left stands in `leave`, though a filter hides all events", "model", r"<room:\d+> .*", r'"leave"|\[\]', NO_MATTER, lambda call: "filter" in call.query),
+    Known("who is wrong in two ways may hear of either", "send", "status", "403 M_FORBIDDEN", "400 M_UNKNOWN", lambda call: "m.relates_to" in json.dumps(call.body)),
+    Known("a broken body is refused; Synapse breaks off", ".*", "status", "400 .*", "500 M_UNKNOWN", _is_spoilt),
+    Known("a second create event is refused", "setState", "status", "(403 M_FORBIDDEN|400 M_BAD_JSON)", "400 M_INVALID_PARAM", lambda call: "m.room.create" in call.path),
+    Known("a room that is not here is one that you are not in", "(leave|kick|ban|unban|invite)", "status", "403 M_FORBIDDEN", "404 M_UNKNOWN"),
+    Known("a room that is not here is one that you are not in", "redact", "status", "403 M_FORBIDDEN", "404 M_NOT_FOUND", _is_nowhere),
+    Known("no way into a room that is not here is not found", "(join|knock)", "status", "404 M_NOT_FOUND", "404 M_UNKNOWN"),
+    Known("what is no event ID is an invalid parameter", "event", "status", "400 M_INVALID_PARAM", "404 M_NOT_FOUND", lambda call: call.path.endswith("nonsense")),
+    Known("an unknown kind of receipt is an invalid parameter", "receipt", "status", "400 M_INVALID_PARAM", "400 M_UNKNOWN", lambda call: "/receipt/nonsense/" in call.path),
+    Known("what is no event ID is an invalid parameter", "receipt", "status", "400 M_INVALID_PARAM", "400 M_UNKNOWN", lambda call: call.path.endswith("nonsense")),
+    Known("a malformed filter is none that was stored", "sync", "status", "404 M_NOT_FOUND", "400 M_INVALID_PARAM", _is_spoilt),
+    Known("the codes of malformed requests overlap", ".*", "status", "400 M_(BAD_JSON|INVALID_PARAM)", "400 M_(BAD_JSON|INVALID_PARAM|NOT_JSON|UNKNOWN)", _is_spoilt),
+    Known("what you may not do for another is forbidden", "typing|profile", "status", "403 M_FORBIDDEN", "400 M_FORBIDDEN"),
+]
