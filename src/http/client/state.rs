@@ -20,7 +20,7 @@ use tombolo_protocol::acl::ServerAcl;
 use super::{aliases, ask_room, events::send_draft, not_in_room};
 use crate::{
     config::Config,
-    error::{Error, Result, bad_json, forbidden, internal, not_found},
+    error::{Error, Result, bad_json, forbidden, internal, invalid_param, not_found},
     http::{
         auth::{self, Session},
         endpoint::{decode, encode},
@@ -67,6 +67,11 @@ async fn one(
     caller: Session,
     request: get_state_event::Request,
 ) -> Result<get_state_event::Response> {
+    let whole = match request.format {
+        StateEventFormat::Event => true,
+        StateEventFormat::Content => false,
+        _ => return Err(invalid_param("format is neither content nor event")),
+    };
     let event = event(
         &world,
         &caller,
@@ -74,7 +79,7 @@ async fn one(
         (&request.event_type.to_string(), &request.state_key),
     )
     .await?;
-    let shown = if request.format == StateEventFormat::Event { event } else { content_of(&event)? };
+    let shown = if whole { event } else { content_of(&event)? };
     Ok(get_state_event::Response::new(shown))
 }
 

@@ -9,6 +9,7 @@ use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
 use ruma::{OwnedUserId, UserId};
+use serde_json::Value;
 use tombolo_platform::World;
 
 use crate::{
@@ -45,7 +46,11 @@ async fn answer(world: World, request: Request<Bytes>, _: Vec<String>) -> Result
         timeout: parameter("timeout")
             .map_or(Ok(0), str::parse)
             .map_err(|_| invalid_param("timeout is no number"))?,
-        full_state: parameter("full_state") == Some("true"),
+        full_state: match parameter("full_state") {
+            None | Some("false") => false,
+            Some("true") => true,
+            Some(_) => return Err(invalid_param("full_state is neither true nor false")),
+        },
         filter,
     };
     json_response(StatusCode::OK, &sync::sync(&world, claim, wish).await?)
@@ -88,6 +93,22 @@ async fn stored(world: &World, user: &UserId, id: &str) -> Result<Rc<SyncFilter>
     Ok(filter)
 }
 
+/// The objects in a filter: serde reads lists as such, too.
+const PARTS: [&str; 6] = [
+    "/account_data",
+    "/room",
+    "/room/timeline",
+    "/room/state",
+    "/room/ephemeral",
+    "/room/account_data",
+];
+
 fn read(text: &str) -> Result<SyncFilter> {
-    serde_json::from_str(text).map_err(|error| bad_json(error.to_string()))
+    let malformed = |error: serde_json::Error| bad_json(error.to_string());
+    let filter: Value = serde_json::from_str(text).map_err(malformed)?;
+    if let Some(path) = PARTS.iter().find(|path| filter.pointer(path).is_some_and(Value::is_array))
+    {
+        return Err(bad_json(format!("{path} of the filter is no object")));
+    }
+    serde_json::from_value(filter).map_err(malformed)
 }

@@ -19,15 +19,19 @@ use crate::objects::Stop;
 /// The most parents an event may have.
 const MAX_PARENTS: usize = 20;
 
-/// Sends an event, once per transaction ID.
+/// Sends an event, once per transaction ID. A room that all its local members left takes nothing new, but for the leave
+/// of who was invited to it, or knocked.
 pub fn send(room: &mut Room<'_>, message: Send) -> Result<Sent> {
-    room.live()?;
+    room.graph()?;
     if let Some(transaction) = &message.transaction
         && let Some((event_id, position)) = sent_before(room, &message, transaction)?
     {
         // The request that sent it first may not have lived to tell the sender.
         let news = room.news_for(&[message.sender])?;
         return Ok(Sent { event_id, position, news, others: Vec::new() });
+    }
+    if !is_declining(room, &message)? {
+        room.live()?;
     }
     let (event_id, position) = write(room, &message)?;
     if message.draft.state_key.is_none() {
@@ -66,6 +70,18 @@ pub fn write(room: &mut Room<'_>, message: &Send) -> Result<(OwnedEventId, Posit
         }
         (_, None) => Err(Stop::broken("an accepted event has no position")),
     }
+}
+
+/// Whether the sender turns down an invite, or takes a knock back.
+fn is_declining(room: &mut Room<'_>, message: &Send) -> Result<bool> {
+    let (draft, user) = (&message.draft, message.sender.as_str());
+    if draft.event_type != "m.room.member" || draft.state_key.as_deref() != Some(user) {
+        return Ok(false);
+    }
+    let content =
+        parse_object(draft.content.get().as_bytes()).map_err(|fault| invalid(fault.to_string()))?;
+    let leaves = content.get("membership").and_then(|value| value.as_str()) == Some("leave");
+    Ok(leaves && matches!(room.membership_of(user)?.as_deref(), Some("invite" | "knock")))
 }
 
 fn sent_before(

@@ -170,6 +170,20 @@ impl Room<'_> {
         event: &Stored,
         room_id: bool,
     ) -> Result<Box<RawValue>> {
+        let mut unsigned = self.unsigned(viewer, event)?;
+        if let Some(by) = event.redacted_by {
+            let because = self.event(by)?;
+            // A user who had left by then is not told who redacted it.
+            if self.user_sees(&viewer.user, &viewer.stretches, &because)? {
+                let beside = self.unsigned(viewer, &because)?;
+                unsigned.redacted_because = Some(shown(viewer, &because, room_id, &beside)?);
+            }
+        }
+        shown(viewer, event, room_id, &unsigned)
+    }
+
+    /// What the viewer knows beside an event, but for who redacted it.
+    fn unsigned(&mut self, viewer: &Viewer, event: &Stored) -> Result<Unsigned> {
         let now = i64::try_from(self.moment.now).unwrap_or(i64::MAX);
         let age = now.saturating_sub(event.pdu.origin_server_ts);
         let mut unsigned = Unsigned { age, ..Unsigned::default() };
@@ -187,21 +201,7 @@ impl Room<'_> {
             unsigned.transaction_id =
                 self.sql.row(query, values![event.sn, &viewer.device], |row| row.text(0))?;
         }
-        if let Some(by) = event.redacted_by {
-            let because = self.event(by)?;
-            // A user who had left by then is not told who redacted it.
-            if self.user_sees(&viewer.user, &viewer.stretches, &because)? {
-                let because = client_event(&because.pdu, true);
-                unsigned.redacted_because = Some(RawValue::from_string(because)?);
-            }
-        }
-        let mut text =
-            if viewer.raw { raw(&event.pdu)? } else { client_event(&event.pdu, room_id) };
-        text.pop();
-        Ok(RawValue::from_string(format!(
-            "{text},\"unsigned\":{}}}",
-            serde_json::to_string(&unsigned)?
-        ))?)
+        Ok(unsigned)
     }
 
     /// An event in the federation's format; redacted for a server that may not see its content.
@@ -232,6 +232,19 @@ impl Room<'_> {
             prev_sender: replaced.pdu.sender.clone(),
         }))
     }
+}
+
+/// An event with what is known beside it, in the viewer's format.
+fn shown(
+    viewer: &Viewer,
+    event: &Stored,
+    room_id: bool,
+    unsigned: &Unsigned,
+) -> Result<Box<RawValue>> {
+    let mut text = if viewer.raw { raw(&event.pdu)? } else { client_event(&event.pdu, room_id) };
+    text.pop();
+    let unsigned = serde_json::to_string(unsigned)?;
+    Ok(RawValue::from_string(format!("{text},\"unsigned\":{unsigned}}}"))?)
 }
 
 /// An event as servers see it, with its ID, which they compute.

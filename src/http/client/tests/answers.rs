@@ -151,3 +151,25 @@ fn a_device_was_seen_when_it_last_asked() {
     let last = seen();
     assert!(last >= first + 7_200_000, "{last} after {first}");
 }
+
+#[test]
+fn a_question_that_says_something_else_is_told_so() {
+    let scene = Scene::new();
+    let alice = scene.register("alice");
+    let room = scene.room(&alice, &json!({}));
+    let asked = |path: &str| scene.get(&alice, &format!("/_matrix/client/v3/{path}"));
+    for full_state in ["", "-1", "TRUE"] {
+        asked(&format!("sync?full_state={full_state}")).refused(400, "M_INVALID_PARAM");
+    }
+    asked("sync?full_state=true").ok();
+    for key in ["m.room.join_rules", "m.room.join_rules/"] {
+        for format in ["", "nonsense"] {
+            let path = format!("rooms/{room}/state/{key}?format={format}");
+            asked(&path).refused(400, "M_INVALID_PARAM");
+        }
+        asked(&format!("rooms/{room}/state/{key}?format=event")).ok();
+    }
+    for filter in ["%7B%22room%22:%5B%5D%7D", "%7B%22room%22:%7B%22state%22:%5B%5D%7D%7D"] {
+        asked(&format!("sync?filter={filter}")).refused(400, "M_BAD_JSON");
+    }
+}

@@ -122,3 +122,50 @@ fn a_stranger_who_kicks_or_unbans_learns_nobodys_membership() {
         }
     }
 }
+
+#[test]
+fn an_invite_or_a_knock_ends_although_everybody_left() {
+    let scene = Scene::new();
+    let [alice, bob, carol] = ["alice", "bob", "carol"].map(|name| scene.register(name));
+    let knocking = json!({ "type": "m.room.join_rules", "state_key": "", "content": { "join_rule": "knock" } });
+    let room = scene.room(&alice, &json!({ "invite": [bob.id], "initial_state": [knocking] }));
+    let line = format!("POST /_matrix/client/v3/knock/{room}");
+    scene.call(Some(&carol), &line, &json!({})).ok();
+    leave(&scene, &alice, &room);
+    for (user, section) in [(&bob, "invite"), (&carol, "knock")] {
+        assert!(scene.sync(user, "")["rooms"][section][&room].is_object(), "{section}");
+        leave(&scene, user, &room);
+        assert_eq!(scene.sync(user, "")["rooms"][section][&room], Value::Null);
+    }
+    scene.put(&bob, &room, "send/m.room.message/1", &json!({})).refused(403, "M_FORBIDDEN");
+}
+
+#[test]
+fn who_left_may_ask_what_became_of_a_request() {
+    let scene = Scene::new();
+    let alice = scene.register("alice");
+    let room = scene.room(&alice, &json!({}));
+    let said = scene.say(&alice, &room, "hello");
+    leave(&scene, &alice, &room);
+    assert_eq!(scene.say(&alice, &room, "hello"), said);
+    let another = scene.put(&alice, &room, "send/m.room.message/1", &json!({}));
+    another.refused(403, "M_FORBIDDEN");
+}
+
+#[test]
+fn who_redacted_knows_their_request_again() {
+    let scene = Scene::new();
+    let alice = scene.register("alice");
+    let room = scene.room(&alice, &json!({}));
+    let said = scene.say(&alice, &room, "hello");
+    redact(&scene, &alice, &room, &said);
+    let synced = scene.sync(&alice, "");
+    let timeline = synced["rooms"]["join"][&room]["timeline"]["events"].as_array().unwrap();
+    let event = timeline.iter().find(|event| event["event_id"] == said.as_str()).unwrap();
+    let because = &event["unsigned"]["redacted_because"];
+    assert_eq!(because["unsigned"]["transaction_id"], "redaction");
+    assert_eq!(because["room_id"], Value::Null);
+    let path = format!("/_matrix/client/v3/rooms/{room}/event/{said}");
+    let event = scene.get(&alice, &path).ok();
+    assert_eq!(event["unsigned"]["redacted_because"]["room_id"], room.as_str());
+}
