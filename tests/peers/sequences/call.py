@@ -30,6 +30,11 @@ class Call:
     spoilt: bool = False
     # Whether the room it names was never made.
     nowhere: bool = False
+    # The rooms that its user was never in, and those that nobody is in any more.
+    never: frozenset[str] = frozenset()
+    deserted: frozenset[str] = frozenset()
+    # The rooms where the visibility of history ever kept something from who came later.
+    veiled: frozenset[str] = frozenset()
     # Which number the call has in its sequence; names refer to it.
     step: int = -1
 

@@ -13,6 +13,7 @@ from .difference import Difference, differences
 from .model import Model
 from .normal import normal
 from .side import Answer, Side
+from .stays import Stays
 
 # How long what one user did may take to reach another (s).
 PATIENCE = 3.0
@@ -46,6 +47,7 @@ class Duel:
         self._pool = ThreadPoolExecutor(2)
         self._sides = tuple(self._pool.map(lambda server: Side(server, tag), (ours, theirs)))
         self._models = {f"<{chain}:{user}>": (Model(), Model()) for chain in ("chain", "watch") for user in USERS}
+        self._stays = Stays()
         # Facts of models that differ already: each is told once.
         self._spoilt: set[tuple[str, str]] = set()
         self.outcome = Outcome()
@@ -66,10 +68,13 @@ class Duel:
         return self.outcome
 
     def _make(self, call: Call) -> bool:
-        call = self._tokened(replace(call, nowhere=not all(side.names.know(call.path) for side in self._sides)))
+        nowhere = not all(side.names.know(call.path) for side in self._sides)
+        call = self._tokened(replace(call, nowhere=nowhere, never=self._stays.never(call.who), deserted=self._stays.deserted, veiled=self._stays.veiled))
         if call.kind == "sync":
             self._settle(call.who, call.step)
         answers, found = self._compared(call)
+        for answer in filter(lambda answer: answer.good, answers):
+            self._stays.take(call, answer.body)
         self.outcome.made += 1
         self.outcome.good += answers[1].good
         self.outcome.transcript.append((call, *answers))

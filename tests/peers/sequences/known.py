@@ -35,6 +35,8 @@ class Known:
     ours: str
     theirs: str
     when: Callable[[Call], bool] = lambda call: True
+    # In which room, of those that the call and the path name.
+    where: Callable[[Call, str], bool] = lambda call, room: True
     # What the error texts say, where the code alone is not the reason.
     said: str = ".*"
     # Whether the two servers hold different things from then on.
@@ -43,11 +45,14 @@ class Known:
     def explains(self, call: Call, path: str, ours: str, theirs: str, said: str) -> bool:
         """Whether it is this difference."""
         pairs = [(self.kind, call.kind), (self.path, path), (self.ours, ours), (self.theirs, theirs), (self.said, said)]
-        return all(re.fullmatch(pattern, text, re.DOTALL) for pattern, text in pairs) and self.when(call)
+        rooms = re.findall(r"<room:\d+>", f"{call.path} {path}")
+        return all(re.fullmatch(pattern, text, re.DOTALL) for pattern, text in pairs) and self.when(call) and all(self.where(call, room) for room in rooms)
 
 
 NOTHING = "nothing"
 NO_MATTER = ".*"
+# Events of state alone: they have a state key.
+STATE = r"only [\w.]+ (<\w+>|\w*) (\w+ )?<[^<>]*>(, [\w.]+ (<\w+>|\w*) (\w+ )?<[^<>]*>)*"
 
 
 def _is_nowhere(call: Call) -> bool:
@@ -64,6 +69,18 @@ def _is_lazy(call: Call) -> bool:
 
 def _is_initial(call: Call) -> bool:
     return "since" not in call.query
+
+
+def _was_never_in(call: Call, room: str) -> bool:
+    return room in call.never
+
+
+def _is_deserted(call: Call, room: str) -> bool:
+    return room in call.deserted
+
+
+def _is_veiled(call: Call, room: str) -> bool:
+    return room in call.veiled
 
 
 def _limits_twice(call: Call) -> bool:
@@ -84,7 +101,7 @@ KNOWN: list[Known] = [
     Known("a filter's `rooms` hold for invites, too", "sync", r"rooms\.(invite|knock)\..*", "no more", NO_MATTER, _chooses_rooms),
     Known("a filter's `rooms` hold for invites, too", "model", r"<room:\d+> (section|state .*)", r"\[\]", NO_MATTER, _chooses_rooms),
     Known("what an event replaced is ours to say in every list; Synapse says it in timelines", ".*", r".*unsigned\.(prev_content\..*|prev_sender|replaces_state)", NO_MATTER, "nothing|no more"),
-    Known("`limited` says that the limit cut something off; Synapse says so of every room that is new to the client", "sync", r"rooms\.join\..*\.timeline\.limited", "false", "true"),
+    Known("`limited` says that the limit cut something off; Synapse says so of every room that is new to the client", "sync", r"rooms\.(join|leave)\..*\.timeline\.limited", "false", "true"),
     Known(
         "a member may be told again to who loads them lazily (the specification: valid)",
         "sync",
@@ -134,7 +151,7 @@ KNOWN: list[Known] = [
     Known("a room that was left stands in `leave`, though a filter hides all events", "model", r"<room:\d+> .*", r'"leave"|\[\]', NO_MATTER, lambda call: "filter" in call.query),
     Known("who is wrong in two ways may hear of either", "send", "status", "403 M_FORBIDDEN", "400 M_UNKNOWN", lambda call: "m.relates_to" in json.dumps(call.body)),
     Known("a broken body is refused; Synapse breaks off", ".*", "status", "400 .*", "500 M_UNKNOWN", _is_spoilt),
-    Known("a second create event is refused", "setState", "status", "(403 M_FORBIDDEN|400 M_BAD_JSON)", "400 M_INVALID_PARAM", lambda call: "m.room.create" in call.path),
+    Known("a second create event is refused", "setState", "status", "(403 M_FORBIDDEN|400 M_BAD_JSON)", "400 M_(INVALID_PARAM|UNSUPPORTED_ROOM_VERSION)", lambda call: "m.room.create" in call.path),
     Known("a room that is not here is one that you are not in", "(leave|kick|ban|unban|invite)", "status", "403 M_FORBIDDEN", "404 M_UNKNOWN"),
     Known("a room that is not here is one that you are not in", "redact", "status", "403 M_FORBIDDEN", "404 M_NOT_FOUND", _is_nowhere),
     Known("no way into a room that is not here is not found", "(join|knock)", "status", "404 M_NOT_FOUND", "404 M_UNKNOWN"),
@@ -144,4 +161,18 @@ KNOWN: list[Known] = [
     Known("a malformed filter is none that was stored", "sync", "status", "404 M_NOT_FOUND", "400 M_INVALID_PARAM", _is_spoilt),
     Known("the codes of malformed requests overlap", ".*", "status", "400 M_(BAD_JSON|INVALID_PARAM)", "400 M_(BAD_JSON|INVALID_PARAM|NOT_JSON|UNKNOWN)", _is_spoilt),
     Known("what you may not do for another is forbidden", "typing|profile", "status", "403 M_FORBIDDEN", "400 M_FORBIDDEN"),
+    Known("the history of a room is for who was in it; Synapse shows it to who was only invited", "sync", r"rooms\.leave\..*\.(timeline|state)\.events\[\]", "no more", "only .*", where=_was_never_in),
+    Known("the history of a room is for who was in it; Synapse shows it to who was only invited", "sync", r"rooms\.leave\..*\.timeline\.(limited|prev_batch)", NO_MATTER, NO_MATTER, where=_was_never_in),
+    Known("the history of a room is for who was in it; Synapse shows it to who was only invited", "state|oneState|members|messages", "status", "403 M_FORBIDDEN", r"[\[{].*", where=_was_never_in),
+    Known("who left may read what they saw, though nobody is left; Synapse has forgotten the room", "event", "status", r'\{"content": .*', "404 M_NOT_FOUND", where=_is_deserted),
+    Known("who is banned is forbidden to come (the specification)", "join|knock|invite", "status", "403 M_FORBIDDEN", "403 M_BAD_STATE", said=".*banned.*"),
+    Known("power levels that break the rules are forbidden", "setState", "status", "403 M_FORBIDDEN", "400 M_(UNKNOWN|BAD_JSON|INVALID_PARAM)", lambda call: "m.room.power_levels" in call.path),
+    Known("a read marker stands at an event of the room that its user sees (the specification: MUST)", "read_markers", "status", "404 M_NOT_FOUND", r"\{\}", lambda call: "m.fully_read" in json.dumps(call.body)),
+    Known("a room stands in `join`, though a filter hides all that is in it", "sync", r"rooms\.join\.<room:\d+>\.timeline\.(limited|prev_batch)", NO_MATTER, NOTHING, lambda call: "filter" in call.query),
+    Known("a room stands in `join`, though a filter hides all that is in it", "model", r"<room:\d+> section", '"join"', r"\[\]", lambda call: "filter" in call.query),
+    Known("a page of no events ends where it began; Synapse says no `end`", "messages", "end", "a token", NOTHING, lambda call: call.query.get("limit") in ("0", 0)),
+    Known("an initial sync says who types where somebody does; Synapse says that nobody does, too", "sync", r"rooms\.join\..*\.ephemeral\.events\[\]", "no more", "only m.typing", _is_initial),
+    Known("a transaction ID is told where messages are read; Synapse tells it beside state, too", "state|members", r".*\.redacted_because\.unsigned\.transaction_id", NOTHING, NO_MATTER),
+    Known("state that its reader may not see in the timeline stands in `state`; Synapse shows it in the timeline", "sync", r"rooms\.join\..*\.timeline\.events\[\]", NO_MATTER, STATE, where=_is_veiled),
+    Known("state that its reader may not see in the timeline stands in `state`; Synapse shows it in the timeline", "sync", r"rooms\.join\..*\.state\.events\[\]", f"no more|{STATE}", f"no more|{STATE}", where=_is_veiled),
 ]
