@@ -110,3 +110,44 @@ fn a_join_that_only_the_other_server_can_authorise_goes_through_it() {
         }
     });
 }
+
+#[test]
+fn a_join_that_was_answered_is_seen_by_the_next_sync() {
+    Scene::play(|scene, alice, bob| {
+        let room = scene.room(alice, "public_chat");
+        let first = scene.call(alice, "GET /sync", "");
+        let first = parse_value(first.as_bytes()).unwrap();
+        let since = first["next_batch"].as_str().unwrap();
+        let path = format!("POST /join/{room}?server_name={}", encode(ONE));
+        scene.call(bob, &path, "{}");
+        let next = scene.call(alice, &format!("GET /sync?since={since}"), "");
+        assert!(next.contains("\"state_key\":\"@bob:"), "{next}");
+        let afresh = scene.call(alice, "GET /sync", "");
+        assert!(afresh.contains("\"state_key\":\"@bob:"), "{afresh}");
+    });
+}
+
+#[test]
+fn what_was_said_between_two_stays_stands_between_them() {
+    Scene::play(|scene, alice, bob| {
+        let room = scene.room(alice, "public_chat");
+        let join = format!("POST /join/{room}?server_name={}", encode(ONE));
+        scene.call(bob, &join, "{}");
+        scene.call(bob, &format!("POST /rooms/{room}/leave"), "{}");
+        scene.simulation.settle(60_000);
+        for word in ["first", "second", "third"] {
+            scene.say(alice, &room, &format!(r#"{{"body":"{word}"}}"#));
+        }
+        scene.call(bob, &join, "{}");
+        let page = scene.call(bob, &format!("GET /rooms/{room}/messages?dir=b&limit=50"), "");
+        let page = parse_value(page.as_bytes()).unwrap();
+        let line = |event: &serde_json::Value| {
+            let content = &event["content"];
+            let own = event["state_key"] == bob.id;
+            let word = content["body"].as_str().or(content["membership"].as_str().filter(|_| own));
+            word.map(str::to_owned)
+        };
+        let lines: Vec<_> = page["chunk"].as_array().unwrap().iter().filter_map(line).collect();
+        assert_eq!(lines, ["join", "third", "second", "first", "leave", "join"]);
+    });
+}

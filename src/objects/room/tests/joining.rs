@@ -270,3 +270,25 @@ fn that_a_server_turns_out_to_be_in_a_quiet_room_is_told() {
     let moved = scene.ask(Undelivered {}).unwrap().moved;
     assert_eq!(moved, [(THIRD.try_into().unwrap(), true)]);
 }
+
+#[test]
+fn the_server_that_let_us_in_is_asked_first_until_another_speaks() {
+    let (scene, mut state) = Scene::of_bob();
+    for name in ["ann", "ben"] {
+        let member = user(name, "aaa.test");
+        let auth = [0, 2, 3].map(|index: usize| state[index].event_id.clone());
+        let content = json!({ "membership": "join" });
+        let key = ("m.room.member", Some(member.as_str()));
+        state.push(scene.elsewhere(&member, key, &content, &auth));
+    }
+    let join = scene.begin_join(&state);
+    let given = scene.give(&join, &state);
+    scene.ask(FinishJoin { event: join, state: given }).unwrap();
+    let servers = || -> Vec<String> {
+        let servers = scene.ask(Participants {}).unwrap().servers;
+        servers.iter().map(ToString::to_string).collect()
+    };
+    assert_eq!(servers(), [OURS, THEIRS, "aaa.test"]);
+    scene.receive_from("aaa.test", &[]);
+    assert_eq!(servers(), [OURS, "aaa.test", THEIRS]);
+}
