@@ -121,7 +121,7 @@ impl Copy {
             // It says nothing.
             return held.pdu["type"] != "org.matrix.dummy_event";
         }
-        let query = "SELECT count(*) AS n FROM events t JOIN events r ON r.sn = t.redacted_by WHERE r.id = ? AND t.pos < r.pos";
+        let query = "SELECT count(*) AS n FROM events t JOIN events r ON r.sn = t.redacted_by WHERE r.id = ? AND t.sn < r.sn";
         self.sql.row(query, values![held.id.as_str()], |row| row.int(0)).unwrap() != Some(0)
     }
 
