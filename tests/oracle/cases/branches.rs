@@ -24,7 +24,7 @@ pub fn tell(version: &'static RoomVersion, seed: u64) -> String {
     world.tame = true;
     let first = found(&mut world);
     let lax = world.dice.percent(8);
-    let branches = grow(&mut world, first, lax);
+    let branches = grow(&mut world, first, &Growth { lax, meets_alone: true });
     let mut rejected = Vec::new();
     if world.dice.percent(15) {
         rejected = reject(&mut world);
@@ -93,8 +93,16 @@ pub fn found(world: &mut World) -> Branch {
     branch
 }
 
-/// Branches that grow apart and meet. Where servers are `lax`, some let in what they should not.
-pub fn grow(world: &mut World, first: Branch, lax: bool) -> Vec<Branch> {
+/// How branches grow.
+pub struct Growth {
+    /// Whether some servers let in what they should not.
+    pub lax: bool,
+    /// Whether branches may meet without an event that cites them: a room knows no such state.
+    pub meets_alone: bool,
+}
+
+/// Branches that grow apart and meet.
+pub fn grow(world: &mut World, first: Branch, growth: &Growth) -> Vec<Branch> {
     let mut branches = vec![first];
     let count = 10 + world.dice.below(50);
     for _ in 0..count {
@@ -103,15 +111,18 @@ pub fn grow(world: &mut World, first: Branch, lax: bool) -> Vec<Branch> {
             branches.push(fork);
         }
         let chosen = world.dice.below(branches.len());
+        let apart = branches[chosen].clone();
         if world.dice.percent(5) {
             merge(world, &mut branches, chosen);
         }
         let deed = chosen_deed(world, &branches[chosen]);
         let wanted = world.allows(&branches[chosen], &deed);
-        if wanted || (lax && has_form(&deed)) {
+        if wanted || (growth.lax && has_form(&deed)) {
             let mut branch = branches[chosen].clone();
             world.happen(&mut branch, &deed);
             branches[chosen] = branch;
+        } else if !growth.meets_alone {
+            branches[chosen] = apart;
         }
     }
     branches

@@ -16,17 +16,20 @@ use tombolo_protocol::{
 };
 
 use crate::{
-    branches,
+    branches::{self, Growth},
     deeds::Deed,
     world::{Branch, SERVERS, USERS, World},
 };
+
+/// Branches as a room may hold them.
+const GROWTH: Growth = Growth { lax: false, meets_alone: false };
 
 /// A case: the events, the states of the branches, and the state of the room where all of them meet.
 pub fn tell(version: &'static RoomVersion, seed: u64) -> String {
     let mut world = World::new(version, seed);
     world.tame = true;
     let first = branches::found(&mut world);
-    let branches = branches::grow(&mut world, first, false);
+    let branches = branches::grow(&mut world, first, &GROWTH);
     let mut room = Room::open(&world);
     let meeting = meeting(&world, &branches);
     let mut events: Vec<&Pdu> = world.events.values().map(|event| &**event).collect();
