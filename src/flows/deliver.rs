@@ -19,7 +19,7 @@ use crate::{
     remote::{
         RemoteError,
         client::{self, Ask},
-        failing,
+        failing, resolve,
     },
 };
 
@@ -36,6 +36,8 @@ pub async fn deliver(world: World, address: Address) -> Result<Option<u64>, Faul
         let Ok((pdus, rooms)) = gather(&world, &server, &batch).await else {
             return Ok(Some(world.now() + AGAIN));
         };
+        // Its own back-off says when this server is tried: no other is in the way.
+        resolve::forgive(&world, &server);
         let began = Some(world.now());
         if (!pdus.is_empty() || !batch.edus.is_empty())
             && let Err(error) = send(&world, &server, &batch, &pdus).await

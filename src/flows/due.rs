@@ -4,15 +4,15 @@
 //! others from their work; the alarm comes again for it.
 
 use ruma::RoomId;
-use tombolo_platform::{Address, Fault, World};
+use tombolo_platform::{Address, AskError, Fault, World};
 
 use super::{join, leave, receive, tell};
+use crate::{error::Error, objects::room::messages::DueJoin};
 
 /// How long followers can be kept waiting (ms).
 const MOMENT: u64 = 1000;
 
-/// The alarm of a room: tells its followers, tries parked events again, takes up a join that nobody ended, tells
-/// again of declined invites.
+/// The alarm of a room: tells its followers, tries parked events again, takes up what was begun.
 pub async fn room(world: World, address: Address) -> Result<Option<u64>, Fault> {
     let Ok(room_id) = RoomId::parse(&*address.name) else { return Ok(None) };
     let told = tell::tell(&world, &room_id).await;
@@ -20,7 +20,26 @@ pub async fn room(world: World, address: Address) -> Result<Option<u64>, Fault> 
     let retried = receive::retry(&world, &room_id).await.map_err(|error| Fault(error.message));
     // What came meanwhile does not wait for what else there is to do.
     let told = if world.now() > begun + MOMENT { tell::tell(&world, &room_id).await } else { told };
-    let joined = join::resume(&world, &room_id).await.map_err(|error| Fault(error.message));
-    let left = leave::resume(&world, &room_id).await.map_err(|error| Fault(error.message));
-    Ok([told?, retried?, joined?, left?].into_iter().flatten().min())
+    let taken_up = take_up(&world, &room_id).await;
+    Ok([told?, retried?, taken_up?].into_iter().flatten().min())
+}
+
+/// Takes up a join that nobody ended, and tells again of a declined invite; answers when to come again (ms).
+async fn take_up(world: &World, room_id: &RoomId) -> Result<Option<u64>, Fault> {
+    let due = match world.ask(&super::room(room_id), &DueJoin {}).await {
+        Ok(due) => due,
+        Err(AskError::Refused(_)) => return Ok(None),
+        Err(error) => return Err(Fault(error.to_string())),
+    };
+    let fault = |error: Error| Fault(error.message);
+    let left = match due.leave {
+        Some((user, via)) => leave::resume(world, &user, room_id, &via).await.map_err(fault),
+        None => Ok(()),
+    };
+    let joined = match due.attempt {
+        Some(attempt) => join::resume(world, room_id, (attempt, due.unproven)).await.map_err(fault),
+        None => Ok(None),
+    };
+    left?;
+    Ok([due.next, joined?].into_iter().flatten().min())
 }

@@ -11,9 +11,9 @@ use serde_json::value::RawValue;
 use tombolo_platform::World;
 use tombolo_protocol::{admission::Checked, room_version::RoomVersion};
 
-use super::{join::countersigned, receive::encode, room, tell};
+use super::{receive::encode, room, tell, verify::countersigned};
 use crate::{
-    error::{Error, Result, internal},
+    error::{Error, Result, bad_gateway, internal},
     objects::room::messages::{DraftInvite, InviteForReply, Send, SendInvite},
     remote::{
         RemoteError,
@@ -37,7 +37,9 @@ pub async fn invite(
     let version =
         RoomVersion::of(&invite.version).ok_or_else(|| internal("a room of unknown version"))?;
     let ours = Checked { event_id: invite.event_id, json: invite.event };
-    let event = countersigned(world, version, ours, Some(&answer.event)).await?;
+    let event = countersigned(world, version, &ours, (server, &answer.event))
+        .await
+        .map_err(|dropped| bad_gateway(dropped.reason))?;
     let sent = world.ask(&address, &SendInvite { event }).await?;
     tell::tell_now(world, room_id, sent.news).await;
     Ok(sent.event_id)

@@ -11,7 +11,7 @@ use tombolo_platform::{AskError, World};
 use super::{receive::encode, room, send, tell, template};
 use crate::{
     error::{Result, forbidden},
-    objects::room::messages::{DueLeave, Membership, OutOfBand, Refusal, Withdraw, Withdrawn},
+    objects::room::messages::{Membership, OutOfBand, Refusal, Withdraw, Withdrawn},
     remote::client::{self, Ask, BRIEF},
 };
 
@@ -23,7 +23,7 @@ pub async fn leave(
     reason: Option<String>,
 ) -> Result<()> {
     let address = room(room_id);
-    let here = match world.ask(&address, &Membership { user: user.to_owned() }).await {
+    let here = match world.ask(&address, &Membership { user: user.to_owned(), live: false }).await {
         Ok(membership) => membership,
         Err(AskError::Refused(_)) => None,
         Err(error) => return Err(error.into()),
@@ -83,18 +83,15 @@ async fn carry(
     Ok(())
 }
 
-/// Tells again of a leave of which no server has heard; answers when to look again (ms).
-pub async fn resume(world: &World, room_id: &RoomId) -> Result<Option<u64>> {
-    let due = match world.ask(&room(room_id), &DueLeave {}).await {
-        Ok(due) => due,
-        Err(AskError::Refused(_)) => return Ok(None),
-        Err(error) => return Err(error.into()),
-    };
-    if let Some((user, via)) = due.leave {
-        let content = Map::from_iter([("membership".to_owned(), json!("leave"))]);
-        carry(world, &user, room_id, &via, &content).await?;
-    }
-    Ok(due.next)
+/// Tells these servers again of a leave of which none has heard.
+pub async fn resume(
+    world: &World,
+    user: &UserId,
+    room_id: &RoomId,
+    via: &[OwnedServerName],
+) -> Result<()> {
+    let content = Map::from_iter([("membership".to_owned(), json!("leave"))]);
+    carry(world, user, room_id, via, &content).await
 }
 
 async fn decline(

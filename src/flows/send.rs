@@ -11,7 +11,8 @@ use crate::{
     objects::room::messages::{Draft, Send},
 };
 
-/// Sends an event; an invite of another server's user goes through that server. Once an event is stored, nothing that follows makes the call fail: the room's alarm repeats the telling.
+/// Sends an event; an invite of another server's user goes through that server. Once an event is stored, nothing that
+/// follows makes the call fail: the room's alarm repeats the telling.
 pub async fn send(world: &World, room_id: &RoomId, message: Send) -> Result<OwnedEventId> {
     if let Some(user) = invited(&message)
         && user.server_name() != Config::of(world)?.server_name

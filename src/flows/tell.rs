@@ -69,6 +69,9 @@ pub async fn tell_now(world: &World, room_id: &RoomId, news: Vec<UserNews>) {
 pub async fn tell_locals(world: &World, room_id: &RoomId) {
     let telling = async {
         let LocalNewsReply { to, news } = world.ask(&room(room_id), &LocalNews {}).await.ok()?;
+        if news.is_empty() {
+            return None;
+        }
         let failed = stream::iter(news)
             .map(|news| tell_user(world, room_id, news))
             .buffer_unordered(AT_ONCE)

@@ -5,11 +5,13 @@
 
 use std::collections::BTreeMap;
 
-use ruma::{OwnedEventId, OwnedServerName};
+use ruma::{OwnedEventId, OwnedServerName, ServerName};
 use serde_json::value::RawValue;
 use tombolo_platform::World;
 use tombolo_protocol::{
     admission::{self, Checked, Unverified},
+    canonical_json,
+    json::parse_object,
     room_version::RoomVersion,
     server_keys::KeyRing,
 };
@@ -68,6 +70,34 @@ pub async fn verified(
     let events = events.iter().map(|event| (version, &**event));
     let verdicts = verify(world, events).await;
     verdicts.into_iter().filter_map(logged).collect()
+}
+
+/// Our event with the signature that another server gave with it; its text stays ours.
+///
+/// # Errors
+/// It gave another event, or did not sign ours.
+pub async fn countersigned(
+    world: &World,
+    version: &'static RoomVersion,
+    ours: &Checked,
+    (server, theirs): (&ServerName, &RawValue),
+) -> Result<Checked, Dropped> {
+    let parsed = admission::parse(theirs.get().as_bytes(), version)?.signed_by(server);
+    let dropped = |reason: String| Dropped { event_id: Some(ours.event_id.clone()), reason };
+    let another = || dropped("the server gave another event".to_owned());
+    let mut verdicts = verify_parsed(world, vec![Ok(parsed)]).await;
+    let theirs = verdicts.pop().ok_or_else(another)??;
+    if theirs.event_id != ours.event_id {
+        return Err(another());
+    }
+    let read = |event: &Checked| {
+        parse_object(event.json.get().as_bytes()).map_err(|fault| dropped(fault.to_string()))
+    };
+    let (mut object, mut theirs) = (read(ours)?, read(&theirs)?);
+    object.extend(theirs.remove_entry("signatures"));
+    let json = RawValue::from_string(canonical_json::to_string(&object))
+        .map_err(|error| dropped(error.to_string()))?;
+    Ok(Checked { event_id: ours.event_id.clone(), json })
 }
 
 /// An event of an answer, if it holds; if it does not, that is no fault of ours, and the others may still hold.

@@ -66,8 +66,8 @@ pub fn answered<T>(answer: Result<T, RemoteError>) -> Result<Option<T>, RemoteEr
 }
 
 impl Gap<'_> {
-    /// The state before an event as the server tells it; what of it the room does not hold is fetched. What nobody can
-    /// verify is missing; of much that is missing the server gets no second chance here.
+    /// The state before an event as the server tells it; what of it the room does not hold is fetched. A few events of it
+    /// may be missing, since nobody can verify them.
     pub async fn state_before(&self, id: &OwnedEventId) -> Result<StateGiven, Failure> {
         let (room_id, event_id) = (encode(self.room_id.as_str()), encode(id.as_str()));
         let path = format!("/_matrix/federation/v1/state_ids/{room_id}?event_id={event_id}");

@@ -72,7 +72,15 @@ pub async fn fill(
     if stranger || !goes_on || open.lacking.is_empty() {
         return Ok(open.outcomes);
     }
-    for origin in &others(world, origin, room_id).await? {
+    let others = match others(world, origin, room_id).await {
+        Ok(others) => others,
+        // What came in stays in; the room's alarm tries again.
+        Err(error) => {
+            tracing::warn!(room = %room_id, error = error.message, "nobody else can be asked");
+            return Ok(open.outcomes);
+        }
+    };
+    for origin in &others {
         let goes_on = Gap { origin, ..gap }.narrow_by_one(&mut open).await?;
         if !goes_on || open.lacking.is_empty() || world.now() >= until {
             break;

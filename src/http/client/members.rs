@@ -61,7 +61,8 @@ async fn joined(
     request: joined_members::Request,
 ) -> Result<joined_members::Response> {
     let membership =
-        ask_room(&world, &request.room_id, &Membership { user: caller.user.clone() }).await?;
+        ask_room(&world, &request.room_id, &Membership { user: caller.user.clone(), live: false })
+            .await?;
     if membership.as_deref() != Some("join") {
         return Err(not_in_room());
     }

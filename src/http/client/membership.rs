@@ -132,8 +132,9 @@ async fn forget(
     request: forget_room::Request,
 ) -> Result<forget_room::Response> {
     let room_id = request.room_id;
-    let membership =
-        world.ask(&flows::room(&room_id), &Membership { user: caller.user.clone() }).await;
+    let membership = world
+        .ask(&flows::room(&room_id), &Membership { user: caller.user.clone(), live: false })
+        .await;
     match membership {
         Ok(Some(membership)) if matches!(membership.as_str(), "join" | "invite" | "knock") => {
             return Err(Error::new(
@@ -206,7 +207,7 @@ async fn unban(
 impl Change<'_> {
     /// The user's membership; a caller who is not in the room does not learn what it is.
     async fn held(&self, world: &World, caller: &Session) -> Result<Option<String>> {
-        let of = |user: &UserId| Membership { user: user.to_owned() };
+        let of = |user: &UserId| Membership { user: user.to_owned(), live: false };
         let own = ask_room(world, self.room_id, &of(&caller.user)).await?;
         if own.as_deref() != Some("join") {
             return Err(not_in_room());

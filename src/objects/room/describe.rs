@@ -32,7 +32,11 @@ pub fn participants(room: &mut Room<'_>, _: Participants) -> Result<Participants
 
 /// A user's membership now.
 pub fn membership(room: &mut Room<'_>, message: Membership) -> Result<Option<String>> {
-    room.graph()?;
+    if message.live {
+        room.live()?
+    } else {
+        room.graph()?
+    };
     room.membership_of(message.user.as_str())
 }
 

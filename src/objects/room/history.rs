@@ -15,7 +15,7 @@ use super::{
     History, Lack, Life, Outcome, Position, Received, Refusal, Result, Room, Sn,
     judge::{Judged, Judgement},
     receive::outcome,
-    timeline::{Before, Entry, Standing},
+    timeline::{Before, Entry, Standing, Stored},
 };
 use crate::objects::Stop;
 
@@ -134,27 +134,26 @@ impl Room<'_> {
     /// Which of these stored events, oldest first, go below which of the events that wait, lowest first: each below the
     /// lowest that builds on it.
     fn below_each(&mut self, children: &[Sn], placed: &[Sn]) -> Result<Vec<(Sn, Vec<Sn>)>> {
-        let mut rest: BTreeSet<Sn> = placed.iter().copied().collect();
-        let mut groups = Vec::new();
-        for (index, child) in children.iter().enumerate() {
-            let mut below = if index + 1 == children.len() {
-                rest.clone()
-            } else {
-                self.unplaced_ancestors(*child)?
-            };
-            below.retain(|sn| rest.remove(sn));
-            let below: Vec<Sn> = placed.iter().copied().filter(|sn| below.contains(sn)).collect();
+        let Some((highest, others)) = children.split_last() else { return Ok(Vec::new()) };
+        let (mut groups, mut rest) = (Vec::new(), placed.to_vec());
+        for child in others {
+            let ancestors = self.unplaced_ancestors(*child, placed.len() + MAX_REFUSED)?;
+            let (below, above) = rest.into_iter().partition(|sn| ancestors.contains(sn));
             groups.push((*child, below));
+            rest = above;
         }
+        groups.push((*highest, rest));
         Ok(groups)
     }
 
-    /// What an event builds on, down to what has its place in the timeline.
-    fn unplaced_ancestors(&mut self, child: Sn) -> Result<BTreeSet<Sn>> {
+    /// At most so many of the events that an event builds on, down to what has its place in the timeline.
+    fn unplaced_ancestors(&mut self, child: Sn, most: usize) -> Result<BTreeSet<Sn>> {
         let mut found = BTreeSet::new();
         let mut next = self.event(child)?.pdu.prev_events.clone();
-        while let Some(id) = next.pop() {
-            let Some(event) = self.find(&id)?.filter(|event| event.pos.is_none()) else { continue };
+        while let Some(id) = next.pop().filter(|_| found.len() < most) {
+            // Outliers have no place in the graph either.
+            let unplaced = |event: &Stored| event.pos.is_none() && event.before.is_some();
+            let Some(event) = self.find(&id)?.filter(|event| unplaced(event)) else { continue };
             if found.insert(event.sn) {
                 next.extend(event.pdu.prev_events.iter().cloned());
             }
@@ -267,7 +266,6 @@ impl Room<'_> {
         };
         let sn = self.put(&entry)?;
         self.amend(sn)?;
-        self.amend_forks(sn)?;
         Ok(sn)
     }
 }

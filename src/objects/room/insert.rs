@@ -87,23 +87,14 @@ impl Room<'_> {
             // What a join gives becomes the state as a whole.
             if head.life == Life::Live {
                 self.amend(sn)?;
-                self.amend_forks(sn)?;
             }
             return Ok((sn, None));
         };
         self.extend(sn, pos, judged, children.is_empty())?;
-        match children.first() {
-            Some(lowest) => self.put_below(*lowest, &[sn])?,
-            None if new && pdu.kind() != "m.room.redaction" => {}
-            None => self.redact_on(sn)?,
-        }
-        for child in children {
-            self.note_hole(child)?;
+        if !new || pdu.kind() == "m.room.redaction" {
+            self.meet(sn, &children)?;
         }
         self.note_hole_below(sn, &judged.prev)?;
-        if !new {
-            self.amend_forks(sn)?;
-        }
         let head = self.head()?;
         self.save(head)?;
         if source.ours {
@@ -113,6 +104,18 @@ impl Room<'_> {
             self.wake_to_make_sure();
         }
         Ok((sn, Some(pos)))
+    }
+
+    /// An event meets what was here before it: those that wait for it, redactions, states that it was left out of.
+    fn meet(&mut self, sn: Sn, children: &[Sn]) -> Result<()> {
+        match children.first() {
+            Some(lowest) => self.put_below(*lowest, &[sn])?,
+            None => self.redact_on(sn)?,
+        }
+        for child in children {
+            self.note_hole(*child)?;
+        }
+        self.amend_forks(sn)
     }
 
     /// Notes a hole where one of an event's parents has no place.

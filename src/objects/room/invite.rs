@@ -9,7 +9,7 @@ use tombolo_protocol::event::Pdu;
 
 use super::{
     DraftInvite, InviteFor, InviteForReply, Refusal, Result, Room, SendInvite, Sent,
-    insert::Source, judge::Judgement, send, timeline::Standing,
+    insert::Source, send,
 };
 use crate::objects::Stop;
 
@@ -17,7 +17,7 @@ use crate::objects::Stop;
 pub fn draft(room: &mut Room<'_>, message: DraftInvite) -> Result<InviteForReply> {
     room.live()?;
     let pdu = send::build(room, &message.send)?;
-    check(room, &pdu)?;
+    send::allowed(room, &pdu)?;
     match send::same_state(room, &pdu)? {
         Some((held, _)) => {
             let held = room.find(&held)?.ok_or_else(|| Stop::broken("the state is not held"))?;
@@ -35,7 +35,7 @@ pub fn send(room: &mut Room<'_>, message: SendInvite) -> Result<Sent> {
     let position = match held {
         Some(position) => position,
         None => {
-            let judged = check(room, &pdu)?;
+            let judged = send::allowed(room, &pdu)?;
             let source = Source { ours: true, given_by: None, transaction: None };
             let (_, position) = room.insert(&pdu, &judged, source)?;
             position.ok_or_else(|| Stop::broken("an accepted event has no position"))?
@@ -45,25 +45,13 @@ pub fn send(room: &mut Room<'_>, message: SendInvite) -> Result<Sent> {
     Ok(Sent { event_id: pdu.event_id, position, news, others: Vec::new() })
 }
 
-/// An invite as it goes to the invited user's server, read back.
+/// An invite that stands, as it goes to the invited user's server. Workers of an earlier deployment ask so.
 pub fn invite_for(room: &mut Room<'_>, message: InviteFor) -> Result<InviteForReply> {
     room.live()?;
     let member = room
         .now_event("m.room.member", message.user.as_str())?
         .ok_or(Stop::Refused(Refusal::NotFound))?;
     Ok(InviteForReply { stands: true, ..room.invite(&member.pdu)? })
-}
-
-/// Refuses an event that the room would not take.
-fn check(room: &mut Room<'_>, pdu: &Pdu) -> Result<super::judge::Judged> {
-    match room.judge(pdu)? {
-        Judgement::Judged(judged) if judged.standing == Standing::Accepted => Ok(judged),
-        Judgement::Judged(judged) => {
-            Err(Stop::Refused(Refusal::Forbidden(judged.reason.unwrap_or_default())))
-        }
-        Judgement::Dropped(reason) => Err(Stop::Refused(Refusal::Forbidden(reason))),
-        Judgement::Lacking { .. } => Err(Stop::broken("our own event cites events we do not hold")),
-    }
 }
 
 impl Room<'_> {

@@ -85,20 +85,22 @@ pub fn begin(room: &mut Room<'_>, message: BeginJoin) -> Result<()> {
     Ok(())
 }
 
-/// The attempt that is to be taken up again, and the server whose turn it is.
+/// The attempt that is to be taken up again, and the server whose turn it is; and the leave that is to be told again.
 pub fn due(room: &mut Room<'_>, _: DueJoin) -> Result<DueJoinReply> {
     room.head()?;
+    let (leave, next) = room.due_leave()?;
+    let none = DueJoinReply { attempt: None, unproven: false, leave, next };
     let query =
         "SELECT id, until, json, user, version, via, attempts FROM joining ORDER BY until LIMIT 1";
     let row = room.sql.row(query, values![], |row| {
         let (id, until, json, user) = (row.text(0)?, row.int(1)?, row.text(2)?, row.text(3)?);
         Ok(((id, until, json, user), (row.text(4)?, row.text(5)?, row.int(6)?)))
     })?;
-    let none = |next| Ok(DueJoinReply { attempt: None, unproven: false, next });
-    let Some(((id, until, json, user), (version, via, attempts))) = row else { return none(None) };
+    let Some(((id, until, json, user), (version, via, attempts))) = row else { return Ok(none) };
     let until = u64::try_from(until).unwrap_or_default();
     if until > room.moment.now {
-        return none(Some(until));
+        let next = next.into_iter().chain([until]).min();
+        return Ok(DueJoinReply { next, ..none });
     }
     let broken = || Stop::broken("a stored attempt to join has no form");
     let servers: Vec<&str> = via.split(' ').collect();
@@ -108,7 +110,7 @@ pub fn due(room: &mut Room<'_>, _: DueJoin) -> Result<DueJoinReply> {
     let via = servers[turn].try_into().map_err(|_| broken())?;
     let event = Checked { event_id, json: RawValue::from_string(json)? };
     let attempt = BeginJoin { version, user, event, via, until };
-    Ok(DueJoinReply { attempt: Some(attempt), unproven: turn > 0, next: None })
+    Ok(DueJoinReply { attempt: Some(attempt), unproven: turn > 0, ..none })
 }
 
 /// Forgets the intention, or puts it off.

@@ -98,9 +98,15 @@ impl Room<'_> {
         Ok(())
     }
 
+    /// Takes an event into the states it was left out of.
+    pub fn amend(&mut self, sn: Sn) -> Result<()> {
+        self.amend_join(sn)?;
+        self.amend_forks(sn)
+    }
+
     /// Takes an event into the state from where that begins, if it was left out of it then and nothing has replaced it
     /// since. Whoever reads the state from before is shown it as what changed now.
-    pub fn amend(&mut self, sn: Sn) -> Result<()> {
+    fn amend_join(&mut self, sn: Sn) -> Result<()> {
         let event = self.event(sn)?;
         let query = "DELETE FROM left_out WHERE id = ? AND since IS NOT NULL RETURNING since";
         let id = event.pdu.event_id.as_str();

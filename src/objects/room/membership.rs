@@ -3,6 +3,8 @@
 //! A change of a current member is the one thing that opens and closes followers' intervals: local users in `locals`,
 //! servers in `servers` (from their first member's join until the event that removed the last, inclusive).
 
+use std::cmp::Reverse;
+
 use ruma::{OwnedServerName, OwnedUserId, ServerName, UserId};
 use tombolo_platform::values;
 
@@ -75,20 +77,17 @@ impl Room<'_> {
     /// Other servers with a joined user now, the most helpful first: those that sent something lately, the one through
     /// which we joined, those with many members.
     pub fn helpers(&mut self) -> Result<Vec<OwnedServerName>> {
-        let query =
-            "SELECT server, members FROM servers WHERE until IS NULL ORDER BY members DESC, server";
-        let rows = self.sql.rows(query, values![], |row| Ok((row.text(0)?, row.int(1)?)))?;
+        let query = "SELECT server FROM servers WHERE until IS NULL ORDER BY members DESC, server";
+        let names = self.sql.rows(query, values![], |row| row.text(0))?;
+        let mut helpers: Vec<OwnedServerName> =
+            names.into_iter().filter_map(|name| name.try_into().ok()).collect();
+        helpers.retain(|server| !self.is_local(server));
         let resident = self.head()?.resident;
-        let mut helpers: Vec<(u64, bool, i64, OwnedServerName)> = Vec::new();
-        for (name, members) in rows {
-            let Ok(server) = OwnedServerName::try_from(name) else { continue };
-            if !self.is_local(&server) {
-                let heard = self.hot.heard.get(&server).copied().unwrap_or_default();
-                helpers.push((heard, resident.as_ref() == Some(&server), members, server));
-            }
-        }
-        helpers.sort_by(|a, b| (b.0, b.1, b.2).cmp(&(a.0, a.1, a.2)).then_with(|| a.3.cmp(&b.3)));
-        Ok(helpers.into_iter().map(|(.., server)| server).collect())
+        let heard = &self.hot.heard;
+        helpers.sort_by_key(|server| {
+            Reverse((heard.get(server).copied(), resident.as_ref() == Some(server)))
+        });
+        Ok(helpers)
     }
 
     /// Servers in the room at some moment after `from`, with their interval still open or closed after it.

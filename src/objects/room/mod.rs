@@ -247,7 +247,10 @@ fn read_head(row: &Row<'_>) -> std::result::Result<Head, SqlError> {
         joined: row.int(6)?,
         invited: row.int(7)?,
         floor: u64::try_from(row.int(8)?).map_err(|_| broken("floor"))?,
-        resident: row.text_or_null(9)?.and_then(|server| server.try_into().ok()),
+        resident: row
+            .text_or_null(9)?
+            .map(|server| server.try_into().map_err(|_| broken("resident")))
+            .transpose()?,
     })
 }
 
@@ -329,7 +332,6 @@ pub fn answer(question: &Question<'_>) -> std::result::Result<Answer, Fault> {
             InviteFor => invite::invite_for,
             DraftInvite => invite::draft,
             SendInvite => invite::send,
-            DueLeave => out_of_band::due_leave,
         })
     })
 }

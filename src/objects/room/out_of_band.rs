@@ -4,13 +4,12 @@
 
 use ruma::{OwnedServerName, OwnedUserId, ServerName, UserId};
 use serde_json::value::RawValue;
-use tombolo_platform::values;
+use tombolo_platform::{Row, values};
 use tombolo_protocol::{admission::Checked, event, room_version::RoomVersion};
 
 use super::{
-    DueLeave, DueLeaveReply, Head, Invited, Knocked, Life, OutOfBand, OutOfBandReply, Position,
-    Refusal, Result, Room, STEP, UserNews, Withdraw, Withdrawn, insert::Source, judge::Judgement,
-    timeline::Standing,
+    Head, Invited, Knocked, Life, OutOfBand, OutOfBandReply, Position, Refusal, Result, Room, STEP,
+    UserNews, Withdraw, Withdrawn, insert::Source, judge::Judgement, timeline::Standing,
 };
 use crate::objects::Stop;
 
@@ -104,27 +103,6 @@ pub fn withdraw(room: &mut Room<'_>, message: Withdraw) -> Result<Vec<UserNews>>
     Ok(news)
 }
 
-/// Whose leave is to be told again.
-pub fn due_leave(room: &mut Room<'_>, _: DueLeave) -> Result<DueLeaveReply> {
-    room.head()?;
-    let now = room.moment.now;
-    let update = "UPDATE out_of_band SET retry_at = NULL WHERE ended OR membership <> 'leave' OR attempts >= ?";
-    room.sql.run(update, values![MOST_RETRIES])?;
-    let query = "SELECT user, retry_at FROM out_of_band WHERE retry_at IS NOT NULL ORDER BY retry_at LIMIT 1";
-    let first = room.sql.row(query, values![], |row| Ok((row.text(0)?, row.int(1)?)))?;
-    let none = |next| Ok(DueLeaveReply { leave: None, next });
-    let Some((user, retry_at)) = first else { return none(None) };
-    let retry_at = u64::try_from(retry_at).map_err(|_| Stop::broken("a time before 1970"))?;
-    if retry_at > now {
-        return none(Some(retry_at));
-    }
-    let update = "UPDATE out_of_band SET attempts = attempts + 1, retry_at = CAST(? AS INTEGER) + (CAST(? AS INTEGER) << attempts) WHERE user = ?";
-    room.sql.run(update, values![now, FIRST_RETRY, &user])?;
-    let user = UserId::parse(user).map_err(|_| Stop::broken("a local user's ID is none"))?;
-    let via = out_of_band(room, OutOfBand { user: user.clone() })?.via;
-    Ok(DueLeaveReply { leave: Some((user, via)), next: Some(now + FIRST_RETRY) })
-}
-
 /// From now on, a server that would let the user in by that invite has not heard that it ended.
 pub fn withdrawn(room: &mut Room<'_>, message: Withdrawn) -> Result<()> {
     room.head()?;
@@ -132,6 +110,9 @@ pub fn withdrawn(room: &mut Room<'_>, message: Withdrawn) -> Result<()> {
     room.sql.run(update, values![message.user.as_str()])?;
     Ok(())
 }
+
+/// A user who left, and the servers that may be told.
+type Leave = (OwnedUserId, Vec<OwnedServerName>);
 
 /// One row of `out_of_band`.
 struct Known<'a> {
@@ -142,6 +123,26 @@ struct Known<'a> {
 }
 
 impl Room<'_> {
+    /// Whose leave is to be told again now, and to whom; and when to look again. Counts the attempt.
+    pub fn due_leave(&mut self) -> Result<(Option<Leave>, Option<u64>)> {
+        let now = self.moment.now;
+        let query = "SELECT user, retry_at FROM out_of_band WHERE retry_at IS NOT NULL AND membership = 'leave'
+                     AND NOT ended AND attempts < ? ORDER BY retry_at LIMIT 1";
+        let read = |row: &Row<'_>| Ok((row.text(0)?, row.int(1)?));
+        let Some((user, retry_at)) = self.sql.row(query, values![MOST_RETRIES], read)? else {
+            return Ok((None, None));
+        };
+        let retry_at = u64::try_from(retry_at).map_err(|_| Stop::broken("a time before 1970"))?;
+        if retry_at > now {
+            return Ok((None, Some(retry_at)));
+        }
+        let update = "UPDATE out_of_band SET attempts = attempts + 1, retry_at = CAST(? AS INTEGER) + (CAST(? AS INTEGER) << attempts) WHERE user = ?";
+        self.sql.run(update, values![now, FIRST_RETRY, &user])?;
+        let user = UserId::parse(user).map_err(|_| Stop::broken("a local user's ID is none"))?;
+        let via = out_of_band(self, OutOfBand { user: user.clone() })?.via;
+        Ok((Some((user, via)), Some(now + FIRST_RETRY)))
+    }
+
     /// Ends an invite where this event of its sender's server says so; answers whether it does.
     pub fn rescind(&mut self, event: &Checked, origin: &ServerName) -> Result<bool> {
         let version = self.head()?.version;
@@ -212,7 +213,7 @@ impl Room<'_> {
         self.sql.run(
             "INSERT INTO out_of_band (user, id, membership, via, stripped, json, pos, ended) VALUES (?, ?, ?, ?, ?, ?, ?, 0)
              ON CONFLICT DO UPDATE SET id = excluded.id, membership = excluded.membership, via = excluded.via,
-             stripped = excluded.stripped, json = excluded.json, pos = excluded.pos, ended = excluded.ended, retry_at = NULL",
+             stripped = excluded.stripped, json = excluded.json, pos = excluded.pos, ended = excluded.ended",
             values![
                 known.user.as_str(),
                 event.event_id.as_str(),

@@ -11,7 +11,9 @@ use tombolo_protocol::{
 };
 
 use super::{
-    Position, Refusal, Result, Room, Send, Sent, Sn, Transaction, insert::Source, judge::Judgement,
+    Position, Refusal, Result, Room, Send, Sent, Sn, Transaction,
+    insert::Source,
+    judge::{Judged, Judgement},
     timeline::Standing,
 };
 use crate::objects::Stop;
@@ -45,16 +47,7 @@ pub fn send(room: &mut Room<'_>, message: Send) -> Result<Sent> {
 /// Builds, judges and inserts; refused unless it is accepted. The state that stands there already is not written again.
 pub fn write(room: &mut Room<'_>, message: &Send) -> Result<(OwnedEventId, Position)> {
     let pdu = build(room, message)?;
-    let judged = match room.judge(&pdu)? {
-        Judgement::Judged(judged) => judged,
-        Judgement::Dropped(reason) => return Err(Stop::Refused(Refusal::Forbidden(reason))),
-        Judgement::Lacking { .. } => {
-            return Err(Stop::broken("our own event cites events we do not hold"));
-        }
-    };
-    if judged.standing != Standing::Accepted {
-        return Err(Stop::Refused(Refusal::Forbidden(judged.reason.unwrap_or_default())));
-    }
+    let judged = allowed(room, &pdu)?;
     if pdu.kind() == "m.room.redaction" {
         check_redaction(room, &pdu)?;
     }
@@ -70,6 +63,19 @@ pub fn write(room: &mut Room<'_>, message: &Send) -> Result<(OwnedEventId, Posit
         }
         (_, None) => Err(Stop::broken("an accepted event has no position")),
     }
+}
+
+/// What the room makes of an event of ours; refused unless it is accepted.
+pub fn allowed(room: &mut Room<'_>, pdu: &Pdu) -> Result<Judged> {
+    let reason = match room.judge(pdu)? {
+        Judgement::Judged(judged) if judged.standing == Standing::Accepted => return Ok(judged),
+        Judgement::Judged(judged) => judged.reason.unwrap_or_default(),
+        Judgement::Dropped(reason) => reason,
+        Judgement::Lacking { .. } => {
+            return Err(Stop::broken("our own event cites events we do not hold"));
+        }
+    };
+    Err(Stop::Refused(Refusal::Forbidden(reason)))
 }
 
 /// Whether the sender turns down an invite, or takes a knock back.

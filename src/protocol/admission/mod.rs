@@ -9,7 +9,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 
-use ruma::{OwnedEventId, OwnedRoomId, OwnedServerName, OwnedUserId, RoomId, UserId};
+use ruma::{OwnedEventId, OwnedRoomId, OwnedServerName, OwnedUserId, RoomId, ServerName, UserId};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -156,6 +156,15 @@ impl Unverified {
             signatures_of(&self.object, server.as_str()).map(|(key_id, _)| key_id.to_owned())
         };
         self.signers.iter().map(|server| (server.clone(), keys(server).collect())).collect()
+    }
+
+    /// The same event, which another server must have signed too.
+    #[must_use]
+    pub fn signed_by(mut self, server: &ServerName) -> Self {
+        if !self.signers.iter().any(|signer| signer == server) {
+            self.signers.push(server.to_owned());
+        }
+        self
     }
 
     /// The time at which the keys must have been valid, where the room version asks for that.

@@ -98,7 +98,8 @@ async fn create(
 ) -> Result<create_alias::Response> {
     must_be_ours(&world, &request.room_alias)?;
     let membership =
-        ask_room(&world, &request.room_id, &Membership { user: caller.user.clone() }).await?;
+        ask_room(&world, &request.room_id, &Membership { user: caller.user.clone(), live: false })
+            .await?;
     if membership.as_deref() != Some("join") {
         return Err(not_in_room());
     }

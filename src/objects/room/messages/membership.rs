@@ -115,20 +115,6 @@ pub struct Withdrawn {
 }
 message!("room", Withdrawn => (), Refusal);
 
-/// The leave of an ended invite or knock of which no server has heard yet, and that is to be told again; counts the
-/// attempt.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct DueLeave {}
-message!("room", DueLeave => DueLeaveReply, Refusal);
-
-#[derive(Debug, Serialize, Deserialize)]
-pub struct DueLeaveReply {
-    /// Who left, and the servers that may be asked to carry it.
-    pub leave: Option<(OwnedUserId, Vec<OwnedServerName>)>,
-    /// When to look again (ms).
-    pub next: Option<u64>,
-}
-
 /// Notes that a local user is joining through another server, before that server is asked.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct BeginJoin {
@@ -150,7 +136,8 @@ pub struct AbandonJoin {
 }
 message!("room", AbandonJoin => (), Refusal);
 
-/// Which attempt to join outlived its lease, so that nobody knows how it ended?
+/// Which attempt to join outlived its lease, so that nobody knows how it ended? And of which declined invite has no server
+/// heard? Counts the attempt to tell it.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct DueJoin {}
 message!("room", DueJoin => DueJoinReply, Refusal);
@@ -162,7 +149,10 @@ pub struct DueJoinReply {
     /// Whether the server has yet to show that it heard of the join: it was not chosen to take it.
     #[serde(default)]
     pub unproven: bool,
-    /// When to look again (ms), while one is under way.
+    /// Who declined an invite, or took a knock back, and the servers that may be told.
+    #[serde(default)]
+    pub leave: Option<(OwnedUserId, Vec<OwnedServerName>)>,
+    /// When to look again (ms).
     pub next: Option<u64>,
 }
 

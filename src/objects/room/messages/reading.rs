@@ -111,6 +111,9 @@ pub struct ParticipantsReply {
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Membership {
     pub user: OwnedUserId,
+    /// Only where the room is live here: what is known of one that everybody left may be over.
+    #[serde(default)]
+    pub live: bool,
 }
 message!("room", Membership => Option<String>, Refusal);
 

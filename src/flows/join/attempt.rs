@@ -1,0 +1,287 @@
+//! How does a local user join a room through one server?
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use ruma::{EventId, RoomId, ServerName, UserId};
+use serde::Deserialize;
+use serde_json::{Map, Value, value::RawValue};
+use tombolo_platform::{AskError, World};
+use tombolo_protocol::{admission::Checked, room_version::RoomVersion};
+
+use super::super::{
+    given::{Given, Slice},
+    receive::{encode, fetch::Events, receive_in_room},
+    room, tell, template,
+    verify::{countersigned, verified},
+};
+use crate::{
+    error::{Error, Result, bad_gateway, internal, unavailable},
+    objects::room::messages::{AbandonJoin, BeginJoin, FinishJoin, GiveJoin, Outcome, Refusal},
+    remote::{
+        RemoteError,
+        client::{self, Ask, LARGE},
+    },
+};
+
+/// How long an attempt may take before another may begin (ms).
+const LEASE: u64 = 150_000;
+/// How long to wait before looking again whether another user's attempt is over: longer each time,
+const FIRST_LOOK: Duration = Duration::from_millis(250);
+/// up to this.
+const LAST_LOOK: Duration = Duration::from_secs(2);
+/// How long a server that has not heard how we left is given to hear of it.
+const CATCHES_UP: [Duration; 3] =
+    [Duration::from_millis(500), Duration::from_secs(1), Duration::from_secs(2)];
+
+/// What a server in the room answers that took a join.
+#[derive(Deserialize)]
+struct SendJoin<'a> {
+    #[serde(borrow)]
+    state: Vec<&'a RawValue>,
+    #[serde(borrow)]
+    auth_chain: Vec<&'a RawValue>,
+    #[serde(default, borrow)]
+    event: Option<&'a RawValue>,
+}
+
+/// What of the same answer counts where the room is here already.
+#[derive(Deserialize)]
+struct Authorised<'a> {
+    #[serde(borrow)]
+    event: &'a RawValue,
+}
+
+/// One attempt through one server.
+pub struct Attempt<'a> {
+    pub world: &'a World,
+    pub user: &'a UserId,
+    pub room_id: &'a RoomId,
+    pub server: &'a ServerName,
+    /// Whether an earlier attempt with the same event may have ended in a join, whatever is said to this one.
+    pub repeats: bool,
+}
+
+impl Attempt<'_> {
+    /// Joins a room that is not here.
+    pub async fn run(&self, content: &Map<String, Value>) -> Result<()> {
+        let mut pauses = CATCHES_UP.iter();
+        loop {
+            let (version, event) = self.drafted(content).await?;
+            match (self.begin_after_others(version, &event).await, pauses.next()) {
+                (Ok(()), _) => return self.complete(version, event).await,
+                (Err(AskError::Refused(Refusal::Behind)), Some(pause)) => {
+                    self.world.sleep(*pause).await;
+                }
+                // Another user's join has brought the room here: the caller joins there.
+                (Err(AskError::Refused(Refusal::AlreadyLive)), _) => {
+                    return Err(unavailable("the room came here meanwhile"));
+                }
+                (Err(error), _) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Stores the intention, once no other user's attempt is under way any more.
+    async fn begin_after_others(
+        &self,
+        version: &'static RoomVersion,
+        event: &Checked,
+    ) -> std::result::Result<(), AskError<Refusal>> {
+        let (until, mut look) = (self.world.now() + LEASE, FIRST_LOOK);
+        loop {
+            match self.begin(version, event).await {
+                Err(AskError::Refused(Refusal::Joining(_))) if self.world.now() < until => {
+                    self.world.sleep(look).await;
+                    look = (2 * look).min(LAST_LOOK);
+                }
+                begun => return begun,
+            }
+        }
+    }
+
+    /// Joins a room that is here already, where only another server can authorise the join: the room takes in the event
+    /// as that server signed it.
+    pub async fn be_authorised(&self, content: &Map<String, Value>) -> Result<()> {
+        let (version, event) = self.drafted(content).await?;
+        let bytes = self.have_taken(&event, "omit_members=true").await?;
+        let answer: Authorised<'_> = client::read(&bytes)?;
+        let theirs = (self.server, answer.event);
+        let event = countersigned(self.world, version, &event, theirs)
+            .await
+            .map_err(|dropped| bad_gateway(dropped.reason))?;
+        let (origin, event_id) = (self.server.to_owned(), event.event_id.clone());
+        let outcomes = receive_in_room(self.world, &origin, self.room_id, vec![event]).await?;
+        let taken = outcomes.iter().any(|(id, outcome)| {
+            *id == event_id && matches!(outcome, Outcome::Accepted | Outcome::Known)
+        });
+        if taken { Ok(()) } else { Err(bad_gateway("the join that was authorised is not allowed")) }
+    }
+
+    /// Has the server take our event.
+    async fn have_taken(
+        &self,
+        event: &Checked,
+        query: &str,
+    ) -> std::result::Result<Bytes, RemoteError> {
+        let (room_id, event_id) = (encode(self.room_id.as_str()), encode(event.event_id.as_str()));
+        let path = format!("/_matrix/federation/v2/send_join/{room_id}/{event_id}?{query}");
+        let body: Value = serde_json::from_str(event.json.get())
+            .map_err(|error| RemoteError::Refused(error.to_string()))?;
+        client::send(self.world, self.server, Ask::put(&path, &body).within(LARGE)).await
+    }
+
+    /// Our join, on the links that the server says.
+    async fn drafted(
+        &self,
+        content: &Map<String, Value>,
+    ) -> Result<(&'static RoomVersion, Checked)> {
+        let template =
+            template::ask(self.world, self.server, "make_join", self.room_id, self.user).await?;
+        let (version, pdu) =
+            template::build(self.world, self.user, self.room_id, template, content)?;
+        let json = RawValue::from_string(pdu.json)?;
+        Ok((version, Checked { event_id: pdu.event_id, json }))
+    }
+
+    /// Stores the intention.
+    async fn begin(
+        &self,
+        version: &'static RoomVersion,
+        event: &Checked,
+    ) -> std::result::Result<(), AskError<Refusal>> {
+        let begin = BeginJoin {
+            version: version.id.to_string(),
+            user: self.user.to_owned(),
+            event: event.clone(),
+            via: self.server.to_owned(),
+            until: self.world.now() + LEASE,
+        };
+        self.world.ask(&room(self.room_id), &begin).await
+    }
+
+    /// Has the event taken, and forgets the intention if it was not. Where nobody knows whether the server took it, the
+    /// room's alarm asks that server and others again.
+    async fn complete(&self, version: &'static RoomVersion, event: Checked) -> Result<()> {
+        let event_id = event.event_id.clone();
+        let Err(Failure { error, known }) = self.finish(version, event).await else {
+            return Ok(());
+        };
+        // If this fails too, the lease ends by itself.
+        let abandon = AbandonJoin { event_id, again: !known || self.repeats };
+        self.world.ask(&room(self.room_id), &abandon).await.ok();
+        Err(error)
+    }
+
+    async fn finish(
+        &self,
+        version: &'static RoomVersion,
+        event: Checked,
+    ) -> std::result::Result<(), Failure> {
+        let failed = |error: RemoteError| Failure { known: is_final(&error), error: error.into() };
+        let bytes = self.have_taken(&event, "omit_members=false").await.map_err(failed)?;
+        let answer: SendJoin<'_> = client::read(&bytes).map_err(failed)?;
+        let mut event = event;
+        // A restricted join has the signature of the server that authorised it; the room judges whether it needs one.
+        if let Some(theirs) = answer.event
+            && let Ok(signed) =
+                countersigned(self.world, version, &event, (self.server, theirs)).await
+        {
+            event = signed;
+        }
+        let (auth_chain, state) = (&answer.auth_chain, &answer.state);
+        let given = Given::read(self.world, version, auth_chain, state, self.server).await;
+        let address = room(self.room_id);
+        let mut state = 0;
+        for slice in given.slices() {
+            let Slice { events, state: of_state, lost, left_out } = slice;
+            if let Some(lost) = lost {
+                let error =
+                    bad_gateway(format!("the room's state cannot be verified: {}", lost.reason));
+                return Err(Failure { error, known: false });
+            }
+            let event_id = event.event_id.clone();
+            let give = GiveJoin { event_id, events, state: of_state, left_out };
+            state += self.world.ask(&address, &give).await.map_err(Failure::of_ours)?;
+        }
+        let finish = FinishJoin { event, state };
+        let joined = self.world.ask(&address, &finish).await.map_err(Failure::of_ours)?;
+        tell::tell_now(self.world, self.room_id, joined.news).await;
+        for (origin, event) in joined.parked {
+            // The join stands; what was parked can come again.
+            if let Err(error) =
+                receive_in_room(self.world, &origin, self.room_id, vec![event]).await
+            {
+                tracing::warn!(error = error.message, "a parked event was not taken in");
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the server has our join, which it cannot give without having heard of it.
+    async fn is_known(&self, version: &'static RoomVersion, event_id: &EventId) -> bool {
+        let path = format!("/_matrix/federation/v1/event/{}", encode(event_id.as_str()));
+        let answer = client::ask::<Events>(self.world, self.server, Ask::get(&path)).await;
+        let Ok(answer) = answer else { return false };
+        let events = verified(self.world, version, &answer.pdus).await;
+        events.iter().any(|event| event.event_id == *event_id)
+    }
+}
+
+/// Why an attempt did not end in a join.
+struct Failure {
+    error: Error,
+    /// Whether it is certain that the other server did not take the event, or that it is of no use to us.
+    known: bool,
+}
+
+impl Failure {
+    /// Our room did not take what it was given.
+    fn of_ours(error: AskError<Refusal>) -> Self {
+        let error = match error {
+            AskError::Refused(Refusal::Invalid(reason)) => bad_gateway(reason),
+            AskError::Refused(refusal) => refusal.into(),
+            AskError::Unreachable(cause) => unavailable(cause),
+        };
+        // The server took the join, whatever we make of what it gave.
+        Self { error, known: false }
+    }
+}
+
+/// Whether the server certainly did not take the event.
+fn is_final(error: &RemoteError) -> bool {
+    match error {
+        RemoteError::Answered { status, .. } => *status < 500,
+        RemoteError::Refused(_) => true,
+        RemoteError::Unreachable(_) | RemoteError::Nonsense(_) => false,
+    }
+}
+
+/// Takes up an attempt whose end nobody knows, of whose server it may be `unproven` that it heard of the join; answers when
+/// to look again (ms).
+pub async fn resume(
+    world: &World,
+    room_id: &RoomId,
+    (begun, unproven): (BeginJoin, bool),
+) -> Result<Option<u64>> {
+    let BeginJoin { version, user, event, via, .. } = begun;
+    let version = RoomVersion::of(&version).ok_or_else(|| internal("a join of unknown version"))?;
+    let attempt = Attempt { world, user: &user, room_id, server: &via, repeats: true };
+    let outcome = match attempt.begin(version, &event).await {
+        Ok(()) if unproven && !attempt.is_known(version, &event.event_id).await => {
+            let abandon = AbandonJoin { event_id: event.event_id, again: true };
+            world.ask(&room(room_id), &abandon).await?;
+            Err(bad_gateway("it has not shown that it heard of the join"))
+        }
+        Ok(()) => attempt.complete(version, event).await,
+        Err(AskError::Refused(Refusal::AlreadyLive)) => return Ok(None),
+        Err(error) => {
+            let abandon = AbandonJoin { event_id: event.event_id, again: true };
+            world.ask(&room(room_id), &abandon).await?;
+            Err(error.into())
+        }
+    };
+    let Err(error) = outcome else { return Ok(None) };
+    tracing::info!(server = %via, room = %room_id, error = error.message, "a join failed again");
+    Ok(Some(world.now() + LEASE))
+}

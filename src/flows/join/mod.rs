@@ -1,0 +1,173 @@
+//! How does a local user join a room?
+//! ([joining rooms](https://spec.matrix.org/v1.19/server-server-api/#joining-rooms))
+//!
+//! Where the room is live here, a join is an event like any other. Else a server in the room is asked: we build our own
+//! event from the links of its template, store the intention in the room, have the event taken, verify what we are
+//! given, and the room goes live in one transaction. Several servers are tried in turn.
+
+mod attempt;
+
+use std::collections::BTreeSet;
+
+use http::StatusCode;
+use ruma::{OwnedRoomId, OwnedServerName, RoomId, UserId};
+use serde_json::{Map, Value, json};
+use tombolo_platform::{AskError, World};
+
+use self::attempt::Attempt;
+pub use self::attempt::resume;
+use super::{room, send};
+use crate::{
+    config::Config,
+    error::{Result, not_found},
+    objects::room::messages::{
+        Describe, Description, Membership, OutOfBand, Participants, Refusal,
+    },
+    stores::profiles,
+};
+
+/// How many of the rooms whose members a restricted join lets in are asked.
+const MAX_ALLOWING: usize = 20;
+/// How many servers are tried.
+const MAX_SERVERS: usize = 5;
+
+/// Joins; `content` holds further members of the event's content, such as a reason.
+pub async fn join(
+    world: &World,
+    user: &UserId,
+    room_id: &RoomId,
+    via: &[OwnedServerName],
+    content: Map<String, Value>,
+) -> Result<()> {
+    let mut content: Map<String, Value> = content;
+    content.extend(member_content(world, user).await?);
+    content.insert("membership".to_owned(), json!("join"));
+    match world.ask(&room(room_id), &Describe {}).await {
+        Ok(description) if description.live => {
+            join_here(world, user, room_id, (&description, via), &content).await
+        }
+        Ok(_) | Err(AskError::Refused(Refusal::Absent)) => {
+            join_through(world, user, room_id, via, &content).await
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The display name and avatar that a local user's member events carry.
+pub async fn member_content(world: &World, user: &UserId) -> Result<Map<String, Value>> {
+    let profile = profiles::find(world, user.localpart()).await?.unwrap_or_default();
+    let fields = [("displayname", profile.displayname), ("avatar_url", profile.avatar_url)];
+    Ok(fields
+        .into_iter()
+        .filter_map(|(name, value)| Some((name.to_owned(), json!(value?))))
+        .collect())
+}
+
+/// In which of some rooms a user is joined, as far as this server knows.
+#[derive(Default)]
+pub struct MemberOf {
+    pub joined: Vec<OwnedRoomId>,
+    /// Whether it does not know one of the rooms.
+    pub blind: bool,
+}
+
+/// The rooms among these in which a user is joined.
+pub async fn member_of(world: &World, user: &UserId, rooms: &[OwnedRoomId]) -> Result<MemberOf> {
+    let mut member_of = MemberOf { joined: Vec::new(), blind: rooms.len() > MAX_ALLOWING };
+    for room_id in rooms.iter().take(MAX_ALLOWING) {
+        let ask = Membership { user: user.to_owned(), live: true };
+        match world.ask(&room(room_id), &ask).await {
+            Ok(Some(membership)) if membership == "join" => member_of.joined.push(room_id.clone()),
+            Ok(_) => {}
+            Err(AskError::Refused(_)) => member_of.blind = true,
+            Err(unreachable) => return Err(unreachable.into()),
+        }
+    }
+    Ok(member_of)
+}
+
+async fn join_here(
+    world: &World,
+    user: &UserId,
+    room_id: &RoomId,
+    (description, via): (&Description, &[OwnedServerName]),
+    content: &Map<String, Value>,
+) -> Result<()> {
+    let ask = Membership { user: user.to_owned(), live: true };
+    let membership = world.ask(&room(room_id), &ask).await?;
+    if membership.as_deref() == Some("join") {
+        return Ok(());
+    }
+    let MemberOf { joined, blind } = member_of(world, user, &description.allow_rooms).await?;
+    // Others in the room may be able to authorise what we cannot.
+    let others_may = (blind || !joined.is_empty()) && membership.as_deref() != Some("ban");
+    let refused = match send::membership(world, room_id, user, content, joined).await {
+        Err(refused) if others_may && refused.status == StatusCode::FORBIDDEN => refused,
+        ended => return ended,
+    };
+    let mut servers = residents(world, user, room_id, via).await?;
+    let own = &Config::of(world)?.server_name;
+    for server in world.ask(&room(room_id), &Participants {}).await?.servers {
+        if server != *own && !servers.contains(&server) {
+            servers.push(server);
+        }
+    }
+    for server in servers.iter().take(MAX_SERVERS) {
+        let attempt = Attempt { world, user, room_id, server, repeats: false };
+        match attempt.be_authorised(content).await {
+            Ok(()) => return Ok(()),
+            Err(error) => {
+                tracing::info!(%server, room = %room_id, error = error.message, "a join was not authorised");
+            }
+        }
+    }
+    Err(refused)
+}
+
+async fn join_through(
+    world: &World,
+    user: &UserId,
+    room_id: &RoomId,
+    via: &[OwnedServerName],
+    content: &Map<String, Value>,
+) -> Result<()> {
+    let servers = residents(world, user, room_id, via).await?;
+    let mut failure = not_found("No server is known that is in this room");
+    for server in servers.into_iter().take(MAX_SERVERS) {
+        let attempt = Attempt { world, user, room_id, server: &server, repeats: false };
+        match attempt.run(content).await {
+            Ok(()) => return Ok(()),
+            Err(error) => {
+                tracing::info!(%server, room = %room_id, error = error.message, "a join failed");
+                failure = error;
+            }
+        }
+        // Another user's join may have brought the room here meanwhile.
+        if let Ok(description) = world.ask(&room(room_id), &Describe {}).await
+            && description.live
+        {
+            return join_here(world, user, room_id, (&description, via), content).await;
+        }
+    }
+    Err(failure)
+}
+
+/// Servers that may be in the room: those named, those an invite came through, and the one in the room's ID.
+pub async fn residents(
+    world: &World,
+    user: &UserId,
+    room_id: &RoomId,
+    via: &[OwnedServerName],
+) -> Result<Vec<OwnedServerName>> {
+    let own = &Config::of(world)?.server_name;
+    let mut servers = via.to_vec();
+    match world.ask(&room(room_id), &OutOfBand { user: user.to_owned() }).await {
+        Ok(invite) => servers.extend(invite.via),
+        Err(AskError::Refused(_)) => {}
+        Err(unreachable) => return Err(unreachable.into()),
+    }
+    servers.extend(room_id.server_name().map(ToOwned::to_owned));
+    let mut seen = BTreeSet::new();
+    servers.retain(|server| server != own && seen.insert(server.clone()));
+    Ok(servers)
+}
