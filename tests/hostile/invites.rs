@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use crate::{
     hosted::Hosted,
+    peer::ok,
     scene::{Answer, OURS, Scene, encode},
 };
 
@@ -236,4 +237,49 @@ fn an_invite_to_a_room_we_are_in_follows_its_rules() {
     assert_eq!(scene.membership(&scene.room, &bob), "");
     assert_eq!(scene.membership(&scene.room, &alice), "join");
     scene.goes_on();
+}
+
+#[test]
+fn our_invite_stands_only_with_the_signature_of_the_server_it_is_for() {
+    for version in ["11", "12"] {
+        let scene = Scene::new(version);
+        let guest = scene.evil.user("guest");
+        let path = format!("/_matrix/client/v3/rooms/{}/invite", encode(&scene.room));
+        let ask = || scene.alice(&Method::POST, &path, &json!({ "user_id": guest }));
+        let rooms = scene.version;
+        for (what, given) in [
+            ("nothing", json!({})),
+            ("an event that it did not sign", json!({ "event": "ours" })),
+            ("another event", json!({ "event": scene.message() })),
+            ("a signature of somebody else", json!({ "event": "third" })),
+            ("a wrong signature", json!({ "event": "wrong" })),
+        ] {
+            let third = scene.third.clone();
+            scene.evil.on("invite", move |asked| {
+                let mut answer = given.clone();
+                let event = &asked.body["event"];
+                match given["event"].as_str() {
+                    Some("ours") => answer["event"] = event.clone(),
+                    Some("third") => answer["event"] = third.sign(rooms, event),
+                    Some("wrong") => {
+                        answer["event"] = event.clone();
+                        answer["event"]["signatures"]["evil.test:8448"] =
+                            json!({ "ed25519:a": "A".repeat(86) });
+                    }
+                    _ => {}
+                }
+                ok(&answer)
+            });
+            let answer = ask();
+            assert_eq!(answer.status, 502, "{what}: {answer:?}");
+            assert_eq!(scene.membership(&scene.room, &guest), "", "{what}");
+        }
+        let evil = scene.evil.clone();
+        scene.evil.on("invite", move |asked| {
+            ok(&json!({ "event": evil.sign(rooms, &asked.body["event"]) }))
+        });
+        assert_eq!(ask().status, 200);
+        assert_eq!(scene.membership(&scene.room, &guest), "invite");
+        scene.goes_on();
+    }
 }

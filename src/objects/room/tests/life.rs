@@ -171,3 +171,15 @@ fn asking_an_absent_room_makes_no_table() {
     assert!(!absent.has_tables());
     assert!(scene.has_tables());
 }
+
+#[test]
+fn a_room_that_everybody_left_does_not_say_who_is_in_it_now() {
+    let scene = Scene::new("11");
+    scene.join_bob();
+    let ask = |live| Membership { user: user("bob", THEIRS), live };
+    assert_eq!(scene.ask(ask(true)).unwrap().as_deref(), Some("join"));
+    let leave = json!({ "membership": "leave" });
+    scene.send("alice", "m.room.member", Some("@alice:ours.test"), &leave).unwrap();
+    assert!(matches!(scene.ask(ask(true)), Err(Refusal::Absent)));
+    assert_eq!(scene.ask(ask(false)).unwrap().as_deref(), Some("join"));
+}
