@@ -102,6 +102,11 @@ async fn decline(
     content: &Map<String, Value>,
 ) -> Result<()> {
     let template = template::ask(world, server, "make_leave", room_id, user).await?;
+    // The server may have taken its time: who joined meanwhile does not leave any more.
+    let held = world.ask(&room(room_id), &OutOfBand { user: user.to_owned() }).await?;
+    if !held.leaving {
+        return Err(forbidden("the user has joined"));
+    }
     let (_, pdu) = template::build(world, user, room_id, template, content)?;
     let (room_id, event_id) = (encode(room_id.as_str()), encode(pdu.event_id.as_str()));
     let path = format!("/_matrix/federation/v2/send_leave/{room_id}/{event_id}");

@@ -137,15 +137,16 @@ async fn respond(world: &World, user: &OwnedUserId, wish: &Wish, pulled: Pulled)
         wish.filter.room.rooms.as_ref().is_none_or(|rooms| rooms.contains(&id))
             && !wish.filter.room.not_rooms.contains(&id)
     };
-    let sections: Vec<Result<Option<Section>>> = stream::iter(news.into_iter().filter(wanted))
-        .map(|news| async move { section(world, viewer, wish, news).await })
+    let sections: Vec<Result<Vec<Section>>> = stream::iter(news.into_iter().filter(wanted))
+        .map(|news| async move { sections(world, viewer, wish, news).await })
         .buffered(ROOMS_AT_ONCE)
         .collect()
         .await;
     let mut rooms: BTreeMap<_, BTreeMap<_, _>> = BTreeMap::new();
-    for section in sections {
-        let Some(Section { name, room_id, content }) = section? else { continue };
-        rooms.entry(name).or_default().insert(room_id, content);
+    for of_room in sections {
+        for Section { name, room_id, content } in of_room? {
+            rooms.entry(name).or_default().insert(room_id, content);
+        }
     }
     let account_data = Events { events: items(account_data, &wish.filter.account_data) };
     let account_data = Some(account_data).filter(|data| !data.events.is_empty());
@@ -234,35 +235,64 @@ struct Typing {
     user_ids: Vec<OwnedUserId>,
 }
 
-async fn section(
+/// What the response says of a room. An invite does not hide a stay that ended since the last sync.
+async fn sections(
     world: &World,
     viewer: &Viewer,
     wish: &Wish,
     news: RoomNews,
+) -> Result<Vec<Section>> {
+    if !matches!(news.membership.as_str(), "invite" | "knock") {
+        return Ok(inside(world, viewer, wish, (news, false)).await?.into_iter().collect());
+    }
+    let mut sections = Vec::new();
+    if wish.since.is_some() && news.from > 0 {
+        let leave = "leave".to_owned();
+        let stay = RoomNews::of(news.room_id.clone(), leave, news.from, news.to);
+        sections.extend(inside(world, viewer, wish, (stay, true)).await?);
+    }
+    if !news.hidden {
+        sections.push(outside(news)?);
+    }
+    Ok(sections)
+}
+
+/// A room that the user is invited to, or knocks at.
+fn outside(news: RoomNews) -> Result<Section> {
+    let (room_id, is_invite) = (news.room_id.clone(), news.membership == "invite");
+    let events = stripped(news)?;
+    Ok(if is_invite {
+        Section { name: "invite", room_id, content: Content::Invite { invite_state: events } }
+    } else {
+        Section { name: "knock", room_id, content: Content::Knock { knock_state: events } }
+    })
+}
+
+/// A room that the user is in, or was. With `stay_only`, nothing is said of one that the user was not in meanwhile.
+async fn inside(
+    world: &World,
+    viewer: &Viewer,
+    wish: &Wish,
+    (news, stay_only): (RoomNews, bool),
 ) -> Result<Option<Section>> {
     let room_id = news.room_id.clone();
-    let part = |name, content| Ok(Some(Section { name, room_id, content }));
-    let name = match news.membership.as_str() {
-        "invite" => return part("invite", Content::Invite { invite_state: stripped(news)? }),
-        "knock" => return part("knock", Content::Knock { knock_state: stripped(news)? }),
-        "join" => "join",
-        _ => "leave",
-    };
+    let name = if news.membership == "join" { "join" } else { "leave" };
+    let part = |content| Ok(Some(Section { name, room_id, content }));
     let window = Window {
         user: viewer.user.clone(),
         device: viewer.device.clone(),
         from: news.from,
         to: news.to,
         full_state: wish.full_state,
+        stay_only,
         timeline: wish.filter.timeline(&news.room_id, &viewer.ignored),
         state: wish.filter.room.state.of_room(&news.room_id),
     };
     let window = match world.ask(&room(&news.room_id), &window).await {
         Ok(window) => window,
         // A room we were never in: an invite that ended.
-        Err(AskError::Refused(Refusal::Absent)) => {
-            return part(name, Content::Room(Box::default()));
-        }
+        Err(AskError::Refused(Refusal::Absent)) if stay_only => return Ok(None),
+        Err(AskError::Refused(Refusal::Absent)) => return part(Content::Room(Box::default())),
         Err(error) => return Err(error.into()),
     };
     let quiet = news.from == news.to
@@ -277,11 +307,11 @@ async fn section(
         && window.receipts.is_none()
         && news.account_data.is_empty()
         && news.typing.is_none()
-        && news.membership == "join";
+        && (stay_only || name == "join");
     if quiet || nothing {
         return Ok(None);
     }
-    part(name, Content::Room(Box::new(shown(wish, news, window)?)))
+    part(Content::Room(Box::new(shown(wish, news, window)?)))
 }
 
 /// The state shown to a user who is invited or knocks; none of it where there was too much to be loaded.

@@ -10,7 +10,8 @@ use serde_json::value::RawValue;
 use tombolo_platform::World;
 use tombolo_protocol::{
     admission::{self, Checked, Unverified},
-    canonical_json,
+    canonical_json::{self, CanonicalJsonObject, CanonicalJsonValue},
+    event::MAX_BYTES_SENT,
     json::parse_object,
     room_version::RoomVersion,
     server_keys::KeyRing,
@@ -93,10 +94,22 @@ pub async fn countersigned(
     let read = |event: &Checked| {
         parse_object(event.json.get().as_bytes()).map_err(|fault| dropped(fault.to_string()))
     };
-    let (mut object, mut theirs) = (read(ours)?, read(&theirs)?);
-    object.extend(theirs.remove_entry("signatures"));
-    let json = RawValue::from_string(canonical_json::to_string(&object))
-        .map_err(|error| dropped(error.to_string()))?;
+    let (mut object, theirs) = (read(ours)?, read(&theirs)?);
+    let signatures = |object: &CanonicalJsonObject| {
+        object
+            .get("signatures")
+            .and_then(CanonicalJsonValue::as_object)
+            .cloned()
+            .unwrap_or_default()
+    };
+    let mut all = signatures(&object);
+    all.extend(signatures(&theirs).remove_entry(server.as_str()));
+    object.insert("signatures".to_owned(), CanonicalJsonValue::Object(all));
+    let text = canonical_json::to_string(&object);
+    if text.len() > MAX_BYTES_SENT {
+        return Err(dropped("with this signature the event is too large".to_owned()));
+    }
+    let json = RawValue::from_string(text).map_err(|error| dropped(error.to_string()))?;
     Ok(Checked { event_id: ours.event_id.clone(), json })
 }
 

@@ -28,11 +28,12 @@ const SOON: u64 = 1_500;
 const ANSWERED: u64 = 3_600_000;
 /// How many places are remembered at most.
 const MOST_KNOWN: usize = 10_000;
-/// How long the first step of a request to a new place may keep others back (ms).
-const LONGEST_STEP: u64 = 5_000;
+/// How long the first step of a request to a new place may keep others back (ms). While a name is looked up nobody runs
+/// anyhow.
+const LONGEST_STEP: u64 = 250;
 /// How often the others look whether it is their turn (ms): soon at first, then seldom, since many may wait.
 const FIRST_LOOK: u64 = 2;
-const LAST_LOOK: u64 = 500;
+const LAST_LOOK: u64 = 50;
 
 #[derive(Default)]
 struct Places {

@@ -172,7 +172,7 @@ async fn discover(world: &World, server: &ServerName, now: i64) -> Result<Known,
 enum Said {
     /// It names this server, and for how long that holds (ms).
     Delegated(String, i64),
-    /// There is none, or it makes no sense.
+    /// There is none.
     Nothing,
     /// Nobody answered who would know: the server is away, or something before it turns us away.
     Unknown,
@@ -209,7 +209,8 @@ async fn fetch_well_known(world: &World, well_known: &WellKnown) -> Said {
                 let lifetime = discovery::lifetime(control.as_deref(), expires.as_deref(), now);
                 match discovery::delegated(response.body()) {
                     Ok(name) => Said::Delegated(name, lifetime),
-                    Err(_) => Said::Nothing,
+                    // A page for people, maybe for a moment: it is no reason to forget a place that was good.
+                    Err(_) => Said::Unknown,
                 }
             }
             StatusCode::NOT_FOUND | StatusCode::GONE => Said::Nothing,

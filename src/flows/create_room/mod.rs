@@ -9,6 +9,9 @@ mod power;
 #[cfg(test)]
 mod tests;
 
+use std::{pin::pin, time::Duration};
+
+use futures_util::{FutureExt, StreamExt, future::select, stream};
 use http::StatusCode;
 use ruma::{OwnedRoomAliasId, OwnedRoomId, OwnedUserId, RoomId};
 use serde_json::{Map, Value, json, value::RawValue};
@@ -30,6 +33,10 @@ use crate::{
 
 /// How many letters a room's ID has, where the room version does not make it of a hash.
 const ID_LETTERS: usize = 18;
+/// How many users of other servers are invited at once.
+const INVITED_AT_ONCE: usize = 5;
+/// How long the request waits for that.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What the client wants.
 #[derive(Debug)]
@@ -94,16 +101,33 @@ pub async fn create_room(world: &World, wish: Wish) -> Result<OwnedRoomId> {
         Err(error) => return Err(undone(world, &wish, error).await),
     };
     tell::tell_now(world, &room_id, created.news).await;
-    for user in theirs {
-        let draft = events::invite(&wish, user, Map::new())?;
-        let sender = wish.creator.clone();
-        let message = Send { sender, draft, transaction: None, member_of: Vec::new() };
-        // The room stands, whatever another server says of one invite.
-        if let Err(error) = send::send(world, &room_id, message).await {
-            tracing::warn!(%user, error = error.message, "an invite to a new room was not taken");
-        }
-    }
+    let inviting = invite(world.clone(), room_id.clone(), drafted_invites(&wish, theirs)?);
+    let inviting = inviting.boxed_local().shared();
+    world.later(inviting.clone());
+    // Whoever makes a room does not wait for servers that are slow.
+    select(inviting, pin!(world.sleep(PATIENCE))).await;
     Ok(room_id)
+}
+
+fn drafted_invites(wish: &Wish, users: Vec<&OwnedUserId>) -> Result<Vec<Send>> {
+    let draft = |user: &OwnedUserId| {
+        let (sender, draft) = (wish.creator.clone(), events::invite(wish, user, Map::new())?);
+        Ok(Send { sender, draft, transaction: None, member_of: Vec::new() })
+    };
+    users.into_iter().map(draft).collect()
+}
+
+/// Invites users of other servers, a few at once. The room stands, whatever a server says of its invite, its not knowing
+/// the room's version included: a client that is told of a failure makes another room.
+async fn invite(world: World, room_id: OwnedRoomId, invites: Vec<Send>) {
+    let (world, room_id) = (&world, &*room_id);
+    let sent = stream::iter(invites).for_each_concurrent(INVITED_AT_ONCE, |invite| async move {
+        let user = invite.draft.state_key.clone();
+        if let Err(error) = send::send(world, room_id, invite).await {
+            tracing::warn!(?user, error = error.message, "an invite to a new room was not taken");
+        }
+    });
+    sent.await;
 }
 
 /// The signed create event, and the ID of its room.

@@ -89,7 +89,7 @@ async fn check(world: &World, signed: &Signed, arguments: &[String], pdu: &Pdu) 
     let invited =
         invited.ok_or_else(|| invalid_param("This is not the invite that the path names"))?;
     if pdu.sender.server_name() != signed.origin {
-        return Err(forbidden("The inviting user is of another server"));
+        return Err(invalid_param("The inviting user is of another server"));
     }
     if invited.server_name() != Config::of(world)?.server_name {
         return Err(invalid_param("The invited user is not of this server"));

@@ -20,6 +20,7 @@ use crate::{
     http::{
         endpoint::{fault_response, json_response},
         query,
+        rate_limit::{self, Kind},
         router::{Handler, Router},
     },
     objects::destination::messages::Heard,
@@ -105,6 +106,12 @@ async fn authenticate(world: &World, request: &Request<Bytes>) -> Result<Signed>
     let uri = request.uri().path_and_query().map_or("/", |uri| uri.as_str());
     let signed = Received { method: request.method().as_str(), uri, content: content.as_deref() };
     let now = i64::try_from(world.now()).unwrap_or(i64::MAX);
+    // Whoever asks in the name of a server that nobody knows has us look for it.
+    let needed =
+        BTreeMap::from([(authorization.origin.clone(), vec![(authorization.key.clone(), now)])]);
+    if !keys::missing(world, &needed).await.is_empty() {
+        rate_limit::count(world, request, Kind::Errand)?;
+    }
     let keys = keys::of(world, &authorization.origin, &[(authorization.key.clone(), now)]).await;
     authorization
         .verify(signed, &config.server_name, &keys, now)

@@ -50,7 +50,7 @@ impl Stretches {
     }
 
     /// Whether the user was joined at any time from a position on until before another.
-    fn joined_between(&self, since: Position, until: Position) -> bool {
+    pub fn joined_between(&self, since: Position, until: Position) -> bool {
         self.0.iter().any(|stretch| {
             stretch.membership == "join"
                 && stretch.since < until

@@ -162,22 +162,23 @@ impl Room<'_> {
         Ok(TypingNow { typing, tell, servers })
     }
 
-    /// The content of an `m.receipt` event with the receipts a user may see that were made in a range (or all of them).
+    /// The content of an `m.receipt` event with the receipts that were made in a range, of users who are not ignored. Of
+    /// several of one user for one event the unthreaded one is shown: it holds for every thread.
     pub fn receipts_between(
         &mut self,
         user: &UserId,
-        from: Position,
-        to: Position,
-        all: bool,
+        (from, to): (Position, Position),
+        ignored: &BTreeSet<OwnedUserId>,
     ) -> Result<Option<Box<RawValue>>> {
-        let query = "SELECT user, kind, thread, event, ts FROM receipts WHERE pos > ? AND pos <= ? ORDER BY pos";
-        let rows = self.sql.rows(query, values![if all { 0 } else { from }, to], |row| {
+        let query = "SELECT user, kind, thread, event, ts FROM receipts WHERE pos > ? AND pos <= ? ORDER BY thread = '', pos";
+        let rows = self.sql.rows(query, values![from, to], |row| {
             Ok((row.text(0)?, row.text(1)?, row.text(2)?, row.text(3)?, row.int(4)?))
         })?;
         let mut content: BTreeMap<String, BTreeMap<String, BTreeMap<String, serde_json::Value>>> =
             BTreeMap::new();
         for (reader, kind, thread, event, ts) in rows {
-            if kind == "m.read.private" && reader != user.as_str() {
+            let hidden = kind == "m.read.private" && reader != user.as_str();
+            if hidden || ignored.iter().any(|ignored| *ignored == reader) {
                 continue;
             }
             let data = if thread.is_empty() {

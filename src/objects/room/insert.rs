@@ -177,7 +177,7 @@ impl Room<'_> {
 
     /// Where a resolution ended the stay of another server's last member, no event says so, and nobody would tell that
     /// server. An event without content, which cites all tips, is its last: from it on it can find out by itself.
-    fn tell_the_dropped(&mut self, sn: Sn, pos: Position) -> Result<()> {
+    pub fn tell_the_dropped(&mut self, sn: Sn, pos: Position) -> Result<()> {
         let query = "SELECT server FROM servers WHERE until = ?";
         let mut dropped = self.sql.rows(query, values![pos], |row| row.text(0))?;
         let event = self.event(sn)?;

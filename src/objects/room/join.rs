@@ -80,6 +80,9 @@ pub fn begin(room: &mut Room<'_>, message: BeginJoin) -> Result<()> {
     )?;
     let delete = "DELETE FROM joining WHERE id NOT IN (SELECT id FROM joining ORDER BY active DESC, until DESC LIMIT ?)";
     room.sql.run(delete, values![MAX_ATTEMPTS])?;
+    // Who joins does not leave any more.
+    let update = "UPDATE out_of_band SET retry_at = NULL WHERE user = ?";
+    room.sql.run(update, values![message.user.as_str()])?;
     // The request that began it may not live to see its end.
     room.wake_at(message.until);
     Ok(())

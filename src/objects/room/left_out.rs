@@ -65,10 +65,11 @@ impl Room<'_> {
         left_out: &[OwnedEventId],
     ) -> Result<Before> {
         let fork = self.new_fork(base, overlay)?;
-        let query = "SELECT count(*) FROM left_out_of_fork";
-        let noted = self.sql.row(query, values![], |row| row.int(0))?.unwrap_or_default();
-        let spare = MAX_LEFT_OUT.saturating_sub(usize::try_from(noted).unwrap_or(MAX_LEFT_OUT));
-        for id in left_out.iter().take(spare) {
+        // Of too many, those of the oldest states go: any server in the room can invent more.
+        let delete = "DELETE FROM left_out_of_fork WHERE fork IN
+                      (SELECT fork FROM left_out_of_fork ORDER BY fork DESC LIMIT -1 OFFSET ?)";
+        self.sql.run(delete, values![MAX_LEFT_OUT.saturating_sub(left_out.len())])?;
+        for id in left_out {
             let insert =
                 "INSERT INTO left_out_of_fork (id, fork) VALUES (?, ?) ON CONFLICT DO NOTHING";
             self.sql.run(insert, values![id.as_str(), fork])?;
@@ -94,6 +95,7 @@ impl Room<'_> {
         self.settle(&tips, pos, pos + STEP)?;
         let head = self.head()?;
         self.save(Head { pos: pos + STEP, ..head })?;
+        self.tell_the_dropped(sn, pos + STEP)?;
         self.wake_soon();
         Ok(())
     }

@@ -79,16 +79,17 @@ pub fn knocked(room: &mut Room<'_>, message: Knocked) -> Result<Vec<UserNews>> {
 /// What a local user is to a room we are not in, and who can carry their answer.
 pub fn out_of_band(room: &mut Room<'_>, message: OutOfBand) -> Result<OutOfBandReply> {
     let head = room.head()?;
-    let query = "SELECT membership, via, json FROM out_of_band WHERE user = ?";
+    let query = "SELECT membership, via, json, retry_at IS NOT NULL AND NOT ended AS due FROM out_of_band WHERE user = ?";
     let row = room.sql.row(query, values![message.user.as_str()], |row| {
-        Ok((row.text(0)?, row.text(1)?, row.text(2)?))
+        Ok((row.text(0)?, row.text(1)?, row.text(2)?, row.int(3)? != 0))
     })?;
-    let (membership, via, json) = row.ok_or(Stop::Refused(Refusal::NotFound))?;
+    let (membership, via, json, due) = row.ok_or(Stop::Refused(Refusal::NotFound))?;
+    let leaving = due && membership == "leave";
     let mut servers: Vec<OwnedServerName> = via.try_into().into_iter().collect();
     servers.extend(sender_of(json)?.map(|sender| sender.server_name().to_owned()));
     servers.dedup();
     servers.retain(|server| *server != room.config.server_name);
-    Ok(OutOfBandReply { version: head.version.id.to_string(), membership, via: servers })
+    Ok(OutOfBandReply { version: head.version.id.to_string(), membership, via: servers, leaving })
 }
 
 /// A local user declines an invite or takes back a knock. If the request does not bring that to a server in the room,
@@ -143,7 +144,8 @@ impl Room<'_> {
         Ok((Some((user, via)), Some(now + FIRST_RETRY)))
     }
 
-    /// Ends an invite where this event of its sender's server says so; answers whether it does.
+    /// Ends an invite where this event of its sender's server says so; answers whether it does. A membership event cites the
+    /// one it replaces: so an older leave, which comes late, ends no newer invite.
     pub fn rescind(&mut self, event: &Checked, origin: &ServerName) -> Result<bool> {
         let version = self.head()?.version;
         let Ok(pdu) = event.pdu(version) else { return Ok(false) };
@@ -154,10 +156,14 @@ impl Room<'_> {
         else {
             return Ok(false);
         };
-        let query = "SELECT via, json FROM out_of_band WHERE user = ? AND membership IN ('invite', 'knock')";
-        let row =
-            self.sql.row(query, values![user.as_str()], |row| Ok((row.text(0)?, row.text(1)?)))?;
-        let Some((via, json)) = row else { return Ok(false) };
+        let query = "SELECT via, json, id FROM out_of_band WHERE user = ? AND membership IN ('invite', 'knock')";
+        let read = |row: &Row<'_>| Ok((row.text(0)?, row.text(1)?, row.text(2)?));
+        let Some((via, json, id)) = self.sql.row(query, values![user.as_str()], read)? else {
+            return Ok(false);
+        };
+        if !pdu.auth_events.iter().any(|cited| *cited == id) {
+            return Ok(false);
+        }
         let inviter = sender_of(json)?;
         let by = pdu.sender.server_name();
         if by != origin

@@ -64,7 +64,7 @@ impl Room<'_> {
         while scan.hole.is_none() {
             let page = self.between(low + 1, next, true, MAX_LIMIT)?;
             let Some(lowest) = page.last().and_then(|event| event.pos) else {
-                return Ok(Scan { end: None, ..scan });
+                return Ok(Scan { end: message.to, ..scan });
             };
             for event in page {
                 let pos = event.pos.unwrap_or_default();
@@ -104,7 +104,7 @@ impl Room<'_> {
         loop {
             let page = self.between(next + 1, high, false, MAX_LIMIT)?;
             let Some(highest) = page.last().and_then(|event| event.pos) else {
-                return Ok(Scan { end: None, ..scan });
+                return Ok(Scan { end: message.to.filter(|to| *to < newest), ..scan });
             };
             for event in page {
                 scanned += 1;

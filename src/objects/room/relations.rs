@@ -72,7 +72,8 @@ impl Room<'_> {
     }
 
     /// Whether an event is in a thread: that of the event it relates to, however indirectly. In the main one is what
-    /// leads into no other; any event may be the root of its own.
+    /// leads into no other. The root and what relates to it count as in their thread too, though the specification has
+    /// them in the main one: clients read a thread up to them, and Synapse takes such receipts.
     pub fn is_in_thread(&mut self, event_id: &EventId, thread: &str) -> Result<bool> {
         let mut next = self.find(event_id)?;
         for _ in 0..=MAX_STEPS {

@@ -25,14 +25,21 @@ const DEFAULT_LIMIT: u32 = 10;
 const MAX_LIMIT: u32 = 100;
 /// How many events are looked at together.
 const PAGE: u32 = 2 * MAX_LIMIT;
+/// How many events are looked at for one timeline, whatever the filter hides.
+const MAX_SCANNED: u32 = 2000;
 /// The most members that a room without a name is called after.
 const HEROES: usize = 5;
+/// Of how many members that is looked for: in a room of many who left it would cost too much to find five who did not.
+const MOST_CANDIDATES: u32 = 500;
 
 /// The timeline of the range, the state beside it, receipts and the summary.
 pub fn window(room: &mut Room<'_>, message: Window) -> Result<WindowReply> {
     room.graph()?;
     let viewer = room.viewer(message.user.clone(), message.device.clone())?;
     let viewer = Viewer { raw: message.timeline.raw, ..viewer };
+    if message.stay_only && !viewer.stretches.joined_between(message.from, message.to) {
+        return Ok(WindowReply::default());
+    }
     if !viewer.stretches.joined_until(message.to) {
         return room.parting(&viewer, &message);
     }
@@ -46,7 +53,7 @@ pub fn window(room: &mut Room<'_>, message: Window) -> Result<WindowReply> {
     let range = Range { anew: !was_joined || message.full_state, told, low, end };
     let slice = room.slice(&viewer, low, end, &message.timeline)?;
     let slice = room.cut_to_the_right_state(slice, &message.state, end)?;
-    let named = range.anew || low < room.settled()?;
+    let named = range.anew || room.changed(low, end)?.iter().any(|(kind, _)| names_rooms(kind));
     let heroes = if named { room.heroes(&viewer)? } else { Vec::new() };
     let shown = room.state_shown(&viewer, &message, (&range, &heroes), &slice)?;
     let mut timeline = Vec::new();
@@ -59,7 +66,10 @@ pub fn window(room: &mut Room<'_>, message: Window) -> Result<WindowReply> {
         limited: slice.limited,
         prev_batch: slice.start(end),
         state: room.client_state(&viewer, &shown)?,
-        receipts: room.receipts_between(&viewer.user, message.from, message.to, range.anew)?,
+        receipts: {
+            let from = if range.anew { 0 } else { message.from };
+            room.receipts_between(&viewer.user, (from, message.to), &message.timeline.ignored)?
+        },
         heroes,
         joined_members: u32::try_from(head.joined).unwrap_or_default(),
         invited_members: u32::try_from(head.invited).unwrap_or_default(),
@@ -150,8 +160,11 @@ impl Room<'_> {
         filter: &EventFilter,
     ) -> Result<Slice> {
         let limit = filter.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT) as usize;
-        let mut next = high;
+        let (mut next, mut scanned) = (high, 0);
         let mut slice = Slice { events: Vec::new(), limited: false };
+        if filter.types.as_ref().is_some_and(Vec::is_empty) {
+            return Ok(slice);
+        }
         loop {
             let page = self.between(low + 1, next, true, PAGE)?;
             let is_last = page.len() < PAGE as usize;
@@ -178,6 +191,10 @@ impl Room<'_> {
             }
             if is_last {
                 return Ok(slice.turned());
+            }
+            scanned += PAGE;
+            if scanned >= MAX_SCANNED {
+                return Ok(Slice { limited: true, ..slice }.turned());
             }
             next = lowest - 1;
         }
@@ -301,9 +318,11 @@ impl Room<'_> {
         {
             return Ok(Vec::new());
         }
-        let query = "SELECT sn FROM now WHERE type = 'm.room.member' AND key <> ? ORDER BY since";
+        let query =
+            "SELECT sn FROM now WHERE type = 'm.room.member' AND key <> ? ORDER BY since LIMIT ?";
         let (mut present, mut gone) = (Vec::new(), Vec::new());
-        for sn in self.sql.rows(query, values![viewer.user.as_str()], |row| row.int(0))? {
+        let values = values![viewer.user.as_str(), MOST_CANDIDATES];
+        for sn in self.sql.rows(query, values, |row| row.int(0))? {
             let event = self.event(sn)?;
             let Some(user) = event.pdu.state_key.as_deref().and_then(|key| key.try_into().ok())
             else {
@@ -327,6 +346,11 @@ impl Room<'_> {
         let text = event.and_then(|event| event.pdu.content_str(field));
         Ok(text.is_some_and(|text| !text.is_empty()))
     }
+}
+
+/// Whether state of this type decides after whom a room is called.
+fn names_rooms(kind: &str) -> bool {
+    matches!(kind, "m.room.member" | "m.room.name" | "m.room.canonical_alias")
 }
 
 /// The members that a client needs to show a timeline and to name the room; the viewer, where the room is new to it.

@@ -171,6 +171,18 @@ pub struct RoomNews {
     pub account_data: Vec<(String, Box<RawValue>)>,
     /// Who types, where that changed since the token.
     pub typing: Option<Vec<OwnedUserId>>,
+    /// Whether the invite is of somebody the user ignores: of it nothing is shown.
+    #[serde(default)]
+    pub hidden: bool,
+}
+
+impl RoomNews {
+    /// A range of a room, with nothing beside it yet.
+    #[must_use]
+    pub fn of(room_id: OwnedRoomId, membership: String, from: Position, to: Position) -> Self {
+        let (stripped, account_data, typing) = (None, Vec::new(), None);
+        Self { room_id, membership, from, to, stripped, account_data, typing, hidden: false }
+    }
 }
 
 #[derive(Debug, Serialize, Deserialize)]

@@ -54,16 +54,7 @@ impl User<'_> {
         for (room, from, to, membership) in rows {
             let room_id = room_id(room)?;
             let from = rooms.get(&room_id).map_or(from, |earlier| earlier.from);
-            let news = RoomNews {
-                room_id: room_id.clone(),
-                membership,
-                from,
-                to,
-                stripped: None,
-                account_data: Vec::new(),
-                typing: None,
-            };
-            rooms.insert(room_id, news);
+            rooms.insert(room_id.clone(), RoomNews::of(room_id, membership, from, to));
         }
         Ok(rooms)
     }
@@ -74,19 +65,8 @@ impl User<'_> {
             if is_gone(&last.membership) && (!include_leave || self.has_forgotten(&room_id)?) {
                 continue;
             }
-            let (membership, to) = (last.membership, last.upto);
-            rooms.insert(
-                room_id.clone(),
-                RoomNews {
-                    room_id,
-                    membership,
-                    from: 0,
-                    to,
-                    stripped: None,
-                    account_data: Vec::new(),
-                    typing: None,
-                },
-            );
+            let news = RoomNews::of(room_id.clone(), last.membership, 0, last.upto);
+            rooms.insert(room_id, news);
         }
         Ok(rooms)
     }
@@ -111,15 +91,12 @@ impl User<'_> {
         Ok(())
     }
 
-    /// Takes away the invites of those whom the user ignores.
+    /// Takes away the invites of those whom the user ignores. Where the range holds more than the invite, the rest stays.
     fn hide_ignored_invites(&mut self, rooms: &mut BTreeMap<OwnedRoomId, RoomNews>) -> Result<()> {
-        let mut hidden = Vec::new();
-        for news in rooms.values().filter(|news| news.membership == "invite") {
-            if self.ignores_invite(&news.room_id, news.stripped.as_deref())? {
-                hidden.push(news.room_id.clone());
-            }
+        for news in rooms.values_mut().filter(|news| news.membership == "invite") {
+            news.hidden = self.ignores_invite(&news.room_id, news.stripped.as_deref())?;
         }
-        rooms.retain(|room, _| !hidden.contains(room));
+        rooms.retain(|_, news| !news.hidden || news.from > 0);
         Ok(())
     }
 
@@ -173,11 +150,13 @@ impl User<'_> {
         if since >= self.loaded()?.typing {
             return Ok(());
         }
+        let ignored = self.ignored()?;
         let query = "SELECT room, users FROM typing WHERE pos > ?";
         for (room, users) in
             self.sql.rows(query, values![since], |row| Ok((row.text(0)?, row.text(1)?)))?
         {
-            let users: Vec<OwnedUserId> = serde_json::from_str(&users)?;
+            let mut users: Vec<OwnedUserId> = serde_json::from_str(&users)?;
+            users.retain(|user| !ignored.contains(user));
             // An initial sync says nothing of rooms in which nobody types.
             if since == 0 && users.is_empty() {
                 continue;
@@ -203,15 +182,7 @@ impl User<'_> {
             else {
                 return Ok(None);
             };
-            let news = RoomNews {
-                room_id: room.clone(),
-                membership: last.membership,
-                from: last.upto,
-                to: last.upto,
-                stripped: None,
-                account_data: Vec::new(),
-                typing: None,
-            };
+            let news = RoomNews::of(room.clone(), last.membership, last.upto, last.upto);
             rooms.insert(room.clone(), news);
         }
         Ok(rooms.get_mut(room))

@@ -99,6 +99,9 @@ pub struct OutOfBandReply {
     pub membership: String,
     /// Servers that may be asked to carry a leave or a join.
     pub via: Vec<OwnedServerName>,
+    /// Whether the user left, and a server in the room is still to be told.
+    #[serde(default)]
+    pub leaving: bool,
 }
 
 /// Ends an out-of-band invite or knock for a local user.

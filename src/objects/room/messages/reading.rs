@@ -185,12 +185,15 @@ pub struct Window {
     /// Inclusive; nothing past it is read.
     pub to: Position,
     pub full_state: bool,
+    /// Nothing where the user was in the room at no time of the range.
+    #[serde(default)]
+    pub stay_only: bool,
     pub timeline: EventFilter,
     pub state: EventFilter,
 }
 message!("room", Window => WindowReply, Refusal);
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub struct WindowReply {
     /// Oldest first, client format with `unsigned`.
     pub timeline: Vec<Box<RawValue>>,

@@ -378,6 +378,7 @@ impl Scene {
             from,
             to,
             full_state: false,
+            stay_only: false,
             timeline: EventFilter { limit: Some(limit), ..EventFilter::default() },
             state: EventFilter::default(),
         })

@@ -53,7 +53,8 @@ fn a_ban_that_came_with_the_state_is_shown_to_whom_it_keeps_out() {
     let shown = |from| {
         let (timeline, state) = (EventFilter::default(), EventFilter::default());
         let (user, device) = (carl.clone(), "D".to_owned());
-        let window = Window { user, device, from, to, full_state: false, timeline, state };
+        let window =
+            Window { user, device, from, to, full_state: false, stay_only: false, timeline, state };
         let window = scene.ask(window).unwrap();
         assert!(window.timeline.is_empty(), "it did not happen here");
         ids(&window.state)
@@ -71,7 +72,18 @@ fn ask(
 ) -> WindowReply {
     let to = scene.ask(Undelivered {}).unwrap().to;
     let (user, device) = (user.try_into().unwrap(), "D".to_owned());
-    scene.ask(Window { user, device, from, to, full_state: false, timeline, state }).unwrap()
+    scene
+        .ask(Window {
+            user,
+            device,
+            from,
+            to,
+            full_state: false,
+            stay_only: false,
+            timeline,
+            state,
+        })
+        .unwrap()
 }
 
 #[test]
