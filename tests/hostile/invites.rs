@@ -283,3 +283,17 @@ fn our_invite_stands_only_with_the_signature_of_the_server_it_is_for() {
         scene.goes_on();
     }
 }
+
+#[test]
+fn stripped_state_that_would_break_a_client_is_not_shown() {
+    let scene = Scene::bare("11");
+    let hosted = Hosted::new(&scene, &scene.evil);
+    let pdu = invite(&scene, &hosted);
+    let deep = (0..1000).fold(json!(1), |inner, _| json!([inner]));
+    let topic = json!({ "type": "m.room.topic", "state_key": "", "sender": "@m:evil.test", "content": { "topic": deep } });
+    let answer = put(&scene, &hosted.room, &pdu, &body(&scene, &pdu, &json!([topic])));
+    assert!(matches!(answer.status, 200 | 400..500), "{answer:?}");
+    let shown = scene.sync().body["rooms"]["invite"][&hosted.room].to_string();
+    assert!(!shown.contains("m.room.topic"), "{shown}");
+    works(&scene, &hosted);
+}

@@ -151,3 +151,45 @@ fn what_was_said_between_two_stays_stands_between_them() {
         assert_eq!(lines, ["join", "third", "second", "first", "leave", "join"]);
     });
 }
+
+#[test]
+fn a_leave_that_comes_after_a_newer_invite_does_not_end_it() {
+    Scene::play(|scene, alice, bob| {
+        let room = scene.room(alice, "private_chat");
+        assert_eq!(invite(scene, alice, &room, bob.id).0, 200);
+        // The leave waits for the alarm; the invite after it does not.
+        let body = format!(r#"{{"user_id":"{}"}}"#, bob.id);
+        scene.call(alice, &format!("POST /rooms/{room}/kick"), &body);
+        assert_eq!(invite(scene, alice, &room, bob.id).0, 200);
+        scene.simulation.settle(120_000);
+        scene.sees(bob, "/sync", "invite_state");
+        scene.call(bob, &format!("POST /join/{room}?server_name={}", encode(ONE)), "{}");
+    });
+}
+
+#[test]
+fn an_invite_does_not_hide_a_stay_that_ended() {
+    Scene::play(|scene, alice, _| {
+        let dora = (scene.register(&scene.one, "dora"), format!("@dora:{ONE}"));
+        let dora = User { server: &scene.one, id: &dora.1, token: &dora.0 };
+        let room = scene.room(alice, "public_chat");
+        scene.call(dora, &format!("POST /join/{room}"), "{}");
+        let since = |answer: &str| {
+            parse_value(answer.as_bytes()).unwrap()["next_batch"].as_str().unwrap().to_owned()
+        };
+        let first = since(&scene.call(dora, "GET /sync", ""));
+        let body = format!(r#"{{"user_id":"{}"}}"#, dora.id);
+        scene.call(alice, &format!("POST /rooms/{room}/kick"), &body);
+        scene.call(alice, &format!("POST /rooms/{room}/invite"), &body);
+        let sections = |since: &str| {
+            let answer = scene.call(dora, &format!("GET /sync?since={since}"), "");
+            let rooms = parse_value(answer.as_bytes()).unwrap()["rooms"].clone();
+            ["leave", "invite"].map(|section| rooms[section].is_object())
+        };
+        assert_eq!(sections(&first), [true, true]);
+        let ignored = format!(r#"{{"ignored_users":{{"{}":{{}}}}}}"#, alice.id);
+        let path = format!("PUT /user/{}/account_data/m.ignored_user_list", encode(dora.id));
+        scene.call(dora, &path, &ignored);
+        assert_eq!(sections(&first), [true, false]);
+    });
+}

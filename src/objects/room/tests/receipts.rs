@@ -102,3 +102,17 @@ fn what_users_with_unreadable_names_do_is_not_shown() {
     }
     assert_eq!(scene.count("receipts"), 0);
 }
+
+#[test]
+fn of_two_receipts_for_one_event_the_unthreaded_one_is_shown() {
+    for threads in [[None, Some("main")], [Some("main"), None]] {
+        let scene = Scene::new("11");
+        let event_id =
+            scene.send("alice", "m.room.message", None, &json!({ "body": "hi" })).unwrap();
+        for thread in threads {
+            read(&scene, &user("alice", OURS), &event_id, thread);
+        }
+        let receipts = scene.window(0, 10).receipts.unwrap();
+        assert!(!receipts.get().contains("thread_id"), "{receipts}");
+    }
+}
