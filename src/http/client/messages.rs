@@ -59,7 +59,7 @@ async fn place(
     room_id: &RoomId,
     token: Option<&str>,
 ) -> Result<Option<i64>> {
-    match token {
+    match token.filter(|token| !token.is_empty()) {
         Some(token) => tokens::place(world, caller, room_id, token).await.map(Some),
         None => Ok(None),
     }

@@ -1,40 +1,66 @@
 //! Who is typing?
 //! ([typing notifications](https://spec.matrix.org/v1.19/client-server-api/#typing-notifications))
 
-use ruma::api::client::typing::create_typing_event::v3 as create_typing_event;
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode};
+use ruma::{RoomId, UserId};
+use serde::Deserialize;
+use serde_json::json;
 use tombolo_platform::World;
 
 use super::{ask_room, must_be};
 use crate::{
-    error::Result,
+    error::{Result, internal, invalid_param},
     flows::tell,
-    http::{auth::Session, router::Router},
-    objects::room::messages::Typing,
+    http::{
+        auth,
+        endpoint::{json_body, json_response},
+        router::Router,
+    },
+    objects::{room::messages, user_sync::messages::Cost},
 };
+
+const PATHS: [&str; 2] = [
+    "/_matrix/client/v3/rooms/{room_id}/typing/{user_id}",
+    "/_matrix/client/r0/rooms/{room_id}/typing/{user_id}",
+];
 
 /// The longest a client may type without saying so again (ms).
 const LONGEST: u64 = 120_000;
 
-pub fn routes(router: &mut Router) {
-    router.endpoint::<create_typing_event::Request, _, _>(typing);
+/// How long a client types that does not say for how long (ms).
+const USUAL: u64 = 30_000;
+
+#[derive(Deserialize)]
+struct Typing {
+    typing: bool,
+    timeout: Option<u64>,
 }
 
+pub fn routes(router: &mut Router) {
+    for path in PATHS {
+        router.page(&Method::PUT, path, typing);
+    }
+}
+
+/// Read by hand: `timeout` may be absent.
 async fn typing(
     world: World,
-    caller: Session,
-    request: create_typing_event::Request,
-) -> Result<create_typing_event::Response> {
-    must_be(&caller, &request.user_id)?;
-    let until = match request.state {
-        create_typing_event::Typing::Yes(info) => {
-            let timeout = u64::try_from(info.timeout.as_millis()).unwrap_or(LONGEST);
-            Some(world.now() + timeout.min(LONGEST))
-        }
-        create_typing_event::Typing::No => None,
+    request: Request<Bytes>,
+    arguments: Vec<String>,
+) -> Result<Response<Bytes>> {
+    let caller = auth::session(&world, &request, Cost::Free).await?;
+    let [room_id, user_id] = arguments.as_slice() else {
+        return Err(internal("a typing notification has another path"));
     };
-    let room_id = &request.room_id;
-    let now = ask_room(&world, room_id, &Typing { user: caller.user.clone(), until }).await?;
-    tell::tell_typing(&world, room_id, &now).await;
-    tell::tell_servers_typing(&world, room_id, &caller.user, until.is_some(), now.servers).await;
-    Ok(create_typing_event::Response::new())
+    let room_id = RoomId::parse(room_id).map_err(|error| invalid_param(error.to_string()))?;
+    let user_id = UserId::parse(user_id).map_err(|error| invalid_param(error.to_string()))?;
+    must_be(&caller, &user_id)?;
+    let told: Typing = json_body(&request)?;
+    let until = told.typing.then(|| world.now() + told.timeout.unwrap_or(USUAL).min(LONGEST));
+    let user = caller.user.clone();
+    let now = ask_room(&world, &room_id, &messages::Typing { user, until }).await?;
+    tell::tell_typing(&world, &room_id, &now).await;
+    tell::tell_servers_typing(&world, &room_id, &caller.user, until.is_some(), now.servers).await;
+    json_response(StatusCode::OK, &json!({}))
 }

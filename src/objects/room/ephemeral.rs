@@ -25,17 +25,14 @@ pub fn receipt(room: &mut Room<'_>, message: Receipt) -> Result<Vec<UserNews>> {
         return Err(not_in_room());
     }
     let thread = message.thread.as_deref().unwrap_or_default();
-    if !is_shown(&message.user) || !room.shows(&message.event_id)? {
-        return Ok(Vec::new());
-    }
     let ours = room.is_ours(&message.user);
-    match is_of_thread(room, &message, thread)? {
-        false if ours => {
-            let reason = "the event is not in this thread".to_owned();
-            return Err(Stop::Refused(Refusal::Invalid(reason)));
-        }
-        true if is_newer(room, &message, thread)? => {}
-        _ => return Ok(Vec::new()),
+    if !is_of_thread(room, &message, thread)? {
+        let reason = "the event is not in this thread".to_owned();
+        return if ours { Err(Stop::Refused(Refusal::Invalid(reason))) } else { Ok(Vec::new()) };
+    }
+    let counts = is_shown(&message.user) && room.shows(&message.event_id)?;
+    if !counts || !is_newer(room, &message, thread)? {
+        return Ok(Vec::new());
     }
     head.pos += STEP;
     room.sql.run(

@@ -48,6 +48,13 @@ struct Scan {
     hole: Option<Hole>,
 }
 
+impl Scan {
+    /// The same, of all there is up to a position that the client named: where that is nothing, nothing follows.
+    fn ended(self, to: Option<Position>) -> Self {
+        Self { end: to.filter(|_| !self.events.is_empty()), ..self }
+    }
+}
+
 impl Room<'_> {
     fn scan_back(&mut self, viewer: &Viewer, message: &Page, start: Position) -> Result<Scan> {
         let limit = wanted(message);
@@ -64,7 +71,7 @@ impl Room<'_> {
         while scan.hole.is_none() {
             let page = self.between(low + 1, next, true, MAX_LIMIT)?;
             let Some(lowest) = page.last().and_then(|event| event.pos) else {
-                return Ok(Scan { end: message.to, ..scan });
+                return Ok(scan.ended(message.to));
             };
             for event in page {
                 let pos = event.pos.unwrap_or_default();
@@ -104,7 +111,7 @@ impl Room<'_> {
         loop {
             let page = self.between(next + 1, high, false, MAX_LIMIT)?;
             let Some(highest) = page.last().and_then(|event| event.pos) else {
-                return Ok(Scan { end: message.to.filter(|to| *to < newest), ..scan });
+                return Ok(scan.ended(message.to.filter(|to| *to < newest)));
             };
             for event in page {
                 scanned += 1;

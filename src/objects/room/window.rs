@@ -40,7 +40,9 @@ pub fn window(room: &mut Room<'_>, message: Window) -> Result<WindowReply> {
     if message.stay_only && !viewer.stretches.joined_between(message.from, message.to) {
         return Ok(WindowReply::default());
     }
-    if !viewer.stretches.joined_until(message.to) {
+    let saw_nothing =
+        message.from > 0 && !viewer.stretches.joined_between(message.from, message.to + 1);
+    if saw_nothing || !viewer.stretches.joined_until(message.to) {
         return room.parting(&viewer, &message);
     }
     let end = room.visible_end(&viewer, message.to);
@@ -60,6 +62,9 @@ pub fn window(room: &mut Room<'_>, message: Window) -> Result<WindowReply> {
     for event in &slice.events {
         timeline.push(room.client_view(&viewer, event, false)?);
     }
+    if end < message.to {
+        timeline.extend(room.fate(&viewer, &message, end.max(message.from))?);
+    }
     let head = room.head()?;
     Ok(WindowReply {
         timeline,
@@ -67,7 +72,7 @@ pub fn window(room: &mut Room<'_>, message: Window) -> Result<WindowReply> {
         prev_batch: slice.start(end),
         state: room.client_state(&viewer, &shown)?,
         receipts: {
-            let from = if range.anew { 0 } else { message.from };
+            let from = if was_joined { message.from } else { 0 };
             room.receipts_between(&viewer.user, (from, message.to), &message.timeline.ignored)?
         },
         heroes,
@@ -112,23 +117,18 @@ impl Slice {
 }
 
 impl Room<'_> {
-    /// What a user learns of a room they were invited to, or kept out of, but never in: how that ended.
+    /// What a user who was not in the room in the whole range learns of it: how an invite ended, a ban, its end.
     fn parting(&mut self, viewer: &Viewer, message: &Window) -> Result<WindowReply> {
-        let (mut timeline, mut state) = (Vec::new(), Vec::new());
-        let is_new = |pos: Option<Position>| pos.is_some_and(|pos| message.from < pos);
-        if let Some(sn) = self.mainline(message.to, "m.room.member", viewer.user.as_str())? {
-            let event = self.event(sn)?;
-            let placed = event.pos.filter(|pos| *pos <= message.to && !event.is_history());
-            if is_new(placed) {
-                if message.timeline.lets_through(&event) {
-                    timeline.push(self.client_view(viewer, &event, false)?);
-                }
-            // It came with the state, and has its place elsewhere in the graph, if any.
-            } else if is_new(viewer.stretches.since(message.to))
-                && message.state.lets_through(&event)
-            {
-                state.push(self.client_view(viewer, &event, false)?);
-            }
+        let timeline = Vec::from_iter(self.fate(viewer, message, message.from)?);
+        let mut state = Vec::new();
+        // An event that came with the state has its place elsewhere in the graph, if any.
+        if timeline.is_empty()
+            && viewer.stretches.since(message.to).is_some_and(|since| message.from < since)
+            && let Some(event) = self.own_member(viewer, message.to)?
+            && !is_placed(&event, message.to)
+            && message.state.lets_through(&event)
+        {
+            state.push(self.client_view(viewer, &event, false)?);
         }
         Ok(WindowReply {
             timeline,
@@ -140,6 +140,26 @@ impl Room<'_> {
             joined_members: 0,
             invited_members: 0,
         })
+    }
+
+    /// The newest event about the user's membership, if it came after a position and the filter lets it through.
+    fn fate(
+        &mut self,
+        viewer: &Viewer,
+        message: &Window,
+        after: Position,
+    ) -> Result<Option<Box<RawValue>>> {
+        let Some(event) = self.own_member(viewer, message.to)? else { return Ok(None) };
+        let is_new = is_placed(&event, message.to) && event.pos > Some(after);
+        if !is_new || !message.timeline.lets_through(&event) {
+            return Ok(None);
+        }
+        Ok(Some(self.client_view(viewer, &event, false)?))
+    }
+
+    fn own_member(&mut self, viewer: &Viewer, to: Position) -> Result<Option<Rc<Stored>>> {
+        let member = self.mainline(to, "m.room.member", viewer.user.as_str())?;
+        member.map(|sn| self.event(sn)).transpose()
     }
 
     /// Where the user's view of the room ends: at their leave, or at `to`.
@@ -362,6 +382,11 @@ fn needed_members(
     let senders = slice.events.iter().map(|event| &*event.pdu.sender);
     let heroes = heroes.iter().map(|user| &**user);
     senders.chain(heroes).chain(viewer).map(ToString::to_string).collect()
+}
+
+/// Whether an event has a place of its own up to a position.
+fn is_placed(event: &Stored, to: Position) -> bool {
+    event.pos.is_some_and(|pos| pos <= to) && !event.is_history()
 }
 
 fn owned((kind, key): (&str, &str)) -> Key {

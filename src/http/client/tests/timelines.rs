@@ -53,6 +53,13 @@ fn pages_meet_without_gap_or_overlap() {
         messages(&scene, &alice, &room, &format!("dir=b&limit=100&from={}", text(&older["end"])))
             .ok();
     assert!(rest.get("end").is_none());
+    let token = text(&older["end"]);
+    let some = messages(&scene, &alice, &room, &format!("dir=b&from=&to={token}")).ok();
+    assert_eq!((said(&some).len(), &some["end"]), (4, &older["end"]));
+    for query in [format!("dir=b&from={token}&to={token}"), "dir=f&from=s99&to=s99".to_owned()] {
+        let nothing = messages(&scene, &alice, &room, &query).ok();
+        assert_eq!((said(&nothing).len(), nothing.get("end")), (0, None), "{query}");
+    }
 }
 
 #[test]
@@ -184,7 +191,14 @@ fn receipts_markers_and_typing_are_for_members() {
         format!("/_matrix/client/v3/user/{}/rooms/{room}/account_data/m.fully_read", alice.id);
     assert_eq!(scene.get(&alice, &marker).ok(), json!({ "event_id": event }));
     let typing = format!("PUT /_matrix/client/v3/rooms/{room}/typing/{}", alice.id);
-    scene.call(Some(&alice), &typing, &json!({ "typing": true, "timeout": 5000 })).ok();
+    for typed in [json!({ "typing": true, "timeout": 5000 }), json!({ "typing": true })] {
+        scene.call(Some(&alice), &typing, &typed).ok();
+    }
+    for malformed in
+        [json!({ "typing": 1 }), json!({ "timeout": 1 }), json!({ "typing": true, "timeout": -1 })]
+    {
+        scene.call(Some(&alice), &typing, &malformed).refused(400, "M_BAD_JSON");
+    }
     scene.call(Some(&alice), &typing, &json!({ "typing": false })).ok();
     scene.call(Some(&eve), &typing, &json!({ "typing": false })).refused(403, "M_FORBIDDEN");
 }

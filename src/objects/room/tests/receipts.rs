@@ -27,8 +27,8 @@ fn a_receipt_is_for_an_event_and_a_thread_of_the_timeline() {
         read(&scene, user, &unknown, None);
     }
     let (long, none) = (format!("${}", "l".repeat(300)), unknown.as_str());
-    for thread in ["t", long.as_str(), none] {
-        read(&scene, &bob, &event, Some(thread));
+    for (event, thread) in [(&event, "t"), (&event, &long), (&event, none), (&unknown, "$root")] {
+        read(&scene, &bob, event, Some(thread));
         let (user, event_id, thread) = (alice.clone(), event.clone(), Some(thread.to_owned()));
         let receipt = Receipt { user, kind: "m.read".to_owned(), thread, event_id, ts: 1 };
         assert!(matches!(scene.ask(receipt), Err(Refusal::Invalid(_))));

@@ -63,7 +63,31 @@ fn a_ban_that_came_with_the_state_is_shown_to_whom_it_keeps_out() {
     assert!(shown(to).is_empty(), "it was shown");
 }
 
-/// What Alice's client asks for.
+#[test]
+fn who_is_out_learns_of_their_ban_and_of_its_end_alone() {
+    let scene = Scene::new("11");
+    let bertha = "@bertha:ours.test";
+    let all = || (EventFilter::default(), EventFilter::default());
+    scene.join("bertha");
+    let joined = scene.ask(Undelivered {}).unwrap().to;
+    let turn = |who: &str, membership: &str| {
+        let id = scene
+            .send(who, "m.room.member", Some(bertha), &json!({ "membership": membership }))
+            .unwrap();
+        (id.to_string(), scene.ask(Undelivered {}).unwrap().to)
+    };
+    let (left, mut seen) = turn("bertha", "leave");
+    scene.send_at("alice", "m.room.topic", Some(""), &json!({ "topic": "she" }));
+    for membership in ["ban", "leave"] {
+        let (event, now) = turn("alice", membership);
+        let window = ask(&scene, bertha, seen, all());
+        assert_eq!((ids(&window.timeline), ids(&window.state)), (vec![event.clone()], vec![]));
+        assert_eq!(ids(&ask(&scene, bertha, joined, all()).timeline), [left.clone(), event]);
+        seen = now;
+    }
+}
+
+/// What a client asks for, up to now.
 fn ask(
     scene: &Scene,
     user: &str,
