@@ -28,6 +28,10 @@ pub const MAX_BODY_DEPTH: usize = MAX_DEPTH + 20;
 /// How deep they may be nested in a request whose signature covers them, though nobody reads them so deep.
 pub const MAX_SIGNED_DEPTH: usize = 5_000;
 
+/// How many values and keys such a request may hold: 2 MB of digits in a list have a million. Each takes 12 bytes of
+/// memory, whatever it says.
+pub const MAX_SIGNED_VALUES: usize = 1 << 20;
+
 /// How deep an event may be nested that our users send: others read no deeper than about 126 levels.
 pub const MAX_DEPTH_SENT: usize = 120;
 

@@ -5,7 +5,7 @@
 //! deep to be read costs only itself, and yet the signature of the request covers it.
 
 use super::{
-    JsonFault, MAX_SIGNED_DEPTH,
+    JsonFault, MAX_SIGNED_DEPTH, MAX_SIGNED_VALUES,
     scan::{not_json, too_deep},
     tokens::{Scalar, Tokens},
 };
@@ -86,29 +86,29 @@ impl Tape {
     /// Reads a scalar or an empty container, or opens a container and answers so.
     fn value(&mut self, tokens: &mut Tokens<'_>) -> Result<bool, JsonFault> {
         let end = u32::try_from(self.items.len() + 1).map_err(|_| too_much())?;
-        let (item, closing) = match tokens.peek() {
-            Some(b'{') => (Item::Object(end), b'}'),
-            Some(b'[') => (Item::Array(end), b']'),
-            Some(b'"') => {
-                let string = tokens.string()?;
-                let span = self.note(&string)?;
-                self.items.push(Item::String(span));
-                return Ok(false);
-            }
-            _ => {
-                let span = match tokens.scalar()? {
-                    Scalar::Word(word) => self.note(word)?,
-                    Scalar::Number(number) => self.note(&written(number)?)?,
-                };
-                self.items.push(Item::Scalar(span));
-                return Ok(false);
-            }
+        let (item, closing) = if tokens.take(b'{') {
+            (Item::Object(end), b'}')
+        } else if tokens.take(b'[') {
+            (Item::Array(end), b']')
+        } else {
+            let scalar = self.scalar(tokens)?;
+            self.hold(scalar)?;
+            return Ok(false);
         };
-        self.items.push(item);
-        tokens.take(b'{');
-        tokens.take(b'[');
+        self.hold(item)?;
         tokens.skip_space();
         Ok(!tokens.take(closing))
+    }
+
+    fn scalar(&mut self, tokens: &mut Tokens<'_>) -> Result<Item, JsonFault> {
+        if tokens.peek() == Some(b'"') {
+            let string = tokens.string()?;
+            return Ok(Item::String(self.note(&string)?));
+        }
+        Ok(Item::Scalar(match tokens.scalar()? {
+            Scalar::Word(word) => self.note(word)?,
+            Scalar::Number(number) => self.note(&written(number)?)?,
+        }))
     }
 
     /// Reads the key of the next member, if the container has keys.
@@ -116,8 +116,16 @@ impl Tape {
         if let Some(Item::Object(_)) = self.items.get(container) {
             let key = tokens.key()?;
             let span = self.note(&key)?;
-            self.items.push(Item::String(span));
+            self.hold(Item::String(span))?;
         }
+        Ok(())
+    }
+
+    fn hold(&mut self, item: Item) -> Result<(), JsonFault> {
+        if self.items.len() >= MAX_SIGNED_VALUES {
+            return Err(too_much());
+        }
+        self.items.push(item);
         Ok(())
     }
 

@@ -5,8 +5,8 @@ use std::thread;
 use serde_json::json;
 
 use super::{
-    JsonFault, MAX_BODY_DEPTH, MAX_DEPTH, MAX_SIGNED_DEPTH, canonical_object, parse_object,
-    parse_value, scan, signed_text,
+    JsonFault, MAX_BODY_DEPTH, MAX_DEPTH, MAX_SIGNED_DEPTH, MAX_SIGNED_VALUES, canonical_object,
+    parse_object, parse_value, scan, signed_text,
 };
 use crate::canonical_json::{loose_to_string, to_string};
 
@@ -233,6 +233,12 @@ fn what_was_signed_is_written_alike_from_a_value_and_from_its_text() {
     }
 }
 
+#[track_caller]
+fn was_not_signed(text: &str) {
+    assert!(signed_text(text.as_bytes()).is_err(), "{text}");
+    assert!(parse_value(text.as_bytes()).is_err(), "{text}");
+}
+
 #[test]
 fn what_is_no_json_was_not_signed() {
     for text in [
@@ -253,6 +259,13 @@ fn what_is_no_json_was_not_signed() {
         "[}",
         "{]",
         "[{]}",
+        "{[}",
+        "[{]",
+        "{[]}",
+        "{[\"a\":1}",
+        "[{1]",
+        "{{}",
+        "[[]",
         "{}x",
         "[][]",
         "{a:1}",
@@ -266,25 +279,39 @@ fn what_is_no_json_was_not_signed() {
         "\"\\ud800\"",
         "[tru]",
         "\"",
-        "NaN",
-        "[Infinity]",
-        "01",
-        "-",
-        "+1",
-        "00",
-        "-01",
-        "1-",
-        "1+1",
-        "1.",
-        "1e",
-        ".5",
-        "1e400",
     ] {
-        assert!(signed_text(text.as_bytes()).is_err(), "{text}");
-        assert!(parse_value(text.as_bytes()).is_err(), "{text}");
+        was_not_signed(text);
     }
     assert!(signed_text(b"\"\xff\"").is_err());
-    assert!(signed_text(format!("1{}", "0".repeat(400)).as_bytes()).is_err());
+}
+
+#[test]
+fn a_number_that_is_no_json_was_not_signed() {
+    for text in
+        ["NaN", "[Infinity]", "01", "-", "+1", "00", "-01", "1-", "1+1", "1.", "1e", ".5", "1e400"]
+    {
+        was_not_signed(text);
+    }
+    was_not_signed(&format!("1{}", "0".repeat(400)));
+}
+
+#[test]
+fn what_is_signed_may_hold_a_million_values_and_no_more() {
+    let list = |values: usize| format!("[{}1]", "1,".repeat(values - 1));
+    for values in [1_000_000, MAX_SIGNED_VALUES - 1] {
+        let text = list(values);
+        assert_eq!(signed_text(text.as_bytes()).as_ref(), Ok(&text));
+    }
+    let lists = |lists: usize| format!("[{}[]]", "[],".repeat(lists - 1));
+    let members = |members: usize| format!("{{{}\"b\":1}}", "\"a\":1,".repeat(members - 1));
+    for text in [
+        list(MAX_SIGNED_VALUES),
+        list(5_000_000),
+        lists(MAX_SIGNED_VALUES),
+        members(MAX_SIGNED_VALUES / 2),
+    ] {
+        assert!(matches!(signed_text(text.as_bytes()), Err(JsonFault::BadJson(_))));
+    }
 }
 
 #[test]
