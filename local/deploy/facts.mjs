@@ -1,5 +1,6 @@
-// Whose is the database? Who a server is cannot change: its name, its key, where it answers, which law its data are under.
-// D1 holds these facts beside the accounts, so that neither a lost folder nor a second server replaces the first.
+// Which server is the database of? It says so itself, beside the accounts: the server's name, its key, where it answers,
+// which law its data are under. A deployment that disagrees is refused, so that neither a lost folder nor a second server
+// replaces the first.
 
 import { createPrivateKey, createPublicKey } from "node:crypto";
 
@@ -22,18 +23,19 @@ export function publicHalf(text) {
   return { key_id: `ed25519:${version}`, public_key: Buffer.from(x, "base64url").toString("base64").replace(/=+$/, "") };
 }
 
-/** What the database says; nothing where it was made before it said anything. `query` runs SQL and answers the rows. */
+/** The facts that the database holds; none where nothing was noted yet. `query` runs SQL and answers the rows. */
 export function known(query) {
   const tables = query("SELECT name FROM sqlite_schema WHERE type = 'table' AND name = 'server'");
   if (tables.length === 0) return {};
-  return Object.fromEntries(query("SELECT fact, value FROM server").map(({ fact, value }) => [fact, value]));
+  const rows = query("SELECT fact, value FROM server").filter(({ fact }) => fact in NAMES);
+  return Object.fromEntries(rows.map(({ fact, value }) => [fact, value]));
 }
 
 /** Refuses the first fact in which the deployment disagrees. What is empty was left open. */
 export function agree(facts, given, database) {
   for (const [fact, value] of Object.entries(given)) {
     if (facts[fact] && value && facts[fact] !== value) {
-      throw new Error(`${database} belongs to ${facts.server_name}: ${NAMES[fact]} is ${facts[fact]} there, and cannot become ${value}`);
+      throw new Error(`${database} belongs to ${facts.server_name ?? given.server_name}: ${NAMES[fact]} is ${facts[fact]} there, and cannot become ${value}`);
     }
   }
 }

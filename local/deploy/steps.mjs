@@ -15,23 +15,25 @@ import { open } from "./zone.mjs";
  * the keys, and the name they were made for.
  */
 export async function deploy({ wrangler, api, root, folder, ...asked }) {
-  const { serverName, domain, location, jurisdiction } = checked(asked);
+  const { serverName, domain, jurisdiction, ...rest } = checked(asked);
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   const name = settled(folder, serverName);
-  const resource = resourceOf(folder, name);
+  const resource = said(folder, "name") ?? resourceOf(name);
+  // Only a hint for what is made from now on: it may change.
+  const location = rest.location || said(folder, "LOCATION_HINT");
   const must = (...args) => {
     const { ok, output } = wrangler(...args);
     if (!ok) throw new Error(`wrangler ${args.join(" ")} has failed:\n${output}`);
     return output;
   };
   const given = { server_name: name, base_url: domain && `https://${domain}`, jurisdiction };
-  const facts = confirmed(must, resource, folder, given);
-  // Only a hint for what is made from now on: it may change.
-  if (location) facts.location = location;
-  const ids = { database: database(must, resource, facts), cache: cache(must, resource) };
+  const listed = databases(must).find((one) => one.name === resource);
+  const facts = listed ? confirmed(must, listed, folder, given) : filled({}, given);
+  const place = facts.jurisdiction ? ["--jurisdiction", facts.jurisdiction] : near(location);
+  const ids = { database: (listed ?? created(must, resource, place)).uuid, cache: cache(must, resource) };
   media(wrangler, must, resource, facts.jurisdiction);
   const config = join(folder, "wrangler.toml");
-  writeFileSync(config, configuration(readFileSync(join(root, "wrangler.toml"), "utf8"), { ...ids, resource, facts }));
+  writeFileSync(config, configuration(readFileSync(join(root, "wrangler.toml"), "utf8"), { ...ids, resource, location, facts }));
   // The schema first: the code that runs until the upload is done works with a newer one (migrations/README.md).
   must("d1", "migrations", "apply", "DB", "--remote", "--config", config);
   must("d1", "execute", "DB", "--remote", "--yes", "--config", config, "--command", noting({ ...facts, ...publicHalf(signingKey(folder)) }));
@@ -65,31 +67,34 @@ function settled(folder, serverName) {
   return name;
 }
 
-/** What this server's resources are called: another server in the same account has others. */
-function resourceOf(folder, name) {
+/** What the configuration of the deployment before says, if it says anything. */
+function said(folder, key) {
   const config = join(folder, "wrangler.toml");
-  const [, before] = (existsSync(config) && readFileSync(config, "utf8").match(/^name = "(.*)"$/m)) || [];
-  if (before) return before;
+  const [, value] = (existsSync(config) && readFileSync(config, "utf8").match(new RegExp(`^${key} = "(.+)"$`, "m"))) || [];
+  return value;
+}
+
+/** What this server's resources are called: another server in the same account has others. */
+function resourceOf(name) {
   const plain = name.toLowerCase().replaceAll("-", "--").replaceAll(".", "-");
   const short = `${plain.slice(0, 32)}-${createHash("sha256").update(name).digest("hex").slice(0, 8)}`;
   return `tombolo-${plain.length > 40 ? short : plain}`;
 }
 
-/** Who the server is, by what the database says and what is given now; refused where they disagree. */
-function confirmed(must, resource, folder, given) {
-  const database = databases(must).find((one) => one.name === resource);
-  if (!database) return filled({}, given);
+/** Who the server is, by what its database says and what is given now; refused where they disagree. */
+function confirmed(must, { name, uuid, jurisdiction }, folder, given) {
   // The committed configuration, which wrangler would find, leads to no database.
   const config = join(folder, "facts.toml");
-  writeFileSync(config, `[[d1_databases]]\nbinding = "DB"\ndatabase_name = "${resource}"\ndatabase_id = "${database.uuid}"\n`);
+  writeFileSync(config, `[[d1_databases]]\nbinding = "DB"\ndatabase_name = "${name}"\ndatabase_id = "${uuid}"\n`);
   const query = (sql) => JSON.parse(must("d1", "execute", "DB", "--remote", "--json", "--config", config, "--command", sql))[0].results;
-  const facts = known(query);
+  // A first deployment may have stopped before it noted anything: where the database lies was settled all the same.
+  const facts = filled(jurisdiction ? { jurisdiction } : {}, known(query));
   if (facts.key_id && !existsSync(join(folder, "signing.key"))) {
-    throw new Error(`${resource} belongs to ${facts.server_name} with the key ${facts.key_id}, which is not here: put the kept .deploy/ back`);
+    throw new Error(`${name} belongs to ${facts.server_name} with the key ${facts.key_id}, which is not here: put the kept .deploy/ back`);
   }
   const key = existsSync(join(folder, "signing.key")) ? publicHalf(signingKey(folder)) : {};
-  agree(facts, { ...given, ...key }, resource);
-  if (given.jurisdiction && !facts.jurisdiction) throw new Error(`${resource} holds data outside ${given.jurisdiction}, and they cannot move`);
+  agree(facts, { ...given, ...key }, name);
+  if (given.jurisdiction && !facts.jurisdiction) throw new Error(`${name} holds data outside ${given.jurisdiction}, and they cannot move`);
   return filled(facts, given);
 }
 
@@ -100,13 +105,12 @@ function filled(facts, given) {
 
 const databases = (must) => JSON.parse(must("d1", "list", "--json"));
 
-function database(must, resource, { jurisdiction, location }) {
-  // D1 knows fewer locations than objects do, and chooses one itself where none is named.
-  const near = /^(weur|eeur|apac|oc|wnam|enam)$/.test(location) ? ["--location", location] : [];
-  const place = jurisdiction ? ["--jurisdiction", jurisdiction] : near;
-  const find = () => databases(must).find((one) => one.name === resource);
-  if (!find()) must("d1", "create", resource, ...place);
-  return present(find(), resource).uuid;
+/** D1 knows fewer locations than objects do, and chooses one itself where none is named. */
+const near = (location) => (/^(weur|eeur|apac|oc|wnam|enam)$/.test(location) ? ["--location", location] : []);
+
+function created(must, resource, place) {
+  must("d1", "create", resource, ...place);
+  return present(databases(must).find((one) => one.name === resource), resource);
 }
 
 function cache(must, resource) {
@@ -127,14 +131,14 @@ function present(found, name) {
 }
 
 /** The committed configuration with this account's ids and this server's facts, for a file one folder below it. */
-export function configuration(text, { database, cache, resource, facts }) {
+export function configuration(text, { database, cache, resource, location, facts }) {
   const changes = [
     ['name = "tombolo"', `name = "${resource}"`],
     ['main = "build/shim.js"', 'main = "../target/deploy/shim.js"'],
     ['base_dir = "build"', 'base_dir = "../target/deploy"'],
     ['migrations_dir = "migrations"', 'migrations_dir = "../migrations"'],
     ['SERVER_NAME = "localhost"', `SERVER_NAME = "${facts.server_name}"`],
-    ['LOCATION_HINT = ""', `LOCATION_HINT = "${facts.location ?? ""}"`],
+    ['LOCATION_HINT = ""', `LOCATION_HINT = "${location ?? ""}"`],
     ['JURISDICTION = ""', `JURISDICTION = "${facts.jurisdiction ?? ""}"`],
     ['database_name = "tombolo"', `database_name = "${resource}"`],
     ['database_id = "00000000-0000-0000-0000-000000000000"', `database_id = "${database}"`],

@@ -22,7 +22,8 @@ function account() {
     "d1 list": () => JSON.stringify(has.d1),
     "d1 create": (name, ...place) => {
       databases.set(name, new DatabaseSync(":memory:"));
-      return has.d1.push({ name, uuid: "11111111-2222-3333-4444-555555555555", place });
+      const jurisdiction = place[0] === "--jurisdiction" ? place[1] : null;
+      return has.d1.push({ name, uuid: "11111111-2222-3333-4444-555555555555", jurisdiction, place });
     },
     "d1 execute": (...args) => {
       const statement = named(args[args.indexOf("--config") + 1]).prepare(args.at(-1));
@@ -52,7 +53,7 @@ function account() {
     const output = answers[command](...args.slice(command.split(" ").length));
     return { ok: output !== false, output: String(output) };
   };
-  return { wrangler, api: api(zone), has, calls, secrets, configurations, zone };
+  return { wrangler, api: api(zone), has, calls, secrets, configurations, databases, zone };
 }
 
 /** Cloudflare's API, for one zone. */
@@ -97,6 +98,7 @@ test("a second deployment creates nothing and keeps every secret", async (t) => 
   const { name } = await deploy({ wrangler, root: ROOT, folder });
   assert.equal(name, "example.org");
   assert.deepEqual(calls.slice(before).filter((call) => CREATED.includes(call)), []);
+  assert.equal(calls.slice(before).filter((call) => call === "d1 list").length, 1);
   assert.deepEqual(secrets[0], secrets[1]);
   assert.match(secrets[0].SIGNING_KEY, /^ed25519 a_[0-9a-f]{8} [A-Za-z0-9+/]{43}$/);
   assert.equal(secrets[0].mode, 0o600);
@@ -163,7 +165,7 @@ test("where the server answers stays when it is not named again, and is not chan
 });
 
 test("a jurisdiction is for ever, a location is a hint", async (t) => {
-  const { wrangler, has, configurations } = account();
+  const { wrangler, has, configurations, databases } = account();
   const folder = place(t);
   await deploy({ wrangler, ...NAMED, folder, location: "weur", jurisdiction: "eu" });
   assert.deepEqual(has.d1[0].place, ["--jurisdiction", "eu"]);
@@ -171,11 +173,29 @@ test("a jurisdiction is for ever, a location is a hint", async (t) => {
   assert.match(configurations[1], /^JURISDICTION = "eu"$/m);
   assert.match(configurations[1], /^LOCATION_HINT = "eeur"$/m);
   assert.match(configurations[1], /^bucket_name = .*\njurisdiction = "eu"$/m);
+  await deploy({ wrangler, root: ROOT, folder });
+  assert.match(configurations[2], /^LOCATION_HINT = "eeur"$/m);
+  const noted = databases.get("tombolo-example-org").prepare("SELECT fact FROM server ORDER BY fact").all();
+  assert.deepEqual(noted.map(({ fact }) => fact), ["jurisdiction", "key_id", "public_key", "server_name"]);
   await assert.rejects(deploy({ wrangler, root: ROOT, folder, jurisdiction: "us" }), /the jurisdiction is eu there/);
   const without = [account(), place(t)];
   await deploy({ wrangler: without[0].wrangler, ...NAMED, folder: without[1], location: "weur" });
   assert.deepEqual(without[0].has.d1[0].place, ["--location", "weur"]);
   await assert.rejects(deploy({ wrangler: without[0].wrangler, root: ROOT, folder: without[1], jurisdiction: "eu" }), /cannot move/);
+});
+
+test("a first deployment that stopped half way is taken up again, in its jurisdiction", async (t) => {
+  for (const command of ["kv namespace create", "d1 migrations apply", "d1 execute", "deploy"]) {
+    const { wrangler, has, configurations } = account();
+    const folder = place(t);
+    const failing = (...args) => (args.join(" ").startsWith(command) ? { ok: false, output: "no" } : wrangler(...args));
+    const asked = { ...NAMED, folder, location: "weur", jurisdiction: "eu" };
+    await assert.rejects(deploy({ wrangler: failing, ...asked }), new RegExp(`wrangler ${command} .* has failed`, "s"));
+    await assert.rejects(deploy({ wrangler, ...asked, jurisdiction: "us" }), /example.org: the jurisdiction is eu there/);
+    await deploy({ wrangler, ...asked });
+    assert.match(configurations[0], /^JURISDICTION = "eu"$/m);
+    assert.equal(has.d1.length, 1);
+  }
 });
 
 test("the zone lets the host be, beside the rules that it has", async (t) => {
