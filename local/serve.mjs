@@ -110,7 +110,7 @@ function options(flags, build) {
   };
 }
 
-/** The compatibility date of the deployment holds here too. */
+/** The compatibility date of the deployment holds here too. Its flag does not: the pinned workerd does not know it and would not start. */
 function compatibilityDate() {
   const [, date] = readFileSync(join(root, "wrangler.toml"), "utf8").match(/^compatibility_date = "(.*)"$/m) ?? [];
   if (!date) throw new Error("wrangler.toml has no compatibility_date");
