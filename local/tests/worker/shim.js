@@ -61,5 +61,4 @@ export default {
     if (!route) return new Response("unknown", { status: 404 });
     return new Response(String(await route(env, decodeURIComponent(search.slice(1)))));
   },
-  async scheduled() {},
 };
