@@ -181,6 +181,9 @@ fn without_an_age_the_time_of_expiry_counts() {
         assert_eq!(lifetime(Some("max-age=7200"), Some(expires), NOW), 7_200_000, "{expires}");
     }
     for (date, milliseconds) in [
+        // The two forms that are obsolete.
+        ("Sunday, 06-Nov-94 08:49:37 GMT", NOW),
+        ("Sun Nov  6 08:49:37 1994", NOW),
         ("Tue, 29 Feb 2028 23:00:00 GMT", 1_835_478_000_000),
         ("Wed, 01 Mar 2028 00:00:00 GMT", 1_835_481_600_000),
         ("Fri, 31 Dec 1999 23:59:59 GMT", 946_684_799_000),
@@ -199,13 +202,17 @@ fn redirects_lead_to_https_only() {
         ("/x", Some("https://a.org:444/x")),
         ("x", Some("https://a.org:444/.well-known/matrix/x")),
         ("x:y/z", None),
-        ("./x:y", Some("https://a.org:444/.well-known/matrix/./x:y")),
+        ("./x:y", Some("https://a.org:444/.well-known/matrix/x:y")),
+        ("../../../x", Some("https://a.org:444/x")),
+        ("https://127.1/x", Some("https://127.0.0.1/x")),
+        ("https://[::1/x", None),
         ("?z", Some("https://a.org:444/.well-known/matrix/server?z")),
         ("http://b.org/x", None),
         ("file:///x", None),
         ("javascript:x", None),
         ("", None),
         ("#z", None),
+        ("server?x=/y#z", None),
     ] {
         assert_eq!(redirected(from, location).as_deref(), to, "{location}");
     }

@@ -1,7 +1,10 @@
 //! What does a server's well-known file say, and for how long?
 //! ([`GET /.well-known/matrix/server`](https://spec.matrix.org/v1.19/server-server-api/#getwell-knownmatrixserver))
 
+use std::time::UNIX_EPOCH;
+
 use serde_json::Value;
+use url::Url;
 
 use crate::{json::parse_value, server_name::split};
 
@@ -55,36 +58,18 @@ pub fn delegated(body: &[u8]) -> Result<String, WellKnownFault> {
 /// Where a redirect leads: only to HTTPS, since what is read on the way elsewhere could name any server.
 #[must_use]
 pub fn redirected(from: &str, location: &str) -> Option<String> {
-    let location = location.split('#').next().unwrap_or_default();
-    let (authority, path) = match from.strip_prefix("https://")?.split_once('/') {
-        Some((authority, path)) => (authority, path.split('?').next().unwrap_or_default()),
-        None => (from.strip_prefix("https://")?, ""),
-    };
-    let is_https = |start: &str| start.eq_ignore_ascii_case("https://");
-    if location.get(..8).is_some_and(is_https) {
-        return Some(format!("https://{}", location.get(8..)?));
-    }
-    // What comes before the first colon is a scheme, unless it belongs to a path or query.
-    let before = location.split([':', '/', '?']).next().unwrap_or_default();
-    if location.get(before.len()..)?.starts_with(':') {
-        return None;
-    }
-    let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
-    Some(match location {
-        "" => return None,
-        _ if location.starts_with("//") => format!("https:{location}"),
-        _ if location.starts_with('/') => format!("https://{authority}{location}"),
-        _ if location.starts_with('?') => format!("https://{authority}/{path}{location}"),
-        _ if folder.is_empty() => format!("https://{authority}/{location}"),
-        _ => format!("https://{authority}/{folder}/{location}"),
-    })
+    let from = Url::parse(from).ok()?;
+    let mut next = from.join(location).ok()?;
+    next.set_fragment(None);
+    let is_https = |url: &Url| url.scheme() == "https";
+    (is_https(&from) && is_https(&next) && next != from).then(|| next.into())
 }
 
 /// How long a good answer holds, by its `Cache-Control`, else by its `Expires`, in milliseconds.
 #[must_use]
 pub fn lifetime(cache_control: Option<&str>, expires: Option<&str>, now: i64) -> i64 {
     // What is no date has expired, says HTTP.
-    let until = expires.map(|expires| date(expires).unwrap_or_default());
+    let until = expires.map(|expires| milliseconds(expires).unwrap_or_default());
     let mut lifetime = until.map_or(DEFAULT_LIFETIME, |until| until.saturating_sub(now));
     for directive in cache_control.unwrap_or_default().split(',') {
         let directive = directive.trim().to_ascii_lowercase();
@@ -99,35 +84,8 @@ pub fn lifetime(cache_control: Option<&str>, expires: Option<&str>, now: i64) ->
     lifetime.clamp(MIN_LIFETIME, MAX_LIFETIME)
 }
 
-/// The milliseconds since the Unix epoch of a date such as `Sun, 06 Nov 1994 08:49:37 GMT`
-/// ([HTTP dates](https://www.rfc-editor.org/rfc/rfc9110#section-5.6.7)).
-fn date(text: &str) -> Option<i64> {
-    const MONTHS: [&str; 12] =
-        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-    let mut words = text.split_whitespace().skip(1);
-    let day = number(words.next()?, 31)?;
-    let name = words.next()?;
-    let month = i64::try_from(MONTHS.iter().position(|month| *month == name)?).ok()? + 1;
-    let year = number(words.next()?, 9999)?;
-    let mut parts = words.next()?.split(':');
-    let hour = number(parts.next()?, 23)?;
-    let (minute, second) = (number(parts.next()?, 59)?, number(parts.next()?, 60)?);
-    if (words.next(), words.next(), parts.next()) != (Some("GMT"), None, None) {
-        return None;
-    }
-    let days = days_before(year, month) + day - 1;
-    Some((((days * 24 + hour) * 60 + minute) * 60 + second) * 1000)
-}
-
-fn number(digits: &str, most: i64) -> Option<i64> {
-    let number = digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())?;
-    number.filter(|number| *number <= most)
-}
-
-/// How many days lie between the Unix epoch and the first day of a month. Years are counted from March, so that the day
-/// that only leap years have is the last one.
-fn days_before(year: i64, month: i64) -> i64 {
-    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
-    let leap_days = year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400);
-    365 * year + leap_days + (153 * month + 2) / 5 - 719_468
+/// The milliseconds between the Unix epoch and a date ([HTTP dates](https://www.rfc-editor.org/rfc/rfc9110#section-5.6.7)).
+fn milliseconds(date: &str) -> Option<i64> {
+    let since = httpdate::parse_http_date(date).ok()?.duration_since(UNIX_EPOCH).ok()?;
+    i64::try_from(since.as_millis()).ok()
 }
