@@ -9,7 +9,7 @@ use ruma::ServerName;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use tombolo_platform::{Limits, World};
-use tombolo_protocol::{json, x_matrix};
+use tombolo_protocol::{canonical_json::loose_to_string, json, x_matrix};
 
 use super::{RemoteError, reach, resolve};
 use crate::config::Config;
@@ -80,10 +80,12 @@ pub async fn send(world: &World, server: &ServerName, ask: Ask<'_>) -> Result<By
     if *server == config.server_name {
         return Err(RemoteError::Refused("that is this server".to_owned()));
     }
-    let signed =
-        x_matrix::Request { method: ask.method.as_str(), uri: ask.path, content: ask.content };
+    let content = ask.content.map(loose_to_string);
+    let method = ask.method.as_str();
+    let signed = x_matrix::Request { method, uri: ask.path, content: content.as_deref() };
     let authorization =
         x_matrix::sign(signed, &config.server_name, server, &config.signing_key).header();
+    let body = Bytes::from(content.unwrap_or_default());
     let mut failure = RemoteError::Unreachable("it listens nowhere".to_owned());
     for target in resolve::resolve(world, server).await? {
         // The platform makes `Host` of the URL: it has the port also where the server's name has none.
@@ -94,9 +96,8 @@ pub async fn send(world: &World, server: &ServerName, ask: Ask<'_>) -> Result<By
         if ask.content.is_some() {
             request = request.header(header::CONTENT_TYPE, "application/json");
         }
-        let body = ask.content.map_or_else(Bytes::new, |content| Bytes::from(content.to_string()));
         let request =
-            request.body(body).map_err(|error| RemoteError::Refused(error.to_string()))?;
+            request.body(body.clone()).map_err(|error| RemoteError::Refused(error.to_string()))?;
         let answer = reach::fetch(world, request, ask.limits).await;
         match answer.and_then(of_the_server) {
             Ok(response) => {

@@ -12,7 +12,7 @@ use tombolo_platform::{
     Address, Answer, Application, Fault, Moment, Object, World, simulated::Simulation,
 };
 use tombolo_protocol::{
-    canonical_json::CanonicalJsonObject,
+    canonical_json::{CanonicalJsonObject, loose_to_string},
     event,
     json::canonical_object,
     room_version::RoomVersion,
@@ -158,7 +158,8 @@ impl Peer {
         (method, uri): (&str, &str),
         content: Option<&Value>,
     ) -> Authorization {
-        let signed = x_matrix::Request { method, uri, content };
+        let content = content.map(loose_to_string);
+        let signed = x_matrix::Request { method, uri, content: content.as_deref() };
         let destination: OwnedServerName = destination.try_into().unwrap();
         x_matrix::sign(signed, &self.0.name, &destination, &self.0.key)
     }

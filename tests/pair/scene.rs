@@ -7,7 +7,9 @@ use http::Request;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 use tombolo_platform::simulated::{Server, Simulation};
-use tombolo_protocol::{json::parse_value, signing::SigningKey, x_matrix};
+use tombolo_protocol::{
+    canonical_json::loose_to_string, json::parse_value, signing::SigningKey, x_matrix,
+};
 
 use crate::simulated::{self, Secrets};
 
@@ -103,10 +105,10 @@ impl Scene {
         let (method, uri) = path.split_once(' ').unwrap();
         let key = Self::key();
         let (origin, destination) = (TWO.try_into().unwrap(), ONE.try_into().unwrap());
-        let request = x_matrix::Request { method, uri, content: body };
+        let body = body.map(loose_to_string);
+        let request = x_matrix::Request { method, uri, content: body.as_deref() };
         let header = x_matrix::sign(request, origin, destination, &key).header();
-        let body = body.map(Value::to_string).unwrap_or_default();
-        self.answer(&self.one, &path, header, body)
+        self.answer(&self.one, &path, header, body.unwrap_or_default())
     }
 
     /// Sends an event or sets state; answers the event's ID.

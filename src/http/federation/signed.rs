@@ -10,7 +10,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use tombolo_platform::World;
 use tombolo_protocol::{
     json,
-    x_matrix::{Authorization, Received, XMatrixFault},
+    x_matrix::{self, Authorization, XMatrixFault},
 };
 
 use crate::{
@@ -104,7 +104,8 @@ async fn authenticate(world: &World, request: &Request<Bytes>) -> Result<Signed>
         false => Some(json::signed_text(&body).map_err(|fault| fault_response(&fault))?),
     };
     let uri = request.uri().path_and_query().map_or("/", |uri| uri.as_str());
-    let signed = Received { method: request.method().as_str(), uri, content: content.as_deref() };
+    let method = request.method().as_str();
+    let signed = x_matrix::Request { method, uri, content: content.as_deref() };
     let now = i64::try_from(world.now()).unwrap_or(i64::MAX);
     // Whoever asks in the name of a server that nobody knows has us look for it.
     let needed =

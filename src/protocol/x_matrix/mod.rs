@@ -7,10 +7,9 @@ mod tests;
 use std::{iter::Peekable, str::Chars};
 
 use ruma::{OwnedServerName, ServerName};
-use serde_json::Value;
 
 use crate::{
-    canonical_json::{loose_to_string, write_string},
+    canonical_json::write_string,
     server_keys::ServerKeys,
     server_name,
     signing::{SigningKey, is_key_id, is_signature},
@@ -32,25 +31,15 @@ pub struct Authorization {
     pub sig: String,
 }
 
-/// A request to be signed.
+/// What is signed of a request.
 #[derive(Debug, Clone, Copy)]
 pub struct Request<'a> {
     /// The method, in capitals.
     pub method: &'a str,
     /// Path and query, as they stand in the request.
     pub uri: &'a str,
-    /// The body, if there is one.
-    pub content: Option<&'a Value>,
-}
-
-/// A request as it came.
-#[derive(Debug, Clone, Copy)]
-pub struct Received<'a> {
-    /// The method, in capitals.
-    pub method: &'a str,
-    /// Path and query, as they stand in the request.
-    pub uri: &'a str,
-    /// The body, if there is one, as [`crate::json::signed_text`] writes it.
+    /// The body, if there is one: as [`crate::json::signed_text`] writes a text, and
+    /// [`crate::canonical_json::loose_to_string`] a value.
     pub content: Option<&'a str>,
 }
 
@@ -105,7 +94,7 @@ impl Authorization {
     /// Checks that the request was signed by its origin, for `this_server`, with a key in use now.
     pub fn verify(
         &self,
-        request: Received<'_>,
+        request: Request<'_>,
         this_server: &ServerName,
         keys: &ServerKeys,
         now: i64,
@@ -144,9 +133,6 @@ pub fn sign(
     destination: &ServerName,
     key: &SigningKey,
 ) -> Authorization {
-    let Request { method, uri, content } = request;
-    let content = content.map(loose_to_string);
-    let request = Received { method, uri, content: content.as_deref() };
     let sig = key.sign(message(request, origin, Some(destination.as_str())).as_bytes());
     Authorization {
         origin: origin.to_owned(),
@@ -157,7 +143,7 @@ pub fn sign(
 }
 
 /// The text that is signed.
-fn message(request: Received<'_>, origin: &ServerName, destination: Option<&str>) -> String {
+fn message(request: Request<'_>, origin: &ServerName, destination: Option<&str>) -> String {
     let mut text = String::from("{");
     if let Some(content) = request.content {
         text.push_str("\"content\":");
