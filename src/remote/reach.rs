@@ -152,9 +152,7 @@ pub fn forgive(world: &World, host: &str, port: u16) {
 
 /// A place that fails is left alone for as long as it has been failing.
 fn failed(since: u64, now: u64) -> Standing {
-    let failing_for = i64::try_from(now.saturating_sub(since)).unwrap_or(i64::MAX);
-    let wait = u64::try_from(backoff::wait(failing_for)).unwrap_or_default();
-    Standing::Failed { since, until: now + wait }
+    Standing::Failed { since, until: now + backoff::wait(now.saturating_sub(since)) }
 }
 
 fn milliseconds(time: Duration) -> u64 {

@@ -87,7 +87,8 @@ pub async fn resolve(world: &World, server: &ServerName) -> Result<Vec<Place>, R
         (Err(error), _) => {
             let now = i64::try_from(world.now()).unwrap_or(i64::MAX);
             let since = since.unwrap_or(now);
-            let until = now.saturating_add(backoff::wait(now.saturating_sub(since)));
+            let failing_for = u64::try_from(now.saturating_sub(since)).unwrap_or_default();
+            let until = now.saturating_add_unsigned(backoff::wait(failing_for));
             put(&cache.failed, server, Failure { error: error.clone(), since, until });
             return Err(error);
         }

@@ -78,7 +78,7 @@ struct Query {
 }
 
 /// What is wanted of one key.
-#[derive(Default, Deserialize)]
+#[derive(Deserialize)]
 struct Criteria {
     minimum_valid_until_ts: Option<i64>,
 }
@@ -121,12 +121,12 @@ async fn query_one(
     vouch(&world, vec![Question { server, minimum_valid_until_ts, key_ids: Vec::new() }]).await
 }
 
-async fn vouch(world: &World, mut questions: Vec<Question>) -> Result<Response<Bytes>> {
+async fn vouch(world: &World, questions: Vec<Question>) -> Result<Response<Bytes>> {
     let config = Config::of(world)?;
-    let asked = questions.len();
-    questions.retain(|question| question.server != config.server_name);
+    let is_ours = |question: &Question| question.server == config.server_name;
+    let (ours, questions): (Vec<_>, Vec<_>) = questions.into_iter().partition(is_ours);
     let mut vouched = Vec::new();
-    if questions.len() < asked {
+    if !ours.is_empty() {
         vouched.push(CanonicalJsonValue::Object(own(world)?));
     }
     for answer in keys::answers(world, &questions).await {

@@ -121,8 +121,7 @@ pub fn delivered(destination: &mut Destination<'_>, message: Delivered) -> Resul
 pub fn failed(destination: &mut Destination<'_>, message: Failed) -> Result<u64> {
     let (health, now) = (destination.health()?, destination.moment.now);
     let since = health.since.or(message.began).unwrap_or(now);
-    let failing_for = i64::try_from(now.saturating_sub(since)).unwrap_or(i64::MAX);
-    let retry_at = now.saturating_add_signed(backoff::wait(failing_for));
+    let retry_at = now.saturating_add(backoff::wait(now.saturating_sub(since)));
     let failures = health.failures.saturating_add(1);
     destination.set_health(Health { failures, since: Some(since), retry_at })?;
     for (key, PendingEdu { until, edu, .. }) in std::mem::take(&mut destination.hot.edus) {

@@ -13,7 +13,7 @@ fn the_wait_is_as_long_as_the_outage_within_limits() {
         (week, HOUR),
         (2 * week, 2 * HOUR),
         (24 * week, DAY),
-        (i64::MAX, DAY),
+        (u64::MAX, DAY),
     ] {
         assert_eq!(wait(failing_for), expected, "{failing_for}");
     }

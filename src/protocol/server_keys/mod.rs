@@ -64,13 +64,48 @@ pub enum KeysFault {
 }
 
 impl ServerKeys {
-    /// The keys a server itself published. They may be expired: events of that time are still to be verified.
+    /// The keys a server itself published and signed. They may be expired: events of that time are still to be verified.
     pub fn from_origin(
         answer: &CanonicalJsonObject,
         server_name: &ServerName,
         now: i64,
     ) -> Result<Self, KeysFault> {
-        Self::read(answer, server_name, now)
+        let named = str_at(answer, "server_name")?;
+        if named != server_name.as_str() {
+            return Err(KeysFault::OtherServer(named.to_owned()));
+        }
+        let valid_until_ts = int_at(answer, "valid_until_ts")?;
+        let valid_until_ts = valid_until_ts.min(now.saturating_add(MAX_VALIDITY));
+        let published = object_at(answer, "verify_keys")?;
+        let live: BTreeMap<_, _> = published
+            .iter()
+            .filter_map(|(key_id, entry)| {
+                let key = key_of(key_id, entry)?;
+                Some((key_id.clone(), VerifyKey { key, valid_until_ts, retired: false }))
+            })
+            .collect();
+        if live.is_empty() {
+            return Err(KeysFault::NoKey);
+        }
+        let mut keys = Self { keys: live };
+        verify_json(answer, named, &keys, None)?;
+        let Some(old) = answer.get("old_verify_keys") else { return Ok(keys) };
+        let old = old.as_object().ok_or(KeysFault::Field("old_verify_keys"))?;
+        for (key_id, entry) in old {
+            let Some(key) = key_of(key_id, entry) else { continue };
+            let Some(expired_ts) = entry.as_object().and_then(|entry| entry.get("expired_ts"))
+            else {
+                continue;
+            };
+            let Some(valid_until_ts) = expired_ts.as_integer().map(i64::from) else { continue };
+            // Listed as both: in use.
+            keys.keys.entry(key_id.clone()).or_insert(VerifyKey {
+                key,
+                valid_until_ts,
+                retired: true,
+            });
+        }
+        Ok(keys)
     }
 
     /// The keys of some server that a notary vouches for. They may be expired, too.
@@ -84,7 +119,7 @@ impl ServerKeys {
         let server_name = str_at(answer, "server_name")?;
         let server_name =
             ServerName::parse(server_name).map_err(|_| KeysFault::Field("server_name"))?;
-        let keys = Self::read(answer, &server_name, now)?;
+        let keys = Self::from_origin(answer, &server_name, now)?;
         Ok((server_name, keys))
     }
 
@@ -127,49 +162,6 @@ impl ServerKeys {
                 known.valid_until_ts = known.valid_until_ts.max(key.valid_until_ts);
             }
         }
-    }
-
-    fn read(
-        answer: &CanonicalJsonObject,
-        server_name: &ServerName,
-        now: i64,
-    ) -> Result<Self, KeysFault> {
-        let named = str_at(answer, "server_name")?;
-        if named != server_name.as_str() {
-            return Err(KeysFault::OtherServer(named.to_owned()));
-        }
-        let valid_until_ts = int_at(answer, "valid_until_ts")?;
-        let valid_until_ts = valid_until_ts.min(now.saturating_add(MAX_VALIDITY));
-        let published = object_at(answer, "verify_keys")?;
-        let live: BTreeMap<_, _> = published
-            .iter()
-            .filter_map(|(key_id, entry)| {
-                let key = key_of(key_id, entry)?;
-                Some((key_id.clone(), VerifyKey { key, valid_until_ts, retired: false }))
-            })
-            .collect();
-        if live.is_empty() {
-            return Err(KeysFault::NoKey);
-        }
-        let mut keys = Self { keys: live };
-        verify_json(answer, named, &keys, None)?;
-        let Some(old) = answer.get("old_verify_keys") else { return Ok(keys) };
-        let old = old.as_object().ok_or(KeysFault::Field("old_verify_keys"))?;
-        for (key_id, entry) in old {
-            let Some(key) = key_of(key_id, entry) else { continue };
-            let Some(expired_ts) = entry.as_object().and_then(|entry| entry.get("expired_ts"))
-            else {
-                continue;
-            };
-            let Some(valid_until_ts) = expired_ts.as_integer().map(i64::from) else { continue };
-            // Listed as both: in use.
-            keys.keys.entry(key_id.clone()).or_insert(VerifyKey {
-                key,
-                valid_until_ts,
-                retired: true,
-            });
-        }
-        Ok(keys)
     }
 }
 
