@@ -176,7 +176,8 @@ pub struct Question {
 }
 
 /// The answers of servers about their keys, as they signed them: what a notary passes on. Each is asked for anew if what
-/// is held does not suffice. Those out of reach and unknown are left out.
+/// is held does not suffice; what it lists no more comes from its answers before. Those out of reach and unknown are
+/// left out.
 pub async fn answers(world: &World, questions: &[Question]) -> Vec<Box<RawValue>> {
     let until = world.now() + PATIENCE_OF_OTHERS;
     let asked = stream::iter(questions).map(|question| async move {
@@ -189,9 +190,9 @@ pub async fn answers(world: &World, questions: &[Question]) -> Vec<Box<RawValue>
         let asking = pin!(known_or_asked(world, &question.server, suffices));
         // Who asks does not wait for ever: whoever was not reached in time is out of reach.
         drop(select(asking, pin!(world.sleep(left))).await);
-        load(world, &question.server).await.answer
+        load(world, &question.server).await.answers(&question.key_ids)
     });
-    asked.buffered(AT_ONCE).filter_map(|answer| async { answer }).collect().await
+    asked.buffered(AT_ONCE).concat().await
 }
 
 /// The keys of a server, asked for anew if those known do not cover what is wanted: (key ID, time of signing).
@@ -265,5 +266,5 @@ async fn fetch(world: &World, server: &ServerName) -> Result<Known, RemoteError>
         .map_err(|fault| nonsense(fault.to_string()))?;
     let answer = RawValue::from_string(canonical_json::to_string(&object)).ok();
     let valid_until_ts = valid_until_ts(&object).min(now.saturating_add(MAX_VALIDITY));
-    Ok(Known { keys, answer, valid_until_ts })
+    Ok(Known { keys, answer, older: Vec::new(), valid_until_ts })
 }

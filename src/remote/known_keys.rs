@@ -4,11 +4,14 @@
 //! time, and written once for each server of which something was learned. Both are caches: what they cannot give or
 //! take costs a request to another server, nothing else.
 
-use std::{cell::RefCell, collections::BTreeMap};
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use futures_util::{StreamExt, stream};
 use ruma::{OwnedServerName, ServerName};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::IgnoredAny};
 use serde_json::value::RawValue;
 use tombolo_platform::{MOST_KEYS, World};
 use tombolo_protocol::server_keys::ServerKeys;
@@ -19,6 +22,9 @@ const MOST_KNOWN: usize = 10_000;
 const KEPT: u64 = 30 * 24 * 3600;
 /// How long it is believed that KV does not hold a server (ms).
 const ABSENT: u64 = 600_000;
+/// How many answers before the newest are kept of a server, and how large one may be, in bytes.
+const MOST_OLDER: usize = 8;
+const MAX_OLDER: usize = 16 << 10;
 /// How many servers are written to KV at once.
 const WRITTEN_AT_ONCE: usize = 6;
 
@@ -35,6 +41,10 @@ pub struct Known {
     pub keys: ServerKeys,
     /// The newest answer about them, as it was signed.
     pub answer: Option<Box<RawValue>>,
+    /// Answers before it that list a key which no later one lists, the newest first: whoever asks us as a notary may need
+    /// it for an old event.
+    #[serde(default)]
+    pub older: Vec<Box<RawValue>>,
     /// Until when that answer holds, by its own account (ms).
     #[serde(default)]
     pub valid_until_ts: i64,
@@ -54,12 +64,57 @@ impl Known {
     fn learn(&mut self, learned: Self, source: Source, now: i64) {
         if source == Source::Notary && learned.valid_until_ts <= self.valid_until_ts {
             self.keys.complete(learned.keys);
+            self.keep(learned.answer);
             return;
         }
         self.keys.merge(learned.keys, now);
-        self.answer = learned.answer.or(self.answer.take());
+        if learned.answer.is_some() {
+            let before = std::mem::replace(&mut self.answer, learned.answer);
+            self.keep(before);
+        }
         self.valid_until_ts = learned.valid_until_ts;
     }
+
+    /// Keeps, of an answer that is not the newest and of those kept, what lists a key that no later one lists.
+    fn keep(&mut self, answer: Option<Box<RawValue>>) {
+        let mut seen = self.answer.as_deref().map(listed).unwrap_or_default();
+        let older = std::mem::take(&mut self.older);
+        let mut is_needed = |answer: &RawValue| {
+            let keys = listed(answer);
+            let is_needed = answer.get().len() <= MAX_OLDER && !keys.is_subset(&seen);
+            seen.extend(keys);
+            is_needed
+        };
+        let all = answer.into_iter().chain(older);
+        self.older = all.filter(|answer| is_needed(answer)).take(MOST_OLDER).collect();
+    }
+
+    /// The answers that list these keys, or all where none is named; the newest is always among them.
+    pub fn answers(self, key_ids: &[String]) -> Vec<Box<RawValue>> {
+        let newest = self.answer.as_deref().map(listed).unwrap_or_default();
+        let missing: BTreeSet<&String> =
+            key_ids.iter().filter(|key_id| !newest.contains(*key_id)).collect();
+        let is_wanted = |answer: &RawValue| {
+            key_ids.is_empty() || listed(answer).iter().any(|key_id| missing.contains(key_id))
+        };
+        let older = self.older.into_iter().filter(|answer| is_wanted(answer));
+        self.answer.into_iter().chain(older).collect()
+    }
+}
+
+/// The IDs of the keys that an answer lists, in use or not.
+fn listed(answer: &RawValue) -> BTreeSet<String> {
+    #[derive(Deserialize)]
+    struct Listed {
+        #[serde(default)]
+        verify_keys: BTreeMap<String, IgnoredAny>,
+        #[serde(default)]
+        old_verify_keys: BTreeMap<String, IgnoredAny>,
+    }
+    let keys = |listed: Listed| {
+        listed.verify_keys.into_keys().chain(listed.old_verify_keys.into_keys()).collect()
+    };
+    serde_json::from_str(answer.get()).map(keys).unwrap_or_default()
 }
 
 /// What the caches hold of a server.

@@ -129,7 +129,7 @@ async fn query(
         };
         if wanted.iter().any(|(asked, _)| **asked == server) {
             let valid_until_ts = valid_until_ts(&object).min(now.saturating_add(MAX_VALIDITY));
-            let known = Known { keys, answer: Some(answer), valid_until_ts };
+            let known = Known { keys, answer: Some(answer), older: Vec::new(), valid_until_ts };
             found.entry(server).or_default().push(known);
         }
     }

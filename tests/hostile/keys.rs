@@ -355,6 +355,42 @@ fn as_a_notary_we_answer_for_ourselves() {
 }
 
 #[test]
+fn as_a_notary_we_give_the_keys_that_a_server_lists_no_more() {
+    let scene = Scene::new("11");
+    let peer = Peer::new(&scene.simulation, "rotating.test:8448", 58);
+    let (now, hour) = (scene.simulation.now(), 3_600_000);
+    let publishes = |key: (&'static str, u8), until: u64| {
+        let publishing = peer.clone();
+        peer.on("server", move |_| ok(&published_then(&publishing, key, until)));
+    };
+    let given = |keys: Value| -> Vec<String> {
+        let vouched = vouched(&scene, &json!({ peer.name(): keys }));
+        let listed =
+            |answer: &Value| answer["verify_keys"].as_object().unwrap().keys().next().cloned();
+        vouched.iter().filter_map(listed).collect()
+    };
+    publishes(("ed25519:a", 1), now + hour);
+    assert_eq!(given(json!({})), ["ed25519:a"]);
+    scene.wait(2 * 3600);
+    publishes(("ed25519:b", 2), now + 3 * hour);
+    assert_eq!(given(json!({})), ["ed25519:b", "ed25519:a"]);
+    assert_eq!(given(json!({ "ed25519:b": {} })), ["ed25519:b"]);
+    let then = json!({ "ed25519:a": { "minimum_valid_until_ts": now } });
+    assert_eq!(given(then), ["ed25519:b", "ed25519:a"]);
+    scene.wait(2 * 3600);
+    publishes(("ed25519:b", 2), now + 9 * hour);
+    assert_eq!(given(json!({})), ["ed25519:b", "ed25519:a"], "what is listed again is given once");
+    for number in 0..12_u64 {
+        scene.wait(9 * 3600);
+        let key_id: &'static str = format!("ed25519:n{number}").leak();
+        publishes((key_id, 3), scene.simulation.now() + hour);
+        given(json!({}));
+    }
+    assert_eq!(given(json!({})).len(), 9, "not every key is kept for ever");
+    scene.goes_on();
+}
+
+#[test]
 fn as_a_notary_we_fetch_what_does_not_hold_long_enough() {
     let scene = Scene::new("11");
     let peer = Peer::new(&scene.simulation, "asked.test:8448", 56);
