@@ -11,7 +11,7 @@ use super::{
 };
 use crate::objects::Stop;
 
-/// The most EDUs that are remembered; those beyond are not sent: each says what a later one says too.
+/// How many EDUs are remembered at most. One more is dropped: the next receipt of a user replaces it, and typing ends.
 const MAX_REMEMBERED: usize = 10 * MAX_EDUS;
 
 /// The most rooms asked for one transaction: with one event each they fill it.
@@ -33,9 +33,8 @@ pub fn owe(destination: &mut Destination<'_>, message: Owe) -> Result<()> {
 pub fn owe_edu(destination: &mut Destination<'_>, message: OweEdu) -> Result<()> {
     destination.create()?;
     let OweEdu { key, edu, until } = message;
-    if destination.health()?.failures > 0 {
-        destination.write_edu(&key, until, &edu)?;
-        return Ok(());
+    if destination.health()?.is_failing() {
+        return if until.is_none() { destination.write_edu(&key, &edu) } else { Ok(()) };
     }
     if destination.hot.edus.len() < MAX_REMEMBERED || destination.hot.edus.contains_key(&key) {
         destination.hot.remembered += 1;
@@ -47,7 +46,7 @@ pub fn owe_edu(destination: &mut Destination<'_>, message: OweEdu) -> Result<()>
 
 /// The server is up: what waits for the end of its back-off goes now.
 pub fn heard(destination: &mut Destination<'_>, _: Heard) -> Result<()> {
-    if destination.exists()? && destination.health()?.failures > 0 {
+    if destination.exists()? && destination.health()?.is_failing() {
         destination.set_health(Health::default())?;
         destination.wake()?;
     }
@@ -66,7 +65,8 @@ pub fn next_batch(destination: &mut Destination<'_>, _: NextBatch) -> Result<Bat
         batch.next = Some(retry_at);
         return Ok(batch);
     }
-    destination.forget_stale_edus()?;
+    let now = destination.moment.now;
+    destination.hot.edus.retain(|_, pending| pending.until.is_none_or(|until| until > now));
     let query = "SELECT room, since, upto FROM owed ORDER BY upto LIMIT ?";
     for (room, since, upto) in destination
         .sql
@@ -108,7 +108,7 @@ pub fn delivered(destination: &mut Destination<'_>, message: Delivered) -> Resul
     for id in message.edus.into_iter().filter(|id| *id > 0) {
         destination.sql.run("DELETE FROM edus WHERE id = ?", values![id])?;
     }
-    if destination.health()?.failures > 0 {
+    if destination.health()?.is_failing() {
         destination.set_health(Health::default())?;
     }
     let query = "SELECT 1 FROM owed UNION ALL SELECT 1 FROM edus LIMIT 1";
@@ -122,31 +122,21 @@ pub fn failed(destination: &mut Destination<'_>, message: Failed) -> Result<u64>
     let (health, now) = (destination.health()?, destination.moment.now);
     let since = health.since.or(message.began).unwrap_or(now);
     let retry_at = now.saturating_add(backoff::wait(now.saturating_sub(since)));
-    let failures = health.failures.saturating_add(1);
-    destination.set_health(Health { failures, since: Some(since), retry_at })?;
+    destination.set_health(Health { since: Some(since), retry_at })?;
     for (key, PendingEdu { until, edu, .. }) in std::mem::take(&mut destination.hot.edus) {
-        destination.write_edu(&key, until, &edu)?;
+        // What is worth sending however long the outage lasts.
+        if until.is_none() {
+            destination.write_edu(&key, &edu)?;
+        }
     }
     Ok(retry_at)
 }
 
 impl Destination<'_> {
-    /// Writes down what is worth sending however long the outage lasts.
-    fn write_edu(&mut self, key: &str, until: Option<u64>, edu: &RawValue) -> Result<()> {
-        if until.is_some() {
-            return Ok(());
-        }
+    fn write_edu(&mut self, key: &str, edu: &RawValue) -> Result<()> {
         self.sql.run("DELETE FROM edus WHERE key = ?", values![key])?;
-        let insert = "INSERT INTO edus (key, until, edu) VALUES (?, ?, ?)";
-        self.sql.run(insert, values![key, until, edu.get()])?;
-        Ok(())
-    }
-
-    /// Forgets EDUs that are not worth sending any more.
-    fn forget_stale_edus(&mut self) -> Result<()> {
-        let now = self.moment.now;
-        self.hot.edus.retain(|_, pending| pending.until.is_none_or(|until| until > now));
-        self.sql.run("DELETE FROM edus WHERE until <= ?", values![now])?;
+        let insert = "INSERT INTO edus (key, edu) VALUES (?, ?)";
+        self.sql.run(insert, values![key, edu.get()])?;
         Ok(())
     }
 }

@@ -71,7 +71,7 @@ message!("destination", Delivered => Option<u64>, Refusal);
 /// A transaction failed; the answer is when to try again (ms).
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Failed {
-    /// When it was sent (ms).
+    /// When the attempt began (ms): the server has been failing since then, if it was not before.
     #[serde(default)]
     pub began: Option<u64>,
 }

@@ -1,7 +1,8 @@
 //! What does one remote server still have to be told, and when is it tried (again)? The DestinationObject.
 //!
-//! It holds ranges of rooms and EDUs (in memory until sending one fails), no events: the flow [`crate::flows::deliver`] asks the rooms for the bodies when
-//! it sends. One transaction is in flight at a time, since only this object's alarm sends.
+//! It holds ranges of rooms and EDUs (in memory until sending one fails), no events: the flow
+//! [`crate::flows::deliver`] asks the rooms for the bodies when it sends. One transaction is in flight at a time, since
+//! only this object's alarm sends.
 
 mod debts;
 pub mod messages;
@@ -34,7 +35,7 @@ struct Hot {
 
 /// An EDU that is only remembered.
 struct PendingEdu {
-    /// Below 0, where rows have numbers above it.
+    /// Negative, since rows have positive ones.
     id: i64,
     until: Option<u64>,
     edu: Box<RawValue>,
@@ -49,12 +50,17 @@ struct Destination<'a> {
     effects: &'a mut Effects,
 }
 
-/// How often the server failed in a row, since when, and when it may be tried again (ms).
+/// Since when the server has been failing, and when it may be tried again (ms); 0 where it is not failing.
 #[derive(Clone, Copy, Default)]
 struct Health {
-    failures: u32,
     since: Option<u64>,
     retry_at: u64,
+}
+
+impl Health {
+    fn is_failing(self) -> bool {
+        self.retry_at > 0
+    }
 }
 
 impl Destination<'_> {
@@ -67,14 +73,11 @@ impl Destination<'_> {
     }
 
     fn health(&mut self) -> Result<Health> {
-        let query = "SELECT failures, since, retry_at FROM server";
-        let row = self
-            .sql
-            .row(query, values![], |row| Ok((row.int(0)?, row.int_or_null(1)?, row.int(2)?)))?;
-        let Some((failures, since, retry_at)) = row else { return Ok(Health::default()) };
+        let query = "SELECT since, retry_at FROM server";
+        let row = self.sql.row(query, values![], |row| Ok((row.int_or_null(0)?, row.int(1)?)))?;
+        let Some((since, retry_at)) = row else { return Ok(Health::default()) };
         let broken = |_| Stop::broken("a time before 1970");
         Ok(Health {
-            failures: u32::try_from(failures).unwrap_or(u32::MAX),
             since: since.map(u64::try_from).transpose().map_err(broken)?,
             retry_at: u64::try_from(retry_at).map_err(broken)?,
         })
@@ -82,8 +85,10 @@ impl Destination<'_> {
 
     fn set_health(&mut self, health: Health) -> Result<()> {
         let upsert = "INSERT INTO server (one, failures, since, retry_at) VALUES (1, ?, ?, ?)
-                      ON CONFLICT DO UPDATE SET failures = excluded.failures, since = excluded.since, retry_at = excluded.retry_at";
-        self.sql.run(upsert, values![health.failures, health.since, health.retry_at])?;
+                      ON CONFLICT DO UPDATE SET failures = excluded.failures, since = excluded.since,
+                          retry_at = excluded.retry_at";
+        let failures = i64::from(health.is_failing());
+        self.sql.run(upsert, values![failures, health.since, health.retry_at])?;
         Ok(())
     }
 

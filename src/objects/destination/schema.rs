@@ -8,4 +8,7 @@ CREATE TABLE edus (id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, until INTEG
 ", "
 -- When the first of the failures in a row began (ms).
 ALTER TABLE server ADD COLUMN since INTEGER;
+", "
+-- Only what is worth sending for ever is written down, and `until` is never set.
+DELETE FROM edus WHERE until IS NOT NULL;
 "];
