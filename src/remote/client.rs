@@ -6,7 +6,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Method, Request, Response, header};
 use ruma::ServerName;
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{
+    Deserialize, Serialize,
+    de::{DeserializeOwned, IgnoredAny},
+};
 use serde_json::Value;
 use tombolo_platform::{Limits, World};
 use tombolo_protocol::{canonical_json::loose_to_string, json, x_matrix};
@@ -20,6 +23,9 @@ const USUAL: Limits = Limits { time: Duration::from_secs(20), bytes: 16 << 20 };
 pub const LARGE: Limits = Limits { time: Duration::from_secs(120), bytes: 100 << 20 };
 /// What is asked while somebody waits for something else.
 pub const BRIEF: Limits = Limits { time: Duration::from_secs(5), bytes: 4 << 20 };
+
+/// The largest error that is read, in bytes; what is larger is no server's.
+const MAX_ERROR: usize = 8 << 10;
 
 /// A request to another server.
 #[derive(Clone, Debug)]
@@ -100,41 +106,77 @@ pub async fn send(world: &World, server: &ServerName, ask: Ask<'_>) -> Result<By
             request.body(body.clone()).map_err(|error| RemoteError::Refused(error.to_string()))?;
         let answer = reach::fetch(world, request, ask.limits).await;
         match answer.and_then(of_the_server) {
-            Ok(response) => {
-                if response.status().is_success() {
-                    resolve::confirm(world, server);
-                }
-                return succeeded(response);
+            Ok(body) => {
+                resolve::confirm(world, server);
+                return Ok(body);
             }
+            Err(answered @ RemoteError::Answered { .. }) => return Err(answered),
             Err(unreachable) => failure = unreachable,
         }
     }
     Err(failure)
 }
 
-/// The answer, if the server gave it. What stands before it answers with pages for people: such an error says nothing of
-/// the server, and of what was asked.
-fn of_the_server(response: Response<Bytes>) -> Result<Response<Bytes>, RemoteError> {
+/// What the server answered, if it was the server. What stands before it answers with pages for people: such an error says
+/// nothing of the server, and of what was asked.
+fn of_the_server(response: Response<Bytes>) -> Result<Bytes, RemoteError> {
     let status = response.status();
-    let is_error = status.is_client_error() || status.is_server_error();
-    if is_error && !json::parse_value(response.body()).is_ok_and(|said| said.is_object()) {
-        return Err(RemoteError::Unreachable(format!("something before it says {status}")));
-    }
-    Ok(response)
-}
-
-fn succeeded(response: Response<Bytes>) -> Result<Bytes, RemoteError> {
-    let status = response.status();
-    let body = response.into_body();
     if status.is_success() {
-        return Ok(body);
+        return Ok(response.into_body());
     }
-    let said: Value = json::parse_value(&body).unwrap_or_default();
-    let text =
-        |name: &str| said[name].as_str().unwrap_or_default().chars().take(200).collect::<String>();
+    let is_error = status.is_client_error() || status.is_server_error();
+    let said = match Said::read(response.body()) {
+        None if is_error => {
+            return Err(RemoteError::Unreachable(format!("something before it says {status}")));
+        }
+        said => said.unwrap_or_default(),
+    };
     Err(RemoteError::Answered {
         status: status.as_u16(),
-        errcode: text("errcode"),
-        message: text("error"),
+        errcode: said.errcode.short(),
+        message: said.error.short(),
     })
+}
+
+/// What a server's error says
+/// ([standard error response](https://spec.matrix.org/v1.19/client-server-api/#standard-error-response)).
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Said {
+    errcode: Text,
+    error: Text,
+}
+
+/// A text, or what stands in its place.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Text {
+    Said(String),
+    Else(IgnoredAny),
+}
+
+impl Said {
+    /// What an error's body says, if it is an object of the size of an error.
+    fn read(body: &[u8]) -> Option<Self> {
+        let is_object = body.trim_ascii_start().starts_with(b"{");
+        if !is_object || body.len() > MAX_ERROR {
+            return None;
+        }
+        serde_json::from_slice(body).ok()
+    }
+}
+
+impl Text {
+    fn short(self) -> String {
+        match self {
+            Self::Said(text) => text.chars().take(200).collect(),
+            Self::Else(_) => String::new(),
+        }
+    }
+}
+
+impl Default for Text {
+    fn default() -> Self {
+        Self::Else(IgnoredAny)
+    }
 }

@@ -17,14 +17,19 @@ use crate::{
 };
 
 /// What edges say.
-fn pages() -> [Reply; 5] {
+fn pages() -> [Reply; 7] {
     let page = |status: u16, body: &'static str| Reply { status, body: body.into() };
+    let error = |more: String| format!("{{\"errcode\":\"M_FORBIDDEN\",\"error\":{more}}}");
+    let (large, deep) =
+        (format!("\"{}\"", "x".repeat(8 << 10)), "[".repeat(1000) + &"]".repeat(1000));
     [
         page(403, "<!DOCTYPE html><title>Just a moment...</title>"),
         page(429, "<html>slow down</html>"),
         page(503, "[]"),
         page(530, "error code: 1016"),
         page(521, "{\"errcode\":\"M_FORBIDDEN\"}"),
+        Reply { status: 403, body: error(large).into() },
+        Reply { status: 403, body: error(deep).into() },
     ]
 }
 
@@ -84,6 +89,25 @@ fn a_page_of_the_network_is_not_the_answer_of_the_server() {
         let answer = hosted.join(&scene, &scene.evil);
         assert_eq!(answer.status, 502, "NET7 {page:?}: {answer:?}");
         hosted.comes_right(&scene, &scene.evil);
+    }
+}
+
+#[test]
+fn an_error_in_an_odd_form_is_the_answer_of_the_server() {
+    let long = format!("{{\"error\":\"{}\"}}", "é".repeat(2000));
+    for body in ["{}", "\n{\"errcode\":5,\"error\":[{\"a\":null}]}", "{\"a\":[[1.5]]}", &long] {
+        let scene = Scene::bare("11");
+        let hosted = Hosted::new(&scene, &scene.evil);
+        hosted.give(&scene.evil);
+        let said = Reply { status: 403, body: Bytes::copy_from_slice(body.as_bytes()) };
+        scene.evil.on("make_join", move |_| said.clone());
+        let answer = hosted.join(&scene, &scene.evil);
+        assert_eq!(
+            (answer.status, answer.text("errcode").as_str()),
+            (403, "M_FORBIDDEN"),
+            "{body}"
+        );
+        assert!(answer.text("error").chars().count() <= 200, "{answer:?}");
     }
 }
 
