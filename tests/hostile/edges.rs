@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::{
     hosted::Hosted,
     peer::{Peer, Reply, ok, refusal},
-    scene::{Answer, OURS, Scene, encode},
+    scene::{OURS, Scene, encode},
 };
 
 /// What edges say.
@@ -203,16 +203,14 @@ fn a_page_in_place_of_the_well_known_file_undoes_nothing_that_was_known() {
     }
 }
 
-/// Asks for a profile of another server.
-fn profile(name: &str) -> Request<Bytes> {
-    let path = format!("/_matrix/client/v3/profile/{}", encode(&format!("@x:{name}")));
-    Request::get(path).body(Bytes::new()).unwrap()
+/// The path of a profile of another server.
+fn profile(name: &str) -> String {
+    format!("/_matrix/client/v3/profile/{}", encode(&format!("@x:{name}")))
 }
 
-fn ask(scene: &Scene, name: &str) -> Answer {
-    let response = scene.simulation.run(scene.server.request(profile(name))).unwrap();
-    let body = serde_json::from_slice(response.body()).unwrap_or_default();
-    Answer { status: response.status().as_u16(), body }
+/// The status with which a profile of another server is answered.
+fn asked(scene: &Scene, name: &str) -> u16 {
+    scene.client(None, &Method::GET, &profile(name), &Value::Null).status
 }
 
 /// When each fetch began.
@@ -233,7 +231,7 @@ fn a_name_that_leads_nowhere_is_not_looked_up_again_and_again() {
         let count = |waited: u64| {
             scene.wait(waited);
             dns.forget_asked();
-            assert_eq!(ask(&scene, name).status, 502, "{name}");
+            assert_eq!(asked(&scene, name), 502, "{name}");
             dns.times_asked("")
         };
         assert!(count(0) > 0, "{name}: nothing was asked");
@@ -251,7 +249,7 @@ fn a_place_that_never_answered_is_left_alone_for_a_moment() {
     let count = |waited: u64| {
         scene.wait(waited);
         let before = fetches(&scene.simulation.transcript()).len();
-        assert_eq!(ask(&scene, "nowhere.test:1").status, 502);
+        assert_eq!(asked(&scene, "nowhere.test:1"), 502);
         fetches(&scene.simulation.transcript()).len() - before
     };
     // The first pauses are so short that they are waited for.
@@ -264,14 +262,16 @@ fn a_place_that_never_answered_is_left_alone_for_a_moment() {
     scene.wait(15);
     assert_eq!(scene.send(&peer, &[], &[]).status, 200);
     peer.on("query", |_| ok(&json!({ "displayname": "x" })));
-    assert_eq!(ask(&scene, "nowhere.test:1").status, 200);
+    assert_eq!(asked(&scene, "nowhere.test:1"), 200);
 }
 
 #[test]
 fn of_many_new_names_one_is_looked_up_at_a_time() {
     let scene = Scene::bare("11");
     scene.simulation.record();
-    let asked = (0..100).map(|number| scene.server.request(profile(&format!("n{number}.test"))));
+    let request =
+        |number| Request::get(profile(&format!("n{number}.test"))).body(Bytes::new()).unwrap();
+    let asked = (0..100).map(|number| scene.server.request(request(number)));
     let answers = scene.simulation.run(join_all(asked));
     assert!(answers.iter().all(|answer| answer.as_ref().unwrap().status() == 502));
     let times = fetches(&scene.simulation.transcript());

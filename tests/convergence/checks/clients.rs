@@ -21,15 +21,20 @@ const FILTERS: &[&str] = &[
     r#"{"room":{"timeline":{"not_types":["m.room.member"]},"state":{"lazy_load_members":true}}}"#,
 ];
 
+/// A prime that does not divide what else is chosen by the seed's remainder: so every filter meets every other choice.
+const FILTER_CYCLE: u64 = 97;
+
 /// The filter of a user's second client.
 pub fn filter(seed: u64, user: usize) -> &'static str {
-    FILTERS[usize::try_from(seed % 97).unwrap().wrapping_add(user) % FILTERS.len()]
+    FILTERS[(usize::try_from(seed % FILTER_CYCLE).unwrap() + user) % FILTERS.len()]
 }
 
 /// Every client's answers about a room.
 pub fn of_room(run: &Run, room: usize) -> Vec<String> {
     let mut findings = Vec::new();
     let (copies, id) = (copies(run, room), run.story.room(room).id);
+    let amended: BTreeMap<usize, BTreeSet<Key>> =
+        copies.iter().map(|(server, copy)| (*server, copy.amended())).collect();
     for (user, named) in run.network.users.iter().enumerate() {
         let (Some(copy), Some(stream)) =
             (copies.get(&named.server), run.network.user(named.server, &named.id))
@@ -42,8 +47,12 @@ pub fn of_room(run: &Run, room: usize) -> Vec<String> {
             (run.story.filtered.borrow()[user].clone(), filter),
         ];
         for (syncs, filter) in chains {
-            let mut client =
-                Client { user: &named.id, lazy: filter.contains("lazy"), state: BTreeMap::new() };
+            let mut client = Client {
+                user: &named.id,
+                lazy: filter.contains("lazy"),
+                amended: &amended[&named.server],
+                state: BTreeMap::new(),
+            };
             for synced in &syncs {
                 let Some(end) = client.take(synced, &id, (copy, &stream)) else { continue };
                 if let Some(wrong) = client.differs(copy, end) {
@@ -63,6 +72,8 @@ pub fn of_room(run: &Run, room: usize) -> Vec<String> {
 struct Client<'a> {
     user: &'a str,
     lazy: bool,
+    /// What no answer can say: what a resolution took out of its server's state.
+    amended: &'a BTreeSet<Key>,
     state: BTreeMap<Key, String>,
 }
 
@@ -86,15 +97,14 @@ impl Client<'_> {
         stays.next_back().map(|stay| stay.until.map_or(to, |until| until.min(to)))
     }
 
-    /// In what the client's state is not the server's. What a resolution took out of the state, no answer can say.
+    /// In what the client's state is not the server's.
     fn differs(&self, copy: &Copy, at: i64) -> Option<String> {
-        let amended = copy.amended();
         let needed = |key: &&Key| !self.lazy || key.0 != "m.room.member" || key.1 == self.user;
         let server = copy.mainline(at);
         let known: BTreeSet<&Key> = server.keys().filter(needed).chain(self.state.keys()).collect();
         let wrong = known.into_iter().find(|key| {
             let held = server.get(*key);
-            held.is_some() && held != self.state.get(*key) && !amended.contains(*key)
+            held.is_some() && held != self.state.get(*key) && !self.amended.contains(*key)
         })?;
         let (held, known) = (&server[wrong], self.state.get(wrong));
         let content = |id: &String| copy.events.get(id).map(|held| held.pdu["content"].clone());
