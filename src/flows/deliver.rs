@@ -25,6 +25,8 @@ use crate::{
 
 /// How many transactions one alarm sends; then it is armed anew, so that none runs for ever.
 const TRANSACTIONS: usize = 20;
+/// After a pause of this length or more, the server is looked up anew (ms): it has been failing for as long.
+const LOOKED_UP_AFTER: u64 = 3_600_000;
 /// How soon a room that did not answer is asked again (ms).
 const AGAIN: u64 = 1_000;
 
@@ -44,7 +46,11 @@ pub async fn deliver(world: World, address: Address) -> Result<Option<u64>, Faul
         {
             tracing::info!(%server, %error, "a transaction failed");
             failing::note(&world, &server);
-            return ask(world.ask(&address, &Failed { began }).await).map(Some);
+            let retry_at = ask(world.ask(&address, &Failed { began }).await)?;
+            if retry_at.saturating_sub(world.now()) >= LOOKED_UP_AFTER {
+                resolve::doubt(&world, &server).await;
+            }
+            return Ok(Some(retry_at));
         }
         let edus = batch.edus.iter().map(|(id, _)| *id).collect();
         if ask(world.ask(&address, &Delivered { rooms, edus }).await)?.is_none() {

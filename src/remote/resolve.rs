@@ -1,9 +1,9 @@
 //! Where does the server of this name listen?
 //! ([resolving server names](https://spec.matrix.org/v1.19/server-server-api/#resolving-server-names))
 //!
-//! Answers are cached in the isolate and in KV for as long as the server's well-known file says, and so are failures for
-//! a while. `fetch` verifies the certificate of the host it connects to, so an SRV record that names another host cannot
-//! be followed; such a name does not mean port 8448 either.
+//! Answers are cached in the isolate and in KV for as long as the server's well-known file says, and so are failures
+//! for a while. `fetch` verifies the certificate of the host it connects to, so an SRV record that names another host
+//! cannot be followed; such a name does not mean port 8448 either.
 
 use std::{cell::RefCell, collections::BTreeMap, time::Duration};
 
@@ -26,7 +26,7 @@ const LIMITS: Limits = Limits { time: Duration::from_secs(10), bytes: discovery:
 const MIN_TTL: i64 = 60;
 /// How long what was found without an answer about the well-known file is kept, unless a server does answer there (ms).
 const DOUBTFUL: i64 = 60_000;
-/// How long a place that was known before is kept where there is no such answer (ms).
+/// How long a place that was known before is kept past its time where there is no such answer (ms).
 const LAST_GOOD: i64 = 2 * 3600 * 1000;
 /// How many servers are remembered at most, in the isolate's memory.
 const MOST_KNOWN: usize = 10_000;
@@ -39,6 +39,15 @@ struct Known {
     /// Whether nobody said what the well-known file says.
     #[serde(default)]
     doubtful: bool,
+    /// Past its time: until when it is not looked up again, since that failed a moment ago (ms).
+    #[serde(skip)]
+    again_at: i64,
+}
+
+impl Known {
+    fn holds(&self, now: i64) -> bool {
+        self.until.max(self.again_at) > now
+    }
 }
 
 /// A host and a port.
@@ -65,14 +74,16 @@ struct Cache {
 pub async fn resolve(world: &World, server: &ServerName) -> Result<Vec<Place>, RemoteError> {
     let cache = world.isolate(|_| Cache::default());
     let now = i64::try_from(world.now()).unwrap_or(i64::MAX);
-    if cache.known.borrow().get(server).is_none_or(|known| known.until <= now)
+    let mut held = cache.known.borrow().get(server).cloned();
+    if held.as_ref().is_none_or(|known| !known.holds(now))
         && let Ok(Some(text)) = world.kv().get(&key(server)).await
         && let Ok(known) = serde_json::from_slice::<Known>(&text)
+        && held.as_ref().is_none_or(|held| held.until < known.until)
     {
-        put(&cache.known, server, known);
+        put(&cache.known, server, known.clone());
+        held = Some(known);
     }
-    let held = cache.known.borrow().get(server).cloned();
-    if let Some(known) = held.as_ref().filter(|known| known.until > now) {
+    if let Some(known) = held.as_ref().filter(|known| known.holds(now)) {
         return Ok(known.places.clone());
     }
     let since = match cache.failed.borrow().get(server) {
@@ -81,7 +92,7 @@ pub async fn resolve(world: &World, server: &ServerName) -> Result<Vec<Place>, R
     };
     let known = match (discover(world, server, now).await, held) {
         (Ok(known), Some(held)) if known.doubtful && held.until + LAST_GOOD > now => {
-            Known { until: now + DOUBTFUL, doubtful: true, ..held }
+            Known { again_at: now + DOUBTFUL, doubtful: true, ..held }
         }
         (Ok(known), _) => known,
         (Err(error), _) => {
@@ -96,13 +107,16 @@ pub async fn resolve(world: &World, server: &ServerName) -> Result<Vec<Place>, R
     cache.failed.borrow_mut().remove(server);
     put(&cache.known, server, known.clone());
     // A cache that cannot be written costs a look-up, nothing else.
-    if !known.doubtful
-        && let Ok(text) = serde_json::to_vec(&known)
-    {
-        let ttl = ((known.until + LAST_GOOD - now) / 1000).max(MIN_TTL);
-        world.kv().put(&key(server), &text, u64::try_from(ttl).ok()).await.ok();
+    if !known.doubtful {
+        remember(world, server, &known, now).await;
     }
     Ok(known.places)
+}
+
+async fn remember(world: &World, server: &ServerName, known: &Known, now: i64) {
+    let Ok(text) = serde_json::to_vec(known) else { return };
+    let ttl = ((known.until + LAST_GOOD - now) / 1000).max(MIN_TTL);
+    world.kv().put(&key(server), &text, u64::try_from(ttl).ok()).await.ok();
 }
 
 /// A server gave what it was asked for where it was looked for in doubt: so it does listen there.
@@ -112,6 +126,17 @@ pub fn confirm(world: &World, server: &ServerName) {
         known.until = i64::try_from(world.now()).unwrap_or(i64::MAX) + discovery::ERROR_LIFETIME;
         known.doubtful = false;
     }
+}
+
+/// Nobody has answered for long where a server is believed to listen: it may have moved, and is looked up anew. Until its
+/// well-known file says something else, it is still looked for there.
+pub async fn doubt(world: &World, server: &ServerName) {
+    let cache = world.isolate(|_| Cache::default());
+    let now = i64::try_from(world.now()).unwrap_or(i64::MAX);
+    let known = cache.known.borrow().get(server).filter(|known| known.until > now).cloned();
+    let Some(known) = known.map(|known| Known { until: now, ..known }) else { return };
+    put(&cache.known, server, known.clone());
+    remember(world, server, &known, now).await;
 }
 
 /// A server shows that it is there: it is looked for again at once.
@@ -163,7 +188,7 @@ async fn discover(world: &World, server: &ServerName, now: i64) -> Result<Known,
             }
             Step::Connect(targets) => {
                 let places = reachable(world, targets).await?;
-                return Ok(Known { places, until: now + lifetime, doubtful });
+                return Ok(Known { places, until: now + lifetime, doubtful, again_at: 0 });
             }
         };
     }

@@ -203,6 +203,62 @@ fn a_page_in_place_of_the_well_known_file_undoes_nothing_that_was_known() {
     }
 }
 
+#[test]
+fn a_place_that_was_known_is_not_kept_for_ever() {
+    let scene = Scene::bare("11");
+    let turned_away = Rc::new(Cell::new(false));
+    let is_turned_away = Rc::clone(&turned_away);
+    let named = at(&scene, "named.test", 66, move || match is_turned_away.get() {
+        true => pages()[0].clone(),
+        false => ok(&json!({ "m.server": "place.test:1" })),
+    });
+    let place = Peer::new(&scene.simulation, "place.test:1", 68);
+    let count = |waited: u64| {
+        scene.wait(waited);
+        let before = place.times_asked("query");
+        asked(&scene, named.name());
+        place.times_asked("query") - before
+    };
+    assert_eq!(count(0), 1);
+    turned_away.set(true);
+    // The file was good for a day, and what it said is kept two hours longer.
+    assert_eq!(count(24 * 3600 + 60), 1);
+    for minutes in (20..=100).step_by(20) {
+        assert_eq!(count(20 * 60), 1, "NET8 after {minutes} minutes the place is forgotten");
+    }
+    assert_eq!(count(20 * 60), 0, "NET8 the place is kept for ever");
+    turned_away.set(false);
+    assert_eq!(count(120), 1);
+}
+
+#[test]
+fn a_server_that_moved_is_found_before_its_file_was_to_be_asked_for_again() {
+    let scene = Scene::new("11");
+    let has_moved = Rc::new(Cell::new(false));
+    let moved = Rc::clone(&has_moved);
+    let named = at(&scene, "named.test", 66, move || {
+        ok(&json!({ "m.server": if moved.get() { "new.test:1" } else { "old.test:1" } }))
+    });
+    let [old, new] = ["old.test:1", "new.test:1"].map(|place| {
+        let (peer, keys) = (Peer::new(&scene.simulation, place, 68), named.clone());
+        let until = scene.simulation.now() + 86_400_000;
+        peer.on("server", move |_| keys_of(&keys, until));
+        peer
+    });
+    assert_eq!(scene.enter(&named, "x").status, 200);
+    scene.say(&scene.room, "where it is");
+    scene.settle();
+    assert!(old.times_asked("send") > 0);
+    has_moved.set(true);
+    scene.simulation.partition(OURS, old.name(), u64::MAX);
+    scene.say(&scene.room, "where it is no more");
+    let before = named.times_asked("");
+    scene.wait(3600);
+    assert_eq!(named.times_asked(""), before, "an outage of an hour moves no server");
+    scene.wait(2 * 3600);
+    assert!(new.times_asked("send") > 0, "it is looked for where it was");
+}
+
 /// The path of a profile of another server.
 fn profile(name: &str) -> String {
     format!("/_matrix/client/v3/profile/{}", encode(&format!("@x:{name}")))
