@@ -1,5 +1,5 @@
-// How does the built Worker run on one machine? workerd, started by miniflare, with D1, KV, R2, Durable Objects and alarms
-// all real and kept under one folder; TLS in front.
+// How does the built Worker run on one machine? workerd, started by miniflare, with D1, KV, R2, Durable Objects and
+// alarms all real and kept under one folder; TLS in front.
 
 import { spawnSync } from "node:child_process";
 import { lookup } from "node:dns/promises";
@@ -110,7 +110,7 @@ function options(flags, build) {
   };
 }
 
-/** The compatibility date of the deployment holds here too. Its flag does not: the pinned workerd does not know it and would not start. */
+/** The compatibility date of the deployment holds here too. Its flag does not: the pinned workerd would not start. */
 function compatibilityDate() {
   const [, date] = readFileSync(join(root, "wrangler.toml"), "utf8").match(/^compatibility_date = "(.*)"$/m) ?? [];
   if (!date) throw new Error("wrangler.toml has no compatibility_date");

@@ -1,6 +1,6 @@
-// Which server is the database of? It says so itself, beside the accounts: the server's name, its key, where it answers,
-// which law its data are under. A deployment that disagrees is refused, so that neither a lost folder nor a second server
-// replaces the first.
+// Which server is the database of? It says so itself, beside the accounts: the server's name, its key, where it
+// answers, which law its data are under. A deployment that disagrees is refused, so that neither a lost folder nor a
+// second server replaces the first.
 
 import { createPrivateKey, createPublicKey } from "node:crypto";
 
@@ -18,9 +18,11 @@ const NAMES = {
 /** The key's ID and public half; `text` is `ed25519 <version> <unpadded base64 seed>`. */
 export function publicHalf(text) {
   const [, version, seed] = text.split(" ");
-  const key = createPrivateKey({ key: Buffer.concat([PKCS8, Buffer.from(seed, "base64")]), format: "der", type: "pkcs8" });
+  const der = Buffer.concat([PKCS8, Buffer.from(seed, "base64")]);
+  const key = createPrivateKey({ key: der, format: "der", type: "pkcs8" });
   const { x } = createPublicKey(key).export({ format: "jwk" });
-  return { key_id: `ed25519:${version}`, public_key: Buffer.from(x, "base64url").toString("base64").replace(/=+$/, "") };
+  const unpadded = Buffer.from(x, "base64url").toString("base64").replace(/=+$/, "");
+  return { key_id: `ed25519:${version}`, public_key: unpadded };
 }
 
 /** The facts that the database holds; none where nothing was noted yet. `query` runs SQL and answers the rows. */
@@ -35,7 +37,8 @@ export function known(query) {
 export function agree(facts, given, database) {
   for (const [fact, value] of Object.entries(given)) {
     if (facts[fact] && value && facts[fact] !== value) {
-      throw new Error(`${database} belongs to ${facts.server_name ?? given.server_name}: ${NAMES[fact]} is ${facts[fact]} there, and cannot become ${value}`);
+      const owner = `${database} belongs to ${facts.server_name ?? given.server_name}`;
+      throw new Error(`${owner}: ${NAMES[fact]} is ${facts[fact]} there, and cannot become ${value}`);
     }
   }
 }
@@ -44,5 +47,6 @@ export function agree(facts, given, database) {
 export function noting(facts) {
   const quoted = (text) => `'${text.replaceAll("'", "''")}'`;
   const rows = Object.entries(facts).map(([fact, value]) => `(${quoted(fact)}, ${quoted(value)})`);
-  return `INSERT INTO server (fact, value) VALUES ${rows.join(", ")} ON CONFLICT (fact) DO UPDATE SET value = excluded.value`;
+  const insert = `INSERT INTO server (fact, value) VALUES ${rows.join(", ")}`;
+  return `${insert} ON CONFLICT (fact) DO UPDATE SET value = excluded.value`;
 }

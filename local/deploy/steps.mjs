@@ -1,5 +1,5 @@
-// How does the Worker come to an account of Cloudflare? What is missing there is created, the schema is brought up to date,
-// then the Worker is uploaded with its secrets. Every step may be repeated.
+// How does the Worker come to an account of Cloudflare? What is missing there is created, the schema is brought up to
+// date, then the Worker is uploaded with its secrets. Every step may be repeated.
 
 import { createHash, randomBytes } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -10,9 +10,9 @@ import { agree, known, noting, publicHalf } from "./facts.mjs";
 import { open } from "./zone.mjs";
 
 /**
- * Deploys the build in target/deploy as `serverName`. `wrangler(...args)` runs wrangler and answers `{ ok, output }`, `api`
- * is Cloudflare's (zone.mjs), if there is a token for it; `folder` keeps what must outlive this machine's copy of the source:
- * the keys, and the name they were made for.
+ * Deploys the build in target/deploy as `serverName`. `wrangler(...args)` runs wrangler and answers `{ ok, output }`,
+ * `api` is Cloudflare's (zone.mjs), if there is a token for it; `folder` keeps what must outlive this machine's copy of
+ * the source: the keys, and the name they were made for.
  */
 export async function deploy({ wrangler, api, root, folder, ...asked }) {
   const { serverName, domain, jurisdiction, ...rest } = checked(asked);
@@ -33,10 +33,12 @@ export async function deploy({ wrangler, api, root, folder, ...asked }) {
   const ids = { database: (listed ?? created(must, resource, place)).uuid, cache: cache(must, resource) };
   media(wrangler, must, resource, facts.jurisdiction);
   const config = join(folder, "wrangler.toml");
-  writeFileSync(config, configuration(readFileSync(join(root, "wrangler.toml"), "utf8"), { ...ids, resource, location, facts }));
+  const committed = readFileSync(join(root, "wrangler.toml"), "utf8");
+  writeFileSync(config, configuration(committed, { ...ids, resource, location, facts }));
   // The schema first: the code that runs until the upload is done works with a newer one (migrations/README.md).
   must("d1", "migrations", "apply", "DB", "--remote", "--config", config);
-  must("d1", "execute", "DB", "--remote", "--yes", "--config", config, "--command", noting({ ...facts, ...publicHalf(signingKey(folder)) }));
+  const note = noting({ ...facts, ...publicHalf(signingKey(folder)) });
+  must("d1", "execute", "DB", "--remote", "--yes", "--config", config, "--command", note);
   upload(must, config, folder);
   const host = facts.base_url?.replace("https://", "");
   return { name, warnings: host ? await opened(api, host) : [] };
@@ -70,8 +72,8 @@ function settled(folder, serverName) {
 /** What the configuration of the deployment before says, if it says anything. */
 function said(folder, key) {
   const config = join(folder, "wrangler.toml");
-  const [, value] = (existsSync(config) && readFileSync(config, "utf8").match(new RegExp(`^${key} = "(.+)"$`, "m"))) || [];
-  return value;
+  if (!existsSync(config)) return undefined;
+  return readFileSync(config, "utf8").match(new RegExp(`^${key} = "(.+)"$`, "m"))?.[1];
 }
 
 /** What this server's resources are called: another server in the same account has others. */
@@ -86,15 +88,19 @@ function confirmed(must, { name, uuid, jurisdiction }, folder, given) {
   // The committed configuration, which wrangler would find, leads to no database.
   const config = join(folder, "facts.toml");
   writeFileSync(config, `[[d1_databases]]\nbinding = "DB"\ndatabase_name = "${name}"\ndatabase_id = "${uuid}"\n`);
-  const query = (sql) => JSON.parse(must("d1", "execute", "DB", "--remote", "--json", "--config", config, "--command", sql))[0].results;
+  const asking = ["d1", "execute", "DB", "--remote", "--json", "--config", config, "--command"];
+  const query = (sql) => JSON.parse(must(...asking, sql))[0].results;
   // A first deployment may have stopped before it noted anything: where the database lies was settled all the same.
   const facts = filled(jurisdiction ? { jurisdiction } : {}, known(query));
   if (facts.key_id && !existsSync(join(folder, "signing.key"))) {
-    throw new Error(`${name} belongs to ${facts.server_name} with the key ${facts.key_id}, which is not here: put the kept .deploy/ back`);
+    const owner = `${name} belongs to ${facts.server_name} with the key ${facts.key_id}`;
+    throw new Error(`${owner}, which is not here: put the kept .deploy/ back`);
   }
   const key = existsSync(join(folder, "signing.key")) ? publicHalf(signingKey(folder)) : {};
   agree(facts, { ...given, ...key }, name);
-  if (given.jurisdiction && !facts.jurisdiction) throw new Error(`${name} holds data outside ${given.jurisdiction}, and they cannot move`);
+  if (given.jurisdiction && !facts.jurisdiction) {
+    throw new Error(`${name} holds data outside ${given.jurisdiction}, and they cannot move`);
+  }
   return filled(facts, given);
 }
 
@@ -132,6 +138,7 @@ function present(found, name) {
 
 /** The committed configuration with this account's ids and this server's facts, for a file one folder below it. */
 export function configuration(text, { database, cache, resource, location, facts }) {
+  const jurisdiction = facts.jurisdiction ? `\njurisdiction = "${facts.jurisdiction}"` : "";
   const changes = [
     ['name = "tombolo"', `name = "${resource}"`],
     ['main = "build/shim.js"', 'main = "../target/deploy/shim.js"'],
@@ -143,11 +150,12 @@ export function configuration(text, { database, cache, resource, location, facts
     ['database_name = "tombolo"', `database_name = "${resource}"`],
     ['database_id = "00000000-0000-0000-0000-000000000000"', `database_id = "${database}"`],
     ['id = "00000000000000000000000000000000"', `id = "${cache}"`],
-    ['bucket_name = "tombolo-media"', `bucket_name = "${resource}-media"${facts.jurisdiction ? `\njurisdiction = "${facts.jurisdiction}"` : ""}`],
+    ['bucket_name = "tombolo-media"', `bucket_name = "${resource}-media"${jurisdiction}`],
   ];
   if (facts.base_url) {
     const domain = facts.base_url.replace("https://", "");
-    changes.push(["workers_dev = true", `workers_dev = false\nroutes = [{ pattern = "${domain}", custom_domain = true }]`]);
+    const routes = `routes = [{ pattern = "${domain}", custom_domain = true }]`;
+    changes.push(["workers_dev = true", `workers_dev = false\n${routes}`]);
     changes.push(['PUBLIC_BASEURL = ""', `PUBLIC_BASEURL = "${facts.base_url}"`]);
   }
   return changes.reduce((result, [from, to]) => {

@@ -117,8 +117,8 @@ pub async fn send(world: &World, server: &ServerName, ask: Ask<'_>) -> Result<By
     Err(failure)
 }
 
-/// What the server answered, if it was the server. What stands before it answers with pages for people: such an error says
-/// nothing of the server, and of what was asked.
+/// What the server answered, if it was the server. What stands before it answers with pages for people: such an error
+/// says nothing of the server, and of what was asked.
 fn of_the_server(response: Response<Bytes>) -> Result<Bytes, RemoteError> {
     let status = response.status();
     if status.is_success() {

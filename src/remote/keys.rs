@@ -89,8 +89,8 @@ pub async fn ring_of_all(
     ring(world, needed).await
 }
 
-/// Asks for the keys that are missing. With `awaited`, of the servers that the notaries do not know only these are waited
-/// for; the others are asked all the same.
+/// Asks for the keys that are missing. With `awaited`, of the servers that the notaries do not know only these are
+/// waited for; the others are asked all the same.
 async fn gather(world: &World, needed: &Needed, awaited: Option<&BTreeSet<OwnedServerName>>) {
     load_all(world, needed.keys()).await;
     let mut open = missing(world, needed).await;
@@ -175,9 +175,9 @@ pub struct Question {
     pub minimum_valid_until_ts: i64,
 }
 
-/// The answers of servers about their keys, as they signed them: what a notary passes on. Each is asked for anew if what
-/// is held does not suffice; what it lists no more comes from its answers before. Those out of reach and unknown are
-/// left out.
+/// The answers of servers about their keys, as they signed them: what a notary passes on. Each is asked for anew if
+/// what is held does not suffice; what it lists no more comes from its answers before. Those out of reach and unknown
+/// are left out.
 pub async fn answers(world: &World, questions: &[Question]) -> Vec<Box<RawValue>> {
     let until = world.now() + PATIENCE_OF_OTHERS;
     let asked = stream::iter(questions).map(|question| async move {

@@ -41,8 +41,8 @@ pub struct Known {
     pub keys: ServerKeys,
     /// The newest answer about them, as it was signed.
     pub answer: Option<Box<RawValue>>,
-    /// Answers before it that list a key which no later one lists, the newest first: whoever asks us as a notary may need
-    /// it for an old event.
+    /// Answers before it that list a key which no later one lists, the newest first: whoever asks us as a notary may
+    /// need it for an old event.
     #[serde(default)]
     pub older: Vec<Box<RawValue>>,
     /// Until when that answer holds, by its own account (ms).

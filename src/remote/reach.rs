@@ -1,8 +1,8 @@
 //! How does a request leave, whoever it is for?
 //!
 //! Each says who sends it: networks turn away those that do not. Where nobody answered yet, one place is tried at a
-//! time, and one that failed is left alone for a while. On one machine the runtime does nothing else while it looks up a
-//! name: hundreds of names that do not exist would keep it from answering anybody.
+//! time, and one that failed is left alone for a while. On one machine the runtime does nothing else while it looks up
+//! a name: hundreds of names that do not exist would keep it from answering anybody.
 
 use std::{
     cell::{Cell, RefCell},
@@ -97,8 +97,8 @@ impl Places {
         })
     }
 
-    /// Notes how a request ended. One that took too long says nothing of the place's name, nor does a failure of a place
-    /// that answered lately.
+    /// Notes how a request ended. One that took too long says nothing of the place's name, nor does a failure of a
+    /// place that answered lately.
     fn note(&self, place: &str, answered: bool, in_time: bool, now: u64) {
         let standing = match self.standing(place, now) {
             _ if answered => Standing::Answered { at: now },

@@ -128,8 +128,8 @@ pub fn confirm(world: &World, server: &ServerName) {
     }
 }
 
-/// Nobody has answered for long where a server is believed to listen: it may have moved, and is looked up anew. Until its
-/// well-known file says something else, it is still looked for there.
+/// Nobody has answered for long where a server is believed to listen: it may have moved, and is looked up anew. Until
+/// its well-known file says something else, it is still looked for there.
 pub async fn doubt(world: &World, server: &ServerName) {
     let cache = world.isolate(|_| Cache::default());
     let now = i64::try_from(world.now()).unwrap_or(i64::MAX);

@@ -1,7 +1,7 @@
 //! What is made of answers that the network gives in a server's place, and of names that lead nowhere?
 //!
-//! What stands before a server turns requests away with pages for people, and says by numbers of its own that the server
-//! does not answer. Neither is the server's word. (NET7 to NET9)
+//! What stands before a server turns requests away with pages for people, and says by numbers of its own that the
+//! server does not answer. Neither is the server's word. (NET7 to NET9)
 
 use std::{cell::Cell, rc::Rc};
 

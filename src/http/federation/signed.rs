@@ -27,7 +27,7 @@ use crate::{
     remote::{failing, keys, resolve},
 };
 
-/// The largest body: 50 events of 64 KiB and 100 EDUs fit well.
+/// The largest body that is read: 50 events of 64 KiB and 100 EDUs are much smaller.
 pub const MAX_BODY: usize = 16 << 20;
 /// How often the destination of an origin is told that it is up, where it fails and where nothing is known (ms).
 const HEARD_EVERY: u64 = 60_000;

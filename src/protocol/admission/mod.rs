@@ -115,7 +115,7 @@ pub fn parse_history(bytes: &[u8], version: &'static RoomVersion) -> Result<Unve
     parse_checked(object, version)
 }
 
-/// Reads an event of an object that has its form.
+/// Reads the event in an object whose form was checked.
 fn parse_checked(
     mut object: CanonicalJsonObject,
     version: &'static RoomVersion,

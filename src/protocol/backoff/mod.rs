@@ -10,8 +10,8 @@ const DAY: u64 = 24 * HOUR;
 /// How many hours a week has.
 const HOURS_OF_A_WEEK: u64 = 7 * 24;
 
-/// How long to wait before the next attempt (ms), after a server has been failing for some time (ms): as long as that, so
-/// that an outage is over after twice its length at most. At least a second, at most an hour; a server that has been
+/// How long to wait before the next attempt (ms), after a server has been failing for some time (ms): as long as that,
+/// so that an outage is over after twice its length at most. At least a second, at most an hour; a server that has been
 /// dead for weeks is left alone for up to a day.
 #[must_use]
 pub fn wait(failing_for: u64) -> u64 {

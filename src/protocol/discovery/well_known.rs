@@ -84,7 +84,8 @@ pub fn lifetime(cache_control: Option<&str>, expires: Option<&str>, now: i64) ->
     lifetime.clamp(MIN_LIFETIME, MAX_LIFETIME)
 }
 
-/// The milliseconds between the Unix epoch and a date ([HTTP dates](https://www.rfc-editor.org/rfc/rfc9110#section-5.6.7)).
+/// The milliseconds between the Unix epoch and a date
+/// ([HTTP dates](https://www.rfc-editor.org/rfc/rfc9110#section-5.6.7)).
 fn milliseconds(date: &str) -> Option<i64> {
     let since = httpdate::parse_http_date(date).ok()?.duration_since(UNIX_EPOCH).ok()?;
     i64::try_from(since.as_millis()).ok()

@@ -64,7 +64,7 @@ pub enum KeysFault {
 }
 
 impl ServerKeys {
-    /// The keys a server itself published and signed. They may be expired: events of that time are still to be verified.
+    /// The keys a server itself published. They may be expired: events of that time are still to be verified.
     pub fn from_origin(
         answer: &CanonicalJsonObject,
         server_name: &ServerName,
