@@ -62,7 +62,7 @@ pub fn window(room: &mut Room<'_>, message: Window) -> Result<WindowReply> {
     for event in &slice.events {
         timeline.push(room.client_view(&viewer, event, false)?);
     }
-    if end < message.to {
+    if end < message.to && !message.stay_only {
         timeline.extend(room.fate(&viewer, &message, end.max(message.from))?);
     }
     let head = room.head()?;

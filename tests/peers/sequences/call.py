@@ -13,6 +13,27 @@ Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 
 
 @dataclass(frozen=True)
+class Past:
+    """What was before a call, of the rooms and its user."""
+
+    # The rooms that the user was never in, and those that nobody is in any more.
+    never: frozenset[str] = frozenset()
+    deserted: frozenset[str] = frozenset()
+    # The rooms where the visibility of history ever kept something from who came later.
+    veiled: frozenset[str] = frozenset()
+    # The rooms that the user joined by a call, those that the user ever left, and those they were ever banned from.
+    came: frozenset[str] = frozenset()
+    left: frozenset[str] = frozenset()
+    banned: frozenset[str] = frozenset()
+    # The rooms whose initial state says something twice, or what the preset says, too.
+    doubled: frozenset[str] = frozenset()
+    # Whether the user ever said whom to ignore.
+    ignores: bool = False
+    # Whether the user ever set account data again to what it was.
+    repeats: bool = False
+
+
+@dataclass(frozen=True)
 class Call:
     """One request of a user below /_matrix/client; the values of `query` that are no text are sent as JSON."""
 
@@ -30,11 +51,7 @@ class Call:
     spoilt: bool = False
     # Whether the room it names was never made.
     nowhere: bool = False
-    # The rooms that its user was never in, and those that nobody is in any more.
-    never: frozenset[str] = frozenset()
-    deserted: frozenset[str] = frozenset()
-    # The rooms where the visibility of history ever kept something from who came later.
-    veiled: frozenset[str] = frozenset()
+    past: Past = Past()
     # Which number the call has in its sequence; names refer to it.
     step: int = -1
 

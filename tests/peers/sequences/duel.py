@@ -69,12 +69,12 @@ class Duel:
 
     def _make(self, call: Call) -> bool:
         nowhere = not all(side.names.know(call.path) for side in self._sides)
-        call = self._tokened(replace(call, nowhere=nowhere, never=self._stays.never(call.who), deserted=self._stays.deserted, veiled=self._stays.veiled))
+        call = self._tokened(replace(call, nowhere=nowhere, past=self._stays.past(call.who)))
         if call.kind == "sync":
             self._settle(call.who, call.step)
         answers, found = self._compared(call)
-        for answer in filter(lambda answer: answer.good, answers):
-            self._stays.take(call, answer.body)
+        if good := [answer.body for answer in answers if answer.good]:
+            self._stays.take(call, good[0])
         self.outcome.made += 1
         self.outcome.good += answers[1].good
         self.outcome.transcript.append((call, *answers))
@@ -110,7 +110,7 @@ class Duel:
     def _settle(self, user: str, step: int) -> None:
         """Waits until both servers told the user the same: a client without filters, beside the sequence's own."""
         name = f"<watch:{user}>"
-        call = Call("watch", user, "GET", "/v3/sync", {"since": name, "timeout": "0"}, chain=name, step=step)
+        call = Call("watch", user, "GET", "/v3/sync", {"since": name, "timeout": "0"}, chain=name, step=step, past=self._stays.past(user))
         end = time.monotonic() + self._patience
         while True:
             call = self._tokened(replace(call, query={"since": name, "timeout": "0"}))

@@ -72,15 +72,43 @@ def _is_initial(call: Call) -> bool:
 
 
 def _was_never_in(call: Call, room: str) -> bool:
-    return room in call.never
+    return room in call.past.never
 
 
 def _is_deserted(call: Call, room: str) -> bool:
-    return room in call.deserted
+    return room in call.past.deserted
 
 
 def _is_veiled(call: Call, room: str) -> bool:
-    return room in call.veiled
+    return room in call.past.veiled
+
+
+def _came(call: Call, room: str) -> bool:
+    return room in call.past.came
+
+
+def _was_banned(call: Call, room: str) -> bool:
+    return room in call.past.banned
+
+
+def _ever_left(call: Call, room: str) -> bool:
+    return room in call.past.left
+
+
+def _says_twice(call: Call, room: str) -> bool:
+    return room in call.past.doubled
+
+
+def _ignores(call: Call) -> bool:
+    return call.past.ignores
+
+
+def _hides_events(call: Call) -> bool:
+    """Whether a filter keeps events out of the timeline by what they are."""
+    chosen = call.query.get("filter")
+    room = chosen.get("room") if isinstance(chosen, dict) else None
+    timeline = room.get("timeline") if isinstance(room, dict) else None
+    return str(chosen).startswith("<filter:") or isinstance(timeline, dict) and bool(timeline.keys() & {"types", "not_types", "senders", "not_senders", "contains_url"})
 
 
 def _limits_twice(call: Call) -> bool:
@@ -117,6 +145,7 @@ KNOWN: list[Known] = [
     Known("who joins twice stays joined by the first event; Synapse sends another where the content is new", "join", "member", NO_MATTER, "<event:.*>", parts=True),
     Known("who joins twice stays joined by the first event; Synapse refuses who could not join now", "join", "status", r'\{"member": .*', "403 M_FORBIDDEN"),
     Known("a read marker lies where it was put last; Synapse moves it forward alone", "sync", r".*\[m\.fully_read\]\.content\.event_id", NO_MATTER, NO_MATTER),
+    Known("a read marker lies where it was put last; Synapse moves it forward alone", "sync", r"rooms\.join\..*\.account_data\.events\[\]", "only m.fully_read", "no more"),
     Known("a read marker lies where it was put last; Synapse moves it forward alone", "model", r"<room:\d+> account_data m\.fully_read", NO_MATTER, NO_MATTER),
     Known("who is not in a room leaves no receipts there; Synapse takes them without effect", "receipt|read_markers", "status", "403 M_FORBIDDEN", r"\{\}"),
     Known("what a message's content is, is its client's affair", "send", "status", r'\{"event_id": .*', "400 M_UNKNOWN", lambda call: call.spoilt and "/m.room.message/" in call.path, parts=True),
@@ -144,14 +173,14 @@ KNOWN: list[Known] = [
     Known("who is wrong in two ways may hear of either", "setState", "status", "400 M_BAD_ALIAS", "403 M_FORBIDDEN"),
     Known("who is not in a room learns nothing of others in it", "unban", "status", "403 M_FORBIDDEN", "403 M_BAD_STATE", said=".*ours says: You are not in this room.*"),
     Known("who is not in a room learns nothing of others in it", "alias", "status", "403 M_FORBIDDEN", "400 M_UNKNOWN", said=".*ours says: You are not in this room.*"),
-    Known("an alias has a localpart", "alias", "status", "400 M_INVALID_PARAM", r"\{\}", lambda call: "/#:" in call.path),
-    Known("what is no event ID is an invalid parameter", "redact", "status", "400 M_INVALID_PARAM", r'\{"event_id": .*', lambda call: "/nonsense/" in call.path, parts=True),
+    Known("an alias has a localpart", "alias", "status", "400 M_INVALID_PARAM", r"\{\}|403 M_FORBIDDEN", lambda call: "/#:" in call.path),
+    Known("what is no event ID is an invalid parameter", "redact", "status", "400 M_INVALID_PARAM", r'\{"event_id": .*|403 M_FORBIDDEN', lambda call: "/nonsense/" in call.path, parts=True),
     Known("a state event's content is its client's affair", "setState", "status", r'\{"event_id": .*', "400 M_UNKNOWN", lambda call: call.spoilt and re.search("m.room.(name|topic)", call.path) is not None, parts=True),
     Known("a room that was left stands in `leave`, though a filter hides all events", "sync", r"rooms\.leave\.<room:\d+>\.timeline\.(limited|prev_batch)", NO_MATTER, NOTHING, lambda call: "filter" in call.query),
     Known("a room that was left stands in `leave`, though a filter hides all events", "model", r"<room:\d+> .*", r'"leave"|\[\]', NO_MATTER, lambda call: "filter" in call.query),
     Known("who is wrong in two ways may hear of either", "send", "status", "403 M_FORBIDDEN", "400 M_UNKNOWN", lambda call: "m.relates_to" in json.dumps(call.body)),
-    Known("a broken body is refused; Synapse breaks off", ".*", "status", "400 .*", "500 M_UNKNOWN", _is_spoilt),
-    Known("a second create event is refused", "setState", "status", "(403 M_FORBIDDEN|400 M_BAD_JSON)", "400 M_(INVALID_PARAM|UNSUPPORTED_ROOM_VERSION)", lambda call: "m.room.create" in call.path),
+    Known("a broken body is refused; Synapse breaks off", ".*", "status", "40[03] .*", "500 M_UNKNOWN", _is_spoilt),
+    Known("a second create event is refused", "setState", "status", "(403 M_FORBIDDEN|400 M_BAD_JSON)", "403 M_FORBIDDEN|400 M_(INVALID_PARAM|UNSUPPORTED_ROOM_VERSION)", lambda call: "m.room.create" in call.path),
     Known("a room that is not here is one that you are not in", "(leave|kick|ban|unban|invite)", "status", "403 M_FORBIDDEN", "404 M_UNKNOWN"),
     Known("a room that is not here is one that you are not in", "redact", "status", "403 M_FORBIDDEN", "404 M_NOT_FOUND", _is_nowhere),
     Known("no way into a room that is not here is not found", "(join|knock)", "status", "404 M_NOT_FOUND", "404 M_UNKNOWN"),
@@ -177,8 +206,53 @@ KNOWN: list[Known] = [
     Known("state that its reader may not see in the timeline stands in `state`; Synapse shows it in the timeline", "sync", r"rooms\.join\..*\.state\.events\[\]", f"no more|{STATE}", f"no more|{STATE}", where=_is_veiled),
     Known("servers see `redacts` where the room version has it; Synapse writes it beside the content, too", "sync", r".*\.redacts", NOTHING, "<event:.*>", lambda call: '"event_format": "federation"' in json.dumps(call.query)),
     Known("a room that is not here is one that you are not in", "memberState", "status", "403 M_FORBIDDEN", "404 M_UNKNOWN", _is_nowhere),
-    Known("`typing` is a boolean (the specification)", "typing", "status", "400 M_BAD_JSON", r"\{\}", lambda call: isinstance(call.body, dict) and not isinstance(call.body.get("typing"), bool)),
+    Known("`typing` is a boolean (the specification)", "typing", "status", "400 M_(BAD_JSON|MISSING_PARAM)", r"\{\}", lambda call: isinstance(call.body, dict) and not isinstance(call.body.get("typing"), bool), parts=True),
     Known("an empty `since` is none", "sync", "status", r'\{"next_batch": .*', "400 M_UNKNOWN", lambda call: call.query.get("since") == ""),
     Known("a read marker stands at an event that is found", "receipt", "status", "404 M_NOT_FOUND", "404 M_UNKNOWN", lambda call: "/m.fully_read/" in call.path),
     Known("a user that is not there is not found (the specification)", "profile", "status", "404 M_NOT_FOUND", "404 M_UNKNOWN"),
+    Known("who comes to a room is told the receipts that stand there; Synapse tells those that come later", "sync", r"rooms\.join\..*\.ephemeral\.events\[\]", "only m.receipt", "no more", where=_came),
+    Known("who comes to a room is told the receipts that stand there; Synapse tells those that come later", "model", r"<room:\d+> read m\.read +.*", NO_MATTER, r"\[\]", where=_came),
+    Known("a page's lazy members are as at its end; Synapse's as at its first event", "messages", r"state\[\]", "only m.room.member .*", "no more", lambda call: _is_lazy(call) and call.query.get("dir") == "f"),
+    Known("who was banned may read what they saw; Synapse lets only those read who left", "state|oneState|members|messages|event", "status", r"[\[{].*", "40[34] .*", where=_was_banned),
+    Known("who is ignored does not type; Synapse shows it", "sync", r"rooms\.join\..*\.ephemeral\..*", "no more|nothing", NO_MATTER, _ignores),
+    Known("who is ignored does not type; Synapse shows it", "model", r"<room:\d+> (typing|read .*)", NO_MATTER, NO_MATTER, _ignores),
+    Known("state that a filter keeps out of the timeline stands in `state`; Synapse loses it", "sync", r"rooms\..*\.state\.events\[\]", STATE, f"no more|{STATE}", _hides_events),
+    Known("state that a filter keeps out of the timeline stands in `state`; Synapse loses it", "model", r"<room:\d+> state .*", "\"<event:.*", r"\[\]|\"<event:.*", _hides_events),
+    Known("`limited` says that the limit cut something off; Synapse says nothing of what its own hidden events cut off", "sync", r"rooms\.join\..*\.timeline\.limited", "true", "false"),
+    Known("`full_state` repeats state; Synapse repeats account data, too", "sync", r"(rooms\.join\..*\.)?account_data\.events\[\]", "no more", "only .*", lambda call: call.query.get("full_state") == "true" and not _is_initial(call)),
+    Known("a filter that chooses no rooms chooses none; Synapse names them without events", "sync", r"rooms\.join\..*\.timeline\.(limited|prev_batch)", NOTHING, NO_MATTER, _chooses_rooms),
+    Known("a redacted member event names nobody; Synapse remembers the name", "joined_members", r"joined\..*\.display_name", NOTHING, NO_MATTER),
+    Known("who is wrong in two ways may hear of either", "unban", "status", "403 M_BAD_STATE", "403 M_FORBIDDEN"),
+    Known("a room that is not here is one that you are not in", "memberState", "status", "403 M_FORBIDDEN", "404 M_UNKNOWN"),
+    Known("a read marker stands at an event that is found", "receipt", "status", "404 M_NOT_FOUND", r"\{\}", lambda call: "/m.fully_read/" in call.path),
+    Known("a reason is text (the specification)", "redact|kick|ban|unban|invite|join|leave|knock", "status", "400 M_BAD_JSON", r"\{.*", lambda call: isinstance(call.body, dict) and not isinstance(call.body.get("reason", ""), str), parts=True),
+    Known("a malformed filter is malformed JSON or a wrong parameter", "sync", "status", "400 M_BAD_JSON", "400 M_UNKNOWN"),
+    Known("a malformed filter is none that was stored", "filter", "status", "404 M_NOT_FOUND", "400 M_(UNKNOWN|INVALID_PARAM)"),
+    Known("a filter's rooms are room IDs", "messages|sync", "status", "400 M_(INVALID_PARAM|BAD_JSON)", r"\{.*", lambda call: '["x"]' in json.dumps(call.query.get("filter"))),
+    Known("what a room is made with is all sent; Synapse sends the last of each key", "sync", r"rooms\..*\.timeline\.events\[\]", r"only [\w.]+  <room:\d+ [\w.]+ #\d+>.*", NO_MATTER, where=_says_twice),
+    Known("what a room is made with is all sent; Synapse sends the last of each key", "messages", r"chunk\[\]", r"only [\w.]+  <room:\d+ [\w.]+ #\d+>.*", NO_MATTER, where=_says_twice),
+    Known("heroes stand in the order of their member events; Synapse has the joined before the invited", "sync", r"rooms\.join\..*\.summary\.m\.heroes", NO_MATTER, NO_MATTER),
+    Known("no `end` where a page ends at `to` and holds nothing", "messages", "end", NOTHING, "a token", lambda call: "to" in call.query),
+    Known("an invite that was redacted shows the state of the room; Synapse keeps it in what a redaction takes", "sync", r"rooms\.invite\..*\.invite_state\.events\[.*", NO_MATTER, "no more|nothing"),
+    Known("a filter of state holds for lazily loaded members, too", "sync", r"rooms\..*\.state\.events\[\]", "no more", "only m.room.member .*", lambda call: _is_lazy(call) and '"state": {' in json.dumps(call.query)),
+    Known("a filter of state holds for state that a timeline lacks, too", "model", r"<room:\d+> state .*", "\"<event:.*", r"\[\]", lambda call: '"state": {' in json.dumps(call.query)),
+    Known("who is wrong in two ways may hear of either", "receipt|read_markers", "status", "403 M_FORBIDDEN", "400 M_INVALID_PARAM|404 M_UNKNOWN"),
+    Known("who rejects an invite to a room that nobody is in needs no event in it", "leave", "member", NO_MATTER, "<event:.*>", where=_is_deserted, parts=True),
+    Known("the timeline begins where state that it does not show puts nothing wrong", "sync", r"rooms\.join\..*\.timeline\.events\[\]", "no more", "only .*", _hides_events),
+    Known("who left and came back holds the room as it was; Synapse shows all of it anew", "sync", r"rooms\.join\..*\.(timeline|state)\.events\[\]", NO_MATTER, NO_MATTER, lambda call: not _is_initial(call), where=_ever_left),
+    Known("who left and came back holds the room as it was; Synapse shows all of it anew", "sync", r"rooms\.join\..*\.timeline\.(limited|prev_batch)", NO_MATTER, NO_MATTER, lambda call: not _is_initial(call), where=_ever_left),
+    Known("who comes back is told who types", "sync", r"rooms\.join\..*\.ephemeral\.events\[\]", "only m.typing", "no more", where=_ever_left),
+    Known("who left may read what was shared before they joined (the specification); to Synapse, who left is a stranger", "event", "status", r"\{.*", "404 M_NOT_FOUND", where=_ever_left),
+    Known("who left may read what was shared before they joined (the specification); to Synapse, who left is a stranger", "messages", r"chunk\[\]", "only .*", "no more", where=_ever_left),
+    Known("who is not in a room does not learn who is (the specification), whatever everybody may read", "joined_members", "status", "403 M_FORBIDDEN", r"\{.*"),
+    Known("a room that nobody is in is as it was; Synapse has forgotten it", "aliases|state|oneState|members|messages", "status", r"[\[{].*", "403 M_FORBIDDEN", where=_is_deserted),
+    Known("`at` may be any place that a sync gave", "members", "status", r"\{.*", "404 M_NOT_FOUND", lambda call: "at" in call.query),
+    Known("who comes to a room is told who types; Synapse tells who begins later", "sync", r"rooms\.join\..*\.ephemeral\.events\[\]", "only m.typing", "no more", where=_came),
+    Known("who comes to a room is told who types; Synapse tells who begins later", "model", r"<room:\d+> typing", r"\[.+\]", r"\[\]", where=_came),
+    Known("a page is full; Synapse's lacks what it hides", "messages", r"chunk\[\]", "only .*", "no more", lambda call: "limit" in call.query),
+    Known("account data that is set as it was is no news", "sync", r"(rooms\..*\.)?account_data\.events\[\]", "no more", "only .*", lambda call: call.past.repeats),
+    Known("a filter's `account_data` is not about rooms; Synapse uses it for them, too", "sync", r"rooms\..*\.account_data\.events\[\]", "only .*", "no more", lambda call: '"account_data": {"types"' in json.dumps(call.query)),
+    Known("a filter's `account_data` is not about rooms; Synapse uses it for them, too", "model", r"<room:\d+> account_data .*", NO_MATTER, r"\[\]", lambda call: '"account_data": {"types"' in json.dumps(call.query)),
+    Known("who left learns nothing of later redactions", "sync|messages|event|state|members", r".*\.redacted_because\..*", NOTHING, NO_MATTER, where=_ever_left),
+    Known("leaving twice is no mistake; Synapse takes it for one where nobody is left", "leave", "status", r"\{.*", "403 M_FORBIDDEN", where=_is_deserted),
 ]

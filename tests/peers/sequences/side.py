@@ -57,7 +57,11 @@ class Side:
         if status == 200 and call.member:
             # The answer says nothing: what the member's event is now does.
             return Answer(status, {"member": self._learn_member(call, *call.member)})
-        return Answer(status, self.names.unfill(body))
+        answer = self.names.unfill(body)
+        if status == 200 and call.kind == "join" and isinstance(answer, dict):
+            # An alias led there.
+            answer["member"] = self._learn_member(call, str(answer["room_id"]), f"<{call.who}>")
+        return Answer(status, answer)
 
     def _request(self, call: Call) -> tuple[int, Json]:
         path = "/".join(quote(self.names.fill(part), safe="") for part in call.path.split("/"))
