@@ -62,15 +62,18 @@ pub fn window(room: &mut Room<'_>, message: Window) -> Result<WindowReply> {
     for event in &slice.events {
         timeline.push(room.client_view(&viewer, event, false)?);
     }
+    let mut state = room.client_state(&viewer, &shown)?;
     if end < message.to && !message.stay_only {
-        timeline.extend(room.fate(&viewer, &message, end.max(message.from))?);
+        let [last, behind] = room.fate(&viewer, &message, end.max(message.from))?;
+        timeline.extend(last);
+        state.extend(behind);
     }
     let head = room.head()?;
     Ok(WindowReply {
         timeline,
         limited: slice.limited,
         prev_batch: slice.start(end),
-        state: room.client_state(&viewer, &shown)?,
+        state,
         receipts: {
             let from = if was_joined { message.from } else { 0 };
             room.receipts_between(&viewer.user, (from, message.to), &message.timeline.ignored)?
@@ -119,17 +122,7 @@ impl Slice {
 impl Room<'_> {
     /// What a user who was not in the room in the whole range learns of it: how an invite ended, a ban, its end.
     fn parting(&mut self, viewer: &Viewer, message: &Window) -> Result<WindowReply> {
-        let timeline = Vec::from_iter(self.fate(viewer, message, message.from)?);
-        let mut state = Vec::new();
-        // An event that came with the state has its place elsewhere in the graph, if any.
-        if timeline.is_empty()
-            && viewer.stretches.since(message.to).is_some_and(|since| message.from < since)
-            && let Some(event) = self.own_member(viewer, message.to)?
-            && !is_placed(&event, message.to)
-            && message.state.lets_through(&event)
-        {
-            state.push(self.client_view(viewer, &event, false)?);
-        }
+        let [timeline, state] = self.fate(viewer, message, message.from)?;
         Ok(WindowReply {
             timeline,
             limited: false,
@@ -142,24 +135,31 @@ impl Room<'_> {
         })
     }
 
-    /// The newest event about the user's membership, if it came after a position and the filter lets it through.
+    /// The newest event about the user's membership, if that is new since a position: in the timeline, or in the state
+    /// where it came with the state or the timeline's filter hides it.
     fn fate(
         &mut self,
         viewer: &Viewer,
         message: &Window,
-        after: Position,
-    ) -> Result<Option<Box<RawValue>>> {
-        let Some(event) = self.own_member(viewer, message.to)? else { return Ok(None) };
-        let is_new = is_placed(&event, message.to) && event.pos > Some(after);
-        if !is_new || !message.timeline.lets_through(&event) {
-            return Ok(None);
+        since: Position,
+    ) -> Result<[Vec<Box<RawValue>>; 2]> {
+        let member = self.mainline(message.to, "m.room.member", viewer.user.as_str())?;
+        let Some(event) = member.map(|sn| self.event(sn)).transpose()? else {
+            return Ok(Default::default());
+        };
+        // An event that came with the state has its place elsewhere in the graph, if any.
+        let place = event.pos.filter(|pos| *pos <= message.to && !event.is_history());
+        if place.or_else(|| viewer.stretches.since(message.to)) <= Some(since) {
+            return Ok(Default::default());
         }
-        Ok(Some(self.client_view(viewer, &event, false)?))
-    }
-
-    fn own_member(&mut self, viewer: &Viewer, to: Position) -> Result<Option<Rc<Stored>>> {
-        let member = self.mainline(to, "m.room.member", viewer.user.as_str())?;
-        member.map(|sn| self.event(sn)).transpose()
+        let view = vec![self.client_view(viewer, &event, false)?];
+        if place.is_some() && message.timeline.lets_through(&event) {
+            Ok([view, Vec::new()])
+        } else if message.state.lets_through(&event) {
+            Ok([Vec::new(), view])
+        } else {
+            Ok(Default::default())
+        }
     }
 
     /// Where the user's view of the room ends: at their leave, or at `to`.
@@ -382,11 +382,6 @@ fn needed_members(
     let senders = slice.events.iter().map(|event| &*event.pdu.sender);
     let heroes = heroes.iter().map(|user| &**user);
     senders.chain(heroes).chain(viewer).map(ToString::to_string).collect()
-}
-
-/// Whether an event has a place of its own up to a position.
-fn is_placed(event: &Stored, to: Position) -> bool {
-    event.pos.is_some_and(|pos| pos <= to) && !event.is_history()
 }
 
 fn owned((kind, key): (&str, &str)) -> Key {

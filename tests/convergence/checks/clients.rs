@@ -54,8 +54,8 @@ pub fn of_room(run: &Run, room: usize) -> Vec<String> {
                 state: BTreeMap::new(),
             };
             for synced in &syncs {
-                let Some(end) = client.take(synced, &id, (copy, &stream)) else { continue };
-                if let Some(wrong) = client.differs(copy, end) {
+                let Some(held) = client.take(synced, &id, (copy, &stream)) else { continue };
+                if let Some(wrong) = client.differs(copy, &held) {
                     findings.push(format!(
                         "client: room {room} {} with {filter} after {:?} up to {}: {wrong}",
                         named.id, synced.since, synced.next
@@ -78,8 +78,13 @@ struct Client<'a> {
 }
 
 impl Client<'_> {
-    /// Applies an answer; answers the position whose state the client must have now.
-    fn take(&mut self, synced: &Synced, room: &str, (copy, stream): (&Copy, &Sql)) -> Option<i64> {
+    /// Applies an answer; answers the state that the client must have now.
+    fn take(
+        &mut self,
+        synced: &Synced,
+        room: &str,
+        (copy, stream): (&Copy, &Sql),
+    ) -> Option<BTreeMap<Key, String>> {
         let sections = ["join", "leave"].map(|name| &synced.body["rooms"][name][room]);
         let news = sections.into_iter().find(|news| news.is_object())?;
         for part in ["state", "timeline"] {
@@ -94,13 +99,17 @@ impl Client<'_> {
         let to = stream.row(query, values![room, next], |row| row.int(0)).unwrap()?;
         let stays = copy.stretches(self.user);
         let mut stays = stays.iter().filter(|stay| stay.membership == "join" && stay.since <= to);
-        stays.next_back().map(|stay| stay.until.map_or(to, |until| until.min(to)))
+        let end = stays.next_back().map(|stay| stay.until.map_or(to, |until| until.min(to)))?;
+        let mut needed = copy.mainline(end);
+        // Of what comes after a stay, the user learns what it made of them.
+        let own = ("m.room.member".to_owned(), self.user.to_owned());
+        needed.extend(copy.mainline(to).remove_entry(&own));
+        Some(needed)
     }
 
     /// In what the client's state is not the server's.
-    fn differs(&self, copy: &Copy, at: i64) -> Option<String> {
+    fn differs(&self, copy: &Copy, server: &BTreeMap<Key, String>) -> Option<String> {
         let needed = |key: &&Key| !self.lazy || key.0 != "m.room.member" || key.1 == self.user;
-        let server = copy.mainline(at);
         let known: BTreeSet<&Key> = server.keys().filter(needed).chain(self.state.keys()).collect();
         let wrong = known.into_iter().find(|key| {
             let held = server.get(*key);
