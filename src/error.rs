@@ -135,6 +135,7 @@ impl From<room::messages::Refusal> for Error {
         match refusal {
             Refusal::Absent | Refusal::NotFound => not_found(message),
             Refusal::Forbidden(_) => forbidden(message),
+            Refusal::BadState(_) => Self::new(StatusCode::FORBIDDEN, "M_BAD_STATE", message),
             Refusal::TooLarge(_) => {
                 Self::new(StatusCode::PAYLOAD_TOO_LARGE, "M_TOO_LARGE", message)
             }

@@ -34,7 +34,7 @@ pub async fn membership(
     member_of: Vec<OwnedRoomId>,
 ) -> Result<()> {
     let draft = Draft::membership(user, to_raw_value(content)?);
-    let message = Send { sender: user.to_owned(), draft, transaction: None, member_of };
+    let message = Send { member_of, ..Send::of(user.to_owned(), draft) };
     send(world, room_id, message).await.map(|_| ())
 }
 

@@ -112,7 +112,7 @@ pub async fn create_room(world: &World, wish: Wish) -> Result<OwnedRoomId> {
 fn drafted_invites(wish: &Wish, users: Vec<&OwnedUserId>) -> Result<Vec<Send>> {
     let draft = |user: &OwnedUserId| {
         let (sender, draft) = (wish.creator.clone(), events::invite(wish, user, Map::new())?);
-        Ok(Send { sender, draft, transaction: None, member_of: Vec::new() })
+        Ok(Send::of(sender, draft))
     };
     users.into_iter().map(draft).collect()
 }

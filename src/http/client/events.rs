@@ -24,12 +24,12 @@ use crate::{
 };
 
 pub fn routes(router: &mut Router) {
-    router.costly::<send_message_event::Request, _, _>(Cost::Event, send);
+    router.costly::<send_message_event::Request, _, _>(Cost::Event, message);
     router.costly::<redact_event::Request, _, _>(Cost::Event, redact);
     router.reading::<get_room_event::Request, _, _>(no_event, one);
 }
 
-async fn send(
+async fn message(
     world: World,
     caller: Session,
     request: send_message_event::Request,
@@ -63,8 +63,7 @@ async fn redact(
     Ok(redact_event::Response::new(event_id))
 }
 
-/// Sends an event of the caller. A room that is not here is one they are not in; an event that is not there is not
-/// found.
+/// Sends an event of the caller.
 pub async fn send_draft(
     world: &World,
     caller: &Session,
@@ -72,7 +71,12 @@ pub async fn send_draft(
     draft: Draft,
     transaction: Option<Transaction>,
 ) -> Result<OwnedEventId> {
-    let message = Send { sender: caller.user.clone(), draft, transaction, member_of: Vec::new() };
+    send(world, room_id, Send { transaction, ..Send::of(caller.user.clone(), draft) }).await
+}
+
+/// Sends an event of a user of ours. A room that is not here is one they are not in; an event that is not there is not
+/// found.
+pub async fn send(world: &World, room_id: &RoomId, message: Send) -> Result<OwnedEventId> {
     let sent = flows::send::send(world, room_id, message).await;
     let absent = Refusal::Absent.to_string();
     sent.map_err(|error| if error.message == absent { not_in_room() } else { error })

@@ -18,7 +18,7 @@ use ruma::{
 use serde_json::{Map, Value, json, value::to_raw_value};
 use tombolo_platform::{AskError, World};
 
-use super::{aliases, ask_room, events::send_draft, not_in_room};
+use super::{aliases, events::send};
 use crate::{
     config::Config,
     error::{Error, Result, forbidden},
@@ -28,7 +28,7 @@ use crate::{
         router::Router,
     },
     objects::{
-        room::messages::{Draft, Membership},
+        room::messages::{Draft, Membership, Send},
         user_sync::messages::{Cost, Forget},
     },
 };
@@ -50,6 +50,8 @@ struct Change<'a> {
     room_id: &'a RoomId,
     user: &'a UserId,
     membership: &'static str,
+    /// Which memberships it is for; none named: any.
+    of: &'static [&'static str],
     reason: Option<String>,
 }
 
@@ -111,6 +113,7 @@ async fn invite(
         room_id: &request.room_id,
         user: &invitee.user_id,
         membership: "invite",
+        of: &[],
         reason: invitee.reason,
     };
     change.send(&world, &caller).await?;
@@ -159,14 +162,9 @@ async fn kick(
         room_id: &request.room_id,
         user: &request.user_id,
         membership: "leave",
+        of: &["join", "invite", "knock"],
         reason: request.reason,
     };
-    // For a banned user the same event would lift the ban.
-    match change.held(&world, &caller).await?.as_deref() {
-        Some("join" | "invite" | "knock") => {}
-        Some("ban") => return Err(bad_state("The user is banned")),
-        _ => return Err(forbidden("The user is not in the room")),
-    }
     change.send(&world, &caller).await?;
     Ok(kick_user::Response::new())
 }
@@ -180,6 +178,7 @@ async fn ban(
         room_id: &request.room_id,
         user: &request.user_id,
         membership: "ban",
+        of: &[],
         reason: request.reason,
     };
     change.send(&world, &caller).await?;
@@ -195,26 +194,14 @@ async fn unban(
         room_id: &request.room_id,
         user: &request.user_id,
         membership: "leave",
+        of: &["ban"],
         reason: request.reason,
     };
-    if change.held(&world, &caller).await?.as_deref() != Some("ban") {
-        return Err(bad_state("The user is not banned"));
-    }
     change.send(&world, &caller).await?;
     Ok(unban_user::Response::new())
 }
 
 impl Change<'_> {
-    /// The user's membership; a caller who is not in the room does not learn what it is.
-    async fn held(&self, world: &World, caller: &Session) -> Result<Option<String>> {
-        let of = |user: &UserId| Membership { user: user.to_owned(), live: false };
-        let own = ask_room(world, self.room_id, &of(&caller.user)).await?;
-        if own.as_deref() != Some("join") {
-            return Err(not_in_room());
-        }
-        ask_room(world, self.room_id, &of(self.user)).await
-    }
-
     async fn send(self, world: &World, caller: &Session) -> Result<()> {
         let mut content = with_reason(self.reason);
         if self.membership == "invite" && self.user.server_name() == Config::of(world)?.server_name
@@ -223,13 +210,10 @@ impl Change<'_> {
         }
         content.insert("membership".to_owned(), json!(self.membership));
         let draft = Draft::membership(self.user, to_raw_value(&content)?);
-        send_draft(world, caller, self.room_id, draft, None).await.map(|_| ())
+        let memberships = self.of.iter().map(|&membership| membership.to_owned()).collect();
+        let message = Send { memberships, ..Send::of(caller.user.clone(), draft) };
+        send(world, self.room_id, message).await.map(|_| ())
     }
-}
-
-/// 403: the room's state does not allow this change, whoever asks.
-fn bad_state(message: &str) -> Error {
-    Error::new(http::StatusCode::FORBIDDEN, "M_BAD_STATE", message)
 }
 
 fn with_reason(reason: Option<String>) -> Map<String, Value> {

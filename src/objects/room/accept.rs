@@ -21,12 +21,8 @@ pub fn template(room: &mut Room<'_>, message: Template) -> Result<TemplateReply>
     let content =
         serde_json::value::to_raw_value(&serde_json::json!({ "membership": message.membership }))?;
     let draft = Draft::membership(&message.user, content);
-    let wish = Send {
-        sender: message.user.clone(),
-        draft,
-        transaction: None,
-        member_of: message.member_of.clone(),
-    };
+    let member_of = message.member_of.clone();
+    let wish = Send { member_of, ..Send::of(message.user.clone(), draft) };
     // Built as if it were ours, so that what the rules think of it is known; signatures and hashes are left out.
     let pdu = send::build(room, &wish)?;
     if let Some(reason) = refused(room, &pdu)? {

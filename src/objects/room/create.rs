@@ -20,13 +20,7 @@ pub fn create(room: &mut Room<'_>, message: Create) -> Result<Created> {
     if !held {
         begin(room, &message)?;
         for draft in message.events {
-            let send = Send {
-                sender: message.creator.clone(),
-                draft,
-                transaction: None,
-                member_of: Vec::new(),
-            };
-            super::send::write(room, &send)?;
+            super::send::write(room, &Send::of(message.creator.clone(), draft))?;
         }
     }
     let users = room.locals()?.into_iter().map(|(user, ..)| user).collect::<Vec<_>>();

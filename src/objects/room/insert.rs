@@ -207,8 +207,7 @@ impl Room<'_> {
             let content = RawValue::from_string("{}".to_owned())?;
             let (event_type, state_key, redacts) = (DUMMY.to_owned(), None, None);
             let draft = Draft { event_type, state_key, content, redacts };
-            let send = Send { sender, draft, transaction: None, member_of: Vec::new() };
-            match send::write(self, &send) {
+            match send::write(self, &Send::of(sender, draft)) {
                 Ok((_, position)) => return Ok(Some(position)),
                 Err(Stop::Refused(_)) => {}
                 Err(fault) => return Err(fault),

@@ -46,6 +46,7 @@ pub fn send(room: &mut Room<'_>, message: Send) -> Result<Sent> {
 
 /// Builds, judges and inserts; refused unless it is accepted. The state that stands there already is not written again.
 pub fn write(room: &mut Room<'_>, message: &Send) -> Result<(OwnedEventId, Position)> {
+    check_membership(room, message)?;
     let pdu = build(room, message)?;
     let judged = allowed(room, &pdu)?;
     if pdu.kind() == "m.room.redaction" {
@@ -88,6 +89,28 @@ fn is_declining(room: &mut Room<'_>, message: &Send) -> Result<bool> {
         parse_object(draft.content.get().as_bytes()).map_err(|fault| invalid(fault.to_string()))?;
     let leaves = content.get("membership").and_then(|value| value.as_str()) == Some("leave");
     Ok(leaves && matches!(room.membership_of(user)?.as_deref(), Some("invite" | "knock")))
+}
+
+/// Refuses a change of a membership that the user does not have: for a banned user a kick would lift the ban. A sender
+/// who is not in the room does not learn what it is.
+fn check_membership(room: &mut Room<'_>, message: &Send) -> Result<()> {
+    let wanted = &message.memberships;
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    if !room.is_joined(&message.sender)? {
+        return Err(Stop::Refused(Refusal::Absent));
+    }
+    let user = message.draft.state_key.as_deref().unwrap_or_default();
+    let held = room.membership_of(user)?;
+    Err(Stop::Refused(match held.as_deref() {
+        Some(held) if wanted.iter().any(|wanted| wanted == held) => return Ok(()),
+        Some("ban") => Refusal::BadState("the user is banned".to_owned()),
+        _ if wanted.iter().all(|wanted| wanted == "ban") => {
+            Refusal::BadState("the user is not banned".to_owned())
+        }
+        _ => Refusal::Forbidden("the user is not in the room".to_owned()),
+    }))
 }
 
 fn sent_before(

@@ -59,8 +59,18 @@ pub struct Send {
     /// Rooms of a restricted join rule in which the joining user is known to be joined.
     #[serde(default)]
     pub member_of: Vec<OwnedRoomId>,
+    /// For a change of somebody's membership: the user must have one of these now. None named: any, or none at all.
+    #[serde(default)]
+    pub memberships: Vec<String>,
 }
 message!("room", Send => Sent, Refusal);
+
+impl Send {
+    /// An event of this sender, whatever was sent before.
+    pub fn of(sender: OwnedUserId, draft: Draft) -> Self {
+        Self { sender, draft, transaction: None, member_of: Vec::new(), memberships: Vec::new() }
+    }
+}
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Transaction {

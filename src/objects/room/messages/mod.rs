@@ -29,6 +29,9 @@ pub enum Refusal {
     /// The rules of the room, or the asker's rights, forbid it.
     #[error("{0}")]
     Forbidden(String),
+    /// The user whose membership is to change has another than the change is for.
+    #[error("{0}")]
+    BadState(String),
     /// The event is larger than an event may be.
     #[error("{0}")]
     TooLarge(String),

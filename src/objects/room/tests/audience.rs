@@ -8,14 +8,12 @@ use crate::objects::room::messages::*;
 /// Alice's message, in this transaction.
 fn say(scene: &Scene, txn: &str) -> Sent {
     let sent = scene.ask(Send {
-        sender: user("alice", OURS),
-        draft: wish("m.room.message", None, &json!({ "body": "hi" })),
         transaction: Some(Transaction {
             device: "D".to_owned(),
             txn_id: txn.to_owned(),
             scope: "send/m.room.message".to_owned(),
         }),
-        member_of: Vec::new(),
+        ..Send::of(user("alice", OURS), wish("m.room.message", None, &json!({ "body": "hi" })))
     });
     sent.unwrap()
 }

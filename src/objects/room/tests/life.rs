@@ -33,14 +33,12 @@ fn a_stranger_may_not_send() {
 fn the_same_transaction_is_one_event() {
     let scene = Scene::new("11");
     let send = || Send {
-        sender: user("alice", OURS),
-        draft: wish("m.room.message", None, &json!({ "body": "once" })),
         transaction: Some(Transaction {
             device: "D".to_owned(),
             txn_id: "1".to_owned(),
             scope: "send/m.room.message".to_owned(),
         }),
-        member_of: Vec::new(),
+        ..Send::of(user("alice", OURS), wish("m.room.message", None, &json!({ "body": "once" })))
     };
     let first = scene.ask(send()).unwrap().event_id;
     scene.evict();
@@ -54,7 +52,7 @@ fn a_transaction_whose_path_was_not_noted_is_known_by_its_type() {
         let (device, txn_id, scope) = ("D".to_owned(), "1".to_owned(), format!("send/{kind}"));
         let transaction = Some(Transaction { device, txn_id, scope });
         let draft = wish(kind, None, &json!({ "body": "once" }));
-        let send = Send { sender: user("alice", OURS), draft, transaction, member_of: Vec::new() };
+        let send = Send { transaction, ..Send::of(user("alice", OURS), draft) };
         scene.ask(send).unwrap().event_id
     };
     let first = send("m.room.message");
@@ -155,12 +153,49 @@ fn a_redaction_leaves_no_copy_of_the_content() {
         redacts: Some(secret.event_id.clone()),
         ..wish("m.room.redaction", None, &json!({ "redacts": secret.event_id }))
     };
-    scene
-        .ask(Send { sender: user("alice", OURS), draft, transaction: None, member_of: Vec::new() })
-        .unwrap();
+    scene.ask(Send::of(user("alice", OURS), draft)).unwrap();
     let shown = serde_json::to_string(&scene.window(0, 50)).unwrap();
     assert!(!shown.contains("planted-secret"));
     assert!(shown.contains("redacted_because"));
+}
+
+#[test]
+fn a_membership_changes_only_from_what_the_change_is_for() {
+    let scene = Scene::new("11");
+    let bob = user("bob", THEIRS);
+    let change = |sender: &str, membership: &str, of: &[&str]| {
+        let content = json!({ "membership": membership });
+        let draft = wish("m.room.member", Some(bob.as_str()), &content);
+        let memberships = of.iter().map(|&name| name.to_owned()).collect();
+        scene.ask(Send { memberships, ..Send::of(user(sender, OURS), draft) }).map(|_| ())
+    };
+    let kick = |sender: &str| change(sender, "leave", &["join", "invite", "knock"]);
+    let unban = |sender: &str| change(sender, "leave", &["ban"]);
+    let ban = || change("alice", "ban", &[]).unwrap();
+    assert!(matches!(kick("alice"), Err(Refusal::Forbidden(_))), "he was never there");
+    assert!(matches!(unban("alice"), Err(Refusal::BadState(_))), "he was never there");
+    scene.join_bob();
+    assert!(matches!(unban("alice"), Err(Refusal::BadState(_))), "he is in the room");
+    kick("alice").unwrap();
+    assert!(matches!(kick("alice"), Err(Refusal::Forbidden(_))), "he is out");
+    ban();
+    let (head, ban) = (scene.tips(), scene.state_id("m.room.member", bob.as_str()));
+    assert!(matches!(kick("alice"), Err(Refusal::BadState(_))), "that would lift the ban");
+    for deed in [kick("mallory"), unban("mallory")] {
+        assert!(matches!(deed, Err(Refusal::Absent)), "a stranger learns nothing: {deed:?}");
+    }
+    assert_eq!((scene.tips(), scene.state_id("m.room.member", bob.as_str())), (head, ban));
+    unban("alice").unwrap();
+}
+
+#[test]
+fn a_send_of_an_earlier_deployment_is_read() {
+    let scene = Scene::new("11");
+    let send = json!({
+        "sender": "@alice:ours.test",
+        "draft": { "event_type": "m.room.message", "content": { "body": "hi" } },
+    });
+    scene.ask(serde_json::from_value::<Send>(send).unwrap()).unwrap();
 }
 
 #[test]

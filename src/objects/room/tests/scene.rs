@@ -155,13 +155,7 @@ impl Scene {
         key: Option<&str>,
         content: &Value,
     ) -> Result<OwnedEventId, Refusal> {
-        let send = Send {
-            sender: user(sender, OURS),
-            draft: wish(kind, key, content),
-            transaction: None,
-            member_of: Vec::new(),
-        };
-        self.ask(send).map(|sent| sent.event_id)
+        self.ask(Send::of(user(sender, OURS), wish(kind, key, content))).map(|sent| sent.event_id)
     }
 
     /// An event of `@bob:theirs.test`, built on these events and allowed by the room's state now.
