@@ -11,9 +11,9 @@ use serde_json::value::RawValue;
 use tombolo_platform::World;
 use tombolo_protocol::{admission::Checked, room_version::RoomVersion};
 
-use super::{receive::encode, room, tell, verify::countersigned};
+use super::{receive::encode, room, send::Unsent, tell, verify::countersigned};
 use crate::{
-    error::{Error, Result, bad_gateway, internal},
+    error::{Error, bad_gateway, internal},
     objects::room::messages::{DraftInvite, InviteForReply, Send, SendInvite},
     remote::{
         RemoteError,
@@ -27,7 +27,7 @@ pub async fn invite(
     room_id: &RoomId,
     server: &ServerName,
     send: Send,
-) -> Result<OwnedEventId> {
+) -> std::result::Result<OwnedEventId, Unsent> {
     let address = room(room_id);
     let invite = world.ask(&address, &DraftInvite { send }).await?;
     if invite.stands {

@@ -2,20 +2,57 @@
 
 use ruma::{OwnedEventId, OwnedRoomId, RoomId, UserId};
 use serde_json::{Map, Value, value::to_raw_value};
-use tombolo_platform::World;
+use tombolo_platform::{AskError, World};
 
 use super::{invite, room, tell};
 use crate::{
     config::Config,
-    error::Result,
-    objects::room::messages::{Draft, Send},
+    error::{Error, Result},
+    objects::room::messages::{Draft, Refusal, Send},
 };
+
+/// Why an event was not sent.
+#[derive(Debug)]
+pub enum Unsent {
+    /// The room is not here, or its sender is none who may know of it.
+    Absent,
+    /// Anything else.
+    Failed(Error),
+}
+
+impl From<Error> for Unsent {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl From<AskError<Refusal>> for Unsent {
+    fn from(error: AskError<Refusal>) -> Self {
+        match error {
+            AskError::Refused(Refusal::Absent) => Self::Absent,
+            error => Self::Failed(error.into()),
+        }
+    }
+}
+
+impl From<Unsent> for Error {
+    fn from(unsent: Unsent) -> Self {
+        match unsent {
+            Unsent::Absent => Refusal::Absent.into(),
+            Unsent::Failed(error) => error,
+        }
+    }
+}
 
 /// Sends an event; an invite of another server's user goes through that server. Once an event is stored, nothing that
 /// follows makes the call fail: the room's alarm repeats the telling.
-pub async fn send(world: &World, room_id: &RoomId, message: Send) -> Result<OwnedEventId> {
+pub async fn send(
+    world: &World,
+    room_id: &RoomId,
+    message: Send,
+) -> std::result::Result<OwnedEventId, Unsent> {
     if let Some(user) = invited(&message)
-        && user.server_name() != Config::of(world)?.server_name
+        && user.server_name() != Config::of(world).map_err(Error::from)?.server_name
     {
         return invite::invite(world, room_id, user.server_name(), message).await;
     }
@@ -35,7 +72,8 @@ pub async fn membership(
 ) -> Result<()> {
     let draft = Draft::membership(user, to_raw_value(content)?);
     let message = Send { member_of, ..Send::of(user.to_owned(), draft) };
-    send(world, room_id, message).await.map(|_| ())
+    send(world, room_id, message).await?;
+    Ok(())
 }
 
 /// The user whom this event invites.

@@ -1,11 +1,12 @@
 //! Which invites do we sign, and what do they leave behind? (RES2 and RES3)
 
+use bytes::Bytes;
 use http::Method;
 use serde_json::{Value, json};
 
 use crate::{
     hosted::Hosted,
-    peer::ok,
+    peer::{Reply, ok},
     scene::{Answer, OURS, Scene, encode},
 };
 
@@ -282,6 +283,21 @@ fn our_invite_stands_only_with_the_signature_of_the_server_it_is_for() {
         assert_eq!(scene.membership(&scene.room, &guest), "invite");
         scene.goes_on();
     }
+}
+
+#[test]
+fn what_another_server_says_of_an_invite_is_not_what_our_room_says() {
+    let scene = Scene::new("11");
+    let path = format!("/_matrix/client/v3/rooms/{}/invite", encode(&scene.room));
+    let body = json!({ "errcode": "M_NOT_FOUND", "error": "unknown room" }).to_string();
+    scene.evil.on("invite", move |_| Reply { status: 404, body: Bytes::from(body.clone()) });
+    let answer = scene.alice(&Method::POST, &path, &json!({ "user_id": scene.evil.user("guest") }));
+    assert_eq!(
+        (answer.status, &answer.body["errcode"]),
+        (404, &json!("M_NOT_FOUND")),
+        "{answer:?}"
+    );
+    scene.goes_on();
 }
 
 #[test]

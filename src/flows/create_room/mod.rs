@@ -123,7 +123,7 @@ async fn invite(world: World, room_id: OwnedRoomId, invites: Vec<Send>) {
     let (world, room_id) = (&world, &*room_id);
     let sent = stream::iter(invites).for_each_concurrent(INVITED_AT_ONCE, |invite| async move {
         let user = invite.draft.state_key.clone();
-        if let Err(error) = send::send(world, room_id, invite).await {
+        if let Err(error) = send::send(world, room_id, invite).await.map_err(Error::from) {
             tracing::warn!(?user, error = error.message, "an invite to a new room was not taken");
         }
     });

@@ -15,10 +15,10 @@ use tombolo_platform::{AskError, World};
 use super::not_in_room;
 use crate::{
     error::{Error, Result, not_found},
-    flows,
+    flows::{self, send::Unsent},
     http::{auth::Session, router::Router},
     objects::{
-        room::messages::{Asker, Draft, EventById, Refusal, Send, Transaction},
+        room::messages::{Asker, Draft, EventById, Send, Transaction},
         user_sync::messages::Cost,
     },
 };
@@ -77,9 +77,10 @@ pub async fn send_draft(
 /// Sends an event of a user of ours. A room that is not here is one they are not in; an event that is not there is not
 /// found.
 pub async fn send(world: &World, room_id: &RoomId, message: Send) -> Result<OwnedEventId> {
-    let sent = flows::send::send(world, room_id, message).await;
-    let absent = Refusal::Absent.to_string();
-    sent.map_err(|error| if error.message == absent { not_in_room() } else { error })
+    flows::send::send(world, room_id, message).await.map_err(|unsent| match unsent {
+        Unsent::Absent => not_in_room(),
+        Unsent::Failed(error) => error,
+    })
 }
 
 async fn one(
