@@ -140,6 +140,10 @@ impl From<room::messages::Refusal> for Error {
                 Self::new(StatusCode::PAYLOAD_TOO_LARGE, "M_TOO_LARGE", message)
             }
             Refusal::Invalid(_) => bad_json(message),
+            Refusal::Incompatible(version) => {
+                let errcode = "M_INCOMPATIBLE_ROOM_VERSION";
+                Self::new(StatusCode::BAD_REQUEST, errcode, message).with("room_version", version)
+            }
             Refusal::DuplicateAnnotation => {
                 Self::new(StatusCode::BAD_REQUEST, "M_DUPLICATE_ANNOTATION", message)
             }

@@ -36,9 +36,10 @@ fn a_server_gets_templates_for_its_own_users() {
         for query in ["", "?ver=1", "?ver=x&ver="] {
             let path = format!("/_matrix/federation/v1/make_join/{room}/{user}{query}");
             let answer = scene.signed(&scene.evil, &Method::GET, &path, None);
+            assert_eq!(answer.status, 400, "{query}: {answer:?}");
             assert_eq!(
-                answer.body["errcode"],
-                json!("M_INCOMPATIBLE_ROOM_VERSION"),
+                (&answer.body["errcode"], &answer.body["room_version"]),
+                (&json!("M_INCOMPATIBLE_ROOM_VERSION"), &json!(version)),
                 "{query}: {answer:?}"
             );
         }
@@ -200,6 +201,14 @@ fn a_banned_server_comes_in_by_no_way() {
     for what in ["make_join", "make_leave", "make_knock"] {
         let answer = scene.make(&scene.evil, what, &scene.evil.user("new"));
         assert_eq!(answer.status, 403, "ACL2 {what}: {answer:?}");
+        let (room, user) = (encode(&scene.room), encode(&scene.evil.user("new")));
+        let path = format!("/_matrix/federation/v1/{what}/{room}/{user}?ver=1");
+        let answer = scene.signed(&scene.evil, &Method::GET, &path, None);
+        assert_eq!(
+            (answer.status, answer.body.get("room_version")),
+            (403, None),
+            "ACL2 {what} without the version: {answer:?}"
+        );
     }
     for what in ["send_join", "send_leave", "send_knock"] {
         refused(&format!("ACL2 {what}"), &scene.deliver_member(&scene.evil, what, &good));

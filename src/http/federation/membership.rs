@@ -3,7 +3,7 @@
 //! [leaving](https://spec.matrix.org/v1.19/server-server-api/#leaving-rooms-rejecting-invites),
 //! [knocking](https://spec.matrix.org/v1.19/server-server-api/#knocking-upon-a-room))
 
-use http::{Method, StatusCode};
+use http::Method;
 use ruma::{OwnedRoomId, OwnedServerName, OwnedUserId, RoomId, UserId};
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -21,14 +21,14 @@ use super::{
 };
 use crate::{
     config::Config,
-    error::{Error, Result, forbidden, invalid_param, not_found},
+    error::{Result, invalid_param, not_found},
     flows::{
         join::{MemberOf, member_of},
         receive::version,
         room, tell, verify,
     },
     http::{endpoint::fault_response, router::Router},
-    objects::room::messages::{Accept, Accepted, Describe, ServerAllowed, Template},
+    objects::room::messages::{Accept, Accepted, Describe, Template},
 };
 
 pub fn routes(router: &mut Router) {
@@ -103,18 +103,7 @@ async fn make(
     let user: OwnedUserId =
         UserId::parse(&*arguments[1]).map_err(|_| invalid_param("The user ID has no form"))?;
     let description = world.ask(&address, &Describe {}).await?;
-    if membership != "leave" && !signed.all("ver").contains(&description.version.as_str()) {
-        let server = signed.origin.clone();
-        if !world.ask(&address, &ServerAllowed { server }).await? {
-            return Err(forbidden("Your server is banned from the room"));
-        }
-        let error = Error::new(
-            StatusCode::BAD_REQUEST,
-            "M_INCOMPATIBLE_ROOM_VERSION",
-            "Your server does not support the version of this room",
-        );
-        return Err(error.with("room_version", description.version));
-    }
+    let versions = signed.all("ver").into_iter().map(str::to_owned).collect();
     let MemberOf { joined, blind } = member_of(world, &user, &description.allow_rooms).await?;
     let template = Template {
         origin: signed.origin.clone(),
@@ -122,6 +111,7 @@ async fn make(
         membership: membership.to_owned(),
         member_of: joined,
         blind,
+        versions: (membership != "leave").then_some(versions),
     };
     let template = world.ask(&address, &template).await?;
     Ok(Made { room_version: template.version, event: template.event })

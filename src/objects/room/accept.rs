@@ -11,10 +11,14 @@ use super::{
 };
 use crate::objects::Stop;
 
-/// A template that the room would accept as it is.
+/// A template that the room would accept as it is. A server that the room keeps out does not learn its version.
 pub fn template(room: &mut Room<'_>, message: Template) -> Result<TemplateReply> {
     let head = room.live()?;
     room.admits(&message.origin)?;
+    let version = head.version.id.to_string();
+    if message.versions.as_ref().is_some_and(|versions| !versions.contains(&version)) {
+        return Err(Stop::Refused(Refusal::Incompatible(version)));
+    }
     if message.user.server_name() != message.origin {
         return Err(Stop::Refused(Refusal::Forbidden("the user is of another server".to_owned())));
     }
@@ -30,10 +34,7 @@ pub fn template(room: &mut Room<'_>, message: Template) -> Result<TemplateReply>
     }
     let mut event: serde_json::Map<String, Value> = serde_json::from_str(&pdu.json)?;
     event.retain(|key, _| key != "hashes" && key != "signatures");
-    Ok(TemplateReply {
-        version: head.version.id.to_string(),
-        event: serde_json::value::to_raw_value(&event)?,
-    })
+    Ok(TemplateReply { version, event: serde_json::value::to_raw_value(&event)? })
 }
 
 /// Takes the event in and tells the others of it; answers what the other server needs to know.

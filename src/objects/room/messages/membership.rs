@@ -34,6 +34,9 @@ pub struct Template {
     /// Whether the user may be in other rooms that the join rule names, which are not known here.
     #[serde(default)]
     pub blind: bool,
+    /// The room versions that the asker supports, one of which must be the room's; `None` where none is needed.
+    #[serde(default)]
+    pub versions: Option<Vec<String>>,
 }
 message!("room", Template => TemplateReply, Refusal);
 

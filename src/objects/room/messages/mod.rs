@@ -38,6 +38,9 @@ pub enum Refusal {
     /// The request contradicts itself or the format of events.
     #[error("{0}")]
     Invalid(String),
+    /// The asker does not support the version of the room, which is this.
+    #[error("your server does not support the version of this room")]
+    Incompatible(String),
     /// A join of this room is under way; its lease ends at this time (ms).
     #[error("a join of this room is under way")]
     Joining(u64),

@@ -1,6 +1,6 @@
 //! What happens in a room whose members are on two servers?
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::scene::*;
 use crate::objects::room::messages::*;
@@ -186,6 +186,39 @@ fn a_membership_changes_only_from_what_the_change_is_for() {
     }
     assert_eq!((scene.tips(), scene.state_id("m.room.member", bob.as_str())), (head, ban));
     unban("alice").unwrap();
+}
+
+#[test]
+fn a_template_is_for_a_server_that_is_let_in_and_knows_the_version() {
+    let scene = Scene::new("11");
+    let template = |versions: Value| {
+        let template = json!({
+            "origin": THEIRS, "user": "@carol:theirs.test", "membership": "join", "versions": versions,
+        });
+        scene.ask(serde_json::from_value::<Template>(template).unwrap())
+    };
+    for unknown in [json!([]), json!(["1", "10"])] {
+        let refused = template(unknown).unwrap_err();
+        assert!(
+            matches!(&refused, Refusal::Incompatible(version) if version == "11"),
+            "{refused:?}"
+        );
+    }
+    for known in [Value::Null, json!(["10", "11"])] {
+        assert_eq!(template(known).unwrap().version, "11");
+    }
+    let acl = json!({ "allow": ["*"], "deny": [THEIRS] });
+    scene.send("alice", "m.room.server_acl", Some(""), &acl).unwrap();
+    for versions in [json!(["1"]), json!(["11"])] {
+        assert!(matches!(template(versions), Err(Refusal::Forbidden(_))), "it learns no version");
+    }
+}
+
+#[test]
+fn a_template_asked_for_by_an_earlier_deployment_is_given() {
+    let scene = Scene::new("11");
+    let template = json!({ "origin": THEIRS, "user": "@carol:theirs.test", "membership": "join" });
+    scene.ask(serde_json::from_value::<Template>(template).unwrap()).unwrap();
 }
 
 #[test]
