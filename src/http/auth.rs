@@ -31,7 +31,13 @@ pub struct Session {
     pub device: String,
     /// The session's name inside the user's object.
     pub session: String,
-    /// Whom the user ignores; known where the request reads a room.
+}
+
+/// An authenticated client that reads a room.
+#[derive(Clone, Debug)]
+pub struct Reader {
+    pub session: Session,
+    /// Whom the user ignores.
     pub ignored: BTreeSet<OwnedUserId>,
 }
 
@@ -47,22 +53,22 @@ pub async fn reader(
     world: &World,
     request: &Request<Bytes>,
     room_id: Option<OwnedRoomId>,
-) -> Result<Option<Session>> {
-    let (session, forgotten) = authorised(world, request, (Cost::Free, room_id)).await?;
-    Ok(Some(session).filter(|_| !forgotten))
+) -> Result<Option<Reader>> {
+    let (session, authorised) = authorised(world, request, (Cost::Free, room_id)).await?;
+    let reader = Reader { session, ignored: authorised.ignored };
+    Ok(Some(reader).filter(|_| !authorised.forgotten))
 }
 
 async fn authorised(
     world: &World,
     request: &Request<Bytes>,
     (cost, reads): (Cost, Option<OwnedRoomId>),
-) -> Result<(Session, bool)> {
+) -> Result<(Session, Authorised)> {
     let claim = claim(world, request)?;
     let authorise = Authorise { session: claim.session.clone(), cost, reads };
-    let Authorised { device_id, forgotten, ignored } =
-        world.ask(&user_object(&claim.user), &authorise).await?;
-    let session = Session { user: claim.user, device: device_id, session: claim.session, ignored };
-    Ok((session, forgotten))
+    let authorised = world.ask(&user_object(&claim.user), &authorise).await?;
+    let device = authorised.device_id.clone();
+    Ok((Session { user: claim.user, device, session: claim.session }, authorised))
 }
 
 /// The claim of a request's token, if the token is ours.

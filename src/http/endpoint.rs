@@ -21,7 +21,7 @@ use tombolo_platform::World;
 use tombolo_protocol::json;
 
 use super::{
-    auth::{self, Session},
+    auth::{self, Reader, Session},
     rate_limit::Stranger,
     router::{Handler, Router},
 };
@@ -113,15 +113,15 @@ impl Router {
     pub fn reading<R, H, F>(&mut self, refusal: fn() -> Error, handler: H)
     where
         R: IncomingRequest + Metadata<Authentication = AccessToken> + 'static,
-        H: Fn(World, Session, R) -> F + Copy + 'static,
+        H: Fn(World, Reader, R) -> F + Copy + 'static,
         F: Future<Output = Result<R::OutgoingResponse>>,
     {
         let answer: Handler = Rc::new(move |world, request, arguments| {
             Box::pin(async move {
                 let room_id = arguments.first().and_then(|room| RoomId::parse(room).ok());
-                let caller = auth::reader(&world, &request, room_id).await?.ok_or_else(refusal)?;
+                let reader = auth::reader(&world, &request, room_id).await?.ok_or_else(refusal)?;
                 let decoded = decode::<R>(&request, &arguments)?;
-                encode(handler(world, caller, decoded).await?)
+                encode(handler(world, reader, decoded).await?)
             })
         });
         self.every_path::<R>(&answer);

@@ -16,7 +16,10 @@ use super::not_in_room;
 use crate::{
     error::{Error, Result, not_found},
     flows::{self, send::Unsent},
-    http::{auth::Session, router::Router},
+    http::{
+        auth::{Reader, Session},
+        router::Router,
+    },
     objects::{
         room::messages::{Asker, Draft, EventById, Send, Transaction},
         user_sync::messages::Cost,
@@ -85,7 +88,7 @@ pub async fn send(world: &World, room_id: &RoomId, message: Send) -> Result<Owne
 
 async fn one(
     world: World,
-    caller: Session,
+    Reader { session: caller, .. }: Reader,
     request: get_room_event::Request,
 ) -> Result<get_room_event::Response> {
     let asker = Asker::User(caller.user);

@@ -21,7 +21,7 @@ use super::{ask_room, not_in_room, tokens};
 use crate::{
     error::Result,
     http::{
-        auth::{Session, user_object},
+        auth::{Reader, Session, user_object},
         router::Router,
     },
     objects::{
@@ -38,7 +38,7 @@ pub fn routes(router: &mut Router) {
 
 async fn member_events(
     world: World,
-    caller: Session,
+    Reader { session: caller, .. }: Reader,
     request: get_member_events::Request,
 ) -> Result<get_member_events::Response> {
     let at = match &request.at {
@@ -57,7 +57,7 @@ async fn member_events(
 
 async fn joined(
     world: World,
-    caller: Session,
+    Reader { session: caller, .. }: Reader,
     request: joined_members::Request,
 ) -> Result<joined_members::Response> {
     let membership =

@@ -18,7 +18,10 @@ use super::{ask_room, not_in_room, tokens};
 use crate::{
     error::Result,
     flows,
-    http::{auth::Session, router::Router},
+    http::{
+        auth::{Reader, Session},
+        router::Router,
+    },
     objects::room::messages::{EventFilter, Page, PageReply},
 };
 
@@ -31,14 +34,13 @@ pub fn routes(router: &mut Router) {
 
 async fn page(
     world: World,
-    caller: Session,
+    Reader { session: caller, ignored }: Reader,
     request: get_message_events::Request,
 ) -> Result<get_message_events::Response> {
     let room_id = &request.room_id;
     let from = place(&world, &caller, room_id, request.from.as_deref()).await?;
     let to = place(&world, &caller, room_id, request.to.as_deref()).await?;
-    let mut filter =
-        EventFilter { ignored: caller.ignored, ..read(request.filter).of_room(room_id) };
+    let mut filter = EventFilter { ignored, ..read(request.filter).of_room(room_id) };
     let wanted = u32::try_from(u64::from(request.limit)).unwrap_or(u32::MAX);
     filter.limit = Some(filter.limit.map_or(wanted, |limit| limit.min(wanted)));
     let backwards = request.dir == Direction::Backward;

@@ -22,7 +22,7 @@ use crate::{
     config::Config,
     error::{Error, Result, bad_json, forbidden, internal, invalid_param, not_found},
     http::{
-        auth::{self, Session},
+        auth::{self, Reader, Session},
         endpoint::{decode, encode},
         router::Router,
     },
@@ -54,7 +54,7 @@ pub fn routes(router: &mut Router) {
 
 async fn whole(
     world: World,
-    caller: Session,
+    Reader { session: caller, .. }: Reader,
     request: get_state_events::Request,
 ) -> Result<get_state_events::Response> {
     let state = State { user: caller.user, event_type: None, state_key: None };
@@ -64,7 +64,7 @@ async fn whole(
 
 async fn one(
     world: World,
-    caller: Session,
+    Reader { session: caller, .. }: Reader,
     request: get_state_event::Request,
 ) -> Result<get_state_event::Response> {
     let whole = match request.format {
@@ -106,8 +106,8 @@ async fn one_keyless(
     arguments: Vec<String>,
 ) -> Result<Response<Bytes>> {
     let room_id = arguments.first().and_then(|room| RoomId::parse(room).ok());
-    let caller = auth::reader(&world, &request, room_id).await?.ok_or_else(not_in_room)?;
-    encode(one(world, caller, decode(&request, &arguments)?).await?)
+    let reader = auth::reader(&world, &request, room_id).await?.ok_or_else(not_in_room)?;
+    encode(one(world, reader, decode(&request, &arguments)?).await?)
 }
 
 async fn send_keyless(

@@ -21,7 +21,7 @@ use crate::{
     error::{Error, Result, forbidden, invalid_param, not_found},
     flows::{self, receive::encode},
     http::{
-        auth::Session,
+        auth::{Reader, Session},
         rate_limit::{Kind, Stranger},
         router::Router,
     },
@@ -127,7 +127,7 @@ async fn delete(
 
 async fn of_room(
     world: World,
-    caller: Session,
+    Reader { session: caller, .. }: Reader,
     request: room_aliases::Request,
 ) -> Result<room_aliases::Response> {
     if !ask_room(&world, &request.room_id, &MayRead { user: caller.user }).await? {
