@@ -98,6 +98,17 @@ impl Router {
         H: Fn(World, <R::Authentication as Scheme>::Caller, R) -> F + Copy + 'static,
         F: Future<Output = Result<R::OutgoingResponse>>,
     {
+        self.costly_at(&paths_of::<R>(), cost, handler);
+    }
+
+    /// The same, under paths that the request type reads and need not name.
+    pub fn costly_at<R, H, F>(&mut self, paths: &[&str], cost: Cost, handler: H)
+    where
+        R: IncomingRequest + Metadata + 'static,
+        R::Authentication: Scheme,
+        H: Fn(World, <R::Authentication as Scheme>::Caller, R) -> F + Copy + 'static,
+        F: Future<Output = Result<R::OutgoingResponse>>,
+    {
         let answer: Handler = Rc::new(move |world, request, arguments| {
             Box::pin(async move {
                 let caller = R::Authentication::caller(&world, &request, cost).await?;
@@ -105,12 +116,22 @@ impl Router {
                 encode(handler(world, caller, decoded).await?)
             })
         });
-        self.every_path::<R>(&answer);
+        self.add_at(&R::METHOD, paths, &answer);
     }
 
     /// The same, for what reads the room that is the first argument of the path. A user who has forgotten it is
     /// answered with `refusal`.
     pub fn reading<R, H, F>(&mut self, refusal: fn() -> Error, handler: H)
+    where
+        R: IncomingRequest + Metadata<Authentication = AccessToken> + 'static,
+        H: Fn(World, Reader, R) -> F + Copy + 'static,
+        F: Future<Output = Result<R::OutgoingResponse>>,
+    {
+        self.reading_at(&paths_of::<R>(), refusal, handler);
+    }
+
+    /// The same, under paths that the request type reads and need not name.
+    pub fn reading_at<R, H, F>(&mut self, paths: &[&str], refusal: fn() -> Error, handler: H)
     where
         R: IncomingRequest + Metadata<Authentication = AccessToken> + 'static,
         H: Fn(World, Reader, R) -> F + Copy + 'static,
@@ -124,12 +145,12 @@ impl Router {
                 encode(handler(world, reader, decoded).await?)
             })
         });
-        self.every_path::<R>(&answer);
+        self.add_at(&R::METHOD, paths, &answer);
     }
 
-    fn every_path<R: Metadata>(&mut self, answer: &Handler) {
-        for path in R::PATH_BUILDER.all_paths() {
-            self.add(&R::METHOD, path, Rc::clone(answer));
+    fn add_at(&mut self, method: &http::Method, paths: &[&str], answer: &Handler) {
+        for path in paths {
+            self.add(method, path, Rc::clone(answer));
         }
     }
 
@@ -145,6 +166,19 @@ impl Router {
             Rc::new(move |world, request, arguments| Box::pin(handler(world, request, arguments))),
         );
     }
+}
+
+/// Every path of a request type.
+fn paths_of<R: Metadata>() -> Vec<&'static str> {
+    R::PATH_BUILDER.all_paths().collect()
+}
+
+/// An identifier in the path of a [`Router::page`].
+pub fn identifier<'a, T>(argument: &'a str) -> Result<T>
+where
+    T: TryFrom<&'a str, Error: std::fmt::Display>,
+{
+    T::try_from(argument).map_err(|error| invalid_param(error.to_string()))
 }
 
 /// The request ruma reads, from a body that our own scan has bounded.

@@ -7,6 +7,7 @@ use std::{cell::RefCell, collections::BTreeMap};
 
 use bytes::Bytes;
 use http::Request;
+use ruma::ServerName;
 use tombolo_platform::World;
 
 use crate::{
@@ -69,6 +70,17 @@ impl Stranger {
         }
         let bucket = buckets.entry((kind, self.0)).or_default();
         bucket.take(&kind.limit(), world.now()).map_or(Ok(()), |wait| Err(limited(wait)))
+    }
+
+    /// Counts an errand, where a server other than this one has to be asked.
+    ///
+    /// # Errors
+    /// `M_LIMIT_EXCEEDED` with the time to wait.
+    pub fn count_errand(self, world: &World, server: &ServerName) -> Result<()> {
+        if server == Config::of(world)?.server_name {
+            return Ok(());
+        }
+        self.count(world, Kind::Errand)
     }
 }
 

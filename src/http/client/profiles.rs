@@ -20,7 +20,7 @@ use crate::{
     flows::{self, receive::encode},
     http::{
         auth::{Session, user_object},
-        rate_limit::{Kind, Stranger},
+        rate_limit::Stranger,
         router::Router,
     },
     objects::{
@@ -47,7 +47,7 @@ async fn whole(
     stranger: Stranger,
     request: get_profile::Request,
 ) -> Result<get_profile::Response> {
-    count_errand(&world, stranger, &request.user_id)?;
+    stranger.count_errand(&world, request.user_id.server_name())?;
     Ok(profile(&world, &request.user_id, None).await?.into_iter().collect())
 }
 
@@ -56,7 +56,7 @@ async fn field(
     stranger: Stranger,
     request: get_profile_field::Request,
 ) -> Result<get_profile_field::Response> {
-    count_errand(&world, stranger, &request.user_id)?;
+    stranger.count_errand(&world, request.user_id.server_name())?;
     let name = request.field.as_str().to_owned();
     let mut profile = profile(&world, &request.user_id, Some(&name)).await?;
     let value = profile.remove(&name).filter(|value| !value.is_null());
@@ -64,14 +64,6 @@ async fn field(
     let value = ProfileFieldValue::new(&name, value)
         .map_err(|_| bad_gateway("The profile makes no sense"))?;
     Ok(get_profile_field::Response::new(value))
-}
-
-/// Counts what another server has to be asked for.
-fn count_errand(world: &World, stranger: Stranger, user: &UserId) -> Result<()> {
-    if user.server_name() == Config::of(world)?.server_name {
-        return Ok(());
-    }
-    stranger.count(world, Kind::Errand)
 }
 
 /// A user's profile, here or at their server; of a remote one at least the field that is asked for.

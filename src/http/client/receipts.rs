@@ -5,7 +5,8 @@
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
 use ruma::{
-    EventId, OwnedEventId, RoomId, api::client::read_marker::set_read_marker::v3 as set_read_marker,
+    OwnedEventId, OwnedRoomId, RoomId,
+    api::client::read_marker::set_read_marker::v3 as set_read_marker,
 };
 use serde_json::{Map, Value, json, value::to_raw_value};
 use tombolo_platform::{AskError, World};
@@ -16,7 +17,7 @@ use crate::{
     flows,
     http::{
         auth::{self, Session, user_object},
-        endpoint::{json_body, json_response},
+        endpoint::{identifier, json_body, json_response},
         router::Router,
     },
     objects::{
@@ -51,8 +52,8 @@ async fn receipt(
     let [room_id, kind, event_id] = arguments.as_slice() else {
         return Err(internal("a receipt has another path"));
     };
-    let room_id = RoomId::parse(room_id).map_err(|error| invalid_param(error.to_string()))?;
-    let event_id = EventId::parse(event_id).map_err(|error| invalid_param(error.to_string()))?;
+    let (room_id, event_id): (OwnedRoomId, OwnedEventId) =
+        (identifier(room_id)?, identifier(event_id)?);
     // Old clients send no body.
     let thread = match request.body().is_empty() {
         true => None,

@@ -1,8 +1,7 @@
 //! How does a client read and write the state of a room?
 //! ([getting events for a room](https://spec.matrix.org/v1.19/client-server-api/#getting-events-for-a-room))
 
-use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode};
+use http::StatusCode;
 use ruma::{
     OwnedRoomAliasId, RoomId,
     api::client::state::{
@@ -22,12 +21,11 @@ use crate::{
     config::Config,
     error::{Error, Result, bad_json, forbidden, internal, invalid_param, not_found},
     http::{
-        auth::{self, Reader, Session},
-        endpoint::{decode, encode},
+        auth::{Reader, Session},
         router::Router,
     },
     objects::{
-        room::messages::{Draft, MaySend, State},
+        room::messages::{Draft, State},
         user_sync::messages::Cost,
     },
 };
@@ -46,10 +44,8 @@ pub fn routes(router: &mut Router) {
     router.reading::<get_state_events::Request, _, _>(not_in_room, whole);
     router.reading::<get_state_event::Request, _, _>(not_in_room, one);
     router.costly::<send_state_event::Request, _, _>(Cost::Event, send);
-    for path in KEYLESS {
-        router.page(&Method::GET, path, one_keyless);
-        router.page(&Method::PUT, path, send_keyless);
-    }
+    router.reading_at::<get_state_event::Request, _, _>(&KEYLESS, not_in_room, one);
+    router.costly_at::<send_state_event::Request, _, _>(&KEYLESS, Cost::Event, send);
 }
 
 async fn whole(
@@ -100,25 +96,6 @@ async fn send(
     Ok(send_state_event::Response::new(event_id))
 }
 
-async fn one_keyless(
-    world: World,
-    request: Request<Bytes>,
-    arguments: Vec<String>,
-) -> Result<Response<Bytes>> {
-    let room_id = arguments.first().and_then(|room| RoomId::parse(room).ok());
-    let reader = auth::reader(&world, &request, room_id).await?.ok_or_else(not_in_room)?;
-    encode(one(world, reader, decode(&request, &arguments)?).await?)
-}
-
-async fn send_keyless(
-    world: World,
-    request: Request<Bytes>,
-    arguments: Vec<String>,
-) -> Result<Response<Bytes>> {
-    let caller = auth::session(&world, &request, Cost::Event).await?;
-    encode(send(world, caller, decode(&request, &arguments)?).await?)
-}
-
 /// One event of the state, as the caller may see it.
 pub async fn event(
     world: &World,
@@ -163,13 +140,8 @@ async fn check_aliases(
     room_id: &RoomId,
     content: &RawValue,
 ) -> Result<()> {
-    let may = MaySend {
-        user: caller.user.clone(),
-        event_type: CANONICAL_ALIAS.to_owned(),
-        is_state: true,
-    };
     // Whoever may not set it has no other server asked.
-    if !ask_room(world, room_id, &may).await? {
+    if !aliases::manages(world, caller, room_id).await? {
         return Err(forbidden("You may not set the aliases of this room"));
     }
     let new: CanonicalAlias =

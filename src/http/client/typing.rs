@@ -3,18 +3,18 @@
 
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
-use ruma::{RoomId, UserId};
+use ruma::{OwnedRoomId, OwnedUserId};
 use serde::Deserialize;
 use serde_json::json;
 use tombolo_platform::World;
 
 use super::{ask_room, must_be};
 use crate::{
-    error::{Result, internal, invalid_param},
+    error::{Result, internal},
     flows::tell,
     http::{
         auth,
-        endpoint::{json_body, json_response},
+        endpoint::{identifier, json_body, json_response},
         router::Router,
     },
     objects::{room::messages, user_sync::messages::Cost},
@@ -53,8 +53,8 @@ async fn typing(
     let [room_id, user_id] = arguments.as_slice() else {
         return Err(internal("a typing notification has another path"));
     };
-    let room_id = RoomId::parse(room_id).map_err(|error| invalid_param(error.to_string()))?;
-    let user_id = UserId::parse(user_id).map_err(|error| invalid_param(error.to_string()))?;
+    let (room_id, user_id): (OwnedRoomId, OwnedUserId) =
+        (identifier(room_id)?, identifier(user_id)?);
     must_be(&caller, &user_id)?;
     let told: Typing = json_body(&request)?;
     let until = told.typing.then(|| world.now() + told.timeout.unwrap_or(USUAL).min(LONGEST));

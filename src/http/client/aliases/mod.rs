@@ -22,7 +22,7 @@ use crate::{
     flows::{self, receive::encode},
     http::{
         auth::{Reader, Session},
-        rate_limit::{Kind, Stranger},
+        rate_limit::Stranger,
         router::Router,
     },
     objects::room::messages::{MayRead, MaySend, Membership, Participants},
@@ -84,9 +84,7 @@ async fn find(
     stranger: Stranger,
     request: get_alias::Request,
 ) -> Result<get_alias::Response> {
-    if request.room_alias.server_name() != Config::of(&world)?.server_name {
-        stranger.count(&world, Kind::Errand)?;
-    }
+    stranger.count_errand(&world, request.room_alias.server_name())?;
     let found = resolve(&world, &request.room_alias).await?;
     Ok(get_alias::Response::new(found.room_id, found.servers))
 }
@@ -137,7 +135,7 @@ async fn of_room(
 }
 
 /// Whether the caller may set the room's canonical alias.
-async fn manages(world: &World, caller: &Session, room_id: &RoomId) -> Result<bool> {
+pub async fn manages(world: &World, caller: &Session, room_id: &RoomId) -> Result<bool> {
     let may = MaySend {
         user: caller.user.clone(),
         event_type: CANONICAL_ALIAS.to_owned(),

@@ -169,3 +169,19 @@ fn who_redacted_knows_their_request_again() {
     let event = scene.get(&alice, &path).ok();
     assert_eq!(event["unsigned"]["redacted_because"]["room_id"], room.as_str());
 }
+
+#[test]
+fn a_stranger_who_sets_aliases_does_not_learn_whether_the_room_is_here() {
+    let scene = Scene::new();
+    let (alice, mallory) = (scene.register("alice"), scene.register("mallory"));
+    let room = scene.room(&alice, &json!({}));
+    let told = |room: &str| {
+        let line = format!("PUT /_matrix/client/v3/rooms/{room}/state/m.room.canonical_alias");
+        let content = json!({ "alias": "#tea:example.org" });
+        let Answer { status, body, .. } = scene.call(Some(&mallory), &line, &content);
+        (status, body)
+    };
+    let nowhere = told("!nowhere:example.org");
+    assert_eq!((nowhere.0, &nowhere.1["errcode"]), (403, &json!("M_FORBIDDEN")));
+    assert_eq!(told(&room), nowhere);
+}
