@@ -45,7 +45,7 @@ pub fn send(room: &mut Room<'_>, message: SendInvite) -> Result<Sent> {
     Ok(Sent { event_id: pdu.event_id, position, news, others: Vec::new() })
 }
 
-/// An invite that stands, as it goes to the invited user's server. Workers of an earlier deployment ask so.
+/// An invite that stands, as it goes to the invited user's server.
 pub fn invite_for(room: &mut Room<'_>, message: InviteFor) -> Result<InviteForReply> {
     room.live()?;
     let member = room

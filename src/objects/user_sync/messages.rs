@@ -205,7 +205,7 @@ pub struct Forget {
 }
 message!("user_sync", Forget => (), Refusal);
 
-/// Has the user forgotten this room?
+/// Has the user forgotten this room? No Worker of this deployment asks; one of an earlier deployment may still.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Forgotten {
     pub room_id: OwnedRoomId,

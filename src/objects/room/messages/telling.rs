@@ -136,7 +136,8 @@ pub struct OutboundReply {
     pub upto: Position,
 }
 
-/// The stripped state of the room for an invite, with the invite event itself (`/invite`).
+/// The stripped state of the room for an invite, with the invite event itself (`/invite`). No Worker of this deployment
+/// asks; one of an earlier deployment may still.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct InviteFor {
     pub user: OwnedUserId,
