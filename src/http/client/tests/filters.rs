@@ -151,10 +151,13 @@ fn a_stored_filter_is_its_users_and_is_remembered() {
         (json!({ "room": { "rooms": [] } }), json!({ "room": { "timeline": { "limit": 1 } } }));
     let (nothing, first) = (store(&alice, all), store(&bob, one));
     assert_eq!(nothing, first, "users count their filters apart");
+    scene.simulation.record();
     for _ in 0..2 {
         assert!(scene.sync(&alice, &format!("filter={nothing}")).get("rooms").is_none());
         scene.sync(&bob, &format!("filter={first}"));
     }
+    let asked = scene.simulation.transcript().matches(" Filter {\"filter_id\"").count();
+    assert_eq!(asked, 2, "once for each user");
     scene.get(&alice, "/_matrix/client/v3/sync?filter=99").refused(404, "M_NOT_FOUND");
     assert!(scene.sync(&alice, "")["rooms"]["join"][&room].is_object());
 }
