@@ -11,7 +11,7 @@ use std::{
 
 use futures_util::{StreamExt, stream};
 use ruma::{OwnedRoomId, OwnedUserId, RoomId};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 use tombolo_platform::{AskError, Waited, World};
 use tombolo_protocol::event::{Projection, field};
@@ -49,7 +49,9 @@ pub struct Wish {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct SyncFilter {
-    pub event_fields: Vec<String>,
+    /// The fields of events that are shown, where not all are.
+    #[serde(deserialize_with = "projection")]
+    pub event_fields: Option<Projection>,
     pub event_format: String,
     pub room: RoomFilter,
     pub account_data: EventFilter,
@@ -61,12 +63,13 @@ impl SyncFilter {
         let (ignored, raw) = (ignored.clone(), self.event_format == "federation");
         EventFilter { ignored, raw, ..self.room.timeline.of_room(room) }
     }
+}
 
-    /// The fields of events that are shown, where not all are.
-    fn projection(&self) -> Option<Projection> {
-        let fields = &self.event_fields;
-        if fields.is_empty() { None } else { Some(Projection::of(fields)) }
-    }
+fn projection<'de, D: Deserializer<'de>>(
+    fields: D,
+) -> std::result::Result<Option<Projection>, D::Error> {
+    let paths = Vec::<String>::deserialize(fields)?;
+    Ok(if paths.is_empty() { None } else { Some(Projection::of(&paths)) })
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -351,8 +354,8 @@ fn shown(wish: &Wish, news: RoomNews, window: WindowReply) -> Result<Shown> {
 
 /// Events with the fields that the client wants.
 fn projected(wish: &Wish, events: Vec<Box<RawValue>>) -> Result<Vec<Box<RawValue>>> {
-    let Some(projection) = wish.filter.projection() else { return Ok(events) };
-    let shown = events.iter().map(|event| RawValue::from_string(projection.shown(event)));
+    let Some(projection) = &wish.filter.event_fields else { return Ok(events) };
+    let shown = events.iter().map(|event| projection.shown(event));
     Ok(shown.collect::<std::result::Result<_, _>>()?)
 }
 

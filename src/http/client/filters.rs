@@ -7,13 +7,16 @@ use tombolo_platform::World;
 
 use super::must_be;
 use crate::{
-    error::{Result, internal},
+    error::{Result, internal, invalid_param},
     http::{
         auth::{Session, user_object},
         router::Router,
     },
     objects::user_sync::messages::{Filter, SetFilter},
 };
+
+/// The most fields of events that a filter may name.
+const MAX_FIELDS: usize = 200;
 
 pub fn routes(router: &mut Router) {
     router.endpoint::<create_filter::Request, _, _>(create);
@@ -26,6 +29,7 @@ async fn create(
     request: create_filter::Request,
 ) -> Result<create_filter::Response> {
     must_be(&caller, &request.user_id)?;
+    check_fields(request.filter.event_fields.as_ref().map_or(0, Vec::len))?;
     let filter = to_raw_value(&request.filter)?;
     Ok(create_filter::Response::new(
         world.ask(&user_object(&caller.user), &SetFilter { filter }).await?,
@@ -41,4 +45,12 @@ async fn find(
     let filter =
         world.ask(&user_object(&caller.user), &Filter { filter_id: request.filter_id }).await?;
     Ok(get_filter::Response::new(serde_json::from_str(filter.get()).map_err(internal)?))
+}
+
+/// Refuses a new filter that names too many fields of events. What was stored before applies as it stands.
+pub fn check_fields(count: usize) -> Result<()> {
+    if count <= MAX_FIELDS {
+        return Ok(());
+    }
+    Err(invalid_param("event_fields names too many fields"))
 }

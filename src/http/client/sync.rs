@@ -12,6 +12,7 @@ use ruma::{OwnedUserId, UserId};
 use serde_json::Value;
 use tombolo_platform::World;
 
+use super::filters::check_fields;
 use crate::{
     error::{Result, bad_json, invalid_param},
     flows::sync::{self, SyncFilter, Wish},
@@ -38,7 +39,7 @@ async fn answer(world: World, request: Request<Bytes>, _: Vec<String>) -> Result
     };
     let filter = match parameter("filter") {
         None | Some("") => Rc::default(),
-        Some(text) if text.starts_with('{') => Rc::new(read(text)?),
+        Some(text) if text.starts_with('{') => Rc::new(given(text)?),
         Some(id) => stored(&world, &claim.user, id).await?,
     };
     let wish = Wish {
@@ -82,7 +83,7 @@ async fn stored(world: &World, user: &UserId, id: &str) -> Result<Rc<SyncFilter>
         return Ok(Rc::clone(filter));
     }
     let text = world.ask(&user_object(user), &Filter { filter_id: id.to_owned() }).await?;
-    let filter = Rc::new(read(text.get())?);
+    let filter = Rc::new(read(parse(text.get())?)?);
     let mut remembered = remembered.borrow_mut();
     let bytes = text.get().len() + user.as_str().len() + id.len();
     if remembered.bytes + bytes > MAX_REMEMBERED {
@@ -103,12 +104,21 @@ const PARTS: [&str; 6] = [
     "/room/account_data",
 ];
 
-fn read(text: &str) -> Result<SyncFilter> {
-    let malformed = |error: serde_json::Error| bad_json(error.to_string());
-    let filter: Value = serde_json::from_str(text).map_err(malformed)?;
+/// A filter that stands in the query.
+fn given(text: &str) -> Result<SyncFilter> {
+    let filter = parse(text)?;
+    check_fields(filter["event_fields"].as_array().map_or(0, Vec::len))?;
+    read(filter)
+}
+
+fn parse(text: &str) -> Result<Value> {
+    serde_json::from_str(text).map_err(|error| bad_json(error.to_string()))
+}
+
+fn read(filter: Value) -> Result<SyncFilter> {
     if let Some(path) = PARTS.iter().find(|path| filter.pointer(path).is_some_and(Value::is_array))
     {
         return Err(bad_json(format!("{path} of the filter is no object")));
     }
-    serde_json::from_value(filter).map_err(malformed)
+    serde_json::from_value(filter).map_err(|error| bad_json(error.to_string()))
 }

@@ -4,9 +4,8 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::value::RawValue;
-
-use crate::canonical_json::write_string;
+use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
 
 /// How many properties a path may name; a longer one means all that is there. A server may show more than was asked.
 const MAX_STEPS: usize = 20;
@@ -27,9 +26,11 @@ impl Projection {
     }
 
     /// The event with these fields alone.
-    #[must_use]
-    pub fn shown(&self, event: &RawValue) -> String {
-        self.project(event).unwrap_or_else(|| "{}".to_owned())
+    ///
+    /// # Errors
+    /// What cannot be written as JSON.
+    pub fn shown(&self, event: &RawValue) -> serde_json::Result<Box<RawValue>> {
+        to_raw_value(&self.project(event).unwrap_or_default())
     }
 
     /// A path that goes no further asks for everything below it.
@@ -43,26 +44,27 @@ impl Projection {
     }
 
     /// What is left of a value; `None` where it has none of the fields.
-    fn project(&self, value: &RawValue) -> Option<String> {
+    fn project<'a>(&'a self, value: &'a RawValue) -> Option<BTreeMap<&'a str, Shown<'a>>> {
         let members: BTreeMap<String, &RawValue> = serde_json::from_str(value.get()).ok()?;
-        let mut text = String::from("{");
-        for (name, below) in &self.0 {
-            let Some(member) = members.get(name) else { continue };
+        let shown = |(name, below): (&'a String, &'a Self)| {
+            let member = *members.get(name)?;
             let member = match below.0.is_empty() {
-                true => Some(member.get().to_owned()),
-                false => below.project(member),
+                true => Shown::Whole(member),
+                false => Shown::Part(below.project(member)?),
             };
-            let Some(member) = member else { continue };
-            if text.len() > 1 {
-                text.push(',');
-            }
-            write_string(&mut text, name);
-            text.push(':');
-            text.push_str(&member);
-        }
-        text.push('}');
-        (text.len() > 2).then_some(text)
+            Some((name.as_str(), member))
+        };
+        let members: BTreeMap<_, _> = self.0.iter().filter_map(shown).collect();
+        Some(members).filter(|members| !members.is_empty())
     }
+}
+
+/// What is left of a member.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Shown<'a> {
+    Whole(&'a RawValue),
+    Part(BTreeMap<&'a str, Self>),
 }
 
 /// The properties a path names, one below the other. A dot that is part of a name has a backslash before it.

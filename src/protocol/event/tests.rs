@@ -362,7 +362,7 @@ fn a_projection_keeps_the_fields_at_its_paths() {
     let shown = |paths: &[&str]| -> Value {
         let paths: Vec<String> = paths.iter().map(|path| (*path).to_owned()).collect();
         let event = serde_json::value::to_raw_value(&event).unwrap();
-        serde_json::from_str(&Projection::of(&paths).shown(&event)).unwrap()
+        serde_json::from_str(Projection::of(&paths).shown(&event).unwrap().get()).unwrap()
     };
     assert_eq!(
         shown(&["type", "content.body"]),
@@ -377,6 +377,17 @@ fn a_projection_keeps_the_fields_at_its_paths() {
     }
     assert_eq!(shown(&["content.none", "sender.x", "none", ""]), json!({}));
     assert_eq!(shown(&[&"a.".repeat(100_000)]), json!({}));
+}
+
+#[test]
+fn a_projection_shows_what_it_keeps_as_it_stands() {
+    let text = r#"{"content":{"a\"b":[1.50, {"deep":null}],"c":"\u00e9"},"type":"x"}"#;
+    let event = serde_json::value::RawValue::from_string(text.to_owned()).unwrap();
+    let paths = ["content.a\"b", "content.c", "none"].map(str::to_owned);
+    assert_eq!(
+        Projection::of(&paths).shown(&event).unwrap().get(),
+        r#"{"content":{"a\"b":[1.50, {"deep":null}],"c":"\u00e9"}}"#
+    );
 }
 
 #[test]

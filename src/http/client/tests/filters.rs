@@ -125,6 +125,32 @@ fn events_have_the_fields_that_are_wanted() {
 }
 
 #[test]
+fn a_filter_names_only_so_many_fields() {
+    let scene = Scene::new();
+    let alice = scene.register("alice");
+    let room = full(&scene, &alice);
+    let fields = |count: usize| {
+        let mut paths: Vec<String> =
+            (1..count).map(|number| format!("content.x{number}")).collect();
+        paths.push("type".to_owned());
+        json!({ "event_fields": paths })
+    };
+    let line = format!("POST /_matrix/client/v3/user/{}/filter", alice.id);
+    let id = text(&scene.call(Some(&alice), &line, &fields(200)).ok()["filter_id"]);
+    let stored = scene.sync(&alice, &format!("filter={id}"));
+    let inline = scene.filtered(&alice, &fields(200), "");
+    for shown in [stored, inline] {
+        let event = &shown["rooms"]["join"][&room]["timeline"]["events"][0];
+        assert_eq!(event.as_object().unwrap().len(), 1, "{event}");
+    }
+    scene.call(Some(&alice), &line, &fields(201)).refused(400, "M_INVALID_PARAM");
+    let many = fields(201).to_string();
+    let many = percent_encoding::utf8_percent_encode(&many, percent_encoding::NON_ALPHANUMERIC);
+    let path = format!("/_matrix/client/v3/sync?filter={many}");
+    scene.get(&alice, &path).refused(400, "M_INVALID_PARAM");
+}
+
+#[test]
 fn a_page_of_no_events_has_none() {
     let scene = Scene::new();
     let alice = scene.register("alice");
