@@ -24,7 +24,7 @@ def pytest_runtest_makereport(item):
     """Shows what the servers said last beside what failed."""
     report = yield
     if report.failed:
-        for name, server in item.funcargs.get("servers", {}).items():
+        for name, server in _of(item.funcargs):
             report.sections.append((f"last lines of {name}", "\n".join(server.said().splitlines()[-30:])))
     return report
 
@@ -46,12 +46,22 @@ def servers(tmp_path_factory) -> Iterator[dict[str, Server]]:
 
 
 @pytest.fixture(autouse=True)
-def no_panic(servers) -> Iterator[None]:
-    """A trap in our server fails the test it happened in, even when every answer was right."""
-    log = servers["ours"].log
-    before = log.read_text(errors="replace").count(PANIC)
+def no_panic(request) -> Iterator[None]:
+    """A trap in one of our servers fails the test it happened in, even when every answer was right."""
+    used = {name: request.getfixturevalue(name) for name in ("servers", "trio") if name in request.fixturenames}
+    before = {server.log: _traps(server) for _, server in _of(used)}
     yield
-    assert log.read_text(errors="replace").count(PANIC) == before, f"our server trapped: {log}"
+    for _, server in _of(used):
+        assert _traps(server) == before[server.log], f"a server trapped: {server.log}"
+
+
+def _of(fixtures: dict) -> list[tuple[str, Server]]:
+    """The servers among what fixtures made."""
+    return [found for name in ("servers", "trio") for found in fixtures.get(name, {}).items()]
+
+
+def _traps(server: Server) -> int:
+    return server.log.read_text(errors="replace").count(PANIC)
 
 
 @pytest.fixture(params=["10", "11", "12"], ids="v{}".format)

@@ -1,5 +1,6 @@
 """What is a homeserver to a test? A process with a name, two addresses and a log, that can be stopped and started again."""
 
+import os
 import random
 import signal
 import socket
@@ -29,14 +30,15 @@ def free_port() -> int:
 
 
 class Server(ABC):
-    """One homeserver on loopback; its data lives in `folder`."""
+    """One homeserver on loopback; its data lives in `folder`. Others reach it at `public_port`, if one is given."""
 
-    def __init__(self, folder: Path, authority: Authority):
+    def __init__(self, folder: Path, authority: Authority, public_port: int | None = None):
         folder.mkdir()
         self.folder = folder
         self.authority = authority
         self.client_port = free_port()
         self.federation_port = free_port()
+        self.public_port = public_port or self.federation_port
         self.log = folder / "log"
         self._process: subprocess.Popen | None = None
         self._started_at = 0
@@ -44,7 +46,7 @@ class Server(ABC):
     @property
     def name(self) -> str:
         """The server name, which users and events bear."""
-        return f"localhost:{self.federation_port}"
+        return f"localhost:{self.public_port}"
 
     @property
     def url(self) -> str:
@@ -61,7 +63,7 @@ class Server(ABC):
             self._started_at = log.tell()
             # It must not outlive the tests, however these end.
             command = ["setpriv", "--pdeathsig", "KILL", "--", *self.command()]
-            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.folder)
+            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.folder, process_group=0)
         poll.until(self._has_started, seconds=60)
 
     def stop(self) -> None:
@@ -75,6 +77,18 @@ class Server(ABC):
             self._process.kill()
             self._process.wait()
         self._process = None
+
+    def kill(self) -> None:
+        """Kills it and what it started, as a power cut would; what it acknowledged is kept."""
+        if self._process is not None:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+            self._process = None
+
+    @property
+    def group(self) -> int | None:
+        """The process group that it runs in."""
+        return self._process and self._process.pid
 
     def said(self) -> str:
         """What it has logged since it was started last."""

@@ -47,6 +47,12 @@ class Names:
         """Whether a value is no token, or one that some answer gave."""
         return not isinstance(value, str) or not value.startswith(_TOKENS) or value in self._ids
 
+    def tell(self, text: str) -> str:
+        """A text with the names of all that it mentions."""
+        for known, name in sorted(self._names.items(), key=lambda pair: -len(pair[0])):
+            text = text.replace(known, name)
+        return text
+
     def know(self, text: str) -> bool:
         """Whether all rooms that a text names were made."""
         return all(name in self._ids for name in re.findall(r"<room:[^<>]+>", text))

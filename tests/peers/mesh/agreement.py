@@ -1,0 +1,150 @@
+"""Do all servers agree on what the room is, and does a rule of Matrix say why where they do not?
+
+Servers that count each other in have the same state, event by event, and show the same events, but for those that one of
+them soft-failed: what the state that it held forbids when it hears of it.
+https://spec.matrix.org/v1.19/server-server-api/#soft-failure
+"""
+
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from itertools import permutations
+
+from .copy import Copy
+from .view import View
+
+
+class Agreement:
+    """What differs between the views that servers have of one room, each under the short name of its server."""
+
+    def __init__(self, views: dict[str, View], server_names: dict[str, str], read: Callable[[str], Copy]):
+        # Who is not in the room is not compared.
+        self._views = {name: view for name, view in views.items() if view.joined}
+        self._server_names = server_names
+        self._read = read
+        self._pasts: dict[str, frozenset[str]] = {}
+        self.findings: list[str] = []
+        # Why some server does not show an event, and why servers see the room apart.
+        self.reasons: list[str] = []
+        for one, other in permutations(self._views, 2):
+            self._compare(one, other)
+
+    @cached_property
+    def copies(self) -> dict[str, Copy]:
+        """What the servers hold."""
+        return {name: self._read(name) for name in self._server_names}
+
+    @cached_property
+    def events(self) -> dict[str, dict]:
+        """All events that any of them holds."""
+        return {event_id: held.pdu for copy in self.copies.values() for event_id, held in copy.events.items()}
+
+    def misses(self, acknowledged: dict[str, str]) -> Iterator[str]:
+        """The acknowledged events that the server does not show that acknowledged them."""
+        for event_id, name in acknowledged.items():
+            if name in self._views and event_id not in self._views[name].events:
+                yield f"{name} acknowledged {self._described(event_id)} and does not show it: {self._standing(event_id, name)}"
+
+    def _counts(self, one: str, other: str) -> bool:
+        """Whether one server has a member of another in the room."""
+        return bool(self._views[one].members(self._server_names[other]))
+
+    def _compare(self, one: str, other: str) -> None:
+        """Looks for what the first shows and the second does not."""
+        missing = sorted(self._views[one].events - self._views[other].events)
+        reasons = {event_id: self._reason(event_id, other, frozenset()) for event_id in missing}
+        self.reasons += [f"{other} does not show {event_id}: {reason}" for event_id, reason in reasons.items() if reason]
+        if self._counts(one, other):
+            unexplained = [event_id for event_id, reason in reasons.items() if not reason]
+            self.findings += [f"{other} does not show {self._described(each)} of {one}: {self._standing(each, other)}" for each in unexplained]
+        elif not any(reasons.values()) and not self._refuses(one, other):
+            self.findings.append(f"{one} does not count {other} in, and no rule says why")
+        if one < other and self._counts(one, other) and self._counts(other, one):
+            self.findings += self._state_differences(one, other)
+
+    def _refuses(self, one: str, other: str) -> bool:
+        """Whether a server soft-failed what another shows, by the rules."""
+        return any(self._reason(each, one, frozenset()) for each in self._views[other].events - self._views[one].events)
+
+    def _state_differences(self, one: str, other: str) -> Iterator[str]:
+        mine, theirs = self._views[one].ids(), self._views[other].ids()
+        for key in sorted(mine.keys() | theirs.keys()):
+            if mine.get(key) != theirs.get(key):
+                shown = " and ".join(f"{self._described(ids.get(key))} at {name}" for name, ids in ((one, mine), (other, theirs)))
+                yield f"{' '.join(key).strip()} is {shown}"
+
+    def _described(self, event_id: str | None) -> str:
+        event = self.events.get(event_id or "")
+        return f"{event_id} ({event['type']} of {event['sender']}: {event['content']})" if event else str(event_id)
+
+    def _standing(self, event_id: str, name: str) -> str:
+        held = self.copies[name].events.get(event_id)
+        return f"it is {held.standing} there ({held.reason})" if held else "it is not held there"
+
+    def _past(self, event_id: str) -> frozenset[str]:
+        """All that an event builds on."""
+        if event_id not in self._pasts:
+            found, next_ones = set(), [event_id]
+            while next_ones:
+                for each in self.events.get(next_ones.pop(), {}).get("prev_events", []):
+                    if each not in found:
+                        found.add(each)
+                        next_ones.append(each)
+            self._pasts[event_id] = frozenset(found)
+        return self._pasts[event_id]
+
+    def _reason(self, event_id: str, name: str, above: frozenset[str]) -> str | None:
+        """Why a server soft-failed an event, if a rule says so: what it knew besides forbids it, or it rests on such."""
+        held = self.copies[name].events.get(event_id)
+        if held is None or held.standing != "soft-failed" or event_id in above:
+            return None
+        for each in [*held.pdu["auth_events"], *_redacted(held.pdu)]:
+            if reason := self._reason(each, name, above | {event_id}):
+                return f"rests on {each}, and {reason}"
+        for other_id, other in self.copies[name].events.items():
+            apart = other_id not in self._past(event_id) and event_id not in self._past(other_id)
+            if apart and other.standing == "accepted" and (reason := forbids(other.pdu, held.pdu)):
+                return f"{other_id} {reason}"
+        return None
+
+
+def forbids(by: dict, event: dict) -> str | None:
+    """Why an event is not allowed in a state where another stands, if that alone says so."""
+    kind, content = by["type"], by["content"]
+    if kind == "m.room.member" and by["state_key"] == event["sender"] and content.get("membership") in ("leave", "ban"):
+        return f"puts {event['sender']} out"
+    if kind == "m.room.member" and _membership(event) == "invite" and by["state_key"] == event["state_key"] and content.get("membership") in ("join", "ban"):
+        return f"leaves nobody to invite in {event['state_key']}"
+    if kind == "m.room.join_rules" and _membership(event) == "join" and content.get("join_rule") != "public":
+        return "closes the room"
+    if kind == "m.room.power_levels" and (level := _level(content, event["sender"])) < (needed := _needed(content, event)):
+        return f"gives {event['sender']} the level {level} where {needed} is needed"
+    return None
+
+
+def _membership(event: dict) -> str | None:
+    return event["content"].get("membership") if event["type"] == "m.room.member" else None
+
+
+def _redacted(event: dict) -> list[str]:
+    """The event that an event redacts: who does not show that one does not show this one."""
+    target = event["content"].get("redacts") or event.get("redacts")
+    return [target] if event["type"] == "m.room.redaction" and target else []
+
+
+def _level(levels: dict, user: str) -> int:
+    return levels.get("users", {}).get(user, levels.get("users_default", 0))
+
+
+def _needed(levels: dict, event: dict) -> int:
+    """The level that power levels ask for an event."""
+    if event["type"] == "m.room.member":
+        if event["state_key"] == event["sender"]:
+            return 0
+        key, default = {"invite": ("invite", 0), "ban": ("ban", 50)}.get(event["content"].get("membership"), ("kick", 50))
+        outranked = _level(levels, event["state_key"]) + 1 if key != "invite" else 0
+        return max(levels.get(key, default), outranked)
+    if event["type"] == "m.room.redaction":
+        return max(levels.get("events_default", 0), levels.get("redact", 50))
+    if "state_key" in event:
+        return levels.get("events", {}).get(event["type"], levels.get("state_default", 50))
+    return levels.get("events", {}).get(event["type"], levels.get("events_default", 0))

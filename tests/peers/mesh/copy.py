@@ -1,0 +1,73 @@
+"""What does a server hold of a room, shown to its users or not? Read from its own tables, only to explain what it shows."""
+
+import json
+import sqlite3
+import struct
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from server import Server
+from synapse import Synapse
+
+# As our rooms store it (`Standing`).
+_STANDINGS = ("accepted", "soft-failed", "rejected", "outlier")
+
+
+@dataclass(frozen=True)
+class Held:
+    """An event as it came, and what a server made of it."""
+
+    pdu: dict
+    standing: str
+    reason: str | None
+
+
+@dataclass
+class Copy:
+    """A server's copy of a room."""
+
+    events: dict[str, Held] = field(default_factory=dict)
+    tips: frozenset[str] = frozenset()
+
+
+def copy(server: Server, room: str) -> Copy:
+    """What a server holds of a room; nothing if it does not know it."""
+    return _of_synapse(server.folder, room) if isinstance(server, Synapse) else _of_ours(server.folder, room)
+
+
+def _of_ours(folder: Path, room: str) -> Copy:
+    for path in (folder / "data/v3/do/tombolo-RoomObject").glob("*.sqlite"):
+        with closing(_open(path)) as database:
+            if not _is_of(database, room):
+                continue
+            rows = database.execute("SELECT sn, id, verdict, reason, json FROM events").fetchall()
+            (packed,) = database.execute("SELECT tips FROM room").fetchone()
+            ids = {sn: event_id for sn, event_id, *_ in rows}
+            events = {event_id: Held(json.loads(text), _STANDINGS[verdict], reason) for _, event_id, verdict, reason, text in rows}
+            return Copy(events, frozenset(ids[sn] for (sn,) in struct.iter_unpack("<I", packed)))
+    return Copy()
+
+
+def _is_of(database: sqlite3.Connection, room: str) -> bool:
+    """Whether an object is the room's; one file beside them is of none."""
+    has_room = database.execute("SELECT 1 FROM sqlite_master WHERE name = 'room'").fetchone()
+    return bool(has_room and database.execute("SELECT 1 FROM room WHERE id = ?", (room,)).fetchone())
+
+
+def _of_synapse(folder: Path, room: str) -> Copy:
+    with closing(_open(folder / "homeserver.db")) as database:
+        query = """SELECT event_id, json, internal_metadata, outlier, rejection_reason
+                   FROM events JOIN event_json USING (event_id) WHERE events.room_id = ?"""
+        events = {}
+        for event_id, text, metadata, outlier, rejection in database.execute(query, (room,)):
+            soft_failed = json.loads(metadata).get("soft_failed")
+            standing = "rejected" if rejection else "soft-failed" if soft_failed else "outlier" if outlier else "accepted"
+            events[event_id] = Held(json.loads(text), standing, rejection)
+        tips = database.execute("SELECT event_id FROM event_forward_extremities WHERE room_id = ?", (room,)).fetchall()
+        return Copy(events, frozenset(event_id for (event_id,) in tips))
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    """Opened to read only: its server writes meanwhile."""
+    return sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=10)

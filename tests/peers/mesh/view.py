@@ -1,0 +1,61 @@
+"""What does a server show of a room to a user of its own?"""
+
+from dataclasses import dataclass, field
+from urllib.parse import quote
+
+from user import Refused, User
+
+Key = tuple[str, str]
+
+
+@dataclass
+class View:
+    """A room as one server shows it."""
+
+    # Who of the server's users is in it, as the server says.
+    joined: list[str] = field(default_factory=list)
+    state: dict[Key, dict] = field(default_factory=dict)
+    # Its timeline.
+    events: set[str] = field(default_factory=set)
+
+    def ids(self) -> dict[Key, str]:
+        """The event of each key of the state."""
+        return {key: event["event_id"] for key, event in self.state.items()}
+
+    def members(self, server_name: str) -> list[str]:
+        """The users of a server that are joined, as this server sees it."""
+        joined = (key for (kind, key), event in self.state.items() if kind == "m.room.member" and event["content"].get("membership") == "join")
+        return [user for user in joined if user.endswith(f":{server_name}")]
+
+
+def view(room: str, users: list[User]) -> View:
+    """What a server shows to those of its users that are in the room; nothing where nobody is."""
+    seen = View()
+    for user in users:
+        state = _state(room, user)
+        if state and state.get(("m.room.member", user.id), {}).get("content", {}).get("membership") == "join":
+            seen.joined.append(user.id)
+            if not seen.state:
+                seen.state, seen.events = state, _timeline(room, user)
+    return seen
+
+
+def _state(room: str, user: User) -> dict[Key, dict]:
+    try:
+        return user.state(room)
+    except Refused as refusal:
+        if refusal.status in (403, 404):
+            return {}
+        raise
+
+
+def _timeline(room: str, user: User) -> set[str]:
+    """All pages of it: what the server does not hold, it fetches for them."""
+    found: set[str] = set()
+    params = {"dir": "b", "limit": 200}
+    while True:
+        page = user.call("GET", f"/v3/rooms/{quote(room)}/messages", params=params)
+        found |= {event["event_id"] for event in page["chunk"]}
+        if "end" not in page or not page["chunk"]:
+            return found
+        params["from"] = page["end"]
