@@ -59,11 +59,18 @@ class Server(ABC):
 
     def start(self) -> None:
         """Starts it, and returns when it answers clients."""
+        self.launch()
+        self.wait_until_started()
+
+    def launch(self) -> None:
+        """Starts it. It dies with the thread that calls this: it must not outlive the tests, however these end."""
         with self.log.open("ab") as log:
             self._started_at = log.tell()
-            # It must not outlive the tests, however these end.
             command = ["setpriv", "--pdeathsig", "KILL", "--", *self.command()]
             self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.folder, process_group=0)
+
+    def wait_until_started(self) -> None:
+        """Returns when it answers clients."""
         poll.until(self._has_started, seconds=60)
 
     def stop(self) -> None:

@@ -22,7 +22,7 @@ class Agreement:
         self._server_names = server_names
         self._read = read
         self._pasts: dict[str, frozenset[str]] = {}
-        self.findings: list[str] = []
+        self.findings: list[str] = [refusal for view in self._views.values() for refusal in view.refused]
         # Why some server does not show an event, and why servers see the room apart.
         self.reasons: list[str] = []
         for one, other in permutations(self._views, 2):
@@ -41,8 +41,13 @@ class Agreement:
     def misses(self, acknowledged: dict[str, str]) -> Iterator[str]:
         """The acknowledged events that the server does not show that acknowledged them."""
         for event_id, name in acknowledged.items():
-            if name in self._views and event_id not in self._views[name].events:
+            if name in self._views and event_id not in self._views[name].events and not self._redacts_nothing(event_id, name):
                 yield f"{name} acknowledged {self._described(event_id)} and does not show it: {self._standing(event_id, name)}"
+
+    def _redacts_nothing(self, event_id: str, name: str) -> bool:
+        """Whether an event redacts what its server does not show: such redactions are not shown."""
+        held = self.copies[name].events.get(event_id)
+        return held is not None and held.standing == "accepted" and not set(_redacted(held.pdu)) <= self._views[name].events
 
     def _counts(self, one: str, other: str) -> bool:
         """Whether one server has a member of another in the room."""

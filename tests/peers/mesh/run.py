@@ -1,7 +1,6 @@
 """How is the run of a seed played, and what came of it?"""
 
 import secrets
-import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -66,7 +65,7 @@ class Run:
         for name, user in self._users.items():
             self._names.learn(f"<{name}>", user.id)
         self._pool = ThreadPoolExecutor(len(SERVERS))
-        self._restart: threading.Thread | None = None
+        self._starting: Server | None = None
         self._killed_at = 0.0
         # What servers acknowledged with an event ID, and which server that was.
         self._acknowledged: dict[str, str] = {}
@@ -107,15 +106,15 @@ class Run:
             self._killed_at = time.monotonic()
         elif fault.kind == "start":
             time.sleep(max(0, self._killed_at + AWAY - time.monotonic()))
-            self._restart = threading.Thread(target=self._servers[fault.who[0]].start)
-            self._restart.start()
+            self._starting = self._servers[fault.who[0]]
+            self._starting.launch()
         else:
             self._come_up()
 
     def _come_up(self) -> None:
-        if self._restart is not None:
-            self._restart.join()
-            self._restart = None
+        if self._starting is not None:
+            self._starting.wait_until_started()
+            self._starting = None
 
     def _make(self, calls: tuple[Call, ...]) -> None:
         for call, (verdict, event_id) in zip(calls, self._pool.map(self._ask, calls), strict=True):
@@ -159,7 +158,7 @@ class Run:
         """Has each server say something that cites all it knows, until they agree or were given enough time."""
         began = time.monotonic()
         while True:
-            if time.monotonic() > began + self.outcome.rounds * ROUND:
+            if began + self.outcome.rounds * ROUND < time.monotonic() < began + PATIENCE - ROUND:
                 self.outcome.rounds += 1
                 self._close_round()
             views = self._views()

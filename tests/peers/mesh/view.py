@@ -17,6 +17,8 @@ class View:
     state: dict[Key, dict] = field(default_factory=dict)
     # Its timeline.
     events: set[str] = field(default_factory=set)
+    # What it does not show to somebody who is in it, and why.
+    refused: list[str] = field(default_factory=list)
 
     def ids(self) -> dict[Key, str]:
         """The event of each key of the state."""
@@ -36,7 +38,11 @@ def view(room: str, users: list[User]) -> View:
         if state and state.get(("m.room.member", user.id), {}).get("content", {}).get("membership") == "join":
             seen.joined.append(user.id)
             if not seen.state:
-                seen.state, seen.events = state, _timeline(room, user)
+                seen.state = state
+                try:
+                    seen.events = _timeline(room, user)
+                except Refused as refusal:
+                    seen.refused.append(f"{user.id} is in the room, and may not read it: {refusal}")
     return seen
 
 
