@@ -56,7 +56,7 @@ def test_all_servers_end_in_one_state(trio: dict[str, Server], links: Links) -> 
     outcomes = []
     for each in seeds:
         outcomes.append(play(each, trio, links))
-        print(figures(outcomes[-1]), flush=True)
+        print(figures(outcomes[-1]), *map("  ! {}".format, outcomes[-1].findings), sep="\n", flush=True)
     if seed is not None:
         print("\n".join([outcomes[0].story(), *outcomes[0].graph, *outcomes[0].reasons]))
     if failed := [outcome for outcome in outcomes if outcome.findings]:
@@ -74,7 +74,7 @@ def play(seed: int, trio: dict[str, Server], links: Links) -> Outcome:
 
 def figures(outcome: Outcome) -> str:
     """A run in one line."""
-    said = f"{outcome.made} calls ({outcome.good} succeed), {len(outcome.reasons)} reasons, {len(outcome.findings)} findings"
+    said = f"{outcome.inside} inside, {outcome.made} calls ({outcome.good} succeed), {len(outcome.reasons)} reasons, {len(outcome.findings)} findings"
     return f"seed {outcome.plan.seed}: v{outcome.plan.version}, {said}, {outcome.rounds} rounds, {outcome.agreed_after:.1f} of {outcome.seconds:.1f} s"
 
 

@@ -7,7 +7,7 @@ https://spec.matrix.org/v1.19/server-server-api/#soft-failure
 
 from collections.abc import Callable, Iterator
 from functools import cached_property
-from itertools import permutations
+from itertools import permutations, product
 
 from .copy import Copy
 from .view import View
@@ -27,6 +27,8 @@ class Agreement:
         self.reasons: list[str] = []
         for one, other in permutations(self._views, 2):
             self._compare(one, other)
+        for one, other in product(self._views, server_names.keys() - self._views.keys()):
+            self._compare_to_outside(one, other)
 
     @cached_property
     def copies(self) -> dict[str, Copy]:
@@ -66,6 +68,24 @@ class Agreement:
         if one < other and self._counts(one, other) and self._counts(other, one):
             self.findings += self._state_differences(one, other)
 
+    def _compare_to_outside(self, one: str, other: str) -> None:
+        """Looks for members of a server that, as that server sees it, are not in the room any more."""
+        for user in self._views[one].members(self._server_names[other]):
+            ends = [event_id for event_id, held in self.copies[other].events.items() if held.standing == "accepted" and _ends(held.pdu, user)]
+            reasons = [self._reason(each, one, frozenset()) or self._undone(each, one) for each in ends]
+            if reason := next(filter(None, reasons), None):
+                self.reasons.append(f"{one} counts {user} in: {reason}")
+            else:
+                known = ", ".join(f"{self._described(each)}: {self._standing(each, one)}" for each in ends)
+                self.findings.append(f"{one} counts {user} in, who is not in the room as {other} sees it: {known}")
+
+    def _undone(self, event_id: str, name: str) -> str | None:
+        """Why a server that accepted the end of a stay counts its user in: its state holds what came before."""
+        end = self.events[event_id]
+        standing = self._views[name].ids().get((end["type"], end["state_key"]))
+        is_held = (held := self.copies[name].events.get(event_id)) and held.standing == "accepted"
+        return f"a resolution undid {event_id}" if is_held and event_id not in self._past(standing or "") else None
+
     def _refuses(self, one: str, other: str) -> bool:
         """Whether a server soft-failed what another shows, by the rules."""
         return any(self._reason(each, one, frozenset()) for each in self._views[other].events - self._views[one].events)
@@ -100,16 +120,34 @@ class Agreement:
     def _reason(self, event_id: str, name: str, above: frozenset[str]) -> str | None:
         """Why a server soft-failed an event, if a rule says so: what it knew besides forbids it, or it rests on such."""
         held = self.copies[name].events.get(event_id)
-        if held is None or held.standing != "soft-failed" or event_id in above:
+        if held is None or held.standing == "outlier":
+            return self._unread(event_id, name)
+        if held.standing != "soft-failed" or event_id in above:
             return None
         for each in [*held.pdu["auth_events"], *_redacted(held.pdu)]:
             if reason := self._reason(each, name, above | {event_id}):
                 return f"rests on {each}, and {reason}"
         for other_id, other in self.copies[name].events.items():
-            apart = other_id not in self._past(event_id) and event_id not in self._past(other_id)
-            if apart and other.standing == "accepted" and (reason := forbids(other.pdu, held.pdu)):
+            if other.standing == "accepted" and self._may_stand_beside(other_id, event_id, name) and (reason := forbids(other.pdu, held.pdu)):
                 return f"{other_id} {reason}"
         return None
+
+    def _unread(self, event_id: str, name: str) -> str | None:
+        """Why Synapse does not show history.
+
+        It asks any server in the room for it (with SQLite, in no order), and goes no further once one answered, though
+        that one may have joined late itself and not know the state that the history rests on.
+        """
+        stuck = [each for each in self.copies[name].stuck_at if event_id == each or event_id in self._past(each)]
+        return f"asks for the history before {stuck[0]} where it is not" if stuck else None
+
+    def _may_stand_beside(self, other_id: str, event_id: str, name: str) -> bool:
+        """Whether a server may have had an event in its state when it heard of another.
+
+        Neither builds on the other, or it stands there now: where what came after it was undone by a resolution.
+        """
+        apart = other_id not in self._past(event_id) and event_id not in self._past(other_id)
+        return apart or other_id in self._views[name].ids().values()
 
 
 def forbids(by: dict, event: dict) -> str | None:
@@ -123,7 +161,13 @@ def forbids(by: dict, event: dict) -> str | None:
         return "closes the room"
     if kind == "m.room.power_levels" and (level := _level(content, event["sender"])) < (needed := _needed(content, event)):
         return f"gives {event['sender']} the level {level} where {needed} is needed"
+    if kind == event["type"] == "m.room.power_levels" and (what := _out_of_reach(content, event)):
+        return f"keeps {event['sender']} from changing {what}"
     return None
+
+
+def _ends(event: dict, user: str) -> bool:
+    return event["type"] == "m.room.member" and event["state_key"] == user and _membership(event) in ("leave", "ban")
 
 
 def _membership(event: dict) -> str | None:
@@ -153,3 +197,21 @@ def _needed(levels: dict, event: dict) -> int:
     if "state_key" in event:
         return levels.get("events", {}).get(event["type"], levels.get("state_default", 50))
     return levels.get("events", {}).get(event["type"], levels.get("events_default", 0))
+
+
+def _out_of_reach(levels: dict, event: dict) -> str | None:
+    """What new power levels change that the old ones do not let their sender change."""
+    own = _level(levels, event["sender"])
+    old, new = _flat(levels), _flat(event["content"])
+    for key in sorted(old.keys() | new.keys()):
+        before, after = old.get(key), new.get(key)
+        of_equal = key[0] == "users" and key[1] != event["sender"] and before == own
+        if before != after and (of_equal or max(before or 0, after or 0) > own):
+            return " ".join(key)
+    return None
+
+
+def _flat(levels: dict) -> dict[tuple[str, str], int]:
+    """Power levels, each by its section and key."""
+    sections = {key: value if isinstance(value, dict) else {"": value} for key, value in levels.items()}
+    return {(section, key): level for section, held in sections.items() for key, level in held.items()}

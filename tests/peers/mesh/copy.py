@@ -13,6 +13,9 @@ from synapse import Synapse
 # As our rooms store it (`Standing`).
 _STANDINGS = ("accepted", "soft-failed", "rejected", "outlier")
 
+_STUCK = """SELECT event_id FROM event_backward_extremities WHERE room_id = ?1 AND EXISTS (
+              SELECT 1 FROM event_failed_pull_attempts WHERE room_id = ?1 AND last_cause LIKE '%valid state history%')"""
+
 
 @dataclass(frozen=True)
 class Held:
@@ -29,6 +32,8 @@ class Copy:
 
     events: dict[str, Held] = field(default_factory=dict)
     tips: frozenset[str] = frozenset()
+    # Where Synapse's history ends, though it has asked for more and was not given what it needs to read that.
+    stuck_at: frozenset[str] = frozenset()
 
 
 def copy(server: Server, room: str) -> Copy:
@@ -65,7 +70,8 @@ def _of_synapse(folder: Path, room: str) -> Copy:
             standing = "rejected" if rejection else "soft-failed" if soft_failed else "outlier" if outlier else "accepted"
             events[event_id] = Held(json.loads(text), standing, rejection)
         tips = database.execute("SELECT event_id FROM event_forward_extremities WHERE room_id = ?", (room,)).fetchall()
-        return Copy(events, frozenset(event_id for (event_id,) in tips))
+        stuck = database.execute(_STUCK, (room,)).fetchall()
+        return Copy(events, *(frozenset(event_id for (event_id,) in found) for found in (tips, stuck)))
 
 
 def _open(path: Path) -> sqlite3.Connection:

@@ -104,6 +104,9 @@ def plan(seed: int) -> Plan:
                 sketch.down -= set(fault.who)
             turns.append(fault)
         turns.append(_at_once(sketch))
+    if dice.percent(50):
+        # Whoever is out comes back, if they may: what they missed has to be told them.
+        turns += [(_made(sketch, lambda _, user=user: _join(user)),) for user in USERS]
     return Plan(seed, version, founder, turns)
 
 

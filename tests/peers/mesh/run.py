@@ -21,7 +21,7 @@ from .plan import ROOM, SERVERS, USERS, Fault, Plan, home, message
 from .view import View, view
 
 # How long the servers have to agree, and after how long each says something once more (s).
-PATIENCE = 60.0
+PATIENCE = 30.0
 ROUND = 6.0
 # How long a turn takes at least: what is cut stays so for a while (s).
 TURN = 0.05
@@ -41,6 +41,8 @@ class Outcome:
     reasons: list[str] = field(default_factory=list)
     findings: list[str] = field(default_factory=list)
     graph: list[str] = field(default_factory=list)
+    # The servers that are in the room in the end: no others are compared.
+    inside: str = ""
     # How long it took, and how long of it the servers took to agree (s).
     seconds: float = 0
     agreed_after: float = 0
@@ -169,6 +171,7 @@ class Run:
             time.sleep(PAUSE)
         self.outcome.agreed_after = time.monotonic() - began
         self._learn(agreement)
+        self.outcome.inside = "".join(name for name, seen in views.items() if seen.joined)
         self.outcome.graph = list(self._graph(agreement, views))
         self.outcome.findings = [self._names.tell(each) for each in findings]
         self.outcome.reasons = [self._names.tell(each) for each in agreement.reasons]
