@@ -27,6 +27,9 @@ class Agreement:
         self.reasons: list[str] = []
         for one, other in permutations(self._views, 2):
             self._compare(one, other)
+        for name, copy in self.copies.items() if self._views else ():
+            if not copy.is_synapse and any(old in self._past(new) for old, new in permutations(copy.tips, 2)):
+                self.findings.append(f"an end of the graph lies below another at {name}: {' '.join(copy.tips)}")
         for one, other in product(self._views, server_names.keys() - self._views.keys()):
             self._compare_to_outside(one, other)
 
@@ -58,26 +61,47 @@ class Agreement:
     def _compare(self, one: str, other: str) -> None:
         """Looks for what the first shows and the second does not."""
         missing = sorted(self._views[one].events - self._views[other].events)
-        reasons = {event_id: self._reason(event_id, other, frozenset()) for event_id in missing}
+        reasons = {event_id: self._reason(event_id, other, frozenset()) or self._former(event_id, one) for event_id in missing}
         self.reasons += [f"{other} does not show {event_id}: {reason}" for event_id, reason in reasons.items() if reason]
         if self._counts(one, other):
             unexplained = [event_id for event_id, reason in reasons.items() if not reason]
             self.findings += [f"{other} does not show {self._described(each)} of {one}: {self._standing(each, other)}" for each in unexplained]
         elif not any(reasons.values()) and not self._refuses(one, other):
-            self.findings.append(f"{one} does not count {other} in, and no rule says why")
+            self._differ(one, other, f"{one} does not count {other} in, and no rule says why")
         if one < other and self._counts(one, other) and self._counts(other, one):
-            self.findings += self._state_differences(one, other)
+            for difference in self._state_differences(one, other):
+                self._differ(one, other, difference)
 
     def _compare_to_outside(self, one: str, other: str) -> None:
-        """Looks for members of a server that, as that server sees it, are not in the room any more."""
+        """Looks for members of a server that, as that server sees it, are not in the room."""
+        state = self._views[one].ids()
         for user in self._views[one].members(self._server_names[other]):
             ends = [event_id for event_id, held in self.copies[other].events.items() if held.standing == "accepted" and _ends(held.pdu, user)]
             reasons = [self._reason(each, one, frozenset()) or self._undone(each, one) for each in ends]
-            if reason := next(filter(None, reasons), None):
+            if state["m.room.member", user] in self.copies[other].joining:
+                self.reasons.append(f"{one} counts {user} in: {other} does not know yet whether it joined")
+            elif reason := next(filter(None, reasons), None):
                 self.reasons.append(f"{one} counts {user} in: {reason}")
             else:
                 known = ", ".join(f"{self._described(each)}: {self._standing(each, one)}" for each in ends)
-                self.findings.append(f"{one} counts {user} in, who is not in the room as {other} sees it: {known}")
+                self._differ(one, other, f"{one} counts {user} in, who is not in the room as {other} sees it: {known}")
+
+    def _differ(self, one: str, other: str, difference: str) -> None:
+        """Takes in that two servers hold different states."""
+        if reason := self._merges_the_past(one) or self._merges_the_past(other):
+            self.reasons.append(f"{difference}: {reason}")
+        else:
+            self.findings.append(difference)
+
+    def _merges_the_past(self, name: str) -> str | None:
+        """Why Synapse's state is wrong.
+
+        An event that it held as part of a state only, and that is sent to it later, becomes an end of its graph, though it
+        lies below another: Synapse does not read what the events of a state build on. So a resolution undoes what came after.
+        """
+        copy = self.copies[name]
+        stale = [(old, new) for old, new in permutations(copy.tips, 2) if old in self._past(new)]
+        return "{1} of Synapse builds on {0}, and both are ends of its graph".format(*stale[0]) if stale and copy.is_synapse else None
 
     def _undone(self, event_id: str, name: str) -> str | None:
         """Why a server that accepted the end of a stay counts its user in: its state holds what came before."""
@@ -89,6 +113,19 @@ class Agreement:
     def _refuses(self, one: str, other: str) -> bool:
         """Whether a server soft-failed what another shows, by the rules."""
         return any(self._reason(each, one, frozenset()) for each in self._views[other].events - self._views[one].events)
+
+    def _former(self, event_id: str, name: str) -> str | None:
+        """Why nobody hears of an event from the server that shows it: it is of a stay that ended, and what that server says
+        since it joined again, elsewhere in the graph, does not build on it."""
+        below = self._below(name)
+        ends = [each for each, held in self.copies[name].events.items() if _membership(held.pdu) in ("leave", "ban") and each not in below]
+        end = next((each for each in ends if each == event_id or event_id in self._past(each)), None)
+        return f"is of a stay that ended by {end}" if end and event_id not in below else None
+
+    def _below(self, name: str) -> frozenset[str]:
+        """The ends of a server's graph, and all that they build on."""
+        tips = self.copies[name].tips
+        return tips.union(*map(self._past, tips))
 
     def _state_differences(self, one: str, other: str) -> Iterator[str]:
         mine, theirs = self._views[one].ids(), self._views[other].ids()
@@ -122,13 +159,16 @@ class Agreement:
         held = self.copies[name].events.get(event_id)
         if held is None or held.standing == "outlier":
             return self._unread(event_id, name)
-        if held.standing != "soft-failed" or event_id in above:
+        if event_id in above:
             return None
-        for each in [*held.pdu["auth_events"], *_redacted(held.pdu)]:
-            if reason := self._reason(each, name, above | {event_id}):
+        rests_on = _redacted(held.pdu) if held.standing == "accepted" else []
+        if held.standing == "soft-failed":
+            rests_on = [*held.pdu["auth_events"], *_redacted(held.pdu)]
+        for each in rests_on:
+            if each in self.events and (reason := self._reason(each, name, above | {event_id})):
                 return f"rests on {each}, and {reason}"
-        for other_id, other in self.copies[name].events.items():
-            if other.standing == "accepted" and self._may_stand_beside(other_id, event_id, name) and (reason := forbids(other.pdu, held.pdu)):
+        for other_id, other in self.copies[name].events.items() if held.standing == "soft-failed" else ():
+            if self._may_have_stood(other_id, event_id, name) and (reason := forbids(other.pdu, held.pdu)):
                 return f"{other_id} {reason}"
         return None
 
@@ -141,13 +181,18 @@ class Agreement:
         stuck = [each for each in self.copies[name].stuck_at if event_id == each or event_id in self._past(each)]
         return f"asks for the history before {stuck[0]} where it is not" if stuck else None
 
-    def _may_stand_beside(self, other_id: str, event_id: str, name: str) -> bool:
+    def _may_have_stood(self, other_id: str, event_id: str, name: str) -> bool:
         """Whether a server may have had an event in its state when it heard of another.
 
-        Neither builds on the other, or it stands there now: where what came after it was undone by a resolution.
+        Neither builds on the other; or the other was heard of late, as history; or the event stands there now: where a
+        resolution undid what came after it.
         """
-        apart = other_id not in self._past(event_id) and event_id not in self._past(other_id)
-        return apart or other_id in self._views[name].ids().values()
+        other, held = (self.copies[name].events[each] for each in (other_id, event_id))
+        if other.standing != "accepted" and other_id not in self._below(name):
+            return False
+        is_past = other_id in self._past(event_id)
+        is_apart = not is_past and event_id not in self._past(other_id)
+        return is_apart or not is_past and other.order < held.order or other_id in self._views[name].ids().values()
 
 
 def forbids(by: dict, event: dict) -> str | None:

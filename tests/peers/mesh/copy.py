@@ -24,6 +24,8 @@ class Held:
     pdu: dict
     standing: str
     reason: str | None
+    # In which order they were heard of.
+    order: int
 
 
 @dataclass
@@ -32,6 +34,9 @@ class Copy:
 
     events: dict[str, Held] = field(default_factory=dict)
     tips: frozenset[str] = frozenset()
+    is_synapse: bool = False
+    # Our joins that another server may have taken: when it is asked again, it says so.
+    joining: frozenset[str] = frozenset()
     # Where Synapse's history ends, though it has asked for more and was not given what it needs to read that.
     stuck_at: frozenset[str] = frozenset()
 
@@ -42,16 +47,29 @@ def copy(server: Server, room: str) -> Copy:
 
 
 def _of_ours(folder: Path, room: str) -> Copy:
-    for path in (folder / "data/v3/do/tombolo-RoomObject").glob("*.sqlite"):
-        with closing(_open(path)) as database:
-            if not _is_of(database, room):
-                continue
-            rows = database.execute("SELECT sn, id, verdict, reason, json FROM events").fetchall()
-            (packed,) = database.execute("SELECT tips FROM room").fetchone()
-            ids = {sn: event_id for sn, event_id, *_ in rows}
-            events = {event_id: Held(json.loads(text), _STANDINGS[verdict], reason) for _, event_id, verdict, reason, text in rows}
-            return Copy(events, frozenset(ids[sn] for (sn,) in struct.iter_unpack("<I", packed)))
-    return Copy()
+    path = _file(folder, room)
+    if path is None:
+        return Copy()
+    with closing(_open(path)) as database:
+        rows = database.execute("SELECT sn, id, verdict, reason, json FROM events").fetchall()
+        (packed,) = database.execute("SELECT tips FROM room").fetchone()
+        ids = {sn: event_id for sn, event_id, *_ in rows}
+        events = {event_id: Held(json.loads(text), _STANDINGS[verdict], reason, sn) for sn, event_id, verdict, reason, text in rows}
+        tips = frozenset(ids[sn] for (sn,) in struct.iter_unpack("<I", packed))
+        return Copy(events, tips, joining=_column(database, "SELECT id FROM joining"))
+
+
+_files: dict[tuple[Path, str], Path] = {}
+
+
+def _file(folder: Path, room: str) -> Path | None:
+    """Where one of our servers keeps a room."""
+    if (folder, room) not in _files:
+        for path in (folder / "data/v3/do/tombolo-RoomObject").glob("*.sqlite"):
+            with closing(_open(path)) as database:
+                if _is_of(database, room):
+                    _files[folder, room] = path
+    return _files.get((folder, room))
 
 
 def _is_of(database: sqlite3.Connection, room: str) -> bool:
@@ -62,16 +80,19 @@ def _is_of(database: sqlite3.Connection, room: str) -> bool:
 
 def _of_synapse(folder: Path, room: str) -> Copy:
     with closing(_open(folder / "homeserver.db")) as database:
-        query = """SELECT event_id, json, internal_metadata, outlier, rejection_reason
+        query = """SELECT event_id, json, internal_metadata, outlier, rejection_reason, stream_ordering
                    FROM events JOIN event_json USING (event_id) WHERE events.room_id = ?"""
         events = {}
-        for event_id, text, metadata, outlier, rejection in database.execute(query, (room,)):
+        for event_id, text, metadata, outlier, rejection, order in database.execute(query, (room,)):
             soft_failed = json.loads(metadata).get("soft_failed")
             standing = "rejected" if rejection else "soft-failed" if soft_failed else "outlier" if outlier else "accepted"
-            events[event_id] = Held(json.loads(text), standing, rejection)
-        tips = database.execute("SELECT event_id FROM event_forward_extremities WHERE room_id = ?", (room,)).fetchall()
-        stuck = database.execute(_STUCK, (room,)).fetchall()
-        return Copy(events, *(frozenset(event_id for (event_id,) in found) for found in (tips, stuck)))
+            events[event_id] = Held(json.loads(text), standing, rejection, order)
+        tips = _column(database, "SELECT event_id FROM event_forward_extremities WHERE room_id = ?", room)
+        return Copy(events, tips, is_synapse=True, stuck_at=_column(database, _STUCK, room))
+
+
+def _column(database: sqlite3.Connection, query: str, *values: str) -> frozenset[str]:
+    return frozenset(value for (value,) in database.execute(query, values))
 
 
 def _open(path: Path) -> sqlite3.Connection:

@@ -129,10 +129,12 @@ class Run:
 
     def _ask(self, call: Call) -> tuple[str, str | None]:
         """Makes a call: what the server said, and which event it made."""
+        began = time.monotonic()
         try:
             answer = self._request(call)
         except Refused as refusal:
-            return f"{refusal.status} {refusal.code}", None
+            # What went wrong, and how long it took, matters where it is not a rule.
+            return f"{refusal} after {time.monotonic() - began:.1f} s" if refusal.status >= 500 else f"{refusal.status} {refusal.code}", None
         except httpx.TransportError as error:
             return type(error).__name__, None
         if call.kind == "createRoom":
