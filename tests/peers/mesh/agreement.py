@@ -27,8 +27,8 @@ class Agreement:
         self.reasons: list[str] = []
         for one, other in permutations(self._views, 2):
             self._compare(one, other)
-        for name, copy in self.copies.items() if self._views else ():
-            if not copy.is_synapse and any(old in self._past(new) for old, new in permutations(copy.tips, 2)):
+        for name, copy in self.copies.items():
+            if name in self._views and not copy.is_synapse and any(old in self._past(new) for old, new in permutations(copy.tips, 2)):
                 self.findings.append(f"an end of the graph lies below another at {name}: {' '.join(copy.tips)}")
         for one, other in product(self._views, server_names.keys() - self._views.keys()):
             self._compare_to_outside(one, other)

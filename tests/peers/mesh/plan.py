@@ -197,6 +197,11 @@ def message(who: str, step: int, text: str) -> Call:
     return Call("message", who, "PUT", f"/v3/rooms/{ROOM}/send/m.room.message/t{step}", body=body, step=step)
 
 
+def rename(who: str, step: int) -> Call:
+    """Somebody bears another name."""
+    return Call("displayname", who, "PUT", f"/v3/profile/<{who}>/displayname", body={"displayname": f"{who} {step}"}, step=step)
+
+
 def _message(sketch: Sketch) -> Call:
     sketch.said.append(sketch.step)
     return message(sketch.actor(), sketch.step, f"word {sketch.step}")
@@ -271,8 +276,7 @@ def _redact(sketch: Sketch) -> Call:
 
 
 def _displayname(sketch: Sketch) -> Call:
-    who = sketch.actor()
-    return Call("displayname", who, "PUT", f"/v3/profile/<{who}>/displayname", body={"displayname": f"{who} {sketch.step}"})
+    return rename(sketch.actor(), sketch.step)
 
 
 _MAKERS: list[tuple[int, Maker]] = [

@@ -17,7 +17,7 @@ from user import Refused, User
 from .agreement import Agreement
 from .copy import copy
 from .links import Links
-from .plan import ROOM, SERVERS, USERS, Fault, Plan, home, message
+from .plan import ROOM, SERVERS, USERS, Fault, Plan, home, message, rename
 from .view import View, view
 
 # How long the servers have to agree, and after how long each says something once more (s).
@@ -118,7 +118,9 @@ class Run:
             self._starting.wait_until_started()
             self._starting = None
 
-    def _make(self, calls: tuple[Call, ...]) -> None:
+    def _make(self, calls: tuple[Call, ...]) -> bool:
+        """Makes calls at once, and says whether all succeeded."""
+        good = self.outcome.good
         for call, (verdict, event_id) in zip(calls, self._pool.map(self._ask, calls), strict=True):
             self.outcome.made += 1
             self.outcome.good += verdict == "200"
@@ -126,6 +128,7 @@ class Run:
             if event_id:
                 self._acknowledged[event_id] = home(call.who)
                 self._names.learn(f"<event:{call.step}>", event_id)
+        return self.outcome.good == good + len(calls)
 
     def _ask(self, call: Call) -> tuple[str, str | None]:
         """Makes a call: what the server said, and which event it made."""
@@ -184,11 +187,14 @@ class Run:
         return dict(zip(SERVERS, self._pool.map(lambda name: view(room, users[name]), SERVERS), strict=True))
 
     def _close_round(self) -> None:
-        """A message by the first user of each server that is joined."""
+        """A message by a user of each server that is in the room; who may not speak may still bear another name."""
         for number, (name, seen) in enumerate(self._views().items()):
-            if seen.joined:
-                who = self._names.unfill(seen.joined[0]).strip("<>")
-                self._make((message(who, 900 + 10 * self.outcome.rounds + number, f"{name} is here"),))
+            step = 900 + 10 * self.outcome.rounds + number
+            for user_id in seen.joined:
+                who = self._names.unfill(user_id).strip("<>")
+                calls = (message(who, step, f"{name} is here"), rename(who, step))
+                if any(self._make((call,)) for call in calls):
+                    break
 
     def _learn(self, agreement: Agreement) -> None:
         for event_id, event in _by_depth(agreement):
