@@ -161,6 +161,8 @@ class Agreement:
             return self._unread(event_id, name)
         if event_id in above:
             return None
+        if held.standing == "rejected":
+            return self._misjudged(event_id, name)
         rests_on = _redacted(held.pdu) if held.standing == "accepted" else []
         if held.standing == "soft-failed":
             rests_on = [*held.pdu["auth_events"], *_redacted(held.pdu)]
@@ -171,6 +173,15 @@ class Agreement:
             if self._may_have_stood(other_id, event_id, name) and (reason := forbids(other.pdu, held.pdu)):
                 return f"{other_id} {reason}"
         return None
+
+    def _misjudged(self, event_id: str, name: str) -> str | None:
+        """Why Synapse rejects what is allowed.
+
+        A join that it makes cites the invite, which it does not know the state of yet: the join's state lacks what the
+        invite builds on, for good, and so do the states of all that builds on the join.
+        """
+        blind = next((each for each in self.copies[name].blind if each in self._past(event_id)), None)
+        return f"builds on {blind}, whose state Synapse did not know all of when it made it" if blind else None
 
     def _unread(self, event_id: str, name: str) -> str | None:
         """Why Synapse does not show history.

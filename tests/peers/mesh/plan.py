@@ -78,7 +78,7 @@ class Sketch:
         """Somebody to do something to: mostly of these memberships, seldom who made the room."""
         fitting = [user for user in USERS if self.members.get(user, "leave") in memberships]
         others = [user for user in fitting if user != self.founder]
-        return self.dice.one((others if self.dice.percent(90) else fitting) or USERS)
+        return self.dice.one((others if self.dice.percent(97) else fitting) or USERS)
 
 
 Maker = Callable[[Sketch], Call]
@@ -104,8 +104,9 @@ def plan(seed: int) -> Plan:
                 sketch.down -= set(fault.who)
             turns.append(fault)
         turns.append(_at_once(sketch))
-    if dice.percent(50):
+    if dice.percent(75):
         # Whoever is out comes back, if they may: what they missed has to be told them.
+        turns.append((_made(sketch, lambda _: _state(founder, "m.room.join_rules", {"join_rule": "public"})),))
         turns += [(_made(sketch, lambda _, user=user: _join(user)),) for user in USERS]
     return Plan(seed, version, founder, turns)
 
