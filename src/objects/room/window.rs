@@ -122,7 +122,18 @@ impl Slice {
 impl Room<'_> {
     /// What a user who was not in the room in the whole range learns of it: how an invite ended, a ban, its end.
     fn parting(&mut self, viewer: &Viewer, message: &Window) -> Result<WindowReply> {
-        let [timeline, state] = self.fate(viewer, message, message.from)?;
+        let [timeline, mut state] = self.fate(viewer, message, message.from)?;
+        let since = viewer.stretches.since(message.to);
+        // An event that came with the state, or back by a resolution, has its place elsewhere in the graph, if any.
+        if timeline.is_empty()
+            && state.is_empty()
+            && since > Some(message.from)
+            && let Some(event) = self.own_member(viewer, message.to)?
+            && !happened(&event, (message.from, message.to))
+            && message.state.lets_through(&event)
+        {
+            state.push(self.client_view(viewer, &event, false)?);
+        }
         Ok(WindowReply {
             timeline,
             limited: false,
@@ -135,31 +146,31 @@ impl Room<'_> {
         })
     }
 
-    /// The newest event about the user's membership, if that is new since a position: in the timeline, or in the state
-    /// where it came with the state or the timeline's filter hides it.
+    /// The newest event about the user's membership, if it happened since a position: in the timeline, or in the state
+    /// where the timeline's filter hides it.
     fn fate(
         &mut self,
         viewer: &Viewer,
         message: &Window,
         since: Position,
     ) -> Result<[Vec<Box<RawValue>>; 2]> {
-        let member = self.mainline(message.to, "m.room.member", viewer.user.as_str())?;
-        let Some(event) = member.map(|sn| self.event(sn)).transpose()? else {
+        let event = self.own_member(viewer, message.to)?;
+        let Some(event) = event.filter(|event| happened(event, (since, message.to))) else {
             return Ok(Default::default());
         };
-        // An event that came with the state has its place elsewhere in the graph, if any.
-        let place = event.pos.filter(|pos| *pos <= message.to && !event.is_history());
-        if place.or_else(|| viewer.stretches.since(message.to)) <= Some(since) {
-            return Ok(Default::default());
-        }
         let view = vec![self.client_view(viewer, &event, false)?];
-        if place.is_some() && message.timeline.lets_through(&event) {
+        if message.timeline.lets_through(&event) {
             Ok([view, Vec::new()])
         } else if message.state.lets_through(&event) {
             Ok([Vec::new(), view])
         } else {
             Ok(Default::default())
         }
+    }
+
+    fn own_member(&mut self, viewer: &Viewer, to: Position) -> Result<Option<Rc<Stored>>> {
+        let member = self.mainline(to, "m.room.member", viewer.user.as_str())?;
+        member.map(|sn| self.event(sn)).transpose()
     }
 
     /// Where the user's view of the room ends: at their leave, or at `to`.
@@ -382,6 +393,11 @@ fn needed_members(
     let senders = slice.events.iter().map(|event| &*event.pdu.sender);
     let heroes = heroes.iter().map(|user| &**user);
     senders.chain(heroes).chain(viewer).map(ToString::to_string).collect()
+}
+
+/// Whether an event came as new in a range.
+fn happened(event: &Stored, (from, to): (Position, Position)) -> bool {
+    event.pos.is_some_and(|pos| from < pos && pos <= to) && !event.is_history()
 }
 
 fn owned((kind, key): (&str, &str)) -> Key {

@@ -101,9 +101,12 @@ impl Client<'_> {
         let mut stays = stays.iter().filter(|stay| stay.membership == "join" && stay.since <= to);
         let end = stays.next_back().map(|stay| stay.until.map_or(to, |until| until.min(to)))?;
         let mut needed = copy.mainline(end);
-        // Of what comes after a stay, the user learns what it made of them.
-        let own = ("m.room.member".to_owned(), self.user.to_owned());
-        needed.extend(copy.mainline(to).remove_entry(&own));
+        // Of what comes after a stay, the user learns what it made of them; an invite is shown elsewhere.
+        if ["invite", "knock"].iter().all(|name| synced.body["rooms"][name][room].is_null()) {
+            let own = ("m.room.member".to_owned(), self.user.to_owned());
+            let last = copy.mainline(to).remove_entry(&own);
+            needed.extend(last.filter(|(_, id)| copy.events[id].pos.is_some_and(|pos| pos > end)));
+        }
         Some(needed)
     }
 
