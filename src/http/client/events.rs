@@ -88,11 +88,12 @@ pub async fn send(world: &World, room_id: &RoomId, message: Send) -> Result<Owne
 
 async fn one(
     world: World,
-    Reader { session: caller, .. }: Reader,
+    Reader { session: caller, ignored }: Reader,
     request: get_room_event::Request,
 ) -> Result<get_room_event::Response> {
     let asker = Asker::User(caller.user);
-    let event = EventById { event_id: request.event_id, asker, device: Some(caller.device) };
+    let (event_id, device) = (request.event_id, Some(caller.device));
+    let event = EventById { event_id, asker, device, ignored };
     match world.ask(&flows::room(&request.room_id), &event).await {
         // Whether the room is here is nobody's business either.
         Err(AskError::Refused(_)) => Err(no_event()),

@@ -131,7 +131,7 @@ async fn fully_read(
     let content = to_raw_value(&json!({ "event_id": event_id }))?;
     let asker = Asker::User(caller.user.clone());
     // Not found: the marker stands at an event of the room that its user can see.
-    ask_room(world, room_id, &EventById { event_id, asker, device: None }).await?;
+    ask_room(world, room_id, &EventById::of(event_id, asker)).await?;
     let item = SetAccountData {
         room_id: Some(room_id.to_owned()),
         event_type: FULLY_READ.to_owned(),

@@ -59,7 +59,7 @@ async fn event(world: World, signed: Signed, arguments: Vec<String>) -> Result<P
     let asker = Asker::Server(signed.origin.clone());
     let mut answers = stream::iter(rooms.into_iter().take(MAX_ROOMS))
         .map(|room_id| {
-            let ask = EventById { event_id: event_id.clone(), asker: asker.clone(), device: None };
+            let ask = EventById::of(event_id.clone(), asker.clone());
             let world = &world;
             async move { world.ask(&room(&room_id), &ask).await }
         })

@@ -11,7 +11,7 @@ use tombolo_protocol::{
 };
 
 use super::{
-    Asker, EventById, Members, Refusal, Result, Room, Sn, State,
+    Asker, EventById, EventFilter, Members, Refusal, Result, Room, Sn, State,
     entitlement::Stretches,
     state::Key,
     timeline::{Before, Standing, Stored},
@@ -59,7 +59,8 @@ pub fn event_by_id(room: &mut Room<'_>, message: EventById) -> Result<Box<RawVal
             let event = room.find(&message.event_id)?.ok_or_else(not_found)?;
             let sees = room.user_sees(&viewer.user, &viewer.stretches, &event)?
                 || room.user_sees_as_state(&viewer.stretches, &event)?;
-            if !sees {
+            let heard = EventFilter { ignored: message.ignored, ..EventFilter::default() };
+            if !sees || !heard.lets_through(&event) {
                 return Err(not_found());
             }
             room.client_view(&viewer, &event, true)

@@ -33,10 +33,17 @@ fn their_messages_vanish_and_their_state_stays() {
     scene.put(&alice, &room, "state/m.room.power_levels", &levels).ok();
     ignore(&scene, &alice, &[&bob, &alice]);
     let since = text(&scene.sync(&alice, "")["next_batch"]);
-    for (user, body) in [(&alice, "mine"), (&bob, "unheard"), (&carol, "heard")] {
-        scene.say(user, &room, body);
+    let [_, unheard, heard] = [(&alice, "mine"), (&bob, "unheard"), (&carol, "heard")]
+        .map(|(user, body)| scene.say(user, &room, body));
+    let name = scene.put(&bob, &room, "state/m.room.name", &json!({ "name": "Bob's" })).ok();
+    let one = |user: &User, event: &str| {
+        scene.get(user, &format!("/_matrix/client/v3/rooms/{room}/event/{event}"))
+    };
+    one(&alice, &unheard).refused(404, "M_NOT_FOUND");
+    one(&carol, &unheard).ok();
+    for event in [&heard, &text(&name["event_id"])] {
+        one(&alice, event).ok();
     }
-    scene.put(&bob, &room, "state/m.room.name", &json!({ "name": "Bob's" })).ok();
     let timeline = |user: &User, since: &str| {
         scene.pass(5000);
         scene.sync(user, &format!("since={since}"))["rooms"]["join"][&room]["timeline"].clone()

@@ -24,8 +24,18 @@ pub struct EventById {
     pub asker: Asker,
     #[serde(default)]
     pub device: Option<String>,
+    /// Whom the user ignores.
+    #[serde(default)]
+    pub ignored: BTreeSet<OwnedUserId>,
 }
 message!("room", EventById => Box<RawValue>, Refusal);
+
+impl EventById {
+    /// An event as these see it who ignore nobody.
+    pub const fn of(event_id: OwnedEventId, asker: Asker) -> Self {
+        Self { event_id, asker, device: None, ignored: BTreeSet::new() }
+    }
+}
 
 /// The whole state before an event, with its auth chain (`/state`, `/state_ids`).
 #[derive(Debug, Serialize, Deserialize)]
