@@ -21,11 +21,11 @@ use super::{
 use crate::objects::Stop;
 
 /// How long after a failure a server is asked again that may have taken our join (ms); twice as long each time,
-const PAUSE: u64 = 10_000;
+const PAUSE: u64 = 150_000;
 /// up to a day (ms),
 const LONGEST_PAUSE: u64 = 24 * 3600 * 1000;
 /// and so often: for a week.
-const MOST_TIMES: i64 = 20;
+const MOST_TIMES: i64 = 16;
 /// How many attempts are remembered, of all users.
 const MAX_ATTEMPTS: u32 = 10;
 /// How many servers are asked in turn how an attempt ended.

@@ -188,10 +188,12 @@ impl Room<'_> {
         sns.dedup();
         let mut tips = self.head()?.tips;
         tips.sort_unstable();
-        if sns == tips {
+        let states: Vec<After> = parents.iter().filter_map(|event| event.after()).collect();
+        let left_out = self.left_out_of(&states)?;
+        // The mainline cannot be amended afterwards, a state of its own can.
+        if sns == tips && left_out.is_empty() {
             return Ok(None);
         }
-        let states: Vec<After> = parents.iter().filter_map(|event| event.after()).collect();
         let (base, overlay) = match states.as_slice() {
             [] => return Ok(None),
             [After { before, plus: None }] => return Ok(Some(*before)),
@@ -200,6 +202,9 @@ impl Room<'_> {
             }
             several => self.resolve(several)?,
         };
+        if states.len() > 1 && !left_out.is_empty() {
+            return self.fork_without(base, overlay, &left_out, &sns).map(Some);
+        }
         Ok(Some(self.fork(base, overlay)?))
     }
 

@@ -99,4 +99,9 @@ DROP INDEX events_txn;
 CREATE UNIQUE INDEX events_txn ON events (sender, device, txn, scope) WHERE txn IS NOT NULL;
 -- What our users annotated, and by which event.
 CREATE TABLE annotations (target TEXT, user TEXT, type TEXT, key TEXT, sn INTEGER NOT NULL, PRIMARY KEY (target, user, type, key)) WITHOUT ROWID;
+", "
+-- The position of the mainline that the state differs from; and, where it comes from other states that lack the event,
+-- the events after which they are (JSON, sn).
+ALTER TABLE left_out_of_fork ADD COLUMN at INTEGER;
+ALTER TABLE left_out_of_fork ADD COLUMN parents TEXT;
 "];

@@ -192,7 +192,8 @@ impl Room<'_> {
             .map(|fork| self.parent(fork))
             .transpose()?
             .map_or(0, |(_, depth)| depth + 1);
-        let (base, depth, overlay) = if depth > LONGEST_CHAIN {
+        // A chain from a state that lacks something has to stay whole, so that it can be amended.
+        let (base, depth, overlay) = if depth > LONGEST_CHAIN && !self.lacks(parent.fork)? {
             let mut flat = self.overlay(parent.fork)?;
             flat.extend(overlay);
             (None, 0, flat)

@@ -8,7 +8,7 @@ use tombolo_platform::{Sql, values};
 
 use super::copies;
 use crate::{
-    copy::{Copy, Key},
+    copy::{Copy, Key, Stretch},
     scenario::Run,
     story::Synced,
 };
@@ -94,16 +94,28 @@ impl Client<'_> {
                 self.state.insert((text("type"), key.to_owned()), text("event_id"));
             }
         }
-        let next: i64 = synced.next.trim_start_matches('s').parse().unwrap();
-        let query = "SELECT upto FROM stream WHERE room = ? AND pos <= ? ORDER BY pos DESC LIMIT 1";
-        let to = stream.row(query, values![room, next], |row| row.int(0)).unwrap()?;
+        let told = |token: &str| -> Option<i64> {
+            let pos: i64 = token.trim_start_matches('s').parse().unwrap();
+            let query =
+                "SELECT upto FROM stream WHERE room = ? AND pos <= ? ORDER BY pos DESC LIMIT 1";
+            stream.row(query, values![room, pos], |row| row.int(0)).unwrap()
+        };
+        let to = told(&synced.next)?;
+        let from = synced.since.as_deref().and_then(told).unwrap_or_default();
         let stays = copy.stretches(self.user);
+        let own = ("m.room.member".to_owned(), self.user.to_owned());
+        // Who was out all the time learns only what they are now.
+        let was_in = |stay: &Stretch| {
+            stay.membership == "join" && stay.until.is_none_or(|until| until > from)
+        };
+        if from > 0 && !stays.iter().any(was_in) {
+            return Some(copy.mainline(to).into_iter().filter(|(key, _)| *key == own).collect());
+        }
         let mut stays = stays.iter().filter(|stay| stay.membership == "join" && stay.since <= to);
         let end = stays.next_back().map(|stay| stay.until.map_or(to, |until| until.min(to)))?;
         let mut needed = copy.mainline(end);
         // Of what comes after a stay, the user learns what it made of them; an invite is shown elsewhere.
         if ["invite", "knock"].iter().all(|name| synced.body["rooms"][name][room].is_null()) {
-            let own = ("m.room.member".to_owned(), self.user.to_owned());
             let last = copy.mainline(to).remove_entry(&own);
             needed.extend(last.filter(|(_, id)| copy.events[id].pos.is_some_and(|pos| pos > end)));
         }

@@ -27,6 +27,9 @@ class Past:
     banned: frozenset[str] = frozenset()
     # The rooms whose initial state says something twice, or what the preset says, too.
     doubled: frozenset[str] = frozenset()
+    # The rooms that somebody left or was put out of, and those where somebody redacted something.
+    purged: frozenset[str] = frozenset()
+    redacted: frozenset[str] = frozenset()
     # Whether the user ever said whom to ignore.
     ignores: bool = False
     # Whether the user ever set account data again to what it was.

@@ -108,7 +108,7 @@ def _hides_events(call: Call) -> bool:
     chosen = call.query.get("filter")
     room = chosen.get("room") if isinstance(chosen, dict) else None
     timeline = room.get("timeline") if isinstance(room, dict) else None
-    return str(chosen).startswith("<filter:") or isinstance(timeline, dict) and bool(timeline.keys() & {"types", "not_types", "senders", "not_senders", "contains_url"})
+    return str(chosen).startswith("<filter:") or isinstance(timeline, dict) and bool(timeline.keys() & {"types", "not_types", "senders", "not_senders", "contains_url", "rooms", "not_rooms"})
 
 
 def _limits_twice(call: Call) -> bool:
@@ -174,7 +174,7 @@ KNOWN: list[Known] = [
     Known("who is not in a room learns nothing of others in it", "unban", "status", "403 M_FORBIDDEN", "403 M_BAD_STATE", said=".*ours says: You are not in this room.*"),
     Known("who is not in a room learns nothing of others in it", "alias", "status", "403 M_FORBIDDEN", "400 M_UNKNOWN", said=".*ours says: You are not in this room.*"),
     Known("an alias has a localpart", "alias", "status", "400 M_INVALID_PARAM", r"\{\}|403 M_FORBIDDEN", lambda call: "/#:" in call.path),
-    Known("what is no event ID is an invalid parameter", "redact", "status", "400 M_INVALID_PARAM", r'\{"event_id": .*|403 M_FORBIDDEN', lambda call: "/nonsense/" in call.path, parts=True),
+    Known("what is no event ID is an invalid parameter", "redact", "status", "400 M_INVALID_PARAM", r'\{"event_id": .*|403 M_FORBIDDEN|404 M_NOT_FOUND', lambda call: "/nonsense/" in call.path, parts=True),
     Known("a state event's content is its client's affair", "setState", "status", r'\{"event_id": .*', "400 M_UNKNOWN", lambda call: call.spoilt and re.search("m.room.(name|topic)", call.path) is not None, parts=True),
     Known("a room that was left stands in `leave`, though a filter hides all events", "sync", r"rooms\.leave\.<room:\d+>\.timeline\.(limited|prev_batch)", NO_MATTER, NOTHING, lambda call: "filter" in call.query),
     Known("a room that was left stands in `leave`, though a filter hides all events", "model", r"<room:\d+> .*", r'"leave"|\[\]', NO_MATTER, lambda call: "filter" in call.query),
@@ -193,6 +193,7 @@ KNOWN: list[Known] = [
     Known("the history of a room is for who was in it; Synapse shows it to who was only invited", "sync", r"rooms\.leave\..*\.(timeline|state)\.events\[\]", "no more", "only .*", where=_was_never_in),
     Known("the history of a room is for who was in it; Synapse shows it to who was only invited", "sync", r"rooms\.leave\..*\.timeline\.(limited|prev_batch)", NO_MATTER, NO_MATTER, where=_was_never_in),
     Known("the history of a room is for who was in it; Synapse shows it to who was only invited", "state|oneState|members|messages", "status", "403 M_FORBIDDEN", r"[\[{].*", where=_was_never_in),
+    Known("who is not in a room does not learn what is in it", "oneState", "status", "403 M_FORBIDDEN", "404 M_NOT_FOUND", where=_was_never_in),
     Known("who left may read what they saw, though nobody is left; Synapse has forgotten the room", "event", "status", r'\{"content": .*', "404 M_NOT_FOUND", where=_is_deserted),
     Known("who is banned is forbidden to come (the specification)", "join|knock|invite", "status", "403 M_FORBIDDEN", "403 M_BAD_STATE", said=".*banned.*"),
     Known("power levels that break the rules are forbidden", "setState", "status", "403 M_FORBIDDEN", "400 M_(UNKNOWN|BAD_JSON|INVALID_PARAM)", lambda call: "m.room.power_levels" in call.path),
@@ -207,6 +208,7 @@ KNOWN: list[Known] = [
     Known("servers see `redacts` where the room version has it; Synapse writes it beside the content, too", "sync", r".*\.redacts", NOTHING, "<event:.*>", lambda call: '"event_format": "federation"' in json.dumps(call.query)),
     Known("a room that is not here is one that you are not in", "memberState", "status", "403 M_FORBIDDEN", "404 M_UNKNOWN", _is_nowhere),
     Known("`typing` is a boolean (the specification)", "typing", "status", "400 M_(BAD_JSON|MISSING_PARAM)", r"\{\}", lambda call: isinstance(call.body, dict) and not isinstance(call.body.get("typing"), bool), parts=True),
+    Known("an empty `filter` is none", "sync", "status", r'\{"next_batch": .*', "400 M_INVALID_PARAM", lambda call: call.query.get("filter") == ""),
     Known("an empty `since` is none", "sync", "status", r'\{"next_batch": .*', "400 M_UNKNOWN", lambda call: call.query.get("since") == ""),
     Known("a read marker stands at an event that is found", "receipt", "status", "404 M_NOT_FOUND", "404 M_UNKNOWN", lambda call: "/m.fully_read/" in call.path),
     Known("a user that is not there is not found (the specification)", "profile", "status", "404 M_NOT_FOUND", "404 M_UNKNOWN"),
@@ -254,5 +256,16 @@ KNOWN: list[Known] = [
     Known("a filter's `account_data` is not about rooms; Synapse uses it for them, too", "sync", r"rooms\..*\.account_data\.events\[\]", "only .*", "no more", lambda call: '"account_data": {"types"' in json.dumps(call.query)),
     Known("a filter's `account_data` is not about rooms; Synapse uses it for them, too", "model", r"<room:\d+> account_data .*", NO_MATTER, r"\[\]", lambda call: '"account_data": {"types"' in json.dumps(call.query)),
     Known("who left learns nothing of later redactions", "sync|messages|event|state|members", r".*\.redacted_because\..*", NOTHING, NO_MATTER, where=_ever_left),
-    Known("leaving twice is no mistake; Synapse takes it for one where nobody is left", "leave", "status", r"\{.*", "403 M_FORBIDDEN", where=_is_deserted),
+    Known("leaving twice is no mistake; Synapse takes it for one where the reason is another", "leave", "status", r"\{.*", "403 M_FORBIDDEN", where=_ever_left),
+    Known("a filter's `rooms` hold for account data, too", "sync", r"rooms\.join\..*\.account_data\.events\[\]", "no more", "only .*", _chooses_rooms),
+    Known("who is out of a room does not type there", "sync", r"rooms\.join\..*\.ephemeral\..*", "no more|nothing", NO_MATTER, where=lambda call, room: room in call.past.purged),
+    Known("who is out of a room does not type there", "model", r"<room:\d+> typing", r"\[\]", r"\[.+\]", where=lambda call, room: room in call.past.purged),
+    Known("a request without a body asks for nothing", "read_markers", "status", r"\{\}", "400 M_NOT_JSON", _is_spoilt),
+    Known("a page is full; Synapse's lacks what it hides", "messages", r"chunk\[\]", "only .*", "no more", where=_is_veiled),
+    Known("a token of before a user's time in a room lies at its beginning", "messages", r"chunk\[\]", "no more", "only .*", lambda call: "<since:" in f"{call.query.get('from')}{call.query.get('to')}"),
+    Known("nothing of a forgotten room can be read", "messages|state|oneState|members|event", "status", "403 M_FORBIDDEN|404 M_NOT_FOUND", r"[\[{].*", where=_ever_left),
+    Known("an empty `membership` is none", "members", r"chunk\[\]", "no more", "only .*", lambda call: "" in call.query.values()),
+    Known("what a filter leaves out need not be a room", "sync", "status", r"\{.*", "400 M_UNKNOWN", lambda call: '"not_rooms": ["x"]' in json.dumps(call.query.get("filter"))),
+    Known("what a room is made with is all sent; Synapse sends the last of each key", "sync", r"rooms\..*\.state\.events\[\]", "only .*", "no more", where=_says_twice),
+    Known("what was redacted is nowhere; Synapse remembers it where it was replaced", ".*", r".*unsigned\.prev_content\..*", NOTHING, NO_MATTER, where=lambda call, room: room in call.past.redacted),
 ]

@@ -18,6 +18,8 @@ class Stays:
         self._came: dict[str, set[str]] = {}
         self._left: dict[str, set[str]] = {}
         self._banned: dict[str, set[str]] = {}
+        self._purged: set[str] = set()
+        self._redacted: set[str] = set()
         # The rooms whose initial state says something twice.
         self._doubled: set[str] = set()
         self._veiled: set[str] = set()
@@ -37,6 +39,8 @@ class Stays:
             left=frozenset(room for room, users in self._left.items() if who in users),
             banned=frozenset(room for room, users in self._banned.items() if who in users),
             doubled=frozenset(self._doubled),
+            purged=frozenset(self._purged),
+            redacted=frozenset(self._redacted),
             ignores=who in self._ignoring,
             repeats=who in self._repeating,
         )
@@ -48,6 +52,8 @@ class Stays:
         member = re.fullmatch(r"/v3/rooms/(<room:\d+>)/state/m\.room\.member/<(\w+)>", call.path)
         if call.path.endswith("/m.ignored_user_list") and call.changes:
             self._ignoring.add(call.who)
+        if call.changes and "redact" in call.path:
+            self._redacted.update(re.findall(r"<room:\d+>", call.path))
         if call.kind == "account_data" and call.changes:
             self._set(call)
         if call.kind == "createRoom":
@@ -80,5 +86,6 @@ class Stays:
 
     def _go(self, room: str, user: str) -> None:
         if user in self._now.get(room, set()):
+            self._purged.add(room)
             self._left.setdefault(room, set()).add(user)
         self._now.get(room, set()).discard(user)
