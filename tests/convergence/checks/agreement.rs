@@ -137,9 +137,13 @@ fn reason(run: &Run, copies: &Copies, a: usize, b: usize) -> Option<String> {
         let key = ("m.room.member".to_owned(), user.id.clone());
         let removal = pair[1].1.state.get(&key).and_then(|id| pair[0].1.events.get(id));
         if pair[0].1.membership(&user.id) == "join"
-            && removal.is_some_and(|held| held.verdict == Verdict::Accepted)
+            && removal
+                .is_some_and(|held| matches!(held.verdict, Verdict::Accepted | Verdict::SoftFailed))
         {
-            return Some(format!("a resolution at a{a} undid what removed {} at a{b}", user.id));
+            return Some(format!(
+                "a{a} soft-failed, or a resolution there undid, what removed {} at a{b}",
+                user.id
+            ));
         }
     }
     for (server, copy) in pair {

@@ -212,13 +212,17 @@ fn ids(events: &Value) -> Vec<String> {
     events.filter_map(|event| event["event_id"].as_str().map(str::to_owned)).collect()
 }
 
-/// The events of each room's timeline.
+/// The events of each room's timeline, without redactions: such are told of once they take content, whenever that is.
 fn event_ids(body: &Value) -> BTreeMap<String, Vec<String>> {
     let sections =
         ["join", "leave"].into_iter().filter_map(|section| body["rooms"][section].as_object());
     sections
         .flatten()
-        .map(|(room, news)| (room.clone(), ids(&news["timeline"]["events"])))
+        .map(|(room, news)| {
+            let events = news["timeline"]["events"].as_array().into_iter().flatten();
+            let told = events.filter(|event| event["type"] != "m.room.redaction").cloned();
+            (room.clone(), ids(&Value::Array(told.collect())))
+        })
         .collect()
 }
 
