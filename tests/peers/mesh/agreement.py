@@ -82,9 +82,18 @@ class Agreement:
                 self.reasons.append(f"{one} counts {user} in: {other} does not know yet whether it joined")
             elif reason := next(filter(None, reasons), None):
                 self.reasons.append(f"{one} counts {user} in: {reason}")
+            elif merge := self._refused_merge(one, other):
+                self.reasons.append(f"{one} counts {user} in: it soft-failed {merge}, by which {other} merged what put {user} out")
             else:
                 known = ", ".join(f"{self._described(each)}: {self._standing(each, one)}" for each in ends)
                 self._differ(one, other, f"{one} counts {user} in, who is not in the room as {other} sees it: {known}")
+
+    def _refused_merge(self, one: str, other: str) -> str | None:
+        """An event by which a server merged branches, and which another soft-failed by the rules."""
+        for event_id, held in self.copies[other].events.items():
+            if held.standing == "accepted" and len(held.pdu["prev_events"]) > 1 and self._reason(event_id, one, frozenset()):
+                return event_id
+        return None
 
     def _differ(self, one: str, other: str, difference: str) -> None:
         """Takes in that two servers hold different states."""
