@@ -1,5 +1,7 @@
 //! Who may have events wait, how many, and what becomes of them?
 
+use std::slice;
+
 use ruma::OwnedEventId;
 use serde_json::json;
 use tombolo_protocol::event::Pdu;
@@ -13,7 +15,7 @@ const THIRD: &str = "third.test";
 fn dangling(scene: &Scene, number: usize, size: usize) -> (Pdu, OwnedEventId) {
     let parent: OwnedEventId = format!("${number:0>43}").try_into().unwrap();
     let content = json!({ "body": "x".repeat(size) });
-    let pdu = scene.theirs("m.room.message", None, &content, std::slice::from_ref(&parent));
+    let pdu = scene.theirs("m.room.message", None, &content, slice::from_ref(&parent));
     (pdu, parent)
 }
 
@@ -78,7 +80,7 @@ fn a_newcomers_event_waits_for_his_join() {
         &json!({ "membership": "join" }),
         &scene.tips(),
     );
-    let parent = std::slice::from_ref(&join.event_id);
+    let parent = slice::from_ref(&join.event_id);
     let early = scene.theirs("m.room.message", None, &json!({ "body": "hi" }), parent);
     assert_eq!(scene.outcome(&early), Outcome::Parked);
     let came = scene.receive(&[&join]).outcomes;
@@ -113,7 +115,7 @@ fn an_answer_names_what_its_own_events_lack() {
     scene.join_bob();
     let tips = scene.tips();
     let first = scene.theirs("m.room.message", None, &json!({ "body": "1" }), &tips);
-    let parent = std::slice::from_ref(&first.event_id);
+    let parent = slice::from_ref(&first.event_id);
     let second = scene.theirs("m.room.message", None, &json!({ "body": "2" }), parent);
     let (other, _) = dangling(&scene, 1, 1);
     let (third, _) = dangling(&scene, 2, 1);
@@ -158,7 +160,7 @@ fn what_was_fetched_for_an_event_is_tried_no_longer_than_that_event() {
     let scene = Scene::new("11");
     scene.join_bob();
     let (lower, _) = dangling(&scene, 1, 1);
-    let parent = std::slice::from_ref(&lower.event_id);
+    let parent = slice::from_ref(&lower.event_id);
     let upper = scene.theirs("m.room.message", None, &json!({ "body": "2" }), parent);
     assert_eq!(scene.outcome(&upper), Outcome::Parked);
     let mut turns = 0;
@@ -207,7 +209,7 @@ fn a_hole_is_known_before_and_after_it_is_read_again() {
     scene.join_bob();
     let seen = scene.send_at("alice", "m.room.message", None, &json!({ "body": "below" }));
     let parent = scene.theirs("m.room.message", None, &json!({ "body": "missing" }), &scene.tips());
-    let parents = std::slice::from_ref(&parent.event_id);
+    let parents = slice::from_ref(&parent.event_id);
     let child = scene.theirs("m.room.message", None, &json!({ "body": "above" }), parents);
     assert_eq!(scene.outcome(&child), Outcome::Parked);
     let keys = [("m.room.create", ""), ("m.room.member", "@alice:ours.test")];
@@ -241,6 +243,68 @@ fn a_server_that_was_never_here_gives_no_state() {
     assert_eq!(scene.count("parked"), 1);
 }
 
+/// Gives the state before an event, without one event that cannot be verified, and maybe without a key.
+fn connect_without(
+    scene: &Scene,
+    child: &Pdu,
+    missing: &Pdu,
+    without: Option<&str>,
+) -> Vec<(OwnedEventId, Outcome)> {
+    let members = ["@alice:ours.test", "@bob:theirs.test"].map(|user| ("m.room.member", user));
+    let keys = ["m.room.create", "m.room.power_levels", "m.room.join_rules"].map(|kind| (kind, ""));
+    let keys = keys
+        .into_iter()
+        .chain(members)
+        .filter(|(kind, key)| Some(*kind) != without && Some(*key) != without);
+    let state = keys.filter_map(|(kind, key)| scene.state_id(kind, key)).collect();
+    let (origin, event_id) = (THEIRS.try_into().unwrap(), child.event_id.clone());
+    let missing = vec![missing.event_id.clone()];
+    scene.ask(Connect { origin, event_id, state, missing }).unwrap().outcomes
+}
+
+/// Has the room store an event that it could not verify before.
+fn verify(scene: &Scene, pdu: &Pdu) {
+    let (origin, events) = (THEIRS.try_into().unwrap(), vec![checked(pdu)]);
+    let (purpose, again) = (Purpose::Outlier, Vec::new());
+    scene.ask(Receive { origin, events, purpose, again }).unwrap();
+}
+
+#[test]
+fn what_comes_from_a_state_with_gaps_is_derived_again() {
+    let scene = Scene::new("11");
+    scene.join_bob();
+    let levels = json!({ "users": { "@alice:ours.test": 100 }, "state_default": 0 });
+    scene.send("alice", "m.room.power_levels", Some(""), &levels).unwrap();
+    let first =
+        scene.send("alice", "m.room.topic", Some(""), &json!({ "topic": "first" })).unwrap();
+    let topic = scene.theirs("m.room.topic", Some(""), &json!({ "topic": "later" }), &scene.tips());
+    let (child, _) = dangling(&scene, 1, 1);
+    assert_eq!(scene.outcome(&child), Outcome::Parked);
+    let connected = connect_without(&scene, &child, &topic, None);
+    assert_eq!(connected, [(child.event_id, Outcome::Accepted)]);
+    let says = |parents: &[OwnedEventId]| {
+        let said = scene.theirs("m.room.message", None, &json!({ "body": "x" }), parents);
+        assert_eq!(scene.outcome(&said), Outcome::Accepted);
+        said.event_id
+    };
+    let merge = says(&scene.tips());
+    let (left, right) = (says(slice::from_ref(&merge)), says(slice::from_ref(&merge)));
+    let last = says(&[left.clone(), right]);
+    let topics = |event_id: &OwnedEventId| {
+        let (event_id, origin) = (event_id.clone(), THEIRS.try_into().unwrap());
+        let before = scene.ask(StateBefore { event_id, origin, bodies: false }).unwrap();
+        [&first, &topic.event_id].map(|id| before.state.contains(id))
+    };
+    for event_id in [&merge, &left, &last] {
+        assert_eq!(topics(event_id), [true, false], "nothing else is known");
+    }
+    verify(&scene, &topic);
+    for event_id in [&merge, &left, &last] {
+        assert_eq!(topics(event_id), [false, true], "the later one counts");
+    }
+    assert_eq!(scene.count("left_out_of_fork"), 0);
+}
+
 #[test]
 fn an_event_is_let_in_by_a_state_of_which_something_cannot_be_verified() {
     let scene = Scene::new("11");
@@ -250,19 +314,7 @@ fn an_event_is_let_in_by_a_state_of_which_something_cannot_be_verified() {
     let topic = scene.theirs("m.room.topic", Some(""), &json!({ "topic": "later" }), &scene.tips());
     let (child, _) = dangling(&scene, 1, 1);
     assert_eq!(scene.outcome(&child), Outcome::Parked);
-    let connect = |without: Option<&str>| {
-        let members = ["@alice:ours.test", "@bob:theirs.test"].map(|user| ("m.room.member", user));
-        let keys =
-            ["m.room.create", "m.room.power_levels", "m.room.join_rules"].map(|kind| (kind, ""));
-        let keys = keys
-            .into_iter()
-            .chain(members)
-            .filter(|(kind, key)| Some(*kind) != without && Some(*key) != without);
-        let state = keys.filter_map(|(kind, key)| scene.state_id(kind, key)).collect();
-        let (origin, event_id) = (THEIRS.try_into().unwrap(), child.event_id.clone());
-        let missing = vec![topic.event_id.clone()];
-        scene.ask(Connect { origin, event_id, state, missing }).unwrap().outcomes
-    };
+    let connect = |without| connect_without(&scene, &child, &topic, without);
     assert!(
         connect(Some("m.room.power_levels")).is_empty(),
         "the verdict rests on what is missing"
@@ -270,9 +322,7 @@ fn an_event_is_let_in_by_a_state_of_which_something_cannot_be_verified() {
     assert!(connect(Some("@bob:theirs.test")).is_empty(), "its sender's membership may be missing");
     assert_eq!(connect(None), [(child.event_id.clone(), Outcome::Accepted)]);
     assert_eq!(scene.count("left_out_of_fork"), 1);
-    let purpose = Purpose::Outlier;
-    let (origin, events) = (THEIRS.try_into().unwrap(), vec![checked(&topic)]);
-    scene.ask(Receive { origin, events, purpose, again: Vec::new() }).unwrap();
+    verify(&scene, &topic);
     assert_eq!(scene.count("left_out_of_fork"), 0);
     assert_eq!(scene.state_id("m.room.topic", ""), Some(topic.event_id));
 }
