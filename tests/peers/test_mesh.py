@@ -80,4 +80,4 @@ def figures(outcome: Outcome) -> str:
 
 def report(outcome: Outcome) -> str:
     """What differs in a run, and what happened before."""
-    return "\n".join([outcome.story(), *(f"  ! {each}" for each in outcome.findings), f"  TOMBOLO_SEED={outcome.plan.seed} plays it again"])
+    return "\n".join([outcome.story(), *(f"  ! {each}" for each in outcome.findings), *outcome.graph, f"  TOMBOLO_SEED={outcome.plan.seed} plays it again"])
