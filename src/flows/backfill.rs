@@ -39,10 +39,12 @@ pub async fn backfill(world: &World, room_id: &RoomId, hole: &Hole) -> Result<bo
     let Some(version) = version(world, room_id).await? else { return Ok(false) };
     let mut servers: Vec<_> = hole.servers.iter().collect();
     servers.sort_by_key(|server| failing::is_noted(world, server));
-    for server in servers.into_iter().take(MAX_SERVERS) {
+    servers.truncate(MAX_SERVERS);
+    let last = servers.last().copied();
+    for server in servers {
         let until = world.now() + PATIENCE;
         let gap = Gap { world, origin: server, room_id, version, stranger: false, until };
-        match fill(&gap, hole).await {
+        match fill(&gap, hole, Some(server) != last).await {
             Ok(true) => return Ok(true),
             Ok(false) => {}
             Err(Failure::Ours(error)) => return Err(error),
@@ -56,7 +58,8 @@ pub async fn backfill(world: &World, room_id: &RoomId, hole: &Hole) -> Result<bo
     Ok(false)
 }
 
-async fn fill(gap: &Gap<'_>, hole: &Hole) -> std::result::Result<bool, Failure> {
+/// Asks one server; `others` tells whether there are more.
+async fn fill(gap: &Gap<'_>, hole: &Hole, others: bool) -> std::result::Result<bool, Failure> {
     let wanted: Vec<String> =
         hole.below.iter().map(|id| format!("v={}", encode(id.as_str()))).collect();
     let path = format!(
@@ -66,7 +69,7 @@ async fn fill(gap: &Gap<'_>, hole: &Hole) -> std::result::Result<bool, Failure> 
     );
     let answer: Events = client::ask(gap.world, gap.origin, Ask::get(&path)).await?;
     let events = verified_history(gap.world, gap.version, &answer.pdus).await;
-    let mut history = History { events, asked: hole.below.clone(), states: Vec::new() };
+    let mut history = History { events, asked: hole.below.clone(), states: Vec::new(), others };
     let mut received = gap.world.ask(&room(gap.room_id), &history).await?;
     let mut came = any(&received);
     for _ in 0..ROUNDS {

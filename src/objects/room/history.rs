@@ -51,8 +51,9 @@ pub fn history(room: &mut Room<'_>, message: History) -> Result<Received> {
     for (child, below) in room.below_each(&children, &placed)? {
         room.put_below(child, &below)?;
     }
-    // Where a server answers but leaves out an event it was asked for, it has no such event to give.
-    let answered = received.outcomes.iter().any(|(_, outcome)| outcome.is_held());
+    // Where the last server answers but leaves out an event it was asked for, nobody has such an event to give.
+    let answered =
+        !message.others && received.outcomes.iter().any(|(_, outcome)| outcome.is_held());
     let withheld = message.asked.into_iter().filter(|id| answered && !given.contains(id)).collect();
     for sn in children.into_iter().chain(placed) {
         room.note_parents(sn, &withheld)?;

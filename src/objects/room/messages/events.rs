@@ -124,6 +124,9 @@ pub struct History {
     /// The states before events whose parents are not held, as the server told them.
     #[serde(default)]
     pub states: Vec<StateGiven>,
+    /// Whether other servers can be asked for what this one left out.
+    #[serde(default)]
+    pub others: bool,
 }
 message!("room", History => Received, Refusal);
 

@@ -1,6 +1,7 @@
 //! Does a room keep its promises? Each scenario asks one room, over real SQLite, without a platform around it.
 
 mod audience;
+mod history;
 mod joining;
 mod life;
 mod parked;
