@@ -268,4 +268,7 @@ KNOWN: list[Known] = [
     Known("what a filter leaves out need not be a room", "sync", "status", r"\{.*", "400 M_UNKNOWN", lambda call: '"not_rooms": ["x"]' in json.dumps(call.query.get("filter"))),
     Known("what a room is made with is all sent; Synapse sends the last of each key", "sync", r"rooms\..*\.state\.events\[\]", "only .*", "no more", where=_says_twice),
     Known("what was redacted is nowhere; Synapse remembers it where it was replaced", ".*", r".*unsigned\.prev_content\..*", NOTHING, NO_MATTER, where=lambda call, room: room in call.past.redacted),
+    Known("who is ignored is not there to be read; Synapse forbids it", "receipt", "status", r"\{\}", "403 M_FORBIDDEN", _ignores),
+    Known("a timeout is a number (the specification)", "typing", "status", "400 M_BAD_JSON", r"\{\}", _is_spoilt, parts=True),
+    Known("who may not see a redaction does not learn who redacted, and why", "sync|messages|event|state|members", r".*\.redacted_because\..*", NOTHING, NO_MATTER, where=_is_veiled),
 ]
