@@ -1,6 +1,6 @@
 //! Is everything kept that a server said it has?
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Copies, copies, counts};
 use crate::{
@@ -61,15 +61,22 @@ pub fn are_kept(run: &Run, room: usize) -> Vec<String> {
 /// Whether a server soft-failed an event, and all that is built on it ends so too: only its own server ever tells of it,
 /// once, and maybe to one that does not know yet who its sender is.
 fn is_dead_end(id: &str, copies: &Copies) -> bool {
-    let fails =
-        |copy: &Copy| copy.events.get(id).is_some_and(|held| held.verdict == Verdict::SoftFailed);
-    let builds = |held: &&Held| {
-        let mut parents = held.pdu["prev_events"].as_array().into_iter().flatten();
-        parents.any(|parent| parent == id)
+    let fails = |id: &str, copy: &Copy| {
+        copy.events.get(id).is_some_and(|held| held.verdict == Verdict::SoftFailed)
     };
-    let mut children =
-        copies.values().flat_map(|copy| copy.events.values()).filter(builds).map(|held| &held.id);
-    copies.values().any(fails) && children.all(|child| is_dead_end(child, copies))
+    let (mut seen, mut next) = (BTreeSet::from([id]), vec![id]);
+    while let Some(id) = next.pop() {
+        if !copies.values().any(|copy| fails(id, copy)) {
+            return false;
+        }
+        for held in copies.values().flat_map(|copy| copy.events.values()) {
+            let mut parents = held.pdu["prev_events"].as_array().into_iter().flatten();
+            if parents.any(|parent| parent == id) && seen.insert(&held.id) {
+                next.push(&held.id);
+            }
+        }
+    }
+    true
 }
 
 /// Whether a server accepted the join by which an event's sender was in the room: what rests on one that it did not is
