@@ -189,23 +189,21 @@ impl Room<'_> {
         let mut tips = self.head()?.tips;
         tips.sort_unstable();
         let states: Vec<After> = parents.iter().filter_map(|event| event.after()).collect();
-        let left_out = self.left_out_of(&states)?;
         // The mainline cannot be amended afterwards, a state of its own can.
-        if sns == tips && left_out.is_empty() {
+        if sns == tips && !self.lack(&states)? {
             return Ok(None);
         }
-        let (base, overlay) = match states.as_slice() {
-            [] => return Ok(None),
-            [After { before, plus: None }] => return Ok(Some(*before)),
-            [After { before, plus: Some((key, sn)) }] => {
-                (*before, Overlay::from([(key.clone(), Some(*sn))]))
+        match states.as_slice() {
+            [] => Ok(None),
+            [After { before, plus: None }] => Ok(Some(*before)),
+            // Nor can one that was taken out of its chain.
+            [After { before, plus: Some((key, sn)) }]
+                if self.is_chained(*before)? || !self.lack(&states)? =>
+            {
+                self.fork(*before, Overlay::from([(key.clone(), Some(*sn))])).map(Some)
             }
-            several => self.resolve(several)?,
-        };
-        if states.len() > 1 && !left_out.is_empty() {
-            return self.fork_without(base, overlay, &left_out, &sns).map(Some);
+            states => self.fork_from(&sns, states).map(Some),
         }
-        Ok(Some(self.fork(base, overlay)?))
     }
 
     /// The events of these IDs that we hold and that satisfy `usable`, and the IDs of the others.

@@ -2,10 +2,8 @@
 //!
 //! Nobody could verify it then, or what it cites. It is noted, and taken into the state once it is stored.
 
-use std::collections::BTreeSet;
-
 use ruma::{OwnedEventId, UserId};
-use tombolo_platform::values;
+use tombolo_platform::{Row, values};
 use tombolo_protocol::event::Pdu;
 
 use super::{
@@ -17,8 +15,9 @@ use crate::objects::Stop;
 
 /// How many events are noted that could not be verified: a server may invent them.
 const MAX_LEFT_OUT: usize = 10_000;
-/// How many of them a state takes over from the states that it comes from.
-const MAX_INHERITED: u32 = 1000;
+/// How many states that come from one of which something is left out are derived again when it is known. What comes
+/// after them counts as whole: otherwise whoever invents an event would make each later one costlier, for ever.
+const MAX_DERIVED: i64 = 1000;
 
 /// Refuses a state without what the room's members see it by: who may do what, and who comes in.
 pub fn may_be_left_out(pdu: &Pdu) -> Result<()> {
@@ -61,114 +60,117 @@ impl Room<'_> {
         Ok(())
     }
 
-    /// Makes a state, an overlay of the mainline, one of its own, and notes what is left out of it. `parents` are the
-    /// events after whose states it comes; none where a server gave it.
+    /// Makes a given state, an overlay of the mainline, a state of its own, and notes what is left out of it.
     pub fn fork_without(
         &mut self,
         base: Before,
         overlay: Overlay,
         left_out: &[OwnedEventId],
-        parents: &[Sn],
     ) -> Result<Before> {
         let fork = self.new_fork(base, overlay)?;
         // Of too many, those of the oldest states go: any server in the room can invent more.
         let delete = "DELETE FROM left_out_of_fork WHERE fork IN
                       (SELECT fork FROM left_out_of_fork ORDER BY fork DESC LIMIT -1 OFFSET ?)";
         self.sql.run(delete, values![MAX_LEFT_OUT.saturating_sub(left_out.len())])?;
-        let parents = match parents {
-            [] => None,
-            parents => Some(serde_json::to_string(parents)?),
-        };
         for id in left_out {
-            let insert = "INSERT INTO left_out_of_fork (id, fork, at, parents) VALUES (?, ?, ?, ?)
-                          ON CONFLICT DO NOTHING";
-            self.sql.run(insert, values![id.as_str(), fork, base.at, parents.as_deref()])?;
+            let insert =
+                "INSERT INTO left_out_of_fork (id, fork) VALUES (?, ?) ON CONFLICT DO NOTHING";
+            self.sql.run(insert, values![id.as_str(), fork])?;
         }
+        self.hot.gaps = Some(true);
         Ok(Before { fork: Some(fork), ..base })
     }
 
-    /// Whether something is left out of a state.
-    pub fn lacks(&mut self, fork: Option<i64>) -> Result<bool> {
-        let before = Before { at: 0, fork };
-        Ok(!self.left_out_of(&[After { before, plus: None }])?.is_empty())
+    /// Makes the state that comes from those after several events a state of its own. Where one of them lacks something,
+    /// it is noted how this one came about.
+    pub fn fork_from(&mut self, parents: &[Sn], states: &[After]) -> Result<Before> {
+        let (base, overlay) = self.resolve(states)?;
+        if !self.lack(states)? {
+            return self.fork(base, overlay);
+        }
+        let fork = self.new_fork(base, overlay)?;
+        let insert = "INSERT INTO derived (fork, parents) SELECT ?, ? WHERE (SELECT count(*) FROM derived) < ?";
+        let parents = serde_json::to_string(parents)?;
+        self.sql.run(insert, values![fork, &parents, MAX_DERIVED])?;
+        Ok(Before { fork: Some(fork), ..base })
     }
 
-    /// What is left out of any of these states.
-    pub fn left_out_of(&mut self, states: &[After]) -> Result<Vec<OwnedEventId>> {
-        if self
-            .sql
-            .row("SELECT 1 FROM left_out_of_fork LIMIT 1", values![], |row| row.int(0))?
-            .is_none()
-        {
-            return Ok(Vec::new());
+    /// Whether something is left out of one of these states, or of one that it comes from.
+    pub fn lack(&mut self, states: &[After]) -> Result<bool> {
+        if !self.has_gaps()? {
+            return Ok(false);
         }
-        let mut left_out = BTreeSet::new();
-        for after in states {
-            let query = "WITH RECURSIVE above (fork) AS (
-                             SELECT ?1 UNION ALL SELECT parent FROM fork JOIN above USING (fork) WHERE parent IS NOT NULL
-                         )
-                         SELECT id FROM left_out_of_fork JOIN above USING (fork) LIMIT ?2";
-            let ids = self
-                .sql
-                .rows(query, values![after.before.fork, MAX_INHERITED], |row| row.text(0))?;
-            left_out.extend(ids);
+        let query = "WITH RECURSIVE above (fork) AS (
+                         SELECT ? UNION ALL SELECT parent FROM fork JOIN above USING (fork) WHERE parent IS NOT NULL
+                     )
+                     SELECT 1 FROM above WHERE fork IN (SELECT fork FROM derived)
+                         OR EXISTS (SELECT 1 FROM left_out_of_fork l WHERE l.fork = above.fork) LIMIT 1";
+        for After { before, .. } in states {
+            if self.sql.row(query, values![before.fork], |row| row.int(0))?.is_some() {
+                return Ok(true);
+            }
         }
-        let read = |id: String| {
-            OwnedEventId::try_from(id).map_err(|_| Stop::broken("what is left out has no ID"))
-        };
-        left_out.into_iter().take(MAX_INHERITED as usize).map(read).collect()
+        Ok(false)
+    }
+
+    /// Whether something is left out of any state that a server gave for one event.
+    fn has_gaps(&mut self) -> Result<bool> {
+        if self.hot.gaps.is_none() {
+            let query = "SELECT 1 FROM left_out_of_fork LIMIT 1";
+            self.hot.gaps = Some(self.sql.row(query, values![], |row| row.int(0))?.is_some());
+        }
+        Ok(self.hot.gaps.unwrap_or_default())
     }
 
     /// Takes an event into the states given for single events that it was left out of, and into those that come from
     /// them. The state now may rest on them.
     pub fn amend_forks(&mut self, sn: Sn) -> Result<()> {
+        if !self.has_gaps()? {
+            return Ok(());
+        }
         let event = self.event(sn)?;
-        let query = "DELETE FROM left_out_of_fork WHERE id = ? RETURNING fork, at, parents";
+        let query = "DELETE FROM left_out_of_fork WHERE id = ? RETURNING fork";
         let id = event.pdu.event_id.as_str();
-        let mut forks = self.sql.rows(query, values![id], |row| {
-            Ok((row.int(0)?, row.int_or_null(1)?, row.text_or_null(2)?))
-        })?;
-        let key = event.pdu.key().filter(|_| event.standing != Standing::Rejected);
-        let Some((kind, key)) = key.filter(|_| !forks.is_empty()) else { return Ok(()) };
-        // A state is younger than those that it comes from.
-        forks.sort_unstable();
-        for (fork, at, parents) in forks {
-            if let Some(parents) = parents {
-                self.derive_again(fork, &serde_json::from_str::<Vec<Sn>>(&parents)?)?;
-                continue;
-            }
-            let at = match at {
-                Some(at) => at,
-                None => self.head()?.pos,
-            };
-            // What another event set meanwhile stands.
-            if self.value(Before { at, fork: Some(fork) }, kind, key)?.is_none() {
+        let forks = self.sql.rows(query, values![id], |row| row.int(0))?;
+        if forks.is_empty() {
+            return Ok(());
+        }
+        self.hot.gaps = None;
+        if let Some((kind, key)) = event.pdu.key().filter(|_| event.standing != Standing::Rejected)
+        {
+            for fork in forks {
                 let insert = "INSERT INTO forks (fork, type, key, sn) VALUES (?, ?, ?, ?)
-                              ON CONFLICT DO UPDATE SET sn = excluded.sn";
+                              ON CONFLICT DO UPDATE SET sn = excluded.sn WHERE sn IS NULL";
                 self.sql.run(insert, values![fork, kind, key, sn])?;
             }
+            self.derive_again()?;
+            // The state changes at a position without an event.
+            let Head { tips, pos, .. } = self.head()?;
+            self.settle(&tips, pos, pos + STEP)?;
+            let head = self.head()?;
+            self.save(Head { pos: pos + STEP, ..head })?;
+            self.tell_the_dropped(sn, pos + STEP)?;
+            self.wake_soon();
         }
-        // The state changes at a position without an event.
-        let Head { tips, pos, .. } = self.head()?;
-        self.settle(&tips, pos, pos + STEP)?;
-        let head = self.head()?;
-        self.save(Head { pos: pos + STEP, ..head })?;
-        self.tell_the_dropped(sn, pos + STEP)?;
-        self.wake_soon();
+        if !self.has_gaps()? {
+            self.sql.run("DELETE FROM derived", values![])?;
+        }
         Ok(())
     }
 
-    /// Makes a state anew from the states after its parents, since these have changed.
-    fn derive_again(&mut self, fork: i64, parents: &[Sn]) -> Result<()> {
-        let mut states = Vec::new();
-        for parent in parents {
-            states.extend(self.event(*parent)?.after());
-        }
-        let (_, overlay) = self.resolve(&states)?;
-        self.sql.run("DELETE FROM forks WHERE fork = ?", values![fork])?;
-        for ((kind, key), value) in overlay {
-            let insert = "INSERT INTO forks (fork, type, key, sn) VALUES (?, ?, ?, ?)";
-            self.sql.run(insert, values![fork, &kind, &key, value])?;
+    /// Makes the states that come from others anew, since these have changed; those that they come from first, which are
+    /// older.
+    fn derive_again(&mut self) -> Result<()> {
+        let query = "SELECT fork, parents FROM derived ORDER BY fork";
+        let read = |row: &Row<'_>| Ok((row.int(0)?, row.text(1)?));
+        for (fork, parents) in self.sql.rows(query, values![], read)? {
+            let mut states = Vec::new();
+            for parent in serde_json::from_str::<Vec<Sn>>(&parents)? {
+                states.extend(self.event(parent)?.after());
+            }
+            let (_, overlay) = self.resolve(&states)?;
+            self.sql.run("DELETE FROM forks WHERE fork = ?", values![fork])?;
+            self.write_fork(fork, &overlay)?;
         }
         Ok(())
     }

@@ -132,6 +132,8 @@ pub struct Hot {
     settled: Option<Position>,
     audience: Option<Audience>,
     holes: Option<Holes>,
+    /// See [`Room::has_gaps`].
+    gaps: Option<bool>,
     /// Requests told all local users everything up to here.
     locals_told: Position,
     /// When followers were last told.

@@ -361,7 +361,7 @@ impl Room<'_> {
         if missing.is_empty() {
             return self.fork(base, overlay).map(Some);
         }
-        self.fork_without(base, overlay, missing, &[]).map(Some)
+        self.fork_without(base, overlay, missing).map(Some)
     }
 
     /// Whether a state that is not whole has all that an event's verdict rests on, as far as we can know: its sender's

@@ -100,8 +100,7 @@ CREATE UNIQUE INDEX events_txn ON events (sender, device, txn, scope) WHERE txn 
 -- What our users annotated, and by which event.
 CREATE TABLE annotations (target TEXT, user TEXT, type TEXT, key TEXT, sn INTEGER NOT NULL, PRIMARY KEY (target, user, type, key)) WITHOUT ROWID;
 ", "
--- The position of the mainline that the state differs from; and, where it comes from other states that lack the event,
--- the events after which they are (JSON, sn).
-ALTER TABLE left_out_of_fork ADD COLUMN at INTEGER;
-ALTER TABLE left_out_of_fork ADD COLUMN parents TEXT;
+CREATE INDEX left_out_forks ON left_out_of_fork (fork);
+-- The states that come from one of which something is left out, with the events after which they are (JSON, sn).
+CREATE TABLE derived (fork INTEGER PRIMARY KEY, parents TEXT NOT NULL);
 "];

@@ -187,13 +187,8 @@ impl Room<'_> {
 
     /// Makes `overlay` on top of `parent` a state of its own, though it may be empty.
     pub fn new_fork(&mut self, parent: Before, overlay: Overlay) -> Result<i64> {
-        let depth = parent
-            .fork
-            .map(|fork| self.parent(fork))
-            .transpose()?
-            .map_or(0, |(_, depth)| depth + 1);
-        // A chain from a state that lacks something has to stay whole, so that it can be amended.
-        let (base, depth, overlay) = if depth > LONGEST_CHAIN && !self.lacks(parent.fork)? {
+        let depth = self.depth_upon(parent.fork)?;
+        let (base, depth, overlay) = if depth > LONGEST_CHAIN {
             let mut flat = self.overlay(parent.fork)?;
             flat.extend(overlay);
             (None, 0, flat)
@@ -203,13 +198,29 @@ impl Room<'_> {
         let insert = "INSERT INTO fork (parent, depth) VALUES (?, ?) RETURNING fork";
         let fork = self.sql.row(insert, values![base, depth], |row| row.int(0))?;
         let fork = fork.ok_or_else(|| Stop::broken("a new fork has no number"))?;
+        self.write_fork(fork, &overlay)?;
+        Ok(fork)
+    }
+
+    /// Writes in what a fork differs from its parent.
+    pub fn write_fork(&mut self, fork: i64, overlay: &Overlay) -> Result<()> {
         for ((kind, key), sn) in overlay {
             self.sql.run(
                 "INSERT INTO forks (fork, type, key, sn) VALUES (?, ?, ?, ?)",
-                values![fork, &kind, &key, sn],
+                values![fork, kind, key, *sn],
             )?;
         }
-        Ok(fork)
+        Ok(())
+    }
+
+    /// Whether a fork upon this state would be chained to it.
+    pub fn is_chained(&mut self, parent: Before) -> Result<bool> {
+        Ok(self.depth_upon(parent.fork)? <= LONGEST_CHAIN)
+    }
+
+    fn depth_upon(&mut self, fork: Option<i64>) -> Result<i64> {
+        let parent = fork.map(|fork| self.parent(fork)).transpose()?;
+        Ok(parent.map_or(0, |(_, depth)| depth + 1))
     }
 
     /// Writes a new current value of a key, holding from `pos` on. Call [`Room::change`], which also notes what

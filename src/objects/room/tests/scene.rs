@@ -296,6 +296,26 @@ impl Scene {
         self.ask(Receive { origin, events, purpose, again: Vec::new() }).unwrap()
     }
 
+    /// Bob's server gives the state before a parked event as it is now here, of which some may be missing and one key, or
+    /// type, may be left out; answers what became of events by that.
+    pub fn connect(
+        &self,
+        child: &Pdu,
+        missing: &[OwnedEventId],
+        without: Option<&str>,
+    ) -> Vec<(OwnedEventId, Outcome)> {
+        let members = ["@alice:ours.test", "@bob:theirs.test"].map(|user| ("m.room.member", user));
+        let keys =
+            ["m.room.create", "m.room.power_levels", "m.room.join_rules"].map(|kind| (kind, ""));
+        let keys = keys
+            .into_iter()
+            .chain(members)
+            .filter(|(kind, key)| Some(*kind) != without && Some(*key) != without);
+        let state = keys.filter_map(|(kind, key)| self.state_id(kind, key)).collect();
+        let (origin, event_id) = (THEIRS.try_into().unwrap(), child.event_id.clone());
+        self.ask(Connect { origin, event_id, state, missing: missing.to_vec() }).unwrap().outcomes
+    }
+
     /// How many rows a table has.
     pub fn count(&self, table: &str) -> i64 {
         let query = format!("SELECT count(*) FROM {table}");
