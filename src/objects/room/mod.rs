@@ -23,6 +23,7 @@ pub mod messages;
 mod out_of_band;
 mod page;
 mod parked;
+mod parting;
 mod power;
 mod receive;
 mod redaction;

@@ -37,13 +37,12 @@ pub fn window(room: &mut Room<'_>, message: Window) -> Result<WindowReply> {
     room.graph()?;
     let viewer = room.viewer(message.user.clone(), message.device.clone())?;
     let viewer = Viewer { raw: message.timeline.raw, ..viewer };
-    if message.stay_only && !viewer.stretches.joined_between(message.from, message.to) {
-        return Ok(WindowReply::default());
-    }
-    let saw_nothing =
-        message.from > 0 && !viewer.stretches.joined_between(message.from, message.to + 1);
-    if saw_nothing || !viewer.stretches.joined_until(message.to) {
-        return room.parting(&viewer, &message);
+    if !viewer.stretches.joined_between(message.from, message.to + 1) {
+        return if message.stay_only {
+            Ok(WindowReply::default())
+        } else {
+            room.parting(&viewer, &message)
+        };
     }
     let end = room.visible_end(&viewer, message.to);
     let was_joined = message.from > 0 && viewer.stretches.at(message.from) == Some("join");
@@ -64,20 +63,19 @@ pub fn window(room: &mut Room<'_>, message: Window) -> Result<WindowReply> {
     }
     let mut state = room.client_state(&viewer, &shown)?;
     if end < message.to && !message.stay_only {
-        let [last, behind] = room.fate(&viewer, &message, end.max(message.from))?;
+        let [last, behind] = room.fate(&viewer, &message, end.max(message.from), false)?;
         timeline.extend(last);
         state.extend(behind);
     }
+    let made = (if was_joined { message.from } else { 0 }, message.to);
+    let receipts = room.receipts_between(&viewer.user, made, &message.timeline.ignored)?;
     let head = room.head()?;
     Ok(WindowReply {
         timeline,
         limited: slice.limited,
         prev_batch: slice.start(end),
         state,
-        receipts: {
-            let from = if was_joined { message.from } else { 0 };
-            room.receipts_between(&viewer.user, (from, message.to), &message.timeline.ignored)?
-        },
+        receipts,
         heroes,
         joined_members: u32::try_from(head.joined).unwrap_or_default(),
         invited_members: u32::try_from(head.invited).unwrap_or_default(),
@@ -120,68 +118,6 @@ impl Slice {
 }
 
 impl Room<'_> {
-    /// What a user who was not in the room in the whole range learns of it: how an invite ended, a ban, its end.
-    fn parting(&mut self, viewer: &Viewer, message: &Window) -> Result<WindowReply> {
-        let [timeline, mut state] = self.fate(viewer, message, message.from)?;
-        let since = viewer.stretches.since(message.to);
-        // An event that came with the state, or back by a resolution, has its place elsewhere in the graph, if any.
-        if timeline.is_empty()
-            && state.is_empty()
-            && since > Some(message.from)
-            && let Some(event) = self.own_member(viewer, message.to)?
-            && !happened(&event, (message.from, message.to))
-            && message.state.lets_through(&event)
-        {
-            state.push(self.client_view(viewer, &event, false)?);
-        }
-        Ok(WindowReply {
-            timeline,
-            limited: false,
-            prev_batch: message.to,
-            state,
-            receipts: None,
-            heroes: Vec::new(),
-            joined_members: 0,
-            invited_members: 0,
-        })
-    }
-
-    /// The newest event about the user's membership, if it happened since a position: in the timeline, or in the state
-    /// where the timeline's filter hides it.
-    fn fate(
-        &mut self,
-        viewer: &Viewer,
-        message: &Window,
-        since: Position,
-    ) -> Result<[Vec<Box<RawValue>>; 2]> {
-        let event = self.own_member(viewer, message.to)?;
-        let Some(event) = event.filter(|event| happened(event, (since, message.to))) else {
-            return Ok(Default::default());
-        };
-        let view = vec![self.client_view(viewer, &event, false)?];
-        if message.timeline.lets_through(&event) {
-            Ok([view, Vec::new()])
-        } else if message.state.lets_through(&event) {
-            Ok([Vec::new(), view])
-        } else {
-            Ok(Default::default())
-        }
-    }
-
-    fn own_member(&mut self, viewer: &Viewer, to: Position) -> Result<Option<Rc<Stored>>> {
-        let member = self.mainline(to, "m.room.member", viewer.user.as_str())?;
-        member.map(|sn| self.event(sn)).transpose()
-    }
-
-    /// Where the user's view of the room ends: at their leave, or at `to`.
-    fn visible_end(&self, viewer: &Viewer, to: Position) -> Position {
-        if viewer.stretches.at(to) == Some("join") {
-            return to;
-        }
-        let stays = viewer.stretches.0.iter().filter(|stretch| stretch.membership == "join");
-        stays.filter_map(|stretch| stretch.until).filter(|until| *until <= to).max().unwrap_or(to)
-    }
-
     /// The newest events above `low` that the viewer may see and the filter lets through.
     fn slice(
         &mut self,
@@ -393,11 +329,6 @@ fn needed_members(
     let senders = slice.events.iter().map(|event| &*event.pdu.sender);
     let heroes = heroes.iter().map(|user| &**user);
     senders.chain(heroes).chain(viewer).map(ToString::to_string).collect()
-}
-
-/// Whether an event came as new in a range.
-fn happened(event: &Stored, (from, to): (Position, Position)) -> bool {
-    event.pos.is_some_and(|pos| from < pos && pos <= to) && !event.is_history()
 }
 
 fn owned((kind, key): (&str, &str)) -> Key {
