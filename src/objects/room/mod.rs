@@ -335,6 +335,7 @@ pub fn answer(question: &Question<'_>) -> std::result::Result<Answer, Fault> {
             InviteFor => invite::invite_for,
             DraftInvite => invite::draft,
             SendInvite => invite::send,
+            DueLeave => out_of_band::due_leave,
         })
     })
 }

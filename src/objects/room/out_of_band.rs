@@ -8,8 +8,9 @@ use tombolo_platform::{Row, values};
 use tombolo_protocol::{admission::Checked, event, room_version::RoomVersion};
 
 use super::{
-    Head, Invited, Knocked, Life, OutOfBand, OutOfBandReply, Position, Refusal, Result, Room, STEP,
-    UserNews, Withdraw, Withdrawn, insert::Source, judge::Judgement, timeline::Standing,
+    DueLeave, DueLeaveReply, Head, Invited, Knocked, Life, OutOfBand, OutOfBandReply, Position,
+    Refusal, Result, Room, STEP, UserNews, Withdraw, Withdrawn, insert::Source, judge::Judgement,
+    timeline::Standing,
 };
 use crate::objects::Stop;
 
@@ -102,6 +103,13 @@ pub fn withdraw(room: &mut Room<'_>, message: Withdraw) -> Result<Vec<UserNews>>
     room.sql.run(update, values![retry_at, message.user.as_str()])?;
     room.wake_at(retry_at);
     Ok(news)
+}
+
+/// Whose leave is to be told again.
+pub fn due_leave(room: &mut Room<'_>, _: DueLeave) -> Result<DueLeaveReply> {
+    room.head()?;
+    let (leave, next) = room.due_leave()?;
+    Ok(DueLeaveReply { leave, next })
 }
 
 /// From now on, a server that would let the user in by that invite has not heard that it ended.

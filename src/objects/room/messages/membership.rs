@@ -121,6 +121,20 @@ pub struct Withdrawn {
 }
 message!("room", Withdrawn => (), Refusal);
 
+/// Which declined invite is to be told again? No Worker of this deployment asks it by itself; one of an earlier deployment
+/// may still.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct DueLeave {}
+message!("room", DueLeave => DueLeaveReply, Refusal);
+
+#[derive(Debug, Serialize, Deserialize)]
+pub struct DueLeaveReply {
+    /// Who left, and the servers that may be asked to carry it.
+    pub leave: Option<(OwnedUserId, Vec<OwnedServerName>)>,
+    /// When to look again (ms).
+    pub next: Option<u64>,
+}
+
 /// Notes that a local user is joining through another server, before that server is asked.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct BeginJoin {
