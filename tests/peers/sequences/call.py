@@ -21,9 +21,12 @@ class Past:
     deserted: frozenset[str] = frozenset()
     # The rooms where the visibility of history ever kept something from who came later.
     veiled: frozenset[str] = frozenset()
-    # The rooms that the user joined by a call, those that the user ever left, and those they were ever banned from.
+    # The rooms that the user joined by a call, those that the user ever left,
     came: frozenset[str] = frozenset()
     left: frozenset[str] = frozenset()
+    # came back to after that, forgot, and was ever banned from.
+    back: frozenset[str] = frozenset()
+    forgotten: frozenset[str] = frozenset()
     banned: frozenset[str] = frozenset()
     # The rooms whose initial state says something twice, or what the preset says, too.
     doubled: frozenset[str] = frozenset()

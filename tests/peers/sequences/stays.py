@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import defaultdict
 
 from .call import Call, Json, Past
 
@@ -12,17 +13,12 @@ class Stays:
     """The rooms of a sequence, with their members."""
 
     def __init__(self) -> None:
-        # By room.
-        self._ever: dict[str, set[str]] = {}
-        self._now: dict[str, set[str]] = {}
-        self._came: dict[str, set[str]] = {}
-        self._left: dict[str, set[str]] = {}
-        self._banned: dict[str, set[str]] = {}
-        self._purged: set[str] = set()
-        self._redacted: set[str] = set()
-        # The rooms whose initial state says something twice.
-        self._doubled: set[str] = set()
-        self._veiled: set[str] = set()
+        # Who is in which room now, and who ever was.
+        self._now: set[tuple[str, str]] = set()
+        self._ever: set[tuple[str, str]] = set()
+        # What ever became of a user in a room, and what ever happened in a room, by the names of `Past`.
+        self._users: defaultdict[str, set[tuple[str, str]]] = defaultdict(set)
+        self._rooms: defaultdict[str, set[str]] = defaultdict(set)
         # The users who ever ignored somebody.
         self._ignoring: set[str] = set()
         # What account data was set to, by path; and who set some again to what it was.
@@ -31,61 +27,72 @@ class Stays:
 
     def past(self, who: str) -> Past:
         """What was before a user's call."""
+        rooms = {room for room, _ in self._ever}
         return Past(
-            never=frozenset(room for room, users in self._ever.items() if who not in users),
-            deserted=frozenset(room for room, users in self._now.items() if not users),
-            veiled=frozenset(self._veiled),
-            came=frozenset(room for room, users in self._came.items() if who in users),
-            left=frozenset(room for room, users in self._left.items() if who in users),
-            banned=frozenset(room for room, users in self._banned.items() if who in users),
-            doubled=frozenset(self._doubled),
-            purged=frozenset(self._purged),
-            redacted=frozenset(self._redacted),
+            never=frozenset(rooms - _rooms_of(who, self._ever)),
+            deserted=frozenset(rooms - {room for room, _ in self._now}),
+            purged=frozenset(room for room, _ in self._users["left"]),
+            **{name: _rooms_of(who, self._users[name]) for name in ("came", "left", "back", "forgotten", "banned")},
+            **{name: frozenset(self._rooms[name]) for name in ("veiled", "doubled", "redacted")},
             ignores=who in self._ignoring,
             repeats=who in self._repeating,
         )
 
     def take(self, call: Call, body: Json) -> None:
         """Takes in a call that succeeded, and what it was answered."""
+        named = re.findall(r"<room:\d+>", call.path) or [f"<room:{call.step}>"]
         if re.search(r'"history_visibility": "(joined|invited)"', json.dumps(call.body)):
-            self._veiled.update(re.findall(r"<room:\d+>", call.path) or [f"<room:{call.step}>"])
-        member = re.fullmatch(r"/v3/rooms/(<room:\d+>)/state/m\.room\.member/<(\w+)>", call.path)
-        if call.path.endswith("/m.ignored_user_list") and call.changes:
-            self._ignoring.add(call.who)
+            self._rooms["veiled"].update(named)
         if call.changes and "redact" in call.path:
-            self._redacted.update(re.findall(r"<room:\d+>", call.path))
+            self._rooms["redacted"].update(named)
+        if call.kind == "forget":
+            self._users["forgotten"].add((named[0], call.who))
         if call.kind == "account_data" and call.changes:
             self._set(call)
+        self._take_member(call, body)
+
+    def _take_member(self, call: Call, body: Json) -> None:
+        """Takes in who came or went."""
+        member = re.fullmatch(r"/v3/rooms/(<room:\d+>)/state/m\.room\.member/<(\w+)>", call.path)
         if call.kind == "createRoom":
-            self._come(f"<room:{call.step}>", call.who)
-            said = [event.get("type") for event in call.body.get("initial_state", ()) if isinstance(event, dict)] if isinstance(call.body, dict) else []
-            if len(set(said)) < len(said) or {"m.room.join_rules", "m.room.history_visibility"} & set(said):
-                self._doubled.add(f"<room:{call.step}>")
+            self._create(call)
         elif call.kind == "join":
             room = call.member[0] if call.member else str(body.get("room_id")) if isinstance(body, dict) else ""
-            self._came.setdefault(room, set()).add(call.who)
-            self._come(room, call.who)
+            self._users["came"].add((room, call.who))
+            self._change((room, call.who), "join")
         elif call.kind in _ENDS and call.member:
-            self._go(call.member[0], call.member[1].strip("<>"))
-            if call.kind == "ban":
-                self._banned.setdefault(call.member[0], set()).add(call.member[1].strip("<>"))
+            self._change((call.member[0], call.member[1].strip("<>")), call.kind)
         elif call.kind == "memberState" and member and isinstance(call.body, dict):
-            (self._come if call.body.get("membership") == "join" else self._go)(*member.groups())
-            if call.body.get("membership") == "ban":
-                self._banned.setdefault(member[1], set()).add(member[2])
+            self._change((member[1], member[2]), str(call.body.get("membership")))
+
+    def _create(self, call: Call) -> None:
+        room = f"<room:{call.step}>"
+        self._change((room, call.who), "join")
+        state = call.body.get("initial_state", ()) if isinstance(call.body, dict) else ()
+        said = [event.get("type") for event in state if isinstance(event, dict)]
+        if len(set(said)) < len(said) or {"m.room.join_rules", "m.room.history_visibility"} & set(said):
+            self._rooms["doubled"].add(room)
 
     def _set(self, call: Call) -> None:
+        if call.path.endswith("/m.ignored_user_list"):
+            self._ignoring.add(call.who)
         content = json.dumps(call.body, sort_keys=True)
         if self._data.get(call.path) == content:
             self._repeating.add(call.who)
         self._data[call.path] = content
 
-    def _come(self, room: str, user: str) -> None:
-        self._ever.setdefault(room, set()).add(user)
-        self._now.setdefault(room, set()).add(user)
+    def _change(self, member: tuple[str, str], membership: str) -> None:
+        if membership == "ban":
+            self._users["banned"].add(member)
+        if membership == "join":
+            if member in self._users["left"]:
+                self._users["back"].add(member)
+            self._ever.add(member)
+            self._now.add(member)
+        elif member in self._now:
+            self._users["left"].add(member)
+            self._now.discard(member)
 
-    def _go(self, room: str, user: str) -> None:
-        if user in self._now.get(room, set()):
-            self._purged.add(room)
-            self._left.setdefault(room, set()).add(user)
-        self._now.get(room, set()).discard(user)
+
+def _rooms_of(who: str, members: set[tuple[str, str]]) -> frozenset[str]:
+    return frozenset(room for room, user in members if user == who)
