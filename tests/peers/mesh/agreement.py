@@ -178,8 +178,17 @@ class Agreement:
         for each in rests_on:
             if each in self.events and (reason := self._reason(each, name, above | {event_id})):
                 return f"rests on {each}, and {reason}"
-        for other_id, other in self.copies[name].events.items() if held.standing == "soft-failed" else ():
-            if self._may_have_stood(other_id, event_id, name) and (reason := forbids(other.pdu, held.pdu)):
+        if held.standing != "soft-failed":
+            return None
+        # What its sender's rights rest on may have been undone by a resolution when it was heard of.
+        rests_on = [each for each in held.pdu["auth_events"] if each in self.copies[name].events]
+        return next(filter(None, (self._forbidden(each, name) for each in [event_id, *rests_on])), None)
+
+    def _forbidden(self, event_id: str, name: str) -> str | None:
+        """What a server may have had in its state that forbids an event."""
+        event = self.copies[name].events[event_id].pdu
+        for other_id, other in self.copies[name].events.items():
+            if self._may_have_stood(other_id, event_id, name) and (reason := forbids(other.pdu, event)):
                 return f"{other_id} {reason}"
         return None
 
