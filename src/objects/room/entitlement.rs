@@ -69,6 +69,15 @@ impl Stretches {
         stays.map(|stay| stay.since).filter(|since| *since <= pos).min()
     }
 
+    /// Whether an invite or a knock, after an earlier stay, ended between two positions without another stay.
+    pub fn uncovered(&self, since: Position, until: Position) -> bool {
+        let covers = |pos| matches!(self.at(pos), Some("invite" | "knock"));
+        covers(since)
+            && !covers(until)
+            && self.joined_until(since)
+            && !self.joined_between(since, until + 1)
+    }
+
     /// Whether the user, with this membership at a position, may see what is there under a visibility.
     fn see(&self, visibility: &str, membership: Option<&str>, pos: Position) -> bool {
         HistoryVisibility::of(Some(visibility))

@@ -37,7 +37,9 @@ pub fn window(room: &mut Room<'_>, message: Window) -> Result<WindowReply> {
     room.graph()?;
     let viewer = room.viewer(message.user.clone(), message.device.clone())?;
     let viewer = Viewer { raw: message.timeline.raw, ..viewer };
-    if !viewer.stretches.joined_between(message.from, message.to + 1) {
+    // The end of an invite brings up a stay from before it, which the invite hid from a client that had not seen it.
+    let brought_up = !message.stay_only && viewer.stretches.uncovered(message.from, message.to);
+    if !viewer.stretches.joined_between(message.from, message.to + 1) && !brought_up {
         return if message.stay_only {
             Ok(WindowReply::default())
         } else {
@@ -63,7 +65,7 @@ pub fn window(room: &mut Room<'_>, message: Window) -> Result<WindowReply> {
     }
     let mut state = room.client_state(&viewer, &shown)?;
     if end < message.to && !message.stay_only {
-        let [last, behind] = room.fate(&viewer, &message, end.max(message.from), false)?;
+        let [last, behind] = room.fate(&viewer, &message, end.max(message.from), brought_up)?;
         timeline.extend(last);
         state.extend(behind);
     }
@@ -72,7 +74,7 @@ pub fn window(room: &mut Room<'_>, message: Window) -> Result<WindowReply> {
     let head = room.head()?;
     Ok(WindowReply {
         timeline,
-        limited: slice.limited,
+        limited: slice.limited || brought_up,
         prev_batch: slice.start(end),
         state,
         receipts,
@@ -291,8 +293,9 @@ impl Room<'_> {
         let values = values![viewer.user.as_str(), MOST_CANDIDATES];
         for sn in self.sql.rows(query, values, |row| row.int(0))? {
             let event = self.event(sn)?;
-            let Some(user) = event.pdu.state_key.as_deref().and_then(|key| key.try_into().ok())
-            else {
+            let user =
+                event.pdu.state_key.as_deref().and_then(|key| OwnedUserId::try_from(key).ok());
+            let Some(user) = user.filter(|user| user.validate_historical().is_ok()) else {
                 continue;
             };
             match event.pdu.membership().as_deref() {

@@ -87,6 +87,30 @@ fn who_is_out_learns_of_their_ban_and_of_its_end_alone() {
     }
 }
 
+/// The client may have seen nothing of the stay: it saw the room before it, and then the invite.
+#[test]
+fn the_end_of_an_invite_shows_the_stay_that_it_hid() {
+    let scene = Scene::new("11");
+    let topic = scene.send_at("alice", "m.room.topic", Some(""), &json!({ "topic": "hers" }));
+    scene.join("bertha");
+    let turn = |who: &str, membership: &str| {
+        let content = json!({ "membership": membership });
+        let event = scene.send(who, "m.room.member", Some("@bertha:ours.test"), &content).unwrap();
+        (event.to_string(), scene.ask(Undelivered {}).unwrap().to)
+    };
+    turn("bertha", "leave");
+    scene.send_at("alice", "m.room.topic", Some(""), &json!({ "topic": "after her" }));
+    let (_, invited) = turn("alice", "invite");
+    let (left, _) = turn("bertha", "leave");
+    let all = || (EventFilter::default(), EventFilter::default());
+    let window = ask(&scene, "@bertha:ours.test", invited, all());
+    assert_eq!(ids(&window.timeline), [left]);
+    let state = serde_json::to_string(&window.state).unwrap();
+    assert!(state.contains("m.room.create") && state.contains("hers"), "{state}");
+    assert!(!state.contains("after her"), "{state}");
+    assert!(window.limited && window.prev_batch > topic, "{window:?}");
+}
+
 /// What a client asks for, up to now.
 fn ask(
     scene: &Scene,
