@@ -11,12 +11,15 @@ import pytest
 
 import authority
 import poll
+from mesh.links import Links
 from server import Server
 from synapse import Synapse
 from tombolo import Tombolo
 from user import User
 
 PANIC = "Critical Error"
+# The fixtures that are servers, each by its name.
+FIXTURES = ("servers", "trio", "pair")
 
 
 @pytest.hookimpl(wrapper=True)
@@ -45,10 +48,18 @@ def servers(tmp_path_factory) -> Iterator[dict[str, Server]]:
             server.stop()
 
 
+@pytest.fixture(scope="module")
+def links() -> Iterator[Links]:
+    """What stands between servers that are to be parted."""
+    made = Links()
+    yield made
+    made.close()
+
+
 @pytest.fixture(autouse=True)
 def no_panic(request) -> Iterator[None]:
     """A trap in one of our servers fails the test it happened in, even when every answer was right."""
-    used = {name: request.getfixturevalue(name) for name in ("servers", "trio") if name in request.fixturenames}
+    used = {name: request.getfixturevalue(name) for name in FIXTURES if name in request.fixturenames}
     before = {server.log: _traps(server) for _, server in _of(used)}
     yield
     for _, server in _of(used):
@@ -57,7 +68,7 @@ def no_panic(request) -> Iterator[None]:
 
 def _of(fixtures: dict) -> list[tuple[str, Server]]:
     """The servers among what fixtures made."""
-    return [found for name in ("servers", "trio") for found in fixtures.get(name, {}).items()]
+    return [found for name in FIXTURES for found in fixtures.get(name, {}).items()]
 
 
 def _traps(server: Server) -> int:

@@ -22,14 +22,6 @@ SEEDS = 10
 
 
 @pytest.fixture(scope="module")
-def links() -> Iterator[Links]:
-    """What stands between the servers."""
-    made = Links()
-    yield made
-    made.close()
-
-
-@pytest.fixture(scope="module")
 def trio(tmp_path_factory, links) -> Iterator[dict[str, Server]]:
     """Two of ours and Synapse, each by its name here."""
     folder = tmp_path_factory.mktemp("mesh")
