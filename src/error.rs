@@ -93,6 +93,15 @@ pub fn not_json(message: impl Into<String>) -> Error {
     Error::new(StatusCode::BAD_REQUEST, "M_NOT_JSON", message)
 }
 
+/// 400: the room has a version that is not supported, by us or by whoever was to join it.
+pub fn incompatible(message: impl Into<String>, room_version: Option<&str>) -> Error {
+    let error = Error::new(StatusCode::BAD_REQUEST, "M_INCOMPATIBLE_ROOM_VERSION", message);
+    match room_version {
+        Some(version) => error.with("room_version", version),
+        None => error,
+    }
+}
+
 /// 401: the access token names no live session; the client has to log in anew.
 pub fn unknown_token() -> Error {
     Error::new(StatusCode::UNAUTHORIZED, "M_UNKNOWN_TOKEN", "Unknown access token")
@@ -140,10 +149,7 @@ impl From<room::messages::Refusal> for Error {
                 Self::new(StatusCode::PAYLOAD_TOO_LARGE, "M_TOO_LARGE", message)
             }
             Refusal::Invalid(_) => bad_json(message),
-            Refusal::Incompatible(version) => {
-                let errcode = "M_INCOMPATIBLE_ROOM_VERSION";
-                Self::new(StatusCode::BAD_REQUEST, errcode, message).with("room_version", version)
-            }
+            Refusal::Incompatible(version) => incompatible(message, Some(&version)),
             Refusal::DuplicateAnnotation => {
                 Self::new(StatusCode::BAD_REQUEST, "M_DUPLICATE_ANNOTATION", message)
             }

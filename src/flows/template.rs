@@ -18,7 +18,7 @@ use tombolo_protocol::{
 use super::receive::encode;
 use crate::{
     config::Config,
-    error::{Error, Result, bad_gateway, bad_json},
+    error::{Result, bad_gateway, bad_json, incompatible},
     remote::client::{self, Ask},
 };
 
@@ -45,7 +45,8 @@ pub async fn ask(
     Ok(client::ask(world, server, Ask::get(&path)).await?)
 }
 
-/// Our own membership event. Of the template only the links are taken, and who authorises the join.
+/// Our own membership event. Of the template only the links are taken, and who authorises the join. A template of
+/// another event than was asked for is none.
 pub fn build(
     world: &World,
     user: &UserId,
@@ -55,16 +56,14 @@ pub fn build(
 ) -> Result<(&'static RoomVersion, Pdu)> {
     let config = Config::of(world)?;
     let version = template.room_version.unwrap_or_else(|| "1".to_owned());
-    let incompatible = || {
-        Error::new(
-            http::StatusCode::BAD_REQUEST,
-            "M_INCOMPATIBLE_ROOM_VERSION",
-            "Unsupported room version",
-        )
-    };
-    let version = RoomVersion::of(&version).ok_or_else(incompatible)?;
+    let version = RoomVersion::of(&version)
+        .ok_or_else(|| incompatible("Unsupported room version", Some(&version)))?;
     let mut content = content.clone();
-    let is_join = content.get("membership").is_some_and(|membership| membership == "join");
+    let membership = content.get("membership").and_then(Value::as_str).unwrap_or_default();
+    if !is_of(&template.event, user, room_id, membership) {
+        return Err(bad_gateway("the template is of another event"));
+    }
+    let is_join = membership == "join";
     let authoriser = template.event["content"]["join_authorised_via_users_server"].as_str();
     if let Some(authoriser) = authoriser.filter(|_| is_join) {
         content.insert("join_authorised_via_users_server".to_owned(), json!(authoriser));
@@ -92,6 +91,14 @@ pub fn build(
     };
     let pdu = event::build(version, draft, links, &config.signing_key, config.server_name.as_str());
     Ok((version, pdu.map_err(|fault| bad_gateway(fault.to_string()))?))
+}
+
+fn is_of(template: &Value, user: &UserId, room_id: &RoomId, membership: &str) -> bool {
+    template["type"] == "m.room.member"
+        && template["room_id"] == room_id.as_str()
+        && template["sender"] == user.as_str()
+        && template["state_key"] == user.as_str()
+        && template["content"]["membership"] == membership
 }
 
 fn canonical(content: &Map<String, Value>) -> Result<CanonicalJsonObject> {

@@ -135,6 +135,7 @@ fn of_the_server(response: Response<Bytes>) -> Result<Bytes, RemoteError> {
         status: status.as_u16(),
         errcode: said.errcode.short(),
         message: said.error.short(),
+        room_version: said.room_version.said(),
     })
 }
 
@@ -145,6 +146,7 @@ fn of_the_server(response: Response<Bytes>) -> Result<Bytes, RemoteError> {
 struct Said {
     errcode: Text,
     error: Text,
+    room_version: Text,
 }
 
 /// A text, or what stands in its place.
@@ -167,11 +169,15 @@ impl Said {
 }
 
 impl Text {
-    fn short(self) -> String {
+    fn said(self) -> Option<String> {
         match self {
-            Self::Said(text) => text.chars().take(200).collect(),
-            Self::Else(_) => String::new(),
+            Self::Said(text) => Some(text.chars().take(200).collect()),
+            Self::Else(_) => None,
         }
+    }
+
+    fn short(self) -> String {
+        self.said().unwrap_or_default()
     }
 }
 

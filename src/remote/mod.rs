@@ -18,9 +18,9 @@ pub enum RemoteError {
     /// It could not be reached, or did not answer in time.
     #[error("{0}")]
     Unreachable(String),
-    /// It answered with an error: status, `errcode` and message.
+    /// It answered with an error: status, `errcode`, message, and the room's version where that is why.
     #[error("{status} {errcode}: {message}")]
-    Answered { status: u16, errcode: String, message: String },
+    Answered { status: u16, errcode: String, message: String, room_version: Option<String> },
     /// What it answered makes no sense.
     #[error("nonsense: {0}")]
     Nonsense(String),
@@ -37,10 +37,10 @@ impl From<RemoteError> for crate::error::Error {
             RemoteError::Answered { status: 404, message, .. } => {
                 crate::error::not_found(message.clone())
             }
-            RemoteError::Answered { errcode, message, .. }
+            RemoteError::Answered { errcode, message, room_version, .. }
                 if errcode == "M_INCOMPATIBLE_ROOM_VERSION" =>
             {
-                Self::new(StatusCode::BAD_REQUEST, "M_INCOMPATIBLE_ROOM_VERSION", message.clone())
+                crate::error::incompatible(message.clone(), room_version.as_deref())
             }
             RemoteError::Answered { errcode, message, .. }
                 if errcode == "M_UNABLE_TO_AUTHORISE_JOIN" =>

@@ -112,6 +112,21 @@ fn an_error_in_an_odd_form_is_the_answer_of_the_server() {
 }
 
 #[test]
+fn the_version_that_a_server_cannot_have_us_join_in_is_told_on() {
+    let scene = Scene::bare("11");
+    let hosted = Hosted::new(&scene, &scene.evil);
+    let body = r#"{"errcode":"M_INCOMPATIBLE_ROOM_VERSION","error":"no","room_version":"x.y"}"#;
+    let said = Reply { status: 400, body: Bytes::from_static(body.as_bytes()) };
+    scene.evil.on("make_join", move |_| said.clone());
+    let answer = hosted.join(&scene, &scene.evil);
+    assert_eq!(
+        (answer.status, answer.text("errcode").as_str(), answer.text("room_version").as_str()),
+        (400, "M_INCOMPATIBLE_ROOM_VERSION", "x.y"),
+        "{answer:?}"
+    );
+}
+
+#[test]
 fn where_the_network_answers_for_one_server_the_next_is_asked() {
     for endpoint in ["make_join", "send_join"] {
         for page in pages() {

@@ -44,6 +44,22 @@ fn a_server_speaks_for_its_own_users_who_are_there() {
 }
 
 #[test]
+fn clients_hear_of_odd_user_ids_in_events_alone() {
+    let scene = Scene::new("11");
+    let odd = scene.evil.user("m\u{e9}lanie");
+    let joined =
+        scene.event("m\u{e9}lanie", "m.room.member", Some(&odd), &json!({ "membership": "join" }));
+    scene.send(&scene.evil, &[joined], &[]);
+    assert!(scene.state_of(&scene.room).contains_key(&("m.room.member".to_owned(), odd.clone())));
+    let event = json!(scene.tips()[0]);
+    send(&scene, "EDU4", &[typing(&scene, &odd), receipt(&scene, &odd, &event)]);
+    assert_eq!((scene.count("typing"), scene.count("receipts")), (0, 0), "EDU4");
+    let room = scene.sync().body["rooms"]["join"][&scene.room].clone();
+    assert!(!room["summary"]["m.heroes"].to_string().contains(&odd), "{room}");
+    assert!(room["summary"]["m.heroes"].to_string().contains("mallory"), "{room}");
+}
+
+#[test]
 fn edus_without_form_have_no_effect() {
     let scene = Scene::new("11");
     let mallory = scene.evil.user("mallory");

@@ -53,7 +53,8 @@ pub fn heard(destination: &mut Destination<'_>, _: Heard) -> Result<()> {
     Ok(())
 }
 
-/// What to send next.
+/// What to send next, under a transaction ID of its own. An attempt that was not answered is not repeated under its old
+/// ID: events, receipts and typing have the same effect when they come twice.
 pub fn next_batch(destination: &mut Destination<'_>, _: NextBatch) -> Result<Batch> {
     let txn_id = URL_SAFE_NO_PAD.encode(&destination.moment.draw()[..16]);
     let mut batch = Batch { server: None, rooms: Vec::new(), edus: Vec::new(), txn_id, next: None };

@@ -148,7 +148,7 @@ fn identifier<'a>(
     }
 }
 
-/// A list of distinct event IDs.
+/// A list of distinct event IDs. The format allows an ID twice; no server stores such an event, so it is refused.
 fn references(object: &CanonicalJsonObject, field: &'static str) -> Result<(), FormatFault> {
     let fault = FormatFault::Field(field);
     let Some(ids) = object.get(field).and_then(CanonicalJsonValue::as_array) else {
