@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use ruma::{OwnedEventId, OwnedRoomId, OwnedServerName, OwnedUserId, ServerName, UserId};
+use ruma::{OwnedEventId, OwnedRoomId, OwnedServerName, OwnedUserId};
 use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
 use tombolo_platform::World;
@@ -101,7 +101,7 @@ pub async fn take_effect(
 }
 
 async fn typing(world: &World, origin: &OwnedServerName, content: TypingContent) {
-    if !is_own(origin, &content.user_id) || !allowed(world, origin, &content.room_id).await {
+    if content.user_id.server_name() != origin || !allowed(world, origin, &content.room_id).await {
         return;
     }
     let until = content.typing.then(|| world.now() + tell::TYPING_LASTS);
@@ -145,17 +145,11 @@ fn own(
 ) -> Vec<(OwnedUserId, OwnedEventId, ReceiptData)> {
     let public = kinds.into_iter().filter(|(kind, _)| kind == "m.read");
     let users = public.flat_map(|(_, users)| users);
-    let own = users.filter(|(user, _)| is_own(origin, user));
+    let own = users.filter(|(user, _)| user.server_name() == origin);
     own.filter_map(|(user, receipt)| {
         Some((user, receipt.event_ids.into_iter().next()?, receipt.data))
     })
     .collect()
-}
-
-/// Whether a server speaks for this user, and clients may hear of it: a user ID outside the grammar is shown to them in
-/// events only ([user identifiers](https://spec.matrix.org/v1.19/appendices/#historical-user-ids)).
-fn is_own(origin: &ServerName, user: &UserId) -> bool {
-    user.server_name() == origin && user.validate_historical().is_ok()
 }
 
 async fn allowed(world: &World, origin: &OwnedServerName, room_id: &OwnedRoomId) -> bool {

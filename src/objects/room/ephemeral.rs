@@ -194,7 +194,7 @@ impl Room<'_> {
 
 /// Whether clients are told what this user does outside events: old IDs may hold anything
 /// ([historical user IDs](https://spec.matrix.org/v1.19/appendices/#historical-user-ids)).
-fn is_shown(user: &UserId) -> bool {
+pub fn is_shown(user: &UserId) -> bool {
     let localpart = user.localpart();
     !localpart.is_empty() && localpart.bytes().all(|byte| byte.is_ascii_graphic())
 }

@@ -16,6 +16,7 @@ use tombolo_protocol::glob::matches_type;
 
 use super::{
     EventFilter, Position, Result, Room, Sn, Window, WindowReply,
+    ephemeral::is_shown,
     state::Key,
     timeline::{Before, Stored},
     view::Viewer,
@@ -295,7 +296,7 @@ impl Room<'_> {
             let event = self.event(sn)?;
             let user =
                 event.pdu.state_key.as_deref().and_then(|key| OwnedUserId::try_from(key).ok());
-            let Some(user) = user.filter(|user| user.validate_historical().is_ok()) else {
+            let Some(user) = user.filter(|user| is_shown(user)) else {
                 continue;
             };
             match event.pdu.membership().as_deref() {
