@@ -9,7 +9,7 @@ use std::rc::Rc;
 use ruma::{OwnedUserId, UserId};
 use tombolo_platform::values;
 
-use super::{Position, Result, Room, UserNews};
+use super::{Position, Result, Room, Telling, UserNews};
 use crate::objects::Stop;
 
 /// The most users whom one request tells.
@@ -39,20 +39,21 @@ impl Room<'_> {
     ) -> Result<(UserNews, Vec<UserNews>)> {
         let mut others = Vec::new();
         if let Audience::Few(users) = self.audience()? {
-            self.effects.alarm = Some(self.moment.now + MAKES_SURE);
+            self.pending.telling = Some(Telling::MakeSure);
             others.extend(users.iter().filter(|user| *user != sender).map(|user| joined(user, to)));
         }
         Ok((joined(sender, to), others))
     }
 
-    /// Makes the alarm fire later than a request needs that tells local users, where no others are to be told.
-    pub fn wake_to_make_sure(&mut self) {
-        self.effects.alarm_at(self.moment.now + MAKES_SURE);
-    }
-
-    /// Makes the alarm fire as soon as it can: followers have something to be told.
-    pub fn wake_soon(&mut self) {
-        self.effects.alarm_at(self.moment.now.max(self.hot.told_at + PAUSE));
+    /// Arms the alarm that tells followers what is new: as soon as news has gathered, or to make sure.
+    pub fn arm(&mut self) {
+        match self.pending.telling.take() {
+            Some(Telling::Soon) => {
+                self.effects.alarm_at(self.moment.now.max(self.hot.told_at + PAUSE));
+            }
+            Some(Telling::MakeSure) => self.effects.alarm_at(self.moment.now + MAKES_SURE),
+            None => {}
+        }
     }
 
     /// When to check whether what came during a telling was told: the request that brought it has armed the alarm for

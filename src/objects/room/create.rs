@@ -40,7 +40,7 @@ fn begin(room: &mut Room<'_>, message: &Create) -> Result<()> {
         )));
     }
     let head = Head { told: 0, ..Head::new(pdu.room_id.clone(), version, Life::Live) };
-    room.save(head.clone())?;
+    room.set_head(head.clone())?;
     let sn = room.add(&Entry {
         pdu: &pdu,
         pos: Some(FIRST),
@@ -53,6 +53,6 @@ fn begin(room: &mut Room<'_>, message: &Create) -> Result<()> {
         given_by: None,
         transaction: None,
     })?;
-    room.save(Head { tips: vec![sn], ..head })?;
+    room.set_head(Head { tips: vec![sn], ..head })?;
     room.change(&("m.room.create".to_owned(), String::new()), Some(sn), FIRST)
 }

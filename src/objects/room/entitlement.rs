@@ -6,7 +6,7 @@ use tombolo_protocol::visibility::{HistoryVisibility, Membership};
 
 use super::{
     FOREVER, Position, Refusal, Result, Room,
-    insert::DUMMY,
+    merge::DUMMY,
     timeline::{Before, Stored},
 };
 use crate::objects::Stop;

@@ -7,8 +7,8 @@ use serde_json::{json, value::RawValue};
 use tombolo_platform::values;
 
 use super::{
-    ExpireTyping, Position, Receipt, Refusal, Result, Room, STEP, Typing, TypingExpired, TypingNow,
-    UserNews, relations::MAIN, view::not_in_room,
+    ExpireTyping, Position, Receipt, Refusal, Result, Room, STEP, Telling, Typing, TypingExpired,
+    TypingNow, UserNews, relations::MAIN, view::not_in_room,
 };
 use crate::objects::Stop;
 
@@ -48,8 +48,8 @@ pub fn receipt(room: &mut Room<'_>, message: Receipt) -> Result<Vec<UserNews>> {
         ],
     )?;
     forget_old_threads(room, &message)?;
-    room.save(head)?;
-    room.wake_soon();
+    room.set_head(head)?;
+    room.tell(Telling::Soon);
     if ours { room.news_for(&[message.user]) } else { Ok(Vec::new()) }
 }
 

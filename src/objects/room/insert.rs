@@ -5,25 +5,14 @@
 
 use std::collections::BTreeSet;
 
-use ruma::UserId;
-use serde_json::value::RawValue;
-use tombolo_platform::values;
 use tombolo_protocol::event::Pdu;
 
 use super::{
-    Draft, Life, Position, Result, Room, STEP, Send, Sn, Transaction,
+    Life, Position, Result, Room, STEP, Sn, Telling, Transaction,
     judge::Judged,
-    send,
     state::{After, Key},
     timeline::{Before, Entry, Standing},
 };
-use crate::objects::Stop;
-
-/// The type of an event that only joins what lies before it; clients are not shown it. The name is Synapse's.
-pub const DUMMY: &str = "org.matrix.dummy_event";
-
-/// When there are more tips than this, an event of ours joins them.
-const MOST_TIPS: usize = 10;
 
 /// Where an event came from, and who is to hear of it through us.
 #[derive(Clone, Copy, Default)]
@@ -95,14 +84,8 @@ impl Room<'_> {
             self.meet(sn, &children)?;
         }
         self.note_hole_below(sn, &judged.prev)?;
-        let head = self.head()?;
-        self.save(head)?;
-        if source.ours {
-            self.wake_soon();
-        } else {
-            // The request that brought it tells local users.
-            self.wake_to_make_sure();
-        }
+        // The request that brings another server's event tells local users.
+        self.tell(if source.ours { Telling::Soon } else { Telling::MakeSure });
         Ok((sn, Some(pos)))
     }
 
@@ -137,15 +120,10 @@ impl Room<'_> {
         head.tips.extend(newest.then_some(sn));
         head.pos = pos;
         let tips = head.tips.clone();
-        self.hot.head = Some(head);
+        self.set_head(head)?;
         if judged.before.is_some() || !newest {
-            self.settle(&tips, was, pos)?;
-            self.tell_the_dropped(sn, pos)?;
-            // Each event on a fork is resolved against all tips: a server that makes many would make us slow.
-            if tips.len() > MOST_TIPS {
-                self.send_dummy()?;
-            }
-            return Ok(());
+            self.pending.resolved.push((sn, pos));
+            return self.settle(&tips, was, pos);
         }
         let event = self.event(sn)?;
         match event.pdu.key() {
@@ -173,47 +151,6 @@ impl Room<'_> {
             }
         }
         Ok(())
-    }
-
-    /// Where a resolution ended the stay of another server's last member, no event says so, and nobody would tell that
-    /// server. An event without content, which cites all tips, is its last: from it on it can find out by itself.
-    pub fn tell_the_dropped(&mut self, sn: Sn, pos: Position) -> Result<()> {
-        let query = "SELECT server FROM servers WHERE until = ?";
-        let mut dropped = self.sql.rows(query, values![pos], |row| row.text(0))?;
-        let event = self.event(sn)?;
-        let named = event.pdu.state_key.as_deref().filter(|_| event.pdu.kind() == "m.room.member");
-        let by_event =
-            named.and_then(|user| Some(UserId::parse(user).ok()?.server_name().to_string()));
-        dropped.retain(|server| {
-            Some(server) != by_event.as_ref() && *server != self.config.server_name
-        });
-        if dropped.is_empty() {
-            return Ok(());
-        }
-        let Some(last) = self.send_dummy()? else { return Ok(()) };
-        for server in dropped {
-            let update = "UPDATE servers SET until = ? WHERE server = ? AND until = ?";
-            self.sql.run(update, values![last, &server, pos])?;
-        }
-        Ok(())
-    }
-
-    /// Sends an event that says nothing, as the first local user who may; answers its position.
-    fn send_dummy(&mut self) -> Result<Option<Position>> {
-        for (sender, membership, _) in self.locals()? {
-            if membership != "join" {
-                continue;
-            }
-            let content = RawValue::from_string("{}".to_owned())?;
-            let (event_type, state_key, redacts) = (DUMMY.to_owned(), None, None);
-            let draft = Draft { event_type, state_key, content, redacts };
-            match send::write(self, &Send::of(sender, draft)) {
-                Ok((_, position)) => return Ok(Some(position)),
-                Err(Stop::Refused(_)) => {}
-                Err(fault) => return Err(fault),
-            }
-        }
-        Ok(None)
     }
 
     /// The parents, and the parents of those that are no tips themselves because they were refused.

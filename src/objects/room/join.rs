@@ -12,7 +12,7 @@ use tombolo_protocol::{admission::Checked, event::Pdu, room_version::RoomVersion
 
 use super::{
     AbandonJoin, BeginJoin, DueJoin, DueJoinReply, FinishJoin, GiveJoin, Head, Joined, Life,
-    Receive, Refusal, Result, Room, STEP,
+    Receive, Refusal, Result, Room, STEP, Telling,
     insert::Source,
     judge::Judgement,
     left_out::may_be_left_out,
@@ -54,14 +54,14 @@ pub fn begin(room: &mut Room<'_>, message: BeginJoin) -> Result<()> {
             if head.version.id != version.id && room.now("m.room.create", "")?.is_some() {
                 return Err(refuse("the room is of another version"));
             }
-            room.save(Head { version, ..head })?;
+            room.set_head(Head { version, ..head })?;
             if room.rests_on_the_past(&message)? {
                 return Err(Stop::Refused(Refusal::Behind));
             }
         }
         None => {
             let id = ruma::RoomId::parse(room.name).map_err(|_| Stop::Refused(Refusal::Absent))?;
-            room.save(Head::new(id, version, Life::Joining))?;
+            room.set_head(Head::new(id, version, Life::Joining))?;
         }
     }
     room.sql.run("DELETE FROM given", values![])?;
@@ -380,9 +380,8 @@ impl Room<'_> {
         let via = self.sql.row(query, values![join.event_id.as_str()], |row| row.text(0))?;
         let resident = via.and_then(|via| via.split(' ').next()?.try_into().ok());
         self.sql.run("DELETE FROM joining", values![])?;
-        self.sql.run("DELETE FROM out_of_band WHERE user = ?", values![join.sender.as_str()])?;
         let head = self.head()?;
-        self.save(Head {
+        self.set_head(Head {
             life: Life::Live,
             tips: vec![sn],
             pos,
@@ -390,7 +389,7 @@ impl Room<'_> {
             resident,
             ..head
         })?;
-        self.wake_soon();
+        self.tell(Telling::Soon);
         Ok(())
     }
 }

@@ -7,7 +7,7 @@ use tombolo_platform::{Row, values};
 use tombolo_protocol::event::Pdu;
 
 use super::{
-    Head, Position, Refusal, Result, Room, STEP, Sn,
+    Head, Position, Refusal, Result, Room, STEP, Sn, Telling,
     state::{After, Overlay},
     timeline::{Before, Standing},
 };
@@ -148,9 +148,9 @@ impl Room<'_> {
             let Head { tips, pos, .. } = self.head()?;
             self.settle(&tips, pos, pos + STEP)?;
             let head = self.head()?;
-            self.save(Head { pos: pos + STEP, ..head })?;
-            self.tell_the_dropped(sn, pos + STEP)?;
-            self.wake_soon();
+            self.set_head(Head { pos: pos + STEP, ..head })?;
+            self.pending.resolved.push((sn, pos + STEP));
+            self.tell(Telling::Soon);
         }
         if !self.has_gaps()? {
             self.sql.run("DELETE FROM derived", values![])?;
@@ -206,9 +206,7 @@ impl Room<'_> {
         {
             self.note_stay(user.server_name(), since, pos)?;
         }
-        let head = self.head()?;
-        self.save(head)?;
-        self.wake_soon();
+        self.tell(Telling::Soon);
         Ok(())
     }
 }

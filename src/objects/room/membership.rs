@@ -15,7 +15,7 @@ use crate::objects::Stop;
 const MAX_HEARD: usize = 1000;
 
 impl Room<'_> {
-    /// Writes a new current value of a key and what follows from it. Call [`Room::save`] afterwards.
+    /// Writes a new current value of a key and what follows from it.
     pub fn change(&mut self, key: &Key, value: Option<Sn>, pos: Position) -> Result<()> {
         if key.0 != "m.room.member" {
             return self.write_now(key, value, pos);
@@ -122,8 +122,7 @@ impl Room<'_> {
                 _ => {}
             }
         }
-        self.hot.head = Some(head);
-        Ok(())
+        self.set_head(head)
     }
 
     fn note_local(&mut self, user: &UserId, membership: &str, pos: Position) -> Result<()> {
@@ -132,8 +131,7 @@ impl Room<'_> {
              ON CONFLICT DO UPDATE SET membership = excluded.membership, pos = excluded.pos",
             values![user.as_str(), membership, pos],
         )?;
-        // What was known of the user from outside is answered by the room itself now.
-        self.sql.run("DELETE FROM out_of_band WHERE user = ?", values![user.as_str()])?;
+        self.pending.moved.push(user.to_owned());
         Ok(())
     }
 
@@ -148,8 +146,7 @@ impl Room<'_> {
             (false, true) => head.life = Life::Left,
             (false, false) => {}
         }
-        self.hot.head = Some(head);
-        Ok(())
+        self.set_head(head)
     }
 
     fn note_server(&mut self, server: &ServerName, joined: bool, pos: Position) -> Result<()> {
@@ -168,6 +165,13 @@ impl Room<'_> {
              ON CONFLICT DO UPDATE SET until = excluded.until, members = excluded.members",
             values![server.as_str(), since, until, members],
         )?;
+        Ok(())
+    }
+
+    /// Moves the end of a stay.
+    pub fn extend_stay(&mut self, server: &str, end: Position, to: Position) -> Result<()> {
+        let update = "UPDATE servers SET until = ? WHERE server = ? AND until = ?";
+        self.sql.run(update, values![to, server, end])?;
         Ok(())
     }
 

@@ -19,6 +19,7 @@ mod join;
 mod judge;
 mod left_out;
 mod membership;
+mod merge;
 pub mod messages;
 mod out_of_band;
 mod page;
@@ -39,9 +40,9 @@ mod timeline;
 mod view;
 mod window;
 
-use std::{collections::BTreeMap, rc::Rc};
+use std::{collections::BTreeMap, mem, rc::Rc};
 
-use ruma::{OwnedEventId, OwnedRoomId, OwnedServerName, ServerName, UserId};
+use ruma::{OwnedEventId, OwnedRoomId, OwnedServerName, OwnedUserId, ServerName, UserId};
 use tombolo_platform::{Answer, Fault, Moment, Row, Sql, SqlError, values};
 use tombolo_protocol::room_version::RoomVersion;
 
@@ -156,6 +157,28 @@ pub struct Room<'a> {
     pub config: Rc<Config>,
     hot: &'a mut Hot,
     effects: &'a mut Effects,
+    pending: Pending,
+}
+
+/// What a message leaves to be done when it has been answered, in the same transaction.
+#[derive(Default)]
+struct Pending {
+    /// The room's row has changed.
+    unsaved: bool,
+    /// Events whose insertion resolved the state, and the position at which it did.
+    resolved: Vec<(Sn, Position)>,
+    /// Local users whose membership has changed.
+    moved: Vec<OwnedUserId>,
+    /// Followers have something to be told.
+    telling: Option<Telling>,
+}
+
+/// When the alarm tells followers what is new.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Telling {
+    /// Later than a request needs that tells them itself.
+    MakeSure,
+    Soon,
 }
 
 impl Head {
@@ -163,6 +186,29 @@ impl Head {
     pub fn new(id: OwnedRoomId, version: &'static RoomVersion, life: Life) -> Self {
         let (tips, pos, told) = (Vec::new(), FIRST, FIRST);
         Self { id, version, life, tips, pos, told, joined: 0, invited: 0, floor: 0, resident: None }
+    }
+
+    fn write(&self, sql: &Sql) -> Result<()> {
+        sql.run(
+            "INSERT INTO room (one, id, version, life, tips, pos, told, joined, invited, floor, resident)
+             VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+             ON CONFLICT DO UPDATE SET version = excluded.version, life = excluded.life, tips = excluded.tips, pos = excluded.pos,
+             told = excluded.told, joined = excluded.joined, invited = excluded.invited, floor = excluded.floor,
+             resident = excluded.resident",
+            values![
+                self.id.as_str(),
+                self.version.id.as_str(),
+                self.life.name(),
+                pack(&self.tips)?.as_slice(),
+                self.pos,
+                self.told,
+                self.joined,
+                self.invited,
+                self.floor,
+                self.resident.as_ref().map(|server| server.as_str())
+            ],
+        )?;
+        Ok(())
     }
 }
 
@@ -195,28 +241,31 @@ impl<'a> Room<'a> {
         Err(Stop::Refused(Refusal::Absent))
     }
 
-    pub fn save(&mut self, head: Head) -> Result<()> {
+    /// Changes the room's row, which is written when the message has been answered. A room of which nothing was known
+    /// gets its tables.
+    pub fn set_head(&mut self, head: Head) -> Result<()> {
         self.hot.schema.create(self.sql, STEPS)?;
-        self.sql.run(
-            "INSERT INTO room (one, id, version, life, tips, pos, told, joined, invited, floor, resident)
-             VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-             ON CONFLICT DO UPDATE SET version = excluded.version, life = excluded.life, tips = excluded.tips, pos = excluded.pos,
-             told = excluded.told, joined = excluded.joined, invited = excluded.invited, floor = excluded.floor,
-             resident = excluded.resident",
-            values![
-                head.id.as_str(),
-                head.version.id.as_str(),
-                head.life.name(),
-                pack(&head.tips)?.as_slice(),
-                head.pos,
-                head.told,
-                head.joined,
-                head.invited,
-                head.floor,
-                head.resident.as_ref().map(|server| server.as_str())
-            ],
-        )?;
         self.hot.head = Some(head);
+        self.pending.unsaved = true;
+        Ok(())
+    }
+
+    /// Has followers told of what is new.
+    fn tell(&mut self, when: Telling) {
+        self.pending.telling = self.pending.telling.max(Some(when));
+    }
+
+    /// Does what the message left to be done.
+    fn finish(&mut self) -> Result<()> {
+        self.merge_extremities()?;
+        for user in mem::take(&mut self.pending.moved) {
+            self.forget_out_of_band(&user)?;
+        }
+        self.arm();
+        if mem::take(&mut self.pending.unsaved) {
+            let head = self.head()?;
+            head.write(self.sql)?;
+        }
         Ok(())
     }
 
@@ -281,11 +330,12 @@ pub fn answer(question: &Question<'_>) -> std::result::Result<Answer, Fault> {
         macro_rules! answer {
             ($message:ident, $function:path) => {
                 shell::reply::<$message>(body, &mut effects, |message, effects| {
-                    let name = object.address.name.as_str();
-                    $function(
-                        &mut Room { name, sql: object.sql, moment, config, hot, effects },
-                        message,
-                    )
+                    let (name, sql) = (object.address.name.as_str(), object.sql);
+                    let pending = Pending::default();
+                    let room = &mut Room { name, sql, moment, config, hot, effects, pending };
+                    let reply = $function(room, message)?;
+                    room.finish()?;
+                    Ok(reply)
                 })
             };
         }

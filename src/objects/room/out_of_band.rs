@@ -9,8 +9,8 @@ use tombolo_protocol::{admission::Checked, event, room_version::RoomVersion};
 
 use super::{
     DueLeave, DueLeaveReply, Head, Invited, Knocked, Life, OutOfBand, OutOfBandReply, Position,
-    Refusal, Result, Room, STEP, UserNews, Withdraw, Withdrawn, insert::Source, judge::Judgement,
-    timeline::Standing,
+    Refusal, Result, Room, STEP, Telling, UserNews, Withdraw, Withdrawn, insert::Source,
+    judge::Judgement, timeline::Standing,
 };
 use crate::objects::Stop;
 
@@ -220,7 +220,7 @@ impl Room<'_> {
         };
         let before = head.pos;
         let pos = before + STEP;
-        self.save(Head { pos, ..head })?;
+        self.set_head(Head { pos, ..head })?;
         let given = known.stripped.iter().chain([&event.json]);
         let shown: Vec<Box<RawValue>> =
             given.filter_map(|event| event::as_stripped(event)).collect();
@@ -238,20 +238,26 @@ impl Room<'_> {
                 pos
             ],
         )?;
-        self.wake_soon();
+        self.tell(Telling::Soon);
         self.news_out_of_band(before)
+    }
+
+    /// Forgets a user: what they are to the room is answered by the room itself.
+    pub fn forget_out_of_band(&mut self, user: &UserId) -> Result<()> {
+        self.sql.run("DELETE FROM out_of_band WHERE user = ?", values![user.as_str()])?;
+        Ok(())
     }
 
     fn end(&mut self, user: &UserId) -> Result<Vec<UserNews>> {
         let head = self.head()?;
         let before = head.pos;
         let pos = before + STEP;
-        self.save(Head { pos, ..head })?;
+        self.set_head(Head { pos, ..head })?;
         let update = "UPDATE out_of_band SET membership = 'leave', stripped = '[]', pos = ? WHERE user = ? AND membership IN ('invite', 'knock')";
         if self.sql.run(update, values![pos, user.as_str()])? == 0 {
             return Err(Stop::Refused(Refusal::NotFound));
         }
-        self.wake_soon();
+        self.tell(Telling::Soon);
         self.news_out_of_band(before)
     }
 }

@@ -314,6 +314,8 @@ impl Room<'_> {
             return Ok(false);
         }
         self.insert(pdu, judged, Source::default())?;
+        // Each event on a fork is resolved against all extremities: a server that makes many would make us slow.
+        self.merge_extremities()?;
         if batch.purpose != Purpose::Outlier {
             self.release(batch, &id, waiting)?;
         } else if judged.standing == Standing::Rejected {

@@ -12,8 +12,8 @@ use tombolo_protocol::event::{for_federation, stripped};
 
 use super::{
     FOREVER, Life, LocalNews, LocalNewsReply, LocalsTold, Outbound, OutboundReply, Position,
-    Receipt, Receive, Refusal, Result, Room, ServerDue, Sn, Told, Undelivered, UndeliveredReply,
-    UserNews, timeline::Stored,
+    Receipt, Receive, Refusal, Result, Room, ServerDue, Sn, Telling, Told, Undelivered,
+    UndeliveredReply, UserNews, timeline::Stored,
 };
 use crate::objects::Stop;
 
@@ -79,7 +79,7 @@ pub fn told(room: &mut Room<'_>, message: Told) -> Result<Option<u64>> {
     }
     head.told = head.told.max(message.to);
     let more = head.pos > head.told;
-    room.save(head)?;
+    room.set_head(head)?;
     let now = room.moment.now;
     room.hot.told_at = now;
     Ok(if more { Some(room.next_telling()) } else { (!behind.is_empty()).then_some(now + AGAIN) })
@@ -215,7 +215,7 @@ impl Room<'_> {
             self.forget(sn);
             let insert = "INSERT INTO lagging (follower, since) VALUES (?, ?) ON CONFLICT DO UPDATE SET since = min(since, excluded.since)";
             self.sql.run(insert, values![origin.as_str(), pos - 1])?;
-            self.wake_soon();
+            self.tell(Telling::Soon);
         }
         Ok(())
     }
