@@ -302,8 +302,10 @@ async fn inside(
         && news.account_data.is_empty()
         && news.typing.is_none()
         && !wish.full_state;
-    // A gap alone is news: what lies in it is had by `/messages`.
+    // A gap alone is news: what lies in it is had by `/messages`. So is a room alone, where the client does not know it.
     let nothing = wish.since.is_some()
+        && !wish.full_state
+        && !window.anew
         && !window.limited
         && window.timeline.is_empty()
         && window.state.is_empty()

@@ -7,7 +7,7 @@ use tombolo_platform::values;
 
 use super::{
     Hole, Page, PageReply, Position, Result, Room, Sn,
-    timeline::{Before, Stored},
+    timeline::Stored,
     view::{Viewer, not_in_room},
 };
 
@@ -33,8 +33,7 @@ pub fn page(room: &mut Room<'_>, message: Page) -> Result<PageReply> {
     } else {
         room.scan_forward(&viewer, &message, start, newest)?
     };
-    let last = Before { at: newest, fork: None };
-    let state = room.lazy_members(&viewer, &message, (&scan.events, last))?;
+    let state = room.lazy_members(&viewer, &message, &scan.events)?;
     let mut events = Vec::with_capacity(scan.events.len());
     for event in &scan.events {
         events.push(room.client_view(&viewer, event, true)?);
@@ -150,20 +149,21 @@ impl Room<'_> {
         Ok(Some(Hole { below, servers: self.helpers()? }))
     }
 
-    /// The members that sent the events of a page, as they were when the viewer last saw the room.
+    /// The members that sent the events of a page, as they were at its newest event: so a client shows them beside it.
     fn lazy_members(
         &mut self,
         viewer: &Viewer,
         message: &Page,
-        (events, last): (&[Rc<Stored>], Before),
+        events: &[Rc<Stored>],
     ) -> Result<Vec<Box<serde_json::value::RawValue>>> {
         if !message.filter.lazy_load_members {
             return Ok(Vec::new());
         }
+        let newest = events.iter().filter_map(|event| event.pos).max().unwrap_or_default();
         let senders: BTreeSet<_> = events.iter().map(|event| event.pdu.sender.clone()).collect();
         let mut state = Vec::new();
         for sender in senders {
-            if let Some(sn) = self.value(last, "m.room.member", sender.as_str())? {
+            if let Some(sn) = self.mainline(newest, "m.room.member", sender.as_str())? {
                 let member = self.event(sn)?;
                 state.push(self.client_view(viewer, &member, true)?);
             }

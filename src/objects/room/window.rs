@@ -76,6 +76,7 @@ pub fn window(room: &mut Room<'_>, message: Window) -> Result<WindowReply> {
     Ok(WindowReply {
         timeline,
         limited: slice.limited || brought_up,
+        anew: range.anew,
         prev_batch: slice.start(end),
         state,
         receipts,

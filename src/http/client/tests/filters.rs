@@ -223,3 +223,25 @@ fn rooms_that_were_left_come_where_they_are_wanted_with_what_is_kept_of_them() {
     scene.act(&alice, &room, "forget", &json!({})).ok();
     assert!(scene.filtered(&alice, &wanted, "").get("rooms").is_none());
 }
+
+#[test]
+fn a_new_room_is_told_of_though_all_in_it_is_hidden() {
+    let scene = Scene::new();
+    let alice = scene.register("alice");
+    let since = text(&scene.filtered(&alice, &json!({}), "")["next_batch"]);
+    let room = full(&scene, &alice);
+    let none = json!({ "types": [] });
+    let hidden =
+        json!({ "timeline": none, "state": none, "ephemeral": none, "account_data": none });
+    let filter = json!({ "room": hidden });
+    let told = scene.filtered(&alice, &filter, &format!("&since={since}"));
+    let news = &told["rooms"]["join"][&room];
+    assert_eq!(news["summary"]["m.joined_member_count"], 1, "{told}");
+    assert!(types(&news["timeline"]).is_empty() && types(&news["state"]).is_empty(), "{told}");
+    let next = text(&told["next_batch"]);
+    scene.say(&alice, &room, "again");
+    let later = scene.filtered(&alice, &filter, &format!("&since={next}"));
+    assert!(later["rooms"]["join"].get(&room).is_none(), "{later}");
+    let whole = scene.filtered(&alice, &filter, &format!("&full_state=true&since={next}"));
+    assert!(whole["rooms"]["join"].get(&room).is_some(), "{whole}");
+}

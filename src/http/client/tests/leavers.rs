@@ -65,6 +65,22 @@ fn who_left_sees_the_senders_as_they_were_then() {
 }
 
 #[test]
+fn a_page_shows_its_senders_as_they_were_when_it_ends() {
+    let scene = Scene::new();
+    let alice = scene.register("alice");
+    let room = scene.room(&alice, &json!({}));
+    rename(&scene, &alice, "before");
+    scene.say(&alice, &room, "hello");
+    let place = newest(&scene, &alice, &room);
+    rename(&scene, &alice, "after");
+    let filter = "%7B%22lazy_load_members%22%3Atrue%7D";
+    let path =
+        format!("/_matrix/client/v3/rooms/{room}/messages?dir=b&from={place}&filter={filter}");
+    let page = scene.get(&alice, &path).ok();
+    assert_eq!(page["state"][0]["content"]["displayname"], "before", "{page}");
+}
+
+#[test]
 fn who_came_later_is_told_the_members_of_earlier_as_visibility_says() {
     for (visibility, earlier) in [("joined", false), ("shared", true)] {
         let scene = Scene::new();

@@ -208,6 +208,9 @@ pub struct WindowReply {
     /// Oldest first, client format with `unsigned`.
     pub timeline: Vec<Box<RawValue>>,
     pub limited: bool,
+    /// Whether the room is shown from the beginning: the user was not in it at `from`.
+    #[serde(default)]
+    pub anew: bool,
     /// A room position for `/messages?from=`.
     pub prev_batch: Position,
     /// State between `from` (or the beginning) and the start of the timeline.
