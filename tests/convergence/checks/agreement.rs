@@ -57,12 +57,30 @@ pub fn of_room(run: &Run, room: usize) -> Agreement {
                         "members: room {room} a{a} counts a{b} in, not the other way round, and nothing says why"
                     )),
                 }
-            } else if *a < b {
+            } else if *a < b && same_users(run, &copies, *a, b) {
                 findings.extend(differences(room, (*a, copy), (b, &copies[&b])));
+                findings.extend(other_tips(run, &copies, room, (*a, b)));
+            } else if *a < b {
+                match reason(run, &copies, *a, b) {
+                    Some(reason) => estranged.push(format!("room {room} a{a} and a{b} count in others of each other: {reason}")),
+                    None => findings.push(format!(
+                        "members: room {room} a{a} and a{b} count in others of each other, and nothing says why"
+                    )),
+                }
             }
         }
     }
     Agreement { findings, estranged }
+}
+
+/// Whether each of two servers counts in a user of the other whom that one counts in, too: of others, who are out where
+/// they are at home, it hears nothing that it takes in.
+fn same_users(run: &Run, copies: &Copies, a: usize, b: usize) -> bool {
+    let together = |server: usize| {
+        let mut users = run.network.users.iter().filter(|user| user.server == server);
+        users.any(|user| [a, b].iter().all(|side| copies[side].membership(&user.id) == "join"))
+    };
+    together(a) && together(b)
 }
 
 fn differences(room: usize, (a, one): (usize, &Copy), (b, other): (usize, &Copy)) -> Vec<String> {
@@ -79,11 +97,22 @@ fn differences(room: usize, (a, one): (usize, &Copy), (b, other): (usize, &Copy)
             stands(one, there),
         ));
     }
-    if one.tips != other.tips {
-        findings
-            .push(format!("tips: room {room} {:?} at a{a}, {:?} at a{b}", one.tips, other.tips));
-    }
     findings
+}
+
+/// What two servers have as forward extremities, where one lacks an extremity of the other that it was told of. A server
+/// that does not count it in tells it nothing: of that one's last event it learns when another builds on it.
+fn other_tips(run: &Run, copies: &Copies, room: usize, (a, b): (usize, usize)) -> Option<String> {
+    let (one, other) = (&copies[&a], &copies[&b]);
+    let untold = |id: &String, holder: &Copy, lacking: usize| {
+        let sender = holder.events[id].pdu["sender"].as_str().unwrap_or_default();
+        let by = run.network.users.iter().find(|user| user.id == sender);
+        let teller = by.and_then(|user| copies.get(&user.server));
+        teller.is_some_and(|teller| !counts(run, teller, lacking))
+    };
+    let agree = one.tips.difference(&other.tips).all(|id| untold(id, one, b))
+        && other.tips.difference(&one.tips).all(|id| untold(id, other, a));
+    (!agree).then(|| format!("tips: room {room} {:?} at a{a}, {:?} at a{b}", one.tips, other.tips))
 }
 
 /// For every two servers the lowest event of whose state before they make different things: where to look first.
