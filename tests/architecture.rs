@@ -5,7 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
 };
@@ -28,6 +28,10 @@ const MAY_NAME: [(&str, &[&str]); 11] = [
     ("worker", &["app"]),
 ];
 
+/// The folders of the room, from below: none names or calls what is in one above it.
+const ROOM: [&str; 7] =
+    ["graph", "outside", "followers", "sending", "arrival", "joining", "reading"];
+
 /// What only the Worker can name.
 const CLOUDFLARE: [&str; 5] =
     ["worker", "web_sys", "js_sys", "wasm_bindgen", "wasm_bindgen_futures"];
@@ -38,7 +42,7 @@ const CARRY_EVENTS: [&str; 5] = [
     "src/flows/invite.rs",
     "src/flows/sync.rs",
     "src/http/client/sync.rs",
-    "src/objects/room/view.rs",
+    "src/objects/room/reading/view.rs",
 ];
 
 /// Crates of the workspace that lie among the server's modules.
@@ -69,6 +73,62 @@ fn every_module_of_the_server_has_its_place_in_the_order() {
     };
     let modules: BTreeSet<String> = sources.iter().filter(of_server).map(Source::module).collect();
     assert_eq!(modules, MAY_NAME.map(|(module, _)| module.to_owned()).into());
+}
+
+#[test]
+fn the_folders_of_the_room_stand_in_an_order() {
+    let sources = sources("src/objects/room");
+    let place = |source: &Source| {
+        let folder = source.name.trim_start_matches("src/objects/room/").split('/').next();
+        ROOM.iter().position(|known| Some(*known) == folder)
+    };
+    let methods: Vec<(usize, String)> = sources
+        .iter()
+        .filter_map(|source| Some((place(source)?, source.methods_of_the_room())))
+        .flat_map(|(place, methods)| methods.into_iter().map(move |method| (place, method)))
+        .collect();
+    assert!(methods.len() > 100, "the room's methods are found: {}", methods.len());
+    let mut upwards = BTreeSet::new();
+    for source in &sources {
+        let Some(own) = place(source) else { continue };
+        let code: String = source.code().split_whitespace().collect();
+        let called = |name: &str| {
+            ["self", "room"].iter().any(|room| code.contains(&format!("{room}.{name}(")))
+        };
+        let above = methods.iter().filter(|(place, name)| *place > own && called(name));
+        upwards.extend(above.map(|(_, name)| format!("{} calls {name}", source.name)));
+        for path in source.paths().iter().filter(|path| path[0] == "crate" && path.len() > 3) {
+            if ROOM.iter().position(|folder| path[3] == **folder) > Some(own) {
+                upwards.insert(format!("{} names {}", source.name, path.join("::")));
+            }
+        }
+    }
+    assert!(upwards.is_empty(), "{upwards:#?}");
+}
+
+#[test]
+fn each_table_of_an_object_is_written_by_one_file() {
+    let mut writers: BTreeMap<(String, String), BTreeSet<String>> = BTreeMap::new();
+    let writes = |source: &Source| !source.is_test() && !source.name.ends_with("/schema.rs");
+    for source in sources("src/objects").into_iter().filter(writes) {
+        let class = source.name.split('/').nth(2).unwrap_or_default().to_owned();
+        let words: Vec<&str> = source.text.split_whitespace().collect();
+        for window in words.windows(3) {
+            let table = match window {
+                [first, "INTO", table] if first.ends_with("INSERT") => table,
+                [first, "FROM", table] if first.ends_with("DELETE") => table,
+                [first, table, "SET"] if first.ends_with("\"UPDATE") => table,
+                _ => continue,
+            };
+            let table =
+                table.trim_matches(|letter: char| !letter.is_alphanumeric() && letter != '_');
+            let written = writers.entry((class.clone(), table.to_owned())).or_default();
+            written.insert(source.name.clone());
+        }
+    }
+    assert!(writers.len() > 20, "the tables are found: {writers:#?}");
+    writers.retain(|_, files| files.len() > 1);
+    assert!(writers.is_empty(), "{writers:#?}");
 }
 
 #[test]
@@ -189,6 +249,15 @@ impl Source {
 
     fn is_test(&self) -> bool {
         self.name.contains("/tests/") || self.name.ends_with("/tests.rs")
+    }
+
+    /// The methods of the room that others may call.
+    fn methods_of_the_room(&self) -> Vec<String> {
+        let code = self.code();
+        let blocks = code.split("impl Room<'_> {\n").skip(1);
+        let blocks = blocks.filter_map(|block| block.split_once("\n}").map(|(block, _)| block));
+        let names = blocks.flat_map(|block| block.split("    pub fn ").skip(1));
+        names.filter_map(|rest| Some(rest.split_once('(')?.0.to_owned())).collect()
     }
 
     /// Whether a path ends in this name.

@@ -1,57 +1,53 @@
 //! What has happened in one room, in which order, and what is its state? The RoomObject.
 //!
-//! A room is a replicated graph of signed events. This object owns our copy: every event, local or remote, passes the
-//! one judgement of [`judge`] and is written by the one insert of [`insert`]. Around them: [`timeline`] (which events
-//! we hold), [`state`] (what the state is at a position, and on forks), [`resolution`] (what it is where forks meet),
-//! [`membership`] (who follows the room), and one file per kind of question.
+//! A room is a replicated graph of signed events. This object owns our copy. Its folders stand in an order, and none calls
+//! one below it in this list:
+//!
+//! * [`reading`]: what clients and other servers see;
+//! * [`joining`]: how users come in through other servers;
+//! * [`arrival`]: events of other servers;
+//! * [`sending`]: what users do;
+//! * [`followers`]: who is told of what is new;
+//! * [`outside`]: what is known while no local user is in the room;
+//! * [`graph`]: events, the state that follows, and who is in the room by it.
+//!
+//! Each table of [`schema`] is written by one file.
 
-mod accept;
-mod audience;
-mod create;
-mod describe;
-mod entitlement;
-mod ephemeral;
-mod federation;
-mod history;
-mod insert;
-mod invite;
-mod join;
-mod judge;
-mod left_out;
-mod membership;
-mod merge;
+mod arrival;
+mod cache;
+mod followers;
+mod graph;
+mod joining;
 pub mod messages;
-mod out_of_band;
-mod page;
-mod parked;
-mod parting;
-mod power;
-mod receive;
-mod redaction;
-mod relations;
-mod resolution;
+mod outside;
+mod reading;
+mod row;
 mod schema;
-mod send;
-mod state;
-mod tell;
+mod sending;
 #[cfg(test)]
 mod tests;
-mod timeline;
-mod view;
-mod window;
 
-use std::{collections::BTreeMap, mem, rc::Rc};
+use std::{mem, rc::Rc};
 
-use ruma::{OwnedEventId, OwnedRoomId, OwnedServerName, OwnedUserId, ServerName, UserId};
-use tombolo_platform::{Answer, Fault, Moment, Row, Sql, SqlError, values};
-use tombolo_protocol::room_version::RoomVersion;
+use ruma::{OwnedUserId, ServerName, UserId};
+use tombolo_platform::{Answer, Fault, Moment, Sql, values};
 
-use self::{audience::Audience, history::Holes, messages::*, timeline::Stored};
+use self::{
+    arrival::{backfill, parked, receive},
+    cache::Cache,
+    followers::{news, telling},
+    joining::{accept, invited, join},
+    messages::*,
+    outside::{attempts, invites},
+    reading::{describe, federation, page, view, window},
+    row::{HEAD, Head, Life},
+    sending::{create, invite, receipts, send, typing},
+};
 pub use self::{messages::Position, schema::STEPS};
 use crate::{
     config::Config,
     objects::Stop,
-    shell::{self, Effects, Question, Schema, dispatch},
+    shell::{self, Effects, Question, dispatch},
 };
 
 /// The position of the first live event.
@@ -68,94 +64,13 @@ pub type Sn = i64;
 /// What a room's function may answer.
 pub type Result<T> = std::result::Result<T, Stop<Refusal>>;
 
-/// Where a room stands in its life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Life {
-    /// Invites or knocks of local users to a room we are not in.
-    OutOfBand,
-    /// A join through another server is under way, and no local user is joined.
-    Joining,
-    /// At least one local user is joined (or was the last to leave a moment ago).
-    Live,
-    /// No local user is joined any more.
-    Left,
-}
-
-impl Life {
-    const ALL: [Self; 4] = [Self::OutOfBand, Self::Joining, Self::Live, Self::Left];
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::OutOfBand => "out_of_band",
-            Self::Joining => "joining",
-            Self::Live => "live",
-            Self::Left => "left",
-        }
-    }
-
-    fn of(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|life| life.name() == name)
-    }
-}
-
-/// The one row that says what the room is.
-#[derive(Clone, Debug)]
-pub struct Head {
-    pub id: OwnedRoomId,
-    pub version: &'static RoomVersion,
-    pub life: Life,
-    /// The forward extremities.
-    pub tips: Vec<Sn>,
-    /// The last position given out.
-    pub pos: Position,
-    /// Every follower was told everything up to here, but for those in `lagging`.
-    pub told: Position,
-    /// How many users are joined now, of all servers.
-    pub joined: i64,
-    /// How many users are invited now, of all servers.
-    pub invited: i64,
-    /// The depth of the join by which we are here; what is below it is history. 0 where the room began here.
-    pub floor: u64,
-    /// The server through which we joined last.
-    pub resident: Option<OwnedServerName>,
-}
-
-/// What a room remembers between messages; all of it can be read again.
-#[derive(Default)]
-pub struct Hot {
-    schema: Schema,
-    head: Option<Head>,
-    next_sn: Option<Sn>,
-    events: BTreeMap<Sn, Rc<Stored>>,
-    ids: BTreeMap<OwnedEventId, Sn>,
-    /// Values of the current state, also known absences; as much as was asked for.
-    now: BTreeMap<(String, String), Option<Sn>>,
-    /// See [`Room::settled`].
-    settled: Option<Position>,
-    audience: Option<Audience>,
-    holes: Option<Holes>,
-    /// See [`Room::has_gaps`].
-    gaps: Option<bool>,
-    /// Requests told all local users everything up to here.
-    locals_told: Position,
-    /// When followers were last told.
-    told_at: u64,
-    /// When servers in the room last sent something.
-    heard: BTreeMap<OwnedServerName, u64>,
-    /// When servers that count us in were last told that we left.
-    retold: BTreeMap<String, u64>,
-}
-
-/// Events kept parsed; beyond, the cache starts anew.
-const HOT_EVENTS: usize = 4096;
-
 /// A room while it answers one message.
 pub struct Room<'a> {
     pub name: &'a str,
     pub sql: &'a Sql,
     pub moment: &'a Moment,
     pub config: Rc<Config>,
-    hot: &'a mut Hot,
+    cache: &'a mut Cache,
     effects: &'a mut Effects,
     pending: Pending,
 }
@@ -181,37 +96,6 @@ enum Telling {
     Soon,
 }
 
-impl Head {
-    /// The row of a room of which we hold no events yet.
-    pub fn new(id: OwnedRoomId, version: &'static RoomVersion, life: Life) -> Self {
-        let (tips, pos, told) = (Vec::new(), FIRST, FIRST);
-        Self { id, version, life, tips, pos, told, joined: 0, invited: 0, floor: 0, resident: None }
-    }
-
-    fn write(&self, sql: &Sql) -> Result<()> {
-        sql.run(
-            "INSERT INTO room (one, id, version, life, tips, pos, told, joined, invited, floor, resident)
-             VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-             ON CONFLICT DO UPDATE SET version = excluded.version, life = excluded.life, tips = excluded.tips, pos = excluded.pos,
-             told = excluded.told, joined = excluded.joined, invited = excluded.invited, floor = excluded.floor,
-             resident = excluded.resident",
-            values![
-                self.id.as_str(),
-                self.version.id.as_str(),
-                self.life.name(),
-                pack(&self.tips)?.as_slice(),
-                self.pos,
-                self.told,
-                self.joined,
-                self.invited,
-                self.floor,
-                self.resident.as_ref().map(|server| server.as_str())
-            ],
-        )?;
-        Ok(())
-    }
-}
-
 impl<'a> Room<'a> {
     /// The room's row; refused where there is no such room here.
     pub fn head(&mut self) -> Result<Head> {
@@ -220,10 +104,10 @@ impl<'a> Room<'a> {
 
     /// The room's row, if anything is known of the room.
     pub fn find_head(&mut self) -> Result<Option<Head>> {
-        if self.hot.head.is_none() && self.hot.schema.exists(self.sql, STEPS)? {
-            self.hot.head = self.sql.row(HEAD, values![], read_head)?;
+        if self.cache.head.is_none() && self.cache.schema.exists(self.sql, STEPS)? {
+            self.cache.head = self.sql.row(HEAD, values![], row::read_head)?;
         }
-        Ok(self.hot.head.clone())
+        Ok(self.cache.head.clone())
     }
 
     /// The row of a room in which events can be judged.
@@ -244,8 +128,8 @@ impl<'a> Room<'a> {
     /// Changes the room's row, which is written when the message has been answered. A room of which nothing was known
     /// gets its tables.
     pub fn set_head(&mut self, head: Head) -> Result<()> {
-        self.hot.schema.create(self.sql, STEPS)?;
-        self.hot.head = Some(head);
+        self.cache.schema.create(self.sql, STEPS)?;
+        self.cache.head = Some(head);
         self.pending.unsaved = true;
         Ok(())
     }
@@ -283,48 +167,11 @@ impl<'a> Room<'a> {
     }
 }
 
-const HEAD: &str =
-    "SELECT id, version, life, tips, pos, told, joined, invited, floor, resident FROM room";
-
-fn read_head(row: &Row<'_>) -> std::result::Result<Head, SqlError> {
-    let broken = |what: &str| SqlError::Database(format!("the room's row holds an unknown {what}"));
-    let (version, life) = (row.text(1)?, row.text(2)?);
-    Ok(Head {
-        id: OwnedRoomId::try_from(row.text(0)?).map_err(|_| broken("room ID"))?,
-        version: RoomVersion::of(&version).ok_or_else(|| broken("version"))?,
-        life: Life::of(&life).ok_or_else(|| broken("life"))?,
-        tips: unpack(&row.blob(3)?),
-        pos: row.int(4)?,
-        told: row.int(5)?,
-        joined: row.int(6)?,
-        invited: row.int(7)?,
-        floor: u64::try_from(row.int(8)?).map_err(|_| broken("floor"))?,
-        resident: row
-            .text_or_null(9)?
-            .map(|server| server.try_into().map_err(|_| broken("resident")))
-            .transpose()?,
-    })
-}
-
-/// Numbers of events as bytes, four each, little-endian. A room of more events than that holds no further ones.
-fn pack(sns: &[Sn]) -> Result<Vec<u8>> {
-    let mut packed = Vec::with_capacity(sns.len() * 4);
-    for sn in sns {
-        let number = u32::try_from(*sn).map_err(|_| Stop::broken("the room is full"))?;
-        packed.extend(number.to_le_bytes());
-    }
-    Ok(packed)
-}
-
-fn unpack(bytes: &[u8]) -> Vec<Sn> {
-    bytes.as_chunks::<4>().0.iter().map(|chunk| Sn::from(u32::from_le_bytes(*chunk))).collect()
-}
-
 /// Answers one message to a room.
 #[expect(clippy::too_many_lines, reason = "the table of what a room can be asked")]
 pub fn answer(question: &Question<'_>) -> std::result::Result<Answer, Fault> {
     let config = Config::of_object(question.object)?;
-    question.object.memory.with(|hot: &mut Hot| {
+    question.object.memory.with(|cache: &mut Cache| {
         let Question { object, moment, message, body } = *question;
         let mut effects = Effects::default();
         macro_rules! answer {
@@ -332,7 +179,7 @@ pub fn answer(question: &Question<'_>) -> std::result::Result<Answer, Fault> {
                 shell::reply::<$message>(body, &mut effects, |message, effects| {
                     let (name, sql) = (object.address.name.as_str(), object.sql);
                     let pending = Pending::default();
-                    let room = &mut Room { name, sql, moment, config, hot, effects, pending };
+                    let room = &mut Room { name, sql, moment, config, cache, effects, pending };
                     let reply = $function(room, message)?;
                     room.finish()?;
                     Ok(reply)
@@ -344,20 +191,20 @@ pub fn answer(question: &Question<'_>) -> std::result::Result<Answer, Fault> {
             Send => send::send,
             Receive => receive::receive,
             Connect => receive::connect,
-            History => history::history,
+            History => backfill::history,
             Reconsider => parked::reconsider,
             Unknown => receive::unknown,
             Describe => describe::describe,
             Template => accept::template,
             Accept => accept::accept,
-            Invited => out_of_band::invited,
-            Knocked => out_of_band::knocked,
-            OutOfBand => out_of_band::out_of_band,
-            Withdraw => out_of_band::withdraw,
-            Withdrawn => out_of_band::withdrawn,
+            Invited => invited::invited,
+            Knocked => invites::knocked,
+            OutOfBand => invites::out_of_band,
+            Withdraw => invites::withdraw,
+            Withdrawn => invites::withdrawn,
             BeginJoin => join::begin,
-            AbandonJoin => join::abandon,
-            DueJoin => join::due,
+            AbandonJoin => attempts::abandon,
+            DueJoin => attempts::due,
             GiveJoin => join::give,
             FinishJoin => join::finish,
             EventById => view::event_by_id,
@@ -374,18 +221,23 @@ pub fn answer(question: &Question<'_>) -> std::result::Result<Answer, Fault> {
             MayRead => describe::may_read,
             Window => window::window,
             Page => page::page,
-            Receipt => ephemeral::receipt,
-            Typing => ephemeral::typing,
-            ExpireTyping => ephemeral::expire,
-            LocalNews => tell::local_news,
-            LocalsTold => tell::locals_told,
-            Undelivered => tell::undelivered,
-            Told => tell::told,
-            Outbound => tell::outbound,
+            Receipt => receipts::receipt,
+            Typing => typing::typing,
+            ExpireTyping => typing::expire,
+            LocalNews => news::local_news,
+            LocalsTold => news::locals_told,
+            Undelivered => telling::undelivered,
+            Told => telling::told,
+            Outbound => telling::outbound,
             InviteFor => invite::invite_for,
             DraftInvite => invite::draft,
             SendInvite => invite::send,
-            DueLeave => out_of_band::due_leave,
+            DueLeave => invites::due_leave,
         })
     })
+}
+
+/// What somebody who has no business in the room is told.
+pub fn not_in_room() -> Stop<Refusal> {
+    Stop::Refused(Refusal::Forbidden("you are not in the room".to_owned()))
 }

@@ -1,0 +1,177 @@
+//! How does history come in below what we hold?
+//!
+//! An event whose parents we were never given stands above a hole. What fills the hole is judged like any other event,
+//! with the state before its lowest event as the other server tells it. It is put below the event that waits for it, so
+//! that a filled gap renumbers nothing. History is no tip, and changes no current state: what is above it was judged
+//! with it.
+
+use std::collections::BTreeSet;
+
+use ruma::OwnedEventId;
+use tombolo_protocol::event::Pdu;
+
+use crate::objects::room::{
+    Result, Room, Sn,
+    graph::{
+        events::{Before, Entry, Standing, Stored},
+        judgement::{Judged, Judgement, outcome},
+    },
+    messages::{History, Lack, Outcome, Received},
+    row::Life,
+};
+
+/// How many refused events are searched below an event, beside those that came in.
+const MAX_REFUSED: usize = 100;
+
+/// Takes in history: events below what we hold.
+pub fn history(room: &mut Room<'_>, message: History) -> Result<Received> {
+    let head = room.graph()?;
+    let (tips, min_depth) = (room.tip_ids()?, head.floor);
+    let mut received = Received { tips, min_depth, ..Received::default() };
+    // A user who left the room has no right to more of it.
+    if head.life != Life::Live {
+        return Ok(received);
+    }
+    let mut pdus = Vec::new();
+    for event in &message.events {
+        match event.pdu(head.version) {
+            Ok(pdu) => pdus.push(pdu),
+            Err(fault) => received
+                .outcomes
+                .push((event.event_id.clone(), Outcome::Dropped(fault.to_string()))),
+        }
+    }
+    let ids: BTreeSet<OwnedEventId> =
+        pdus.iter().map(|pdu| pdu.event_id.clone()).chain(message.asked.iter().cloned()).collect();
+    let children = room.waiting_for(&ids)?;
+    if children.is_empty() {
+        return Ok(received);
+    }
+    let given: BTreeSet<OwnedEventId> = pdus.iter().map(|pdu| pdu.event_id.clone()).collect();
+    let placed = room.judge_history(&message, pdus, &mut received)?;
+    for (child, below) in room.below_each(&children, &placed)? {
+        room.put_below(child, &below)?;
+    }
+    // Where the last server answers but leaves out an event it was asked for, nobody has such an event to give.
+    let answered =
+        !message.others && received.outcomes.iter().any(|(_, outcome)| outcome.is_held());
+    let withheld = message.asked.into_iter().filter(|id| answered && !given.contains(id)).collect();
+    for sn in children.into_iter().chain(placed) {
+        room.note_parents(sn, &withheld)?;
+    }
+    Ok(received)
+}
+
+impl Room<'_> {
+    /// Which of these stored events, oldest first, go below which of the events that wait, lowest first: each below the
+    /// lowest that builds on it.
+    fn below_each(&mut self, children: &[Sn], placed: &[Sn]) -> Result<Vec<(Sn, Vec<Sn>)>> {
+        let Some((highest, others)) = children.split_last() else { return Ok(Vec::new()) };
+        let (mut groups, mut rest) = (Vec::new(), placed.to_vec());
+        for child in others {
+            let ancestors = self.unplaced_ancestors(*child, placed.len() + MAX_REFUSED)?;
+            let (below, above) = rest.into_iter().partition(|sn| ancestors.contains(sn));
+            groups.push((*child, below));
+            rest = above;
+        }
+        groups.push((*highest, rest));
+        Ok(groups)
+    }
+
+    /// At most so many of the events that an event builds on, down to what has its place in the timeline.
+    fn unplaced_ancestors(&mut self, child: Sn, most: usize) -> Result<BTreeSet<Sn>> {
+        let mut found = BTreeSet::new();
+        let mut next = self.event(child)?.pdu.prev_events.clone();
+        while let Some(id) = next.pop().filter(|_| found.len() < most) {
+            // Outliers have no place in the graph either.
+            let unplaced = |event: &Stored| event.pos.is_none() && event.before.is_some();
+            let Some(event) = self.find(&id)?.filter(|event| unplaced(event)) else { continue };
+            if found.insert(event.sn) {
+                next.extend(event.pdu.prev_events.iter().cloned());
+            }
+        }
+        Ok(found)
+    }
+
+    /// Judges events, parents first, and stores them without a place; answers those that are to have one, oldest first.
+    fn judge_history(
+        &mut self,
+        message: &History,
+        mut pdus: Vec<Pdu>,
+        received: &mut Received,
+    ) -> Result<Vec<Sn>> {
+        pdus.sort_by(|a, b| (a.depth, &a.event_id).cmp(&(b.depth, &b.event_id)));
+        let mut placed = Vec::new();
+        loop {
+            let (before, mut rest) = (pdus.len(), Vec::new());
+            received.lacking.clear();
+            for pdu in pdus {
+                let event_id = pdu.event_id.clone();
+                let outcome = match self.judge_past(message, &pdu)? {
+                    None => Outcome::Known,
+                    Some(Judgement::Judged(judged)) => {
+                        let sn = self.store_past(&pdu, &judged)?;
+                        placed.extend((judged.standing == Standing::Accepted).then_some(sn));
+                        outcome(&judged)
+                    }
+                    Some(Judgement::Dropped(reason)) => Outcome::Dropped(reason),
+                    Some(Judgement::Lacking { prev_events, auth_events }) => {
+                        received.lacking.push(Lack { event_id, prev_events, auth_events });
+                        rest.push(pdu);
+                        continue;
+                    }
+                };
+                received.outcomes.push((event_id, outcome));
+            }
+            if rest.is_empty() || rest.len() == before {
+                return Ok(placed);
+            }
+            pdus = rest;
+        }
+    }
+
+    /// Judges an event of the past: what the state is now says nothing about it. `None`: it has its place already.
+    fn judge_past(&mut self, message: &History, pdu: &Pdu) -> Result<Option<Judgement>> {
+        if self.find(&pdu.event_id)?.is_some_and(|held| held.before.is_some()) {
+            return Ok(None);
+        }
+        let given = message.states.iter().find(|given| given.event_id == pdu.event_id);
+        let mut judgement = match given {
+            _ if pdu.kind() == "m.room.create" => self.judge_outlier(pdu)?,
+            Some(given) if pdu.room_id == self.head()?.id => {
+                match self.given_state(pdu, &given.state, &given.missing)? {
+                    Some(before) => self.judge_at(pdu, before)?,
+                    None => Judgement::Dropped("the state before it is not known".to_owned()),
+                }
+            }
+            _ => self.judge(pdu)?,
+        };
+        if let Judgement::Judged(judged) = &mut judgement
+            && matches!(judged.standing, Standing::SoftFailed | Standing::Outlier)
+        {
+            (judged.standing, judged.reason) = (Standing::Accepted, None);
+        }
+        Ok(Some(judgement))
+    }
+
+    /// Stores an event of the past, without a place in the timeline.
+    fn store_past(&mut self, pdu: &Pdu, judged: &Judged) -> Result<Sn> {
+        // Before the create event there is no state at all.
+        let at = if pdu.kind() == "m.room.create" { 0 } else { self.head()?.pos };
+        let entry = Entry {
+            pdu,
+            pos: None,
+            standing: judged.standing,
+            reason: judged.reason.as_deref(),
+            auth: &judged.auth,
+            prev: &judged.prev,
+            before: Some(judged.before.unwrap_or(Before { at, fork: None })),
+            ours: false,
+            given_by: None,
+            transaction: None,
+        };
+        let sn = self.put(&entry)?;
+        self.amend(sn)?;
+        Ok(sn)
+    }
+}

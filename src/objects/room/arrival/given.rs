@@ -1,0 +1,74 @@
+//! What is the state that another server gives for one event?
+
+use std::collections::BTreeMap;
+
+use ruma::OwnedEventId;
+use tombolo_protocol::{event::Pdu, event_auth::auth_types};
+
+use crate::objects::room::{
+    Result, Room, Sn,
+    graph::{
+        events::{Before, Standing},
+        state::{Key, Overlay},
+    },
+};
+
+impl Room<'_> {
+    /// The state before an event that another server gave, as an overlay of the mainline now. What was rejected is left
+    /// out. What nobody could verify is noted; `None` where the event's verdict may rest on it.
+    pub fn given_state(
+        &mut self,
+        pdu: &Pdu,
+        state: &[OwnedEventId],
+        missing: &[OwnedEventId],
+    ) -> Result<Option<Before>> {
+        let at = self.head()?.pos;
+        let mut given = BTreeMap::new();
+        for id in state {
+            let Some(event) = self.find(id)? else { continue };
+            let Some((kind, key)) =
+                event.pdu.key().filter(|_| event.standing != Standing::Rejected)
+            else {
+                continue;
+            };
+            given.insert((kind.to_owned(), key.to_owned()), event.sn);
+        }
+        if !missing.is_empty() && !self.suffices(pdu, &given)? {
+            return Ok(None);
+        }
+        let base = Before { at, fork: None };
+        let mut overlay: Overlay = self
+            .whole(base)?
+            .into_keys()
+            .filter(|key| !given.contains_key(key))
+            .map(|key| (key, None))
+            .collect();
+        for (key, sn) in given {
+            if self.mainline(at, &key.0, &key.1)? != Some(sn) {
+                overlay.insert(key, Some(sn));
+            }
+        }
+        if missing.is_empty() {
+            return self.fork(base, overlay).map(Some);
+        }
+        self.fork_without(base, overlay, missing).map(Some)
+    }
+
+    /// Whether a state that is not whole has all that an event's verdict rests on, as far as we can know: its sender's
+    /// membership, and whatever else of that is set now.
+    fn suffices(&mut self, pdu: &Pdu, given: &BTreeMap<Key, Sn>) -> Result<bool> {
+        let version = self.head()?.version;
+        let key = pdu.state_key.as_deref();
+        let Ok(keys) = auth_types(version, pdu.kind(), &pdu.sender, key, &pdu.content) else {
+            // An event that selects no auth events is one that no state allows.
+            return Ok(true);
+        };
+        for key in keys {
+            let needed = key.1 == pdu.sender.as_str() || self.now(&key.0, &key.1)?.is_some();
+            if needed && !given.contains_key(&key) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+}

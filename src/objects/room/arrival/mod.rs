@@ -1,0 +1,6 @@
+//! What does the room do with what other servers send?
+
+pub mod backfill;
+pub mod given;
+pub mod parked;
+pub mod receive;

@@ -1,0 +1,315 @@
+//! What does the room do with events of another server?
+//!
+//! Each is judged as soon as everything it builds on is held. One that builds on unknown events is parked: unknown to
+//! the graph, no tip, not answered to others, until the flow that received it has fetched what it lacks.
+
+use std::collections::BTreeMap;
+
+use ruma::{EventId, OwnedEventId, OwnedServerName};
+use tombolo_protocol::{admission::Checked, event::Pdu};
+
+use crate::objects::{
+    Stop,
+    room::{
+        Result, Room,
+        arrival::parked::Parking,
+        graph::{
+            events::Standing,
+            insertion::Source,
+            judgement::{Judged, Judgement, outcome},
+        },
+        messages::{Connect, Lack, Outcome, Purpose, Receive, Received, Unknown},
+        row::Life,
+    },
+};
+
+/// Judges events that came from another server.
+pub fn receive(room: &mut Room<'_>, message: Receive) -> Result<Received> {
+    let head = room.head()?;
+    if head.life != Life::Live {
+        return room.receive_while_away(message);
+    }
+    if !room.allows(&message.origin)? {
+        let refused = Outcome::Dropped("the server is banned from the room".to_owned());
+        let outcomes =
+            message.events.into_iter().map(|event| (event.event_id, refused.clone())).collect();
+        return Ok(Received { outcomes, ..Received::default() });
+    }
+    let mut batch = room.batch(message.origin, message.purpose)?;
+    batch.helps = message.again.first().cloned();
+    let mut waiting = BTreeMap::new();
+    for event in message.events {
+        match event.pdu(head.version) {
+            Ok(pdu) => room.take_up(&mut batch, event, pdu, &mut waiting)?,
+            Err(fault) => {
+                batch.outcomes.push((event.event_id, Outcome::Dropped(fault.to_string())));
+            }
+        }
+    }
+    for id in message.again {
+        room.take_up_again(&mut batch, id, &mut waiting)?;
+    }
+    room.judge_all(&mut batch, waiting)?;
+    room.received(batch)
+}
+
+/// Lets in a parked event whose parents nobody has, with the state another server gave for it.
+pub fn connect(room: &mut Room<'_>, message: Connect) -> Result<Received> {
+    let head = room.live()?;
+    let mut batch = room.batch(message.origin, Purpose::Gap)?;
+    let mut waiting = BTreeMap::new();
+    if let Some((_, event)) = room.parked(&message.event_id)?
+        && batch.known
+    {
+        let pdu = event.pdu(head.version).map_err(|fault| Stop::broken(fault.to_string()))?;
+        if let Some(before) = room.given_state(&pdu, &message.state, &message.missing)?
+            && let Judgement::Judged(judged) = room.judge_at(&pdu, before)?
+        {
+            let (sn, _) = room.insert(&pdu, &judged, Source::default())?;
+            room.note_hole(sn)?;
+            batch.outcomes.push((pdu.event_id.clone(), outcome(&judged)));
+            room.release(&batch, &pdu.event_id, &mut waiting)?;
+        }
+    }
+    room.judge_all(&mut batch, waiting)?;
+    room.received(batch)
+}
+
+/// Which of these events are not held.
+pub fn unknown(room: &mut Room<'_>, message: Unknown) -> Result<Vec<OwnedEventId>> {
+    room.graph()?;
+    let mut unknown = Vec::new();
+    for id in message.event_ids {
+        if room.find(&id)?.is_none() {
+            unknown.push(id);
+        }
+    }
+    Ok(unknown)
+}
+
+/// Events on their way in, and what became of those before them.
+struct Batch {
+    origin: OwnedServerName,
+    purpose: Purpose,
+    /// Whether the origin is or was in the room.
+    known: bool,
+    /// The parked event for which these were fetched.
+    helps: Option<OwnedEventId>,
+    outcomes: Vec<(OwnedEventId, Outcome)>,
+    lacking: Vec<Lack>,
+}
+
+/// An event that is to be judged once everything it builds on is held.
+struct Waiting {
+    event: Checked,
+    pdu: Pdu,
+    is_parked: bool,
+    /// Whether the asker is told what it lacks.
+    concerns: bool,
+    lack: Option<Lack>,
+}
+
+impl Room<'_> {
+    /// Events of a room we are not in: kept while a join is under way, and the end of an invite.
+    fn receive_while_away(&mut self, message: Receive) -> Result<Received> {
+        let joining = self.is_being_joined()?;
+        self.ask_to_be_let_in(&message)?;
+        if !joining {
+            self.tell_that_we_left(&message)?;
+        }
+        let mut outcomes = Vec::new();
+        for event in message.events {
+            // We do not know yet who is in the room.
+            let parking = Parking { origin: &message.origin, known: true, lack: None, helps: None };
+            let outcome = if joining && self.park(&event, &parking)? {
+                Outcome::Parked
+            } else if self.rescind(&event, &message.origin)? {
+                Outcome::Accepted
+            } else {
+                Outcome::Dropped("no user of ours is in the room".to_owned())
+            };
+            outcomes.push((event.event_id, outcome));
+        }
+        Ok(Received { outcomes, ..Received::default() })
+    }
+
+    fn batch(&mut self, origin: OwnedServerName, purpose: Purpose) -> Result<Batch> {
+        let known = self.is_or_was_here(&origin)?;
+        if known {
+            self.hear(&origin);
+        }
+        let (outcomes, lacking) = (Vec::new(), Vec::new());
+        Ok(Batch { origin, purpose, known, helps: None, outcomes, lacking })
+    }
+
+    fn received(&mut self, batch: Batch) -> Result<Received> {
+        let (tips, min_depth) = (self.tip_ids()?, self.head()?.floor);
+        let Batch { outcomes, lacking, known, .. } = batch;
+        Ok(Received { outcomes, lacking, tips, min_depth, stranger: !known })
+    }
+
+    /// Has an event judged, unless it is held or is history.
+    fn take_up(
+        &mut self,
+        batch: &mut Batch,
+        event: Checked,
+        pdu: Pdu,
+        waiting: &mut BTreeMap<OwnedEventId, Waiting>,
+    ) -> Result<()> {
+        let id = pdu.event_id.clone();
+        if batch.purpose == Purpose::Gap && pdu.depth < self.head()?.floor {
+            batch.outcomes.push((id, Outcome::Dropped("it is history".to_owned())));
+            return Ok(());
+        }
+        let completed = self.complete(&event)?;
+        let done = self.find(&id)?.is_some_and(|held| {
+            let placed = held.before.is_some();
+            let rejected = held.standing == Standing::Rejected;
+            // What was rejected without its content is judged again with it.
+            placed || !(completed && rejected) && (rejected || batch.purpose == Purpose::Outlier)
+        });
+        if done {
+            batch.outcomes.push((id, Outcome::Known));
+        } else {
+            let fresh = Waiting { event, pdu, is_parked: false, concerns: true, lack: None };
+            waiting.insert(id, fresh);
+        }
+        Ok(())
+    }
+
+    /// Has a parked event judged again.
+    fn take_up_again(
+        &mut self,
+        batch: &mut Batch,
+        id: OwnedEventId,
+        waiting: &mut BTreeMap<OwnedEventId, Waiting>,
+    ) -> Result<()> {
+        if waiting.contains_key(&id) {
+            return Ok(());
+        }
+        let Some((_, event)) = self.parked(&id)? else {
+            // Another request let it in, or it was forgotten.
+            batch.outcomes.push((id, Outcome::Known));
+            return Ok(());
+        };
+        self.wait_again(event, true, waiting)
+    }
+
+    /// Has those parked events judged again that lacked this one.
+    fn release(
+        &mut self,
+        batch: &Batch,
+        id: &EventId,
+        waiting: &mut BTreeMap<OwnedEventId, Waiting>,
+    ) -> Result<()> {
+        self.forget_parked(id)?;
+        for (origin, event) in self.parked_for(id)? {
+            self.wait_again(event, origin == batch.origin, waiting)?;
+        }
+        Ok(())
+    }
+
+    fn wait_again(
+        &mut self,
+        event: Checked,
+        concerns: bool,
+        waiting: &mut BTreeMap<OwnedEventId, Waiting>,
+    ) -> Result<()> {
+        let version = self.head()?.version;
+        let pdu = event.pdu(version).map_err(|fault| Stop::broken(fault.to_string()))?;
+        let again = Waiting { event, pdu, is_parked: true, concerns, lack: None };
+        waiting.entry(again.event.event_id.clone()).or_insert(again);
+        Ok(())
+    }
+
+    /// Judges events until none of the rest can be judged, and parks the rest.
+    fn judge_all(
+        &mut self,
+        batch: &mut Batch,
+        mut waiting: BTreeMap<OwnedEventId, Waiting>,
+    ) -> Result<()> {
+        while self.judge_ready(batch, &mut waiting)? {}
+        for (id, Waiting { event, pdu, is_parked, concerns, lack }) in waiting {
+            let Some(lack) = lack else { continue };
+            if !is_parked {
+                let known = batch.known || self.is_or_was_here(pdu.sender.server_name())?;
+                let (origin, helps) = (&*batch.origin, batch.helps.as_deref());
+                let parking = Parking { origin, known, lack: Some(&lack), helps };
+                let is_parked = batch.purpose != Purpose::Outlier && self.park(&event, &parking)?;
+                if !is_parked {
+                    let reason = "what it builds on is unknown".to_owned();
+                    batch.outcomes.push((id, Outcome::Dropped(reason)));
+                    continue;
+                }
+                batch.outcomes.push((id, Outcome::Parked));
+            }
+            batch.lacking.extend(concerns.then_some(lack));
+        }
+        Ok(())
+    }
+
+    /// One pass over what waits; answers whether anything came in.
+    fn judge_ready(
+        &mut self,
+        batch: &mut Batch,
+        waiting: &mut BTreeMap<OwnedEventId, Waiting>,
+    ) -> Result<bool> {
+        let mut ready: Vec<(u64, OwnedEventId)> =
+            waiting.iter().map(|(id, waiting)| (waiting.pdu.depth, id.clone())).collect();
+        ready.sort_unstable();
+        let mut progress = false;
+        for (_, id) in ready {
+            let Some(held) = waiting.remove(&id) else { continue };
+            let judgement = match batch.purpose {
+                Purpose::Outlier => self.judge_outlier(&held.pdu)?,
+                _ => self.judge(&held.pdu)?,
+            };
+            match judgement {
+                Judgement::Lacking { prev_events, auth_events } => {
+                    let lack = Some(Lack { event_id: id.clone(), prev_events, auth_events });
+                    waiting.insert(id, Waiting { lack, ..held });
+                }
+                Judgement::Dropped(reason) => {
+                    self.forget_parked(&id)?;
+                    batch.outcomes.push((id, Outcome::Dropped(reason)));
+                }
+                Judgement::Judged(judged) => {
+                    progress |= self.keep(batch, &held.pdu, &judged, waiting)?;
+                }
+            }
+        }
+        Ok(progress)
+    }
+
+    /// Lets a judged event in; answers whether it came in. A rejected event has a place in the graph only where a
+    /// server that is or was in the room vouches for it: otherwise anyone who knows the room's ID could fill the graph.
+    fn keep(
+        &mut self,
+        batch: &mut Batch,
+        pdu: &Pdu,
+        judged: &Judged,
+        waiting: &mut BTreeMap<OwnedEventId, Waiting>,
+    ) -> Result<bool> {
+        let id = pdu.event_id.clone();
+        if judged.standing == Standing::Rejected
+            && !batch.known
+            && !self.is_or_was_here(pdu.sender.server_name())?
+        {
+            self.forget_parked(&id)?;
+            let reason = judged.reason.clone().unwrap_or_default();
+            batch.outcomes.push((id, Outcome::Dropped(reason)));
+            return Ok(false);
+        }
+        self.insert(pdu, judged, Source::default())?;
+        // Each event on a fork is resolved against all extremities: a server that makes many would make us slow.
+        self.merge_extremities()?;
+        if batch.purpose != Purpose::Outlier {
+            self.release(batch, &id, waiting)?;
+        } else if judged.standing == Standing::Rejected {
+            // What is allowed still waits for its place.
+            self.forget_parked(&id)?;
+        }
+        batch.outcomes.push((id, outcome(judged)));
+        Ok(true)
+    }
+}

@@ -1,0 +1,43 @@
+//! What does a room remember between messages?
+
+use std::{collections::BTreeMap, rc::Rc};
+
+use ruma::{OwnedEventId, OwnedServerName};
+
+use crate::{
+    objects::room::{
+        Sn,
+        followers::waking::Audience,
+        graph::{events::Stored, gaps::Holes},
+        messages::Position,
+        row::Head,
+    },
+    shell::Schema,
+};
+
+/// What a room remembers between messages. The times alone are nowhere else: without them somebody is told once more, or
+/// asked later.
+#[derive(Default)]
+pub struct Cache {
+    pub schema: Schema,
+    pub head: Option<Head>,
+    pub next_sn: Option<Sn>,
+    pub events: BTreeMap<Sn, Rc<Stored>>,
+    pub ids: BTreeMap<OwnedEventId, Sn>,
+    /// Values of the current state, also known absences; as much as was asked for.
+    pub now: BTreeMap<(String, String), Option<Sn>>,
+    /// See [`Room::settled`].
+    pub settled: Option<Position>,
+    pub audience: Option<Audience>,
+    pub holes: Option<Holes>,
+    /// See [`Room::has_gaps`].
+    pub gaps: Option<bool>,
+    /// Requests told all local users everything up to here.
+    pub locals_told: Position,
+    /// When followers were last told.
+    pub told_at: u64,
+    /// When servers in the room last sent something.
+    pub heard: BTreeMap<OwnedServerName, u64>,
+    /// When servers that count us in were last told that we left.
+    pub retold: BTreeMap<String, u64>,
+}

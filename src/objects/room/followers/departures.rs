@@ -1,0 +1,90 @@
+//! How does a server that counts us in learn that we left?
+
+use ruma::ServerName;
+use tombolo_platform::{Row, values};
+
+use crate::objects::room::{
+    FOREVER, Result, Room, Sn, Telling,
+    graph::events::Stored,
+    messages::{Position, Receive},
+    row::Life,
+};
+
+/// How often a server that counts us in is told that we left (ms),
+const RETELL: u64 = 60_000;
+/// of how many users at once,
+const RETOLD: u32 = 50;
+/// and how many tellings a room remembers of servers that were not in it.
+const MAX_TOLD: i64 = 5_000;
+
+impl Room<'_> {
+    /// A server that sends us events of a room we left counts us in: it did not hear how our users went, or heard of it
+    /// before it knew of them. It is told (again), if it cites an event that we hold: whoever knows nothing of the room
+    /// learns nothing of who was in it.
+    pub fn tell_that_we_left(&mut self, message: &Receive) -> Result<()> {
+        let origin = &message.origin;
+        let now = self.moment.now;
+        let lately = self.cache.retold.get(origin.as_str()).is_some_and(|at| at + RETELL > now);
+        if lately || self.head()?.life != Life::Left {
+            return Ok(());
+        }
+        if !self.allows(origin)? || !self.knows_the_room(message)? {
+            return Ok(());
+        }
+        self.cache.retold.retain(|_, at| *at + RETELL > now);
+        self.cache.retold.insert(origin.to_string(), now);
+        for (pos, sn, heard) in self.ends_for(origin)? {
+            if !heard {
+                self.note_stranger(origin, pos)?;
+            }
+            // It may be somebody else's event, which removed a user of ours.
+            self.tell_of(sn)?;
+            self.tell_again(origin.as_str(), pos - 1)?;
+            self.tell(Telling::Soon);
+        }
+        Ok(())
+    }
+
+    /// Whether one of the events cites one that we hold; the create event of a room that is named for it, anybody knows.
+    fn knows_the_room(&mut self, message: &Receive) -> Result<bool> {
+        let version = self.head()?.version;
+        let named = version.room_id_is_create_hash();
+        for event in &message.events {
+            // What cannot be read is dropped by whoever takes the event in.
+            let Ok(pdu) = event.pdu(version) else { continue };
+            for id in pdu.prev_events.iter().chain(&pdu.auth_events) {
+                let tells = |held: &Stored| !named || !held.pdu.is("m.room.create", "");
+                if self.find(id)?.is_some_and(|held| tells(&held)) {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
+    }
+
+    /// The events by which our users went that a server is to be told of, and which of them it heard: those it did not
+    /// hear, and the last, which may have been lost. A server that was removed hears nothing of what came after.
+    fn ends_for(&mut self, server: &ServerName) -> Result<Vec<(Position, Sn, bool)>> {
+        let until = match self.heard_until(server)? {
+            0 => FOREVER,
+            until => until,
+        };
+        let query = "WITH ends AS (
+                         SELECT e.pos, e.sn, EXISTS (
+                             SELECT 1 FROM servers s
+                             WHERE s.server = ?1 AND s.since < e.pos AND (s.until IS NULL OR s.until >= e.pos)
+                         ) AS heard
+                         FROM locals l JOIN now n ON n.type = 'm.room.member' AND n.key = l.user
+                         JOIN events e ON e.sn = n.sn
+                         WHERE l.membership IN ('leave', 'ban') AND e.pos <= ?2
+                     )
+                     SELECT pos, sn, heard FROM ends WHERE NOT heard OR pos = (SELECT max(pos) FROM ends)
+                     ORDER BY pos DESC LIMIT ?3";
+        let read = |row: &Row<'_>| Ok((row.int(0)?, row.int(1)?, row.int(2)? != 0));
+        let mut ends = self.sql.rows(query, values![server.as_str(), until, RETOLD], read)?;
+        let query = "SELECT count(*) FROM servers WHERE members < 0";
+        let strangers = self.sql.row(query, values![], |row| row.int(0))?.unwrap_or_default();
+        ends.retain(|(_, _, heard)| *heard || strangers < MAX_TOLD);
+        Ok(ends)
+    }
+}

@@ -1,0 +1,8 @@
+//! Who is told of what is new, and when?
+//!
+//! Followers are local users and the servers in the room.
+
+pub mod departures;
+pub mod news;
+pub mod telling;
+pub mod waking;

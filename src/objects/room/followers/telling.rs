@@ -1,0 +1,178 @@
+//! What do the room's followers still have to be told?
+//!
+//! Telling is a low-water mark, not a queue: everybody was told up to `told`, but for those in `lagging`. What a
+//! follower lacks is derived from positions.
+
+use std::collections::BTreeMap;
+
+use ruma::{OwnedServerName, UserId};
+use tombolo_platform::values;
+
+use crate::objects::room::{
+    Result, Room,
+    followers::news::lagging,
+    graph::events::Stored,
+    messages::{
+        Outbound, OutboundReply, Position, Receipt, ServerDue, Told, Undelivered, UndeliveredReply,
+    },
+};
+
+/// How long a follower that could not be told is left alone (ms).
+const AGAIN: u64 = 5_000;
+/// What follows beside users and servers: D1's copy of which servers are in the room. No server's name has a `_`.
+const COPY: &str = "room_servers";
+
+/// Who is to be told what.
+pub fn undelivered(room: &mut Room<'_>, _: Undelivered) -> Result<UndeliveredReply> {
+    let head = room.head()?;
+    let lagging = lagging(room)?;
+    let first = lagging.values().copied().fold(head.told, Position::min);
+    let receipts = receipts(room, first)?;
+    let newest = receipts.iter().map(|(pos, _)| *pos).max().unwrap_or_default();
+    let servers = room.servers_due(&lagging, newest > head.told)?;
+    let news = room.local_news(&lagging)?;
+    let moved = room.servers_moved(lagging.get(COPY).copied().unwrap_or(head.told))?;
+    let lagging = lagging.into_iter().collect();
+    Ok(UndeliveredReply { to: head.pos, users: news, servers, moved, receipts, lagging })
+}
+
+/// Notes how far the telling went. Answers when to tell again, if anybody is behind.
+pub fn told(room: &mut Room<'_>, message: Told) -> Result<Option<u64>> {
+    let mut head = room.head()?;
+    let behind: Vec<&str> = message
+        .lagging_users
+        .iter()
+        .map(|user| user.as_str())
+        .chain(message.lagging_servers.iter().map(|server| server.as_str()))
+        .chain(message.copy_lagging.then_some(COPY))
+        .collect();
+    let caught_up = message.lagging.iter().filter(|(name, _)| !behind.contains(&name.as_str()));
+    for (follower, since) in caught_up {
+        let delete = "DELETE FROM lagging WHERE follower = ? AND since >= ?";
+        room.sql.run(delete, values![follower, *since])?;
+    }
+    for follower in &behind {
+        let insert = "INSERT INTO lagging (follower, since) VALUES (?, ?) ON CONFLICT DO NOTHING";
+        room.sql.run(insert, values![*follower, head.told])?;
+    }
+    head.told = head.told.max(message.to);
+    let more = head.pos > head.told;
+    room.set_head(head)?;
+    let now = room.moment.now;
+    room.cache.told_at = now;
+    Ok(if more { Some(room.next_telling()) } else { (!behind.is_empty()).then_some(now + AGAIN) })
+}
+
+/// The events a server is owed in a range: ours, while it had a member in the room before them.
+pub fn outbound(room: &mut Room<'_>, message: Outbound) -> Result<OutboundReply> {
+    room.head()?;
+    let query = "SELECT since, until FROM servers WHERE server = ?";
+    let stays = room.sql.rows(query, values![message.server.as_str()], |row| {
+        Ok((row.int(0)?, row.int_or_null(1)?))
+    })?;
+    let query = "SELECT sn FROM events WHERE pos > ? AND pos <= ? ORDER BY pos LIMIT ?";
+    let sns =
+        room.sql.rows(query, values![message.from, message.to, message.limit], |row| row.int(0))?;
+    let full = sns.len() >= message.limit as usize;
+    let (mut events, mut upto) = (Vec::new(), message.from);
+    for sn in sns {
+        let event = room.event(sn)?;
+        let pos = event.pos.unwrap_or_default();
+        upto = pos;
+        let present = stays
+            .iter()
+            .any(|(since, until)| *since < pos && until.is_none_or(|until| pos <= until));
+        let named = removed(&event).as_ref() == Some(&message.server);
+        let from_it = event.given_by.as_ref() == Some(&message.server);
+        if event.ours && (present || named) && !from_it {
+            events.push(event.for_servers()?);
+        }
+    }
+    Ok(OutboundReply { events, upto: if full { upto } else { message.to } })
+}
+
+impl Room<'_> {
+    /// The servers that are to be told something.
+    fn servers_due(
+        &mut self,
+        lagging: &BTreeMap<String, Position>,
+        receipts: bool,
+    ) -> Result<Vec<ServerDue>> {
+        let since = self.head()?.told;
+        let events = self.owes_since(since)?;
+        let mut due: BTreeMap<OwnedServerName, ServerDue> = BTreeMap::new();
+        if events || receipts {
+            let mut servers = self.servers_since(since)?;
+            servers.extend(self.removed_servers(since)?);
+            for server in servers {
+                let receipts = self.heard_until(&server)?;
+                due.insert(server.clone(), ServerDue { server, since, events, receipts });
+            }
+        }
+        for (follower, since) in lagging {
+            // Users begin with `@`, which no server does.
+            let Ok(server) = OwnedServerName::try_from(follower.as_str()) else { continue };
+            let (events, receipts) = (self.owes_since(*since)?, self.heard_until(&server)?);
+            due.insert(server.clone(), ServerDue { server, since: *since, events, receipts });
+        }
+        due.remove(&self.config.server_name);
+        Ok(due.into_values().collect())
+    }
+
+    /// Whether there is an event since a position that other servers are to be told of.
+    fn owes_since(&mut self, since: Position) -> Result<bool> {
+        let query = "SELECT 1 FROM events WHERE pos > ? AND ours LIMIT 1";
+        Ok(self.sql.row(query, values![since], |row| row.int(0))?.is_some())
+    }
+
+    /// Servers of users removed since a position.
+    fn removed_servers(&mut self, since: Position) -> Result<Vec<OwnedServerName>> {
+        let head = self.head()?;
+        let events = self.between(since + 1, head.pos, false, u32::MAX)?;
+        Ok(events.iter().filter(|event| event.ours).filter_map(|event| removed(event)).collect())
+    }
+
+    /// A follower is told again what came after a position.
+    pub fn tell_again(&mut self, follower: &str, since: Position) -> Result<()> {
+        let insert = "INSERT INTO lagging (follower, since) VALUES (?, ?) ON CONFLICT DO UPDATE SET since = min(since, excluded.since)";
+        self.sql.run(insert, values![follower, since])?;
+        Ok(())
+    }
+}
+
+/// The server of the user whom this event removes. They may only have been invited, so that their server is in no
+/// interval.
+fn removed(event: &Stored) -> Option<OwnedServerName> {
+    let removes = matches!(event.pdu.membership().as_deref(), Some("leave" | "ban"));
+    let user = event
+        .pdu
+        .state_key
+        .as_deref()
+        .filter(|_| removes && event.pdu.kind() == "m.room.member")?;
+    UserId::parse(user).ok().map(|user| user.server_name().to_owned())
+}
+
+/// Public read receipts of local users since a position: other servers are told of those.
+fn receipts(room: &mut Room<'_>, since: Position) -> Result<Vec<(Position, Receipt)>> {
+    let query =
+        "SELECT user, kind, thread, event, ts, pos FROM receipts WHERE pos > ? AND kind = 'm.read'";
+    let rows = room.sql.rows(query, values![since], |row| {
+        let thread = row.text(2)?;
+        Ok((row.text(0)?, row.text(1)?, thread, row.text(3)?, row.int(4)?, row.int(5)?))
+    })?;
+    let mut receipts = Vec::new();
+    for (user, kind, thread, event, ts, pos) in rows {
+        let (Ok(user), Ok(event_id)) = (user.try_into(), event.try_into()) else { continue };
+        let receipt = Receipt {
+            user,
+            kind,
+            thread: (!thread.is_empty()).then_some(thread),
+            event_id,
+            ts: u64::try_from(ts).unwrap_or_default(),
+        };
+        if room.is_ours(&receipt.user) {
+            receipts.push((pos, receipt));
+        }
+    }
+    Ok(receipts)
+}

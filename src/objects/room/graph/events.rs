@@ -1,0 +1,364 @@
+//! Which events does the room hold, and where do they stand?
+
+use std::rc::Rc;
+
+use ruma::{EventId, OwnedServerName};
+use serde_json::value::RawValue;
+use tombolo_platform::{Row, SqlError, values};
+use tombolo_protocol::{
+    admission::is_whole,
+    event::{Pdu, for_federation},
+};
+
+use crate::objects::{
+    Stop,
+    room::{
+        Result, Room, Sn,
+        messages::{Position, Transaction},
+        row::{pack, unpack},
+    },
+};
+
+/// What the room's judgement made of an event. It may change: an outlier can be placed, a rejection be revised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// In the timeline: it has a position.
+    Accepted,
+    /// Allowed when it was made, forbidden by the state we knew when it came: in the graph, not in the timeline.
+    SoftFailed,
+    /// Forbidden: in the graph, of no effect.
+    Rejected,
+    /// Allowed by its auth events, place in the graph unknown.
+    Outlier,
+}
+
+impl Standing {
+    const ALL: [Self; 4] = [Self::Accepted, Self::SoftFailed, Self::Rejected, Self::Outlier];
+
+    /// As stored.
+    fn number(self) -> i64 {
+        match self {
+            Self::Accepted => 0,
+            Self::SoftFailed => 1,
+            Self::Rejected => 2,
+            Self::Outlier => 3,
+        }
+    }
+
+    fn of(number: i64) -> Option<Self> {
+        Self::ALL.into_iter().find(|standing| standing.number() == number)
+    }
+}
+
+/// The state before an event: the mainline at a position, overlaid by a fork.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Before {
+    pub at: Position,
+    /// The overlay, a row of `fork`; `None`: the mainline itself.
+    pub fork: Option<i64>,
+}
+
+/// An event we hold.
+#[derive(Debug)]
+pub struct Stored {
+    pub sn: Sn,
+    /// Its place in the timeline, if it is accepted.
+    pub pos: Option<Position>,
+    pub standing: Standing,
+    /// The length of the longest path of auth events below it: what it cites is lower.
+    pub height: i64,
+    /// Its auth events.
+    pub auth: Vec<Sn>,
+    /// Those of its parents that we hold.
+    pub prev: Vec<Sn>,
+    /// The state before it; `None` for an outlier, whose place in the graph is unknown.
+    pub before: Option<Before>,
+    /// Whether we tell other servers of it.
+    pub ours: bool,
+    /// The server that gave it to us to tell.
+    pub given_by: Option<OwnedServerName>,
+    /// The redaction that took its content.
+    pub redacted_by: Option<Sn>,
+    pub pdu: Rc<Pdu>,
+}
+
+impl Stored {
+    /// The event as servers see it.
+    pub fn for_servers(&self) -> Result<Box<RawValue>> {
+        Ok(RawValue::from_string(for_federation(&self.pdu).to_owned())?)
+    }
+}
+
+/// An event about to be stored.
+pub struct Entry<'a> {
+    pub pdu: &'a Pdu,
+    pub pos: Option<Position>,
+    pub standing: Standing,
+    pub reason: Option<&'a str>,
+    pub auth: &'a [Sn],
+    pub prev: &'a [Sn],
+    pub before: Option<Before>,
+    pub ours: bool,
+    pub given_by: Option<&'a str>,
+    pub transaction: Option<&'a Transaction>,
+}
+
+/// Events kept parsed; beyond, the cache starts anew.
+const CACHED_EVENTS: usize = 4096;
+
+const COLUMNS: &str =
+    "sn, id, pos, verdict, height, auth, prev, at, fork, ours, given_by, redacted_by, json";
+
+impl Room<'_> {
+    /// The event of this ID, if we hold it.
+    pub fn find(&mut self, id: &EventId) -> Result<Option<Rc<Stored>>> {
+        let sn = match self.cache.ids.get(id) {
+            Some(sn) => Some(*sn),
+            None => {
+                self.sql.row("SELECT sn FROM events WHERE id = ?", values![id.as_str()], |row| {
+                    row.int(0)
+                })?
+            }
+        };
+        sn.map(|sn| self.event(sn)).transpose()
+    }
+
+    /// The event of this number; that it exists is an invariant of our tables.
+    pub fn event(&mut self, sn: Sn) -> Result<Rc<Stored>> {
+        if let Some(stored) = self.cache.events.get(&sn) {
+            return Ok(Rc::clone(stored));
+        }
+        let version = self.head()?.version;
+        let query = format!("SELECT {COLUMNS} FROM events WHERE sn = ?");
+        let raw = self
+            .sql
+            .row(&query, values![sn], read)?
+            .ok_or_else(|| Stop::broken(format!("no event {sn}")))?;
+        Ok(self.remember(raw.parse(version)?))
+    }
+
+    /// The events at these positions, in order: `backwards` newest first. Both ends included.
+    pub fn between(
+        &mut self,
+        low: Position,
+        high: Position,
+        backwards: bool,
+        limit: u32,
+    ) -> Result<Vec<Rc<Stored>>> {
+        let order = if backwards { "DESC" } else { "ASC" };
+        let query =
+            format!("SELECT sn FROM events WHERE pos BETWEEN ? AND ? ORDER BY pos {order} LIMIT ?");
+        let sns = self.sql.rows(&query, values![low, high, limit], |row| row.int(0))?;
+        sns.into_iter().map(|sn| self.event(sn)).collect()
+    }
+
+    /// Stores a new event; answers its number.
+    pub fn add(&mut self, entry: &Entry<'_>) -> Result<Sn> {
+        let sn = self.next_sn()?;
+        let mut height = 0;
+        for auth in entry.auth {
+            height = height.max(self.event(*auth)?.height + 1);
+        }
+        let (auth, prev) = (pack(entry.auth)?, pack(entry.prev)?);
+        let keyed = entry.transaction.map(|_| entry.pdu.sender.as_str());
+        self.sql.run(
+            "INSERT INTO events (sn, id, pos, verdict, reason, height, auth, prev, at, fork, ours, given_by, sender, device, txn, scope, json)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            values![
+                sn,
+                entry.pdu.event_id.as_str(),
+                entry.pos,
+                entry.standing.number(),
+                entry.reason,
+                height,
+                auth.as_slice(),
+                prev.as_slice(),
+                entry.before.map(|before| before.at),
+                entry.before.and_then(|before| before.fork),
+                entry.ours,
+                entry.given_by,
+                keyed,
+                entry.transaction.map(|transaction| transaction.device.as_str()),
+                entry.transaction.map(|transaction| transaction.txn_id.as_str()),
+                entry.transaction.map(|transaction| transaction.scope.as_str()),
+                &entry.pdu.json
+            ],
+        )?;
+        self.remember(Stored {
+            sn,
+            pos: entry.pos,
+            standing: entry.standing,
+            height,
+            auth: entry.auth.to_vec(),
+            prev: entry.prev.to_vec(),
+            before: entry.before,
+            ours: entry.ours,
+            given_by: entry.given_by.and_then(|server| server.try_into().ok()),
+            redacted_by: None,
+            pdu: Rc::new(entry.pdu.clone()),
+        });
+        Ok(sn)
+    }
+
+    /// Stores an event, whether or not we hold it already; answers its number.
+    pub fn put(&mut self, entry: &Entry<'_>) -> Result<Sn> {
+        match self.find(&entry.pdu.event_id)? {
+            Some(held) => {
+                self.take_content(&held, &entry.pdu.json)?;
+                self.replace_row(held.sn, entry)?;
+                Ok(held.sn)
+            }
+            None => self.add(entry),
+        }
+    }
+
+    /// Takes the content of an event that we hold only in the redacted form, because whoever gave it first had changed it;
+    /// answers whether it did.
+    pub fn take_content(&mut self, held: &Stored, text: &str) -> Result<bool> {
+        let fuller = held.redacted_by.is_none() && text.len() > held.pdu.json.len();
+        let takes = fuller && !is_whole(&held.pdu.json) && is_whole(text);
+        if takes {
+            self.sql.run("UPDATE events SET json = ? WHERE sn = ?", values![text, held.sn])?;
+            self.forget(held.sn);
+        }
+        Ok(takes)
+    }
+
+    /// Notes which parents of an event we hold.
+    pub fn link(&mut self, sn: Sn, prev: &[Sn]) -> Result<()> {
+        if self.event(sn)?.prev != prev {
+            self.sql.run(
+                "UPDATE events SET prev = ? WHERE sn = ?",
+                values![pack(prev)?.as_slice(), sn],
+            )?;
+            self.forget(sn);
+        }
+        Ok(())
+    }
+
+    /// Gives an event a position.
+    pub fn place(&mut self, sn: Sn, pos: Position) -> Result<()> {
+        self.sql.run("UPDATE events SET pos = ? WHERE sn = ?", values![pos, sn])?;
+        self.forget(sn);
+        Ok(())
+    }
+
+    /// From now on other servers are told of an event.
+    pub fn tell_of(&mut self, sn: Sn) -> Result<()> {
+        self.sql.run("UPDATE events SET ours = 1 WHERE sn = ?", values![sn])?;
+        self.forget(sn);
+        Ok(())
+    }
+
+    /// Drops what is remembered of an event whose row has changed.
+    fn forget(&mut self, sn: Sn) {
+        self.cache.events.remove(&sn);
+    }
+
+    /// Gives an event we already hold (an outlier, or one judged anew) its place.
+    pub fn replace_row(&mut self, sn: Sn, entry: &Entry<'_>) -> Result<()> {
+        self.cache.events.remove(&sn);
+        let prev = pack(entry.prev)?;
+        self.sql.run(
+            "UPDATE events SET pos = ?, verdict = ?, reason = ?, prev = ?, at = ?, fork = ?, ours = ?, given_by = ? WHERE sn = ?",
+            values![
+                entry.pos,
+                entry.standing.number(),
+                entry.reason,
+                prev.as_slice(),
+                entry.before.map(|before| before.at),
+                entry.before.and_then(|before| before.fork),
+                entry.ours,
+                entry.given_by,
+                sn
+            ],
+        )?;
+        Ok(())
+    }
+
+    /// Replaces an event's text by its redacted form.
+    pub fn overwrite(&mut self, sn: Sn, redacted: &Pdu, by: Sn) -> Result<()> {
+        self.cache.events.remove(&sn);
+        self.sql.run(
+            "UPDATE events SET json = ?, redacted_by = ? WHERE sn = ?",
+            values![&redacted.json, by, sn],
+        )?;
+        Ok(())
+    }
+
+    fn next_sn(&mut self) -> Result<Sn> {
+        let next = match self.cache.next_sn {
+            Some(next) => next,
+            None => {
+                self.sql
+                    .row("SELECT max(sn) FROM events", values![], |row| row.int_or_null(0))?
+                    .flatten()
+                    .unwrap_or(0)
+                    + 1
+            }
+        };
+        self.cache.next_sn = Some(next + 1);
+        Ok(next)
+    }
+
+    fn remember(&mut self, stored: Stored) -> Rc<Stored> {
+        if self.cache.events.len() >= CACHED_EVENTS {
+            self.cache.events.clear();
+            self.cache.ids.clear();
+        }
+        let stored = Rc::new(stored);
+        self.cache.ids.insert(stored.pdu.event_id.clone(), stored.sn);
+        self.cache.events.insert(stored.sn, Rc::clone(&stored));
+        stored
+    }
+}
+
+/// A row of `events`, its text not yet parsed.
+struct Raw {
+    id: String,
+    json: String,
+    rejected: bool,
+    stored: Box<dyn FnOnce(Rc<Pdu>) -> Stored>,
+}
+
+impl Raw {
+    fn parse(
+        self,
+        version: &'static tombolo_protocol::room_version::RoomVersion,
+    ) -> Result<Stored> {
+        let broken = |what: String| Stop::broken(format!("stored event {}: {what}", self.id));
+        let id = self.id.as_str().try_into().map_err(|_| broken("its ID is none".to_owned()))?;
+        let pdu = Pdu::from_stored(id, &self.json, version, self.rejected)
+            .map_err(|fault| broken(fault.to_string()))?;
+        Ok((self.stored)(Rc::new(pdu)))
+    }
+}
+
+fn read(row: &Row<'_>) -> std::result::Result<Raw, SqlError> {
+    let (sn, pos, verdict, height) = (row.int(0)?, row.int_or_null(2)?, row.int(3)?, row.int(4)?);
+    let (auth, prev) = (unpack(&row.blob(5)?), unpack(&row.blob(6)?));
+    let fork = row.int_or_null(8)?;
+    let before = row.int_or_null(7)?.map(|at| Before { at, fork });
+    let (ours, redacted_by) = (row.int(9)? != 0, row.int_or_null(11)?);
+    let given_by = row.text_or_null(10)?.and_then(|server| server.try_into().ok());
+    let standing = Standing::of(verdict)
+        .ok_or_else(|| SqlError::Database(format!("event {sn} has an unknown verdict")))?;
+    Ok(Raw {
+        id: row.text(1)?,
+        json: row.text(12)?,
+        rejected: standing == Standing::Rejected,
+        stored: Box::new(move |pdu| Stored {
+            sn,
+            pos,
+            standing,
+            height,
+            auth,
+            prev,
+            before,
+            ours,
+            given_by,
+            redacted_by,
+            pdu,
+        }),
+    })
+}

@@ -1,0 +1,143 @@
+//! Where does the graph that we hold have gaps?
+//!
+//! An event whose parents we were never given stands above a hole. What fills the hole is put below the event that waits
+//! for it, so that a filled gap renumbers nothing.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use ruma::OwnedEventId;
+use tombolo_platform::values;
+
+use crate::objects::{
+    Stop,
+    room::{
+        Result, Room, Sn,
+        messages::{Position, Refusal},
+    },
+};
+
+/// How many events are searched between an event of the timeline and what it lacks.
+const MAX_REFUSED: usize = 100;
+
+impl Room<'_> {
+    /// Notes which parents of an event we do not hold.
+    pub fn note_hole(&mut self, child: Sn) -> Result<()> {
+        self.note_parents(child, &BTreeSet::new())
+    }
+
+    /// Notes which parents of an event we hold, and which we do not and may yet be given.
+    pub fn note_parents(&mut self, child: Sn, withheld: &BTreeSet<OwnedEventId>) -> Result<()> {
+        let (mut held, mut missing) = (Vec::new(), Vec::new());
+        let parents = self.event(child)?.pdu.prev_events.clone();
+        let mut next: VecDeque<OwnedEventId> = parents.iter().cloned().collect();
+        let mut seen = BTreeSet::new();
+        while let Some(id) = next.pop_front().filter(|_| seen.len() < MAX_REFUSED) {
+            if !seen.insert(id.clone()) {
+                continue;
+            }
+            match self.find(&id)?.filter(|event| event.before.is_some()) {
+                Some(event) => {
+                    held.extend(parents.contains(&id).then_some(event.sn));
+                    // A refused event is held but has no place in the timeline: what it lacks is lacking here.
+                    if event.pos.is_none() {
+                        next.extend(event.pdu.prev_events.iter().cloned());
+                    }
+                }
+                None if withheld.contains(&id) => {}
+                None => missing.push(id),
+            }
+        }
+        self.link(child, &held)?;
+        // The row stays when nothing is missing any more: a window that ended above the hole ends there for ever.
+        if !missing.is_empty() || self.is_above_hole(child)? {
+            let insert = "INSERT INTO holes (child, missing) VALUES (?, ?) ON CONFLICT DO UPDATE SET missing = excluded.missing";
+            self.sql.run(insert, values![child, &serde_json::to_string(&missing)?])?;
+            self.holes()?.note(child, missing);
+        }
+        Ok(())
+    }
+
+    /// Whether an event had parents we did not hold when it came.
+    pub fn is_above_hole(&mut self, sn: Sn) -> Result<bool> {
+        Ok(self.holes()?.missing.contains_key(&sn))
+    }
+
+    /// The events of the timeline that wait for any of these as their parents, lowest first.
+    pub fn waiting_for(&mut self, ids: &BTreeSet<OwnedEventId>) -> Result<Vec<Sn>> {
+        let holes = self.holes()?;
+        let children: BTreeSet<Sn> =
+            ids.iter().filter_map(|id| holes.children.get(id)).flatten().copied().collect();
+        let mut waiting = Vec::new();
+        for child in children {
+            waiting.extend(self.event(child)?.pos.map(|pos| (pos, child)));
+        }
+        waiting.sort_unstable();
+        Ok(waiting.into_iter().map(|(_, child)| child).collect())
+    }
+
+    /// The holes, read once: every event that comes in is asked about, and every one that is shown.
+    fn holes(&mut self) -> Result<&mut Holes> {
+        if self.cache.holes.is_none() {
+            let mut holes = Holes::default();
+            let query = "SELECT child, missing FROM holes";
+            for (child, missing) in
+                self.sql.rows(query, values![], |row| Ok((row.int(0)?, row.text(1)?)))?
+            {
+                holes.note(child, serde_json::from_str(&missing)?);
+            }
+            self.cache.holes = Some(holes);
+        }
+        Ok(self.cache.holes.get_or_insert_default())
+    }
+
+    /// Puts stored events, oldest first, below another: right below it, or where there is room for all of them.
+    pub fn put_below(&mut self, above: Sn, placed: &[Sn]) -> Result<()> {
+        let mut top = self.event(above)?.pos.unwrap_or_default();
+        let count = Position::try_from(placed.len()).unwrap_or(Position::MAX);
+        let query = "SELECT max(pos) FROM events WHERE pos < ?";
+        let lowest = loop {
+            let below =
+                self.sql.row(query, values![top], |row| row.int_or_null(0))?.flatten().unwrap_or(0);
+            if top.saturating_sub(count) > below {
+                break top - count;
+            }
+            if below == 0 {
+                return Err(Stop::Refused(Refusal::Invalid("the gap is full".to_owned())));
+            }
+            top = below;
+        };
+        for (sn, pos) in placed.iter().zip(lowest..) {
+            self.place(*sn, pos)?;
+        }
+        for sn in placed {
+            self.redact_on(*sn)?;
+        }
+        Ok(())
+    }
+}
+
+/// The holes of a room, as its table has them.
+#[derive(Default)]
+pub struct Holes {
+    /// By the event above the hole: the parents we have not been given yet; none where the hole is filled.
+    missing: BTreeMap<Sn, Vec<OwnedEventId>>,
+    /// The same, the other way round.
+    children: BTreeMap<OwnedEventId, BTreeSet<Sn>>,
+}
+
+impl Holes {
+    fn note(&mut self, child: Sn, missing: Vec<OwnedEventId>) {
+        for id in self.missing.remove(&child).unwrap_or_default() {
+            if let Some(children) = self.children.get_mut(&id) {
+                children.remove(&child);
+                if children.is_empty() {
+                    self.children.remove(&id);
+                }
+            }
+        }
+        for id in &missing {
+            self.children.entry(id.clone()).or_default().insert(child);
+        }
+        self.missing.insert(child, missing);
+    }
+}

@@ -1,0 +1,164 @@
+//! How does a judged event become part of the room?
+//!
+//! The one write, for local and remote events alike: the event's row, its place in the timeline, the new tips, and what
+//! it does to the current state. Only our join itself, and the history below it, are written by `join` and `history`.
+
+use std::collections::BTreeSet;
+
+use tombolo_protocol::{admission::Checked, event::Pdu};
+
+use crate::objects::room::{
+    Result, Room, STEP, Sn, Telling,
+    graph::{
+        events::{Before, Entry, Standing},
+        judgement::Judged,
+    },
+    messages::{Position, Transaction},
+    row::Life,
+};
+
+/// Where an event came from, and who is to hear of it through us.
+#[derive(Clone, Copy, Default)]
+pub struct Source<'a> {
+    /// We tell other servers.
+    pub ours: bool,
+    /// The server that gave it to us to tell.
+    pub given_by: Option<&'a str>,
+    pub transaction: Option<&'a Transaction>,
+}
+
+impl Source<'_> {
+    /// Whether the event was made a moment ago, so that nobody can have cited, redacted or sent it before.
+    fn is_made_here(&self) -> bool {
+        self.ours && self.given_by.is_none()
+    }
+}
+
+impl Judged {
+    /// The state before the event, if it has a place in the graph: at the `end` of the timeline unless it was judged
+    /// elsewhere.
+    fn state_before(&self, pos: Option<Position>, end: Position) -> Option<Before> {
+        if self.standing == Standing::Outlier || self.prev.is_empty() && self.before.is_none() {
+            return None;
+        }
+        let linear = pos.map_or(Before { at: end, fork: None }, Before::linear);
+        Some(self.before.unwrap_or(linear))
+    }
+}
+
+impl Room<'_> {
+    /// Stores a judged event; answers its number and, if it is part of the timeline, its position.
+    pub fn insert(
+        &mut self,
+        pdu: &Pdu,
+        judged: &Judged,
+        source: Source<'_>,
+    ) -> Result<(Sn, Option<Position>)> {
+        let head = self.head()?;
+        let accepted = judged.standing == Standing::Accepted;
+        let pos = accepted.then_some(head.pos + STEP);
+        let entry = Entry {
+            pdu,
+            pos,
+            standing: judged.standing,
+            reason: judged.reason.as_deref(),
+            auth: &judged.auth,
+            prev: &judged.prev,
+            before: judged.state_before(pos, head.pos),
+            ours: source.ours,
+            given_by: source.given_by,
+            transaction: source.transaction,
+        };
+        let new = source.is_made_here();
+        let children = match pos {
+            Some(_) if !new => self.waiting_for(&BTreeSet::from([pdu.event_id.clone()]))?,
+            _ => Vec::new(),
+        };
+        let sn = if new { self.add(&entry)? } else { self.put(&entry)? };
+        let Some(pos) = pos else {
+            // What a join gives becomes the state as a whole.
+            if head.life == Life::Live {
+                self.amend(sn)?;
+            }
+            return Ok((sn, None));
+        };
+        self.extend(sn, pos, judged, children.is_empty())?;
+        if !new || pdu.kind() == "m.room.redaction" {
+            self.meet(sn, &children)?;
+        }
+        self.note_hole_below(sn, &judged.prev)?;
+        // The request that brings another server's event tells local users.
+        self.tell(if source.ours { Telling::Soon } else { Telling::MakeSure });
+        Ok((sn, Some(pos)))
+    }
+
+    /// An event meets what was here before it: those that wait for it, redactions, states that it was left out of.
+    fn meet(&mut self, sn: Sn, children: &[Sn]) -> Result<()> {
+        match children.first() {
+            Some(lowest) => self.put_below(*lowest, &[sn])?,
+            None => self.redact_on(sn)?,
+        }
+        for child in children {
+            self.note_hole(*child)?;
+        }
+        self.amend_forks(sn)
+    }
+
+    /// Notes a hole where one of an event's parents has no place.
+    fn note_hole_below(&mut self, sn: Sn, parents: &[Sn]) -> Result<()> {
+        for parent in parents {
+            if self.event(*parent)?.pos.is_none() {
+                return self.note_hole(sn);
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes an accepted event a tip unless an event we hold already cites it, and updates the current state.
+    fn extend(&mut self, sn: Sn, pos: Position, judged: &Judged, newest: bool) -> Result<()> {
+        let mut head = self.head()?;
+        let was = head.pos;
+        let covered = self.covered(&judged.prev)?;
+        head.tips.retain(|tip| !covered.contains(tip));
+        head.tips.extend(newest.then_some(sn));
+        head.pos = pos;
+        let tips = head.tips.clone();
+        self.set_head(head)?;
+        if judged.before.is_some() || !newest {
+            self.pending.resolved.push((sn, pos));
+            return self.settle(&tips, was, pos);
+        }
+        let event = self.event(sn)?;
+        match event.pdu.key() {
+            Some((kind, key)) => self.change(&(kind.to_owned(), key.to_owned()), Some(sn), pos),
+            None => Ok(()),
+        }
+    }
+
+    /// The parents, and the parents of those that are no tips themselves because they were refused.
+    fn covered(&mut self, parents: &[Sn]) -> Result<BTreeSet<Sn>> {
+        let mut covered = BTreeSet::new();
+        let mut next = parents.to_vec();
+        while let Some(sn) = next.pop() {
+            if !covered.insert(sn) {
+                continue;
+            }
+            let event = self.event(sn)?;
+            if event.standing != Standing::Accepted {
+                next.extend(&event.prev);
+            }
+        }
+        Ok(covered)
+    }
+
+    /// Takes the content of an event that is held without it; answers whether it did.
+    pub fn complete(&mut self, event: &Checked) -> Result<bool> {
+        let Some(held) = self.find(&event.event_id)? else { return Ok(false) };
+        let completes = self.take_content(&held, event.json.get())?;
+        // What it redacts was not known before.
+        if completes && held.pos.is_some() {
+            self.redact_on(held.sn)?;
+        }
+        Ok(completes)
+    }
+}

@@ -1,0 +1,17 @@
+//! What has happened in the room, in which order, and what is its state?
+//!
+//! The graph of events, the state that follows from it, and who is in the room by that state. An event is judged by
+//! [`judgement`], written by [`insertion`], and where forks meet, [`resolution`] says what the state is.
+
+pub mod events;
+pub mod extremities;
+pub mod gaps;
+pub mod insertion;
+pub mod judgement;
+pub mod members;
+pub mod power;
+pub mod redaction;
+pub mod resolution;
+pub mod rules;
+pub mod state;
+pub mod unverified;

@@ -1,0 +1,263 @@
+//! How does the room begin (or begin again) through another server?
+//!
+//! The signed join is stored before the other server is asked to take it. What that server gives comes in parts: each
+//! event is stored as an outlier, judged by its auth events. In one transaction the whole becomes the state.
+
+use std::rc::Rc;
+
+use ruma::RoomId;
+use tombolo_platform::values;
+use tombolo_protocol::{event::Pdu, room_version::RoomVersion};
+
+use crate::objects::{
+    Stop,
+    room::{
+        Result, Room, STEP, Telling,
+        graph::{
+            events::{Before, Entry, Standing, Stored},
+            insertion::Source,
+            judgement::Judgement,
+            unverified::may_be_left_out,
+        },
+        messages::{BeginJoin, FinishJoin, GiveJoin, Joined, Refusal},
+        row::{Head, Life},
+    },
+};
+
+/// What becomes of an event that was given.
+enum Taken {
+    Held(Rc<Stored>),
+    /// It cites events we were not given.
+    Lacking,
+    /// It is rejected, or of another room.
+    Refused,
+}
+
+/// Stores the intention.
+pub fn begin(room: &mut Room<'_>, message: BeginJoin) -> Result<()> {
+    let unsupported = || Stop::Refused(Refusal::Invalid("unsupported room version".to_owned()));
+    let version = RoomVersion::of(&message.version).ok_or_else(unsupported)?;
+    match room.find_head()? {
+        Some(head) if head.life == Life::Live => return Err(Stop::Refused(Refusal::AlreadyLive)),
+        Some(head) => {
+            if let Some(until) = room.joined_by_another(&message.event.event_id)? {
+                return Err(Stop::Refused(Refusal::Joining(until)));
+            }
+            // The version that was stored with an invite is only what another server said.
+            if head.version.id != version.id && room.now("m.room.create", "")?.is_some() {
+                return Err(refuse("the room is of another version"));
+            }
+            room.set_head(Head { version, ..head })?;
+            if room.rests_on_the_past(&message)? {
+                return Err(Stop::Refused(Refusal::Behind));
+            }
+        }
+        None => {
+            let id = RoomId::parse(room.name).map_err(|_| Stop::Refused(Refusal::Absent))?;
+            room.set_head(Head::new(id, version, Life::Joining))?;
+        }
+    }
+    room.sql.run("DELETE FROM given", values![])?;
+    room.forget_left_out()?;
+    room.note_attempt(&message, version)?;
+    // Who joins does not leave any more.
+    room.stay_invited(&message.user)?;
+    // The request that began it may not live to see its end.
+    room.wake_at(message.until);
+    Ok(())
+}
+
+/// Stores a part of what was given.
+pub fn give(room: &mut Room<'_>, message: GiveJoin) -> Result<u64> {
+    let version = room.head()?.version;
+    room.under_way(&message.event_id)?;
+    let (mut standing, mut left_out) = (0, Vec::new());
+    for id in message.left_out {
+        // What was verified once needs no key any more.
+        match room.find(&id)? {
+            Some(held) => standing += u64::from(room.note_given(&held)?),
+            None => left_out.push(id),
+        }
+    }
+    for event in &message.events {
+        let pdu = event.pdu(version).map_err(|fault| refuse(fault.to_string()))?;
+        // Who was asked before may have changed it.
+        room.complete(event)?;
+        let (taken, is_state) = (room.take_given(&pdu)?, message.state.contains(&pdu.event_id));
+        match taken {
+            Taken::Held(stored) if is_state => standing += u64::from(room.note_given(&stored)?),
+            Taken::Lacking if is_state => {
+                may_be_left_out(&pdu)?;
+                left_out.push(pdu.event_id);
+            }
+            Taken::Held(_) | Taken::Lacking | Taken::Refused => {}
+        }
+    }
+    room.note_left_out(&left_out)?;
+    Ok(standing)
+}
+
+/// Goes live with what was given.
+pub fn finish(room: &mut Room<'_>, message: FinishJoin) -> Result<Joined> {
+    let head = room.head()?;
+    let event_id = &message.event.event_id;
+    let join = message.event.pdu(head.version).map_err(|fault| refuse(fault.to_string()))?;
+    if room.find(event_id)?.is_none_or(|held| held.pos.is_none()) {
+        room.under_way(event_id)?;
+        room.replace_state(message.state)?;
+        room.go_live(&join)?;
+    }
+    let parked = room.all_parked()?;
+    for (_, event) in &parked {
+        room.forget_parked(&event.event_id)?;
+    }
+    Ok(Joined { news: room.news_for(&[join.sender])?, parked })
+}
+
+impl Room<'_> {
+    /// Whether a join cites a membership of the user that we know has ended. The server we join through has not heard
+    /// of that: among those that have, the join would lose against the end, and nobody would tell us.
+    fn rests_on_the_past(&mut self, message: &BeginJoin) -> Result<bool> {
+        let version = self.head()?.version;
+        let join = message.event.pdu(version).map_err(|fault| refuse(fault.to_string()))?;
+        let user = message.user.as_str();
+        let query = "SELECT id FROM out_of_band WHERE user = ? AND ended";
+        let ended = self.sql.row(query, values![user], |row| row.text(0))?;
+        let now = self.now("m.room.member", user)?;
+        for id in &join.auth_events {
+            // An outlier is nothing that we ever saw to hold, so nothing that we saw end.
+            let held = self.find(id)?.filter(|held| held.before.is_some());
+            let held = held.filter(|held| held.pdu.is("m.room.member", user));
+            let replaced = held.is_some_and(|held| now.is_some_and(|now| now != held.sn));
+            if replaced || ended.as_deref() == Some(id.as_str()) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Stores an event as an outlier.
+    fn take_given(&mut self, pdu: &Pdu) -> Result<Taken> {
+        if let Some(held) = self.find(&pdu.event_id)? {
+            return Ok(Taken::Held(held));
+        }
+        if pdu.is("m.room.create", "") {
+            return self.take_create(pdu).map(Taken::Held);
+        }
+        // In version 12 no event cites the create event, and yet every one is judged with it.
+        self.now("m.room.create", "")?.ok_or_else(|| refuse("the state has no create event"))?;
+        match self.judge_outlier(pdu)? {
+            Judgement::Judged(judged) if judged.standing != Standing::Rejected => {
+                let (sn, _) = self.insert(pdu, &judged, Source::default())?;
+                self.event(sn).map(Taken::Held)
+            }
+            Judgement::Lacking { .. } => Ok(Taken::Lacking),
+            Judgement::Judged(_) | Judgement::Dropped(_) => Ok(Taken::Refused),
+        }
+    }
+
+    fn take_create(&mut self, create: &Pdu) -> Result<Rc<Stored>> {
+        let head = self.head()?;
+        let version = create.content_str("room_version").unwrap_or_else(|| "1".to_owned());
+        if create.room_id != head.id || version != head.version.id.as_str() {
+            return Err(refuse("the create event is of another room or version"));
+        }
+        if self.now("m.room.create", "")?.is_some() {
+            return Err(refuse("the room had another create event"));
+        }
+        let Judgement::Judged(judged) = self.judge_outlier(create)? else {
+            return Err(refuse("the create event cites others"));
+        };
+        if judged.standing == Standing::Rejected {
+            return Err(refuse(judged.reason.unwrap_or_default()));
+        }
+        let (sn, _) = self.insert(create, &judged, Source::default())?;
+        self.change(&("m.room.create".to_owned(), String::new()), Some(sn), head.pos + 1)?;
+        self.event(sn)
+    }
+
+    /// Notes an event as part of the state we were given; answers whether it stands.
+    fn note_given(&mut self, event: &Stored) -> Result<bool> {
+        let Some((kind, key)) = event.pdu.key() else { return Ok(false) };
+        if event.standing == Standing::Rejected {
+            return Ok(false);
+        }
+        let insert = "INSERT INTO given (type, key, sn) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET sn = excluded.sn";
+        self.sql.run(insert, values![kind, key, event.sn])?;
+        Ok(true)
+    }
+
+    /// Makes the given state the current one, at a position between the last event and the join.
+    fn replace_state(&mut self, given: u64) -> Result<()> {
+        let pos = self.head()?.pos + 1;
+        let count = self.sql.row("SELECT count(*) AS n FROM given", values![], |row| row.int(0))?;
+        if count != i64::try_from(given).ok() || self.now("m.room.create", "")?.is_none() {
+            return Err(refuse("the state is not whole"));
+        }
+        let query = "SELECT type, key FROM now n WHERE NOT EXISTS
+                     (SELECT 1 FROM given g WHERE g.type = n.type AND g.key = n.key)";
+        let gone = self.sql.rows(query, values![], |row| Ok((row.text(0)?, row.text(1)?)))?;
+        for key in gone {
+            self.change(&key, None, pos)?;
+        }
+        let query = "SELECT type, key, sn FROM given g WHERE NOT EXISTS
+                     (SELECT 1 FROM now n WHERE n.type = g.type AND n.key = g.key AND n.sn = g.sn)";
+        let new = self
+            .sql
+            .rows(query, values![], |row| Ok(((row.text(0)?, row.text(1)?), row.int(2)?)))?;
+        for (key, sn) in new {
+            self.change(&key, Some(sn), pos)?;
+        }
+        self.sql.run("DELETE FROM given", values![])?;
+        self.begin_left_out(pos)
+    }
+
+    /// Puts the join into the timeline, as its only tip.
+    fn go_live(&mut self, join: &Pdu) -> Result<()> {
+        let pos = self.head()?.pos + STEP;
+        let before = Before::linear(pos);
+        let Judgement::Judged(judged) = self.judge_at(join, before)? else {
+            return Err(refuse("the auth chain of our join is missing"));
+        };
+        if judged.standing != Standing::Accepted {
+            return Err(Stop::Refused(Refusal::Forbidden(judged.reason.unwrap_or_default())));
+        }
+        let entry = Entry {
+            pdu: join,
+            pos: Some(pos),
+            standing: Standing::Accepted,
+            reason: None,
+            auth: &judged.auth,
+            prev: &judged.prev,
+            before: Some(before),
+            ours: false,
+            given_by: None,
+            transaction: None,
+        };
+        let sn = match self.find(&join.event_id)? {
+            Some(held) => {
+                self.replace_row(held.sn, &entry)?;
+                held.sn
+            }
+            None => self.add(&entry)?,
+        };
+        self.note_hole(sn)?;
+        self.change(&("m.room.member".to_owned(), join.sender.to_string()), Some(sn), pos)?;
+        let resident = self.end_attempts(&join.event_id)?;
+        let head = self.head()?;
+        self.set_head(Head {
+            life: Life::Live,
+            tips: vec![sn],
+            pos,
+            floor: join.depth,
+            resident,
+            ..head
+        })?;
+        self.tell(Telling::Soon);
+        Ok(())
+    }
+}
+
+fn refuse(reason: impl Into<String>) -> Stop<Refusal> {
+    Stop::Refused(Refusal::Invalid(reason.into()))
+}

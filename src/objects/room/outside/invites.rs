@@ -1,0 +1,244 @@
+//! What is known of rooms we are not in: invites and knocks of local users?
+//!
+//! Such a room is a handful of rows: who, by which event, through whom, and the stripped state that was shown.
+
+use ruma::{OwnedServerName, OwnedUserId, RoomId, ServerName, UserId};
+use serde_json::value::RawValue;
+use tombolo_platform::{Row, values};
+use tombolo_protocol::{admission::Checked, event, room_version::RoomVersion};
+
+use crate::objects::{
+    Stop,
+    room::{
+        Result, Room, STEP, Telling,
+        messages::{
+            DueLeave, DueLeaveReply, Knocked, OutOfBand, OutOfBandReply, Position, Refusal,
+            UserNews, Withdraw, Withdrawn,
+        },
+        row::{Head, Life},
+    },
+};
+
+/// When a leave that no server took is told again (ms); twice as long each time,
+const FIRST_RETRY: u64 = 15_000;
+/// and so often: for three days.
+const MOST_RETRIES: i64 = 14;
+
+/// A local user knocked through another server.
+pub fn knocked(room: &mut Room<'_>, message: Knocked) -> Result<Vec<UserNews>> {
+    let version = supported(&message.version)?;
+    let pdu = message
+        .event
+        .pdu(version)
+        .map_err(|fault| Stop::Refused(Refusal::Invalid(fault.to_string())))?;
+    let entry = Known {
+        user: &pdu.sender,
+        membership: "knock",
+        via: &message.via,
+        stripped: &message.stripped,
+    };
+    room.note_out_of_band(version, &message.event, &entry)
+}
+
+/// What a local user is to a room we are not in, and who can carry their answer.
+pub fn out_of_band(room: &mut Room<'_>, message: OutOfBand) -> Result<OutOfBandReply> {
+    let head = room.head()?;
+    let query = "SELECT membership, via, json, retry_at IS NOT NULL AND NOT ended AS due FROM out_of_band WHERE user = ?";
+    let row = room.sql.row(query, values![message.user.as_str()], |row| {
+        Ok((row.text(0)?, row.text(1)?, row.text(2)?, row.int(3)? != 0))
+    })?;
+    let (membership, via, json, due) = row.ok_or(Stop::Refused(Refusal::NotFound))?;
+    let leaving = due && membership == "leave";
+    let mut servers: Vec<OwnedServerName> = via.try_into().into_iter().collect();
+    servers.extend(sender_of(json)?.map(|sender| sender.server_name().to_owned()));
+    servers.dedup();
+    servers.retain(|server| *server != room.config.server_name);
+    Ok(OutOfBandReply { version: head.version.id.to_string(), membership, via: servers, leaving })
+}
+
+/// A local user declines an invite or takes back a knock. If the request does not bring that to a server in the room,
+/// the alarm does.
+pub fn withdraw(room: &mut Room<'_>, message: Withdraw) -> Result<Vec<UserNews>> {
+    room.head()?;
+    let news = room.end(&message.user)?;
+    let retry_at = room.moment.now + FIRST_RETRY;
+    let update = "UPDATE out_of_band SET retry_at = ?, attempts = 0 WHERE user = ?";
+    room.sql.run(update, values![retry_at, message.user.as_str()])?;
+    room.wake_at(retry_at);
+    Ok(news)
+}
+
+/// Whose leave is to be told again.
+pub fn due_leave(room: &mut Room<'_>, _: DueLeave) -> Result<DueLeaveReply> {
+    room.head()?;
+    let (leave, next) = room.due_leave()?;
+    Ok(DueLeaveReply { leave, next })
+}
+
+/// From now on, a server that would let the user in by that invite has not heard that it ended.
+pub fn withdrawn(room: &mut Room<'_>, message: Withdrawn) -> Result<()> {
+    room.head()?;
+    let update = "UPDATE out_of_band SET ended = 1 WHERE user = ? AND membership = 'leave'";
+    room.sql.run(update, values![message.user.as_str()])?;
+    Ok(())
+}
+
+/// A user who left, and the servers that may be told.
+type Leave = (OwnedUserId, Vec<OwnedServerName>);
+
+/// One row of `out_of_band`.
+pub struct Known<'a> {
+    pub user: &'a UserId,
+    pub membership: &'a str,
+    pub via: &'a ServerName,
+    pub stripped: &'a [Box<RawValue>],
+}
+
+impl Room<'_> {
+    /// Whose leave is to be told again now, and to whom; and when to look again. Counts the attempt.
+    pub fn due_leave(&mut self) -> Result<(Option<Leave>, Option<u64>)> {
+        let now = self.moment.now;
+        let query = "SELECT user, retry_at FROM out_of_band WHERE retry_at IS NOT NULL AND membership = 'leave'
+                     AND NOT ended AND attempts < ? ORDER BY retry_at LIMIT 1";
+        let read = |row: &Row<'_>| Ok((row.text(0)?, row.int(1)?));
+        let Some((user, retry_at)) = self.sql.row(query, values![MOST_RETRIES], read)? else {
+            return Ok((None, None));
+        };
+        let retry_at = u64::try_from(retry_at).map_err(|_| Stop::broken("a time before 1970"))?;
+        if retry_at > now {
+            return Ok((None, Some(retry_at)));
+        }
+        let update = "UPDATE out_of_band SET attempts = attempts + 1, retry_at = CAST(? AS INTEGER) + (CAST(? AS INTEGER) << attempts) WHERE user = ?";
+        self.sql.run(update, values![now, FIRST_RETRY, &user])?;
+        let user = UserId::parse(user).map_err(|_| Stop::broken("a local user's ID is none"))?;
+        let via = out_of_band(self, OutOfBand { user: user.clone() })?.via;
+        Ok((Some((user, via)), Some(now + FIRST_RETRY)))
+    }
+
+    /// Ends an invite where this event of its sender's server says so; answers whether it does. A membership event cites the
+    /// one it replaces: so an older leave, which comes late, ends no newer invite.
+    pub fn rescind(&mut self, event: &Checked, origin: &ServerName) -> Result<bool> {
+        let version = self.head()?.version;
+        let Ok(pdu) = event.pdu(version) else { return Ok(false) };
+        let ends = pdu.kind() == "m.room.member"
+            && matches!(pdu.membership().as_deref(), Some("leave" | "ban"));
+        let Some(user) =
+            pdu.state_key.as_deref().filter(|_| ends).and_then(|key| UserId::parse(key).ok())
+        else {
+            return Ok(false);
+        };
+        let query = "SELECT via, json, id FROM out_of_band WHERE user = ? AND membership IN ('invite', 'knock')";
+        let read = |row: &Row<'_>| Ok((row.text(0)?, row.text(1)?, row.text(2)?));
+        let Some((via, json, id)) = self.sql.row(query, values![user.as_str()], read)? else {
+            return Ok(false);
+        };
+        if !pdu.auth_events.iter().any(|cited| *cited == id) {
+            return Ok(false);
+        }
+        let inviter = sender_of(json)?;
+        let by = pdu.sender.server_name();
+        if by != origin
+            || (via != by.as_str() && inviter.is_none_or(|inviter| inviter.server_name() != by))
+        {
+            return Ok(false);
+        }
+        self.end(&user)?;
+        withdrawn(self, Withdrawn { user })?;
+        Ok(true)
+    }
+
+    /// News of invites and knocks since a position.
+    pub fn news_out_of_band(&mut self, since: Position) -> Result<Vec<UserNews>> {
+        let query = "SELECT user, membership, stripped, pos FROM out_of_band WHERE pos > ?";
+        let rows = self.sql.rows(query, values![since], |row| {
+            Ok((row.text(0)?, row.text(1)?, row.text(2)?, row.int(3)?))
+        })?;
+        rows.into_iter()
+            .map(|(user, membership, stripped, to)| {
+                let user =
+                    UserId::parse(user).map_err(|_| Stop::broken("a local user's ID is none"))?;
+                Ok(UserNews {
+                    user,
+                    to,
+                    membership,
+                    stripped: Some(RawValue::from_string(stripped)?),
+                })
+            })
+            .collect()
+    }
+
+    pub fn note_out_of_band(
+        &mut self,
+        version: &'static RoomVersion,
+        event: &Checked,
+        known: &Known<'_>,
+    ) -> Result<Vec<UserNews>> {
+        let head = match self.find_head()? {
+            Some(head) => head,
+            None => {
+                let id = RoomId::parse(self.name).map_err(|_| Stop::Refused(Refusal::Absent))?;
+                Head::new(id, version, Life::OutOfBand)
+            }
+        };
+        let before = head.pos;
+        let pos = before + STEP;
+        self.set_head(Head { pos, ..head })?;
+        let given = known.stripped.iter().chain([&event.json]);
+        let shown: Vec<Box<RawValue>> =
+            given.filter_map(|event| event::as_stripped(event)).collect();
+        self.sql.run(
+            "INSERT INTO out_of_band (user, id, membership, via, stripped, json, pos, ended) VALUES (?, ?, ?, ?, ?, ?, ?, 0)
+             ON CONFLICT DO UPDATE SET id = excluded.id, membership = excluded.membership, via = excluded.via,
+             stripped = excluded.stripped, json = excluded.json, pos = excluded.pos, ended = excluded.ended",
+            values![
+                known.user.as_str(),
+                event.event_id.as_str(),
+                known.membership,
+                known.via.as_str(),
+                &serde_json::to_string(&shown)?,
+                event.json.get(),
+                pos
+            ],
+        )?;
+        self.tell(Telling::Soon);
+        self.news_out_of_band(before)
+    }
+
+    /// Tells nobody any more that a user left.
+    pub fn stay_invited(&mut self, user: &UserId) -> Result<()> {
+        let update = "UPDATE out_of_band SET retry_at = NULL WHERE user = ?";
+        self.sql.run(update, values![user.as_str()])?;
+        Ok(())
+    }
+
+    /// Forgets a user: what they are to the room is answered by the room itself.
+    pub fn forget_out_of_band(&mut self, user: &UserId) -> Result<()> {
+        self.sql.run("DELETE FROM out_of_band WHERE user = ?", values![user.as_str()])?;
+        Ok(())
+    }
+
+    fn end(&mut self, user: &UserId) -> Result<Vec<UserNews>> {
+        let head = self.head()?;
+        let before = head.pos;
+        let pos = before + STEP;
+        self.set_head(Head { pos, ..head })?;
+        let update = "UPDATE out_of_band SET membership = 'leave', stripped = '[]', pos = ? WHERE user = ? AND membership IN ('invite', 'knock')";
+        if self.sql.run(update, values![pos, user.as_str()])? == 0 {
+            return Err(Stop::Refused(Refusal::NotFound));
+        }
+        self.tell(Telling::Soon);
+        self.news_out_of_band(before)
+    }
+}
+
+/// Who sent an event that is kept as text.
+fn sender_of(json: String) -> Result<Option<OwnedUserId>> {
+    let event = RawValue::from_string(json)?;
+    Ok(event::field(&event, "sender").and_then(|sender| serde_json::from_str(sender.get()).ok()))
+}
+
+/// The version of this name, if it is one that we know.
+pub fn supported(version: &str) -> Result<&'static RoomVersion> {
+    RoomVersion::of(version)
+        .ok_or_else(|| Stop::Refused(Refusal::Invalid("unsupported room version".to_owned())))
+}

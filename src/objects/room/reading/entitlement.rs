@@ -1,0 +1,247 @@
+//! Who may see an event? ([history visibility](https://spec.matrix.org/v1.19/client-server-api/#room-history-visibility))
+
+use ruma::{ServerName, UserId};
+use tombolo_platform::values;
+use tombolo_protocol::visibility::{HistoryVisibility, Membership};
+
+use crate::objects::{
+    Stop,
+    room::{
+        FOREVER, Result, Room,
+        graph::events::{Before, Stored},
+        messages::{Position, Refusal},
+        sending::merge::DUMMY,
+    },
+};
+
+/// A stretch of the mainline in which a user's membership was the same.
+#[derive(Clone, Debug)]
+pub struct Stretch {
+    pub since: Position,
+    /// Exclusive; `None`: still so.
+    pub until: Option<Position>,
+    pub membership: String,
+}
+
+/// What a user was, from the beginning to now.
+#[derive(Clone, Debug, Default)]
+pub struct Stretches(pub Vec<Stretch>);
+
+impl Stretches {
+    /// The membership on the mainline at a position.
+    pub fn at(&self, pos: Position) -> Option<&str> {
+        self.stretch(pos).map(|stretch| stretch.membership.as_str())
+    }
+
+    /// Since when the user had that membership.
+    pub fn since(&self, pos: Position) -> Option<Position> {
+        self.stretch(pos).map(|stretch| stretch.since)
+    }
+
+    fn stretch(&self, pos: Position) -> Option<&Stretch> {
+        let holds = |stretch: &&Stretch| {
+            stretch.since <= pos && stretch.until.is_none_or(|until| pos < until)
+        };
+        self.0.iter().find(holds)
+    }
+
+    /// Whether the user was joined at a position or any time after it.
+    fn joined_after(&self, pos: Position) -> bool {
+        self.0.iter().any(|stretch| {
+            stretch.membership == "join" && stretch.until.is_none_or(|until| until > pos)
+        })
+    }
+
+    /// Whether the user was joined at any time from a position on until before another.
+    pub fn joined_between(&self, since: Position, until: Position) -> bool {
+        self.0.iter().any(|stretch| {
+            stretch.membership == "join"
+                && stretch.since < until
+                && stretch.until.is_none_or(|left| left > since)
+        })
+    }
+
+    /// Whether the user was joined at a position or any time before it.
+    pub fn joined_until(&self, pos: Position) -> bool {
+        self.0.iter().any(|stretch| stretch.membership == "join" && stretch.since <= pos)
+    }
+
+    /// When the user first joined, up to a position.
+    pub fn first_joined(&self, pos: Position) -> Option<Position> {
+        let stays = self.0.iter().filter(|stretch| stretch.membership == "join");
+        stays.map(|stay| stay.since).filter(|since| *since <= pos).min()
+    }
+
+    /// Whether an invite or a knock, after an earlier stay, ended between two positions without another stay.
+    pub fn uncovered(&self, since: Position, until: Position) -> bool {
+        let covers = |pos| matches!(self.at(pos), Some("invite" | "knock"));
+        covers(since)
+            && !covers(until)
+            && self.joined_until(since)
+            && !self.joined_between(since, until + 1)
+    }
+
+    /// Whether the user, with this membership at a position, may see what is there under a visibility.
+    fn see(&self, visibility: &str, membership: Option<&str>, pos: Position) -> bool {
+        HistoryVisibility::of(Some(visibility))
+            .shows(Membership::of(membership), self.joined_after(pos))
+    }
+
+    /// Whether the user is joined now.
+    pub fn joined(&self) -> bool {
+        self.0.iter().any(|stretch| stretch.membership == "join" && stretch.until.is_none())
+    }
+}
+
+/// Up to where a server may read.
+#[derive(Clone, Copy, Debug)]
+pub struct Horizon(Position);
+
+impl Horizon {
+    /// Whether an event lies before it. One without a place is shown only to servers in the room.
+    pub fn covers(self, event: &Stored) -> bool {
+        let place = event.pos.or(event.before.map(|before| before.at));
+        place.map_or(self.0 == FOREVER, |place| place <= self.0)
+    }
+}
+
+impl Room<'_> {
+    /// A user's memberships on the mainline.
+    pub fn stretches(&mut self, user: &UserId) -> Result<Stretches> {
+        let query = "SELECT sn, since, until FROM past WHERE type = 'm.room.member' AND key = ?1
+                     UNION ALL SELECT sn, since, NULL FROM now WHERE type = 'm.room.member' AND key = ?1";
+        let rows = self.sql.rows(query, values![user.as_str()], |row| {
+            Ok((row.int(0)?, row.int(1)?, row.int_or_null(2)?))
+        })?;
+        let mut stretches = Vec::new();
+        for (sn, since, until) in rows {
+            let membership = self.event(sn)?.pdu.membership().unwrap_or_default();
+            stretches.push(Stretch { since, until, membership });
+        }
+        Ok(Stretches(stretches))
+    }
+
+    /// A user's membership in the state before an event.
+    pub fn membership_before(
+        &mut self,
+        user: &UserId,
+        stretches: &Stretches,
+        before: Before,
+    ) -> Result<Option<String>> {
+        if before.fork.is_none() {
+            return Ok(stretches.at(before.at).map(str::to_owned));
+        }
+        let member = self.value(before, "m.room.member", user.as_str())?;
+        Ok(member.map(|sn| self.event(sn)).transpose()?.and_then(|event| event.pdu.membership()))
+    }
+
+    /// Whether a user may see an event of the timeline.
+    pub fn user_sees(
+        &mut self,
+        user: &UserId,
+        stretches: &Stretches,
+        event: &Stored,
+    ) -> Result<bool> {
+        let (Some(pos), Some(before)) = (event.pos, event.before) else { return Ok(false) };
+        if event.pdu.kind() == DUMMY {
+            return Ok(false);
+        }
+        // A redaction without effect would have clients hide what the room holds.
+        if event.pdu.kind() == "m.room.redaction" && !self.is_in_effect(event)? {
+            return Ok(false);
+        }
+        // Users always see what became of their own membership.
+        if event.pdu.is("m.room.member", user.as_str()) {
+            return Ok(true);
+        }
+        let membership = self.membership_before(user, stretches, before)?;
+        let visibilities = self.visibilities(event, before)?;
+        let shows = |visibility: &String| stretches.see(visibility, membership.as_deref(), pos);
+        Ok(visibilities.iter().any(shows))
+    }
+
+    /// Whether a user may see an event without a place in the timeline: one that is or was part of the state while they
+    /// were in the room.
+    pub fn user_sees_as_state(&mut self, stretches: &Stretches, event: &Stored) -> Result<bool> {
+        let Some((kind, key)) = event.pdu.key().filter(|_| event.pos.is_none()) else {
+            return Ok(false);
+        };
+        let query = "SELECT since, until FROM past WHERE type = ?1 AND key = ?2 AND sn = ?3
+                     UNION ALL SELECT since, NULL FROM now WHERE type = ?1 AND key = ?2 AND sn = ?3";
+        let held = self.sql.rows(query, values![kind, key, event.sn], |row| {
+            Ok((row.int(0)?, row.int_or_null(1)?))
+        })?;
+        let mut held = held.into_iter();
+        Ok(held.any(|(since, until)| stretches.joined_between(since, until.unwrap_or(FOREVER))))
+    }
+
+    /// From where on a user may know what the room was: this position if they may see it, else the start of their next
+    /// stay.
+    pub fn seen_from(&mut self, stretches: &Stretches, pos: Position) -> Result<Option<Position>> {
+        let held = self.value(Before { at: pos, fork: None }, "m.room.history_visibility", "")?;
+        let held = held.map(|sn| self.event(sn)).transpose()?;
+        let visibility = held.and_then(|event| event.pdu.content_str("history_visibility"));
+        let visibility = visibility.as_deref().unwrap_or("shared");
+        if stretches.see(visibility, stretches.at(pos), pos) {
+            return Ok(Some(pos));
+        }
+        let stays = stretches.0.iter().filter(|stretch| stretch.membership == "join");
+        Ok(stays.map(|stay| stay.since).filter(|since| *since > pos).min())
+    }
+
+    /// Whether some user of a server may see an event.
+    pub fn server_sees(&mut self, server: &ServerName, event: &Stored) -> Result<bool> {
+        let Some(before) = event.before else { return Ok(true) };
+        let at = event.pos.unwrap_or(before.at);
+        let query = "SELECT 1 FROM servers WHERE server = ? AND members >= 0 AND since <= ? AND (until IS NULL OR until >= ?)";
+        let present =
+            self.sql.row(query, values![server.as_str(), at, at], |row| row.int(0))?.is_some();
+        for visibility in self.visibilities(event, before)? {
+            if present || !matches!(visibility.as_str(), "joined" | "invited") {
+                return Ok(true);
+            }
+        }
+        // Not by `LIKE`: the platform refuses a pattern as long as some server names.
+        let query = "SELECT sn FROM now WHERE type = 'm.room.member' AND substr(key, instr(key, ':') + 1) = ? AND since <= ?";
+        for sn in self.sql.rows(query, values![server.as_str(), at], |row| row.int(0))? {
+            let invited = self.event(sn)?.pdu.membership().as_deref() == Some("invite");
+            if invited
+                && self
+                    .visibilities(event, before)?
+                    .iter()
+                    .any(|visibility| visibility == "invited")
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Up to where a server may read the room: to the end while it has a user in it, else to the event that removed the
+    /// last one, so that it can learn what led there. Refused if it never was in the room, or the room keeps it out.
+    pub fn entitled(&mut self, server: &ServerName) -> Result<Horizon> {
+        self.graph()?;
+        let query = "SELECT max(coalesce(until, ?)) AS until FROM servers WHERE server = ? AND members >= 0";
+        let values = values![FOREVER, server.as_str()];
+        let until = self.sql.row(query, values, |row| row.int_or_null(0))?.flatten();
+        match until {
+            Some(until) if self.allows(server)? => Ok(Horizon(until)),
+            _ => {
+                Err(Stop::Refused(Refusal::Forbidden("your server is not in the room".to_owned())))
+            }
+        }
+    }
+
+    /// The visibility before an event and, for a change of it, after.
+    fn visibilities(&mut self, event: &Stored, before: Before) -> Result<Vec<String>> {
+        let held = self.value(before, "m.room.history_visibility", "")?;
+        let held = held.map(|sn| self.event(sn)).transpose()?;
+        let read = |event: &Stored| event.pdu.content_str("history_visibility");
+        let mut visibilities =
+            vec![held.and_then(|event| read(&event)).unwrap_or_else(|| "shared".to_owned())];
+        if event.pdu.is("m.room.history_visibility", "") {
+            visibilities.extend(read(event));
+        }
+        Ok(visibilities)
+    }
+}

@@ -1,0 +1,9 @@
+//! What do clients and other servers see of the room?
+
+pub mod describe;
+pub mod entitlement;
+pub mod federation;
+pub mod page;
+pub mod parting;
+pub mod view;
+pub mod window;

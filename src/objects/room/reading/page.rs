@@ -1,0 +1,179 @@
+//! Which events come before or after a place in history?
+//! ([`/messages`](https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3roomsroomidmessages))
+
+use std::{collections::BTreeSet, rc::Rc};
+
+use tombolo_platform::values;
+
+use crate::objects::room::{
+    Result, Room, Sn,
+    graph::events::Stored,
+    messages::{Hole, Page, PageReply, Position},
+    not_in_room,
+    reading::view::Viewer,
+};
+
+const DEFAULT_LIMIT: u32 = 10;
+const MAX_LIMIT: u32 = 1000;
+/// How many events are looked at for one page, whatever the filter hides.
+const MAX_SCANNED: usize = 5000;
+
+/// One page. A position stands between events: the event at a position lies before it.
+pub fn page(room: &mut Room<'_>, message: Page) -> Result<PageReply> {
+    let head = room.graph()?;
+    let viewer = room.viewer(message.user.clone(), message.device.clone())?;
+    let newest = if viewer.stretches.joined() {
+        head.pos
+    } else {
+        room.visible_state(&viewer.user).map(|before| before.at).map_err(|_| not_in_room())?
+    };
+    let start = message.from.unwrap_or(if message.backwards { newest } else { 0 }).min(newest);
+    let scan = if wanted(&message) == 0 {
+        Scan { events: Vec::new(), end: Some(start), hole: None }
+    } else if message.backwards {
+        room.scan_back(&viewer, &message, start)?
+    } else {
+        room.scan_forward(&viewer, &message, start, newest)?
+    };
+    let state = room.lazy_members(&viewer, &message, &scan.events)?;
+    let mut events = Vec::with_capacity(scan.events.len());
+    for event in &scan.events {
+        events.push(room.client_view(&viewer, event, true)?);
+    }
+    Ok(PageReply { events, start, end: scan.end, state, hole: scan.hole })
+}
+
+struct Scan {
+    events: Vec<Rc<Stored>>,
+    end: Option<Position>,
+    hole: Option<Hole>,
+}
+
+impl Scan {
+    /// The same, of all there is up to a position that the client named: where that is nothing, nothing follows.
+    fn ended(self, to: Option<Position>) -> Self {
+        Self { end: to.filter(|_| !self.events.is_empty()), ..self }
+    }
+}
+
+impl Room<'_> {
+    fn scan_back(&mut self, viewer: &Viewer, message: &Page, start: Position) -> Result<Scan> {
+        let limit = wanted(message);
+        let low = message.to.unwrap_or(0);
+        let mut scan = Scan { events: Vec::new(), end: None, hole: None };
+        let (mut next, mut scanned) = (start, 0);
+        // A page that starts right below a hole has to fill it first.
+        if !message.over_holes
+            && let Some(above) = self.hole_above(start)?
+        {
+            scan.hole = Some(above);
+            scan.end = Some(start);
+        }
+        while scan.hole.is_none() {
+            let page = self.between(low + 1, next, true, MAX_LIMIT)?;
+            let Some(lowest) = page.last().and_then(|event| event.pos) else {
+                return Ok(scan.ended(message.to));
+            };
+            for event in page {
+                let pos = event.pos.unwrap_or_default();
+                scanned += 1;
+                if message.filter.lets_through(&event)
+                    && self.user_sees(&viewer.user, &viewer.stretches, &event)?
+                {
+                    scan.events.push(Rc::clone(&event));
+                }
+                scan.end = Some(pos - 1);
+                if scan.events.len() >= limit || scanned >= MAX_SCANNED {
+                    return Ok(scan);
+                }
+                if !message.over_holes
+                    && let Some(hole) = self.hole_at(event.sn)?
+                {
+                    scan.hole = Some(hole);
+                    return Ok(scan);
+                }
+            }
+            next = lowest - 1;
+        }
+        Ok(scan)
+    }
+
+    fn scan_forward(
+        &mut self,
+        viewer: &Viewer,
+        message: &Page,
+        start: Position,
+        newest: Position,
+    ) -> Result<Scan> {
+        let limit = wanted(message);
+        let high = message.to.unwrap_or(newest).min(newest);
+        let mut scan = Scan { events: Vec::new(), end: None, hole: None };
+        let (mut next, mut scanned) = (start, 0);
+        loop {
+            let page = self.between(next + 1, high, false, MAX_LIMIT)?;
+            let Some(highest) = page.last().and_then(|event| event.pos) else {
+                return Ok(scan.ended(message.to.filter(|to| *to < newest)));
+            };
+            for event in page {
+                scanned += 1;
+                if message.filter.lets_through(&event)
+                    && self.user_sees(&viewer.user, &viewer.stretches, &event)?
+                {
+                    scan.events.push(Rc::clone(&event));
+                }
+                scan.end = event.pos;
+                if scan.events.len() >= limit || scanned >= MAX_SCANNED {
+                    return Ok(scan);
+                }
+            }
+            next = highest;
+        }
+    }
+
+    /// The hole below the event that stands right above a position, if there is one.
+    fn hole_above(&mut self, pos: Position) -> Result<Option<Hole>> {
+        let query = "SELECT sn FROM events WHERE pos > ? ORDER BY pos LIMIT 1";
+        match self.sql.row(query, values![pos], |row| row.int(0))? {
+            Some(sn) => self.hole_at(sn),
+            None => Ok(None),
+        }
+    }
+
+    fn hole_at(&mut self, sn: Sn) -> Result<Option<Hole>> {
+        if !self.is_above_hole(sn)? {
+            return Ok(None);
+        }
+        let query = "SELECT missing FROM holes WHERE child = ? AND missing <> '[]'";
+        let Some(missing) = self.sql.row(query, values![sn], |row| row.text(0))? else {
+            return Ok(None);
+        };
+        let below = serde_json::from_str(&missing)?;
+        Ok(Some(Hole { below, servers: self.helpers()? }))
+    }
+
+    /// The members that sent the events of a page, as they were at its newest event: so a client shows them beside it.
+    fn lazy_members(
+        &mut self,
+        viewer: &Viewer,
+        message: &Page,
+        events: &[Rc<Stored>],
+    ) -> Result<Vec<Box<serde_json::value::RawValue>>> {
+        if !message.filter.lazy_load_members {
+            return Ok(Vec::new());
+        }
+        let newest = events.iter().filter_map(|event| event.pos).max().unwrap_or_default();
+        let senders: BTreeSet<_> = events.iter().map(|event| event.pdu.sender.clone()).collect();
+        let mut state = Vec::new();
+        for sender in senders {
+            if let Some(sn) = self.mainline(newest, "m.room.member", sender.as_str())? {
+                let member = self.event(sn)?;
+                state.push(self.client_view(viewer, &member, true)?);
+            }
+        }
+        Ok(state)
+    }
+}
+
+fn wanted(message: &Page) -> usize {
+    message.filter.limit.unwrap_or(DEFAULT_LIMIT).min(MAX_LIMIT) as usize
+}

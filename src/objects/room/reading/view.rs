@@ -1,0 +1,263 @@
+//! How do a client and another server see single events and the state?
+
+use ruma::{OwnedEventId, OwnedUserId, UserId};
+use serde::Serialize;
+use serde_json::value::RawValue;
+use tombolo_platform::values;
+use tombolo_protocol::{
+    canonical_json::to_string,
+    event::{Pdu, client_event, for_federation, redacted},
+    json::parse_object,
+};
+
+use crate::objects::{
+    Stop,
+    room::{
+        Result, Room, Sn,
+        graph::{
+            events::{Before, Standing, Stored},
+            state::Key,
+        },
+        messages::{Asker, EventById, EventFilter, Members, Refusal, State},
+        not_in_room,
+        reading::entitlement::Stretches,
+    },
+};
+
+/// For whom events are rendered.
+pub struct Viewer {
+    pub user: OwnedUserId,
+    pub device: String,
+    pub stretches: Stretches,
+    /// Whether they see events as servers do.
+    pub raw: bool,
+}
+
+/// What is known beside an event. Events in it stay text: they may be nested deeper than `serde_json` makes values of.
+#[derive(Debug, Default, Serialize)]
+struct Unsigned {
+    age: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    membership: Option<String>,
+    #[serde(flatten)]
+    replaced: Option<Replaced>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    transaction_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    redacted_because: Option<Box<RawValue>>,
+}
+
+/// What a state event replaced.
+#[derive(Debug, Serialize)]
+struct Replaced {
+    replaces_state: OwnedEventId,
+    prev_content: Box<RawValue>,
+    prev_sender: OwnedUserId,
+}
+
+/// One event, if the asker may see it.
+pub fn event_by_id(room: &mut Room<'_>, message: EventById) -> Result<Box<RawValue>> {
+    room.graph()?;
+    let not_found = || Stop::Refused(Refusal::NotFound);
+    match message.asker {
+        Asker::User(user) => {
+            let viewer = room.viewer(user, message.device.unwrap_or_default())?;
+            let event = room.find(&message.event_id)?.ok_or_else(not_found)?;
+            let sees = room.user_sees(&viewer.user, &viewer.stretches, &event)?
+                || room.user_sees_as_state(&viewer.stretches, &event)?;
+            let heard = EventFilter { ignored: message.ignored, ..EventFilter::default() };
+            if !sees || !heard.lets_through(&event) {
+                return Err(not_found());
+            }
+            room.client_view(&viewer, &event, true)
+        }
+        Asker::Server(server) => {
+            let horizon = room.entitled(&server)?;
+            let event = room.find(&message.event_id)?.ok_or_else(not_found)?;
+            if event.standing == Standing::Rejected || !horizon.covers(&event) {
+                return Err(not_found());
+            }
+            let sees = room.server_sees(&server, &event)?;
+            room.federation_view(&event, sees)
+        }
+    }
+}
+
+/// The current state, or what it was when the user left.
+pub fn state(room: &mut Room<'_>, message: State) -> Result<Vec<Box<RawValue>>> {
+    let before = room.visible_state(&message.user)?;
+    let viewer = room.viewer(message.user, String::new())?;
+    let sns: Vec<Sn> = match (&message.event_type, &message.state_key) {
+        (Some(kind), Some(key)) => room.value(before, kind, key)?.into_iter().collect(),
+        (kind, _) => {
+            let whole = room.whole(before)?;
+            whole
+                .into_iter()
+                .filter(|((each, _), _)| kind.as_ref().is_none_or(|kind| kind == each))
+                .map(|(_, sn)| sn)
+                .collect()
+        }
+    };
+    if sns.is_empty() && message.state_key.is_some() {
+        return Err(Stop::Refused(Refusal::NotFound));
+    }
+    room.client_views(&viewer, &sns)
+}
+
+/// The members now, or at a position, or when the user left.
+pub fn members(room: &mut Room<'_>, message: Members) -> Result<Vec<Box<RawValue>>> {
+    let mut before = room.visible_state(&message.user)?;
+    let viewer = room.viewer(message.user, String::new())?;
+    if let Some(at) = message.at.filter(|at| *at < before.at) {
+        let nearest = room.seen_from(&viewer.stretches, at)?;
+        before.at = nearest.map_or(before.at, |nearest| before.at.min(nearest));
+    }
+    let query = "SELECT sn FROM now WHERE type = 'm.room.member' AND since <= ?1
+                 UNION ALL SELECT sn FROM past WHERE type = 'm.room.member' AND since <= ?1 AND until > ?1";
+    let mut sns = Vec::new();
+    for sn in room.sql.rows(query, values![before.at], |row| row.int(0))? {
+        let membership = room.event(sn)?.pdu.membership();
+        // Of two conditions one suffices.
+        let wanted = match (&message.membership, &message.not_membership) {
+            (None, None) => true,
+            (one, not) => {
+                one.is_some() && membership == *one || not.is_some() && membership != *not
+            }
+        };
+        if wanted {
+            sns.push(sn);
+        }
+    }
+    room.client_views(&viewer, &sns)
+}
+
+impl Room<'_> {
+    /// A user, as somebody for whom events are rendered.
+    pub fn viewer(&mut self, user: OwnedUserId, device: String) -> Result<Viewer> {
+        let stretches = self.stretches(&user)?;
+        Ok(Viewer { user, device, stretches, raw: false })
+    }
+
+    /// The state a user may see: the current one, or that at their leave. Refused for a user who was never joined.
+    pub fn visible_state(&mut self, user: &UserId) -> Result<Before> {
+        let head = self.graph()?;
+        let stretches = self.stretches(user)?;
+        if stretches.joined() {
+            return Ok(Before { at: head.pos, fork: None });
+        }
+        let left = stretches
+            .0
+            .iter()
+            .filter(|stretch| stretch.membership == "join")
+            .filter_map(|stretch| stretch.until)
+            .max();
+        if let Some(at) = left {
+            return Ok(Before { at, fork: None });
+        }
+        match self.is_world_readable()? {
+            true => Ok(Before { at: head.pos, fork: None }),
+            false => Err(not_in_room()),
+        }
+    }
+
+    /// Several events as the viewer sees them.
+    fn client_views(&mut self, viewer: &Viewer, sns: &[Sn]) -> Result<Vec<Box<RawValue>>> {
+        let mut views = Vec::with_capacity(sns.len());
+        for sn in sns {
+            let event = self.event(*sn)?;
+            views.push(self.client_view(viewer, &event, true)?);
+        }
+        Ok(views)
+    }
+
+    /// An event in the client's format, with what is known beside it in `unsigned`.
+    pub fn client_view(
+        &mut self,
+        viewer: &Viewer,
+        event: &Stored,
+        room_id: bool,
+    ) -> Result<Box<RawValue>> {
+        let mut unsigned = self.unsigned(viewer, event)?;
+        if let Some(by) = event.redacted_by {
+            let because = self.event(by)?;
+            // A user who had left by then is not told who redacted it.
+            if self.user_sees(&viewer.user, &viewer.stretches, &because)? {
+                let beside = self.unsigned(viewer, &because)?;
+                unsigned.redacted_because = Some(shown(viewer, &because, room_id, &beside)?);
+            }
+        }
+        shown(viewer, event, room_id, &unsigned)
+    }
+
+    /// What the viewer knows beside an event, but for who redacted it.
+    fn unsigned(&mut self, viewer: &Viewer, event: &Stored) -> Result<Unsigned> {
+        let now = i64::try_from(self.moment.now).unwrap_or(i64::MAX);
+        let age = now.saturating_sub(event.pdu.origin_server_ts);
+        let mut unsigned = Unsigned { age, ..Unsigned::default() };
+        if let Some(before) = event.before {
+            let own = event.pdu.is("m.room.member", viewer.user.as_str());
+            let membership = match own {
+                true => event.pdu.membership(),
+                false => self.membership_before(&viewer.user, &viewer.stretches, before)?,
+            };
+            unsigned.membership = Some(membership.unwrap_or_else(|| "leave".to_owned()));
+            unsigned.replaced = self.replaced(event, before)?;
+        }
+        if event.ours && event.pdu.sender == viewer.user {
+            let query = "SELECT txn FROM events WHERE sn = ? AND device = ?";
+            unsigned.transaction_id =
+                self.sql.row(query, values![event.sn, &viewer.device], |row| row.text(0))?;
+        }
+        Ok(unsigned)
+    }
+
+    /// For a state event: the event it replaced.
+    fn replaced(&mut self, event: &Stored, before: Before) -> Result<Option<Replaced>> {
+        let Some((kind, key)) =
+            event.pdu.key().map(|(kind, key)| -> Key { (kind.to_owned(), key.to_owned()) })
+        else {
+            return Ok(None);
+        };
+        let Some(sn) = self.value(before, &kind, &key)?.filter(|sn| *sn != event.sn) else {
+            return Ok(None);
+        };
+        let replaced = self.event(sn)?;
+        Ok(Some(Replaced {
+            replaces_state: replaced.pdu.event_id.clone(),
+            prev_content: replaced.pdu.content.clone(),
+            prev_sender: replaced.pdu.sender.clone(),
+        }))
+    }
+
+    /// An event in the federation's format; redacted for a server that may not see its content.
+    pub fn federation_view(&mut self, event: &Stored, sees: bool) -> Result<Box<RawValue>> {
+        if sees {
+            return event.for_servers();
+        }
+        let version = self.head()?.version;
+        let pruned =
+            redacted(&event.pdu, version).map_err(|fault| Stop::broken(fault.to_string()))?;
+        Ok(RawValue::from_string(for_federation(&pruned).to_owned())?)
+    }
+}
+
+/// An event with what is known beside it, in the viewer's format.
+fn shown(
+    viewer: &Viewer,
+    event: &Stored,
+    room_id: bool,
+    unsigned: &Unsigned,
+) -> Result<Box<RawValue>> {
+    let mut text = if viewer.raw { raw(&event.pdu)? } else { client_event(&event.pdu, room_id) };
+    text.pop();
+    let unsigned = serde_json::to_string(unsigned)?;
+    Ok(RawValue::from_string(format!("{text},\"unsigned\":{unsigned}}}"))?)
+}
+
+/// An event as servers see it, with its ID, which they compute.
+fn raw(pdu: &Pdu) -> Result<String> {
+    let mut object = parse_object(for_federation(pdu).as_bytes())
+        .map_err(|fault| Stop::broken(fault.to_string()))?;
+    object.insert("event_id".to_owned(), pdu.event_id.as_str().into());
+    Ok(to_string(&object))
+}

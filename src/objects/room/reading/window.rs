@@ -1,0 +1,364 @@
+//! What does one `/sync` show of the room?
+//! ([syncing](https://spec.matrix.org/v1.19/client-server-api/#syncing))
+//!
+//! No event past `to` is shown, so the same token always shows the same events. The summary (member counts, heroes) is as
+//! of now.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+};
+
+use ruma::{OwnedUserId, UserId};
+use serde_json::value::RawValue;
+use tombolo_platform::values;
+use tombolo_protocol::glob::matches_type;
+
+use crate::objects::room::{
+    Result, Room, Sn,
+    graph::{
+        events::{Before, Stored},
+        state::Key,
+    },
+    messages::{EventFilter, Position, Window, WindowReply},
+    reading::view::Viewer,
+    sending::typing::is_shown,
+};
+
+const DEFAULT_LIMIT: u32 = 10;
+const MAX_LIMIT: u32 = 100;
+/// How many events are looked at together.
+const PAGE: u32 = 2 * MAX_LIMIT;
+/// How many events are looked at for one timeline, whatever the filter hides.
+const MAX_SCANNED: u32 = 2000;
+/// The most members that a room without a name is called after.
+const HEROES: usize = 5;
+/// Of how many members that is looked for: in a room of many who left it would cost too much to find five who did not.
+const MOST_CANDIDATES: u32 = 500;
+
+/// The timeline of the range, the state beside it, receipts and the summary.
+pub fn window(room: &mut Room<'_>, message: Window) -> Result<WindowReply> {
+    room.graph()?;
+    let viewer = room.viewer(message.user.clone(), message.device.clone())?;
+    let viewer = Viewer { raw: message.timeline.raw, ..viewer };
+    // The end of an invite brings up a stay from before it, which the invite hid from a client that had not seen it.
+    let brought_up = !message.stay_only && viewer.stretches.uncovered(message.from, message.to);
+    if !viewer.stretches.joined_between(message.from, message.to + 1) && !brought_up {
+        return if message.stay_only {
+            Ok(WindowReply::default())
+        } else {
+            room.parting(&viewer, &message)
+        };
+    }
+    let end = room.visible_end(&viewer, message.to);
+    let was_joined = message.from > 0 && viewer.stretches.at(message.from) == Some("join");
+    // A user who comes back was told what they saw before they left.
+    let low = if viewer.stretches.joined_until(message.from) { message.from } else { 0 };
+    // An invite may have hidden from the client what became of the room during the stays before it.
+    let told =
+        if was_joined { low } else { viewer.stretches.first_joined(low).unwrap_or_default() };
+    let range = Range { anew: !was_joined || message.full_state, told, low, end };
+    let slice = room.slice(&viewer, low, end, &message.timeline)?;
+    let slice = room.cut_to_the_right_state(slice, &message.state, end)?;
+    let named = range.anew || room.changed(low, end)?.iter().any(|(kind, _)| names_rooms(kind));
+    let heroes = if named { room.heroes(&viewer)? } else { Vec::new() };
+    let shown = room.state_shown(&viewer, &message, (&range, &heroes), &slice)?;
+    let mut timeline = Vec::new();
+    for event in &slice.events {
+        timeline.push(room.client_view(&viewer, event, false)?);
+    }
+    let mut state = room.client_state(&viewer, &shown)?;
+    if end < message.to && !message.stay_only {
+        let [last, behind] = room.fate(&viewer, &message, end.max(message.from), brought_up)?;
+        timeline.extend(last);
+        state.extend(behind);
+    }
+    let made = (if was_joined { message.from } else { 0 }, message.to);
+    let receipts = room.receipts_between(&viewer.user, made, &message.timeline.ignored)?;
+    let head = room.head()?;
+    Ok(WindowReply {
+        timeline,
+        limited: slice.limited || brought_up,
+        anew: range.anew,
+        prev_batch: slice.start(end),
+        state,
+        receipts,
+        heroes,
+        joined_members: u32::try_from(head.joined).unwrap_or_default(),
+        invited_members: u32::try_from(head.invited).unwrap_or_default(),
+    })
+}
+
+/// What is looked at: above `low`, up to `end`; `anew` where the client is shown the room from the beginning. It was told
+/// the state up to `told`, and maybe what came later.
+struct Range {
+    anew: bool,
+    told: Position,
+    low: Position,
+    end: Position,
+}
+
+/// A stretch of timeline, oldest first.
+pub struct Slice {
+    pub events: Vec<Rc<Stored>>,
+    /// Whether there is more below.
+    pub limited: bool,
+}
+
+impl Slice {
+    /// The same, the other way round.
+    fn turned(mut self) -> Self {
+        self.events.reverse();
+        self
+    }
+
+    /// The position right before the first event; the end of the window where there is none.
+    fn start(&self, end: Position) -> Position {
+        self.events.first().and_then(|event| event.pos).map_or(end, |pos| pos - 1)
+    }
+
+    /// What the timeline says last of each key of the state, and which event says so.
+    fn said(&self) -> BTreeMap<Key, usize> {
+        let state = self.events.iter().enumerate();
+        state.filter_map(|(index, event)| Some((owned(event.pdu.key()?), index))).collect()
+    }
+}
+
+impl Room<'_> {
+    /// The newest events above `low` that the viewer may see and the filter lets through.
+    fn slice(
+        &mut self,
+        viewer: &Viewer,
+        low: Position,
+        high: Position,
+        filter: &EventFilter,
+    ) -> Result<Slice> {
+        let limit = filter.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT) as usize;
+        let (mut next, mut scanned) = (high, 0);
+        let mut slice = Slice { events: Vec::new(), limited: false };
+        if filter.types.as_ref().is_some_and(Vec::is_empty) {
+            return Ok(slice);
+        }
+        loop {
+            let page = self.between(low + 1, next, true, PAGE)?;
+            let is_last = page.len() < PAGE as usize;
+            let Some(lowest) = page.last().and_then(|event| event.pos) else {
+                return Ok(slice.turned());
+            };
+            for event in page {
+                // What came in below a hole was in no window before, so it is in none after: `/messages` has it.
+                if event.is_history() {
+                    return Ok(Slice { limited: true, ..slice }.turned());
+                }
+                let shown = filter.lets_through(&event)
+                    && self.user_sees(&viewer.user, &viewer.stretches, &event)?;
+                if shown && slice.events.len() == limit {
+                    return Ok(Slice { limited: true, ..slice }.turned());
+                }
+                if shown {
+                    slice.events.push(Rc::clone(&event));
+                }
+                // Below this event there may be others that we have not been given yet.
+                if self.is_above_hole(event.sn)? {
+                    return Ok(Slice { limited: true, ..slice }.turned());
+                }
+            }
+            if is_last {
+                return Ok(slice.turned());
+            }
+            scanned += PAGE;
+            if scanned >= MAX_SCANNED {
+                return Ok(Slice { limited: true, ..slice }.turned());
+            }
+            next = lowest - 1;
+        }
+    }
+
+    /// Cuts off the timeline's beginning where it would leave the client with a wrong state: an event of a fork that
+    /// lost against what came before it. `/messages` has what is cut off.
+    fn cut_to_the_right_state(
+        &mut self,
+        mut slice: Slice,
+        filter: &EventFilter,
+        end: Position,
+    ) -> Result<Slice> {
+        let mut first = 0;
+        for (key, index) in slice.said() {
+            let value = self.mainline(end, &key.0, &key.1)?;
+            let wrong = value != Some(slice.events[index].sn);
+            let mended = match value {
+                Some(sn) => filter.lets_through(&*self.event(sn)?),
+                None => true,
+            };
+            if wrong && mended {
+                first = first.max(index + 1);
+            }
+        }
+        slice.limited |= first > 0;
+        slice.events.drain(..first);
+        Ok(slice)
+    }
+
+    /// The state the client needs beside the timeline: applied one after the other, `state` and the timeline give the
+    /// state at the end of the window. What the timeline says is shown as it was at the timeline's start; what it does
+    /// not say (the viewer may not see the event, the filter hides it, it is cut off) as it is at the end.
+    fn state_shown(
+        &mut self,
+        viewer: &Viewer,
+        message: &Window,
+        (range, heroes): (&Range, &[OwnedUserId]),
+        slice: &Slice,
+    ) -> Result<BTreeMap<Key, Sn>> {
+        let &Range { anew, low, end, .. } = range;
+        let (start, said) = (slice.start(end), slice.said());
+        let mut shown = BTreeMap::new();
+        if anew {
+            shown = self.whole(Before { at: start, fork: None })?;
+        } else {
+            for key in self.changed(low, start)? {
+                shown.extend(self.mainline(start, &key.0, &key.1)?.map(|sn| (key, sn)));
+            }
+        }
+        for key in self.changed(start, end)? {
+            if !said.contains_key(&key) {
+                match self.mainline(end, &key.0, &key.1)? {
+                    Some(sn) => shown.insert(key, sn),
+                    None => shown.remove(&key),
+                };
+            }
+        }
+        if message.state.lazy_load_members {
+            let viewer = anew.then_some(&*viewer.user);
+            let needed = needed_members(viewer, heroes, slice);
+            self.load_lazily(&mut shown, range, needed, slice)?;
+        }
+        let visible: BTreeSet<Sn> = slice.events.iter().map(|event| event.sn).collect();
+        let mut kept = BTreeMap::new();
+        for (key, sn) in shown {
+            if !visible.contains(&sn) && message.state.lets_through(&*self.event(sn)?) {
+                kept.insert(key, sn);
+            }
+        }
+        Ok(kept)
+    }
+
+    /// Lazy loading: of the members only those that are needed, and those that changed since the client was told of
+    /// them.
+    fn load_lazily(
+        &mut self,
+        shown: &mut BTreeMap<Key, Sn>,
+        range: &Range,
+        needed: BTreeSet<String>,
+        slice: &Slice,
+    ) -> Result<()> {
+        let changed: BTreeSet<Key> = match range.told {
+            0 => BTreeSet::new(),
+            told => self.changed(told, range.end)?.into_iter().collect(),
+        };
+        shown.retain(|key, _| {
+            key.0 != "m.room.member" || needed.contains(&key.1) || changed.contains(key)
+        });
+        let (start, said) = (slice.start(range.end), slice.said());
+        for user in needed {
+            let key = ("m.room.member".to_owned(), user);
+            let at = if said.contains_key(&key) { start } else { range.end };
+            if !shown.contains_key(&key)
+                && let Some(sn) = self.mainline(at, &key.0, &key.1)?
+            {
+                shown.insert(key, sn);
+            }
+        }
+        Ok(())
+    }
+
+    fn client_state(
+        &mut self,
+        viewer: &Viewer,
+        shown: &BTreeMap<Key, Sn>,
+    ) -> Result<Vec<Box<RawValue>>> {
+        let mut state = Vec::with_capacity(shown.len());
+        for sn in shown.values() {
+            let event = self.event(*sn)?;
+            state.push(self.client_view(viewer, &event, false)?);
+        }
+        Ok(state)
+    }
+
+    /// Members after whom a room without a name or alias is called: those who are in it or invited, else those who
+    /// were.
+    fn heroes(&mut self, viewer: &Viewer) -> Result<Vec<OwnedUserId>> {
+        if self.is_called("m.room.name", "name")?
+            || self.is_called("m.room.canonical_alias", "alias")?
+        {
+            return Ok(Vec::new());
+        }
+        let query =
+            "SELECT sn FROM now WHERE type = 'm.room.member' AND key <> ? ORDER BY since LIMIT ?";
+        let (mut present, mut gone) = (Vec::new(), Vec::new());
+        let values = values![viewer.user.as_str(), MOST_CANDIDATES];
+        for sn in self.sql.rows(query, values, |row| row.int(0))? {
+            let event = self.event(sn)?;
+            let user =
+                event.pdu.state_key.as_deref().and_then(|key| OwnedUserId::try_from(key).ok());
+            let Some(user) = user.filter(|user| is_shown(user)) else {
+                continue;
+            };
+            match event.pdu.membership().as_deref() {
+                Some("join" | "invite") => present.push(user),
+                Some("leave" | "ban") if gone.len() < HEROES => gone.push(user),
+                _ => {}
+            }
+            if present.len() == HEROES {
+                break;
+            }
+        }
+        Ok(if present.is_empty() { gone } else { present })
+    }
+
+    /// Whether a text of the current state is set, and not empty.
+    fn is_called(&mut self, kind: &str, field: &str) -> Result<bool> {
+        let event = self.now_event(kind, "")?;
+        let text = event.and_then(|event| event.pdu.content_str(field));
+        Ok(text.is_some_and(|text| !text.is_empty()))
+    }
+}
+
+/// Whether state of this type decides after whom a room is called.
+fn names_rooms(kind: &str) -> bool {
+    matches!(kind, "m.room.member" | "m.room.name" | "m.room.canonical_alias")
+}
+
+/// The members that a client needs to show a timeline and to name the room; the viewer, where the room is new to it.
+fn needed_members(
+    viewer: Option<&UserId>,
+    heroes: &[OwnedUserId],
+    slice: &Slice,
+) -> BTreeSet<String> {
+    let senders = slice.events.iter().map(|event| &*event.pdu.sender);
+    let heroes = heroes.iter().map(|user| &**user);
+    senders.chain(heroes).chain(viewer).map(ToString::to_string).collect()
+}
+
+fn owned((kind, key): (&str, &str)) -> Key {
+    (kind.to_owned(), key.to_owned())
+}
+
+impl EventFilter {
+    /// Whether an event passes ([filtering](https://spec.matrix.org/v1.19/client-server-api/#filtering)).
+    pub fn lets_through(&self, event: &Stored) -> bool {
+        let pdu = &event.pdu;
+        let has_url = || pdu.content_field("url").is_some_and(|url| url.get().starts_with('"'));
+        self.passes(pdu.kind())
+            && self.senders.as_ref().is_none_or(|senders| senders.contains(&pdu.sender))
+            && !self.not_senders.contains(&pdu.sender)
+            && (pdu.is_state() || !self.ignored.contains(&pdu.sender))
+            && self.contains_url.is_none_or(|wanted| wanted == has_url())
+    }
+
+    /// Whether something of this type passes.
+    pub fn passes(&self, kind: &str) -> bool {
+        let matches = |pattern: &String| matches_type(pattern, kind);
+        self.types.as_ref().is_none_or(|types| types.iter().any(matches))
+            && !self.not_types.iter().any(matches)
+    }
+}

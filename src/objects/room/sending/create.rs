@@ -1,0 +1,63 @@
+//! How does a room begin here?
+//!
+//! One message with all initial events, one transaction. The Worker built the create event: in version 12 its hash
+//! names the room, and so this object.
+
+use tombolo_protocol::room_version::RoomVersion;
+
+use crate::objects::{
+    Stop,
+    room::{
+        FIRST, Result, Room,
+        graph::events::{Before, Entry, Standing},
+        messages::{Create, Created, Refusal, Send},
+        row::{Head, Life},
+        sending::send,
+    },
+};
+
+/// Makes the room and its initial events. Asked again with the same create event, it answers again.
+pub fn create(room: &mut Room<'_>, message: Create) -> Result<Created> {
+    let held = room.find_head()?.is_some();
+    if held && room.find(&message.create.event_id)?.is_none() {
+        return Err(Stop::Refused(Refusal::Forbidden("the room exists".to_owned())));
+    }
+    if !held {
+        begin(room, &message)?;
+        for draft in message.events {
+            send::write(room, &Send::of(message.creator.clone(), draft))?;
+        }
+    }
+    let users = room.locals()?.into_iter().map(|(user, ..)| user).collect::<Vec<_>>();
+    Ok(Created { news: room.news_for(&users)? })
+}
+
+fn begin(room: &mut Room<'_>, message: &Create) -> Result<()> {
+    let unsupported = || Stop::Refused(Refusal::Invalid("unsupported room version".to_owned()));
+    let version = RoomVersion::of(&message.version).ok_or_else(unsupported)?;
+    let pdu = message
+        .create
+        .pdu(version)
+        .map_err(|fault| Stop::Refused(Refusal::Invalid(fault.to_string())))?;
+    if pdu.room_id != room.name || pdu.kind() != "m.room.create" || pdu.sender != message.creator {
+        return Err(Stop::Refused(Refusal::Invalid(
+            "this create event makes another room".to_owned(),
+        )));
+    }
+    let head = Head { told: 0, ..Head::new(pdu.room_id.clone(), version, Life::Live) };
+    room.set_head(head.clone())?;
+    let sn = room.add(&Entry {
+        pdu: &pdu,
+        pos: Some(FIRST),
+        standing: Standing::Accepted,
+        reason: None,
+        auth: &[],
+        prev: &[],
+        before: Some(Before::linear(FIRST)),
+        ours: true,
+        given_by: None,
+        transaction: None,
+    })?;
+    room.set_head(Head { tips: vec![sn], ..head })?;
+    room.change(&("m.room.create".to_owned(), String::new()), Some(sn), FIRST)
+}

@@ -1,0 +1,81 @@
+//! When do we send an event that says nothing?
+//!
+//! It cites all forward extremities. So it merges them where there are many, and it is the last event of a server that a
+//! resolution took out of the room.
+
+use std::mem;
+
+use ruma::UserId;
+use serde_json::value::RawValue;
+use tombolo_platform::values;
+
+use crate::objects::{
+    Stop,
+    room::{
+        Result, Room, Sn,
+        messages::{Draft, Position, Send},
+        sending::send,
+    },
+};
+
+/// The type of an event that only joins what lies before it; clients are not shown it. The name is Synapse's.
+pub const DUMMY: &str = "org.matrix.dummy_event";
+
+/// When there are more forward extremities than this, an event of ours joins them.
+const MOST_EXTREMITIES: usize = 10;
+
+impl Room<'_> {
+    /// Sends such an event where what the message inserted calls for one.
+    pub fn merge_extremities(&mut self) -> Result<()> {
+        let resolved = mem::take(&mut self.pending.resolved);
+        if resolved.is_empty() {
+            return Ok(());
+        }
+        let mut dropped = Vec::new();
+        for (sn, pos) in resolved {
+            dropped.extend(self.dropped_by(sn, pos)?);
+        }
+        let many = self.head()?.tips.len() > MOST_EXTREMITIES;
+        if !many && dropped.is_empty() {
+            return Ok(());
+        }
+        let Some(last) = self.send_dummy()? else { return Ok(()) };
+        for (server, pos) in dropped {
+            self.extend_stay(&server, pos, last)?;
+        }
+        Ok(())
+    }
+
+    /// The other servers whose stay ended when the state was resolved. No event says so, and nobody would tell them: from
+    /// an event that cites all extremities on, they can find out by themselves.
+    fn dropped_by(&mut self, sn: Sn, pos: Position) -> Result<Vec<(String, Position)>> {
+        let query = "SELECT server FROM servers WHERE until = ?";
+        let mut dropped = self.sql.rows(query, values![pos], |row| row.text(0))?;
+        let event = self.event(sn)?;
+        let named = event.pdu.state_key.as_deref().filter(|_| event.pdu.kind() == "m.room.member");
+        let by_event =
+            named.and_then(|user| Some(UserId::parse(user).ok()?.server_name().to_string()));
+        dropped.retain(|server| {
+            Some(server) != by_event.as_ref() && *server != self.config.server_name
+        });
+        Ok(dropped.into_iter().map(|server| (server, pos)).collect())
+    }
+
+    /// Sends the event as the first local user who may; answers its position.
+    fn send_dummy(&mut self) -> Result<Option<Position>> {
+        for (sender, membership, _) in self.locals()? {
+            if membership != "join" {
+                continue;
+            }
+            let content = RawValue::from_string("{}".to_owned())?;
+            let (event_type, state_key, redacts) = (DUMMY.to_owned(), None, None);
+            let draft = Draft { event_type, state_key, content, redacts };
+            match send::write(self, &Send::of(sender, draft)) {
+                Ok((_, position)) => return Ok(Some(position)),
+                Err(Stop::Refused(_)) => {}
+                Err(fault) => return Err(fault),
+            }
+        }
+        Ok(None)
+    }
+}

@@ -1,0 +1,108 @@
+//! May this event of ours relate to that one, and in which thread is an event?
+//! ([relationships](https://spec.matrix.org/v1.19/client-server-api/#relationships-between-events))
+//!
+//! Only what our users send is refused. What other servers let in is shown as it is.
+
+use ruma::EventId;
+use tombolo_platform::values;
+use tombolo_protocol::event::{ANNOTATION, Pdu, Relation, THREAD};
+
+use crate::objects::{
+    Stop,
+    room::{Result, Room, Sn, messages::Refusal},
+};
+
+/// The longest key of an annotation, in characters.
+const MAX_KEY: usize = 500;
+/// How many relations lead from an event to its thread.
+const MAX_STEPS: usize = 3;
+
+/// The thread of events that are in no other.
+pub const MAIN: &str = "main";
+
+impl Room<'_> {
+    /// Refuses what relates to an event that is not here, annotates twice, or begins a thread within another relation.
+    pub fn check_relation(&mut self, pdu: &Pdu) -> Result<()> {
+        let Some(relation) = Relation::of(&pdu.content) else { return Ok(()) };
+        let target = match EventId::parse(relation.event_id.as_str()) {
+            Ok(target) => self.find(&target)?,
+            Err(_) => return Err(unrelatable("The event relates to something that is no event")),
+        };
+        if target.is_none() && self.holds_all_history()? {
+            return Err(unrelatable("The event relates to one that is not in this room"));
+        }
+        if relation.rel_type == THREAD
+            && target.is_some_and(|target| Relation::of(&target.pdu.content).is_some())
+        {
+            return Err(unrelatable("No thread begins with an event that relates to another"));
+        }
+        if relation.rel_type == ANNOTATION {
+            self.check_annotation(pdu, &relation)?;
+        }
+        Ok(())
+    }
+
+    /// Notes an annotation of a local user, so that it is not sent twice.
+    pub fn note_annotation(&mut self, pdu: &Pdu, sn: Sn) -> Result<()> {
+        let relation = Relation::of(&pdu.content);
+        let Some(relation) = relation.filter(|relation| relation.rel_type == ANNOTATION) else {
+            return Ok(());
+        };
+        let key = relation.key.unwrap_or_default();
+        self.sql.run(
+            "INSERT INTO annotations (target, user, type, key, sn) VALUES (?, ?, ?, ?, ?)
+             ON CONFLICT DO UPDATE SET sn = excluded.sn",
+            values![&relation.event_id, pdu.sender.as_str(), pdu.kind(), &key, sn],
+        )?;
+        Ok(())
+    }
+
+    fn check_annotation(&mut self, pdu: &Pdu, relation: &Relation) -> Result<()> {
+        let key = relation.key.as_deref().unwrap_or_default();
+        if key.is_empty() || key.chars().count() > MAX_KEY {
+            return Err(unrelatable("An annotation has a key, and not too long a one"));
+        }
+        let query =
+            "SELECT sn FROM annotations WHERE target = ? AND user = ? AND type = ? AND key = ?";
+        let values = values![&relation.event_id, pdu.sender.as_str(), pdu.kind(), key];
+        match self.sql.row(query, values, |row| row.int(0))? {
+            Some(sn) if self.event(sn)?.redacted_by.is_none() => {
+                Err(Stop::Refused(Refusal::DuplicateAnnotation))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether an event is in a thread: that of the event it relates to, however indirectly. In the main one is what
+    /// leads into no other. The root and what relates to it count as in their thread too, though the specification has
+    /// them in the main one: clients read a thread up to them, and Synapse takes such receipts.
+    pub fn is_in_thread(&mut self, event_id: &EventId, thread: &str) -> Result<bool> {
+        let mut next = self.find(event_id)?;
+        for _ in 0..=MAX_STEPS {
+            let Some(event) = next else { break };
+            // What it related to went with its content.
+            if event.pdu.event_id == thread || event.redacted_by.is_some() {
+                return Ok(true);
+            }
+            let Some(relation) = Relation::of(&event.pdu.content) else { break };
+            if relation.rel_type == THREAD || relation.event_id == thread {
+                return Ok(relation.event_id == thread);
+            }
+            next = match EventId::parse(relation.event_id.as_str()) {
+                Ok(target) => self.find(&target)?,
+                Err(_) => None,
+            };
+        }
+        Ok(thread == MAIN)
+    }
+
+    /// Whether every event of the room that a client can know of is held: the room began here, and nothing is missing.
+    fn holds_all_history(&mut self) -> Result<bool> {
+        let query = "SELECT 1 FROM holes WHERE missing <> '[]' LIMIT 1";
+        Ok(self.head()?.floor == 0 && self.sql.row(query, values![], |row| row.int(0))?.is_none())
+    }
+}
+
+fn unrelatable(reason: &str) -> Stop<Refusal> {
+    Stop::Refused(Refusal::Unrelatable(reason.to_owned()))
+}
