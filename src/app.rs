@@ -3,12 +3,12 @@
 use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
 use http::{Request, Response};
-use tombolo_platform::{Address, Answer, Application, Fault, Moment, Object, World};
+use tombolo_platform::{Answer, AnyAddress, Application, Fault, Moment, Object, World};
 
 use crate::{
     flows,
     http::{body_limit, router::Router, routes},
-    objects::{destination, room, user_sync},
+    objects::{self, destination::DestinationClass, room::RoomClass},
     shell::Question,
 };
 
@@ -27,25 +27,22 @@ impl Application for Tombolo {
         body: &str,
     ) -> Result<Answer, Fault> {
         let question = Question { object, moment, message, body };
-        match object.address.class {
-            "room" => room::answer(&question),
-            "user_sync" => user_sync::answer(&question),
-            "destination" => destination::answer(&question),
-            class => Err(Fault(format!("no object is of class {class}"))),
-        }
+        objects::answer(&question)
     }
 
     fn due(
         &self,
         world: World,
-        address: Address,
+        address: AnyAddress,
     ) -> LocalBoxFuture<'static, Result<Option<u64>, Fault>> {
         Box::pin(async move {
-            match address.class {
-                "room" => flows::due::room(world, address).await,
-                "destination" => flows::deliver::deliver(world, address).await,
-                _ => Ok(None),
+            if let Some(room) = address.of::<RoomClass>() {
+                return flows::due::room(world, room).await;
             }
+            if let Some(destination) = address.of::<DestinationClass>() {
+                return flows::deliver::deliver(world, destination).await;
+            }
+            Ok(None)
         })
     }
 

@@ -1,6 +1,9 @@
 //! What do all object classes share: how is a message decoded, answered in one transaction, and its effect noted?
 
-use tombolo_platform::{Answer, Fault, Message, Object, Sql, SqlError, values};
+use std::fmt::Debug;
+
+use serde::{Serialize, de::DeserializeOwned};
+use tombolo_platform::{Answer, Class, Fault, Message, Object, Sql, SqlError, values};
 
 use crate::objects::Stop;
 
@@ -22,34 +25,73 @@ impl Effects {
     }
 }
 
-/// Decodes a message, has it answered, and encodes what came of it.
-pub fn reply<M: Message>(
-    body: &str,
-    effects: &mut Effects,
-    work: impl FnOnce(M, &mut Effects) -> Result<M::Reply, Stop<M::Refusal>>,
-) -> Result<Answer, Fault> {
-    let message: M = serde_json::from_str(body)
-        .map_err(|error| Fault(format!("{} cannot be read: {error}", M::NAME)))?;
-    let outcome = match work(message, effects) {
-        Ok(reply) => Ok(reply),
-        Err(Stop::Refused(refusal)) => Err(refusal),
-        Err(Stop::Fault(fault)) => return Err(fault),
-    };
-    let Effects { alarm, wake, hold } = *effects;
-    Ok(Answer { alarm, wake, hold, ..Answer::of::<M>(&outcome)? })
+/// A class of objects, as its objects answer.
+pub trait ObjectClass: Class {
+    /// What an object remembers between messages.
+    type Cache: Default + 'static;
+    /// An object while it answers one message.
+    type Object<'a>;
+    /// Why an object declines.
+    type Refusal: Serialize + DeserializeOwned + Debug;
+
+    /// The object that is to answer.
+    fn open<'a>(
+        question: &Question<'a>,
+        cache: &'a mut Self::Cache,
+        effects: &'a mut Effects,
+    ) -> Result<Self::Object<'a>, Fault>;
+
+    /// Does what a message left to be done once it is answered.
+    fn finish(_: &mut Self::Object<'_>) -> Result<(), Stop<Self::Refusal>> {
+        Ok(())
+    }
 }
 
-/// Picks the function that answers a message, by the message's name.
-macro_rules! dispatch {
-    ($name:expr, $answer:ident, { $($message:ident => $function:path),* $(,)? }) => {
-        match $name {
-            $(<$message as tombolo_platform::Message>::NAME => $answer!($message, $function),)*
-            // A newer deployment asked an older one: worth another try.
-            unknown => Err(tombolo_platform::unknown(unknown)),
+/// Decodes a message, has it answered, and encodes what came of it.
+pub fn reply<C: ObjectClass, M: Message<Class = C, Refusal = C::Refusal>>(
+    question: &Question<'_>,
+    work: impl FnOnce(&mut C::Object<'_>, M) -> Result<M::Reply, Stop<M::Refusal>>,
+) -> Result<Answer, Fault> {
+    let message: M = serde_json::from_str(question.body)
+        .map_err(|error| Fault(format!("{} cannot be read: {error}", M::NAME)))?;
+    question.object.memory.with(|cache: &mut C::Cache| {
+        let mut effects = Effects::default();
+        let mut object = C::open(question, cache, &mut effects)?;
+        let done =
+            work(&mut object, message).and_then(|reply| C::finish(&mut object).map(|()| reply));
+        drop(object);
+        let outcome = match done {
+            Ok(reply) => Ok(reply),
+            Err(Stop::Refused(refusal)) => Err(refusal),
+            Err(Stop::Fault(fault)) => return Err(fault),
+        };
+        let Effects { alarm, wake, hold } = effects;
+        Ok(Answer { alarm, wake, hold, ..Answer::of::<M>(&outcome)? })
+    })
+}
+
+/// Declares a class of objects: its name, and which function answers which message.
+macro_rules! class {
+    ($class:ident = $name:literal { $($message:ident => $function:path),* $(,)? }) => {
+        impl tombolo_platform::Class for $class {
+            const NAME: &'static str = $name;
+        }
+
+        /// Answers one message to an object of this class.
+        pub fn answer(
+            question: &$crate::shell::Question<'_>,
+        ) -> std::result::Result<tombolo_platform::Answer, tombolo_platform::Fault> {
+            use tombolo_platform::Message;
+
+            match question.message {
+                $($message::NAME => $crate::shell::reply::<$class, $message>(question, $function),)*
+                // A newer deployment asked an older one: worth another try.
+                unknown => Err(tombolo_platform::unknown(unknown)),
+            }
         }
     };
 }
-pub(crate) use dispatch;
+pub(crate) use class;
 
 /// Whether an object's tables exist, known once per stay in memory.
 #[derive(Debug, Default)]
@@ -104,6 +146,7 @@ impl Schema {
 }
 
 /// One message to an object, as the platform hands it over.
+#[derive(Clone, Copy)]
 pub struct Question<'a> {
     pub object: &'a Object<'a>,
     pub moment: &'a tombolo_platform::Moment,

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use tombolo_platform::{
-    Application,
+    Application, Class,
     workers::{self, Host},
 };
 use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
@@ -12,7 +12,7 @@ use worker::{
     WebSocketIncomingMessage, durable_object, event,
 };
 
-use crate::app::Tombolo;
+use crate::{app::Tombolo, objects::classes};
 
 fn application() -> Rc<dyn Application> {
     Rc::new(Tombolo)
@@ -23,16 +23,22 @@ async fn fetch(request: web_sys::Request, env: Env, context: Context) -> Result<
     workers::http(application(), request, env, context).await
 }
 
-/// Declares the class of the objects that the platform calls `$class`.
-macro_rules! object {
-    ($name:ident, $class:literal) => {
-        #[doc = concat!("An object of class `", $class, "`.")]
+/// Declares a Durable Object for each class of objects.
+macro_rules! durable_objects {
+    ($($module:ident::$class:ident, $name:ident;)*) => {
+        $(declare!($name, crate::objects::$module::$class);)*
+    };
+}
+
+macro_rules! declare {
+    ($name:ident, $class:path) => {
+        #[doc = concat!("An object of `", stringify!($class), "`.")]
         #[durable_object]
         pub struct $name(Host);
 
         impl DurableObject for $name {
             fn new(state: State, env: Env) -> Self {
-                Self(Host::new(state, env, $class, application()))
+                Self(Host::new(state, env, <$class as Class>::NAME, application()))
             }
 
             async fn fetch(&self, request: Request) -> Result<Response> {
@@ -81,6 +87,4 @@ macro_rules! object {
     };
 }
 
-object!(RoomObject, "room");
-object!(UserSyncObject, "user_sync");
-object!(DestinationObject, "destination");
+classes!(durable_objects);

@@ -13,7 +13,10 @@ use super::room;
 use crate::{
     config::Config,
     objects::{
-        destination::messages::{Batch, Delivered, Failed, MAX_PDUS, NextBatch},
+        destination::{
+            DestinationClass,
+            messages::{Batch, Delivered, Failed, MAX_PDUS, NextBatch},
+        },
         room::messages::{Outbound, Position},
     },
     remote::{
@@ -31,7 +34,10 @@ const LOOKED_UP_AFTER: u64 = 3_600_000;
 const AGAIN: u64 = 1_000;
 
 /// Sends what is owed; answers when to come again (ms).
-pub async fn deliver(world: World, address: Address) -> Result<Option<u64>, Fault> {
+pub async fn deliver(
+    world: World,
+    address: Address<DestinationClass>,
+) -> Result<Option<u64>, Fault> {
     for _ in 0..TRANSACTIONS {
         let batch = ask(world.ask(&address, &NextBatch {}).await)?;
         let Some(server) = batch.server.clone() else { return Ok(batch.next) };

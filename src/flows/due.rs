@@ -7,13 +7,16 @@ use ruma::RoomId;
 use tombolo_platform::{Address, AskError, Fault, World};
 
 use super::{join, leave, receive, tell};
-use crate::{error::Error, objects::room::messages::DueJoin};
+use crate::{
+    error::Error,
+    objects::room::{RoomClass, messages::DueJoin},
+};
 
 /// How long followers can be kept waiting (ms).
 const MOMENT: u64 = 1000;
 
 /// The alarm of a room: tells its followers, tries parked events again, takes up what was begun.
-pub async fn room(world: World, address: Address) -> Result<Option<u64>, Fault> {
+pub async fn room(world: World, address: Address<RoomClass>) -> Result<Option<u64>, Fault> {
     let Ok(room_id) = RoomId::parse(&*address.name) else { return Ok(None) };
     let told = tell::tell(&world, &room_id).await;
     let begun = world.now();

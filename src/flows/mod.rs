@@ -22,17 +22,19 @@ pub mod verify;
 use ruma::{RoomId, ServerName, UserId};
 use tombolo_platform::Address;
 
+use crate::objects::{destination::DestinationClass, room::RoomClass, user_sync::UserSyncClass};
+
 /// The object of a room.
-pub fn room(room_id: &RoomId) -> Address {
-    Address::new("room", room_id.as_str())
+pub fn room(room_id: &RoomId) -> Address<RoomClass> {
+    Address::new(room_id.as_str())
 }
 
 /// The object of a remote server.
-pub fn destination(server: &ServerName) -> Address {
-    Address::new("destination", server.as_str())
+pub fn destination(server: &ServerName) -> Address<DestinationClass> {
+    Address::new(server.as_str())
 }
 
 /// The object of a local user: their sessions and their stream.
-pub fn user_object(user: &UserId) -> Address {
-    Address::new("user_sync", user.as_str())
+pub fn user_object(user: &UserId) -> Address<UserSyncClass> {
+    Address::new(user.as_str())
 }

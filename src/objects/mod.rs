@@ -9,7 +9,35 @@ pub mod message;
 pub mod room;
 pub mod user_sync;
 
-use tombolo_platform::{Fault, SqlError};
+use tombolo_platform::{Answer, Class, Fault, SqlError};
+
+use crate::shell::Question;
+
+/// Hands every class of objects to a macro: its module, its type, and the name of its Durable Object.
+macro_rules! classes {
+    ($to:ident) => {
+        $to! {
+            room::RoomClass, RoomObject;
+            user_sync::UserSyncClass, UserSyncObject;
+            destination::DestinationClass, DestinationObject;
+        }
+    };
+}
+#[cfg(target_arch = "wasm32")]
+pub(crate) use classes;
+
+macro_rules! answer_by_class {
+    ($($module:ident::$class:ident, $object:ident;)*) => {
+        /// Answers one message to an object.
+        pub fn answer(question: &Question<'_>) -> Result<Answer, Fault> {
+            match question.object.address.class {
+                $($module::$class::NAME => $module::answer(question),)*
+                class => Err(Fault(format!("no object is of class {class}"))),
+            }
+        }
+    };
+}
+classes!(answer_by_class);
 
 /// Why an object's function ends early. Either way nothing it wrote is kept.
 #[derive(Debug)]

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
 
-use crate::{Address, Isolate, Memory, Message, Moment, Sql, World};
+use crate::{AnyAddress, Isolate, Memory, Message, Moment, Sql, World};
 
 /// The largest body of a request, where the program says nothing else.
 pub const MAX_BODY: usize = 16 << 20;
@@ -13,7 +13,7 @@ pub const MAX_BODY: usize = 16 << 20;
 /// What an object's function may touch while it answers one message.
 pub struct Object<'a> {
     /// Which object this is.
-    pub address: &'a Address,
+    pub address: &'a AnyAddress,
     /// Its database; everything run while answering is one transaction.
     pub sql: &'a Sql,
     /// Its hot state.
@@ -95,7 +95,7 @@ pub trait Application {
     fn due(
         &self,
         world: World,
-        address: Address,
+        address: AnyAddress,
     ) -> LocalBoxFuture<'static, Result<Option<u64>, Fault>>;
 
     /// The largest body of a request to this path. A larger one is refused before it is read, or where it does not say

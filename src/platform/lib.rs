@@ -27,7 +27,7 @@ pub use workers::{D1, Kv, Row, Sql, World};
 
 pub use application::{Answer, Application, Fault, MAX_BODY, Object};
 pub use memory::{Isolate, Memory};
-pub use message::{Address, AskError, Message, Unreachable, Waited, unknown};
+pub use message::{Address, AnyAddress, AskError, Class, Message, Unreachable, Waited, unknown};
 pub use moment::Moment;
 pub use outside::{KvError, Limits, MIN_TTL, MOST_KEYS, Statement};
 pub use units::Units;

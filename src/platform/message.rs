@@ -4,34 +4,67 @@
 //! (`{"Ok":…}` or `{"Err":…}`), so that a `RawValue` inside survives byte for byte. Messages outlive
 //! a deployment: fields are added with a default and never renamed.
 
-use std::{fmt, time::Duration};
+use std::{fmt, marker::PhantomData, time::Duration};
 
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{Fault, World};
 
-/// Which object: its class, and its name within the class.
+/// A class of objects.
+pub trait Class: 'static {
+    /// In lower case with underscores: `room`, `user_sync`. The Workers binding is the same in upper case.
+    const NAME: &'static str;
+}
+
+/// Which object of a class: its name, for instance a room ID.
+pub struct Address<C> {
+    pub name: String,
+    class: PhantomData<fn() -> C>,
+}
+
+impl<C: Class> Address<C> {
+    /// The object of this name.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self { name: name.into(), class: PhantomData }
+    }
+
+    /// The same, beside objects of other classes.
+    pub fn any(&self) -> AnyAddress {
+        AnyAddress::new(C::NAME, &*self.name)
+    }
+}
+
+impl<C: Class> From<&Address<C>> for AnyAddress {
+    fn from(address: &Address<C>) -> Self {
+        address.any()
+    }
+}
+
+impl<C> Clone for Address<C> {
+    fn clone(&self) -> Self {
+        Self { name: self.name.clone(), class: PhantomData }
+    }
+}
+
+/// Which object of any class.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Address {
-    /// The class, in lower case with underscores: `room`, `user_sync`. The Workers binding is the same in upper case.
+pub struct AnyAddress {
     pub class: &'static str,
-    /// The name within the class, for instance a room ID.
     pub name: String,
 }
 
-impl Address {
-    /// The object of this class and name.
+impl AnyAddress {
     pub fn new(class: &'static str, name: impl Into<String>) -> Self {
         Self { class, name: name.into() }
     }
 
-    /// The object of the class that understands `M`.
-    pub fn of<M: Message>(name: impl Into<String>) -> Self {
-        Self::new(M::CLASS, name)
+    /// The same as an address of this class, if it is one.
+    pub fn of<C: Class>(&self) -> Option<Address<C>> {
+        (self.class == C::NAME).then(|| Address::new(&*self.name))
     }
 }
 
-impl fmt::Display for Address {
+impl fmt::Display for AnyAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.class, self.name)
     }
@@ -42,7 +75,7 @@ pub trait Message: Serialize + DeserializeOwned {
     /// Its name on the wire, unique within its class. Names that begin with `platform.` are reserved.
     const NAME: &'static str;
     /// The class of the objects that understand it.
-    const CLASS: &'static str;
+    type Class: Class;
     /// What the object answers.
     type Reply: Serialize + DeserializeOwned;
     /// Why the object may decline; nothing was stored then.
@@ -94,7 +127,7 @@ pub(crate) struct Failed {
 
 impl Failed {
     /// The object has said why.
-    pub(crate) fn of(to: &Address, fault: &str) -> Self {
+    pub(crate) fn of(to: &AnyAddress, fault: &str) -> Self {
         Self { again: fault.starts_with(UNKNOWN), why: Unreachable(format!("{to}: {fault}")) }
     }
 }
@@ -126,11 +159,8 @@ pub enum Waited<Reply, Refusal> {
     TimedOut,
 }
 
-/// A message as it travels to an object of its class.
-pub(crate) fn encode<M: Message>(to: &Address, message: &M) -> Result<String, Unreachable> {
-    if to.class != M::CLASS {
-        return Err(Unreachable(format!("{to} does not understand {} of {}", M::NAME, M::CLASS)));
-    }
+/// A message as it travels to an object.
+pub(crate) fn encode<M: Message>(message: &M) -> Result<String, Unreachable> {
     serde_json::to_string(message)
         .map_err(|error| Unreachable(format!("{} cannot be written: {error}", M::NAME)))
 }

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::{Method, Request};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
+use tombolo::objects::{room::RoomClass, user_sync::UserSyncClass};
 use tombolo_platform::{
     Address, Sql,
     simulated::{Server, Simulation},
@@ -125,12 +126,12 @@ impl Network {
 
     /// A server's copy of a room, if it has any.
     pub fn room(&self, server: usize, room: &str) -> Option<Sql> {
-        self.servers[server].sql(&Address::new("room", room))
+        self.servers[server].sql(&Address::<RoomClass>::new(room))
     }
 
     /// What a server holds of a user of its own.
     pub fn user(&self, server: usize, user: &str) -> Option<Sql> {
-        self.servers[server].sql(&Address::new("user_sync", user))
+        self.servers[server].sql(&Address::<UserSyncClass>::new(user))
     }
 }
 

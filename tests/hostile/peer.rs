@@ -9,7 +9,7 @@ use percent_encoding::percent_decode_str;
 use ruma::OwnedServerName;
 use serde_json::{Value, json};
 use tombolo_platform::{
-    Address, Answer, Application, Fault, Moment, Object, World, simulated::Simulation,
+    Answer, AnyAddress, Application, Fault, Moment, Object, World, simulated::Simulation,
 };
 use tombolo_protocol::{
     canonical_json::{CanonicalJsonObject, loose_to_string},
@@ -199,7 +199,7 @@ impl Application for Peer {
         Err(Fault("a peer has no objects".to_owned()))
     }
 
-    fn due(&self, _: World, _: Address) -> LocalBoxFuture<'static, Result<Option<u64>, Fault>> {
+    fn due(&self, _: World, _: AnyAddress) -> LocalBoxFuture<'static, Result<Option<u64>, Fault>> {
         async { Ok(None) }.boxed_local()
     }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::Value;
+use tombolo::objects::room::RoomClass;
 use tombolo_platform::{Address, Sql, values};
 use tombolo_protocol::json::parse_value;
 
@@ -30,7 +31,7 @@ pub type State = BTreeMap<(String, String), String>;
 impl Scene {
     /// The room's tables, of a room that is not `self.room` too.
     pub fn tables(&self, room: &str) -> Option<Sql> {
-        self.server.sql(&Address::new("room", room))
+        self.server.sql(&Address::<RoomClass>::new(room))
     }
 
     fn sql(&self) -> Sql {

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use http::Method;
 use serde_json::{Value, json};
+use tombolo::objects::room::RoomClass;
 use tombolo_platform::Address;
 
 use crate::scene::{OURS, Scene, encode};
@@ -87,7 +88,7 @@ fn an_unknown_room_stays_unknown() {
         pdu["room_id"] = json!(room);
         let pdu = scene.evil.seal(scene.version, &pdu);
         scene.dropped(&format!("ROOM1 {room}"), &pdu);
-        assert!(scene.server.sql(&Address::new("room", room)).is_none(), "ROOM1 {room}");
+        assert!(scene.server.sql(&Address::<RoomClass>::new(room)).is_none(), "ROOM1 {room}");
     }
     scene.settle();
     let rooms = scene.server.objects().iter().filter(|address| address.class == "room").count();

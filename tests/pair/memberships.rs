@@ -2,6 +2,7 @@
 
 use futures_util::future::join;
 use http::Request;
+use tombolo::objects::room::RoomClass;
 use tombolo_platform::{Address, values};
 use tombolo_protocol::json::parse_value;
 
@@ -17,7 +18,7 @@ fn invite(scene: &Scene, alice: User<'_>, room: &str, user: &str) -> (u16, Strin
 /// The text of a user's member event now, as the server holds it.
 fn member(server: &tombolo_platform::simulated::Server, room: &str, user: &str) -> Option<String> {
     let room = percent_encoding::percent_decode_str(room).decode_utf8().unwrap();
-    let sql = server.sql(&Address::new("room", &*room)).unwrap();
+    let sql = server.sql(&Address::<RoomClass>::new(&*room)).unwrap();
     let query = "SELECT e.json FROM now n JOIN events e ON e.sn = n.sn WHERE n.type = 'm.room.member' AND n.key = ?";
     sql.row(query, values![user], |row| row.text(0)).unwrap()
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use tombolo::objects::room::RoomClass;
 use tombolo_platform::{Address, simulated::Faults, values};
 use tombolo_protocol::json::parse_value;
 
@@ -26,7 +27,7 @@ fn pause(scene: &Scene, time: u64) {
 
 /// How many messages stand in a server's timeline of a room.
 fn said(user: User<'_>, room: &str) -> i64 {
-    let sql = user.server.sql(&Address::new("room", room)).unwrap();
+    let sql = user.server.sql(&Address::<RoomClass>::new(room)).unwrap();
     let query = "SELECT count(*) AS n FROM events WHERE pos IS NOT NULL AND json LIKE '%\"m.room.message\"%'";
     sql.row(query, values![], |row| row.int(0)).unwrap().unwrap()
 }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures_util::{FutureExt, future::LocalBoxFuture};
 use http::{Request, Response};
 use tombolo_platform::{
-    Address, Answer, Application, Fault, Moment, Object, World,
+    Answer, AnyAddress, Application, Fault, Moment, Object, World,
     simulated::{Server, Simulation},
 };
 
@@ -31,7 +31,7 @@ impl Application for Site {
         Err(Fault("a site has no objects".to_owned()))
     }
 
-    fn due(&self, _: World, _: Address) -> LocalBoxFuture<'static, Result<Option<u64>, Fault>> {
+    fn due(&self, _: World, _: AnyAddress) -> LocalBoxFuture<'static, Result<Option<u64>, Fault>> {
         async { Ok(None) }.boxed_local()
     }
 

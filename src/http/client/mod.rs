@@ -32,7 +32,7 @@ use super::{auth::Session, router::Router};
 use crate::{
     error::{Error, Result, forbidden},
     flows::room,
-    objects::room::messages::Refusal,
+    objects::room::{RoomClass, messages::Refusal},
 };
 
 /// Registers everything a client can ask.
@@ -58,7 +58,7 @@ pub fn routes(router: &mut Router) {
 }
 
 /// Asks a room. To a client, a room that is not here is one they are not in.
-pub async fn ask_room<M: Message<Refusal = Refusal>>(
+pub async fn ask_room<M: Message<Class = RoomClass, Refusal = Refusal>>(
     world: &World,
     room_id: &RoomId,
     message: &M,

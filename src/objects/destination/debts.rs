@@ -36,10 +36,10 @@ pub fn owe_edu(destination: &mut Destination<'_>, message: OweEdu) -> Result<()>
     if destination.health()?.is_failing() {
         return if until.is_none() { destination.write_edu(&key, &edu) } else { Ok(()) };
     }
-    if destination.hot.edus.len() < MAX_REMEMBERED || destination.hot.edus.contains_key(&key) {
-        destination.hot.remembered += 1;
-        let id = -destination.hot.remembered;
-        destination.hot.edus.insert(key, PendingEdu { id, until, edu });
+    if destination.cache.edus.len() < MAX_REMEMBERED || destination.cache.edus.contains_key(&key) {
+        destination.cache.remembered += 1;
+        let id = -destination.cache.remembered;
+        destination.cache.edus.insert(key, PendingEdu { id, until, edu });
     }
     destination.wake()
 }
@@ -67,7 +67,7 @@ pub fn next_batch(destination: &mut Destination<'_>, _: NextBatch) -> Result<Bat
         return Ok(batch);
     }
     let now = destination.moment.now;
-    destination.hot.edus.retain(|_, pending| pending.until.is_none_or(|until| until > now));
+    destination.cache.edus.retain(|_, pending| pending.until.is_none_or(|until| until > now));
     let query = "SELECT room, since, upto FROM owed ORDER BY upto LIMIT ?";
     for (room, since, upto) in destination
         .sql
@@ -86,7 +86,7 @@ pub fn next_batch(destination: &mut Destination<'_>, _: NextBatch) -> Result<Bat
         batch.edus.push((id, RawValue::from_string(edu)?));
     }
     let spare = MAX_EDUS - batch.edus.len();
-    for pending in destination.hot.edus.values().take(spare) {
+    for pending in destination.cache.edus.values().take(spare) {
         batch.edus.push((pending.id, pending.edu.clone()));
     }
     if !batch.rooms.is_empty() || !batch.edus.is_empty() {
@@ -105,7 +105,7 @@ pub fn delivered(destination: &mut Destination<'_>, message: Delivered) -> Resul
         let update = "UPDATE owed SET since = max(since, ?) WHERE room = ?";
         destination.sql.run(update, values![upto, room.as_str()])?;
     }
-    destination.hot.edus.retain(|_, pending| !message.edus.contains(&pending.id));
+    destination.cache.edus.retain(|_, pending| !message.edus.contains(&pending.id));
     for id in message.edus.into_iter().filter(|id| *id > 0) {
         destination.sql.run("DELETE FROM edus WHERE id = ?", values![id])?;
     }
@@ -113,7 +113,7 @@ pub fn delivered(destination: &mut Destination<'_>, message: Delivered) -> Resul
         destination.set_health(Health::default())?;
     }
     let query = "SELECT 1 FROM owed UNION ALL SELECT 1 FROM edus LIMIT 1";
-    let more = !destination.hot.edus.is_empty()
+    let more = !destination.cache.edus.is_empty()
         || destination.sql.row(query, values![], |row| row.int(0))?.is_some();
     Ok(more.then_some(destination.moment.now))
 }
@@ -124,7 +124,7 @@ pub fn failed(destination: &mut Destination<'_>, message: Failed) -> Result<u64>
     let since = health.since.or(message.began).unwrap_or(now);
     let retry_at = now.saturating_add(backoff::wait(now.saturating_sub(since)));
     destination.set_health(Health { since: Some(since), retry_at })?;
-    for (key, PendingEdu { until, edu, .. }) in std::mem::take(&mut destination.hot.edus) {
+    for (key, PendingEdu { until, edu, .. }) in std::mem::take(&mut destination.cache.edus) {
         // What is worth sending however long the outage lasts.
         if until.is_none() {
             destination.write_edu(&key, &edu)?;

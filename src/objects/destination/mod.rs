@@ -11,13 +11,13 @@ mod schema;
 use std::collections::BTreeMap;
 
 use serde_json::value::RawValue;
-use tombolo_platform::{Answer, Fault, Moment, Sql, values};
+use tombolo_platform::{Fault, Moment, Sql, values};
 
 use self::messages::*;
 pub use self::schema::STEPS;
 use crate::{
     objects::Stop,
-    shell::{self, Effects, Question, Schema, dispatch},
+    shell::{Effects, ObjectClass, Question, Schema, class},
 };
 
 /// What a destination's function may answer.
@@ -25,7 +25,7 @@ pub type Result<T> = std::result::Result<T, Stop<Refusal>>;
 
 /// What a destination remembers between messages.
 #[derive(Default)]
-struct Hot {
+pub struct Cache {
     schema: Schema,
     /// EDUs that were not sent yet, by key: the server's next transaction carries them, and no row is written.
     edus: BTreeMap<String, PendingEdu>,
@@ -41,12 +41,30 @@ struct PendingEdu {
     edu: Box<RawValue>,
 }
 
+/// The class of destinations.
+pub struct DestinationClass;
+
+impl ObjectClass for DestinationClass {
+    type Cache = Cache;
+    type Object<'a> = Destination<'a>;
+    type Refusal = Refusal;
+
+    fn open<'a>(
+        question: &Question<'a>,
+        cache: &'a mut Cache,
+        effects: &'a mut Effects,
+    ) -> std::result::Result<Destination<'a>, Fault> {
+        let Question { object, moment, .. } = *question;
+        Ok(Destination { name: &object.address.name, sql: object.sql, moment, cache, effects })
+    }
+}
+
 /// A destination while it answers one message.
-struct Destination<'a> {
+pub struct Destination<'a> {
     name: &'a str,
     sql: &'a Sql,
     moment: &'a Moment,
-    hot: &'a mut Hot,
+    cache: &'a mut Cache,
     effects: &'a mut Effects,
 }
 
@@ -65,11 +83,11 @@ impl Health {
 
 impl Destination<'_> {
     fn exists(&mut self) -> Result<bool> {
-        Ok(self.hot.schema.exists(self.sql, STEPS)?)
+        Ok(self.cache.schema.exists(self.sql, STEPS)?)
     }
 
     fn create(&mut self) -> Result<()> {
-        Ok(self.hot.schema.create(self.sql, STEPS)?)
+        Ok(self.cache.schema.create(self.sql, STEPS)?)
     }
 
     fn health(&mut self) -> Result<Health> {
@@ -100,29 +118,11 @@ impl Destination<'_> {
     }
 }
 
-/// Answers one message to a destination.
-pub fn answer(question: &Question<'_>) -> std::result::Result<Answer, Fault> {
-    question.object.memory.with(|hot: &mut Hot| {
-        let Question { object, moment, message, body } = *question;
-        let mut effects = Effects::default();
-        macro_rules! answer {
-            ($message:ident, $function:path) => {
-                shell::reply::<$message>(body, &mut effects, |message, effects| {
-                    let name = object.address.name.as_str();
-                    $function(
-                        &mut Destination { name, sql: object.sql, moment, hot, effects },
-                        message,
-                    )
-                })
-            };
-        }
-        dispatch!(message, answer, {
-            Owe => debts::owe,
-            OweEdu => debts::owe_edu,
-            Heard => debts::heard,
-            NextBatch => debts::next_batch,
-            Delivered => debts::delivered,
-            Failed => debts::failed,
-        })
-    })
-}
+class!(DestinationClass = "destination" {
+    Owe => debts::owe,
+    OweEdu => debts::owe_edu,
+    Heard => debts::heard,
+    NextBatch => debts::next_batch,
+    Delivered => debts::delivered,
+    Failed => debts::failed,
+});

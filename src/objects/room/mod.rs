@@ -30,7 +30,7 @@ mod tests;
 use std::{mem, rc::Rc};
 
 use ruma::{OwnedUserId, ServerName, UserId};
-use tombolo_platform::{Answer, Fault, Moment, Sql, values};
+use tombolo_platform::{Fault, Moment, Sql, values};
 
 use self::{
     arrival::{backfill, parked, receive},
@@ -47,7 +47,7 @@ pub use self::{messages::Position, schema::STEPS};
 use crate::{
     config::Config,
     objects::Stop,
-    shell::{self, Effects, Question, dispatch},
+    shell::{Effects, ObjectClass, Question, class},
 };
 
 /// The position of the first live event.
@@ -63,6 +63,30 @@ pub type Sn = i64;
 
 /// What a room's function may answer.
 pub type Result<T> = std::result::Result<T, Stop<Refusal>>;
+
+/// The class of rooms.
+pub struct RoomClass;
+
+impl ObjectClass for RoomClass {
+    type Cache = Cache;
+    type Object<'a> = Room<'a>;
+    type Refusal = Refusal;
+
+    fn open<'a>(
+        question: &Question<'a>,
+        cache: &'a mut Cache,
+        effects: &'a mut Effects,
+    ) -> std::result::Result<Room<'a>, Fault> {
+        let Question { object, moment, .. } = *question;
+        let config = Config::of_object(object)?;
+        let (name, sql) = (object.address.name.as_str(), object.sql);
+        Ok(Room { name, sql, moment, config, cache, effects, pending: Pending::default() })
+    }
+
+    fn finish(room: &mut Room<'_>) -> Result<()> {
+        room.finish()
+    }
+}
 
 /// A room while it answers one message.
 pub struct Room<'a> {
@@ -167,75 +191,54 @@ impl<'a> Room<'a> {
     }
 }
 
-/// Answers one message to a room.
-#[expect(clippy::too_many_lines, reason = "the table of what a room can be asked")]
-pub fn answer(question: &Question<'_>) -> std::result::Result<Answer, Fault> {
-    let config = Config::of_object(question.object)?;
-    question.object.memory.with(|cache: &mut Cache| {
-        let Question { object, moment, message, body } = *question;
-        let mut effects = Effects::default();
-        macro_rules! answer {
-            ($message:ident, $function:path) => {
-                shell::reply::<$message>(body, &mut effects, |message, effects| {
-                    let (name, sql) = (object.address.name.as_str(), object.sql);
-                    let pending = Pending::default();
-                    let room = &mut Room { name, sql, moment, config, cache, effects, pending };
-                    let reply = $function(room, message)?;
-                    room.finish()?;
-                    Ok(reply)
-                })
-            };
-        }
-        dispatch!(message, answer, {
-            Create => create::create,
-            Send => send::send,
-            Receive => receive::receive,
-            Connect => receive::connect,
-            History => backfill::history,
-            Reconsider => parked::reconsider,
-            Unknown => receive::unknown,
-            Describe => describe::describe,
-            Template => accept::template,
-            Accept => accept::accept,
-            Invited => invited::invited,
-            Knocked => invites::knocked,
-            OutOfBand => invites::out_of_band,
-            Withdraw => invites::withdraw,
-            Withdrawn => invites::withdrawn,
-            BeginJoin => join::begin,
-            AbandonJoin => attempts::abandon,
-            DueJoin => attempts::due,
-            GiveJoin => join::give,
-            FinishJoin => join::finish,
-            EventById => view::event_by_id,
-            StateBefore => federation::state_before,
-            AuthChain => federation::auth_chain,
-            MissingEvents => federation::missing_events,
-            Backfill => federation::backfill,
-            State => view::state,
-            Members => view::members,
-            Participants => describe::participants,
-            Membership => describe::membership,
-            ServerAllowed => describe::server_allowed,
-            MaySend => describe::may_send,
-            MayRead => describe::may_read,
-            Window => window::window,
-            Page => page::page,
-            Receipt => receipts::receipt,
-            Typing => typing::typing,
-            ExpireTyping => typing::expire,
-            LocalNews => news::local_news,
-            LocalsTold => news::locals_told,
-            Undelivered => telling::undelivered,
-            Told => telling::told,
-            Outbound => telling::outbound,
-            InviteFor => invite::invite_for,
-            DraftInvite => invite::draft,
-            SendInvite => invite::send,
-            DueLeave => invites::due_leave,
-        })
-    })
-}
+class!(RoomClass = "room" {
+    Create => create::create,
+    Send => send::send,
+    Receive => receive::receive,
+    Connect => receive::connect,
+    History => backfill::history,
+    Reconsider => parked::reconsider,
+    Unknown => receive::unknown,
+    Describe => describe::describe,
+    Template => accept::template,
+    Accept => accept::accept,
+    Invited => invited::invited,
+    Knocked => invites::knocked,
+    OutOfBand => invites::out_of_band,
+    Withdraw => invites::withdraw,
+    Withdrawn => invites::withdrawn,
+    BeginJoin => join::begin,
+    AbandonJoin => attempts::abandon,
+    DueJoin => attempts::due,
+    GiveJoin => join::give,
+    FinishJoin => join::finish,
+    EventById => view::event_by_id,
+    StateBefore => federation::state_before,
+    AuthChain => federation::auth_chain,
+    MissingEvents => federation::missing_events,
+    Backfill => federation::backfill,
+    State => view::state,
+    Members => view::members,
+    Participants => describe::participants,
+    Membership => describe::membership,
+    ServerAllowed => describe::server_allowed,
+    MaySend => describe::may_send,
+    MayRead => describe::may_read,
+    Window => window::window,
+    Page => page::page,
+    Receipt => receipts::receipt,
+    Typing => typing::typing,
+    ExpireTyping => typing::expire,
+    LocalNews => news::local_news,
+    LocalsTold => news::locals_told,
+    Undelivered => telling::undelivered,
+    Told => telling::told,
+    Outbound => telling::outbound,
+    InviteFor => invite::invite_for,
+    DraftInvite => invite::draft,
+    SendInvite => invite::send,
+    DueLeave => invites::due_leave,
+});
 
 /// What somebody who has no business in the room is told.
 pub fn not_in_room() -> Stop<Refusal> {

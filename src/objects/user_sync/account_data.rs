@@ -24,7 +24,7 @@ pub fn set(user: &mut User<'_>, message: SetAccountData) -> Result<()> {
         values![room, &message.event_type, pos, message.content.get()],
     )?;
     if message.room_id.is_none() && message.event_type == IGNORED_USERS {
-        user.hot.ignored = None;
+        user.cache.ignored = None;
     }
     user.effects.wake = true;
     Ok(())

@@ -19,7 +19,7 @@ pub const IGNORED_USERS: &str = "m.ignored_user_list";
 impl User<'_> {
     /// Whom the user ignores, read once per stay in memory. Nobody ignores themselves.
     pub fn ignored(&mut self) -> Result<Rc<BTreeSet<OwnedUserId>>> {
-        if let Some(ignored) = &self.hot.ignored {
+        if let Some(ignored) = &self.cache.ignored {
             return Ok(Rc::clone(ignored));
         }
         let query = "SELECT content FROM account_data WHERE room = '' AND type = ?";
@@ -27,7 +27,7 @@ impl User<'_> {
         let mut ignored = content.as_deref().map(read).unwrap_or_default();
         ignored.retain(|user| user.as_str() != self.name);
         let ignored = Rc::new(ignored);
-        self.hot.ignored = Some(Rc::clone(&ignored));
+        self.cache.ignored = Some(Rc::clone(&ignored));
         Ok(ignored)
     }
 

@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 use crate::objects::{
     message::message,
     room::messages::{Position, UserNews},
+    user_sync::UserSyncClass,
 };
 
 /// A place in the user's own stream; the number in a sync token `s<number>`.
@@ -43,7 +44,7 @@ pub struct Login {
     /// A random name of the session, part of its token.
     pub session: String,
 }
-message!("user_sync", Login => LoggedIn, Refusal);
+message!(UserSyncClass, Login => LoggedIn, Refusal);
 
 #[derive(Debug, Serialize, Deserialize)]
 pub struct LoggedIn {
@@ -70,7 +71,7 @@ pub struct Authorise {
     #[serde(default)]
     pub reads: Option<OwnedRoomId>,
 }
-message!("user_sync", Authorise => Authorised, Refusal);
+message!(UserSyncClass, Authorise => Authorised, Refusal);
 
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Authorised {
@@ -86,7 +87,7 @@ pub struct Authorised {
 /// May somebody try a password of this account now? Asked before it is hashed; creates nothing.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct AttemptLogin {}
-message!("user_sync", AttemptLogin => (), Refusal);
+message!(UserSyncClass, AttemptLogin => (), Refusal);
 
 /// Ends this session and its device, or all of them; waiting syncs end at once.
 #[derive(Debug, Serialize, Deserialize)]
@@ -94,11 +95,11 @@ pub struct Logout {
     pub session: String,
     pub all: bool,
 }
-message!("user_sync", Logout => (), Refusal);
+message!(UserSyncClass, Logout => (), Refusal);
 
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Devices {}
-message!("user_sync", Devices => Vec<Device>, Refusal);
+message!(UserSyncClass, Devices => Vec<Device>, Refusal);
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Device {
@@ -113,14 +114,14 @@ pub struct News {
     pub room_id: OwnedRoomId,
     pub news: UserNews,
 }
-message!("user_sync", News => (), Refusal);
+message!(UserSyncClass, News => (), Refusal);
 
 /// May another server invite the user to this room, or do they have too many unanswered invites already?
 #[derive(Debug, Serialize, Deserialize)]
 pub struct MayInvite {
     pub room_id: OwnedRoomId,
 }
-message!("user_sync", MayInvite => (), Refusal);
+message!(UserSyncClass, MayInvite => (), Refusal);
 
 /// Who types in a room now. Idempotent: the newest replaces what was there.
 #[derive(Debug, Serialize, Deserialize)]
@@ -128,7 +129,7 @@ pub struct TypingNews {
     pub room_id: OwnedRoomId,
     pub typing: Vec<OwnedUserId>,
 }
-message!("user_sync", TypingNews => (), Refusal);
+message!(UserSyncClass, TypingNews => (), Refusal);
 
 /// What is new for a device since a token. Held (by `World::wait`) while there is nothing and `hold` is set.
 #[derive(Debug, Serialize, Deserialize)]
@@ -141,7 +142,7 @@ pub struct Pull {
     /// Also joined rooms without news.
     pub full_state: bool,
 }
-message!("user_sync", Pull => Pulled, Refusal);
+message!(UserSyncClass, Pull => Pulled, Refusal);
 
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Pulled {
@@ -187,7 +188,7 @@ impl RoomNews {
 
 #[derive(Debug, Serialize, Deserialize)]
 pub struct JoinedRooms {}
-message!("user_sync", JoinedRooms => Vec<OwnedRoomId>, Refusal);
+message!(UserSyncClass, JoinedRooms => Vec<OwnedRoomId>, Refusal);
 
 /// Up to which position of a room had the user been told at this place of their stream? Not found: they knew nothing of
 /// it.
@@ -196,21 +197,21 @@ pub struct RoomPosition {
     pub room_id: OwnedRoomId,
     pub at: StreamPosition,
 }
-message!("user_sync", RoomPosition => Position, Refusal);
+message!(UserSyncClass, RoomPosition => Position, Refusal);
 
 /// Hides a room the user has left, until they are in it again or invited to it.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Forget {
     pub room_id: OwnedRoomId,
 }
-message!("user_sync", Forget => (), Refusal);
+message!(UserSyncClass, Forget => (), Refusal);
 
 /// Has the user forgotten this room? No Worker of this deployment asks; one of an earlier deployment may still.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Forgotten {
     pub room_id: OwnedRoomId,
 }
-message!("user_sync", Forgotten => bool, Refusal);
+message!(UserSyncClass, Forgotten => bool, Refusal);
 
 /// Sets one item of account data, global or of a room.
 #[derive(Debug, Serialize, Deserialize)]
@@ -219,24 +220,24 @@ pub struct SetAccountData {
     pub event_type: String,
     pub content: Box<RawValue>,
 }
-message!("user_sync", SetAccountData => (), Refusal);
+message!(UserSyncClass, SetAccountData => (), Refusal);
 
 #[derive(Debug, Serialize, Deserialize)]
 pub struct AccountData {
     pub room_id: Option<OwnedRoomId>,
     pub event_type: String,
 }
-message!("user_sync", AccountData => Box<RawValue>, Refusal);
+message!(UserSyncClass, AccountData => Box<RawValue>, Refusal);
 
 /// Stores a filter; the same filter keeps its ID.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct SetFilter {
     pub filter: Box<RawValue>,
 }
-message!("user_sync", SetFilter => String, Refusal);
+message!(UserSyncClass, SetFilter => String, Refusal);
 
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Filter {
     pub filter_id: String,
 }
-message!("user_sync", Filter => Box<RawValue>, Refusal);
+message!(UserSyncClass, Filter => Box<RawValue>, Refusal);

@@ -23,14 +23,14 @@ use std::{
 };
 
 use ruma::{OwnedRoomId, OwnedUserId};
-use tombolo_platform::{Answer, Fault, Moment, Row, Sql, values};
+use tombolo_platform::{Fault, Moment, Row, Sql, values};
 
 pub use self::schema::STEPS;
 use self::{messages::*, rate_limit::Users, stream::Last};
 use crate::{
     config::Config,
     objects::Stop,
-    shell::{self, Effects, Question, Schema, dispatch},
+    shell::{Effects, ObjectClass, Question, Schema, class},
 };
 
 /// What a user's function may answer.
@@ -38,7 +38,7 @@ pub type Result<T> = std::result::Result<T, Stop<Refusal>>;
 
 /// What a user's object remembers between messages; all of it can be read again.
 #[derive(Default)]
-pub struct Hot {
+pub struct Cache {
     schema: Schema,
     loaded: Option<Loaded>,
     sessions: BTreeMap<String, String>,
@@ -59,6 +59,26 @@ struct Loaded {
     rooms: BTreeMap<OwnedRoomId, Last>,
 }
 
+/// The class of local users' objects.
+pub struct UserSyncClass;
+
+impl ObjectClass for UserSyncClass {
+    type Cache = Cache;
+    type Object<'a> = User<'a>;
+    type Refusal = Refusal;
+
+    fn open<'a>(
+        question: &Question<'a>,
+        cache: &'a mut Cache,
+        effects: &'a mut Effects,
+    ) -> std::result::Result<User<'a>, Fault> {
+        let Question { object, moment, .. } = *question;
+        let (config, limits) = (Config::of_object(object)?, object.isolate(Users::default));
+        let (name, sql) = (object.address.name.as_str(), object.sql);
+        Ok(User { name, limits, sql, moment, config, cache, effects })
+    }
+}
+
 /// A user, while their object answers one message.
 pub struct User<'a> {
     name: &'a str,
@@ -66,14 +86,14 @@ pub struct User<'a> {
     sql: &'a Sql,
     moment: &'a Moment,
     config: Rc<Config>,
-    hot: &'a mut Hot,
+    cache: &'a mut Cache,
     effects: &'a mut Effects,
 }
 
 impl User<'_> {
     /// Refused unless there is such a user here.
     fn exists(&mut self) -> Result<()> {
-        if self.hot.schema.exists(self.sql, STEPS)? {
+        if self.cache.schema.exists(self.sql, STEPS)? {
             Ok(())
         } else {
             Err(Stop::Refused(Refusal::NoSession))
@@ -81,12 +101,12 @@ impl User<'_> {
     }
 
     fn create(&mut self) -> Result<()> {
-        Ok(self.hot.schema.create(self.sql, STEPS)?)
+        Ok(self.cache.schema.create(self.sql, STEPS)?)
     }
 
     /// The head of the stream, read once per stay in memory.
     fn loaded(&mut self) -> Result<&mut Loaded> {
-        if self.hot.loaded.is_none() {
+        if self.cache.loaded.is_none() {
             let query = "SELECT (SELECT max(pos) FROM stream), (SELECT max(pos) FROM typing), (SELECT max(pos) FROM account_data)";
             let last = |row: &Row<'_>, column| row.int_or_null(column).map(|pos| pos.unwrap_or(0));
             let ends = self
@@ -96,9 +116,9 @@ impl User<'_> {
             let pos = stream.max(typing).max(account_data);
             let rooms = self.last_rows()?;
             // It is no longer known which tokens were issued: none may be above the end of the stream.
-            self.hot.loaded = Some(Loaded { pos, issued: pos, typing, account_data, rooms });
+            self.cache.loaded = Some(Loaded { pos, issued: pos, typing, account_data, rooms });
         }
-        self.hot.loaded.as_mut().ok_or_else(|| Stop::broken("the stream was not loaded"))
+        self.cache.loaded.as_mut().ok_or_else(|| Stop::broken("the stream was not loaded"))
     }
 
     /// The next position of the stream.
@@ -111,43 +131,22 @@ impl User<'_> {
     }
 }
 
-/// Answers one message to a user's object.
-pub fn answer(question: &Question<'_>) -> std::result::Result<Answer, Fault> {
-    let config = Config::of_object(question.object)?;
-    question.object.memory.with(|hot: &mut Hot| {
-        let Question { object, moment, message, body } = *question;
-        let mut effects = Effects::default();
-        macro_rules! answer {
-            ($message:ident, $function:path) => {
-                shell::reply::<$message>(body, &mut effects, |message, effects| {
-                    let (name, limits) =
-                        (object.address.name.as_str(), object.isolate(Users::default));
-                    let sql = object.sql;
-                    $function(
-                        &mut User { name, limits, sql, moment, config, hot, effects },
-                        message,
-                    )
-                })
-            };
-        }
-        dispatch!(message, answer, {
-            Login => sessions::login,
-            Authorise => sessions::authorise,
-            AttemptLogin => sessions::attempt_login,
-            Logout => sessions::logout,
-            Devices => sessions::devices,
-            News => stream::news,
-            MayInvite => stream::may_invite,
-            TypingNews => stream::typing_news,
-            Pull => pull::pull,
-            JoinedRooms => stream::joined_rooms,
-            RoomPosition => stream::room_position,
-            Forget => forget::forget,
-            Forgotten => forget::forgotten,
-            SetAccountData => account_data::set,
-            AccountData => account_data::account_data,
-            SetFilter => filters::set,
-            Filter => filters::filter,
-        })
-    })
-}
+class!(UserSyncClass = "user_sync" {
+    Login => sessions::login,
+    Authorise => sessions::authorise,
+    AttemptLogin => sessions::attempt_login,
+    Logout => sessions::logout,
+    Devices => sessions::devices,
+    News => stream::news,
+    MayInvite => stream::may_invite,
+    TypingNews => stream::typing_news,
+    Pull => pull::pull,
+    JoinedRooms => stream::joined_rooms,
+    RoomPosition => stream::room_position,
+    Forget => forget::forget,
+    Forgotten => forget::forgotten,
+    SetAccountData => account_data::set,
+    AccountData => account_data::account_data,
+    SetFilter => filters::set,
+    Filter => filters::filter,
+});

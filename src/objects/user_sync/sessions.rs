@@ -23,8 +23,8 @@ pub fn login(user: &mut User<'_>, message: Login) -> Result<LoggedIn> {
         dice.iter().take(DEVICE_ID).map(|byte| char::from(b'A' + byte % 26)).collect()
     });
     user.sql.run("DELETE FROM sessions WHERE device = ?", values![&device_id])?;
-    user.hot.sessions.clear();
-    user.hot.seen.clear();
+    user.cache.sessions.clear();
+    user.cache.seen.clear();
     user.sql.run(
         "INSERT INTO devices (device, display_name, last_seen) VALUES (?, ?, ?)
          ON CONFLICT DO UPDATE SET display_name = coalesce(devices.display_name, excluded.display_name), last_seen = excluded.last_seen",
@@ -65,8 +65,8 @@ pub fn logout(user: &mut User<'_>, message: Logout) -> Result<()> {
         user.sql.run("DELETE FROM sessions WHERE device = ?", values![&device])?;
         user.sql.run("DELETE FROM devices WHERE device = ?", values![&device])?;
     }
-    user.hot.sessions.clear();
-    user.hot.seen.clear();
+    user.cache.sessions.clear();
+    user.cache.seen.clear();
     user.effects.wake = true;
     Ok(())
 }
@@ -85,7 +85,7 @@ impl User<'_> {
     /// Notes that a device was seen, unless that was written down a moment ago.
     pub fn note_seen(&mut self, device: &str) -> Result<()> {
         let now = self.moment.now;
-        let written = match self.hot.seen.get(device) {
+        let written = match self.cache.seen.get(device) {
             Some(written) => *written,
             None => {
                 let query = "SELECT last_seen FROM devices WHERE device = ?";
@@ -98,20 +98,20 @@ impl User<'_> {
             let update = "UPDATE devices SET last_seen = ? WHERE device = ?";
             self.sql.run(update, values![now, device])?;
         }
-        self.hot.seen.insert(device.to_owned(), if due { now } else { written });
+        self.cache.seen.insert(device.to_owned(), if due { now } else { written });
         Ok(())
     }
 
     /// The device of a session that is alive.
     pub fn device_of(&mut self, session: &str) -> Result<String> {
         self.exists()?;
-        if let Some(device) = self.hot.sessions.get(session) {
+        if let Some(device) = self.cache.sessions.get(session) {
             return Ok(device.clone());
         }
         let query = "SELECT device FROM sessions WHERE session = ?";
         let device = self.sql.row(query, values![session], |row| row.text(0))?;
         let device = device.ok_or(Stop::Refused(Refusal::NoSession))?;
-        self.hot.sessions.insert(session.to_owned(), device.clone());
+        self.cache.sessions.insert(session.to_owned(), device.clone());
         Ok(device)
     }
 }

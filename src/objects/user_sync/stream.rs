@@ -66,7 +66,7 @@ pub fn news(user: &mut User<'_>, message: News) -> Result<()> {
 
 /// Whether another invite may come from elsewhere.
 pub fn may_invite(user: &mut User<'_>, message: MayInvite) -> Result<()> {
-    if !user.hot.schema.exists(user.sql, STEPS)? {
+    if !user.cache.schema.exists(user.sql, STEPS)? {
         return Ok(());
     }
     let rooms = user.loaded()?.rooms.iter();

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use ruma::{OwnedRoomId, RoomId};
-use tombolo_platform::{Address, Isolate, Memory, Message, Moment, Object, Sql, values};
+use tombolo_platform::{AnyAddress, Isolate, Memory, Message, Moment, Object, Sql, values};
 
 use super::{answer, messages::*};
 use crate::{objects::room::messages::UserNews, shell::Question};
@@ -16,7 +16,7 @@ struct Scene {
 
 impl Scene {
     fn ask<M: Message>(&self, message: &M) -> Result<M::Reply, M::Refusal> {
-        let address = Address::new("user_sync", "@alice:ours.test");
+        let address = AnyAddress::new("user_sync", "@alice:ours.test");
         let variables = BTreeMap::from([
             ("SERVER_NAME", "ours.test"),
             ("SIGNING_KEY", "ed25519 1 AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"),

@@ -9,7 +9,7 @@ use futures_channel::oneshot;
 
 use super::{server::ServerState, simulation::Core, sql::Sql};
 use crate::{
-    Address, Answer, Fault, Memory, Moment, Object, World,
+    Answer, AnyAddress, Fault, Memory, Moment, Object, World,
     units::{Meter, UNITS_MESSAGE},
 };
 
@@ -21,7 +21,7 @@ const LONGEST_RETRY: u64 = 300_000;
 
 /// One object: its database, and what it remembers while it is in memory.
 pub(super) struct Slot {
-    pub(super) address: Address,
+    pub(super) address: AnyAddress,
     pub(super) sql: Sql,
     pub(super) memory: Memory,
     pub(super) alarm: Cell<Option<u64>>,
@@ -32,7 +32,7 @@ pub(super) struct Slot {
 }
 
 impl Slot {
-    pub(super) fn open(address: Address, meter: Rc<Meter>) -> Result<Self, Fault> {
+    pub(super) fn open(address: AnyAddress, meter: Rc<Meter>) -> Result<Self, Fault> {
         Ok(Self {
             address,
             sql: Sql::for_object(meter)?,
@@ -93,7 +93,7 @@ impl Core {
     pub(super) fn answer(
         &self,
         server: &Rc<ServerState>,
-        address: &Address,
+        address: &AnyAddress,
         (message, body): (&str, &str),
         may_hold: bool,
     ) -> Result<Told, Fault> {
@@ -175,7 +175,7 @@ impl Core {
     }
 
     /// Starts what an alarm of the calendar asks for, unless it has been moved.
-    pub(super) fn fire(self: &Rc<Self>, at: u64, server: &Rc<ServerState>, address: &Address) {
+    pub(super) fn fire(self: &Rc<Self>, at: u64, server: &Rc<ServerState>, address: &AnyAddress) {
         let slot = server.objects.borrow().get(address).cloned();
         let Some(slot) =
             slot.filter(|slot| slot.alarm.get() == Some(at) && !slot.alarm_running.get())

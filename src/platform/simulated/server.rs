@@ -9,14 +9,14 @@ use std::{
 use bytes::Bytes;
 
 use super::{kv::Pairs, object::Slot, simulation::Core, sql::Sql};
-use crate::{Address, Application, Fault, Isolate, SqlError, Unreachable, World, units::Meter};
+use crate::{AnyAddress, Application, Fault, Isolate, SqlError, Unreachable, World, units::Meter};
 
 /// One server: the program, its databases, and what its processes remember.
 pub(super) struct ServerState {
     pub(super) name: String,
     pub(super) application: Rc<dyn Application>,
     pub(super) variables: BTreeMap<String, String>,
-    pub(super) objects: RefCell<BTreeMap<Address, Rc<Slot>>>,
+    pub(super) objects: RefCell<BTreeMap<AnyAddress, Rc<Slot>>>,
     pub(super) d1: Sql,
     pub(super) kv: Pairs,
     pub(super) meter: Rc<Meter>,
@@ -69,7 +69,7 @@ impl ServerState {
     }
 
     /// The object's slot, opened when first asked for.
-    pub(super) fn slot(&self, address: &Address) -> Result<Rc<Slot>, Fault> {
+    pub(super) fn slot(&self, address: &AnyAddress) -> Result<Rc<Slot>, Fault> {
         if let Some(slot) = self.objects.borrow().get(address) {
             return Ok(Rc::clone(slot));
         }
@@ -122,7 +122,7 @@ impl Server {
     }
 
     /// The objects that exist.
-    pub fn objects(&self) -> Vec<Address> {
+    pub fn objects(&self) -> Vec<AnyAddress> {
         self.state
             .objects
             .borrow()
@@ -133,18 +133,18 @@ impl Server {
     }
 
     /// The database of an object that exists, to look at.
-    pub fn sql(&self, address: &Address) -> Option<Sql> {
+    pub fn sql(&self, address: impl Into<AnyAddress>) -> Option<Sql> {
         self.state
             .objects
             .borrow()
-            .get(address)
+            .get(&address.into())
             .filter(|slot| slot.exists())
             .map(|slot| slot.sql.clone())
     }
 
     /// When the object is to be woken.
-    pub fn alarm(&self, address: &Address) -> Option<u64> {
-        self.state.objects.borrow().get(address).and_then(|slot| slot.alarm.get())
+    pub fn alarm(&self, address: impl Into<AnyAddress>) -> Option<u64> {
+        self.state.objects.borrow().get(&address.into()).and_then(|slot| slot.alarm.get())
     }
 
     /// The server's D1 database, to look at.

@@ -18,7 +18,7 @@ use super::{
     network::Network,
     server::{Server, ServerState},
 };
-use crate::{Address, Application, Unreachable, World, refusal::too_large};
+use crate::{AnyAddress, Application, Unreachable, World, refusal::too_large};
 
 /// A run that takes longer than this in simulated time will never end (30 days).
 const LONGEST_RUN: u64 = 30 * 86_400_000;
@@ -27,7 +27,7 @@ const LONGEST_RUN: u64 = 30 * 86_400_000;
 const MOST_STEPS_AT_ONCE: u64 = 20_000_000;
 
 /// The alarms of all objects, by time.
-type Calendar = BTreeMap<(u64, String, Address), Rc<ServerState>>;
+type Calendar = BTreeMap<(u64, String, AnyAddress), Rc<ServerState>>;
 
 /// What everything in a simulation shares.
 pub(super) struct Core {

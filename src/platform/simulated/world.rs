@@ -10,7 +10,7 @@ use super::{
     simulation::Core,
 };
 use crate::{
-    Address, AskError, Isolate, Limits, Message, Units, Unreachable, Waited,
+    Address, AnyAddress, AskError, Class, Isolate, Limits, Message, Units, Unreachable, Waited,
     message::{Failed, decode, encode, patiently},
     units::UNITS_MESSAGE,
 };
@@ -22,11 +22,15 @@ pub struct World {
     server: Rc<ServerState>,
     isolate: Rc<Isolate>,
     connections: Rc<Connections>,
-    here: Option<Address>,
+    here: Option<AnyAddress>,
 }
 
 impl World {
-    pub(super) fn begin(core: &Rc<Core>, server: &Rc<ServerState>, here: Option<Address>) -> Self {
+    pub(super) fn begin(
+        core: &Rc<Core>,
+        server: &Rc<ServerState>,
+        here: Option<AnyAddress>,
+    ) -> Self {
         Self {
             core: Rc::clone(core),
             server: Rc::clone(server),
@@ -59,10 +63,10 @@ impl World {
     /// Asks an object. From within the object's own alarm it is a direct call.
     pub async fn ask<M: Message>(
         &self,
-        to: &Address,
+        to: &Address<M::Class>,
         message: &M,
     ) -> Result<M::Reply, AskError<M::Refusal>> {
-        let body = encode(to, message)?;
+        let (to, body) = (&to.any(), encode(message)?);
         let told = self.tell(to, M::NAME, &body, false).await?;
         decode::<M>(&told.reply)?.map_err(AskError::Refused)
     }
@@ -70,11 +74,11 @@ impl World {
     /// Asks an object that may have nothing to say yet, and waits for its news until the time `until`.
     pub async fn wait<M: Message>(
         &self,
-        to: &Address,
+        to: &Address<M::Class>,
         message: &M,
         until: u64,
     ) -> Result<Waited<M::Reply, M::Refusal>, Unreachable> {
-        let body = encode(to, message)?;
+        let (to, body) = (&to.any(), encode(message)?);
         let told = self.tell(to, M::NAME, &body, true).await?;
         let Some(news) = told.held else {
             return Ok(decode::<M>(&told.reply)?.map_or_else(Waited::Refused, Waited::Answered));
@@ -88,7 +92,7 @@ impl World {
 
     async fn tell(
         &self,
-        to: &Address,
+        to: &AnyAddress,
         name: &str,
         body: &str,
         wait: bool,
@@ -98,7 +102,7 @@ impl World {
 
     async fn tell_once(
         &self,
-        to: &Address,
+        to: &AnyAddress,
         name: &str,
         body: &str,
         wait: bool,
@@ -118,13 +122,13 @@ impl World {
         Ok(told)
     }
 
-    fn answer(&self, to: &Address, name: &str, body: &str, wait: bool) -> Result<Told, Failed> {
+    fn answer(&self, to: &AnyAddress, name: &str, body: &str, wait: bool) -> Result<Told, Failed> {
         self.core
             .answer(&self.server, to, (name, body), wait)
             .map_err(|fault| Failed::of(to, &fault.0))
     }
 
-    fn answer_again(&self, to: Address, name: String, body: String) {
+    fn answer_again(&self, to: AnyAddress, name: String, body: String) {
         let world = self.clone();
         self.later(async move {
             hop().await;
@@ -190,8 +194,8 @@ impl World {
     }
 
     /// What the isolate of that object will be billed for.
-    pub async fn units_of(&self, object: &Address) -> Result<Units, Unreachable> {
-        let told = self.tell(object, UNITS_MESSAGE, "", false).await?;
+    pub async fn units_of<C: Class>(&self, object: &Address<C>) -> Result<Units, Unreachable> {
+        let told = self.tell(&object.any(), UNITS_MESSAGE, "", false).await?;
         serde_json::from_str(&told.reply).map_err(|error| Unreachable(error.to_string()))
     }
 }

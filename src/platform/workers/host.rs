@@ -20,7 +20,7 @@ use super::{
     sql::{Sql, transaction},
     world,
 };
-use crate::{Address, Answer, Application, Fault, Memory, Moment, Object, units::UNITS_MESSAGE};
+use crate::{Answer, AnyAddress, Application, Fault, Memory, Moment, Object, units::UNITS_MESSAGE};
 
 /// What one class of the entry file wraps.
 pub struct Host(Rc<Inside>);
@@ -30,7 +30,7 @@ pub(super) struct Inside {
     pub(super) state: State,
     env: Env,
     class: &'static str,
-    address: OnceCell<Address>,
+    address: OnceCell<AnyAddress>,
     application: Rc<dyn Application>,
     storage: Storage,
     sql: Sql,
@@ -154,14 +154,14 @@ pub(super) struct Served {
 
 impl Inside {
     /// The name by which it was first asked; the platform knows it, in alarms too.
-    pub(super) fn address(&self) -> Result<&Address, Fault> {
+    pub(super) fn address(&self) -> Result<&AnyAddress, Fault> {
         if let Some(address) = self.address.get() {
             return Ok(address);
         }
         let id = self.state.as_raw().id().map_err(|error| Fault(reason(&error)))?;
         let name =
             id.name().ok_or_else(|| Fault(format!("an object of {} has no name", self.class)))?;
-        Ok(self.address.get_or_init(|| Address::new(self.class, name)))
+        Ok(self.address.get_or_init(|| AnyAddress::new(self.class, name)))
     }
 
     fn check_name(&self, name: &str) -> Result<(), Fault> {

@@ -13,10 +13,10 @@ use super::{
     javascript::{Namespace, Stub},
     world::variable,
 };
-use crate::Address;
+use crate::AnyAddress;
 
 /// The object as others see it.
-pub(super) fn object(env: &Env, to: &Address) -> Result<Stub, JsValue> {
+pub(super) fn object(env: &Env, to: &AnyAddress) -> Result<Stub, JsValue> {
     let given = |name: &str| variable(env, name).filter(|value| !value.is_empty());
     let namespace = Reflect::get(env, &to.class.to_ascii_uppercase().into())?;
     let mut namespace = namespace.unchecked_into::<Namespace>();

@@ -15,7 +15,7 @@ use super::{
     javascript::{Stub, now, reason},
     world::failed,
 };
-use crate::{Address, Fault, Unreachable, message::Failed};
+use crate::{AnyAddress, Fault, Unreachable, message::Failed};
 
 /// What is sent when there is news.
 const NEWS: &str = "news";
@@ -61,7 +61,7 @@ impl Wait {
     }
 
     /// Sends it to the object.
-    pub(super) async fn send(&self, to: &Address, stub: &Stub) -> Result<Taken, Failed> {
+    pub(super) async fn send(&self, to: &AnyAddress, stub: &Stub) -> Result<Taken, Failed> {
         let thrown = |error| failed(to, &error);
         let broken = |error: worker::Error| failed(to, &error.into());
         let request = self.request().map_err(broken)?;

@@ -16,7 +16,7 @@ use super::{
     socket::{Taken, Wait, news},
 };
 use crate::{
-    Address, AskError, Limits, Message, Units, Unreachable, Waited,
+    Address, AnyAddress, AskError, Class, Limits, Message, Units, Unreachable, Waited,
     message::{Failed, decode, encode, patiently},
     units::UNITS_MESSAGE,
 };
@@ -67,19 +67,19 @@ impl World {
     /// Asks an object. From within the object's own alarm it is a direct call.
     pub async fn ask<M: Message>(
         &self,
-        to: &Address,
+        to: &Address<M::Class>,
         message: &M,
     ) -> Result<M::Reply, AskError<M::Refusal>> {
-        let body = encode(to, message)?;
+        let (to, body) = (&to.any(), encode(message)?);
         let reply = self.tell(to, M::NAME, &body).await?;
         decode::<M>(&reply)?.map_err(AskError::Refused)
     }
 
-    async fn tell(&self, to: &Address, name: &str, body: &str) -> Result<String, Unreachable> {
+    async fn tell(&self, to: &AnyAddress, name: &str, body: &str) -> Result<String, Unreachable> {
         patiently(self, async || self.tell_once(to, name, body).await).await
     }
 
-    async fn tell_once(&self, to: &Address, name: &str, body: &str) -> Result<String, Failed> {
+    async fn tell_once(&self, to: &AnyAddress, name: &str, body: &str) -> Result<String, Failed> {
         if let Life::Object(object) = &*self.life
             && object.address().is_ok_and(|here| here == to)
         {
@@ -97,11 +97,12 @@ impl World {
     /// Asks an object that may have nothing to say yet, and waits for its news until the time `until`.
     pub async fn wait<M: Message>(
         &self,
-        to: &Address,
+        to: &Address<M::Class>,
         message: &M,
         until: u64,
     ) -> Result<Waited<M::Reply, M::Refusal>, Unreachable> {
-        let wait = Wait { message: M::NAME.to_owned(), body: encode(to, message)? };
+        let to = &to.any();
+        let wait = Wait { message: M::NAME.to_owned(), body: encode(message)? };
         let taken = patiently(self, async || {
             let stub = place::object(&self.env, to).map_err(|error| failed(to, &error))?;
             wait.send(to, &stub).await
@@ -154,15 +155,15 @@ impl World {
     }
 
     /// What the isolate of that object will be billed for.
-    pub async fn units_of(&self, object: &Address) -> Result<Units, Unreachable> {
-        let reply = self.tell(object, UNITS_MESSAGE, "").await?;
+    pub async fn units_of<C: Class>(&self, object: &Address<C>) -> Result<Units, Unreachable> {
+        let reply = self.tell(&object.any(), UNITS_MESSAGE, "").await?;
         serde_json::from_str(&reply).map_err(|error| Unreachable(error.to_string()))
     }
 }
 
 /// Another object threw. The platform says whether asking again may help: so it is where an object was reset.
 /// ([error handling](https://developers.cloudflare.com/durable-objects/best-practices/error-handling/))
-pub(super) fn failed(to: &Address, error: &JsValue) -> Failed {
+pub(super) fn failed(to: &AnyAddress, error: &JsValue) -> Failed {
     let is = |name: &str| Reflect::get(error, &name.into()).is_ok_and(|value| value.is_truthy());
     let failed = Failed::of(to, &javascript::reason(error));
     Failed { again: failed.again || is("retryable") && !is("overloaded"), ..failed }

@@ -129,7 +129,7 @@ fn beside_the_room(run: &Run, room: usize) -> Vec<String> {
         let mut holders = vec![("D1".to_owned(), server.d1())];
         let objects = server.objects().into_iter().filter(|address| address.class != "room");
         holders.extend(
-            objects.filter_map(|address| Some((address.to_string(), server.sql(&address)?))),
+            objects.filter_map(|address| Some((address.to_string(), server.sql(address)?))),
         );
         for (name, sql) in holders {
             let tables = sql.rows(tables, &[], |row| row.text(0)).unwrap();

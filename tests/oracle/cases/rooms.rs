@@ -5,10 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use ruma::OwnedEventId;
 use serde_json::{Value, json, value::RawValue};
 use tombolo::{
-    objects::room::{self, messages::*},
+    objects::room::{self, RoomClass, messages::*},
     shell::Question,
 };
-use tombolo_platform::{Address, Isolate, Memory, Message, Moment, Object, Row, Sql, values};
+use tombolo_platform::{
+    Address, AnyAddress, Isolate, Memory, Message, Moment, Object, Row, Sql, values,
+};
 use tombolo_protocol::{
     admission::Checked,
     event::{Pdu, event_id},
@@ -63,7 +65,7 @@ fn meeting(world: &World, branches: &[Branch]) -> Pdu {
 /// A RoomObject of the first server, and its database.
 struct Room {
     version: &'static RoomVersion,
-    address: Address,
+    address: AnyAddress,
     sql: Sql,
     memory: Memory,
     isolate: Isolate,
@@ -73,7 +75,7 @@ impl Room {
     fn open(world: &World) -> Self {
         Self {
             version: world.version,
-            address: Address::new("room", world.room_id.as_ref().unwrap().as_str()),
+            address: Address::<RoomClass>::new(world.room_id.as_ref().unwrap().as_str()).any(),
             sql: Sql::open_in_memory().unwrap(),
             memory: Memory::default(),
             isolate: Isolate::default(),

@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 use tombolo_protocol::admission::Checked;
 
 use super::{Position, Refusal, UserNews};
-use crate::objects::message::message;
+use crate::objects::{message::message, room::RoomClass};
 
 /// Makes the room and all its initial events, or nothing.
 #[derive(Debug, Serialize, Deserialize)]
@@ -18,7 +18,7 @@ pub struct Create {
     /// The events after the create event, in order, all sent by the creator.
     pub events: Vec<Draft>,
 }
-message!("room", Create => Created, Refusal);
+message!(RoomClass, Create => Created, Refusal);
 
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Created {
@@ -63,7 +63,7 @@ pub struct Send {
     #[serde(default)]
     pub memberships: Vec<String>,
 }
-message!("room", Send => Sent, Refusal);
+message!(RoomClass, Send => Sent, Refusal);
 
 impl Send {
     /// An event of this sender, whatever was sent before.
@@ -102,7 +102,7 @@ pub struct Receive {
     #[serde(default)]
     pub again: Vec<OwnedEventId>,
 }
-message!("room", Receive => Received, Refusal);
+message!(RoomClass, Receive => Received, Refusal);
 
 /// What incoming events are for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -128,7 +128,7 @@ pub struct History {
     #[serde(default)]
     pub others: bool,
 }
-message!("room", History => Received, Refusal);
+message!(RoomClass, History => Received, Refusal);
 
 /// The state before an event, received as outliers.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -200,12 +200,12 @@ pub struct Connect {
     #[serde(default)]
     pub missing: Vec<OwnedEventId>,
 }
-message!("room", Connect => Received, Refusal);
+message!(RoomClass, Connect => Received, Refusal);
 
 /// What do parked events lack, for which another attempt is due? Counts the attempt.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Reconsider {}
-message!("room", Reconsider => Reconsidered, Refusal);
+message!(RoomClass, Reconsider => Reconsidered, Refusal);
 
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Reconsidered {
@@ -220,4 +220,4 @@ pub struct Reconsidered {
 pub struct Unknown {
     pub event_ids: Vec<OwnedEventId>,
 }
-message!("room", Unknown => Vec<OwnedEventId>, Refusal);
+message!(RoomClass, Unknown => Vec<OwnedEventId>, Refusal);

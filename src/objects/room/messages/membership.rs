@@ -8,12 +8,12 @@ use serde_json::value::RawValue;
 use tombolo_protocol::admission::Checked;
 
 use super::{Refusal, UserNews};
-use crate::objects::message::message;
+use crate::objects::{message::message, room::RoomClass};
 
 /// What is this room, in a few words?
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Describe {}
-message!("room", Describe => Description, Refusal);
+message!(RoomClass, Describe => Description, Refusal);
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Description {
@@ -38,7 +38,7 @@ pub struct Template {
     #[serde(default)]
     pub versions: Option<Vec<String>>,
 }
-message!("room", Template => TemplateReply, Refusal);
+message!(RoomClass, Template => TemplateReply, Refusal);
 
 #[derive(Debug, Serialize, Deserialize)]
 pub struct TemplateReply {
@@ -56,7 +56,7 @@ pub struct Accept {
     #[serde(default)]
     pub member_of: Vec<OwnedRoomId>,
 }
-message!("room", Accept => Accepted, Refusal);
+message!(RoomClass, Accept => Accepted, Refusal);
 
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Accepted {
@@ -77,7 +77,7 @@ pub struct Invited {
     /// Stripped state as the inviting server gave it, without the invite itself.
     pub stripped: Vec<Box<RawValue>>,
 }
-message!("room", Invited => Vec<UserNews>, Refusal);
+message!(RoomClass, Invited => Vec<UserNews>, Refusal);
 
 /// A local user's knock on a room we are not in, accepted by a resident server.
 #[derive(Debug, Serialize, Deserialize)]
@@ -87,14 +87,14 @@ pub struct Knocked {
     pub via: OwnedServerName,
     pub stripped: Vec<Box<RawValue>>,
 }
-message!("room", Knocked => Vec<UserNews>, Refusal);
+message!(RoomClass, Knocked => Vec<UserNews>, Refusal);
 
 /// Where did the invite (or knock) of this local user come from? Empty when the room is live.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct OutOfBand {
     pub user: OwnedUserId,
 }
-message!("room", OutOfBand => OutOfBandReply, Refusal);
+message!(RoomClass, OutOfBand => OutOfBandReply, Refusal);
 
 #[derive(Debug, Serialize, Deserialize)]
 pub struct OutOfBandReply {
@@ -112,20 +112,20 @@ pub struct OutOfBandReply {
 pub struct Withdraw {
     pub user: OwnedUserId,
 }
-message!("room", Withdraw => Vec<UserNews>, Refusal);
+message!(RoomClass, Withdraw => Vec<UserNews>, Refusal);
 
 /// Notes that a server in the room took the leave by which a local user ended an invite or knock.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Withdrawn {
     pub user: OwnedUserId,
 }
-message!("room", Withdrawn => (), Refusal);
+message!(RoomClass, Withdrawn => (), Refusal);
 
 /// Which declined invite is to be told again? No Worker of this deployment asks it by itself; one of an earlier deployment
 /// may still.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct DueLeave {}
-message!("room", DueLeave => DueLeaveReply, Refusal);
+message!(RoomClass, DueLeave => DueLeaveReply, Refusal);
 
 #[derive(Debug, Serialize, Deserialize)]
 pub struct DueLeaveReply {
@@ -145,7 +145,7 @@ pub struct BeginJoin {
     /// When the attempt counts as given up (ms).
     pub until: u64,
 }
-message!("room", BeginJoin => (), Refusal);
+message!(RoomClass, BeginJoin => (), Refusal);
 
 /// Ends an attempt that failed.
 #[derive(Debug, Serialize, Deserialize)]
@@ -154,13 +154,13 @@ pub struct AbandonJoin {
     /// Whether the server may have taken the join, so that it is asked again later; meanwhile others may be asked.
     pub again: bool,
 }
-message!("room", AbandonJoin => (), Refusal);
+message!(RoomClass, AbandonJoin => (), Refusal);
 
 /// Which attempt to join outlived its lease, so that nobody knows how it ended? And of which declined invite has no server
 /// heard? Counts the attempt to tell it.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct DueJoin {}
-message!("room", DueJoin => DueJoinReply, Refusal);
+message!(RoomClass, DueJoin => DueJoinReply, Refusal);
 
 #[derive(Debug, Serialize, Deserialize)]
 pub struct DueJoinReply {
@@ -187,7 +187,7 @@ pub struct GiveJoin {
     /// Events of the state that could not be verified: their servers' keys are out of reach.
     pub left_out: Vec<OwnedEventId>,
 }
-message!("room", GiveJoin => u64, Refusal);
+message!(RoomClass, GiveJoin => u64, Refusal);
 
 /// Makes what was given the room's state, and goes live.
 #[derive(Debug, Serialize, Deserialize)]
@@ -196,7 +196,7 @@ pub struct FinishJoin {
     /// How many state events stand, all parts together: a part that another attempt took away is missed.
     pub state: u64,
 }
-message!("room", FinishJoin => Joined, Refusal);
+message!(RoomClass, FinishJoin => Joined, Refusal);
 
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Joined {

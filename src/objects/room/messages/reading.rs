@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::{Position, Refusal};
-use crate::objects::message::message;
+use crate::objects::{message::message, room::RoomClass};
 
 /// Which local user may ask, or which server.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -28,7 +28,7 @@ pub struct EventById {
     #[serde(default)]
     pub ignored: BTreeSet<OwnedUserId>,
 }
-message!("room", EventById => Box<RawValue>, Refusal);
+message!(RoomClass, EventById => Box<RawValue>, Refusal);
 
 impl EventById {
     /// An event as these see it who ignore nobody.
@@ -44,7 +44,7 @@ pub struct StateBefore {
     pub origin: OwnedServerName,
     pub bodies: bool,
 }
-message!("room", StateBefore => StateBeforeReply, Refusal);
+message!(RoomClass, StateBefore => StateBeforeReply, Refusal);
 
 #[derive(Debug, Serialize, Deserialize)]
 pub struct StateBeforeReply {
@@ -60,7 +60,7 @@ pub struct AuthChain {
     pub event_id: OwnedEventId,
     pub origin: OwnedServerName,
 }
-message!("room", AuthChain => Vec<Box<RawValue>>, Refusal);
+message!(RoomClass, AuthChain => Vec<Box<RawValue>>, Refusal);
 
 /// The events between `earliest` and `latest`, oldest first (`/get_missing_events`).
 #[derive(Debug, Serialize, Deserialize)]
@@ -71,7 +71,7 @@ pub struct MissingEvents {
     pub limit: u32,
     pub min_depth: u64,
 }
-message!("room", MissingEvents => Vec<Box<RawValue>>, Refusal);
+message!(RoomClass, MissingEvents => Vec<Box<RawValue>>, Refusal);
 
 /// Events before and including these, newest first (`/backfill`).
 #[derive(Debug, Serialize, Deserialize)]
@@ -80,7 +80,7 @@ pub struct Backfill {
     pub from: Vec<OwnedEventId>,
     pub limit: u32,
 }
-message!("room", Backfill => Vec<Box<RawValue>>, Refusal);
+message!(RoomClass, Backfill => Vec<Box<RawValue>>, Refusal);
 
 /// Current state as a user may see it (the state at their leave, once they left), in client format.
 #[derive(Debug, Serialize, Deserialize)]
@@ -92,7 +92,7 @@ pub struct State {
     #[serde(default)]
     pub state_key: Option<String>,
 }
-message!("room", State => Vec<Box<RawValue>>, Refusal);
+message!(RoomClass, State => Vec<Box<RawValue>>, Refusal);
 
 /// The members as a user may see them, `/members`.
 #[derive(Debug, Serialize, Deserialize)]
@@ -105,12 +105,12 @@ pub struct Members {
     #[serde(default)]
     pub not_membership: Option<String>,
 }
-message!("room", Members => Vec<Box<RawValue>>, Refusal);
+message!(RoomClass, Members => Vec<Box<RawValue>>, Refusal);
 
 /// Which servers have a joined user now?
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Participants {}
-message!("room", Participants => ParticipantsReply, Refusal);
+message!(RoomClass, Participants => ParticipantsReply, Refusal);
 
 #[derive(Debug, Serialize, Deserialize)]
 pub struct ParticipantsReply {
@@ -125,7 +125,7 @@ pub struct Membership {
     #[serde(default)]
     pub live: bool,
 }
-message!("room", Membership => Option<String>, Refusal);
+message!(RoomClass, Membership => Option<String>, Refusal);
 
 /// Is the user joined, with the power to send events of this type?
 #[derive(Debug, Serialize, Deserialize)]
@@ -134,21 +134,21 @@ pub struct MaySend {
     pub event_type: String,
     pub is_state: bool,
 }
-message!("room", MaySend => bool, Refusal);
+message!(RoomClass, MaySend => bool, Refusal);
 
 /// Is the user joined, or the room readable for everybody now?
 #[derive(Debug, Serialize, Deserialize)]
 pub struct MayRead {
     pub user: OwnedUserId,
 }
-message!("room", MayRead => bool, Refusal);
+message!(RoomClass, MayRead => bool, Refusal);
 
 /// May this server send to the room (`m.room.server_acl`)?
 #[derive(Debug, Serialize, Deserialize)]
 pub struct ServerAllowed {
     pub server: OwnedServerName,
 }
-message!("room", ServerAllowed => bool, Refusal);
+message!(RoomClass, ServerAllowed => bool, Refusal);
 
 /// A filter of room events ([RoomEventFilter]), and what else decides how they are shown.
 ///
@@ -201,7 +201,7 @@ pub struct Window {
     pub timeline: EventFilter,
     pub state: EventFilter,
 }
-message!("room", Window => WindowReply, Refusal);
+message!(RoomClass, Window => WindowReply, Refusal);
 
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct WindowReply {
@@ -236,7 +236,7 @@ pub struct Page {
     pub over_holes: bool,
     pub filter: EventFilter,
 }
-message!("room", Page => PageReply, Refusal);
+message!(RoomClass, Page => PageReply, Refusal);
 
 #[derive(Debug, Serialize, Deserialize)]
 pub struct PageReply {

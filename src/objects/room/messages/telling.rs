@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 use tombolo_protocol::admission::Checked;
 
 use super::{Position, Refusal, Send, Sent, UserNews};
-use crate::objects::message::message;
+use crate::objects::{message::message, room::RoomClass};
 
 /// A read receipt of a joined user (local or remote).
 #[derive(Debug, Serialize, Deserialize)]
@@ -19,7 +19,7 @@ pub struct Receipt {
     /// When it was read, by the reader's server (ms).
     pub ts: u64,
 }
-message!("room", Receipt => Vec<UserNews>, Refusal);
+message!(RoomClass, Receipt => Vec<UserNews>, Refusal);
 
 /// A joined user types, or stops.
 #[derive(Debug, Serialize, Deserialize)]
@@ -28,7 +28,7 @@ pub struct Typing {
     /// Until when (ms); `None`: stopped.
     pub until: Option<u64>,
 }
-message!("room", Typing => TypingNow, Refusal);
+message!(RoomClass, Typing => TypingNow, Refusal);
 
 #[derive(Debug, Serialize, Deserialize)]
 pub struct TypingNow {
@@ -42,7 +42,7 @@ pub struct TypingNow {
 /// Forgets who stopped typing without saying so.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct ExpireTyping {}
-message!("room", ExpireTyping => TypingExpired, Refusal);
+message!(RoomClass, ExpireTyping => TypingExpired, Refusal);
 
 #[derive(Debug, Serialize, Deserialize)]
 pub struct TypingExpired {
@@ -55,7 +55,7 @@ pub struct TypingExpired {
 /// What local users have yet to be told.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct LocalNews {}
-message!("room", LocalNews => LocalNewsReply, Refusal);
+message!(RoomClass, LocalNews => LocalNewsReply, Refusal);
 
 #[derive(Debug, Serialize, Deserialize)]
 pub struct LocalNewsReply {
@@ -68,12 +68,12 @@ pub struct LocalNewsReply {
 pub struct LocalsTold {
     pub to: Position,
 }
-message!("room", LocalsTold => (), Refusal);
+message!(RoomClass, LocalsTold => (), Refusal);
 
 /// What followers have yet to be told.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Undelivered {}
-message!("room", Undelivered => UndeliveredReply, Refusal);
+message!(RoomClass, Undelivered => UndeliveredReply, Refusal);
 
 #[derive(Debug, Serialize, Deserialize)]
 pub struct UndeliveredReply {
@@ -114,7 +114,7 @@ pub struct Told {
     #[serde(default)]
     pub copy_lagging: bool,
 }
-message!("room", Told => Option<u64>, Refusal);
+message!(RoomClass, Told => Option<u64>, Refusal);
 
 /// The events a server has yet to get, in federation format, oldest first.
 #[derive(Debug, Serialize, Deserialize)]
@@ -127,7 +127,7 @@ pub struct Outbound {
     /// The most events of the answer.
     pub limit: u32,
 }
-message!("room", Outbound => OutboundReply, Refusal);
+message!(RoomClass, Outbound => OutboundReply, Refusal);
 
 #[derive(Debug, Serialize, Deserialize)]
 pub struct OutboundReply {
@@ -142,7 +142,7 @@ pub struct OutboundReply {
 pub struct InviteFor {
     pub user: OwnedUserId,
 }
-message!("room", InviteFor => InviteForReply, Refusal);
+message!(RoomClass, InviteFor => InviteForReply, Refusal);
 
 #[derive(Debug, Serialize, Deserialize)]
 pub struct InviteForReply {
@@ -160,11 +160,11 @@ pub struct InviteForReply {
 pub struct DraftInvite {
     pub send: Send,
 }
-message!("room", DraftInvite => InviteForReply, Refusal);
+message!(RoomClass, DraftInvite => InviteForReply, Refusal);
 
 /// Takes in an invite that was drafted, with the signature of the invited user's server.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct SendInvite {
     pub event: Checked,
 }
-message!("room", SendInvite => Sent, Refusal);
+message!(RoomClass, SendInvite => Sent, Refusal);

@@ -4,7 +4,7 @@ use std::{cell::Cell, collections::BTreeMap};
 
 use ruma::{OwnedEventId, OwnedRoomId, OwnedUserId, RoomId, UserId};
 use serde_json::{Value, json, value::RawValue};
-use tombolo_platform::{Address, Isolate, Memory, Message, Moment, Object, Sql};
+use tombolo_platform::{AnyAddress, Isolate, Memory, Message, Moment, Object, Sql};
 use tombolo_protocol::{
     admission::Checked,
     canonical_json::CanonicalJsonObject,
@@ -95,7 +95,7 @@ impl Scene {
     pub fn ask<M: Message>(&self, message: M) -> Result<M::Reply, M::Refusal> {
         self.now.set(self.now.get() + 1000);
         let moment = Moment::new(self.now.get(), [7; 32]);
-        let address = Address::new("room", self.room_id.as_str());
+        let address = AnyAddress::new("room", self.room_id.as_str());
         let variables = variables();
         let read = |name: &str| variables.get(name).cloned();
         let object = Object {

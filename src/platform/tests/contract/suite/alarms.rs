@@ -6,14 +6,19 @@ use tombolo_platform::{Address, AskError, World};
 
 use super::{Outcome, fresh_shelf, holds, messages::*, same, text};
 
-async fn arm(world: &World, shelf: &Address, after: u64, first: First) -> Result<u64, String> {
+async fn arm(
+    world: &World,
+    shelf: &Address<Shelf>,
+    after: u64,
+    first: First,
+) -> Result<u64, String> {
     let at = world.now() + after;
     world.ask(shelf, &Arm { at, first, refuse: false }).await.map_err(text)?;
     Ok(at)
 }
 
 /// The times it rang, once there are so many; as they are after ten seconds at the latest.
-async fn rung(world: &World, shelf: &Address, times: usize) -> Result<Vec<i64>, String> {
+async fn rung(world: &World, shelf: &Address<Shelf>, times: usize) -> Result<Vec<i64>, String> {
     let end = world.now() + 10_000;
     loop {
         let rung = world.ask(shelf, &Rung {}).await.map_err(text)?;

@@ -6,8 +6,8 @@ use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
 use http::{Method, Request, Response, StatusCode, header::LOCATION};
 use tombolo_platform::{
-    Address, Answer, Application, Fault, MAX_BODY, Message, Moment, Object, SqlError, Value, World,
-    unknown, values,
+    Address, Answer, AnyAddress, Application, Fault, MAX_BODY, Message, Moment, Object, SqlError,
+    Value, World, unknown, values,
 };
 
 use super::{messages::*, run};
@@ -60,12 +60,12 @@ impl Application for Contract {
     fn due(
         &self,
         world: World,
-        address: Address,
+        address: AnyAddress,
     ) -> LocalBoxFuture<'static, Result<Option<u64>, Fault>> {
         Box::pin(async move {
             let now = world.now();
             let (times, first) = world
-                .ask(&address, &Ring { now })
+                .ask(&Address::<Shelf>::new(address.name), &Ring { now })
                 .await
                 .map_err(|error| Fault(error.to_string()))?;
             match first {
@@ -203,7 +203,7 @@ fn remember(object: &Object<'_>, message: &Remember) -> Result<u64, String> {
 
 /// How often each object was asked what it did not know.
 #[derive(Default)]
-struct Asked(RefCell<BTreeMap<Address, u32>>);
+struct Asked(RefCell<BTreeMap<AnyAddress, u32>>);
 
 fn not_yet(object: &Object<'_>) -> Result<Answer, Fault> {
     let asked = object.isolate(Asked::default);
@@ -248,7 +248,7 @@ async fn page(world: World, request: Request<Bytes>) -> Response<Bytes> {
 /// Puts a thing on the shelf `outside`; answers how many there are.
 async fn put_from_outside(world: &World, key: &str, then: Then) -> Response<Bytes> {
     let put = Put { key: key.to_owned(), then };
-    match world.ask(&Address::new(SHELF, "outside"), &put).await {
+    match world.ask(&Address::<Shelf>::new("outside"), &put).await {
         Ok(count) => Response::new(Bytes::from(count.to_string())),
         Err(_) => with_status(StatusCode::INTERNAL_SERVER_ERROR, "/"),
     }
@@ -287,7 +287,7 @@ fn echo(request: &Request<Bytes>) -> Response<Bytes> {
 
 /// Answers at once and writes to the shelf of this name after a while.
 fn later(world: &World, name: &str) -> Response<Bytes> {
-    let (shelf, later) = (Address::new(SHELF, name), world.clone());
+    let (shelf, later) = (Address::<Shelf>::new(name), world.clone());
     world.later(async move {
         later.sleep(Duration::from_millis(50)).await;
         // Whether it worked is seen on the shelf.

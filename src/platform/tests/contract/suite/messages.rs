@@ -2,9 +2,15 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use tombolo_platform::Message;
+use tombolo_platform::{Class, Message};
 
-pub const SHELF: &str = "shelf";
+/// The class of shelves.
+#[derive(Debug)]
+pub struct Shelf;
+
+impl Class for Shelf {
+    const NAME: &'static str = "shelf";
+}
 
 macro_rules! message {
     ($(#[$doc:meta])* $name:ident { $($field:ident: $kind:ty),* } -> $reply:ty) => {
@@ -14,7 +20,7 @@ macro_rules! message {
 
         impl Message for $name {
             const NAME: &'static str = stringify!($name);
-            const CLASS: &'static str = SHELF;
+            type Class = Shelf;
             type Reply = $reply;
             type Refusal = String;
         }
@@ -116,14 +122,3 @@ message!(
     /// Nothing answers this.
     Unknown {} -> ()
 );
-
-/// A message of a class that does not exist.
-#[derive(Serialize, Deserialize)]
-pub struct Elsewhere {}
-
-impl Message for Elsewhere {
-    const NAME: &'static str = "Elsewhere";
-    const CLASS: &'static str = "nowhere";
-    type Reply = ();
-    type Refusal = String;
-}

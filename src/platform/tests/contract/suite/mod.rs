@@ -45,7 +45,6 @@ scenarios! {
         hot_state_lasts_until_a_rollback,
         an_unknown_message_is_unreachable,
         a_message_that_is_not_known_yet_is_asked_again,
-        a_message_to_another_class_is_unreachable,
         raw_json_survives_byte_for_byte,
         an_object_draws_other_dice_each_time,
         an_object_sees_the_variables,
@@ -112,8 +111,8 @@ fn fresh(world: &World, what: &str) -> String {
 }
 
 /// An object that no earlier run has used.
-fn fresh_shelf(world: &World, what: &str) -> Address {
-    Address::new(messages::SHELF, fresh(world, what))
+fn fresh_shelf(world: &World, what: &str) -> Address<messages::Shelf> {
+    Address::new(fresh(world, what))
 }
 
 /// Fails unless both are equal.

@@ -88,11 +88,6 @@ pub async fn a_message_that_is_not_known_yet_is_asked_again(world: World) -> Out
     same("asked", world.ask(&shelf, &NotYet {}).await.map_err(text)?, 3)
 }
 
-pub async fn a_message_to_another_class_is_unreachable(world: World) -> Outcome {
-    let outcome = world.ask(&fresh_shelf(&world, "class"), &Elsewhere {}).await;
-    holds("wrong class", &outcome, matches!(outcome, Err(AskError::Unreachable(_))))
-}
-
 pub async fn raw_json_survives_byte_for_byte(world: World) -> Outcome {
     let raw = r#"{ "b":1,"a" : [1e3,"\u00e9é","𝄞"],"b":2 }"#;
     let json = RawValue::from_string(raw.to_owned()).map_err(text)?;
@@ -134,6 +129,6 @@ pub async fn units_are_counted(world: World) -> Outcome {
         (before, after),
         after.rows_written > before.rows_written && after.rows_read > before.rows_read,
     )?;
-    let absent = Address::new(SHELF, shelf.name);
+    let absent = Address::<Shelf>::new(shelf.name);
     same("still there", world.ask(&absent, &Count {}).await.map_err(text)?, 1)
 }

@@ -103,7 +103,7 @@ pub async fn many_fetches_at_once_all_end(world: World) -> Outcome {
 }
 
 pub async fn what_comes_later_happens_after_the_response(world: World) -> Outcome {
-    let shelf = Address::new(SHELF, fresh(&world, "later"));
+    let shelf = Address::<Shelf>::new(fresh(&world, "later"));
     let response = get(&world, &format!("/later/{}", shelf.name), LIMITS).await?.map_err(text)?;
     same("response", response.body().as_ref(), b"now".as_slice())?;
     let end = world.now() + 5000;

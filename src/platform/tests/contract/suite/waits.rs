@@ -9,11 +9,11 @@ use super::{Outcome, fresh_shelf, holds, messages::*, same, text};
 
 type Ended = Result<Waited<i64, String>, Unreachable>;
 
-async fn listen(world: &World, shelf: &Address, since: i64, after: u64) -> Ended {
+async fn listen(world: &World, shelf: &Address<Shelf>, since: i64, after: u64) -> Ended {
     world.wait(shelf, &Listen { since, fault: false }, world.now() + after).await
 }
 
-async fn tell_after(world: &World, shelf: &Address, after: u64) -> Outcome {
+async fn tell_after(world: &World, shelf: &Address<Shelf>, after: u64) -> Outcome {
     world.sleep(Duration::from_millis(after)).await;
     world.ask(shelf, &Tell {}).await.map(drop).map_err(text)
 }
