@@ -25,7 +25,7 @@ const MAY_NAME: [(&str, &[&str]); 11] = [
     ("flows", &["objects", "remote", "stores", "config", "error"]),
     ("http", &["flows", "objects", "remote", "stores", "config", "error", "bucket"]),
     ("app", &["http", "flows", "objects", "shell"]),
-    ("worker", &["app"]),
+    ("worker", &["app", "objects"]),
 ];
 
 /// The folders of the room, from below: none names or calls what is in one above it.
