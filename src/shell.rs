@@ -3,7 +3,8 @@
 use std::fmt::Debug;
 
 use serde::{Serialize, de::DeserializeOwned};
-use tombolo_platform::{Answer, Class, Fault, Message, Object, Sql, SqlError, values};
+use tombolo_platform::{Answer, Class, Fault, Message, Object, Row, Sql, SqlError, values};
+use tombolo_protocol::membership::Membership;
 
 use crate::objects::Stop;
 
@@ -143,6 +144,12 @@ impl Schema {
         self.version = Some(version);
         Ok(version)
     }
+}
+
+/// A membership, as a table holds it.
+pub fn membership(row: &Row<'_>, column: usize) -> Result<Membership, SqlError> {
+    let name = row.text(column)?;
+    Membership::of(&name).ok_or_else(|| SqlError::Database(format!("{name} is no membership")))
 }
 
 /// One message to an object, as the platform hands it over.

@@ -11,9 +11,10 @@ use tombolo_platform::{AskError, World};
 use super::{receive::encode, room, send, tell, template};
 use crate::{
     error::{Result, forbidden},
-    objects::room::messages::{Membership, OutOfBand, Refusal, Withdraw, Withdrawn},
+    objects::room::messages::{MembershipOf, OutOfBand, Refusal, Withdraw, Withdrawn},
     remote::client::{self, Ask, BRIEF},
 };
+use tombolo_protocol::membership::Membership;
 
 /// Leaves the room.
 pub async fn leave(
@@ -23,22 +24,26 @@ pub async fn leave(
     reason: Option<String>,
 ) -> Result<()> {
     let address = room(room_id);
-    let here = match world.ask(&address, &Membership { user: user.to_owned(), live: false }).await {
+    let here = match world.ask(&address, &MembershipOf { user: user.to_owned(), live: false }).await
+    {
         Ok(membership) => membership,
         Err(AskError::Refused(_)) => None,
         Err(error) => return Err(error.into()),
     };
     let mut content = Map::from_iter([("membership".to_owned(), json!("leave"))]);
     content.extend(reason.map(|reason| ("reason".to_owned(), json!(reason))));
-    if matches!(here.as_deref(), Some("join" | "invite" | "knock" | "ban")) {
+    if matches!(
+        here,
+        Some(Membership::Join | Membership::Invite | Membership::Knock | Membership::Ban)
+    ) {
         return send::membership(world, room_id, user, &content, Vec::new()).await;
     }
     let invite = match world.ask(&address, &OutOfBand { user: user.to_owned() }).await {
-        Ok(invite) if matches!(invite.membership.as_str(), "invite" | "knock") => invite,
+        Ok(invite) if invite.membership.is_waiting() => invite,
         // Leaving twice is no mistake.
         Ok(_) => return Ok(()),
         Err(AskError::Refused(Refusal::Absent | Refusal::NotFound))
-            if here.as_deref() == Some("leave") =>
+            if here == Some(Membership::Leave) =>
         {
             return Ok(());
         }

@@ -10,6 +10,7 @@ use crate::{
     error::{Error, Result},
     objects::room::messages::{Draft, Refusal, Send},
 };
+use tombolo_protocol::membership::Membership;
 
 /// Why an event was not sent.
 #[derive(Debug)]
@@ -80,7 +81,7 @@ pub async fn membership(
 fn invited(message: &Send) -> Option<ruma::OwnedUserId> {
     #[derive(serde::Deserialize)]
     struct Member {
-        membership: String,
+        membership: Membership,
     }
     let user = message
         .draft
@@ -88,5 +89,5 @@ fn invited(message: &Send) -> Option<ruma::OwnedUserId> {
         .as_deref()
         .filter(|_| message.draft.event_type == "m.room.member")?;
     let content: Member = serde_json::from_str(message.draft.content.get()).ok()?;
-    (content.membership == "invite").then(|| UserId::parse(user).ok()).flatten()
+    (content.membership == Membership::Invite).then(|| UserId::parse(user).ok()).flatten()
 }

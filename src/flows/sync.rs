@@ -14,7 +14,10 @@ use ruma::{OwnedRoomId, OwnedUserId, RoomId};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 use tombolo_platform::{AskError, Waited, World};
-use tombolo_protocol::event::{Projection, field};
+use tombolo_protocol::{
+    event::{Projection, field},
+    membership::Membership,
+};
 
 use super::{room, user_object};
 use crate::{
@@ -245,13 +248,12 @@ async fn sections(
     wish: &Wish,
     news: RoomNews,
 ) -> Result<Vec<Section>> {
-    if !matches!(news.membership.as_str(), "invite" | "knock") {
+    if !news.membership.is_waiting() {
         return Ok(inside(world, viewer, wish, (news, false)).await?.into_iter().collect());
     }
     let mut sections = Vec::new();
     if wish.since.is_some() && news.from > 0 {
-        let leave = "leave".to_owned();
-        let stay = RoomNews::of(news.room_id.clone(), leave, news.from, news.to);
+        let stay = RoomNews::of(news.room_id.clone(), Membership::Leave, news.from, news.to);
         sections.extend(inside(world, viewer, wish, (stay, true)).await?);
     }
     if !news.hidden {
@@ -262,7 +264,7 @@ async fn sections(
 
 /// A room that the user is invited to, or knocks at.
 fn outside(news: RoomNews) -> Result<Section> {
-    let (room_id, is_invite) = (news.room_id.clone(), news.membership == "invite");
+    let (room_id, is_invite) = (news.room_id.clone(), news.membership == Membership::Invite);
     let events = stripped(news)?;
     Ok(if is_invite {
         Section { name: "invite", room_id, content: Content::Invite { invite_state: events } }
@@ -279,7 +281,7 @@ async fn inside(
     (news, stay_only): (RoomNews, bool),
 ) -> Result<Option<Section>> {
     let room_id = news.room_id.clone();
-    let name = if news.membership == "join" { "join" } else { "leave" };
+    let name = if news.membership == Membership::Join { "join" } else { "leave" };
     let part = |content| Ok(Some(Section { name, room_id, content }));
     let window = Window {
         user: viewer.user.clone(),
@@ -336,7 +338,7 @@ fn shown(wish: &Wish, news: RoomNews, window: WindowReply) -> Result<Shown> {
         account_data: Events { events: account_data },
         joined: None,
     };
-    if news.membership != "join" {
+    if news.membership != Membership::Join {
         return Ok(shown);
     }
     let typing = news.typing.map(|user_ids| to_raw_value(&Typing { user_ids })).transpose()?;

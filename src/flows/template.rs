@@ -12,6 +12,7 @@ use tombolo_protocol::{
     canonical_json::CanonicalJsonObject,
     event::{self, Links, Pdu},
     json::parse_object,
+    membership::Membership,
     room_version::{RoomVersion, SUPPORTED},
 };
 
@@ -59,11 +60,12 @@ pub fn build(
     let version = RoomVersion::of(&version)
         .ok_or_else(|| incompatible("Unsupported room version", Some(&version)))?;
     let mut content = content.clone();
-    let membership = content.get("membership").and_then(Value::as_str).unwrap_or_default();
+    let membership = content.get("membership").and_then(Value::as_str).and_then(Membership::of);
+    let membership = membership.ok_or_else(|| bad_gateway("our event has no membership"))?;
     if !is_of(&template.event, user, room_id, membership) {
         return Err(bad_gateway("the template is of another event"));
     }
-    let is_join = membership == "join";
+    let is_join = membership == Membership::Join;
     let authoriser = template.event["content"]["join_authorised_via_users_server"].as_str();
     if let Some(authoriser) = authoriser.filter(|_| is_join) {
         content.insert("join_authorised_via_users_server".to_owned(), json!(authoriser));
@@ -93,12 +95,12 @@ pub fn build(
     Ok((version, pdu.map_err(|fault| bad_gateway(fault.to_string()))?))
 }
 
-fn is_of(template: &Value, user: &UserId, room_id: &RoomId, membership: &str) -> bool {
+fn is_of(template: &Value, user: &UserId, room_id: &RoomId, membership: Membership) -> bool {
     template["type"] == "m.room.member"
         && template["room_id"] == room_id.as_str()
         && template["sender"] == user.as_str()
         && template["state_key"] == user.as_str()
-        && template["content"]["membership"] == membership
+        && template["content"]["membership"] == membership.as_str()
 }
 
 fn canonical(content: &Map<String, Value>) -> Result<CanonicalJsonObject> {

@@ -3,8 +3,12 @@
 /// Declares that a struct is a message to objects of a class: `message!(Room, Send => Sent, Refusal)`.
 macro_rules! message {
     ($class:ty, $message:ident => $reply:ty, $refusal:ty) => {
+        $crate::objects::message::message!($class, $message = stringify!($message) => $reply, $refusal);
+    };
+    // Its name on the wire, where that is another.
+    ($class:ty, $message:ident = $name:expr => $reply:ty, $refusal:ty) => {
         impl tombolo_platform::Message for $message {
-            const NAME: &'static str = stringify!($message);
+            const NAME: &'static str = $name;
             type Class = $class;
             type Reply = $reply;
             type Refusal = $refusal;

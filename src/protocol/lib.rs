@@ -29,6 +29,7 @@ pub mod event;
 pub mod event_auth;
 pub mod glob;
 pub mod json;
+pub mod membership;
 pub mod power_levels;
 pub mod room_version;
 #[cfg(test)]

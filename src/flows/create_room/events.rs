@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json, value::to_raw_value};
 
 use super::{InitialState, Preset, Wish, power::levels};
 use crate::{error::Result, objects::room::messages::Draft};
+use tombolo_protocol::membership::Membership;
 
 /// The type of the event that is third in every room.
 pub const POWER_LEVELS: &str = "m.room.power_levels";
@@ -16,7 +17,7 @@ pub fn after_create(
     creator: Map<String, Value>,
     invited: Vec<(OwnedUserId, Map<String, Value>)>,
 ) -> Result<Vec<Draft>> {
-    let mut drafts = vec![member(&wish.creator, "join", creator)?];
+    let mut drafts = vec![member(&wish.creator, Membership::Join, creator)?];
     drafts.push(state(POWER_LEVELS, &Value::Object(levels(wish)?))?);
     if let Some(alias) = &wish.alias {
         drafts.push(state("m.room.canonical_alias", &json!({ "alias": alias }))?);
@@ -54,7 +55,7 @@ pub fn invite(wish: &Wish, user: &UserId, mut content: Map<String, Value>) -> Re
     if wish.is_direct {
         content.insert("is_direct".to_owned(), json!(true));
     }
-    member(user, "invite", content)
+    member(user, Membership::Invite, content)
 }
 
 /// Whether the client brings this event itself, so that it takes the place of ours.
@@ -90,7 +91,7 @@ fn state(event_type: &str, content: &Value) -> Result<Draft> {
     })
 }
 
-fn member(user: &UserId, membership: &str, mut content: Map<String, Value>) -> Result<Draft> {
+fn member(user: &UserId, membership: Membership, mut content: Map<String, Value>) -> Result<Draft> {
     content.insert("membership".to_owned(), json!(membership));
     let draft = state("m.room.member", &Value::Object(content))?;
     Ok(Draft { state_key: Some(user.to_string()), ..draft })

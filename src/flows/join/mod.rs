@@ -21,10 +21,11 @@ use crate::{
     config::Config,
     error::{Result, not_found},
     objects::room::messages::{
-        Describe, Description, Membership, OutOfBand, Participants, Refusal,
+        Describe, Description, MembershipOf, OutOfBand, Participants, Refusal,
     },
     stores::profiles,
 };
+use tombolo_protocol::membership::Membership;
 
 /// How many of the rooms whose members a restricted join lets in are asked.
 const MAX_ALLOWING: usize = 20;
@@ -75,9 +76,9 @@ pub struct MemberOf {
 pub async fn member_of(world: &World, user: &UserId, rooms: &[OwnedRoomId]) -> Result<MemberOf> {
     let mut member_of = MemberOf { joined: Vec::new(), blind: rooms.len() > MAX_ALLOWING };
     for room_id in rooms.iter().take(MAX_ALLOWING) {
-        let ask = Membership { user: user.to_owned(), live: true };
+        let ask = MembershipOf { user: user.to_owned(), live: true };
         match world.ask(&room(room_id), &ask).await {
-            Ok(Some(membership)) if membership == "join" => member_of.joined.push(room_id.clone()),
+            Ok(Some(Membership::Join)) => member_of.joined.push(room_id.clone()),
             Ok(_) => {}
             Err(AskError::Refused(_)) => member_of.blind = true,
             Err(unreachable) => return Err(unreachable.into()),
@@ -93,14 +94,14 @@ async fn join_here(
     (description, via): (&Description, &[OwnedServerName]),
     content: &Map<String, Value>,
 ) -> Result<()> {
-    let ask = Membership { user: user.to_owned(), live: true };
+    let ask = MembershipOf { user: user.to_owned(), live: true };
     let membership = world.ask(&room(room_id), &ask).await?;
-    if membership.as_deref() == Some("join") {
+    if membership == Some(Membership::Join) {
         return Ok(());
     }
     let MemberOf { joined, blind } = member_of(world, user, &description.allow_rooms).await?;
     // Others in the room may be able to authorise what we cannot.
-    let others_may = (blind || !joined.is_empty()) && membership.as_deref() != Some("ban");
+    let others_may = (blind || !joined.is_empty()) && membership != Some(Membership::Ban);
     let refused = match send::membership(world, room_id, user, content, joined).await {
         Err(refused) if others_may && refused.status == StatusCode::FORBIDDEN => refused,
         ended => return ended,

@@ -12,7 +12,10 @@ use ruma::{
 };
 use serde_json::{Map, Value};
 use tombolo_platform::World;
-use tombolo_protocol::room_version::{DEFAULT, RoomVersion};
+use tombolo_protocol::{
+    membership::Membership,
+    room_version::{DEFAULT, RoomVersion},
+};
 
 use super::aliases;
 use crate::{

@@ -15,7 +15,7 @@ use ruma::{
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tombolo_platform::World;
-use tombolo_protocol::event::field;
+use tombolo_protocol::{event::field, membership::Membership};
 
 use super::{ask_room, not_in_room, tokens};
 use crate::{
@@ -25,7 +25,7 @@ use crate::{
         router::Router,
     },
     objects::{
-        room::messages::{Members, Membership},
+        room::messages::{Members, MembershipOf},
         user_sync::messages::JoinedRooms,
     },
 };
@@ -60,10 +60,13 @@ async fn joined(
     Reader { session: caller, .. }: Reader,
     request: joined_members::Request,
 ) -> Result<joined_members::Response> {
-    let membership =
-        ask_room(&world, &request.room_id, &Membership { user: caller.user.clone(), live: false })
-            .await?;
-    if membership.as_deref() != Some("join") {
+    let membership = ask_room(
+        &world,
+        &request.room_id,
+        &MembershipOf { user: caller.user.clone(), live: false },
+    )
+    .await?;
+    if membership != Some(Membership::Join) {
         return Err(not_in_room());
     }
     let members = Members {

@@ -28,10 +28,11 @@ use crate::{
         router::Router,
     },
     objects::{
-        room::messages::{Draft, Membership, Send},
+        room::messages::{Draft, MembershipOf, Send},
         user_sync::messages::{Cost, Forget},
     },
 };
+use tombolo_protocol::membership::Membership;
 
 pub fn routes(router: &mut Router) {
     router.costly::<join_room_by_id::Request, _, _>(Cost::Membership, join_by_id);
@@ -49,9 +50,9 @@ pub fn routes(router: &mut Router) {
 struct Change<'a> {
     room_id: &'a RoomId,
     user: &'a UserId,
-    membership: &'static str,
+    membership: Membership,
     /// Which memberships it is for; none named: any.
-    of: &'static [&'static str],
+    of: &'static [Membership],
     reason: Option<String>,
 }
 
@@ -112,7 +113,7 @@ async fn invite(
     let change = Change {
         room_id: &request.room_id,
         user: &invitee.user_id,
-        membership: "invite",
+        membership: Membership::Invite,
         of: &[],
         reason: invitee.reason,
     };
@@ -136,10 +137,10 @@ async fn forget(
 ) -> Result<forget_room::Response> {
     let room_id = request.room_id;
     let membership = world
-        .ask(&flows::room(&room_id), &Membership { user: caller.user.clone(), live: false })
+        .ask(&flows::room(&room_id), &MembershipOf { user: caller.user.clone(), live: false })
         .await;
     match membership {
-        Ok(Some(membership)) if matches!(membership.as_str(), "join" | "invite" | "knock") => {
+        Ok(Some(membership)) if !membership.is_out() => {
             return Err(Error::new(
                 http::StatusCode::BAD_REQUEST,
                 "M_UNKNOWN",
@@ -161,8 +162,8 @@ async fn kick(
     let change = Change {
         room_id: &request.room_id,
         user: &request.user_id,
-        membership: "leave",
-        of: &["join", "invite", "knock"],
+        membership: Membership::Leave,
+        of: &[Membership::Join, Membership::Invite, Membership::Knock],
         reason: request.reason,
     };
     change.send(&world, &caller).await?;
@@ -177,7 +178,7 @@ async fn ban(
     let change = Change {
         room_id: &request.room_id,
         user: &request.user_id,
-        membership: "ban",
+        membership: Membership::Ban,
         of: &[],
         reason: request.reason,
     };
@@ -193,8 +194,8 @@ async fn unban(
     let change = Change {
         room_id: &request.room_id,
         user: &request.user_id,
-        membership: "leave",
-        of: &["ban"],
+        membership: Membership::Leave,
+        of: &[Membership::Ban],
         reason: request.reason,
     };
     change.send(&world, &caller).await?;
@@ -204,13 +205,14 @@ async fn unban(
 impl Change<'_> {
     async fn send(self, world: &World, caller: &Session) -> Result<()> {
         let mut content = with_reason(self.reason);
-        if self.membership == "invite" && self.user.server_name() == Config::of(world)?.server_name
+        if self.membership == Membership::Invite
+            && self.user.server_name() == Config::of(world)?.server_name
         {
             content.extend(flows::join::member_content(world, self.user).await?);
         }
         content.insert("membership".to_owned(), json!(self.membership));
         let draft = Draft::membership(self.user, to_raw_value(&content)?);
-        let memberships = self.of.iter().map(|&membership| membership.to_owned()).collect();
+        let memberships = self.of.to_vec();
         let message = Send { memberships, ..Send::of(caller.user.clone(), draft) };
         send(world, self.room_id, message).await.map(|_| ())
     }

@@ -13,6 +13,7 @@ use tombolo_protocol::{
     canonical_json,
     event::{self, Pdu},
     json::parse_object,
+    membership::Membership,
     room_version::RoomVersion,
 };
 
@@ -85,7 +86,7 @@ async fn check(world: &World, signed: &Signed, arguments: &[String], pdu: &Pdu) 
     let fits = pdu.room_id == room_id(&arguments[0])?
         && pdu.event_id == event_id(&arguments[1])?
         && pdu.kind() == "m.room.member"
-        && pdu.membership().as_deref() == Some("invite");
+        && pdu.membership() == Some(Membership::Invite);
     let invited = pdu.state_key.as_deref().and_then(|key| UserId::parse(key).ok()).filter(|_| fits);
     let invited =
         invited.ok_or_else(|| invalid_param("This is not the invite that the path names"))?;

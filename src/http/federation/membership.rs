@@ -12,6 +12,7 @@ use tombolo_protocol::{
     admission::Checked,
     canonical_json::{self, CanonicalJsonObject, CanonicalJsonValue},
     json::parse_object,
+    membership::Membership,
     room_version::RoomVersion,
 };
 
@@ -82,22 +83,22 @@ struct Made {
 }
 
 async fn make_join(world: World, signed: Signed, arguments: Vec<String>) -> Result<Made> {
-    make(&world, &signed, &arguments, "join").await
+    make(&world, &signed, &arguments, Membership::Join).await
 }
 
 async fn make_leave(world: World, signed: Signed, arguments: Vec<String>) -> Result<Made> {
-    make(&world, &signed, &arguments, "leave").await
+    make(&world, &signed, &arguments, Membership::Leave).await
 }
 
 async fn make_knock(world: World, signed: Signed, arguments: Vec<String>) -> Result<Made> {
-    make(&world, &signed, &arguments, "knock").await
+    make(&world, &signed, &arguments, Membership::Knock).await
 }
 
 async fn make(
     world: &World,
     signed: &Signed,
     arguments: &[String],
-    membership: &str,
+    membership: Membership,
 ) -> Result<Made> {
     let address = room(&room_id(&arguments[0])?);
     let user: OwnedUserId =
@@ -111,7 +112,7 @@ async fn make(
         membership: membership.to_owned(),
         member_of: joined,
         blind,
-        versions: (membership != "leave").then_some(versions),
+        versions: (membership != Membership::Leave).then_some(versions),
     };
     let template = world.ask(&address, &template).await?;
     Ok(Made { room_version: template.version, event: template.event })
@@ -130,7 +131,7 @@ struct SendJoin {
 
 async fn send_join(world: World, signed: Signed, arguments: Vec<String>) -> Result<SendJoin> {
     let Accepted { event, state, auth_chain, servers } =
-        take(&world, &signed, &arguments, "join").await?;
+        take(&world, &signed, &arguments, Membership::Join).await?;
     let origin = Config::of(&world)?.server_name.clone();
     let servers_in_room = servers;
     Ok(SendJoin { origin, event, state, auth_chain, members_omitted: false, servers_in_room })
@@ -148,7 +149,7 @@ async fn send_join_v1(
 struct SendLeave {}
 
 async fn send_leave(world: World, signed: Signed, arguments: Vec<String>) -> Result<SendLeave> {
-    take(&world, &signed, &arguments, "leave").await.map(|_| SendLeave {})
+    take(&world, &signed, &arguments, Membership::Leave).await.map(|_| SendLeave {})
 }
 
 async fn send_leave_v1(
@@ -165,7 +166,7 @@ struct SendKnock {
 }
 
 async fn send_knock(world: World, signed: Signed, arguments: Vec<String>) -> Result<SendKnock> {
-    let accepted = take(&world, &signed, &arguments, "knock").await?;
+    let accepted = take(&world, &signed, &arguments, Membership::Knock).await?;
     Ok(SendKnock { knock_room_state: accepted.state })
 }
 
@@ -173,7 +174,7 @@ async fn take(
     world: &World,
     signed: &Signed,
     arguments: &[String],
-    membership: &str,
+    membership: Membership,
 ) -> Result<Accepted> {
     let (room_id, event_id) = (room_id(&arguments[0])?, event_id(&arguments[1])?);
     let version = version(world, &room_id).await?.ok_or_else(|| not_found("Unknown room"))?;

@@ -10,7 +10,11 @@ use serde::{Deserialize, Serialize};
 use tombolo_platform::values;
 
 use super::{Result, StreamPosition, User, stream::Last};
-use crate::objects::{Stop, room::Position};
+use crate::{
+    objects::{Stop, room::Position},
+    shell::membership,
+};
+use tombolo_protocol::membership::Membership;
 
 /// How many positions lie between two checkpoints.
 const EVERY: StreamPosition = 1000;
@@ -19,7 +23,7 @@ const ROOMS: usize = 5000;
 
 /// The last row of a room, as a checkpoint holds it.
 #[derive(Serialize, Deserialize)]
-struct Entry(OwnedRoomId, StreamPosition, Position, String);
+struct Entry(OwnedRoomId, StreamPosition, Position, Membership);
 
 impl User<'_> {
     /// The last row of every room.
@@ -37,7 +41,8 @@ impl User<'_> {
         }
         let query = "SELECT room, pos, upto, membership FROM stream WHERE pos > ? ORDER BY pos";
         let rows = self.sql.rows(query, values![covered], |row| {
-            let last = Last { pos: row.int(1)?, upto: row.int(2)?, membership: row.text(3)? };
+            let last =
+                Last { pos: row.int(1)?, upto: row.int(2)?, membership: membership(row, 3)? };
             Ok((row.text(0)?, last))
         })?;
         for (room, last) in rows {
@@ -58,7 +63,7 @@ impl User<'_> {
         let entries: Vec<Entry> = loaded
             .rooms
             .iter()
-            .map(|(room, last)| Entry(room.clone(), last.pos, last.upto, last.membership.clone()))
+            .map(|(room, last)| Entry(room.clone(), last.pos, last.upto, last.membership))
             .collect();
         self.sql.run("DELETE FROM checkpoint", values![])?;
         for (part, entries) in (0_i64..).zip(entries.chunks(ROOMS)) {

@@ -13,7 +13,7 @@ pub fn forget(user: &mut User<'_>, message: Forget) -> Result<()> {
     let room = message.room_id.as_str();
     match user.loaded()?.rooms.get(&message.room_id) {
         None => Ok(()),
-        Some(last) if is_gone(&last.membership) => {
+        Some(last) if last.membership.is_out() => {
             user.sql.run(
                 "INSERT INTO forgotten (room) VALUES (?) ON CONFLICT DO NOTHING",
                 values![room],
@@ -28,11 +28,6 @@ pub fn forget(user: &mut User<'_>, message: Forget) -> Result<()> {
 pub fn forgotten(user: &mut User<'_>, message: Forgotten) -> Result<bool> {
     user.exists()?;
     user.has_forgotten(&message.room_id)
-}
-
-/// Whether this membership is that of somebody who is out of the room.
-pub fn is_gone(membership: &str) -> bool {
-    matches!(membership, "leave" | "ban")
 }
 
 impl User<'_> {

@@ -13,6 +13,7 @@ use crate::objects::{
     room::messages::{Position, UserNews},
     user_sync::UserSyncClass,
 };
+use tombolo_protocol::membership::Membership;
 
 /// A place in the user's own stream; the number in a sync token `s<number>`.
 pub type StreamPosition = i64;
@@ -162,7 +163,7 @@ pub struct Pulled {
 pub struct RoomNews {
     pub room_id: OwnedRoomId,
     /// `join`, `invite`, `knock`, `leave` or `ban`: the user's membership at `to`.
-    pub membership: String,
+    pub membership: Membership,
     /// Room positions: `from` exclusive (0 for an initial sync), `to` inclusive. Equal: nothing new in the timeline.
     pub from: Position,
     pub to: Position,
@@ -180,7 +181,7 @@ pub struct RoomNews {
 impl RoomNews {
     /// A range of a room, with nothing beside it yet.
     #[must_use]
-    pub fn of(room_id: OwnedRoomId, membership: String, from: Position, to: Position) -> Self {
+    pub fn of(room_id: OwnedRoomId, membership: Membership, from: Position, to: Position) -> Self {
         let (stripped, account_data, typing) = (None, Vec::new(), None);
         Self { room_id, membership, from, to, stripped, account_data, typing, hidden: false }
     }

@@ -9,8 +9,9 @@ use ruma::{OwnedRoomId, OwnedUserId};
 use serde_json::value::RawValue;
 use tombolo_platform::values;
 
-use super::{Pull, Pulled, Result, RoomNews, StreamPosition, User, forget::is_gone};
-use crate::objects::Stop;
+use super::{Pull, Pulled, Result, RoomNews, StreamPosition, User};
+use crate::{objects::Stop, shell::membership};
+use tombolo_protocol::membership::Membership;
 
 /// How many bytes of the state shown with invites one answer holds.
 const MAX_STRIPPED: usize = 4 << 20;
@@ -48,7 +49,7 @@ impl User<'_> {
     fn rooms_since(&mut self, since: StreamPosition) -> Result<BTreeMap<OwnedRoomId, RoomNews>> {
         let query = "SELECT room, since, upto, membership FROM stream WHERE pos > ? ORDER BY pos";
         let rows = self.sql.rows(query, values![since], |row| {
-            Ok((row.text(0)?, row.int(1)?, row.int(2)?, row.text(3)?))
+            Ok((row.text(0)?, row.int(1)?, row.int(2)?, membership(row, 3)?))
         })?;
         let mut rooms: BTreeMap<OwnedRoomId, RoomNews> = BTreeMap::new();
         for (room, from, to, membership) in rows {
@@ -62,7 +63,7 @@ impl User<'_> {
     fn rooms_now(&mut self, include_leave: bool) -> Result<BTreeMap<OwnedRoomId, RoomNews>> {
         let mut rooms = BTreeMap::new();
         for (room_id, last) in self.loaded()?.rooms.clone() {
-            if is_gone(&last.membership) && (!include_leave || self.has_forgotten(&room_id)?) {
+            if last.membership.is_out() && (!include_leave || self.has_forgotten(&room_id)?) {
                 continue;
             }
             let news = RoomNews::of(room_id.clone(), last.membership, 0, last.upto);
@@ -73,7 +74,7 @@ impl User<'_> {
 
     /// Adds the state shown with invites and knocks, the newest first: of very many the oldest come without.
     fn add_stripped(&mut self, rooms: &mut BTreeMap<OwnedRoomId, RoomNews>) -> Result<()> {
-        let shows = |news: &&mut RoomNews| matches!(&*news.membership, "invite" | "knock");
+        let shows = |news: &&mut RoomNews| news.membership.is_waiting();
         let mut places = Vec::new();
         for news in rooms.values_mut().filter(shows) {
             let pos = self.loaded()?.rooms.get(&news.room_id).map(|last| last.pos);
@@ -93,7 +94,7 @@ impl User<'_> {
 
     /// Takes away the invites of those whom the user ignores. Where the range holds more than the invite, the rest stays.
     fn hide_ignored_invites(&mut self, rooms: &mut BTreeMap<OwnedRoomId, RoomNews>) -> Result<()> {
-        for news in rooms.values_mut().filter(|news| news.membership == "invite") {
+        for news in rooms.values_mut().filter(|news| news.membership == Membership::Invite) {
             news.hidden = self.ignores_invite(&news.room_id, news.stripped.as_deref())?;
         }
         rooms.retain(|_, news| !news.hidden || news.from > 0);
@@ -106,7 +107,7 @@ impl User<'_> {
             .loaded()?
             .rooms
             .iter()
-            .filter(|(_, last)| last.membership == "join")
+            .filter(|(_, last)| last.membership == Membership::Join)
             .map(|(room, _)| room.clone())
             .collect();
         for room in joined {
@@ -161,8 +162,9 @@ impl User<'_> {
             if since == 0 && users.is_empty() {
                 continue;
             }
-            if let Some(news) =
-                self.room_of(rooms, &room_id(room)?)?.filter(|news| news.membership == "join")
+            if let Some(news) = self
+                .room_of(rooms, &room_id(room)?)?
+                .filter(|news| news.membership == Membership::Join)
             {
                 news.typing = Some(users);
             }
@@ -177,8 +179,12 @@ impl User<'_> {
         room: &OwnedRoomId,
     ) -> Result<Option<&'a mut RoomNews>> {
         if !rooms.contains_key(room) {
-            let Some(last) =
-                self.loaded()?.rooms.get(room).filter(|last| last.membership == "join").cloned()
+            let Some(last) = self
+                .loaded()?
+                .rooms
+                .get(room)
+                .filter(|last| last.membership == Membership::Join)
+                .cloned()
             else {
                 return Ok(None);
             };

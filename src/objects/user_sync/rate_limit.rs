@@ -10,6 +10,7 @@ use crate::{
     bucket::{Bucket, Limit},
     objects::Stop,
 };
+use tombolo_protocol::membership::Membership;
 
 const EVENTS: Limit = Limit { burst: 10.0, per_second: 0.2 };
 const LOGINS: Limit = Limit { burst: 5.0, per_second: 0.17 };

@@ -8,9 +8,10 @@ use tombolo_platform::values;
 
 use super::{
     JoinedRooms, MayInvite, News, Refusal, Result, RoomPosition, StreamPosition, TypingNews, User,
-    forget::is_gone, schema::STEPS,
+    schema::STEPS,
 };
 use crate::objects::{Stop, room::Position};
+use tombolo_protocol::membership::Membership;
 
 /// How many invites may await the user's answer before other servers may bring no more.
 const MAX_INVITES: usize = 500;
@@ -20,7 +21,7 @@ const MAX_INVITES: usize = 500;
 pub struct Last {
     pub pos: StreamPosition,
     pub upto: Position,
-    pub membership: String,
+    pub membership: Membership,
 }
 
 /// Notes that a room has something new. Told twice, it is noted once.
@@ -32,10 +33,10 @@ pub fn news(user: &mut User<'_>, message: News) -> Result<()> {
     if last.as_ref().is_some_and(|last| last.upto >= news.to) {
         return Ok(());
     }
-    if last.as_ref().is_some_and(|last| is_gone(&last.membership)) && !is_gone(&news.membership) {
+    if last.as_ref().is_some_and(|last| last.membership.is_out()) && !news.membership.is_out() {
         user.remember(&room_id)?;
     }
-    if is_gone(&news.membership) {
+    if news.membership.is_out() {
         // Nobody tells the user any more when those stop who type there. The row stays: its position was given out.
         let update = "UPDATE typing SET users = '[]' WHERE room = ?";
         user.sql.run(update, values![room_id.as_str()])?;
@@ -44,7 +45,7 @@ pub fn news(user: &mut User<'_>, message: News) -> Result<()> {
     let pos = match &last {
         Some(last) if last.pos > issued => {
             let update = "UPDATE stream SET upto = ?, membership = ?, stripped = ? WHERE pos = ?";
-            user.sql.run(update, values![news.to, &news.membership, stripped, last.pos])?;
+            user.sql.run(update, values![news.to, news.membership.as_str(), stripped, last.pos])?;
             last.pos
         }
         _ => {
@@ -53,7 +54,7 @@ pub fn news(user: &mut User<'_>, message: News) -> Result<()> {
             let since = last.as_ref().map_or(0, |last| last.upto);
             user.sql.run(
                 insert,
-                values![pos, room_id.as_str(), since, news.to, &news.membership, stripped],
+                values![pos, room_id.as_str(), since, news.to, news.membership.as_str(), stripped],
             )?;
             pos
         }
@@ -70,8 +71,8 @@ pub fn may_invite(user: &mut User<'_>, message: MayInvite) -> Result<()> {
         return Ok(());
     }
     let rooms = user.loaded()?.rooms.iter();
-    let others =
-        rooms.filter(|(room, last)| last.membership == "invite" && **room != message.room_id);
+    let others = rooms
+        .filter(|(room, last)| last.membership == Membership::Invite && **room != message.room_id);
     if others.count() < MAX_INVITES {
         return Ok(());
     }
@@ -102,7 +103,7 @@ pub fn typing_news(user: &mut User<'_>, message: TypingNews) -> Result<()> {
 /// The rooms the user is joined to.
 pub fn joined_rooms(user: &mut User<'_>, _: JoinedRooms) -> Result<Vec<OwnedRoomId>> {
     user.exists()?;
-    let rooms = user.loaded()?.rooms.iter().filter(|(_, last)| last.membership == "join");
+    let rooms = user.loaded()?.rooms.iter().filter(|(_, last)| last.membership == Membership::Join);
     Ok(rooms.map(|(room, _)| room.clone()).collect())
 }
 

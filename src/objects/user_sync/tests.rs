@@ -7,6 +7,7 @@ use tombolo_platform::{AnyAddress, Isolate, Memory, Message, Moment, Object, Sql
 
 use super::{answer, messages::*};
 use crate::{objects::room::messages::UserNews, shell::Question};
+use tombolo_protocol::membership::Membership;
 
 struct Scene {
     sql: Sql,
@@ -35,7 +36,7 @@ impl Scene {
         let news = UserNews {
             user: "@alice:ours.test".try_into().unwrap(),
             to,
-            membership: "join".to_owned(),
+            membership: Membership::Join,
             stripped: None,
         };
         self.ask(&News { room_id: RoomId::parse(room).unwrap(), news }).unwrap();

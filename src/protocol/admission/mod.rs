@@ -22,6 +22,7 @@ use crate::{
         id_of_hash,
     },
     json::{JsonFault, parse_object},
+    membership::Membership,
     room_version::RoomVersion,
     server_keys::KeyRing,
     signing::{SignatureFault, Signed, decode, sha256, signatures_of, verify_signatures},
@@ -227,14 +228,16 @@ fn signers(
     let Some(content) = content.filter(|_| str_at(object, "type") == "m.room.member") else {
         return signers;
     };
-    match str_at(content, "membership") {
+    match Membership::of(str_at(content, "membership")) {
         // The identity server has signed the invite in the sender's place.
-        "invite"
+        Some(Membership::Invite)
             if content.get("third_party_invite").is_some_and(CanonicalJsonValue::is_object) =>
         {
             signers.clear();
         }
-        "join" if version.rules.signatures.check_join_authorised_via_users_server => {
+        Some(Membership::Join)
+            if version.rules.signatures.check_join_authorised_via_users_server =>
+        {
             let authoriser = UserId::parse(str_at(content, "join_authorised_via_users_server"));
             let server = authoriser.ok().map(|user_id| user_id.server_name().to_owned());
             signers.extend(server.filter(|server| server != sender.server_name()));

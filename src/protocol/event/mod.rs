@@ -32,6 +32,7 @@ pub use self::{
     shown::{MAX_SHOWN_BYTES, SHOWN_TO_INVITED, as_stripped, shown},
     stored::{ReadFault, field, fields},
 };
+use crate::membership::Membership;
 
 /// An event of a room, read once.
 ///
@@ -114,8 +115,9 @@ impl Pdu {
 
     /// The membership of a member event.
     #[must_use]
-    pub fn membership(&self) -> Option<String> {
-        if self.kind == "m.room.member" { self.content_str("membership") } else { None }
+    pub fn membership(&self) -> Option<Membership> {
+        let named = self.content_str("membership").filter(|_| self.kind == "m.room.member");
+        Membership::of(&named?)
     }
 }
 

@@ -27,6 +27,7 @@ use crate::{
     canonical_json::write_string,
     event::{Pdu, fields},
     json::parse_value,
+    membership::Membership,
     room_version::RoomVersion,
 };
 
@@ -96,9 +97,9 @@ fn present_creator(create: &Pdu) -> Option<Box<RawValue>> {
 
 /// Refuses what is there and `null`, and is nothing that could allow the event.
 pub(super) fn check_nulls(version: &RoomVersion, pdu: &Pdu) -> Result<(), String> {
-    let field = match pdu.membership().as_deref() {
-        Some("invite") => "third_party_invite",
-        Some("join") if version.rules.authorization.restricted_join_rule => {
+    let field = match pdu.membership() {
+        Some(Membership::Invite) => "third_party_invite",
+        Some(Membership::Join) if version.rules.authorization.restricted_join_rule => {
             "join_authorised_via_users_server"
         }
         _ => return Ok(()),
@@ -125,7 +126,7 @@ pub(super) fn federates_with_target(pdu: &Pdu, create: &Pdu) -> bool {
     let target = pdu.state_key.as_deref().filter(|_| pdu.kind() == "m.room.member");
     let Some(target) = target.filter(|target| *target != pdu.sender.as_str()) else { return true };
     // The one join that someone else can send is that of the room's creator.
-    let is_join = pdu.membership().as_deref() == Some("join");
+    let is_join = pdu.membership() == Some(Membership::Join);
     let server = target.split_once(':').map(|(_, server)| server);
     is_join
         || server == Some(create.sender.server_name().as_str())

@@ -7,11 +7,12 @@ use std::{
     collections::{BTreeMap, BTreeSet},
 };
 
-use ruma::{EventId, events::room::member::MembershipState};
+use ruma::EventId;
 
 use super::{Fault, Known};
 use crate::{
     event::Pdu,
+    membership::Membership,
     power_levels::{Level, Levels, creators},
 };
 
@@ -121,8 +122,7 @@ fn is_power_event(event: &Pdu) -> bool {
     match event.key() {
         Some(("m.room.power_levels" | "m.room.join_rules" | "m.room.create", "")) => true,
         Some(("m.room.member", user_id)) if user_id != event.sender.as_str() => {
-            let membership = event.membership().map(MembershipState::from);
-            matches!(membership, Some(MembershipState::Leave | MembershipState::Ban))
+            event.membership().is_some_and(Membership::is_out)
         }
         _ => false,
     }

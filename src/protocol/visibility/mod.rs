@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod tests;
 
+use crate::membership::Membership;
+
 /// What `m.room.history_visibility` says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HistoryVisibility {
@@ -15,21 +17,6 @@ pub enum HistoryVisibility {
     Invited,
     /// Members who had joined at the time see it.
     Joined,
-}
-
-/// A user's relation to the room.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Membership {
-    /// Joined.
-    Join,
-    /// Invited.
-    Invite,
-    /// Knocking.
-    Knock,
-    /// Never there, or gone.
-    Leave,
-    /// Banned.
-    Ban,
 }
 
 impl HistoryVisibility {
@@ -53,20 +40,6 @@ impl HistoryVisibility {
             (Self::Shared, _) => joined_since,
             (Self::Invited, Membership::Invite) => true,
             (Self::Invited | Self::Joined, _) => false,
-        }
-    }
-}
-
-impl Membership {
-    /// What the content's `membership` means; without an event, `leave`.
-    #[must_use]
-    pub fn of(text: Option<&str>) -> Self {
-        match text {
-            Some("join") => Self::Join,
-            Some("invite") => Self::Invite,
-            Some("knock") => Self::Knock,
-            Some("ban") => Self::Ban,
-            _ => Self::Leave,
         }
     }
 }

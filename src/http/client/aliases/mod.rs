@@ -25,10 +25,11 @@ use crate::{
         rate_limit::Stranger,
         router::Router,
     },
-    objects::room::messages::{MayRead, MaySend, Membership, Participants},
+    objects::room::messages::{MayRead, MaySend, MembershipOf, Participants},
     remote::client::{self, Ask},
     stores::aliases,
 };
+use tombolo_protocol::membership::Membership;
 
 /// The longest alias, in bytes.
 const MAX_BYTES: usize = 255;
@@ -95,10 +96,13 @@ async fn create(
     request: create_alias::Request,
 ) -> Result<create_alias::Response> {
     must_be_ours(&world, &request.room_alias)?;
-    let membership =
-        ask_room(&world, &request.room_id, &Membership { user: caller.user.clone(), live: false })
-            .await?;
-    if membership.as_deref() != Some("join") {
+    let membership = ask_room(
+        &world,
+        &request.room_id,
+        &MembershipOf { user: caller.user.clone(), live: false },
+    )
+    .await?;
+    if membership != Some(Membership::Join) {
         return Err(not_in_room());
     }
     if aliases::insert(&world, &request.room_alias, &request.room_id, &caller.user).await? {

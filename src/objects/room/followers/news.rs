@@ -5,14 +5,20 @@ use std::collections::BTreeMap;
 use ruma::OwnedUserId;
 use serde_json::value::RawValue;
 use tombolo_platform::values;
-use tombolo_protocol::event::{SHOWN_TO_INVITED, stripped};
+use tombolo_protocol::{
+    event::{SHOWN_TO_INVITED, stripped},
+    membership::Membership,
+};
 
-use crate::objects::{
-    Stop,
-    room::{
-        Result, Room,
-        messages::{LocalNews, LocalNewsReply, LocalsTold, Position, Refusal, UserNews},
+use crate::{
+    objects::{
+        Stop,
+        room::{
+            Result, Room,
+            messages::{LocalNews, LocalNewsReply, LocalsTold, Position, Refusal, UserNews},
+        },
     },
+    shell::membership,
 };
 
 /// What local users are to be told.
@@ -38,12 +44,12 @@ impl Room<'_> {
             let query = "SELECT membership, pos FROM locals WHERE user = ?";
             let found = self
                 .sql
-                .row(query, values![user.as_str()], |row| Ok((row.text(0)?, row.int(1)?)))?;
+                .row(query, values![user.as_str()], |row| Ok((membership(row, 0)?, row.int(1)?)))?;
             let Some((membership, pos)) = found else { continue };
-            let to = if membership == "join" { head.pos } else { pos };
-            let stripped = match membership.as_str() {
-                "invite" | "knock" => Some(self.stripped_for(user)?),
-                _ => None,
+            let to = if membership == Membership::Join { head.pos } else { pos };
+            let stripped = match membership.is_waiting() {
+                true => Some(self.stripped_for(user)?),
+                false => None,
             };
             news.push(UserNews { user: user.clone(), to, membership, stripped });
         }
@@ -74,7 +80,7 @@ impl Room<'_> {
         let since = |user: &OwnedUserId| lagging.get(user.as_str()).copied().unwrap_or(told);
         let mut users = Vec::new();
         for (user, membership, pos) in self.locals()? {
-            let to = if membership == "join" { head.pos } else { pos };
+            let to = if membership == Membership::Join { head.pos } else { pos };
             if to > since(&user) {
                 users.push(user);
             }

@@ -16,6 +16,7 @@ use crate::objects::room::{
         Outbound, OutboundReply, Position, Receipt, ServerDue, Told, Undelivered, UndeliveredReply,
     },
 };
+use tombolo_protocol::membership::Membership;
 
 /// How long a follower that could not be told is left alone (ms).
 const AGAIN: u64 = 5_000;
@@ -143,7 +144,7 @@ impl Room<'_> {
 /// The server of the user whom this event removes. They may only have been invited, so that their server is in no
 /// interval.
 fn removed(event: &Stored) -> Option<OwnedServerName> {
-    let removes = matches!(event.pdu.membership().as_deref(), Some("leave" | "ban"));
+    let removes = event.pdu.membership().is_some_and(Membership::is_out);
     let user = event
         .pdu
         .state_key

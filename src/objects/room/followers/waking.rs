@@ -16,6 +16,7 @@ use crate::objects::{
         messages::{Position, UserNews},
     },
 };
+use tombolo_protocol::membership::Membership;
 
 /// The most users whom one request tells.
 const FEW: usize = 4;
@@ -90,7 +91,7 @@ impl Room<'_> {
 
 /// News for a user who is joined.
 fn joined(user: &UserId, to: Position) -> UserNews {
-    UserNews { user: user.to_owned(), to, membership: "join".to_owned(), stripped: None }
+    UserNews { user: user.to_owned(), to, membership: Membership::Join, stripped: None }
 }
 
 fn parse(users: Vec<String>) -> Result<Rc<[OwnedUserId]>> {

@@ -8,10 +8,14 @@ use std::cmp::Reverse;
 use ruma::{OwnedServerName, OwnedUserId, ServerName, UserId};
 use tombolo_platform::{Row, values};
 
-use crate::objects::{
-    Stop,
-    room::{FOREVER, Result, Room, Sn, graph::state::Key, messages::Position, row::Life},
+use crate::{
+    objects::{
+        Stop,
+        room::{FOREVER, Result, Room, Sn, graph::state::Key, messages::Position, row::Life},
+    },
+    shell::membership,
 };
+use tombolo_protocol::membership::Membership;
 
 /// Of how many servers a room remembers when they sent something.
 const MAX_HEARD: usize = 1000;
@@ -26,33 +30,33 @@ impl Room<'_> {
         self.write_now(key, value, pos)?;
         let new = self.membership_of(&key.1)?;
         let Ok(user) = UserId::parse(key.1.as_str()) else { return Ok(()) };
-        self.count(old.as_deref(), new.as_deref())?;
+        self.count(old, new)?;
         if self.is_ours(&user) {
-            self.note_local(&user, new.as_deref().unwrap_or("leave"), pos)?;
+            self.note_local(&user, new.unwrap_or(Membership::Leave), pos)?;
             let by_event = match value {
                 Some(sn) => self.event(sn)?.pos == Some(pos),
                 None => false,
             };
             self.note_life(by_event)?;
         }
-        let (was, is) = (old.as_deref() == Some("join"), new.as_deref() == Some("join"));
+        let (was, is) = (old == Some(Membership::Join), new == Some(Membership::Join));
         if was != is { self.note_server(user.server_name(), is, pos) } else { Ok(()) }
     }
 
     /// A user's current membership.
-    pub fn membership_of(&mut self, user: &str) -> Result<Option<String>> {
+    pub fn membership_of(&mut self, user: &str) -> Result<Option<Membership>> {
         Ok(self.now_event("m.room.member", user)?.and_then(|event| event.pdu.membership()))
     }
 
     /// Whether a user is joined now.
     pub fn is_joined(&mut self, user: &UserId) -> Result<bool> {
-        Ok(self.membership_of(user.as_str())?.as_deref() == Some("join"))
+        Ok(self.membership_of(user.as_str())? == Some(Membership::Join))
     }
 
     /// Local users and their memberships, with the position at which each began.
-    pub fn locals(&mut self) -> Result<Vec<(OwnedUserId, String, Position)>> {
+    pub fn locals(&mut self) -> Result<Vec<(OwnedUserId, Membership, Position)>> {
         let rows = self.sql.rows("SELECT user, membership, pos FROM locals", values![], |row| {
-            Ok((row.text(0)?, row.text(1)?, row.int(2)?))
+            Ok((row.text(0)?, membership(row, 1)?, row.int(2)?))
         })?;
         rows.into_iter()
             .map(|(user, membership, pos)| {
@@ -115,23 +119,23 @@ impl Room<'_> {
         Ok(names.into_iter().filter_map(|name| name.try_into().ok()).collect())
     }
 
-    fn count(&mut self, old: Option<&str>, new: Option<&str>) -> Result<()> {
+    fn count(&mut self, old: Option<Membership>, new: Option<Membership>) -> Result<()> {
         let mut head = self.head()?;
         for (membership, step) in [(old, -1), (new, 1)] {
             match membership {
-                Some("join") => head.joined += step,
-                Some("invite") => head.invited += step,
+                Some(Membership::Join) => head.joined += step,
+                Some(Membership::Invite) => head.invited += step,
                 _ => {}
             }
         }
         self.set_head(head)
     }
 
-    fn note_local(&mut self, user: &UserId, membership: &str, pos: Position) -> Result<()> {
+    fn note_local(&mut self, user: &UserId, membership: Membership, pos: Position) -> Result<()> {
         self.sql.run(
             "INSERT INTO locals (user, membership, pos) VALUES (?, ?, ?)
              ON CONFLICT DO UPDATE SET membership = excluded.membership, pos = excluded.pos",
-            values![user.as_str(), membership, pos],
+            values![user.as_str(), membership.as_str(), pos],
         )?;
         self.pending.moved.push(user.to_owned());
         Ok(())

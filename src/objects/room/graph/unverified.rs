@@ -4,7 +4,7 @@
 
 use ruma::{OwnedEventId, UserId};
 use tombolo_platform::{Row, values};
-use tombolo_protocol::event::Pdu;
+use tombolo_protocol::{event::Pdu, membership::Membership};
 
 use crate::objects::{
     Stop,
@@ -203,7 +203,7 @@ impl Room<'_> {
         let pos = self.head()?.pos + 1;
         self.change(&(kind.to_owned(), key.to_owned()), Some(sn), pos)?;
         self.write_past((kind, key), sn, (since, pos))?;
-        if event.pdu.membership().as_deref() == Some("join")
+        if event.pdu.membership() == Some(Membership::Join)
             && let Ok(user) = UserId::parse(key)
         {
             self.note_stay(user.server_name(), since, pos)?;

@@ -3,7 +3,7 @@
 
 use ruma::{OwnedRoomId, UserId};
 use serde_json::{Value, value::RawValue};
-use tombolo_protocol::event::Pdu;
+use tombolo_protocol::{event::Pdu, membership::Membership};
 
 use crate::objects::{
     Stop,
@@ -78,9 +78,9 @@ pub fn accept(room: &mut Room<'_>, message: Accept) -> Result<Accepted> {
     let event = RawValue::from_string(pdu.json.clone())?;
     let mut reply =
         Accepted { event, state: Vec::new(), auth_chain: Vec::new(), servers: room.servers()? };
-    match message.membership.as_str() {
-        "join" => room.add_state_before(&pdu, &mut reply)?,
-        "knock" => reply.state = room.shown_to_invited()?,
+    match message.membership {
+        Membership::Join => room.add_state_before(&pdu, &mut reply)?,
+        Membership::Knock => reply.state = room.shown_to_invited()?,
         _ => {}
     }
     Ok(reply)
@@ -98,7 +98,7 @@ fn refused(room: &mut Room<'_>, pdu: &Pdu) -> Result<Option<String>> {
 /// The event must be what a template was made for: a user of the asking server changing their own membership.
 fn check(pdu: &Pdu, message: &Accept) -> Result<()> {
     let fits = pdu.is("m.room.member", pdu.sender.as_str())
-        && pdu.membership().as_deref() == Some(message.membership.as_str())
+        && pdu.membership() == Some(message.membership)
         && pdu.sender.server_name() == message.origin;
     if fits {
         Ok(())
@@ -116,8 +116,8 @@ impl Room<'_> {
         reason: String,
     ) -> Result<Refusal> {
         let allowing = self.allow_rooms()?;
-        let banned = self.membership_of(user.as_str())?.as_deref() == Some("ban");
-        if message.membership != "join" || allowing.is_empty() || banned {
+        let banned = self.membership_of(user.as_str())? == Some(Membership::Ban);
+        if message.membership != Membership::Join || allowing.is_empty() || banned {
             return Ok(Refusal::Forbidden(reason));
         }
         if allowing.iter().any(|room| message.member_of.contains(room)) {
@@ -137,8 +137,8 @@ impl Room<'_> {
         let authoriser = authoriser.and_then(|user| UserId::parse(user).ok());
         let ours = authoriser.is_some_and(|user| self.is_ours(&user));
         let membership = self.membership_of(pdu.sender.as_str())?;
-        let comes_in = pdu.membership().as_deref() == Some("join")
-            && !matches!(membership.as_deref(), Some("join" | "invite"));
+        let comes_in = pdu.membership() == Some(Membership::Join)
+            && !matches!(membership, Some(Membership::Join | Membership::Invite));
         if !ours || !comes_in || self.allow_rooms()?.iter().any(|room| member_of.contains(room)) {
             return Ok(());
         }

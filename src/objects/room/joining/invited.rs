@@ -12,6 +12,7 @@ use crate::objects::{
         row::Life,
     },
 };
+use tombolo_protocol::membership::Membership;
 
 /// A local user was invited by another server.
 pub fn invited(room: &mut Room<'_>, message: Invited) -> Result<Vec<UserNews>> {
@@ -48,7 +49,7 @@ pub fn invited(room: &mut Room<'_>, message: Invited) -> Result<Vec<UserNews>> {
     }
     let entry = Known {
         user: &user,
-        membership: "invite",
+        membership: Membership::Invite,
         via: &message.origin,
         stripped: &message.stripped,
     };

@@ -3,7 +3,7 @@
 use ruma::{OwnedEventId, OwnedRoomId, OwnedServerName, OwnedUserId, UserId};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use tombolo_protocol::admission::Checked;
+use tombolo_protocol::{admission::Checked, membership::Membership};
 
 use super::{Position, Refusal, UserNews};
 use crate::objects::{message::message, room::RoomClass};
@@ -61,7 +61,7 @@ pub struct Send {
     pub member_of: Vec<OwnedRoomId>,
     /// For a change of somebody's membership: the user must have one of these now. None named: any, or none at all.
     #[serde(default)]
-    pub memberships: Vec<String>,
+    pub memberships: Vec<Membership>,
 }
 message!(RoomClass, Send => Sent, Refusal);
 

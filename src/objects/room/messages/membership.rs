@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use ruma::{OwnedEventId, OwnedRoomId, OwnedServerName, OwnedUserId};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use tombolo_protocol::admission::Checked;
+use tombolo_protocol::{admission::Checked, membership::Membership};
 
 use super::{Refusal, UserNews};
 use crate::objects::{message::message, room::RoomClass};
@@ -28,7 +28,7 @@ pub struct Description {
 pub struct Template {
     pub origin: OwnedServerName,
     pub user: OwnedUserId,
-    pub membership: String,
+    pub membership: Membership,
     #[serde(default)]
     pub member_of: Vec<OwnedRoomId>,
     /// Whether the user may be in other rooms that the join rule names, which are not known here.
@@ -50,7 +50,7 @@ pub struct TemplateReply {
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Accept {
     pub origin: OwnedServerName,
-    pub membership: String,
+    pub membership: Membership,
     pub event: Checked,
     /// Which of the rooms that the join rule names the user is in.
     #[serde(default)]
@@ -99,7 +99,7 @@ message!(RoomClass, OutOfBand => OutOfBandReply, Refusal);
 #[derive(Debug, Serialize, Deserialize)]
 pub struct OutOfBandReply {
     pub version: String,
-    pub membership: String,
+    pub membership: Membership,
     /// Servers that may be asked to carry a leave or a join.
     pub via: Vec<OwnedServerName>,
     /// Whether the user left, and a server in the room is still to be told.

@@ -11,6 +11,7 @@ mod telling;
 use ruma::OwnedUserId;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use tombolo_protocol::membership::Membership;
 
 pub use self::{events::*, membership::*, reading::*, telling::*};
 
@@ -73,7 +74,7 @@ pub struct UserNews {
     pub user: OwnedUserId,
     pub to: Position,
     /// The user's membership at `to`.
-    pub membership: String,
+    pub membership: Membership,
     /// For `invite` and `knock`: the stripped state, the membership event included.
     #[serde(default)]
     pub stripped: Option<Box<RawValue>>,

@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 
 use super::{Position, Refusal};
 use crate::objects::{message::message, room::RoomClass};
+use tombolo_protocol::membership::Membership;
 
 /// Which local user may ask, or which server.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -119,13 +120,13 @@ pub struct ParticipantsReply {
 
 /// A user's membership now, `None` where there never was any.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Membership {
+pub struct MembershipOf {
     pub user: OwnedUserId,
     /// Only where the room is live here: what is known of one that everybody left may be over.
     #[serde(default)]
     pub live: bool,
 }
-message!(RoomClass, Membership => Option<String>, Refusal);
+message!(RoomClass, MembershipOf = "Membership" => Option<Membership>, Refusal);
 
 /// Is the user joined, with the power to send events of this type?
 #[derive(Debug, Serialize, Deserialize)]

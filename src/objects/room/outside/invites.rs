@@ -5,18 +5,23 @@
 use ruma::{OwnedServerName, OwnedUserId, RoomId, ServerName, UserId};
 use serde_json::value::RawValue;
 use tombolo_platform::{Row, values};
-use tombolo_protocol::{admission::Checked, event, room_version::RoomVersion};
+use tombolo_protocol::{
+    admission::Checked, event, membership::Membership, room_version::RoomVersion,
+};
 
-use crate::objects::{
-    Stop,
-    room::{
-        Result, Room, STEP, Telling,
-        messages::{
-            DueLeave, DueLeaveReply, Knocked, OutOfBand, OutOfBandReply, Position, Refusal,
-            UserNews, Withdraw, Withdrawn,
+use crate::{
+    objects::{
+        Stop,
+        room::{
+            Result, Room, STEP, Telling,
+            messages::{
+                DueLeave, DueLeaveReply, Knocked, OutOfBand, OutOfBandReply, Position, Refusal,
+                UserNews, Withdraw, Withdrawn,
+            },
+            row::{Head, Life},
         },
-        row::{Head, Life},
     },
+    shell::membership,
 };
 
 /// When a leave that no server took is told again (ms); twice as long each time,
@@ -33,7 +38,7 @@ pub fn knocked(room: &mut Room<'_>, message: Knocked) -> Result<Vec<UserNews>> {
         .map_err(|fault| Stop::Refused(Refusal::Invalid(fault.to_string())))?;
     let entry = Known {
         user: &pdu.sender,
-        membership: "knock",
+        membership: Membership::Knock,
         via: &message.via,
         stripped: &message.stripped,
     };
@@ -45,10 +50,10 @@ pub fn out_of_band(room: &mut Room<'_>, message: OutOfBand) -> Result<OutOfBandR
     let head = room.head()?;
     let query = "SELECT membership, via, json, retry_at IS NOT NULL AND NOT ended AS due FROM out_of_band WHERE user = ?";
     let row = room.sql.row(query, values![message.user.as_str()], |row| {
-        Ok((row.text(0)?, row.text(1)?, row.text(2)?, row.int(3)? != 0))
+        Ok((membership(row, 0)?, row.text(1)?, row.text(2)?, row.int(3)? != 0))
     })?;
     let (membership, via, json, due) = row.ok_or(Stop::Refused(Refusal::NotFound))?;
-    let leaving = due && membership == "leave";
+    let leaving = due && membership == Membership::Leave;
     let mut servers: Vec<OwnedServerName> = via.try_into().into_iter().collect();
     servers.extend(sender_of(json)?.map(|sender| sender.server_name().to_owned()));
     servers.dedup();
@@ -89,7 +94,7 @@ type Leave = (OwnedUserId, Vec<OwnedServerName>);
 /// One row of `out_of_band`.
 pub struct Known<'a> {
     pub user: &'a UserId,
-    pub membership: &'a str,
+    pub membership: Membership,
     pub via: &'a ServerName,
     pub stripped: &'a [Box<RawValue>],
 }
@@ -120,8 +125,8 @@ impl Room<'_> {
     pub fn rescind(&mut self, event: &Checked, origin: &ServerName) -> Result<bool> {
         let version = self.head()?.version;
         let Ok(pdu) = event.pdu(version) else { return Ok(false) };
-        let ends = pdu.kind() == "m.room.member"
-            && matches!(pdu.membership().as_deref(), Some("leave" | "ban"));
+        let ends =
+            pdu.kind() == "m.room.member" && pdu.membership().is_some_and(Membership::is_out);
         let Some(user) =
             pdu.state_key.as_deref().filter(|_| ends).and_then(|key| UserId::parse(key).ok())
         else {
@@ -151,7 +156,7 @@ impl Room<'_> {
     pub fn news_out_of_band(&mut self, since: Position) -> Result<Vec<UserNews>> {
         let query = "SELECT user, membership, stripped, pos FROM out_of_band WHERE pos > ?";
         let rows = self.sql.rows(query, values![since], |row| {
-            Ok((row.text(0)?, row.text(1)?, row.text(2)?, row.int(3)?))
+            Ok((row.text(0)?, membership(row, 1)?, row.text(2)?, row.int(3)?))
         })?;
         rows.into_iter()
             .map(|(user, membership, stripped, to)| {
@@ -193,7 +198,7 @@ impl Room<'_> {
             values![
                 known.user.as_str(),
                 event.event_id.as_str(),
-                known.membership,
+                known.membership.as_str(),
                 known.via.as_str(),
                 &serde_json::to_string(&shown)?,
                 event.json.get(),

@@ -3,11 +3,12 @@
 use crate::objects::room::{
     Result, Room,
     messages::{
-        Describe, Description, MayRead, MaySend, Membership, Participants, ParticipantsReply,
+        Describe, Description, MayRead, MaySend, MembershipOf, Participants, ParticipantsReply,
         ServerAllowed,
     },
     row::Life,
 };
+use tombolo_protocol::membership::Membership;
 
 /// The room in a few words.
 pub fn describe(room: &mut Room<'_>, _: Describe) -> Result<Description> {
@@ -29,7 +30,7 @@ pub fn participants(room: &mut Room<'_>, _: Participants) -> Result<Participants
 }
 
 /// A user's membership now.
-pub fn membership(room: &mut Room<'_>, message: Membership) -> Result<Option<String>> {
+pub fn membership(room: &mut Room<'_>, message: MembershipOf) -> Result<Option<Membership>> {
     if message.live {
         room.live()?
     } else {

@@ -2,7 +2,7 @@
 
 use ruma::{ServerName, UserId};
 use tombolo_platform::values;
-use tombolo_protocol::visibility::{HistoryVisibility, Membership};
+use tombolo_protocol::{membership::Membership, visibility::HistoryVisibility};
 
 use crate::objects::{
     Stop,
@@ -20,7 +20,7 @@ pub struct Stretch {
     pub since: Position,
     /// Exclusive; `None`: still so.
     pub until: Option<Position>,
-    pub membership: String,
+    pub membership: Membership,
 }
 
 /// What a user was, from the beginning to now.
@@ -29,8 +29,8 @@ pub struct Stretches(pub Vec<Stretch>);
 
 impl Stretches {
     /// The membership on the mainline at a position.
-    pub fn at(&self, pos: Position) -> Option<&str> {
-        self.stretch(pos).map(|stretch| stretch.membership.as_str())
+    pub fn at(&self, pos: Position) -> Option<Membership> {
+        self.stretch(pos).map(|stretch| stretch.membership)
     }
 
     /// Since when the user had that membership.
@@ -48,14 +48,14 @@ impl Stretches {
     /// Whether the user was joined at a position or any time after it.
     fn joined_after(&self, pos: Position) -> bool {
         self.0.iter().any(|stretch| {
-            stretch.membership == "join" && stretch.until.is_none_or(|until| until > pos)
+            stretch.membership == Membership::Join && stretch.until.is_none_or(|until| until > pos)
         })
     }
 
     /// Whether the user was joined at any time from a position on until before another.
     pub fn joined_between(&self, since: Position, until: Position) -> bool {
         self.0.iter().any(|stretch| {
-            stretch.membership == "join"
+            stretch.membership == Membership::Join
                 && stretch.since < until
                 && stretch.until.is_none_or(|left| left > since)
         })
@@ -63,18 +63,18 @@ impl Stretches {
 
     /// Whether the user was joined at a position or any time before it.
     pub fn joined_until(&self, pos: Position) -> bool {
-        self.0.iter().any(|stretch| stretch.membership == "join" && stretch.since <= pos)
+        self.0.iter().any(|stretch| stretch.membership == Membership::Join && stretch.since <= pos)
     }
 
     /// When the user first joined, up to a position.
     pub fn first_joined(&self, pos: Position) -> Option<Position> {
-        let stays = self.0.iter().filter(|stretch| stretch.membership == "join");
+        let stays = self.0.iter().filter(|stretch| stretch.membership == Membership::Join);
         stays.map(|stay| stay.since).filter(|since| *since <= pos).min()
     }
 
     /// Whether an invite or a knock, after an earlier stay, ended between two positions without another stay.
     pub fn uncovered(&self, since: Position, until: Position) -> bool {
-        let covers = |pos| matches!(self.at(pos), Some("invite" | "knock"));
+        let covers = |pos| self.at(pos).is_some_and(Membership::is_waiting);
         covers(since)
             && !covers(until)
             && self.joined_until(since)
@@ -82,14 +82,16 @@ impl Stretches {
     }
 
     /// Whether the user, with this membership at a position, may see what is there under a visibility.
-    fn see(&self, visibility: &str, membership: Option<&str>, pos: Position) -> bool {
+    fn see(&self, visibility: &str, membership: Option<Membership>, pos: Position) -> bool {
         HistoryVisibility::of(Some(visibility))
-            .shows(Membership::of(membership), self.joined_after(pos))
+            .shows(membership.unwrap_or(Membership::Leave), self.joined_after(pos))
     }
 
     /// Whether the user is joined now.
     pub fn joined(&self) -> bool {
-        self.0.iter().any(|stretch| stretch.membership == "join" && stretch.until.is_none())
+        self.0
+            .iter()
+            .any(|stretch| stretch.membership == Membership::Join && stretch.until.is_none())
     }
 }
 
@@ -115,7 +117,7 @@ impl Room<'_> {
         })?;
         let mut stretches = Vec::new();
         for (sn, since, until) in rows {
-            let membership = self.event(sn)?.pdu.membership().unwrap_or_default();
+            let membership = self.event(sn)?.pdu.membership().unwrap_or(Membership::Leave);
             stretches.push(Stretch { since, until, membership });
         }
         Ok(Stretches(stretches))
@@ -127,9 +129,9 @@ impl Room<'_> {
         user: &UserId,
         stretches: &Stretches,
         before: Before,
-    ) -> Result<Option<String>> {
+    ) -> Result<Option<Membership>> {
         if before.fork.is_none() {
-            return Ok(stretches.at(before.at).map(str::to_owned));
+            return Ok(stretches.at(before.at));
         }
         let member = self.value(before, "m.room.member", user.as_str())?;
         Ok(member.map(|sn| self.event(sn)).transpose()?.and_then(|event| event.pdu.membership()))
@@ -156,7 +158,7 @@ impl Room<'_> {
         }
         let membership = self.membership_before(user, stretches, before)?;
         let visibilities = self.visibilities(event, before)?;
-        let shows = |visibility: &String| stretches.see(visibility, membership.as_deref(), pos);
+        let shows = |visibility: &String| stretches.see(visibility, membership, pos);
         Ok(visibilities.iter().any(shows))
     }
 
@@ -185,7 +187,7 @@ impl Room<'_> {
         if stretches.see(visibility, stretches.at(pos), pos) {
             return Ok(Some(pos));
         }
-        let stays = stretches.0.iter().filter(|stretch| stretch.membership == "join");
+        let stays = stretches.0.iter().filter(|stretch| stretch.membership == Membership::Join);
         Ok(stays.map(|stay| stay.since).filter(|since| *since > pos).min())
     }
 
@@ -204,7 +206,7 @@ impl Room<'_> {
         // Not by `LIKE`: the platform refuses a pattern as long as some server names.
         let query = "SELECT sn FROM now WHERE type = 'm.room.member' AND substr(key, instr(key, ':') + 1) = ? AND since <= ?";
         for sn in self.sql.rows(query, values![server.as_str(), at], |row| row.int(0))? {
-            let invited = self.event(sn)?.pdu.membership().as_deref() == Some("invite");
+            let invited = self.event(sn)?.pdu.membership() == Some(Membership::Invite);
             if invited
                 && self
                     .visibilities(event, before)?

@@ -7,6 +7,7 @@ use crate::objects::room::{
     messages::{Position, Window, WindowReply},
     reading::view::Viewer,
 };
+use tombolo_protocol::membership::Membership;
 
 impl Room<'_> {
     /// What a user who was not in the room in the whole range learns of it: how an invite ended, a ban, its end.
@@ -44,10 +45,11 @@ impl Room<'_> {
 
     /// Where the user's view of the room ends: at their leave, or at `to`.
     pub fn visible_end(&self, viewer: &Viewer, to: Position) -> Position {
-        if viewer.stretches.at(to) == Some("join") {
+        if viewer.stretches.at(to) == Some(Membership::Join) {
             return to;
         }
-        let stays = viewer.stretches.0.iter().filter(|stretch| stretch.membership == "join");
+        let stays =
+            viewer.stretches.0.iter().filter(|stretch| stretch.membership == Membership::Join);
         stays.filter_map(|stretch| stretch.until).filter(|until| *until <= to).max().unwrap_or(to)
     }
 }

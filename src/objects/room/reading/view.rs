@@ -8,6 +8,7 @@ use tombolo_protocol::{
     canonical_json::to_string,
     event::{Pdu, client_event, for_federation, redacted},
     json::parse_object,
+    membership::Membership,
 };
 
 use crate::objects::{
@@ -38,7 +39,7 @@ pub struct Viewer {
 struct Unsigned {
     age: i64,
     #[serde(skip_serializing_if = "Option::is_none")]
-    membership: Option<String>,
+    membership: Option<Membership>,
     #[serde(flatten)]
     replaced: Option<Replaced>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -121,7 +122,8 @@ pub fn members(room: &mut Room<'_>, message: Members) -> Result<Vec<Box<RawValue
         let wanted = match (&message.membership, &message.not_membership) {
             (None, None) => true,
             (one, not) => {
-                one.is_some() && membership == *one || not.is_some() && membership != *not
+                let name = membership.map(Membership::as_str);
+                one.is_some() && name == one.as_deref() || not.is_some() && name != not.as_deref()
             }
         };
         if wanted {
@@ -148,7 +150,7 @@ impl Room<'_> {
         let left = stretches
             .0
             .iter()
-            .filter(|stretch| stretch.membership == "join")
+            .filter(|stretch| stretch.membership == Membership::Join)
             .filter_map(|stretch| stretch.until)
             .max();
         if let Some(at) = left {
@@ -200,7 +202,7 @@ impl Room<'_> {
                 true => event.pdu.membership(),
                 false => self.membership_before(&viewer.user, &viewer.stretches, before)?,
             };
-            unsigned.membership = Some(membership.unwrap_or_else(|| "leave".to_owned()));
+            unsigned.membership = Some(membership.unwrap_or(Membership::Leave));
             unsigned.replaced = self.replaced(event, before)?;
         }
         if event.ours && event.pdu.sender == viewer.user {

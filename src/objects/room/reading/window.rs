@@ -12,7 +12,7 @@ use std::{
 use ruma::{OwnedUserId, UserId};
 use serde_json::value::RawValue;
 use tombolo_platform::values;
-use tombolo_protocol::glob::matches_type;
+use tombolo_protocol::{glob::matches_type, membership::Membership};
 
 use crate::objects::room::{
     Result, Room, Sn,
@@ -51,7 +51,8 @@ pub fn window(room: &mut Room<'_>, message: Window) -> Result<WindowReply> {
         };
     }
     let end = room.visible_end(&viewer, message.to);
-    let was_joined = message.from > 0 && viewer.stretches.at(message.from) == Some("join");
+    let was_joined =
+        message.from > 0 && viewer.stretches.at(message.from) == Some(Membership::Join);
     // A user who comes back was told what they saw before they left.
     let low = if viewer.stretches.joined_until(message.from) { message.from } else { 0 };
     // An invite may have hidden from the client what became of the room during the stays before it.
@@ -303,9 +304,9 @@ impl Room<'_> {
             let Some(user) = user.filter(|user| is_shown(user)) else {
                 continue;
             };
-            match event.pdu.membership().as_deref() {
-                Some("join" | "invite") => present.push(user),
-                Some("leave" | "ban") if gone.len() < HEROES => gone.push(user),
+            match event.pdu.membership() {
+                Some(Membership::Join | Membership::Invite) => present.push(user),
+                Some(Membership::Leave | Membership::Ban) if gone.len() < HEROES => gone.push(user),
                 _ => {}
             }
             if present.len() == HEROES {

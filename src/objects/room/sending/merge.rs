@@ -17,6 +17,7 @@ use crate::objects::{
         sending::send,
     },
 };
+use tombolo_protocol::membership::Membership;
 
 /// The type of an event that only joins what lies before it; clients are not shown it. The name is Synapse's.
 pub const DUMMY: &str = "org.matrix.dummy_event";
@@ -64,7 +65,7 @@ impl Room<'_> {
     /// Sends the event as the first local user who may; answers its position.
     fn send_dummy(&mut self) -> Result<Option<Position>> {
         for (sender, membership, _) in self.locals()? {
-            if membership != "join" {
+            if membership != Membership::Join {
                 continue;
             }
             let content = RawValue::from_string("{}".to_owned())?;

@@ -6,6 +6,7 @@ use tombolo_protocol::{
     canonical_json::CanonicalJsonObject,
     event::{self, BuildFault, FormatFault, Links, Pdu},
     json::parse_object,
+    membership::Membership,
     power_levels::check_content,
 };
 
@@ -89,7 +90,7 @@ fn is_declining(room: &mut Room<'_>, message: &Send) -> Result<bool> {
     let content =
         parse_object(draft.content.get().as_bytes()).map_err(|fault| invalid(fault.to_string()))?;
     let leaves = content.get("membership").and_then(|value| value.as_str()) == Some("leave");
-    Ok(leaves && matches!(room.membership_of(user)?.as_deref(), Some("invite" | "knock")))
+    Ok(leaves && room.membership_of(user)?.is_some_and(Membership::is_waiting))
 }
 
 /// Refuses a change of a membership that the user does not have: for a banned user a kick would lift the ban. A sender
@@ -104,10 +105,10 @@ fn check_membership(room: &mut Room<'_>, message: &Send) -> Result<()> {
     }
     let user = message.draft.state_key.as_deref().unwrap_or_default();
     let held = room.membership_of(user)?;
-    Err(Stop::Refused(match held.as_deref() {
-        Some(held) if wanted.iter().any(|wanted| wanted == held) => return Ok(()),
-        Some("ban") => Refusal::BadState("the user is banned".to_owned()),
-        _ if wanted.iter().all(|wanted| wanted == "ban") => {
+    Err(Stop::Refused(match held {
+        Some(held) if wanted.contains(&held) => return Ok(()),
+        Some(Membership::Ban) => Refusal::BadState("the user is banned".to_owned()),
+        _ if wanted.iter().all(|wanted| *wanted == Membership::Ban) => {
             Refusal::BadState("the user is not banned".to_owned())
         }
         _ => Refusal::Forbidden("the user is not in the room".to_owned()),
@@ -202,7 +203,7 @@ impl Room<'_> {
         }
         draft.content.remove("join_authorised_via_users_server");
         let member = draft.state_key.clone().unwrap_or_default();
-        if matches!(self.membership_of(&member)?.as_deref(), Some("join" | "invite")) {
+        if matches!(self.membership_of(&member)?, Some(Membership::Join | Membership::Invite)) {
             return Ok(());
         }
         if !self.allow_rooms()?.iter().any(|allowed| member_of.contains(allowed)) {
@@ -210,7 +211,7 @@ impl Room<'_> {
         }
         let power = self.power_now()?;
         for (user, membership, _) in self.locals()? {
-            if membership == "join" && power.suffices(&user, power.invite()) {
+            if membership == Membership::Join && power.suffices(&user, power.invite()) {
                 draft
                     .content
                     .insert("join_authorised_via_users_server".to_owned(), user.to_string().into());

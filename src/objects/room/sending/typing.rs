@@ -10,6 +10,7 @@ use crate::objects::room::{
     messages::{ExpireTyping, Typing, TypingExpired, TypingNow},
     not_in_room,
 };
+use tombolo_protocol::membership::Membership;
 
 /// Notes who types; answers who is to hear of it.
 pub fn typing(room: &mut Room<'_>, message: Typing) -> Result<TypingNow> {
@@ -41,7 +42,7 @@ pub fn expire(room: &mut Room<'_>, _: ExpireTyping) -> Result<TypingExpired> {
     let (mut next, mut stopped) = (None, false);
     for (user, until) in &rows {
         let until = u64::try_from(*until).unwrap_or_default();
-        if until > room.moment.now && room.membership_of(user)?.as_deref() == Some("join") {
+        if until > room.moment.now && room.membership_of(user)? == Some(Membership::Join) {
             next = next.into_iter().chain([until]).min();
             continue;
         }
@@ -70,7 +71,7 @@ impl Room<'_> {
         let locals = self.locals()?;
         let tell = locals
             .into_iter()
-            .filter(|(_, membership, _)| membership == "join")
+            .filter(|(_, membership, _)| *membership == Membership::Join)
             .map(|(user, ..)| user)
             .collect();
         servers.retain(|server| *server != self.config.server_name);

@@ -2,6 +2,8 @@
 
 use serde_json::json;
 
+use tombolo_protocol::membership::Membership;
+
 use super::scene::*;
 use crate::objects::room::messages::*;
 
@@ -19,7 +21,10 @@ fn say(scene: &Scene, txn: &str) -> Sent {
 }
 
 fn told(news: &[UserNews], to: Position) -> Vec<&str> {
-    assert!(news.iter().all(|news| news.to == to && news.membership == "join"), "{news:?}");
+    assert!(
+        news.iter().all(|news| news.to == to && news.membership == Membership::Join),
+        "{news:?}"
+    );
     news.iter().map(|news| news.user.localpart()).collect()
 }
 

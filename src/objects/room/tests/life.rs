@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use tombolo_protocol::membership::Membership;
+
 use super::scene::*;
 use crate::objects::room::messages::*;
 
@@ -166,7 +168,7 @@ fn a_membership_changes_only_from_what_the_change_is_for() {
     let change = |sender: &str, membership: &str, of: &[&str]| {
         let content = json!({ "membership": membership });
         let draft = wish("m.room.member", Some(bob.as_str()), &content);
-        let memberships = of.iter().map(|&name| name.to_owned()).collect();
+        let memberships = of.iter().filter_map(|name| Membership::of(name)).collect();
         scene.ask(Send { memberships, ..Send::of(user(sender, OURS), draft) }).map(|_| ())
     };
     let kick = |sender: &str| change(sender, "leave", &["join", "invite", "knock"]);
@@ -244,10 +246,10 @@ fn asking_an_absent_room_makes_no_table() {
 fn a_room_that_everybody_left_does_not_say_who_is_in_it_now() {
     let scene = Scene::new("11");
     scene.join_bob();
-    let ask = |live| Membership { user: user("bob", THEIRS), live };
-    assert_eq!(scene.ask(ask(true)).unwrap().as_deref(), Some("join"));
+    let ask = |live| MembershipOf { user: user("bob", THEIRS), live };
+    assert_eq!(scene.ask(ask(true)).unwrap(), Some(Membership::Join));
     let leave = json!({ "membership": "leave" });
     scene.send("alice", "m.room.member", Some("@alice:ours.test"), &leave).unwrap();
     assert!(matches!(scene.ask(ask(true)), Err(Refusal::Absent)));
-    assert_eq!(scene.ask(ask(false)).unwrap().as_deref(), Some("join"));
+    assert_eq!(scene.ask(ask(false)).unwrap(), Some(Membership::Join));
 }
