@@ -6,7 +6,39 @@ use serde::{Serialize, de::DeserializeOwned};
 use tombolo_platform::{Answer, Class, Fault, Message, Object, Row, Sql, SqlError, values};
 use tombolo_protocol::membership::Membership;
 
-use crate::objects::Stop;
+/// Why an object's function ends early. Either way nothing it wrote is kept.
+#[derive(Debug)]
+pub enum Stop<R> {
+    /// The object declines; the caller learns why.
+    Refused(R),
+    /// Something is broken; the caller may try again.
+    Fault(Fault),
+}
+
+impl<R> Stop<R> {
+    /// A broken invariant of our own data.
+    pub fn broken(what: impl Into<String>) -> Self {
+        Self::Fault(Fault(what.into()))
+    }
+}
+
+impl<R> From<SqlError> for Stop<R> {
+    fn from(error: SqlError) -> Self {
+        Self::Fault(error.into())
+    }
+}
+
+impl<R> From<Fault> for Stop<R> {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+impl<R> From<serde_json::Error> for Stop<R> {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Fault(error.into())
+    }
+}
 
 /// What an answer does besides answering.
 #[derive(Clone, Copy, Debug, Default)]

@@ -10,7 +10,7 @@ use ruma::{OwnedEventId, RoomId};
 use tombolo_platform::World;
 
 use super::{
-    receive::{Failure, Gap, encode, fetch::Events, version},
+    receive::{Failure, Gap, fetch::Events, version},
     room,
     verify::verified_history,
 };
@@ -18,6 +18,7 @@ use crate::{
     error::Result,
     objects::room::messages::{History, Hole, Lack, Outcome, Received, StateGiven},
     remote::{
+        api,
         client::{self, Ask},
         failing,
     },
@@ -61,12 +62,9 @@ pub async fn backfill(world: &World, room_id: &RoomId, hole: &Hole) -> Result<bo
 /// Asks one server; `others` tells whether there are more.
 async fn fill(gap: &Gap<'_>, hole: &Hole, others: bool) -> std::result::Result<bool, Failure> {
     let wanted: Vec<String> =
-        hole.below.iter().map(|id| format!("v={}", encode(id.as_str()))).collect();
-    let path = format!(
-        "/_matrix/federation/v1/backfill/{}?{}&limit={LIMIT}",
-        encode(gap.room_id.as_str()),
-        wanted.join("&")
-    );
+        hole.below.iter().map(|id| format!("v={}", api::encode(id.as_str()))).collect();
+    let path = api::path("v1/backfill", [gap.room_id.as_str()]);
+    let path = format!("{path}?{}&limit={LIMIT}", wanted.join("&"));
     let answer: Events = client::ask(gap.world, gap.origin, Ask::get(&path)).await?;
     let events = verified_history(gap.world, gap.version, &answer.pdus).await;
     let mut history = History { events, asked: hole.below.clone(), states: Vec::new(), others };

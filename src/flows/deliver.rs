@@ -20,7 +20,7 @@ use crate::{
         room::messages::{Outbound, Position},
     },
     remote::{
-        RemoteError,
+        RemoteError, api,
         client::{self, Ask},
         failing, resolve,
     },
@@ -112,7 +112,7 @@ async fn send(
     let edus = batch.edus.iter().map(|(_, edu)| &**edu).collect();
     let (origin, origin_server_ts) = (&*config.server_name, world.now());
     let body = client::content(&Transaction { origin, origin_server_ts, pdus, edus })?;
-    let path = format!("/_matrix/federation/v1/send/{}", batch.txn_id);
+    let path = api::path("v1/send", [&*batch.txn_id]);
     let answer: Value = client::ask(world, server, Ask::put(&path, &body)).await?;
     // What the server says of single events is its own judgement: nothing is sent again for it.
     for (event, result) in answer["pdus"].as_object().into_iter().flatten() {

@@ -11,12 +11,12 @@ use serde_json::value::RawValue;
 use tombolo_platform::World;
 use tombolo_protocol::{admission::Checked, room_version::RoomVersion};
 
-use super::{receive::encode, room, send::Unsent, tell, verify::countersigned};
+use super::{room, tell, unsent::Unsent, verify::countersigned};
 use crate::{
     error::{Error, bad_gateway, internal},
     objects::room::messages::{DraftInvite, InviteForReply, Send, SendInvite},
     remote::{
-        RemoteError,
+        RemoteError, api,
         client::{self, Ask},
     },
 };
@@ -64,11 +64,10 @@ async fn put(
     server: &ServerName,
     invite: &InviteForReply,
 ) -> std::result::Result<Countersigned, RemoteError> {
-    let (room_id, event_id) = (encode(room_id.as_str()), encode(invite.event_id.as_str()));
     let InviteForReply { version, event, stripped, .. } = invite;
     let body = Body { room_version: version, event, invite_room_state: stripped };
     let body = client::content(&body)?;
-    let path = format!("/_matrix/federation/v2/invite/{room_id}/{event_id}");
+    let path = api::path("v2/invite", [room_id.as_str(), invite.event_id.as_str()]);
     client::ask(world, server, Ask::put(&path, &body)).await
 }
 

@@ -12,13 +12,15 @@ use tombolo_protocol::{admission::Checked, event};
 
 use super::{
     join::{member_content, residents},
-    receive::encode,
     room, send, tell, template,
 };
 use crate::{
     error::{Result, not_found},
     objects::room::messages::{Describe, Knocked, Refusal},
-    remote::client::{self, Ask},
+    remote::{
+        api,
+        client::{self, Ask},
+    },
 };
 
 /// How many servers are tried.
@@ -67,11 +69,7 @@ async fn through(
 ) -> Result<()> {
     let template = template::ask(world, server, "make_knock", room_id, user).await?;
     let (version, pdu) = template::build(world, user, room_id, template, content)?;
-    let path = format!(
-        "/_matrix/federation/v1/send_knock/{}/{}",
-        encode(room_id.as_str()),
-        encode(pdu.event_id.as_str())
-    );
+    let path = api::path("v1/send_knock", [room_id.as_str(), pdu.event_id.as_str()]);
     let body: Value = serde_json::from_str(&pdu.json)?;
     let answer: SendKnock = client::ask(world, server, Ask::put(&path, &body)).await?;
     let event = Checked { event_id: pdu.event_id, json: RawValue::from_string(pdu.json)? };

@@ -8,11 +8,14 @@ use ruma::{OwnedServerName, RoomId, UserId};
 use serde_json::{Map, Value, json};
 use tombolo_platform::{AskError, World};
 
-use super::{receive::encode, room, send, tell, template};
+use super::{room, send, tell, template};
 use crate::{
     error::{Result, forbidden},
     objects::room::messages::{MembershipOf, OutOfBand, Refusal, Withdraw, Withdrawn},
-    remote::client::{self, Ask, BRIEF},
+    remote::{
+        api,
+        client::{self, Ask, BRIEF},
+    },
 };
 use tombolo_protocol::membership::Membership;
 
@@ -113,8 +116,7 @@ async fn decline(
         return Err(forbidden("the user has joined"));
     }
     let (_, pdu) = template::build(world, user, room_id, template, content)?;
-    let (room_id, event_id) = (encode(room_id.as_str()), encode(pdu.event_id.as_str()));
-    let path = format!("/_matrix/federation/v2/send_leave/{room_id}/{event_id}");
+    let path = api::path("v2/send_leave", [room_id.as_str(), pdu.event_id.as_str()]);
     let body: Value = serde_json::from_str(&pdu.json)?;
     client::ask::<Value>(world, server, Ask::put(&path, &body).within(BRIEF)).await?;
     Ok(())

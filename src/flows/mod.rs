@@ -17,6 +17,7 @@ pub mod send;
 pub mod sync;
 pub mod tell;
 pub mod template;
+pub mod unsent;
 pub mod verify;
 
 use ruma::{RoomId, ServerName, UserId};

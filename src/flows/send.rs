@@ -2,48 +2,15 @@
 
 use ruma::{OwnedEventId, OwnedRoomId, RoomId, UserId};
 use serde_json::{Map, Value, value::to_raw_value};
-use tombolo_platform::{AskError, World};
+use tombolo_platform::World;
 
-use super::{invite, room, tell};
+use super::{invite, room, tell, unsent::Unsent};
 use crate::{
     config::Config,
     error::{Error, Result},
-    objects::room::messages::{Draft, Refusal, Send},
+    objects::room::messages::{Draft, Send},
 };
 use tombolo_protocol::membership::Membership;
-
-/// Why an event was not sent.
-#[derive(Debug)]
-pub enum Unsent {
-    /// The room is not here, or its sender is none who may know of it.
-    Absent,
-    /// Anything else.
-    Failed(Error),
-}
-
-impl From<Error> for Unsent {
-    fn from(error: Error) -> Self {
-        Self::Failed(error)
-    }
-}
-
-impl From<AskError<Refusal>> for Unsent {
-    fn from(error: AskError<Refusal>) -> Self {
-        match error {
-            AskError::Refused(Refusal::Absent) => Self::Absent,
-            error => Self::Failed(error.into()),
-        }
-    }
-}
-
-impl From<Unsent> for Error {
-    fn from(unsent: Unsent) -> Self {
-        match unsent {
-            Unsent::Absent => Refusal::Absent.into(),
-            Unsent::Failed(error) => error,
-        }
-    }
-}
 
 /// Sends an event; an invite of another server's user goes through that server. Once an event is stored, nothing that
 /// follows makes the call fail: the room's alarm repeats the telling.

@@ -16,11 +16,13 @@ use tombolo_protocol::{
     room_version::{RoomVersion, SUPPORTED},
 };
 
-use super::receive::encode;
 use crate::{
     config::Config,
     error::{Result, bad_gateway, bad_json, incompatible},
-    remote::client::{self, Ask},
+    remote::{
+        api,
+        client::{self, Ask},
+    },
 };
 
 /// What another server says a membership event should look like.
@@ -38,11 +40,10 @@ pub async fn ask(
     room_id: &RoomId,
     user: &UserId,
 ) -> Result<Template> {
-    let (room_id, user) = (encode(room_id.as_str()), encode(user.as_str()));
     let versions: Vec<String> = SUPPORTED.iter().map(|version| format!("ver={version}")).collect();
     let query =
         if what == "make_leave" { String::new() } else { format!("?{}", versions.join("&")) };
-    let path = format!("/_matrix/federation/v1/{what}/{room_id}/{user}{query}");
+    let path = api::path(&format!("v1/{what}"), [room_id.as_str(), user.as_str()]) + &query;
     Ok(client::ask(world, server, Ask::get(&path)).await?)
 }
 

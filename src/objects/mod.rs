@@ -9,7 +9,7 @@ pub mod message;
 pub mod room;
 pub mod user_sync;
 
-use tombolo_platform::{Answer, Class, Fault, SqlError};
+use tombolo_platform::{Answer, Class, Fault};
 
 use crate::shell::Question;
 
@@ -38,37 +38,3 @@ macro_rules! answer_by_class {
     };
 }
 classes!(answer_by_class);
-
-/// Why an object's function ends early. Either way nothing it wrote is kept.
-#[derive(Debug)]
-pub enum Stop<R> {
-    /// The object declines; the caller learns why.
-    Refused(R),
-    /// Something is broken; the caller may try again.
-    Fault(Fault),
-}
-
-impl<R> Stop<R> {
-    /// A broken invariant of our own data.
-    pub fn broken(what: impl Into<String>) -> Self {
-        Self::Fault(Fault(what.into()))
-    }
-}
-
-impl<R> From<SqlError> for Stop<R> {
-    fn from(error: SqlError) -> Self {
-        Self::Fault(error.into())
-    }
-}
-
-impl<R> From<Fault> for Stop<R> {
-    fn from(fault: Fault) -> Self {
-        Self::Fault(fault)
-    }
-}
-
-impl<R> From<serde_json::Error> for Stop<R> {
-    fn from(error: serde_json::Error) -> Self {
-        Self::Fault(error.into())
-    }
-}

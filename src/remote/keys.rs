@@ -1,16 +1,10 @@
 //! With which keys do other servers sign?
 //! ([retrieving server keys](https://spec.matrix.org/v1.19/server-server-api/#retrieving-server-keys))
 //!
-//! A server that did not give the key it was asked for is not asked again for a while, so that events with invented key
-//! IDs cause no storm of requests. For servers out of reach the notaries that the operator trusts are asked
-//! ([`super::notaries`]), where many are unknown before those themselves.
+//! Each server is asked itself ([`super::origins`]). For servers out of reach the notaries that the operator trusts are
+//! asked ([`super::notaries`]), where many are unknown before those themselves.
 
-use std::{
-    cell::RefCell,
-    collections::{BTreeMap, BTreeSet},
-    pin::pin,
-    time::Duration,
-};
+use std::{collections::BTreeSet, pin::pin, time::Duration};
 
 use futures_util::{
     FutureExt, StreamExt,
@@ -20,28 +14,14 @@ use futures_util::{
 use ruma::{OwnedServerName, ServerName};
 use serde_json::value::RawValue;
 use tombolo_platform::World;
-use tombolo_protocol::{
-    canonical_json,
-    json::parse_object,
-    server_keys::{KeyRing, MAX_VALIDITY, ServerKeys, VerifyKey, valid_until_ts},
-};
+use tombolo_protocol::server_keys::KeyRing;
 
 use super::{
-    RemoteError,
-    client::{self, Ask, BRIEF},
-    known_keys::{Known, Source, load, load_all, put, remember},
+    known_keys::{Known, load, load_all},
     notaries,
+    origins::{FAILED, Needed, held, known_or_asked, missing, of},
 };
-use crate::config::Config;
 
-/// By server: the ID of a key, and when what it signed was signed (ms).
-pub type Needed = BTreeMap<OwnedServerName, Vec<(String, i64)>>;
-
-/// How long a server that answered without the key it was asked for is left alone, so that events with invented key IDs
-/// cause no storm of requests (ms).
-const ANSWERED: u64 = 60_000;
-/// How long a server that did not answer is left alone (ms).
-const FAILED: u64 = 10_000;
 /// How many servers are asked at once: an invocation has six connections, and the notaries need some.
 const AT_ONCE: usize = 4;
 /// How many are asked while nobody waits for them.
@@ -58,10 +38,6 @@ const MANY: usize = 20;
 /// As many servers are waited for, and so often; where more are missing, they will not all come back in a minute.
 const FEW: usize = 5;
 const ROUNDS: usize = 2;
-
-/// Until when a server is not asked again.
-#[derive(Default)]
-struct LeftAlone(RefCell<BTreeMap<OwnedServerName, u64>>);
 
 /// The keys of several servers, as far as they can be had from them or from the notaries that the operator trusts.
 pub async fn ring(world: &World, needed: &Needed) -> KeyRing {
@@ -136,18 +112,6 @@ async fn ask_themselves(world: World, needed: Needed, at_once: usize) {
         .await;
 }
 
-/// What of the keys needed is not known. Of ours nothing is: what our key did not sign is not ours.
-pub async fn missing(world: &World, needed: &Needed) -> Needed {
-    let own = Config::of(world).ok().map(|config| config.server_name.clone());
-    let mut missing = Needed::new();
-    for (server, wanted) in needed {
-        if Some(server) != own.as_ref() && !covers(&held(world, server).await, wanted) {
-            missing.insert(server.clone(), wanted.clone());
-        }
-    }
-    missing
-}
-
 async fn held_of(world: &World, needed: &Needed) -> KeyRing {
     let now = i64::try_from(world.now()).unwrap_or(i64::MAX);
     let mut ring = KeyRing::new();
@@ -155,14 +119,6 @@ async fn held_of(world: &World, needed: &Needed) -> KeyRing {
         ring.add(server.clone(), held(world, server).await, now);
     }
     ring
-}
-
-/// The keys of a server as we hold them.
-async fn held(world: &World, server: &ServerName) -> ServerKeys {
-    match Config::of(world) {
-        Ok(config) if *server == config.server_name => own(&config),
-        _ => load(world, server).await.keys,
-    }
 }
 
 /// What somebody wants to know of a server's keys, whom we are a notary for.
@@ -193,78 +149,4 @@ pub async fn answers(world: &World, questions: &[Question]) -> Vec<Box<RawValue>
         load(world, &question.server).await.answers(&question.key_ids)
     });
     asked.buffered(AT_ONCE).concat().await
-}
-
-/// The keys of a server, asked for anew if those known do not cover what is wanted: (key ID, time of signing).
-pub async fn of(world: &World, server: &ServerName, wanted: &[(String, i64)]) -> ServerKeys {
-    known_or_asked(world, server, |known| covers(&known.keys, wanted)).await
-}
-
-/// The keys of a server, asked for anew if it signs with none of those known any more.
-pub async fn current(world: &World, server: &ServerName) -> ServerKeys {
-    let now = i64::try_from(world.now()).unwrap_or(i64::MAX);
-    let live = |known: &Known| {
-        known.keys.keys.values().any(|key| !key.retired && key.valid_until_ts >= now)
-    };
-    known_or_asked(world, server, live).await
-}
-
-async fn known_or_asked(
-    world: &World,
-    server: &ServerName,
-    suffices: impl Fn(&Known) -> bool,
-) -> ServerKeys {
-    if let Ok(config) = Config::of(world)
-        && *server == config.server_name
-    {
-        return own(&config);
-    }
-    let mut known = load(world, server).await;
-    if suffices(&known) {
-        return known.keys;
-    }
-    let (left_alone, now) = (world.isolate(|_| LeftAlone::default()), world.now());
-    if left_alone.0.borrow().get(server).is_some_and(|until| *until > now) {
-        return known.keys;
-    }
-    let pause = match fetch(world, server).await {
-        Ok(fetched) => {
-            let learned = BTreeMap::from([(server.to_owned(), vec![fetched])]);
-            remember(world, learned, Source::Origin).await;
-            known = load(world, server).await;
-            ANSWERED
-        }
-        Err(_) => FAILED,
-    };
-    if !suffices(&known) {
-        put(&left_alone.0, server, world.now() + pause);
-    }
-    known.keys
-}
-
-fn covers(keys: &ServerKeys, wanted: &[(String, i64)]) -> bool {
-    wanted.iter().all(|(key_id, at)| keys.covers(key_id, *at))
-}
-
-/// Our own key: events of our users come back to us in answers.
-fn own(config: &Config) -> ServerKeys {
-    let key = VerifyKey {
-        key: config.signing_key.public_key(),
-        valid_until_ts: i64::MAX,
-        retired: false,
-    };
-    ServerKeys { keys: BTreeMap::from([(config.signing_key.key_id().to_owned(), key)]) }
-}
-
-async fn fetch(world: &World, server: &ServerName) -> Result<Known, RemoteError> {
-    let nonsense = |fault: String| RemoteError::Nonsense(fault);
-    let body =
-        client::send(world, server, Ask::get("/_matrix/key/v2/server").within(BRIEF)).await?;
-    let object = parse_object(&body).map_err(|fault| nonsense(fault.to_string()))?;
-    let now = i64::try_from(world.now()).unwrap_or(i64::MAX);
-    let keys = ServerKeys::from_origin(&object, server, now)
-        .map_err(|fault| nonsense(fault.to_string()))?;
-    let answer = RawValue::from_string(canonical_json::to_string(&object)).ok();
-    let valid_until_ts = valid_until_ts(&object).min(now.saturating_add(MAX_VALIDITY));
-    Ok(Known { keys, answer, older: Vec::new(), valid_until_ts })
 }

@@ -1,11 +1,13 @@
 //! How are other homeservers spoken to? The I/O only: its rules are in [`tombolo_protocol`].
 
+pub mod api;
 pub mod client;
 pub mod dns;
 pub mod failing;
 pub mod keys;
 mod known_keys;
 mod notaries;
+pub mod origins;
 pub mod reach;
 pub mod resolve;
 
@@ -54,5 +56,14 @@ impl From<RemoteError> for crate::error::Error {
             }
             _ => crate::error::bad_gateway(error.to_string()),
         }
+    }
+}
+
+/// What a server answered; nothing if it has no answer, which says nothing about other questions.
+pub fn answered<T>(answer: Result<T, RemoteError>) -> Result<Option<T>, RemoteError> {
+    match answer {
+        Ok(answer) => Ok(Some(answer)),
+        Err(RemoteError::Answered { .. } | RemoteError::Nonsense(_)) => Ok(None),
+        Err(error) => Err(error),
     }
 }

@@ -22,8 +22,8 @@ use tombolo_protocol::{
 use super::{
     RemoteError,
     client::{self, Ask},
-    keys::{Needed, current, missing},
     known_keys::{Known, Source, put, remember},
+    origins::{Needed, current, missing},
 };
 use crate::config::Config;
 

@@ -48,7 +48,7 @@ def test_all_servers_end_in_one_state(trio: dict[str, Server], links: Links) -> 
     outcomes = []
     for each in seeds:
         outcomes.append(play(each, trio, links))
-        print(figures(outcomes[-1]), *map("  ! {}".format, outcomes[-1].findings), sep="\n", flush=True)
+        print(report(outcomes[-1]) if outcomes[-1].findings else figures(outcomes[-1]), flush=True)
     if seed is not None:
         print("\n".join([outcomes[0].story(), *outcomes[0].graph, *outcomes[0].reasons]))
     if failed := [outcome for outcome in outcomes if outcome.findings]:

@@ -4,12 +4,9 @@
 use ruma::{OwnedUserId, UserId};
 use serde_json::{Map, Value, json, value::to_raw_value};
 
-use super::{InitialState, Preset, Wish, power::levels};
+use super::{POWER_LEVELS, Preset, Wish, is_key, power::levels};
 use crate::{error::Result, objects::room::messages::Draft};
 use tombolo_protocol::membership::Membership;
-
-/// The type of the event that is third in every room.
-pub const POWER_LEVELS: &str = "m.room.power_levels";
 
 /// The events, in the order the specification gives. `creator` and `invited` bring what member events say of the users.
 pub fn after_create(
@@ -61,11 +58,6 @@ pub fn invite(wish: &Wish, user: &UserId, mut content: Map<String, Value>) -> Re
 /// Whether the client brings this event itself, so that it takes the place of ours.
 fn is_given(wish: &Wish, event_type: &str) -> bool {
     wish.initial_state.iter().any(|initial| is_key(initial, event_type))
-}
-
-/// Whether this is the state event of a type with the empty key.
-pub fn is_key(initial: &InitialState, event_type: &str) -> bool {
-    initial.event_type == event_type && initial.state_key.is_empty()
 }
 
 /// The rules a preset stands for.

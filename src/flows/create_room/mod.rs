@@ -31,6 +31,9 @@ use crate::{
     stores::aliases,
 };
 
+/// The type of the event that is third in every room.
+const POWER_LEVELS: &str = "m.room.power_levels";
+
 /// How many letters a room's ID has, where the room version does not make it of a hash.
 const ID_LETTERS: usize = 18;
 /// How many users of other servers are invited at once.
@@ -226,4 +229,9 @@ async fn undone(world: &World, wish: &Wish, error: AskError<Refusal>) -> Error {
         }
         error => error.into(),
     }
+}
+
+/// Whether this is the state event of a type with the empty key.
+fn is_key(initial: &InitialState, event_type: &str) -> bool {
+    initial.event_type == event_type && initial.state_key.is_empty()
 }

@@ -4,10 +4,7 @@
 use serde_json::{Map, Value, json};
 use tombolo_protocol::json::parse_value;
 
-use super::{
-    Preset, Wish,
-    events::{POWER_LEVELS, is_key},
-};
+use super::{POWER_LEVELS, Preset, Wish, is_key};
 use crate::error::{Result, bad_json};
 
 /// The content of the first power levels: the client's own or else ours, with the fields it overrides on top.

@@ -11,7 +11,7 @@ use tombolo_protocol::{admission::Checked, room_version::RoomVersion};
 
 use super::super::{
     given::{Given, Slice},
-    receive::{encode, fetch::Events, receive_in_room},
+    receive::{fetch::Events, receive_in_room},
     room, tell, template,
     verify::{countersigned, verified},
 };
@@ -19,7 +19,7 @@ use crate::{
     error::{Error, Result, bad_gateway, internal, unavailable},
     objects::room::messages::{AbandonJoin, BeginJoin, FinishJoin, GiveJoin, Outcome, Refusal},
     remote::{
-        RemoteError,
+        RemoteError, api,
         client::{self, Ask, LARGE},
     },
 };
@@ -124,8 +124,10 @@ impl Attempt<'_> {
         event: &Checked,
         query: &str,
     ) -> std::result::Result<Bytes, RemoteError> {
-        let (room_id, event_id) = (encode(self.room_id.as_str()), encode(event.event_id.as_str()));
-        let path = format!("/_matrix/federation/v2/send_join/{room_id}/{event_id}?{query}");
+        let path = format!(
+            "{}?{query}",
+            api::path("v2/send_join", [self.room_id.as_str(), event.event_id.as_str()])
+        );
         let body: Value = serde_json::from_str(event.json.get())
             .map_err(|error| RemoteError::Refused(error.to_string()))?;
         client::send(self.world, self.server, Ask::put(&path, &body).within(LARGE)).await
@@ -220,7 +222,7 @@ impl Attempt<'_> {
 
     /// Whether the server has our join, which it cannot give without having heard of it.
     async fn is_known(&self, version: &'static RoomVersion, event_id: &EventId) -> bool {
-        let path = format!("/_matrix/federation/v1/event/{}", encode(event_id.as_str()));
+        let path = api::path("v1/event", [event_id.as_str()]);
         let answer = client::ask::<Events>(self.world, self.server, Ask::get(&path)).await;
         let Ok(answer) = answer else { return false };
         let events = verified(self.world, version, &answer.pdus).await;

@@ -10,13 +10,13 @@ use serde_json::value::RawValue;
 
 use super::{
     super::{given::Given, room},
-    gap::{Failure, Gap, encode},
+    gap::{Failure, Gap},
 };
 use crate::{
     flows::verify::verified,
     objects::room::messages::{Purpose, Receive, Received, StateGiven, Unknown},
     remote::{
-        RemoteError,
+        RemoteError, answered, api,
         client::{self, Ask, BRIEF},
     },
 };
@@ -56,21 +56,13 @@ pub struct Events {
     pub pdus: Vec<Box<RawValue>>,
 }
 
-/// What a server answered; nothing if it has no answer, which says nothing about other questions.
-pub fn answered<T>(answer: Result<T, RemoteError>) -> Result<Option<T>, RemoteError> {
-    match answer {
-        Ok(answer) => Ok(Some(answer)),
-        Err(RemoteError::Answered { .. } | RemoteError::Nonsense(_)) => Ok(None),
-        Err(error) => Err(error),
-    }
-}
-
 impl Gap<'_> {
     /// The state before an event as the server tells it; what of it the room does not hold is fetched. A few events of it
     /// may be missing, since nobody can verify them.
     pub async fn state_before(&self, id: &OwnedEventId) -> Result<StateGiven, Failure> {
-        let (room_id, event_id) = (encode(self.room_id.as_str()), encode(id.as_str()));
-        let path = format!("/_matrix/federation/v1/state_ids/{room_id}?event_id={event_id}");
+        let event_id = api::encode(id.as_str());
+        let path = api::path("v1/state_ids", [self.room_id.as_str()]);
+        let path = format!("{path}?event_id={event_id}");
         let ids: StateIds = self.ask(Ask::get(&path)).await?;
         if ids.pdu_ids.len() + ids.auth_chain_ids.len() > MAX_STATE {
             return Err(RemoteError::Nonsense("its state is too large".to_owned()).into());
@@ -82,7 +74,8 @@ impl Gap<'_> {
         // What did not come one by one is fetched all together.
         let mut missing = Vec::new();
         if !self.unknown(&unknown).await?.is_empty() {
-            let path = format!("/_matrix/federation/v1/state/{room_id}?event_id={event_id}");
+            let path = api::path("v1/state", [self.room_id.as_str()]);
+            let path = format!("{path}?event_id={event_id}");
             self.in_time()?;
             let bytes = client::send(self.world, self.origin, Ask::get(&path)).await?;
             let state: State<'_> = client::read(&bytes)?;
@@ -105,8 +98,7 @@ impl Gap<'_> {
         if wanted.is_empty() {
             return Ok(());
         }
-        let (room_id, event_id) = (encode(self.room_id.as_str()), encode(event_id.as_str()));
-        let path = format!("/_matrix/federation/v1/event_auth/{room_id}/{event_id}");
+        let path = api::path("v1/event_auth", [self.room_id.as_str(), event_id.as_str()]);
         if let Some(answer) = answered(self.ask::<AuthChain>(Ask::get(&path).within(BRIEF)).await)?
         {
             let events: Vec<&RawValue> = answer.auth_chain.iter().map(|event| &**event).collect();
@@ -168,7 +160,7 @@ impl Gap<'_> {
     }
 
     async fn fetch(&self, id: &EventId) -> Result<Option<Box<RawValue>>, RemoteError> {
-        let path = format!("/_matrix/federation/v1/event/{}", encode(id.as_str()));
+        let path = api::path("v1/event", [id.as_str()]);
         let single = answered(self.ask::<Events>(Ask::get(&path).within(BRIEF)).await)?;
         Ok(single.and_then(|single| single.pdus.into_iter().next()))
     }

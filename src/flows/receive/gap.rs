@@ -13,7 +13,7 @@ use serde_json::{json, value::RawValue};
 use tombolo_platform::{AskError, World};
 use tombolo_protocol::room_version::RoomVersion;
 
-use super::{super::room, fetch::answered, version};
+use super::{super::room, version};
 use crate::{
     config::Config,
     error::Result,
@@ -21,7 +21,7 @@ use crate::{
         Connect, Lack, Outcome, Participants, Purpose, Received, Refusal, StateGiven,
     },
     remote::{
-        RemoteError,
+        RemoteError, answered, api,
         client::{Ask, BRIEF},
         failing,
     },
@@ -214,8 +214,7 @@ impl Gap<'_> {
         if lack.prev_events.is_empty() {
             return self.judge_again(lack, open).await;
         }
-        let path =
-            format!("/_matrix/federation/v1/get_missing_events/{}", encode(self.room_id.as_str()));
+        let path = api::path("v1/get_missing_events", [self.room_id.as_str()]);
         let body = json!({ "latest_events": [lack.event_id], "earliest_events": open.tips, "limit": LIMIT, "min_depth": open.min_depth });
         let answer = self.ask::<MissingEvents>(Ask::post(&path, &body).within(BRIEF)).await;
         let mut events = answered(answer)?.map_or_else(Vec::new, |missing| missing.events);
@@ -267,9 +266,4 @@ impl Gap<'_> {
         open.note(self.world.ask(&room(self.room_id), &connect).await?);
         Ok(())
     }
-}
-
-/// An identifier as a path segment or the value of a query.
-pub fn encode(id: &str) -> String {
-    percent_encoding::utf8_percent_encode(id, percent_encoding::NON_ALPHANUMERIC).to_string()
 }

@@ -8,7 +8,7 @@ mod edus;
 pub mod fetch;
 mod gap;
 
-pub use self::gap::{Failure, Gap, encode};
+pub use self::gap::{Failure, Gap};
 
 use std::{
     cell::RefCell,

@@ -12,10 +12,7 @@ use ruma::{
 };
 use serde_json::{Map, Value};
 use tombolo_platform::World;
-use tombolo_protocol::{
-    membership::Membership,
-    room_version::{DEFAULT, RoomVersion},
-};
+use tombolo_protocol::room_version::{DEFAULT, RoomVersion};
 
 use super::aliases;
 use crate::{

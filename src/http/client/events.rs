@@ -15,7 +15,7 @@ use tombolo_platform::{AskError, World};
 use super::not_in_room;
 use crate::{
     error::{Error, Result, not_found},
-    flows::{self, send::Unsent},
+    flows::{self, unsent::Unsent},
     http::{
         auth::{Reader, Session},
         router::Router,

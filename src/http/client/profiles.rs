@@ -17,7 +17,7 @@ use super::{events::send_draft, must_be};
 use crate::{
     config::Config,
     error::{Error, Result, bad_gateway, forbidden, not_found},
-    flows::{self, receive::encode},
+    flows,
     http::{
         auth::{Session, user_object},
         rate_limit::Stranger,
@@ -27,7 +27,10 @@ use crate::{
         room::messages::Draft,
         user_sync::messages::{Cost, JoinedRooms},
     },
-    remote::client::{self, Ask},
+    remote::{
+        api,
+        client::{self, Ask},
+    },
     stores::{accounts, profiles},
 };
 
@@ -74,9 +77,11 @@ async fn profile(world: &World, user: &UserId, field: Option<&str>) -> Result<Ma
         }
         return flows::join::member_content(world, user).await;
     }
-    let field = field.map(|field| format!("&field={}", encode(field))).unwrap_or_default();
-    let path =
-        format!("/_matrix/federation/v1/query/profile?user_id={}{field}", encode(user.as_str()));
+    let field = field.map(|field| format!("&field={}", api::encode(field))).unwrap_or_default();
+    let path = format!(
+        "/_matrix/federation/v1/query/profile?user_id={}{field}",
+        api::encode(user.as_str())
+    );
     Ok(client::ask(world, user.server_name(), Ask::get(&path)).await?)
 }
 

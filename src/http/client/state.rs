@@ -30,8 +30,6 @@ use crate::{
     },
 };
 
-pub const CANONICAL_ALIAS: &str = "m.room.canonical_alias";
-
 /// The paths of the empty state key, which ruma's types read but do not name.
 const KEYLESS: [&str; 4] = [
     "/_matrix/client/v3/rooms/{room_id}/state/{event_type}",
@@ -87,7 +85,9 @@ async fn send(
     let event_type = request.event_type.to_string();
     let content = request.body.into_json();
     match event_type.as_str() {
-        CANONICAL_ALIAS => check_aliases(&world, &caller, &request.room_id, &content).await?,
+        aliases::CANONICAL_ALIAS => {
+            check_aliases(&world, &caller, &request.room_id, &content).await?
+        }
         "m.room.server_acl" => check_acl(&world, &content)?,
         _ => {}
     }
@@ -146,7 +146,7 @@ async fn check_aliases(
     }
     let new: CanonicalAlias =
         serde_json::from_str(content.get()).map_err(|error| bad_json(error.to_string()))?;
-    let held = match event(world, caller, room_id, (CANONICAL_ALIAS, "")).await {
+    let held = match event(world, caller, room_id, (aliases::CANONICAL_ALIAS, "")).await {
         // What stands there already need not be of form.
         Ok(event) => {
             serde_json::from_str::<CanonicalAlias>(content_of(&event)?.get()).unwrap_or_default()

@@ -24,7 +24,7 @@ use crate::{
         router::{Handler, Router},
     },
     objects::destination::messages::Heard,
-    remote::{failing, keys, resolve},
+    remote::{failing, origins, resolve},
 };
 
 /// The largest body that is read: 50 events of 64 KiB and 100 EDUs are much smaller.
@@ -110,10 +110,10 @@ async fn authenticate(world: &World, request: &Request<Bytes>) -> Result<Signed>
     // Whoever asks in the name of a server that nobody knows has us look for it.
     let needed =
         BTreeMap::from([(authorization.origin.clone(), vec![(authorization.key.clone(), now)])]);
-    if !keys::missing(world, &needed).await.is_empty() {
+    if !origins::missing(world, &needed).await.is_empty() {
         rate_limit::count(world, request, Kind::Errand)?;
     }
-    let keys = keys::of(world, &authorization.origin, &[(authorization.key.clone(), now)]).await;
+    let keys = origins::of(world, &authorization.origin, &[(authorization.key.clone(), now)]).await;
     authorization
         .verify(signed, &config.server_name, &keys, now)
         .map_err(|fault| refusal(&fault))?;

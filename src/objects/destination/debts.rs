@@ -9,7 +9,7 @@ use super::{
     Batch, Delivered, Destination, Failed, Health, Heard, MAX_EDUS, MAX_PDUS, NextBatch, Owe,
     OweEdu, PendingEdu, Result,
 };
-use crate::objects::Stop;
+use crate::shell::Stop;
 
 /// How many EDUs are remembered at most. One more is dropped: the next receipt of a user replaces it, and typing ends.
 const MAX_REMEMBERED: usize = 10 * MAX_EDUS;

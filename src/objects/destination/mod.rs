@@ -15,10 +15,7 @@ use tombolo_platform::{Fault, Moment, Sql, values};
 
 use self::messages::*;
 pub use self::schema::STEPS;
-use crate::{
-    objects::Stop,
-    shell::{Effects, ObjectClass, Question, Schema, class},
-};
+use crate::shell::{Effects, ObjectClass, Question, Schema, Stop, class};
 
 /// What a destination's function may answer.
 pub type Result<T> = std::result::Result<T, Stop<Refusal>>;

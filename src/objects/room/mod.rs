@@ -46,8 +46,7 @@ use self::{
 pub use self::{messages::Position, schema::STEPS};
 use crate::{
     config::Config,
-    objects::Stop,
-    shell::{Effects, ObjectClass, Question, class},
+    shell::{Effects, ObjectClass, Question, Stop, class},
 };
 
 /// The position of the first live event.

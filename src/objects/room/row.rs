@@ -4,9 +4,9 @@ use ruma::{OwnedRoomId, OwnedServerName};
 use tombolo_platform::{Row, Sql, SqlError, values};
 use tombolo_protocol::room_version::RoomVersion;
 
-use crate::objects::{
-    Stop,
-    room::{FIRST, Result, Sn, messages::Position},
+use crate::{
+    objects::room::{FIRST, Result, Sn, messages::Position},
+    shell::Stop,
 };
 
 /// Where a room stands in its life.

@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 use tombolo_platform::values;
 
 use super::{AccountData, Refusal, Result, SetAccountData, User, ignored::IGNORED_USERS};
-use crate::objects::Stop;
+use crate::shell::Stop;
 
 /// Sets an item; the same content again is no news.
 pub fn set(user: &mut User<'_>, message: SetAccountData) -> Result<()> {

@@ -11,8 +11,8 @@ use tombolo_platform::values;
 
 use super::{Result, StreamPosition, User, stream::Last};
 use crate::{
-    objects::{Stop, room::Position},
-    shell::membership,
+    objects::room::Position,
+    shell::{Stop, membership},
 };
 use tombolo_protocol::membership::Membership;
 

@@ -4,7 +4,7 @@ use serde_json::value::RawValue;
 use tombolo_platform::values;
 
 use super::{Filter, Refusal, Result, SetFilter, User};
-use crate::objects::Stop;
+use crate::shell::Stop;
 
 /// The most filters a user may store.
 const MAX_FILTERS: i64 = 1000;

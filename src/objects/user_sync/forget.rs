@@ -5,7 +5,7 @@ use ruma::RoomId;
 use tombolo_platform::values;
 
 use super::{Forget, Forgotten, Refusal, Result, User};
-use crate::objects::Stop;
+use crate::shell::Stop;
 
 /// Forgets a room the user is not in. A room they never knew is forgotten already.
 pub fn forget(user: &mut User<'_>, message: Forget) -> Result<()> {

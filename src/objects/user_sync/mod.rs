@@ -29,8 +29,7 @@ pub use self::schema::STEPS;
 use self::{messages::*, rate_limit::Users, stream::Last};
 use crate::{
     config::Config,
-    objects::Stop,
-    shell::{Effects, ObjectClass, Question, Schema, class},
+    shell::{Effects, ObjectClass, Question, Schema, Stop, class},
 };
 
 /// What a user's function may answer.

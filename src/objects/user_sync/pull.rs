@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use tombolo_platform::values;
 
 use super::{Pull, Pulled, Result, RoomNews, StreamPosition, User};
-use crate::{objects::Stop, shell::membership};
+use crate::shell::{Stop, membership};
 use tombolo_protocol::membership::Membership;
 
 /// How many bytes of the state shown with invites one answer holds.

@@ -8,9 +8,8 @@ use std::{cell::RefCell, collections::BTreeMap};
 use super::{Cost, Refusal, Result, User};
 use crate::{
     bucket::{Bucket, Limit},
-    objects::Stop,
+    shell::Stop,
 };
-use tombolo_protocol::membership::Membership;
 
 const EVENTS: Limit = Limit { burst: 10.0, per_second: 0.2 };
 const LOGINS: Limit = Limit { burst: 5.0, per_second: 0.17 };

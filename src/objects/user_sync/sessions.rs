@@ -8,7 +8,7 @@ use super::{
     AttemptLogin, Authorise, Authorised, Device, Devices, LoggedIn, Login, Logout, Refusal, Result,
     User,
 };
-use crate::objects::Stop;
+use crate::shell::Stop;
 
 /// How many characters a device ID has that the server makes.
 const DEVICE_ID: usize = 10;

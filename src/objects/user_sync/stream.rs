@@ -10,7 +10,7 @@ use super::{
     JoinedRooms, MayInvite, News, Refusal, Result, RoomPosition, StreamPosition, TypingNews, User,
     schema::STEPS,
 };
-use crate::objects::{Stop, room::Position};
+use crate::{objects::room::Position, shell::Stop};
 use tombolo_protocol::membership::Membership;
 
 /// How many invites may await the user's answer before other servers may bring no more.

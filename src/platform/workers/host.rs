@@ -14,11 +14,10 @@ use super::{
     World,
     alarm::{Alarm, stored},
     isolate::{isolate, meter},
-    javascript::{now, random, reason},
+    javascript::{now, random, reason, variable},
     logs,
     socket::{self, Wait},
     sql::{Sql, transaction},
-    world,
 };
 use crate::{Answer, AnyAddress, Application, Fault, Memory, Moment, Object, units::UNITS_MESSAGE};
 
@@ -200,7 +199,7 @@ impl Inside {
 
     fn transact(&self, message: &str, body: &str) -> Result<(Answer, Option<Promise>), Fault> {
         let shared = isolate();
-        let variables = |name: &str| world::variable(&self.env, name);
+        let variables = |name: &str| variable(&self.env, name);
         let object = Object {
             address: self.address()?,
             sql: &self.sql,

@@ -2,8 +2,11 @@
 
 use std::cell::RefCell;
 
-use js_sys::{Promise, Uint8Array};
+use js_sys::{Promise, Reflect, Uint8Array};
 use wasm_bindgen::{JsCast, JsValue, prelude::wasm_bindgen};
+use worker::Env;
+
+use crate::{AnyAddress, message::Failed};
 
 #[wasm_bindgen]
 extern "C" {
@@ -85,4 +88,17 @@ pub(super) fn reason(error: &JsValue) -> String {
         Some(error) => String::from(error.message()),
         None => error.as_string().unwrap_or_else(|| format!("{error:?}")),
     }
+}
+
+/// Another object threw. The platform says whether asking again may help: so it is where an object was reset.
+/// ([error handling](https://developers.cloudflare.com/durable-objects/best-practices/error-handling/))
+pub(super) fn failed(to: &AnyAddress, error: &JsValue) -> Failed {
+    let is = |name: &str| Reflect::get(error, &name.into()).is_ok_and(|value| value.is_truthy());
+    let failed = Failed::of(to, &reason(error));
+    Failed { again: failed.again || is("retryable") && !is("overloaded"), ..failed }
+}
+
+/// Variables and secrets are bindings alike.
+pub(super) fn variable(env: &Env, name: &str) -> Option<String> {
+    Reflect::get(env, &name.into()).ok().and_then(|value| value.as_string())
 }

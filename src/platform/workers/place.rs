@@ -9,10 +9,7 @@ use js_sys::{Object, Reflect};
 use wasm_bindgen::{JsCast, JsValue};
 use worker::Env;
 
-use super::{
-    javascript::{Namespace, Stub},
-    world::variable,
-};
+use super::javascript::{Namespace, Stub, variable};
 use crate::AnyAddress;
 
 /// The object as others see it.

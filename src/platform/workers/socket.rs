@@ -11,10 +11,7 @@ use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use worker::{Delay, Headers, Request, RequestInit, Response, State, WebSocket, WebSocketPair};
 
-use super::{
-    javascript::{Stub, now, reason},
-    world::failed,
-};
+use super::javascript::{Stub, failed, now, reason};
 use crate::{AnyAddress, Fault, Unreachable, message::Failed};
 
 /// What is sent when there is news.

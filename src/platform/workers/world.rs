@@ -3,8 +3,6 @@
 use std::{rc::Rc, time::Duration};
 
 use bytes::Bytes;
-use js_sys::Reflect;
-use wasm_bindgen::JsValue;
 use wasm_bindgen_futures::JsFuture;
 use worker::{Context, Delay, Env};
 
@@ -12,7 +10,8 @@ use super::{
     D1, Kv, fetch,
     host::Inside,
     isolate::{isolate, meter},
-    javascript, place,
+    javascript::{self, failed, variable},
+    place,
     socket::{Taken, Wait, news},
 };
 use crate::{
@@ -159,17 +158,4 @@ impl World {
         let reply = self.tell(&object.any(), UNITS_MESSAGE, "").await?;
         serde_json::from_str(&reply).map_err(|error| Unreachable(error.to_string()))
     }
-}
-
-/// Another object threw. The platform says whether asking again may help: so it is where an object was reset.
-/// ([error handling](https://developers.cloudflare.com/durable-objects/best-practices/error-handling/))
-pub(super) fn failed(to: &AnyAddress, error: &JsValue) -> Failed {
-    let is = |name: &str| Reflect::get(error, &name.into()).is_ok_and(|value| value.is_truthy());
-    let failed = Failed::of(to, &javascript::reason(error));
-    Failed { again: failed.again || is("retryable") && !is("overloaded"), ..failed }
-}
-
-/// Variables and secrets are bindings alike.
-pub(super) fn variable(env: &Env, name: &str) -> Option<String> {
-    Reflect::get(env, &name.into()).ok().and_then(|value| value.as_string())
 }

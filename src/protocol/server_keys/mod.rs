@@ -7,8 +7,9 @@ mod tests;
 use std::collections::BTreeMap;
 
 use ruma::{Int, OwnedServerName, ServerName};
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+use serde::{Deserialize, Serialize};
 
+pub use crate::signing::{ServerKeys, VerifyKey};
 use crate::{
     canonical_json::{CanonicalJsonObject, CanonicalJsonValue},
     signing::{SignatureFault, SigningKey, decode, encode, is_key_id, verify_json},
@@ -19,26 +20,6 @@ pub const MAX_VALIDITY: i64 = 7 * 24 * 60 * 60 * 1000;
 
 /// Keys whose private half is public knowledge (CVE-2026-24044), as unpadded base64.
 const BLOCKED: [&str; 1] = ["l/O9hxMVKB6Lg+3Hqf0FQQZhVESQcMzbPN1Cz2nM3og"];
-
-/// A key of a server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct VerifyKey {
-    /// The public key.
-    #[serde(serialize_with = "write_key", deserialize_with = "read_key")]
-    pub key: [u8; 32],
-    /// The last moment at which what it signs is believed.
-    pub valid_until_ts: i64,
-    /// Whether the server no longer signs with it. It then verifies events, but no requests.
-    #[serde(default)]
-    pub retired: bool,
-}
-
-/// What is known of a server's keys. Its serialised form is what caches hold.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ServerKeys {
-    /// The keys by their IDs.
-    pub keys: BTreeMap<String, VerifyKey>,
-}
 
 /// The keys of several servers.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -237,13 +218,4 @@ fn object_at<'a>(
     field: &'static str,
 ) -> Result<&'a CanonicalJsonObject, KeysFault> {
     object.get(field).and_then(CanonicalJsonValue::as_object).ok_or(KeysFault::Field(field))
-}
-
-fn write_key<S: Serializer>(key: &[u8; 32], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&encode(key))
-}
-
-fn read_key<'de, D: Deserializer<'de>>(deserializer: D) -> Result<[u8; 32], D::Error> {
-    let text = String::deserialize(deserializer)?;
-    decode(&text).ok_or_else(|| D::Error::custom("not a key of 32 bytes"))
 }

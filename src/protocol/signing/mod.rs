@@ -8,6 +8,9 @@
 
 #[cfg(test)]
 mod tests;
+mod verify_keys;
+
+pub use self::verify_keys::{ServerKeys, VerifyKey};
 
 use std::fmt;
 
@@ -27,7 +30,6 @@ use crate::{
         CanonicalJsonObject, CanonicalJsonValue, redacted_to_string, to_string_without,
     },
     room_version::RoomVersion,
-    server_keys::ServerKeys,
 };
 
 /// The key ID under which policy servers sign; their signatures are judged apart.

@@ -1,7 +1,7 @@
 //! What might someone do to a membership?
 
 use serde_json::{Value, json};
-use tombolo_protocol::{json::canonical_object, signing::SigningKey};
+use tombolo_protocol::{json::canonical_object, membership::Membership, signing::SigningKey};
 
 use crate::{
     deeds::{Deed, state},
@@ -77,7 +77,7 @@ pub fn leave(world: &World, _: &Branch) -> Deed {
 pub fn remove(world: &World, branch: &Branch) -> Deed {
     let is_banned = |user: &&str| {
         let found = world.at(&branch.state, "m.room.member", user);
-        found.is_some_and(|found| found.membership().as_deref() == Some("ban"))
+        found.is_some_and(|found| found.membership() == Some(Membership::Ban))
     };
     let banned: Vec<_> = USERS.into_iter().filter(is_banned).collect();
     let anyone = banned.is_empty() || world.dice.percent(50);

@@ -12,6 +12,7 @@ use tombolo_protocol::{
     event::{Pdu, content_hash, create_event_id, event_id},
     event_auth::{auth_types, check_state},
     json::canonical_object,
+    membership::Membership,
     power_levels::PowerLevels,
     room_version::RoomVersion,
     server_keys::{KeyRing, ServerKeys, VerifyKey},
@@ -134,7 +135,7 @@ impl World {
     /// Whether a user has joined at the end of a branch.
     pub fn is_joined(&self, branch: &Branch, user: &str) -> bool {
         let member = self.at(&branch.state, "m.room.member", user);
-        member.is_some_and(|member| member.membership().as_deref() == Some("join"))
+        member.is_some_and(|member| member.membership() == Some(Membership::Join))
     }
 
     /// The content of a state event.

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from urllib.parse import quote
 
+from synapse import Synapse
 from user import Refused, User
 
 Key = tuple[str, str]
@@ -46,12 +47,13 @@ def view(room: str, users: list[User]) -> View:
     return seen
 
 
-def _state(room: str, user: User) -> dict[Key, dict]:
+def _state(room: str, user: User) -> dict[Key, dict] | None:
+    """The room's state; none where the user may not see it, or where Synapse breaks off, as it may while it is written to."""
     try:
         return user.state(room)
     except Refused as refusal:
-        if refusal.status in (403, 404):
-            return {}
+        if refusal.status in (403, 404) or (refusal.status == 500 and isinstance(user.server, Synapse)):
+            return None
         raise
 
 

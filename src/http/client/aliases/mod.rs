@@ -15,21 +15,26 @@ use ruma::{
 use serde::Deserialize;
 use tombolo_platform::{AskError, World};
 
-use super::{ask_room, not_in_room, state::CANONICAL_ALIAS};
+use super::{ask_room, not_in_room};
 use crate::{
     config::Config,
     error::{Error, Result, forbidden, invalid_param, not_found},
-    flows::{self, receive::encode},
+    flows,
     http::{
         auth::{Reader, Session},
         rate_limit::Stranger,
         router::Router,
     },
     objects::room::messages::{MayRead, MaySend, MembershipOf, Participants},
-    remote::client::{self, Ask},
+    remote::{
+        api,
+        client::{self, Ask},
+    },
     stores::aliases,
 };
 use tombolo_protocol::membership::Membership;
+
+pub const CANONICAL_ALIAS: &str = "m.room.canonical_alias";
 
 /// The longest alias, in bytes.
 const MAX_BYTES: usize = 255;
@@ -53,8 +58,10 @@ pub struct Found {
 pub async fn resolve(world: &World, alias: &RoomAliasId) -> Result<Found> {
     let config = Config::of(world)?;
     if alias.server_name() != config.server_name {
-        let path =
-            format!("/_matrix/federation/v1/query/directory?room_alias={}", encode(alias.as_str()));
+        let path = format!(
+            "/_matrix/federation/v1/query/directory?room_alias={}",
+            api::encode(alias.as_str())
+        );
         return Ok(client::ask(world, alias.server_name(), Ask::get(&path)).await?);
     }
     let held = aliases::find(world, alias).await?.ok_or_else(unknown)?;

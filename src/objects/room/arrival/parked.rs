@@ -13,14 +13,14 @@ use serde_json::value::RawValue;
 use tombolo_platform::{Row, SqlError, values};
 use tombolo_protocol::admission::Checked;
 
-use crate::objects::{
-    Stop,
-    room::{
+use crate::{
+    objects::room::{
         Result, Room,
         graph::judgement::Judgement,
         messages::{Lack, Received, Reconsider, Reconsidered},
         row::Life,
     },
+    shell::Stop,
 };
 
 /// How long a parked event is left to the request that brought it (ms); doubled with each attempt after.

@@ -8,9 +8,8 @@ use std::collections::BTreeMap;
 use ruma::{EventId, OwnedEventId, OwnedServerName};
 use tombolo_protocol::{admission::Checked, event::Pdu};
 
-use crate::objects::{
-    Stop,
-    room::{
+use crate::{
+    objects::room::{
         Result, Room,
         arrival::parked::Parking,
         graph::{
@@ -21,6 +20,7 @@ use crate::objects::{
         messages::{Connect, Lack, Outcome, Purpose, Receive, Received, Unknown},
         row::Life,
     },
+    shell::Stop,
 };
 
 /// Judges events that came from another server.

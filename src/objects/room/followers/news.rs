@@ -11,14 +11,11 @@ use tombolo_protocol::{
 };
 
 use crate::{
-    objects::{
-        Stop,
-        room::{
-            Result, Room,
-            messages::{LocalNews, LocalNewsReply, LocalsTold, Position, Refusal, UserNews},
-        },
+    objects::room::{
+        Result, Room,
+        messages::{LocalNews, LocalNewsReply, LocalsTold, Position, Refusal, UserNews},
     },
-    shell::membership,
+    shell::{Stop, membership},
 };
 
 /// What local users are to be told.

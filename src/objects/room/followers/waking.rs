@@ -9,12 +9,12 @@ use std::rc::Rc;
 use ruma::{OwnedUserId, UserId};
 use tombolo_platform::values;
 
-use crate::objects::{
-    Stop,
-    room::{
+use crate::{
+    objects::room::{
         Result, Room, Telling,
         messages::{Position, UserNews},
     },
+    shell::Stop,
 };
 use tombolo_protocol::membership::Membership;
 

@@ -10,13 +10,13 @@ use tombolo_protocol::{
     event::{Pdu, for_federation},
 };
 
-use crate::objects::{
-    Stop,
-    room::{
+use crate::{
+    objects::room::{
         Result, Room, Sn,
         messages::{Position, Transaction},
         row::{pack, unpack},
     },
+    shell::Stop,
 };
 
 /// What the room's judgement made of an event. It may change: an outlier can be placed, a rejection be revised.

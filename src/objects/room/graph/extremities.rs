@@ -3,9 +3,9 @@
 use ruma::OwnedEventId;
 use tombolo_protocol::{event, event_auth::auth_types};
 
-use crate::objects::{
-    Stop,
-    room::{Result, Room, Sn, messages::Refusal},
+use crate::{
+    objects::room::{Result, Room, Sn, messages::Refusal},
+    shell::Stop,
 };
 
 /// The most parents an event may have.

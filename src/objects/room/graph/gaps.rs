@@ -8,12 +8,12 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use ruma::OwnedEventId;
 use tombolo_platform::values;
 
-use crate::objects::{
-    Stop,
-    room::{
+use crate::{
+    objects::room::{
         Result, Room, Sn,
         messages::{Position, Refusal},
     },
+    shell::Stop,
 };
 
 /// How many events are searched between an event of the timeline and what it lacks.

@@ -9,11 +9,8 @@ use ruma::{OwnedServerName, OwnedUserId, ServerName, UserId};
 use tombolo_platform::{Row, values};
 
 use crate::{
-    objects::{
-        Stop,
-        room::{FOREVER, Result, Room, Sn, graph::state::Key, messages::Position, row::Life},
-    },
-    shell::membership,
+    objects::room::{FOREVER, Result, Room, Sn, graph::state::Key, messages::Position, row::Life},
+    shell::{Stop, membership},
 };
 use tombolo_protocol::membership::Membership;
 

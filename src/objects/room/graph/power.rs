@@ -2,9 +2,9 @@
 
 use tombolo_protocol::power_levels::PowerLevels;
 
-use crate::objects::{
-    Stop,
-    room::{Result, Room, Sn, graph::events::Before},
+use crate::{
+    objects::room::{Result, Room, Sn, graph::events::Before},
+    shell::Stop,
 };
 
 impl Room<'_> {

@@ -10,12 +10,12 @@ use tombolo_protocol::{
     power_levels::PowerLevels,
 };
 
-use crate::objects::{
-    Stop,
-    room::{
+use crate::{
+    objects::room::{
         Result, Room, Sn,
         graph::events::{Standing, Stored},
     },
+    shell::Stop,
 };
 
 impl Room<'_> {

@@ -16,9 +16,8 @@ use tombolo_protocol::{
     state_resolution::{self, Inputs, StateMap},
 };
 
-use crate::objects::{
-    Stop,
-    room::{
+use crate::{
+    objects::room::{
         Result, Room, Sn,
         graph::{
             events::Before,
@@ -26,6 +25,7 @@ use crate::objects::{
         },
         messages::Position,
     },
+    shell::Stop,
 };
 
 impl Room<'_> {

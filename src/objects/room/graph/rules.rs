@@ -5,9 +5,9 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use tombolo_protocol::acl::ServerAcl;
 
-use crate::objects::{
-    Stop,
-    room::{Result, Room, messages::Refusal},
+use crate::{
+    objects::room::{Result, Room, messages::Refusal},
+    shell::Stop,
 };
 
 /// One entry of a restricted join rule.

@@ -4,13 +4,13 @@ use std::{collections::BTreeMap, rc::Rc};
 
 use tombolo_platform::{Row, values};
 
-use crate::objects::{
-    Stop,
-    room::{
+use crate::{
+    objects::room::{
         Result, Room, STEP, Sn,
         graph::events::{Before, Standing, Stored},
         messages::Position,
     },
+    shell::Stop,
 };
 
 /// A type and a state key.

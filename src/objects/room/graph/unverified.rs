@@ -6,9 +6,8 @@ use ruma::{OwnedEventId, UserId};
 use tombolo_platform::{Row, values};
 use tombolo_protocol::{event::Pdu, membership::Membership};
 
-use crate::objects::{
-    Stop,
-    room::{
+use crate::{
+    objects::room::{
         Result, Room, STEP, Sn, Telling,
         graph::{
             events::{Before, Standing},
@@ -17,6 +16,7 @@ use crate::objects::{
         messages::{Position, Refusal},
         row::Head,
     },
+    shell::Stop,
 };
 
 /// How many events are noted that could not be verified: a server may invent them.

@@ -5,14 +5,14 @@ use ruma::{OwnedRoomId, UserId};
 use serde_json::{Value, value::RawValue};
 use tombolo_protocol::{event::Pdu, membership::Membership};
 
-use crate::objects::{
-    Stop,
-    room::{
+use crate::{
+    objects::room::{
         Result, Room,
         graph::{events::Standing, insertion::Source, judgement::Judgement},
         messages::{Accept, Accepted, Draft, Refusal, Send, Template, TemplateReply},
         sending::send,
     },
+    shell::Stop,
 };
 
 /// A template that the room would accept as it is. A server that the room keeps out does not learn its version.

@@ -2,15 +2,15 @@
 
 use ruma::UserId;
 
-use crate::objects::{
-    Stop,
-    room::{
+use crate::{
+    objects::room::{
         Result, Room,
         graph::{events::Standing, insertion::Source, judgement::Judgement},
         messages::{Invited, Refusal, UserNews},
         outside::invites::{Known, supported},
         row::Life,
     },
+    shell::Stop,
 };
 use tombolo_protocol::membership::Membership;
 

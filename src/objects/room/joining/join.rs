@@ -9,9 +9,8 @@ use ruma::RoomId;
 use tombolo_platform::values;
 use tombolo_protocol::{event::Pdu, room_version::RoomVersion};
 
-use crate::objects::{
-    Stop,
-    room::{
+use crate::{
+    objects::room::{
         Result, Room, STEP, Telling,
         graph::{
             events::{Before, Entry, Standing, Stored},
@@ -22,6 +21,7 @@ use crate::objects::{
         messages::{BeginJoin, FinishJoin, GiveJoin, Joined, Refusal},
         row::{Head, Life},
     },
+    shell::Stop,
 };
 
 /// What becomes of an event that was given.

@@ -7,12 +7,12 @@ use serde_json::value::RawValue;
 use tombolo_platform::{Row, values};
 use tombolo_protocol::{admission::Checked, event::Pdu, room_version::RoomVersion};
 
-use crate::objects::{
-    Stop,
-    room::{
+use crate::{
+    objects::room::{
         Result, Room,
         messages::{AbandonJoin, BeginJoin, DueJoin, DueJoinReply, Receive, Refusal},
     },
+    shell::Stop,
 };
 
 /// How long after a failure a server is asked again that may have taken our join (ms); twice as long each time,

@@ -10,18 +10,15 @@ use tombolo_protocol::{
 };
 
 use crate::{
-    objects::{
-        Stop,
-        room::{
-            Result, Room, STEP, Telling,
-            messages::{
-                DueLeave, DueLeaveReply, Knocked, OutOfBand, OutOfBandReply, Position, Refusal,
-                UserNews, Withdraw, Withdrawn,
-            },
-            row::{Head, Life},
+    objects::room::{
+        Result, Room, STEP, Telling,
+        messages::{
+            DueLeave, DueLeaveReply, Knocked, OutOfBand, OutOfBandReply, Position, Refusal,
+            UserNews, Withdraw, Withdrawn,
         },
+        row::{Head, Life},
     },
-    shell::membership,
+    shell::{Stop, membership},
 };
 
 /// When a leave that no server took is told again (ms); twice as long each time,

@@ -4,14 +4,14 @@ use ruma::{ServerName, UserId};
 use tombolo_platform::values;
 use tombolo_protocol::{membership::Membership, visibility::HistoryVisibility};
 
-use crate::objects::{
-    Stop,
-    room::{
+use crate::{
+    objects::room::{
         FOREVER, Result, Room,
         graph::events::{Before, Stored},
         messages::{Position, Refusal},
         sending::merge::DUMMY,
     },
+    shell::Stop,
 };
 
 /// A stretch of the mainline in which a user's membership was the same.

@@ -8,13 +8,13 @@ use std::collections::{BTreeSet, VecDeque};
 use ruma::{EventId, OwnedEventId, ServerName};
 use serde_json::value::RawValue;
 
-use crate::objects::{
-    Stop,
-    room::{
+use crate::{
+    objects::room::{
         Result, Room, Sn,
         graph::events::{Standing, Stored},
         messages::{AuthChain, Backfill, MissingEvents, Refusal, StateBefore, StateBeforeReply},
     },
+    shell::Stop,
 };
 
 /// The most events one answer to `/backfill` holds.

@@ -11,9 +11,8 @@ use tombolo_protocol::{
     membership::Membership,
 };
 
-use crate::objects::{
-    Stop,
-    room::{
+use crate::{
+    objects::room::{
         Result, Room, Sn,
         graph::{
             events::{Before, Standing, Stored},
@@ -23,6 +22,7 @@ use crate::objects::{
         not_in_room,
         reading::entitlement::Stretches,
     },
+    shell::Stop,
 };
 
 /// For whom events are rendered.

@@ -5,15 +5,15 @@
 
 use tombolo_protocol::room_version::RoomVersion;
 
-use crate::objects::{
-    Stop,
-    room::{
+use crate::{
+    objects::room::{
         FIRST, Result, Room,
         graph::events::{Before, Entry, Standing},
         messages::{Create, Created, Refusal, Send},
         row::{Head, Life},
         sending::send,
     },
+    shell::Stop,
 };
 
 /// Makes the room and its initial events. Asked again with the same create event, it answers again.

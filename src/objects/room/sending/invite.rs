@@ -7,14 +7,14 @@
 use serde_json::value::RawValue;
 use tombolo_protocol::event::{Pdu, SHOWN_TO_INVITED};
 
-use crate::objects::{
-    Stop,
-    room::{
+use crate::{
+    objects::room::{
         Result, Room,
         graph::insertion::Source,
         messages::{DraftInvite, InviteFor, InviteForReply, Refusal, SendInvite, Sent},
         sending::send,
     },
+    shell::Stop,
 };
 
 /// The invite as it goes to the invited user's server, if the room would take it.

@@ -9,13 +9,13 @@ use ruma::UserId;
 use serde_json::value::RawValue;
 use tombolo_platform::values;
 
-use crate::objects::{
-    Stop,
-    room::{
+use crate::{
+    objects::room::{
         Result, Room, Sn,
         messages::{Draft, Position, Send},
         sending::send,
     },
+    shell::Stop,
 };
 use tombolo_protocol::membership::Membership;
 

@@ -7,14 +7,14 @@ use ruma::{EventId, OwnedUserId, UserId};
 use serde_json::{json, value::RawValue};
 use tombolo_platform::values;
 
-use crate::objects::{
-    Stop,
-    room::{
+use crate::{
+    objects::room::{
         Result, Room, STEP, Telling,
         messages::{Position, Receipt, Refusal, UserNews},
         not_in_room,
         sending::{relations::MAIN, typing::is_shown},
     },
+    shell::Stop,
 };
 
 /// The most threads in which a user's receipts are kept; the oldest go.

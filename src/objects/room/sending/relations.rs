@@ -7,9 +7,9 @@ use ruma::EventId;
 use tombolo_platform::values;
 use tombolo_protocol::event::{ANNOTATION, Pdu, Relation, THREAD};
 
-use crate::objects::{
-    Stop,
-    room::{Result, Room, Sn, messages::Refusal},
+use crate::{
+    objects::room::{Result, Room, Sn, messages::Refusal},
+    shell::Stop,
 };
 
 /// The longest key of an annotation, in characters.

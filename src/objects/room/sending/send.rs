@@ -10,9 +10,8 @@ use tombolo_protocol::{
     power_levels::check_content,
 };
 
-use crate::objects::{
-    Stop,
-    room::{
+use crate::{
+    objects::room::{
         Result, Room,
         graph::{
             events::Standing,
@@ -21,6 +20,7 @@ use crate::objects::{
         },
         messages::{Position, Refusal, Send, Sent, Transaction},
     },
+    shell::Stop,
 };
 
 /// Sends an event, once per transaction ID. A room that all its local members left takes nothing new, but for the leave
