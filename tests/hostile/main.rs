@@ -18,6 +18,7 @@ mod joins;
 mod json;
 mod keys;
 mod large;
+mod notary;
 mod outcome;
 mod peer;
 mod reading;

@@ -4,8 +4,8 @@ use ruma::{EventId, OwnedEventId, RoomId};
 use serde_json::{Value, json};
 
 use super::{
-    BuildFault, Draft, FormatFault, Links, MAX_BYTES_SENT, Pdu, Projection, build, check_format,
-    check_history, client_event, create_event_id, event_id, field, redacted, stripped,
+    BuildFault, Draft, FormatFault, Links, MAX_BYTES_SENT, Pdu, build, check_format, check_history,
+    client_event, create_event_id, event_id, field, redacted, stripped,
 };
 use crate::{
     json::{MAX_DEPTH_SENT, parse_object, parse_value},
@@ -350,44 +350,6 @@ fn what_a_redaction_redacts_stands_in_one_place() {
         assert_eq!(event["content"].get("redacts").is_some(), in_content, "{version_id}");
         assert_eq!(event.get("redacts").is_some(), !in_content, "{version_id}");
     }
-}
-
-#[test]
-fn a_projection_keeps_the_fields_at_its_paths() {
-    let event = json!({
-        "type": "m.room.message",
-        "content": { "body": "x", "msgtype": "m.text", "m.relates_to": { "rel_type": "m.thread" } },
-        "sender": "@alice:example.org",
-    });
-    let shown = |paths: &[&str]| -> Value {
-        let paths: Vec<String> = paths.iter().map(|path| (*path).to_owned()).collect();
-        let event = serde_json::value::to_raw_value(&event).unwrap();
-        serde_json::from_str(Projection::of(&paths).shown(&event).unwrap().get()).unwrap()
-    };
-    assert_eq!(
-        shown(&["type", "content.body"]),
-        json!({ "type": "m.room.message", "content": { "body": "x" } })
-    );
-    assert_eq!(
-        shown(&["content.m\\.relates_to.rel_type"]),
-        json!({ "content": { "m.relates_to": { "rel_type": "m.thread" } } })
-    );
-    for whole in [["content", "content.body"], ["content.body", "content"]] {
-        assert_eq!(shown(&whole), json!({ "content": event["content"] }));
-    }
-    assert_eq!(shown(&["content.none", "sender.x", "none", ""]), json!({}));
-    assert_eq!(shown(&[&"a.".repeat(100_000)]), json!({}));
-}
-
-#[test]
-fn a_projection_shows_what_it_keeps_as_it_stands() {
-    let text = r#"{"content":{"a\"b":[1.50, {"deep":null}],"c":"\u00e9"},"type":"x"}"#;
-    let event = serde_json::value::RawValue::from_string(text.to_owned()).unwrap();
-    let paths = ["content.a\"b", "content.c", "none"].map(str::to_owned);
-    assert_eq!(
-        Projection::of(&paths).shown(&event).unwrap().get(),
-        r#"{"content":{"a\"b":[1.50, {"deep":null}],"c":"\u00e9"}}"#
-    );
 }
 
 #[test]

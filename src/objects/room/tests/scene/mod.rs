@@ -1,23 +1,24 @@
 //! What does a scenario stand on? One object, its database, and two servers' keys.
 
-use std::{cell::Cell, collections::BTreeMap};
+mod events;
+mod joins;
 
-use ruma::{OwnedEventId, OwnedRoomId, OwnedUserId, RoomId, UserId};
-use serde_json::{Value, json, value::RawValue};
+use std::cell::Cell;
+
+use ruma::{OwnedEventId, OwnedRoomId, RoomId, UserId};
+use serde_json::{Value, json};
 use tombolo_platform::{AnyAddress, Isolate, Memory, Message, Moment, Object, Sql};
 use tombolo_protocol::{
-    admission::Checked,
-    canonical_json::CanonicalJsonObject,
     event::{self, Links, Pdu},
-    json::parse_object,
     room_version::RoomVersion,
-    signing::SigningKey,
 };
 
 use crate::{
     objects::room::{self, messages::*},
     shell::Question,
 };
+
+pub use self::events::*;
 
 pub const OURS: &str = "ours.test";
 pub const THEIRS: &str = "theirs.test";
@@ -230,60 +231,6 @@ impl Scene {
         event::build(self.version, draft, links, &signer, server).unwrap()
     }
 
-    /// A room that Bob made and keeps Carl out of, which is not here, and its state.
-    pub fn of_bob() -> (Self, Vec<Pdu>) {
-        let room_id = RoomId::parse("!room:theirs.test").unwrap();
-        let scene = Self { room_id, ..Self::empty() };
-        let (bob, carl) = (user("bob", THEIRS), user("carl", OURS));
-        let mut state: Vec<Pdu> = Vec::new();
-        for (kind, key, content) in [
-            ("m.room.create", "", json!({ "room_version": "11" })),
-            ("m.room.member", bob.as_str(), json!({ "membership": "join" })),
-            ("m.room.power_levels", "", json!({ "users": { bob.as_str(): 100 } })),
-            ("m.room.join_rules", "", json!({ "join_rule": "public" })),
-            ("m.room.member", carl.as_str(), json!({ "membership": "ban" })),
-            ("m.room.name", "", json!({ "name": "Bob's" })),
-        ] {
-            let auth: Vec<_> = state.iter().map(|pdu| pdu.event_id.clone()).take(3).collect();
-            state.push(scene.elsewhere(&bob, (kind, Some(key)), &content, &auth));
-        }
-        (scene, state)
-    }
-
-    /// Alice begins to join a room of this state.
-    pub fn begin_join(&self, state: &[Pdu]) -> Checked {
-        self.begin_join_of("alice", state)
-    }
-
-    /// A local user begins to join a room of this state.
-    pub fn begin_join_of(&self, localpart: &str, state: &[Pdu]) -> Checked {
-        let (user, content) = (user(localpart, OURS), json!({ "membership": "join" }));
-        let auth = [0, 2, 3].map(|index: usize| state[index].event_id.clone());
-        let join = self.elsewhere(&user, ("m.room.member", Some(user.as_str())), &content, &auth);
-        let (event, via) = (checked(&join), THEIRS.try_into().unwrap());
-        let version = self.version.id.to_string();
-        self.ask(BeginJoin { version, user, event: event.clone(), via, until: 2_000_000 }).unwrap();
-        event
-    }
-
-    /// Gives a room that is being joined its state; answers how much of it stands.
-    pub fn give(&self, join: &Checked, state: &[Pdu]) -> u64 {
-        self.give_without(join, state, Vec::new()).unwrap()
-    }
-
-    /// The same, where some of it could not be verified.
-    pub fn give_without(
-        &self,
-        join: &Checked,
-        state: &[Pdu],
-        left_out: Vec<OwnedEventId>,
-    ) -> Result<u64, Refusal> {
-        let events = state.iter().map(checked).collect();
-        let state = state.iter().map(|pdu| pdu.event_id.clone()).collect();
-        let event_id = join.event_id.clone();
-        self.ask(GiveJoin { event_id, events, state, left_out })
-    }
-
     /// Gives the room events of the other server.
     pub fn receive(&self, pdus: &[&Pdu]) -> Received {
         self.receive_from(THEIRS, pdus)
@@ -355,18 +302,6 @@ impl Scene {
         Some(event["event_id"].as_str()?.try_into().unwrap())
     }
 
-    /// Bob's join, taken in.
-    pub fn join_bob(&self) -> OwnedEventId {
-        let join = self.theirs(
-            "m.room.member",
-            Some("@bob:theirs.test"),
-            &json!({ "membership": "join" }),
-            &self.tips(),
-        );
-        assert_eq!(self.outcome(&join), Outcome::Accepted);
-        join.event_id
-    }
-
     /// Sends as a local user; answers the position.
     pub fn send_at(
         &self,
@@ -398,67 +333,4 @@ impl Scene {
         })
         .unwrap()
     }
-}
-
-pub fn user(localpart: &str, server: &str) -> OwnedUserId {
-    UserId::parse(format!("@{localpart}:{server}")).unwrap()
-}
-
-pub fn wish(kind: &str, key: Option<&str>, content: &Value) -> Draft {
-    let content = serde_json::value::to_raw_value(content).unwrap();
-    Draft { event_type: kind.to_owned(), state_key: key.map(str::to_owned), content, redacts: None }
-}
-
-pub fn checked(pdu: &Pdu) -> Checked {
-    Checked {
-        event_id: pdu.event_id.clone(),
-        json: RawValue::from_string(pdu.json.clone()).unwrap(),
-    }
-}
-
-/// The event's body, for comparing timelines.
-pub fn ids(events: &[Box<RawValue>]) -> Vec<String> {
-    let id = |event: &RawValue| {
-        serde_json::from_str::<Value>(event.get()).unwrap()["event_id"].as_str().unwrap().to_owned()
-    };
-    events.iter().map(|event| id(event)).collect()
-}
-
-fn levels(version: &RoomVersion, alice: &UserId) -> Value {
-    let users = if version.rules.authorization.explicitly_privilege_room_creators {
-        json!({})
-    } else {
-        json!({ alice.as_str(): 100 })
-    };
-    json!({ "users": users, "state_default": 50 })
-}
-
-fn draft(sender: &UserId, kind: &str, key: Option<&str>, content: &Value) -> event::Draft {
-    let content: CanonicalJsonObject = parse_object(content.to_string().as_bytes()).unwrap();
-    event::Draft {
-        sender: sender.to_owned(),
-        event_type: kind.to_owned(),
-        state_key: key.map(str::to_owned),
-        content,
-        redacts: None,
-    }
-}
-
-fn key(server: &str) -> SigningKey {
-    SigningKey::from_seed("ed25519:k", if server == OURS { [1; 32] } else { [2; 32] }).unwrap()
-}
-
-fn key_of_theirs() -> SigningKey {
-    key(THEIRS)
-}
-
-fn variables() -> BTreeMap<String, String> {
-    let seed = "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE";
-    [
-        ("SERVER_NAME", OURS.to_owned()),
-        ("SIGNING_KEY", format!("ed25519 k {seed}")),
-        ("TOKEN_SECRET", seed.to_owned()),
-    ]
-    .map(|(name, value)| (name.to_owned(), value))
-    .into()
 }
