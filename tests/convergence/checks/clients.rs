@@ -109,7 +109,8 @@ impl Client<'_> {
         let own = ("m.room.member".to_owned(), self.user.to_owned());
         // Who was out all the time learns only what they are now.
         let was_in = |stay: &Stretch| {
-            stay.membership == "join" && stay.until.is_none_or(|until| until > from)
+            let overlaps = stay.since <= to && stay.until.is_none_or(|until| until > from);
+            stay.membership == "join" && overlaps
         };
         if from > 0 && !stays.iter().any(was_in) {
             let changed = stays.iter().any(|stay| from < stay.since && stay.since <= to);
