@@ -205,8 +205,12 @@ class Agreement:
         """Why Synapse does not show history.
 
         It asks any server in the room for it (with SQLite, in no order), and goes no further once one answered, though
-        that one may have joined late itself and not know the state that the history rests on.
+        that one may have joined late itself and not know the state that the history rests on. And what came to it as part
+        of a state it does not read again where another event builds on it.
         """
+        held = self.copies[name].events.get(event_id)
+        if self.copies[name].is_synapse and held and held.standing == "outlier" and event_id in self._below(name):
+            return "is part of a state to Synapse, though what it accepted builds on it"
         stuck = [each for each in self.copies[name].stuck_at if event_id == each or event_id in self._past(each)]
         return f"asks for the history before {stuck[0]} where it is not" if stuck else None
 
@@ -214,14 +218,26 @@ class Agreement:
         """Whether a server may have had an event in its state when it heard of another.
 
         Neither builds on the other; or the other was heard of late, as history; or the event stands there now: where a
-        resolution undid what came after it.
+        resolution undid what came after it; or what replaced it was news to the server.
         """
         other, held = (self.copies[name].events[each] for each in (other_id, event_id))
         if other.standing != "accepted" and other_id not in self._below(name):
             return False
         is_past = other_id in self._past(event_id)
         is_apart = not is_past and event_id not in self._past(other_id)
-        return is_apart or not is_past and other.order < held.order or other_id in self._views[name].ids().values()
+        if is_apart or not is_past and other.order < held.order or other_id in self._views[name].ids().values():
+            return True
+        return is_past and self._is_replaced_by_news(other_id, event_id, name)
+
+    def _is_replaced_by_news(self, old_id: str, event_id: str, name: str) -> bool:
+        """Whether what replaced an event, below another, lies beside all that a server had said before it heard of that one.
+
+        What lies below the join by which it came in, on another branch, is history to it: no part of its state.
+        """
+        events = self.copies[name].events
+        replaced = [each for each in self._past(event_id) if old_id in self._past(each) and _key(self.events.get(each)) == _key(self.events[old_id])]
+        own = [each for each, held in events.items() if held.pdu["sender"].endswith(f":{self._server_names[name]}") and held.order < events[event_id].order]
+        return bool(replaced) and not any(each in self._past(said) for each in replaced for said in own)
 
 
 def forbids(by: dict, event: dict) -> str | None:
@@ -238,6 +254,10 @@ def forbids(by: dict, event: dict) -> str | None:
     if kind == event["type"] == "m.room.power_levels" and (what := _out_of_reach(content, event)):
         return f"keeps {event['sender']} from changing {what}"
     return None
+
+
+def _key(event: dict | None) -> tuple[str, str] | None:
+    return (event["type"], event["state_key"]) if event and "state_key" in event else None
 
 
 def _ends(event: dict, user: str) -> bool:
