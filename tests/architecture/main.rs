@@ -19,7 +19,7 @@ const MAY_NAME: [(&str, &[&str]); 11] = [
     ("error", &["objects", "config"]),
     ("config", &[]),
     ("bucket", &[]),
-    ("shell", &["objects"]),
+    ("shell", &[]),
     ("objects", &["config", "shell", "bucket"]),
     ("stores", &["config", "error"]),
     ("remote", &["config", "error"]),
