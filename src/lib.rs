@@ -1,6 +1,7 @@
 //! What is Tombolo? A Matrix homeserver. Bridges are planned; none is built yet.
 //!
-//! Read ARCHITECTURE.md first. Imports point one way: `worker` (the entry on Workers) and [`app`] → [`http`] → [`flows`] →
+//! Read ARCHITECTURE.md first. Imports point one way: `worker` (the entry on Workers) and [`app`] → [`http`] →
+//! [`flows`] →
 //! [`objects`] (their messages), [`remote`], [`stores`] → [`config`], [`error`], `bucket`.
 
 pub mod app;

@@ -1,7 +1,7 @@
 //! How does history get below what we hold?
 //! ([backfilling](https://spec.matrix.org/v1.19/server-server-api/#backfilling-and-retrieving-missing-events))
 //!
-//! A server in the room is asked for what is below the hole, and for the state before the lowest of it: so what comes
+//! A server in the room is asked for what is below the gap, and for the state before the lowest of it: so what comes
 //! is judged, and shown, as it was then.
 
 use std::collections::BTreeSet;
@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     error::Result,
-    objects::room::messages::{History, Hole, Lack, Outcome, Received, StateGiven},
+    objects::room::messages::{History, HistoryGap, Lack, Outcome, Received, StateGiven},
     remote::{
         api,
         client::{self, Ask},
@@ -35,17 +35,17 @@ const ROUNDS: usize = 4;
 /// For how many events of an answer the state before them is asked.
 const MAX_STATES: usize = 10;
 
-/// Fills a hole from one of the servers in the room; answers whether anything came.
-pub async fn backfill(world: &World, room_id: &RoomId, hole: &Hole) -> Result<bool> {
+/// Fills a gap from one of the servers in the room; answers whether anything came.
+pub async fn backfill(world: &World, room_id: &RoomId, lack: &HistoryGap) -> Result<bool> {
     let Some(version) = version(world, room_id).await? else { return Ok(false) };
-    let mut servers: Vec<_> = hole.servers.iter().collect();
+    let mut servers: Vec<_> = lack.servers.iter().collect();
     servers.sort_by_key(|server| failing::is_noted(world, server));
     servers.truncate(MAX_SERVERS);
     let last = servers.last().copied();
     for server in servers {
         let until = world.now() + PATIENCE;
         let gap = Gap { world, origin: server, room_id, version, stranger: false, until };
-        match fill(&gap, hole, Some(server) != last).await {
+        match fill(&gap, lack, Some(server) != last).await {
             Ok(true) => return Ok(true),
             Ok(false) => {}
             Err(Failure::Ours(error)) => return Err(error),
@@ -60,14 +60,18 @@ pub async fn backfill(world: &World, room_id: &RoomId, hole: &Hole) -> Result<bo
 }
 
 /// Asks one server; `others` tells whether there are more.
-async fn fill(gap: &Gap<'_>, hole: &Hole, others: bool) -> std::result::Result<bool, Failure> {
+async fn fill(
+    gap: &Gap<'_>,
+    lack: &HistoryGap,
+    others: bool,
+) -> std::result::Result<bool, Failure> {
     let wanted: Vec<String> =
-        hole.below.iter().map(|id| format!("v={}", api::encode(id.as_str()))).collect();
+        lack.below.iter().map(|id| format!("v={}", api::encode(id.as_str()))).collect();
     let path = api::path("v1/backfill", [gap.room_id.as_str()]);
     let path = format!("{path}?{}&limit={LIMIT}", wanted.join("&"));
     let answer: Events = client::ask(gap.world, gap.origin, Ask::get(&path)).await?;
     let events = verified_history(gap.world, gap.version, &answer.pdus).await;
-    let mut history = History { events, asked: hole.below.clone(), states: Vec::new(), others };
+    let mut history = History { events, asked: lack.below.clone(), states: Vec::new(), others };
     let mut received = gap.world.ask(&room(gap.room_id), &history).await?;
     let mut came = any(&received);
     for _ in 0..ROUNDS {

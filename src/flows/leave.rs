@@ -2,7 +2,8 @@
 //! ([leaving rooms](https://spec.matrix.org/v1.19/server-server-api/#leaving-rooms-rejecting-invites))
 //!
 //! In a room that is live here a leave is an event like any other. An invite to a room we are not in is declined
-//! through a server in it; the user is rid of it whether or not that server answers, and the room's alarm tells it again.
+//! through a server in it; the user is rid of it whether or not that server answers, and the room's alarm tells it
+//! again.
 
 use ruma::{OwnedServerName, RoomId, UserId};
 use serde_json::{Map, Value, json};

@@ -304,7 +304,8 @@ async fn inside(
         && news.account_data.is_empty()
         && news.typing.is_none()
         && !wish.full_state;
-    // A gap alone is news: what lies in it is had by `/messages`. So is a room alone, where the client does not know it.
+    // A gap alone is news: what lies in it is had by `/messages`. So is a room alone, where the client does not know
+    // it.
     let nothing = wish.since.is_some()
         && !wish.full_state
         && !window.anew

@@ -114,8 +114,8 @@ pub async fn tell_typing(world: &World, room_id: &RoomId, now: &TypingNow) {
     told.await;
 }
 
-/// Whether D1 has the copy of which servers came and went. Where it has not, the room's alarm does it again: a D1 that is
-/// slow or down keeps nobody waiting for news.
+/// Whether D1 has the copy of which servers came and went. Where it has not, the room's alarm does it again: a D1 that
+/// is slow or down keeps nobody waiting for news.
 async fn copied(world: &World, room_id: &RoomId, moved: &[(OwnedServerName, bool)]) -> bool {
     if moved.is_empty() {
         return true;

@@ -1,8 +1,8 @@
 //! What does another server say our membership event should look like, and what do we make of it?
 //! ([templates](https://spec.matrix.org/v1.19/server-server-api/#joining-rooms))
 //!
-//! Joins, leaves and knocks through a server in the room begin so. The event is ours: of the template only the links are
-//! taken, and who authorises a join.
+//! Joins, leaves and knocks through a server in the room begin so. The event is ours: of the template only the links
+//! are taken, and who authorises a join.
 
 use ruma::{OwnedEventId, RoomId, ServerName, UserId};
 use serde::Deserialize;

@@ -105,8 +105,8 @@ impl Copy {
         self.sql.rows(query, values![at], read).unwrap().into_iter().collect()
     }
 
-    /// The keys of the state that got a value of the past later, by an event that could not be verified when a server gave
-    /// it.
+    /// The keys of the state that got a value of the past later, by an event that could not be verified when a server
+    /// gave it.
     pub fn amended(&self) -> BTreeSet<Key> {
         let query = "SELECT p.type, p.key FROM past p JOIN (
                          SELECT type, key, sn, since FROM now UNION ALL SELECT type, key, sn, since FROM past

@@ -1,8 +1,8 @@
 //! Do many servers end in one state, whatever goes wrong between them?
 //!
 //! A seed makes a scenario: servers, users, rooms, and what goes wrong. Users speak HTTP to their servers, servers to
-//! each other. Afterwards all that count each other in must agree, and nothing that was acknowledged may be lost; in a few
-//! seeds, each for a reason that is named, servers part.
+//! each other. Afterwards all that count each other in must agree, and nothing that was acknowledged may be lost; in a
+//! few seeds, each for a reason that is named, servers part.
 //!
 //! `cargo test --test convergence all_servers -- --nocapture` runs 200 seeds, `TOMBOLO_SEEDS=n` n of them (from
 //! `TOMBOLO_FROM=n` on), `TOMBOLO_SEED=n` only that one, with everything its users did; with `TOMBOLO_TRANSCRIPT=file` also

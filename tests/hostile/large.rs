@@ -43,8 +43,8 @@ fn fill(scene: &Scene, hosted: &Hosted, (members, servers): (usize, usize)) {
     }
 }
 
-/// The notary vouches for the keys of the members' servers, but not of these. It looks for what it is asked rightly only:
-/// by the ID of a key, and the time at which that must be valid.
+/// The notary vouches for the keys of the members' servers, but not of these. It looks for what it is asked rightly
+/// only: by the ID of a key, and the time at which that must be valid.
 fn vouch(scene: &Scene, servers: usize, is_dead: fn(usize) -> bool) {
     let (notary, until) = (scene.notary.clone(), scene.simulation.now() + 86_400_000);
     scene.notary.on("query", move |asked| {

@@ -120,8 +120,8 @@ fn drafted_invites(wish: &Wish, users: Vec<&OwnedUserId>) -> Result<Vec<Send>> {
     users.into_iter().map(draft).collect()
 }
 
-/// Invites users of other servers, a few at once. The room stands, whatever a server says of its invite, its not knowing
-/// the room's version included: a client that is told of a failure makes another room.
+/// Invites users of other servers, a few at once. The room stands, whatever a server says of its invite, its not
+/// knowing the room's version included: a client that is told of a failure makes another room.
 async fn invite(world: World, room_id: OwnedRoomId, invites: Vec<Send>) {
     let (world, room_id) = (&world, &*room_id);
     let sent = stream::iter(invites).for_each_concurrent(INVITED_AT_ONCE, |invite| async move {

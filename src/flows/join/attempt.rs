@@ -259,8 +259,8 @@ fn is_final(error: &RemoteError) -> bool {
     }
 }
 
-/// Takes up an attempt whose end nobody knows, of whose server it may be `unproven` that it heard of the join; answers when
-/// to look again (ms).
+/// Takes up an attempt whose end nobody knows, of whose server it may be `unproven` that it heard of the join; answers
+/// when to look again (ms).
 pub async fn resume(
     world: &World,
     room_id: &RoomId,

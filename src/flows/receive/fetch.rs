@@ -57,8 +57,8 @@ pub struct Events {
 }
 
 impl Gap<'_> {
-    /// The state before an event as the server tells it; what of it the room does not hold is fetched. A few events of it
-    /// may be missing, since nobody can verify them.
+    /// The state before an event as the server tells it; what of it the room does not hold is fetched. A few events of
+    /// it may be missing, since nobody can verify them.
     pub async fn state_before(&self, id: &OwnedEventId) -> Result<StateGiven, Failure> {
         let event_id = api::encode(id.as_str());
         let path = api::path("v1/state_ids", [self.room_id.as_str()]);

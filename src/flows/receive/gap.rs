@@ -1,8 +1,8 @@
 //! How does a room get what parked events build on?
 //! ([missing events](https://spec.matrix.org/v1.19/server-server-api/#backfilling-and-retrieving-missing-events))
 //!
-//! First the origin is asked for the events between our tips and the parked one. Where it cannot close the gap, the
-//! state before the parked event is asked for, and the event enters with a hole below it. Where the origin is out of
+//! First the origin is asked for the events between our extremities and the parked one. Where it cannot close the gap,
+//! the state before the parked event is asked for, and the event enters with a gap below it. Where the origin is out of
 //! reach or refuses, the event stays parked, and the room's alarm tries again, with others in the room too.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -54,8 +54,8 @@ pub struct Gap<'a> {
     pub until: u64,
 }
 
-/// Fetches what is lacking from the origin, and then from others in the room; answers what became of the events meanwhile.
-/// For what only a stranger sent, nobody else is troubled.
+/// Fetches what is lacking from the origin, and then from others in the room; answers what became of the events
+/// meanwhile. For what only a stranger sent, nobody else is troubled.
 pub async fn fill(
     world: &World,
     origin: &OwnedServerName,
@@ -132,7 +132,7 @@ impl From<AskError<Refusal>> for Failure {
 struct Open {
     lacking: BTreeMap<OwnedEventId, Lack>,
     outcomes: BTreeMap<OwnedEventId, Outcome>,
-    tips: Vec<OwnedEventId>,
+    extremities: Vec<OwnedEventId>,
     min_depth: u64,
     /// How many events came in.
     came: usize,
@@ -153,7 +153,7 @@ impl Open {
             }
         }
         self.lacking.extend(received.lacking.into_iter().map(|lack| (lack.event_id.clone(), lack)));
-        (self.tips, self.min_depth) = (received.tips, received.min_depth);
+        (self.extremities, self.min_depth) = (received.extremities, received.min_depth);
     }
 
     /// The lowest of what is lacking among these: nothing of it builds on others of them.
@@ -215,7 +215,7 @@ impl Gap<'_> {
             return self.judge_again(lack, open).await;
         }
         let path = api::path("v1/get_missing_events", [self.room_id.as_str()]);
-        let body = json!({ "latest_events": [lack.event_id], "earliest_events": open.tips, "limit": LIMIT, "min_depth": open.min_depth });
+        let body = json!({ "latest_events": [lack.event_id], "earliest_events": open.extremities, "limit": LIMIT, "min_depth": open.min_depth });
         let answer = self.ask::<MissingEvents>(Ask::post(&path, &body).within(BRIEF)).await;
         let mut events = answered(answer)?.map_or_else(Vec::new, |missing| missing.events);
         events.truncate(LIMIT);

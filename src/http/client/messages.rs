@@ -44,8 +44,8 @@ async fn page(
     let wanted = u32::try_from(u64::from(request.limit)).unwrap_or(u32::MAX);
     filter.limit = Some(filter.limit.map_or(wanted, |limit| limit.min(wanted)));
     let backwards = request.dir == Direction::Backward;
-    let (user, device, over_holes) = (caller.user, caller.device, false);
-    let page = Page { user, device, from, to, backwards, over_holes, filter };
+    let (user, device, over_gaps) = (caller.user, caller.device, false);
+    let page = Page { user, device, from, to, backwards, over_gaps, filter };
     let reply = filled(&world, room_id, page).await?;
     let mut response = get_message_events::Response::new();
     response.start = request.from.unwrap_or_else(|| tokens::of_room(reply.start));
@@ -72,17 +72,17 @@ async fn place(
 async fn filled(world: &World, room_id: &RoomId, mut page: Page) -> Result<PageReply> {
     let mut reply = ask_room(world, room_id, &page).await?;
     for _ in 0..FETCHES {
-        let Some(hole) = &reply.hole else { break };
+        let Some(gap) = &reply.gap else { break };
         if is_full(&reply, &page) {
             break;
         }
-        if !flows::backfill::backfill(world, room_id, hole).await? {
-            page.over_holes = true;
+        if !flows::backfill::backfill(world, room_id, gap).await? {
+            page.over_gaps = true;
         }
         reply = ask_room(world, room_id, &page).await?;
     }
-    if reply.hole.is_some() && reply.events.is_empty() {
-        page.over_holes = true;
+    if reply.gap.is_some() && reply.events.is_empty() {
+        page.over_gaps = true;
         reply = ask_room(world, room_id, &page).await?;
     }
     Ok(reply)

@@ -8,15 +8,15 @@ use crate::{
     objects::room::{
         Sn,
         followers::waking::Audience,
-        graph::{events::Stored, gaps::Holes},
+        graph::{events::Stored, gaps::Gaps},
         messages::Position,
         row::Head,
     },
     shell::Schema,
 };
 
-/// What a room remembers between messages. The times alone are nowhere else: without them somebody is told once more, or
-/// asked later.
+/// What a room remembers between messages. The times alone are nowhere else: without them somebody is told once more,
+/// or asked later.
 #[derive(Default)]
 pub struct Cache {
     pub schema: Schema,
@@ -29,9 +29,9 @@ pub struct Cache {
     /// See [`Room::settled`].
     pub settled: Option<Position>,
     pub audience: Option<Audience>,
-    pub holes: Option<Holes>,
-    /// See [`Room::has_gaps`].
-    pub gaps: Option<bool>,
+    pub gaps: Option<Gaps>,
+    /// See [`Room::has_unverified`].
+    pub unverified: Option<bool>,
     /// Requests told all local users everything up to here.
     pub locals_told: Position,
     /// When followers were last told.

@@ -1,7 +1,7 @@
 //! What has happened in one room, in which order, and what is its state? The RoomObject.
 //!
-//! A room is a replicated graph of signed events. This object owns our copy. Its folders stand in an order, and none calls
-//! one below it in this list:
+//! A room is a replicated graph of signed events. This object owns our copy. Its folders stand in an order, and none
+//! calls one below it in this list:
 //!
 //! * [`reading`]: what clients and other servers see;
 //! * [`joining`]: how users come in through other servers;
@@ -142,7 +142,7 @@ impl<'a> Room<'a> {
     /// The row of a room whose graph we hold, though maybe no longer live.
     pub fn graph(&mut self) -> Result<Head> {
         let head = self.head()?;
-        if matches!(head.life, Life::Live | Life::Left) || !head.tips.is_empty() {
+        if matches!(head.life, Life::Live | Life::Left) || !head.extremities.is_empty() {
             return Ok(head);
         }
         Err(Stop::Refused(Refusal::Absent))

@@ -46,7 +46,7 @@ pub struct Head {
     pub version: &'static RoomVersion,
     pub life: Life,
     /// The forward extremities.
-    pub tips: Vec<Sn>,
+    pub extremities: Vec<Sn>,
     /// The last position given out.
     pub pos: Position,
     /// Every follower was told everything up to here, but for those in `lagging`.
@@ -64,8 +64,19 @@ pub struct Head {
 impl Head {
     /// The row of a room of which we hold no events yet.
     pub fn new(id: OwnedRoomId, version: &'static RoomVersion, life: Life) -> Self {
-        let (tips, pos, told) = (Vec::new(), FIRST, FIRST);
-        Self { id, version, life, tips, pos, told, joined: 0, invited: 0, floor: 0, resident: None }
+        let (extremities, pos, told) = (Vec::new(), FIRST, FIRST);
+        Self {
+            id,
+            version,
+            life,
+            extremities,
+            pos,
+            told,
+            joined: 0,
+            invited: 0,
+            floor: 0,
+            resident: None,
+        }
     }
 
     pub fn write(&self, sql: &Sql) -> Result<()> {
@@ -79,7 +90,7 @@ impl Head {
                 self.id.as_str(),
                 self.version.id.as_str(),
                 self.life.name(),
-                pack(&self.tips)?.as_slice(),
+                pack(&self.extremities)?.as_slice(),
                 self.pos,
                 self.told,
                 self.joined,
@@ -102,7 +113,7 @@ pub fn read_head(row: &Row<'_>) -> std::result::Result<Head, SqlError> {
         id: OwnedRoomId::try_from(row.text(0)?).map_err(|_| broken("room ID"))?,
         version: RoomVersion::of(&version).ok_or_else(|| broken("version"))?,
         life: Life::of(&life).ok_or_else(|| broken("life"))?,
-        tips: unpack(&row.blob(3)?),
+        extremities: unpack(&row.blob(3)?),
         pos: row.int(4)?,
         told: row.int(5)?,
         joined: row.int(6)?,

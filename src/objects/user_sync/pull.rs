@@ -92,7 +92,8 @@ impl User<'_> {
         Ok(())
     }
 
-    /// Takes away the invites of those whom the user ignores. Where the range holds more than the invite, the rest stays.
+    /// Takes away the invites of those whom the user ignores. Where the range holds more than the invite, the rest
+    /// stays.
     fn hide_ignored_invites(&mut self, rooms: &mut BTreeMap<OwnedRoomId, RoomNews>) -> Result<()> {
         for news in rooms.values_mut().filter(|news| news.membership == Membership::Invite) {
             news.hidden = self.ignores_invite(&news.room_id, news.stripped.as_deref())?;

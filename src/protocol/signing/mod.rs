@@ -3,8 +3,8 @@
 //! [signing events](https://spec.matrix.org/v1.19/server-server-api/#signing-events))
 //!
 //! Verification is strict where servers may read a signature in two ways: no small-order keys, no malleable signatures.
-//! Base64 is only how bytes are written, and every server reads it in any form: so does [`decode`], and what is compared
-//! is bytes. Where one server alone did not take a signature, the event would exist for the others only.
+//! Base64 is only how bytes are written, and every server reads it in any form: so does [`decode`], and what is
+//! compared is bytes. Where one server alone did not take a signature, the event would exist for the others only.
 
 #[cfg(test)]
 mod tests;

@@ -58,8 +58,8 @@ pub fn are_kept(run: &Run, room: usize) -> Vec<String> {
     findings
 }
 
-/// Whether a server soft-failed an event, and all that is built on it ends so too: only its own server ever tells of it,
-/// once, and maybe to one that does not know yet who its sender is.
+/// Whether a server soft-failed an event, and all that is built on it ends so too: only its own server ever tells of
+/// it, once, and maybe to one that does not know yet who its sender is.
 fn is_dead_end(id: &str, copies: &Copies) -> bool {
     let fails = |id: &str, copy: &Copy| {
         copy.events.get(id).is_some_and(|held| held.verdict == Verdict::SoftFailed)

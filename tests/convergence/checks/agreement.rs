@@ -38,8 +38,8 @@ pub fn of_room(run: &Run, room: usize) -> Agreement {
         }
         for b in (0..run.network.servers.len()).filter(|b| b != a && believes(a, b)) {
             if !believes(&b, a) {
-                // Whoever is in the room together with another sees it as that one does; and whoever is in it with nobody
-                // was kept out by those who do not count it in.
+                // Whoever is in the room together with another sees it as that one does; and whoever is in it with
+                // nobody was kept out by those who do not count it in.
                 let alone = !believes(&b, &b);
                 let with = |c: &usize| {
                     believes(&b, c) && believes(c, &b)
@@ -100,8 +100,8 @@ fn differences(room: usize, (a, one): (usize, &Copy), (b, other): (usize, &Copy)
     findings
 }
 
-/// What two servers have as forward extremities, where one lacks an extremity of the other that it was told of. A server
-/// that does not count it in tells it nothing: of that one's last event it learns when another builds on it.
+/// What two servers have as forward extremities, where one lacks an extremity of the other that it was told of. A
+/// server that does not count it in tells it nothing: of that one's last event it learns when another builds on it.
 fn other_tips(run: &Run, copies: &Copies, room: usize, (a, b): (usize, usize)) -> Option<String> {
     let (one, other) = (&copies[&a], &copies[&b]);
     let untold = |id: &String, holder: &Copy, lacking: usize| {

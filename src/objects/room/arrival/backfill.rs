@@ -1,9 +1,9 @@
 //! How does history come in below what we hold?
 //!
-//! An event whose parents we were never given stands above a hole. What fills the hole is judged like any other event,
+//! An event whose parents we were never given stands above a gap. What fills the gap is judged like any other event,
 //! with the state before its lowest event as the other server tells it. It is put below the event that waits for it, so
-//! that a filled gap renumbers nothing. History is no tip, and changes no current state: what is above it was judged
-//! with it.
+//! that a filled gap renumbers nothing. History is no forward extremity, and changes no current state: what is above it
+//! was judged with it.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +13,7 @@ use tombolo_protocol::event::Pdu;
 use crate::objects::room::{
     Result, Room, Sn,
     graph::{
-        events::{Before, Entry, Standing, Stored},
+        events::{Before, Entry, Stored, Verdict},
         judgement::{Judged, Judgement, outcome},
     },
     messages::{History, Lack, Outcome, Received},
@@ -26,8 +26,8 @@ const MAX_REFUSED: usize = 100;
 /// Takes in history: events below what we hold.
 pub fn history(room: &mut Room<'_>, message: History) -> Result<Received> {
     let head = room.graph()?;
-    let (tips, min_depth) = (room.tip_ids()?, head.floor);
-    let mut received = Received { tips, min_depth, ..Received::default() };
+    let (extremities, min_depth) = (room.extremity_ids()?, head.floor);
+    let mut received = Received { extremities, min_depth, ..Received::default() };
     // A user who left the room has no right to more of it.
     if head.life != Life::Live {
         return Ok(received);
@@ -111,7 +111,7 @@ impl Room<'_> {
                     None => Outcome::Known,
                     Some(Judgement::Judged(judged)) => {
                         let sn = self.store_past(&pdu, &judged)?;
-                        placed.extend((judged.standing == Standing::Accepted).then_some(sn));
+                        placed.extend((judged.verdict == Verdict::Accepted).then_some(sn));
                         outcome(&judged)
                     }
                     Some(Judgement::Dropped(reason)) => Outcome::Dropped(reason),
@@ -147,9 +147,9 @@ impl Room<'_> {
             _ => self.judge(pdu)?,
         };
         if let Judgement::Judged(judged) = &mut judgement
-            && matches!(judged.standing, Standing::SoftFailed | Standing::Outlier)
+            && matches!(judged.verdict, Verdict::SoftFailed | Verdict::Outlier)
         {
-            (judged.standing, judged.reason) = (Standing::Accepted, None);
+            (judged.verdict, judged.reason) = (Verdict::Accepted, None);
         }
         Ok(Some(judgement))
     }
@@ -161,7 +161,7 @@ impl Room<'_> {
         let entry = Entry {
             pdu,
             pos: None,
-            standing: judged.standing,
+            verdict: judged.verdict,
             reason: judged.reason.as_deref(),
             auth: &judged.auth,
             prev: &judged.prev,
@@ -171,7 +171,7 @@ impl Room<'_> {
             transaction: None,
         };
         let sn = self.put(&entry)?;
-        self.amend(sn)?;
+        self.admit_late(sn)?;
         Ok(sn)
     }
 }

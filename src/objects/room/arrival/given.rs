@@ -8,7 +8,7 @@ use tombolo_protocol::{event::Pdu, event_auth::auth_types};
 use crate::objects::room::{
     Result, Room, Sn,
     graph::{
-        events::{Before, Standing},
+        events::{Before, Verdict},
         state::{Key, Overlay},
     },
 };
@@ -26,8 +26,7 @@ impl Room<'_> {
         let mut given = BTreeMap::new();
         for id in state {
             let Some(event) = self.find(id)? else { continue };
-            let Some((kind, key)) =
-                event.pdu.key().filter(|_| event.standing != Standing::Rejected)
+            let Some((kind, key)) = event.pdu.key().filter(|_| event.verdict != Verdict::Rejected)
             else {
                 continue;
             };

@@ -1,8 +1,8 @@
 //! Which events wait for others, how much may wait, and when is another attempt due?
 //!
-//! A parked event is unknown to the graph: no parent, no tip, not answered to others. The request that brought it tries
-//! to fetch what it lacks; after that the room's alarm does, less and less often, and then forgets it: it may come
-//! again.
+//! A parked event is unknown to the graph: no parent, no forward extremity, not answered to others. The request that
+//! brought it tries to fetch what it lacks; after that the room's alarm does, less and less often, and then forgets it:
+//! it may come again.
 //!
 //! A server that is, or was, in the room may have some events wait. A server whose join has not reached us yet looks
 //! like one that only knows the room's ID: all such strangers together may have a few wait, for a moment, and nothing
@@ -180,8 +180,11 @@ impl Room<'_> {
         }
         let origin = server(origin)?;
         let stranger = !self.is_or_was_here(&origin)?;
-        let (tips, min_depth) = (self.tip_ids()?, head.floor);
-        Ok(Some((origin, Received { outcomes: Vec::new(), lacking, tips, min_depth, stranger })))
+        let (extremities, min_depth) = (self.extremity_ids()?, head.floor);
+        Ok(Some((
+            origin,
+            Received { outcomes: Vec::new(), lacking, extremities, min_depth, stranger },
+        )))
     }
 
     /// How often a parked event was tried, and when it is tried next (ms).

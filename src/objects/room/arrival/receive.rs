@@ -1,7 +1,7 @@
 //! What does the room do with events of another server?
 //!
 //! Each is judged as soon as everything it builds on is held. One that builds on unknown events is parked: unknown to
-//! the graph, no tip, not answered to others, until the flow that received it has fetched what it lacks.
+//! the graph, no forward extremity, not answered to others, until the flow that received it has fetched what it lacks.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use crate::{
         Result, Room,
         arrival::parked::Parking,
         graph::{
-            events::Standing,
+            events::Verdict,
             insertion::Source,
             judgement::{Judged, Judgement, outcome},
         },
@@ -66,7 +66,7 @@ pub fn connect(room: &mut Room<'_>, message: Connect) -> Result<Received> {
             && let Judgement::Judged(judged) = room.judge_at(&pdu, before)?
         {
             let (sn, _) = room.insert(&pdu, &judged, Source::default())?;
-            room.note_hole(sn)?;
+            room.note_gap(sn)?;
             batch.outcomes.push((pdu.event_id.clone(), outcome(&judged)));
             room.release(&batch, &pdu.event_id, &mut waiting)?;
         }
@@ -143,9 +143,9 @@ impl Room<'_> {
     }
 
     fn received(&mut self, batch: Batch) -> Result<Received> {
-        let (tips, min_depth) = (self.tip_ids()?, self.head()?.floor);
+        let (extremities, min_depth) = (self.extremity_ids()?, self.head()?.floor);
         let Batch { outcomes, lacking, known, .. } = batch;
-        Ok(Received { outcomes, lacking, tips, min_depth, stranger: !known })
+        Ok(Received { outcomes, lacking, extremities, min_depth, stranger: !known })
     }
 
     /// Has an event judged, unless it is held or is history.
@@ -164,7 +164,7 @@ impl Room<'_> {
         let completed = self.complete(&event)?;
         let done = self.find(&id)?.is_some_and(|held| {
             let placed = held.before.is_some();
-            let rejected = held.standing == Standing::Rejected;
+            let rejected = held.verdict == Verdict::Rejected;
             // What was rejected without its content is judged again with it.
             placed || !(completed && rejected) && (rejected || batch.purpose == Purpose::Outlier)
         });
@@ -291,7 +291,7 @@ impl Room<'_> {
         waiting: &mut BTreeMap<OwnedEventId, Waiting>,
     ) -> Result<bool> {
         let id = pdu.event_id.clone();
-        if judged.standing == Standing::Rejected
+        if judged.verdict == Verdict::Rejected
             && !batch.known
             && !self.is_or_was_here(pdu.sender.server_name())?
         {
@@ -305,7 +305,7 @@ impl Room<'_> {
         self.merge_extremities()?;
         if batch.purpose != Purpose::Outlier {
             self.release(batch, &id, waiting)?;
-        } else if judged.standing == Standing::Rejected {
+        } else if judged.verdict == Verdict::Rejected {
             // What is allowed still waits for its place.
             self.forget_parked(&id)?;
         }

@@ -45,7 +45,8 @@ impl Room<'_> {
         Ok(())
     }
 
-    /// Whether one of the events cites one that we hold; the create event of a room that is named for it, anybody knows.
+    /// Whether one of the events cites one that we hold; the create event of a room that is named for it, anybody
+    /// knows.
     fn knows_the_room(&mut self, message: &Receive) -> Result<bool> {
         let version = self.head()?.version;
         let named = version.room_id_is_create_hash();

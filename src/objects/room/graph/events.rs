@@ -21,7 +21,7 @@ use crate::{
 
 /// What the room's judgement made of an event. It may change: an outlier can be placed, a rejection be revised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum Verdict {
     /// In the timeline: it has a position.
     Accepted,
     /// Allowed when it was made, forbidden by the state we knew when it came: in the graph, not in the timeline.
@@ -32,7 +32,7 @@ pub enum Standing {
     Outlier,
 }
 
-impl Standing {
+impl Verdict {
     const ALL: [Self; 4] = [Self::Accepted, Self::SoftFailed, Self::Rejected, Self::Outlier];
 
     /// As stored.
@@ -46,7 +46,7 @@ impl Standing {
     }
 
     fn of(number: i64) -> Option<Self> {
-        Self::ALL.into_iter().find(|standing| standing.number() == number)
+        Self::ALL.into_iter().find(|verdict| verdict.number() == number)
     }
 }
 
@@ -64,7 +64,7 @@ pub struct Stored {
     pub sn: Sn,
     /// Its place in the timeline, if it is accepted.
     pub pos: Option<Position>,
-    pub standing: Standing,
+    pub verdict: Verdict,
     /// The length of the longest path of auth events below it: what it cites is lower.
     pub height: i64,
     /// Its auth events.
@@ -93,7 +93,7 @@ impl Stored {
 pub struct Entry<'a> {
     pub pdu: &'a Pdu,
     pub pos: Option<Position>,
-    pub standing: Standing,
+    pub verdict: Verdict,
     pub reason: Option<&'a str>,
     pub auth: &'a [Sn],
     pub prev: &'a [Sn],
@@ -168,7 +168,7 @@ impl Room<'_> {
                 sn,
                 entry.pdu.event_id.as_str(),
                 entry.pos,
-                entry.standing.number(),
+                entry.verdict.number(),
                 entry.reason,
                 height,
                 auth.as_slice(),
@@ -187,7 +187,7 @@ impl Room<'_> {
         self.remember(Stored {
             sn,
             pos: entry.pos,
-            standing: entry.standing,
+            verdict: entry.verdict,
             height,
             auth: entry.auth.to_vec(),
             prev: entry.prev.to_vec(),
@@ -212,8 +212,8 @@ impl Room<'_> {
         }
     }
 
-    /// Takes the content of an event that we hold only in the redacted form, because whoever gave it first had changed it;
-    /// answers whether it did.
+    /// Takes the content of an event that we hold only in the redacted form, because whoever gave it first had changed
+    /// it; answers whether it did.
     pub fn take_content(&mut self, held: &Stored, text: &str) -> Result<bool> {
         let fuller = held.redacted_by.is_none() && text.len() > held.pdu.json.len();
         let takes = fuller && !is_whole(&held.pdu.json) && is_whole(text);
@@ -263,7 +263,7 @@ impl Room<'_> {
             "UPDATE events SET pos = ?, verdict = ?, reason = ?, prev = ?, at = ?, fork = ?, ours = ?, given_by = ? WHERE sn = ?",
             values![
                 entry.pos,
-                entry.standing.number(),
+                entry.verdict.number(),
                 entry.reason,
                 prev.as_slice(),
                 entry.before.map(|before| before.at),
@@ -341,16 +341,16 @@ fn read(row: &Row<'_>) -> std::result::Result<Raw, SqlError> {
     let before = row.int_or_null(7)?.map(|at| Before { at, fork });
     let (ours, redacted_by) = (row.int(9)? != 0, row.int_or_null(11)?);
     let given_by = row.text_or_null(10)?.and_then(|server| server.try_into().ok());
-    let standing = Standing::of(verdict)
+    let verdict = Verdict::of(verdict)
         .ok_or_else(|| SqlError::Database(format!("event {sn} has an unknown verdict")))?;
     Ok(Raw {
         id: row.text(1)?,
         json: row.text(12)?,
-        rejected: standing == Standing::Rejected,
+        rejected: verdict == Verdict::Rejected,
         stored: Box::new(move |pdu| Stored {
             sn,
             pos,
-            standing,
+            verdict,
             height,
             auth,
             prev,

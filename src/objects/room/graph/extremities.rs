@@ -33,22 +33,22 @@ impl Room<'_> {
         Ok(events)
     }
 
-    /// The IDs of the tips.
-    pub fn tip_ids(&mut self) -> Result<Vec<OwnedEventId>> {
-        let tips = self.head()?.tips;
-        tips.into_iter().map(|sn| Ok(self.event(sn)?.pdu.event_id.clone())).collect()
+    /// The IDs of the extremities.
+    pub fn extremity_ids(&mut self) -> Result<Vec<OwnedEventId>> {
+        let extremities = self.head()?.extremities;
+        extremities.into_iter().map(|sn| Ok(self.event(sn)?.pdu.event_id.clone())).collect()
     }
 
-    /// The tips a new event cites, and its depth. Where there are too many, the deepest.
+    /// The extremities a new event cites, and its depth. Where there are too many, the deepest.
     pub fn parents(&mut self) -> Result<(Vec<OwnedEventId>, u64)> {
-        let mut tips: Vec<(u64, Sn)> = Vec::new();
-        for sn in self.head()?.tips {
-            tips.push((self.event(sn)?.pdu.depth, sn));
+        let mut extremities: Vec<(u64, Sn)> = Vec::new();
+        for sn in self.head()?.extremities {
+            extremities.push((self.event(sn)?.pdu.depth, sn));
         }
-        tips.sort_unstable_by(|a, b| b.cmp(a));
-        tips.truncate(MAX_PARENTS);
-        let depth = tips.first().map_or(0, |(depth, _)| *depth).saturating_add(1);
-        let parents = tips
+        extremities.sort_unstable_by(|a, b| b.cmp(a));
+        extremities.truncate(MAX_PARENTS);
+        let depth = extremities.first().map_or(0, |(depth, _)| *depth).saturating_add(1);
+        let parents = extremities
             .iter()
             .map(|(_, sn)| Ok(self.event(*sn)?.pdu.event_id.clone()))
             .collect::<Result<_>>()?;

@@ -1,6 +1,6 @@
 //! Where does the graph that we hold have gaps?
 //!
-//! An event whose parents we were never given stands above a hole. What fills the hole is put below the event that waits
+//! An event whose parents we were never given stands above a gap. What fills the gap is put below the event that waits
 //! for it, so that a filled gap renumbers nothing.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -21,7 +21,7 @@ const MAX_REFUSED: usize = 100;
 
 impl Room<'_> {
     /// Notes which parents of an event we do not hold.
-    pub fn note_hole(&mut self, child: Sn) -> Result<()> {
+    pub fn note_gap(&mut self, child: Sn) -> Result<()> {
         self.note_parents(child, &BTreeSet::new())
     }
 
@@ -48,25 +48,25 @@ impl Room<'_> {
             }
         }
         self.link(child, &held)?;
-        // The row stays when nothing is missing any more: a window that ended above the hole ends there for ever.
-        if !missing.is_empty() || self.is_above_hole(child)? {
+        // The row stays when nothing is missing any more: a window that ended above the gap ends there for ever.
+        if !missing.is_empty() || self.is_above_gap(child)? {
             let insert = "INSERT INTO holes (child, missing) VALUES (?, ?) ON CONFLICT DO UPDATE SET missing = excluded.missing";
             self.sql.run(insert, values![child, &serde_json::to_string(&missing)?])?;
-            self.holes()?.note(child, missing);
+            self.gaps()?.note(child, missing);
         }
         Ok(())
     }
 
     /// Whether an event had parents we did not hold when it came.
-    pub fn is_above_hole(&mut self, sn: Sn) -> Result<bool> {
-        Ok(self.holes()?.missing.contains_key(&sn))
+    pub fn is_above_gap(&mut self, sn: Sn) -> Result<bool> {
+        Ok(self.gaps()?.missing.contains_key(&sn))
     }
 
     /// The events of the timeline that wait for any of these as their parents, lowest first.
     pub fn waiting_for(&mut self, ids: &BTreeSet<OwnedEventId>) -> Result<Vec<Sn>> {
-        let holes = self.holes()?;
+        let gaps = self.gaps()?;
         let children: BTreeSet<Sn> =
-            ids.iter().filter_map(|id| holes.children.get(id)).flatten().copied().collect();
+            ids.iter().filter_map(|id| gaps.children.get(id)).flatten().copied().collect();
         let mut waiting = Vec::new();
         for child in children {
             waiting.extend(self.event(child)?.pos.map(|pos| (pos, child)));
@@ -75,19 +75,19 @@ impl Room<'_> {
         Ok(waiting.into_iter().map(|(_, child)| child).collect())
     }
 
-    /// The holes, read once: every event that comes in is asked about, and every one that is shown.
-    fn holes(&mut self) -> Result<&mut Holes> {
-        if self.cache.holes.is_none() {
-            let mut holes = Holes::default();
+    /// The gaps, read once: every event that comes in is asked about, and every one that is shown.
+    fn gaps(&mut self) -> Result<&mut Gaps> {
+        if self.cache.gaps.is_none() {
+            let mut gaps = Gaps::default();
             let query = "SELECT child, missing FROM holes";
             for (child, missing) in
                 self.sql.rows(query, values![], |row| Ok((row.int(0)?, row.text(1)?)))?
             {
-                holes.note(child, serde_json::from_str(&missing)?);
+                gaps.note(child, serde_json::from_str(&missing)?);
             }
-            self.cache.holes = Some(holes);
+            self.cache.gaps = Some(gaps);
         }
-        Ok(self.cache.holes.get_or_insert_default())
+        Ok(self.cache.gaps.get_or_insert_default())
     }
 
     /// Puts stored events, oldest first, below another: right below it, or where there is room for all of them.
@@ -116,16 +116,16 @@ impl Room<'_> {
     }
 }
 
-/// The holes of a room, as its table has them.
+/// The gaps of a room, as its table has them.
 #[derive(Default)]
-pub struct Holes {
-    /// By the event above the hole: the parents we have not been given yet; none where the hole is filled.
+pub struct Gaps {
+    /// By the event above the gap: the parents we have not been given yet; none where the gap is filled.
     missing: BTreeMap<Sn, Vec<OwnedEventId>>,
     /// The same, the other way round.
     children: BTreeMap<OwnedEventId, BTreeSet<Sn>>,
 }
 
-impl Holes {
+impl Gaps {
     fn note(&mut self, child: Sn, missing: Vec<OwnedEventId>) {
         for id in self.missing.remove(&child).unwrap_or_default() {
             if let Some(children) = self.children.get_mut(&id) {

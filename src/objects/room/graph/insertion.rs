@@ -1,7 +1,8 @@
 //! How does a judged event become part of the room?
 //!
-//! The one write, for local and remote events alike: the event's row, its place in the timeline, the new tips, and what
-//! it does to the current state. Only our join itself, and the history below it, are written by `join` and `history`.
+//! The one write, for local and remote events alike: the event's row, its place in the timeline, the new extremities,
+//! and what it does to the current state. Only our join itself, and the history below it, are written by `join` and
+//! `history`.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +11,7 @@ use tombolo_protocol::{admission::Checked, event::Pdu};
 use crate::objects::room::{
     Result, Room, STEP, Sn, Telling,
     graph::{
-        events::{Before, Entry, Standing},
+        events::{Before, Entry, Verdict},
         judgement::Judged,
     },
     messages::{Position, Transaction},
@@ -38,7 +39,7 @@ impl Judged {
     /// The state before the event, if it has a place in the graph: at the `end` of the timeline unless it was judged
     /// elsewhere.
     fn state_before(&self, pos: Option<Position>, end: Position) -> Option<Before> {
-        if self.standing == Standing::Outlier || self.prev.is_empty() && self.before.is_none() {
+        if self.verdict == Verdict::Outlier || self.prev.is_empty() && self.before.is_none() {
             return None;
         }
         let linear = pos.map_or(Before { at: end, fork: None }, Before::linear);
@@ -55,12 +56,12 @@ impl Room<'_> {
         source: Source<'_>,
     ) -> Result<(Sn, Option<Position>)> {
         let head = self.head()?;
-        let accepted = judged.standing == Standing::Accepted;
+        let accepted = judged.verdict == Verdict::Accepted;
         let pos = accepted.then_some(head.pos + STEP);
         let entry = Entry {
             pdu,
             pos,
-            standing: judged.standing,
+            verdict: judged.verdict,
             reason: judged.reason.as_deref(),
             auth: &judged.auth,
             prev: &judged.prev,
@@ -78,7 +79,7 @@ impl Room<'_> {
         let Some(pos) = pos else {
             // What a join gives becomes the state as a whole.
             if head.life == Life::Live {
-                self.amend(sn)?;
+                self.admit_late(sn)?;
             }
             return Ok((sn, None));
         };
@@ -86,7 +87,7 @@ impl Room<'_> {
         if !new || pdu.kind() == "m.room.redaction" {
             self.meet(sn, &children)?;
         }
-        self.note_hole_below(sn, &judged.prev)?;
+        self.note_gap_below(sn, &judged.prev)?;
         // The request that brings another server's event tells local users.
         self.tell(if source.ours { Telling::Soon } else { Telling::MakeSure });
         Ok((sn, Some(pos)))
@@ -99,34 +100,35 @@ impl Room<'_> {
             None => self.redact_on(sn)?,
         }
         for child in children {
-            self.note_hole(*child)?;
+            self.note_gap(*child)?;
         }
-        self.amend_forks(sn)
+        self.admit_to_forks(sn)
     }
 
-    /// Notes a hole where one of an event's parents has no place.
-    fn note_hole_below(&mut self, sn: Sn, parents: &[Sn]) -> Result<()> {
+    /// Notes a gap where one of an event's parents has no place.
+    fn note_gap_below(&mut self, sn: Sn, parents: &[Sn]) -> Result<()> {
         for parent in parents {
             if self.event(*parent)?.pos.is_none() {
-                return self.note_hole(sn);
+                return self.note_gap(sn);
             }
         }
         Ok(())
     }
 
-    /// Makes an accepted event a tip unless an event we hold already cites it, and updates the current state.
+    /// Makes an accepted event a forward extremity unless an event we hold already cites it, and updates the current
+    /// state.
     fn extend(&mut self, sn: Sn, pos: Position, judged: &Judged, newest: bool) -> Result<()> {
         let mut head = self.head()?;
         let was = head.pos;
         let covered = self.covered(&judged.prev)?;
-        head.tips.retain(|tip| !covered.contains(tip));
-        head.tips.extend(newest.then_some(sn));
+        head.extremities.retain(|extremity| !covered.contains(extremity));
+        head.extremities.extend(newest.then_some(sn));
         head.pos = pos;
-        let tips = head.tips.clone();
+        let extremities = head.extremities.clone();
         self.set_head(head)?;
         if judged.before.is_some() || !newest {
             self.pending.resolved.push((sn, pos));
-            return self.settle(&tips, was, pos);
+            return self.resolve_current_state(&extremities, was, pos);
         }
         let event = self.event(sn)?;
         match event.pdu.key() {
@@ -135,7 +137,7 @@ impl Room<'_> {
         }
     }
 
-    /// The parents, and the parents of those that are no tips themselves because they were refused.
+    /// The parents, and the parents of those that are no extremities themselves because they were refused.
     fn covered(&mut self, parents: &[Sn]) -> Result<BTreeSet<Sn>> {
         let mut covered = BTreeSet::new();
         let mut next = parents.to_vec();
@@ -144,7 +146,7 @@ impl Room<'_> {
                 continue;
             }
             let event = self.event(sn)?;
-            if event.standing != Standing::Accepted {
+            if event.verdict != Verdict::Accepted {
                 next.extend(&event.prev);
             }
         }

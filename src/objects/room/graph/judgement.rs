@@ -16,7 +16,7 @@ use tombolo_protocol::{
 use crate::objects::room::{
     Result, Room, Sn,
     graph::{
-        events::{Before, Standing, Stored},
+        events::{Before, Stored, Verdict},
         state::{After, Overlay},
     },
     messages::Outcome,
@@ -25,7 +25,7 @@ use crate::objects::room::{
 /// What is known of an event once it was judged.
 #[derive(Debug)]
 pub struct Judged {
-    pub standing: Standing,
+    pub verdict: Verdict,
     /// Why it was rejected or soft-failed.
     pub reason: Option<String>,
     /// Its auth events.
@@ -75,10 +75,10 @@ impl Room<'_> {
             return Ok(Judgement::Lacking { prev_events: unknown_prev, auth_events: unknown_auth });
         }
         let before = self.before(&prev)?;
-        let (standing, reason) = self.verdict(pdu, &auth, before)?;
+        let (verdict, reason) = self.verdict(pdu, &auth, before)?;
         let sns = |events: &[Rc<Stored>]| events.iter().map(|event| event.sn).collect::<Vec<_>>();
         Ok(Judgement::Judged(Judged {
-            standing,
+            verdict,
             reason,
             auth: sns(&auth),
             prev: sns(&prev),
@@ -93,10 +93,10 @@ impl Room<'_> {
             return Ok(Judgement::Lacking { prev_events: Vec::new(), auth_events: unknown });
         }
         let (prev, _) = self.look_up(&pdu.prev_events, Stored::is_parent)?;
-        let (standing, reason) = self.verdict(pdu, &auth, Some(before))?;
+        let (verdict, reason) = self.verdict(pdu, &auth, Some(before))?;
         let prev = prev.iter().map(|event| event.sn).collect();
         Ok(Judgement::Judged(Judged {
-            standing,
+            verdict,
             reason,
             auth: auth.iter().map(|event| event.sn).collect(),
             prev,
@@ -115,10 +115,10 @@ impl Room<'_> {
             return Ok(Judgement::Lacking { prev_events: Vec::new(), auth_events: unknown });
         }
         let refused = self.refused_by_citations(pdu, &auth)?;
-        let standing = if refused.is_some() { Standing::Rejected } else { Standing::Outlier };
+        let verdict = if refused.is_some() { Verdict::Rejected } else { Verdict::Outlier };
         let auth = auth.iter().map(|event| event.sn).collect();
         Ok(Judgement::Judged(Judged {
-            standing,
+            verdict,
             reason: refused,
             auth,
             prev: Vec::new(),
@@ -131,20 +131,20 @@ impl Room<'_> {
         pdu: &Pdu,
         auth: &[Rc<Stored>],
         before: Option<Before>,
-    ) -> Result<(Standing, Option<String>)> {
+    ) -> Result<(Verdict, Option<String>)> {
         if let Some(reason) = self.refused_by_citations(pdu, auth)? {
-            return Ok((Standing::Rejected, Some(reason)));
+            return Ok((Verdict::Rejected, Some(reason)));
         }
         let at = before.map_or(StateAt::Now, StateAt::Before);
         if let Some(reason) = self.refused_by_state(pdu, at)? {
-            return Ok((Standing::Rejected, Some(reason)));
+            return Ok((Verdict::Rejected, Some(reason)));
         }
         if before.is_some()
             && let Some(reason) = self.refused_by_state(pdu, StateAt::Now)?
         {
-            return Ok((Standing::SoftFailed, Some(reason)));
+            return Ok((Verdict::SoftFailed, Some(reason)));
         }
-        Ok((Standing::Accepted, None))
+        Ok((Verdict::Accepted, None))
     }
 
     /// Step 4.
@@ -184,16 +184,16 @@ impl Room<'_> {
         Ok(check_state(version, pdu, look_up).err().map(|rejection| rejection.to_string()))
     }
 
-    /// The state before an event with these parents; `None` where they are all the tips: the state now.
+    /// The state before an event with these parents; `None` where they are all the extremities: the state now.
     fn before(&mut self, parents: &[Rc<Stored>]) -> Result<Option<Before>> {
         let mut sns: Vec<Sn> = parents.iter().map(|event| event.sn).collect();
         sns.sort_unstable();
         sns.dedup();
-        let mut tips = self.head()?.tips;
-        tips.sort_unstable();
+        let mut extremities = self.head()?.extremities;
+        extremities.sort_unstable();
         let states: Vec<After> = parents.iter().filter_map(|event| event.after()).collect();
         // The mainline cannot be amended afterwards, a state of its own can.
-        if sns == tips && !self.lack(&states)? {
+        if sns == extremities && !self.lack(&states)? {
             return Ok(None);
         }
         match states.as_slice() {
@@ -229,9 +229,9 @@ impl Room<'_> {
 /// What became of a judged event, for the asker.
 pub fn outcome(judged: &Judged) -> Outcome {
     let reason = judged.reason.clone().unwrap_or_default();
-    match judged.standing {
-        Standing::Accepted | Standing::Outlier => Outcome::Accepted,
-        Standing::SoftFailed => Outcome::SoftFailed(reason),
-        Standing::Rejected => Outcome::Rejected(reason),
+    match judged.verdict {
+        Verdict::Accepted | Verdict::Outlier => Outcome::Accepted,
+        Verdict::SoftFailed => Outcome::SoftFailed(reason),
+        Verdict::Rejected => Outcome::Rejected(reason),
     }
 }

@@ -205,7 +205,8 @@ impl Room<'_> {
         Ok(until.flatten().unwrap_or_default())
     }
 
-    /// Notes that a server that was never in the room is told of the event at a position, and entitled to nothing by that.
+    /// Notes that a server that was never in the room is told of the event at a position, and entitled to nothing by
+    /// that.
     pub fn note_stranger(&mut self, server: &ServerName, pos: Position) -> Result<()> {
         let insert = "INSERT INTO servers (server, since, until, members) VALUES (?, ?, ?, -1) ON CONFLICT DO NOTHING";
         self.sql.run(insert, values![server.as_str(), pos - 1, pos])?;

@@ -13,7 +13,7 @@ use tombolo_protocol::{
 use crate::{
     objects::room::{
         Result, Room, Sn,
-        graph::events::{Standing, Stored},
+        graph::events::{Stored, Verdict},
     },
     shell::Stop,
 };
@@ -68,7 +68,7 @@ impl Room<'_> {
         let Some(before) = redaction.before else { return Ok(()) };
         let power = self.power_at(before)?;
         let applies = target.redacted_by.is_none()
-            && target.standing != Standing::Rejected
+            && target.verdict != Verdict::Rejected
             && self.may_redact(&target.pdu, &redaction.pdu.sender, &power);
         if !applies {
             return Ok(());

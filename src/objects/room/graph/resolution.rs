@@ -314,11 +314,16 @@ impl Room<'_> {
         sns.iter().map(|sn| Ok(self.event(*sn)?.pdu.event_id.clone())).collect()
     }
 
-    /// Makes the current state the resolution of the states after all tips.
-    pub fn settle(&mut self, tips: &[Sn], was: Position, pos: Position) -> Result<()> {
+    /// Makes the current state the resolution of the states after all extremities.
+    pub fn resolve_current_state(
+        &mut self,
+        extremities: &[Sn],
+        was: Position,
+        pos: Position,
+    ) -> Result<()> {
         let mut states: Vec<After> = Vec::new();
-        for tip in tips {
-            states.extend(self.event(*tip)?.after());
+        for extremity in extremities {
+            states.extend(self.event(*extremity)?.after());
         }
         let (base, overlay) = self.resolve(&states)?;
         let mut keys: BTreeSet<Key> = self.changed(base.at, was)?.into_iter().collect();

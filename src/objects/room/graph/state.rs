@@ -7,7 +7,7 @@ use tombolo_platform::{Row, values};
 use crate::{
     objects::room::{
         Result, Room, STEP, Sn,
-        graph::events::{Before, Standing, Stored},
+        graph::events::{Before, Stored, Verdict},
         messages::Position,
     },
     shell::Stop,
@@ -30,7 +30,7 @@ pub struct After {
 }
 
 impl Before {
-    /// The state before an event at `pos` whose parents were all the tips: the mainline there.
+    /// The state before an event at `pos` whose parents were all the extremities: the mainline there.
     pub fn linear(pos: Position) -> Self {
         Self { at: pos - 1, fork: None }
     }
@@ -51,7 +51,7 @@ impl Stored {
     /// The state after this event; `None` for an outlier, whose place is unknown.
     pub fn after(&self) -> Option<After> {
         let before = self.before?;
-        let counts = matches!(self.standing, Standing::Accepted | Standing::SoftFailed);
+        let counts = matches!(self.verdict, Verdict::Accepted | Verdict::SoftFailed);
         let plus = self
             .pdu
             .key()
@@ -212,7 +212,7 @@ impl Room<'_> {
     }
 
     /// Sets a key of a fork that is set to nothing there, or as its parent has it.
-    pub fn amend_fork(&mut self, fork: i64, (kind, key): (&str, &str), sn: Sn) -> Result<()> {
+    pub fn set_in_fork(&mut self, fork: i64, (kind, key): (&str, &str), sn: Sn) -> Result<()> {
         let insert = "INSERT INTO forks (fork, type, key, sn) VALUES (?, ?, ?, ?)
                       ON CONFLICT DO UPDATE SET sn = excluded.sn WHERE sn IS NULL";
         self.sql.run(insert, values![fork, kind, key, sn])?;

@@ -10,7 +10,7 @@ use crate::{
     objects::room::{
         Result, Room, STEP, Sn, Telling,
         graph::{
-            events::{Before, Standing},
+            events::{Before, Verdict},
             state::{After, Overlay},
         },
         messages::{Position, Refusal},
@@ -20,13 +20,13 @@ use crate::{
 };
 
 /// How many events are noted that could not be verified: a server may invent them.
-const MAX_LEFT_OUT: usize = 10_000;
+const MAX_UNVERIFIED: usize = 10_000;
 /// How many states that come from one of which something is left out are derived again when it is known. What comes
 /// after them counts as whole: otherwise whoever invents an event would make each later one costlier, for ever.
 const MAX_DERIVED: i64 = 1000;
 
 /// Refuses a state without what the room's members see it by: who may do what, and who comes in.
-pub fn may_be_left_out(pdu: &Pdu) -> Result<()> {
+pub fn may_be_unverified(pdu: &Pdu) -> Result<()> {
     match pdu.kind() {
         kind @ ("m.room.power_levels" | "m.room.join_rules") => {
             let reason = format!("what {kind} rests on cannot be verified");
@@ -38,13 +38,13 @@ pub fn may_be_left_out(pdu: &Pdu) -> Result<()> {
 
 impl Room<'_> {
     /// Notes what is left out of the state that is being given.
-    pub fn note_left_out(&mut self, left_out: &[OwnedEventId]) -> Result<()> {
+    pub fn note_unverified(&mut self, left_out: &[OwnedEventId]) -> Result<()> {
         if left_out.is_empty() {
             return Ok(());
         }
         let query = "SELECT count(*) FROM left_out WHERE since IS NULL";
         let noted = self.sql.row(query, values![], |row| row.int(0))?.unwrap_or_default();
-        let spare = MAX_LEFT_OUT.saturating_sub(usize::try_from(noted).unwrap_or(MAX_LEFT_OUT));
+        let spare = MAX_UNVERIFIED.saturating_sub(usize::try_from(noted).unwrap_or(MAX_UNVERIFIED));
         for id in left_out.iter().take(spare) {
             let insert =
                 "INSERT INTO left_out (id) VALUES (?) ON CONFLICT DO UPDATE SET since = NULL";
@@ -54,13 +54,13 @@ impl Room<'_> {
     }
 
     /// Forgets what was noted for an attempt to join that came to nothing.
-    pub fn forget_left_out(&mut self) -> Result<()> {
+    pub fn forget_unverified(&mut self) -> Result<()> {
         self.sql.run("DELETE FROM left_out WHERE since IS NULL", values![])?;
         Ok(())
     }
 
     /// What was noted is left out of the state that begins at a position, and nothing else is any more.
-    pub fn begin_left_out(&mut self, pos: Position) -> Result<()> {
+    pub fn begin_unverified(&mut self, pos: Position) -> Result<()> {
         self.sql.run("DELETE FROM left_out WHERE since IS NOT NULL", values![])?;
         self.sql.run("UPDATE left_out SET since = ?", values![pos])?;
         Ok(())
@@ -77,18 +77,18 @@ impl Room<'_> {
         // Of too many, those of the oldest states go: any server in the room can invent more.
         let delete = "DELETE FROM left_out_of_fork WHERE fork IN
                       (SELECT fork FROM left_out_of_fork ORDER BY fork DESC LIMIT -1 OFFSET ?)";
-        self.sql.run(delete, values![MAX_LEFT_OUT.saturating_sub(left_out.len())])?;
+        self.sql.run(delete, values![MAX_UNVERIFIED.saturating_sub(left_out.len())])?;
         for id in left_out {
             let insert =
                 "INSERT INTO left_out_of_fork (id, fork) VALUES (?, ?) ON CONFLICT DO NOTHING";
             self.sql.run(insert, values![id.as_str(), fork])?;
         }
-        self.cache.gaps = Some(true);
+        self.cache.unverified = Some(true);
         Ok(Before { fork: Some(fork), ..base })
     }
 
-    /// Makes the state that comes from those after several events a state of its own. Where one of them lacks something,
-    /// it is noted how this one came about.
+    /// Makes the state that comes from those after several events a state of its own. Where one of them lacks
+    /// something, it is noted how this one came about.
     pub fn fork_from(&mut self, parents: &[Sn], states: &[After]) -> Result<Before> {
         let (base, overlay) = self.resolve(states)?;
         if !self.lack(states)? {
@@ -103,7 +103,7 @@ impl Room<'_> {
 
     /// Whether something is left out of one of these states, or of one that it comes from.
     pub fn lack(&mut self, states: &[After]) -> Result<bool> {
-        if !self.has_gaps()? {
+        if !self.has_unverified()? {
             return Ok(false);
         }
         let query = "WITH RECURSIVE above (fork) AS (
@@ -120,18 +120,19 @@ impl Room<'_> {
     }
 
     /// Whether something is left out of any state that a server gave for one event.
-    fn has_gaps(&mut self) -> Result<bool> {
-        if self.cache.gaps.is_none() {
+    fn has_unverified(&mut self) -> Result<bool> {
+        if self.cache.unverified.is_none() {
             let query = "SELECT 1 FROM left_out_of_fork LIMIT 1";
-            self.cache.gaps = Some(self.sql.row(query, values![], |row| row.int(0))?.is_some());
+            self.cache.unverified =
+                Some(self.sql.row(query, values![], |row| row.int(0))?.is_some());
         }
-        Ok(self.cache.gaps.unwrap_or_default())
+        Ok(self.cache.unverified.unwrap_or_default())
     }
 
     /// Takes an event into the states given for single events that it was left out of, and into those that come from
     /// them. The state now may rest on them.
-    pub fn amend_forks(&mut self, sn: Sn) -> Result<()> {
-        if !self.has_gaps()? {
+    pub fn admit_to_forks(&mut self, sn: Sn) -> Result<()> {
+        if !self.has_unverified()? {
             return Ok(());
         }
         let event = self.event(sn)?;
@@ -141,29 +142,28 @@ impl Room<'_> {
         if forks.is_empty() {
             return Ok(());
         }
-        self.cache.gaps = None;
-        if let Some((kind, key)) = event.pdu.key().filter(|_| event.standing != Standing::Rejected)
-        {
+        self.cache.unverified = None;
+        if let Some((kind, key)) = event.pdu.key().filter(|_| event.verdict != Verdict::Rejected) {
             for fork in forks {
-                self.amend_fork(fork, (kind, key), sn)?;
+                self.set_in_fork(fork, (kind, key), sn)?;
             }
             self.derive_again()?;
             // The state changes at a position without an event.
-            let Head { tips, pos, .. } = self.head()?;
-            self.settle(&tips, pos, pos + STEP)?;
+            let Head { extremities, pos, .. } = self.head()?;
+            self.resolve_current_state(&extremities, pos, pos + STEP)?;
             let head = self.head()?;
             self.set_head(Head { pos: pos + STEP, ..head })?;
             self.pending.resolved.push((sn, pos + STEP));
             self.tell(Telling::Soon);
         }
-        if !self.has_gaps()? {
+        if !self.has_unverified()? {
             self.sql.run("DELETE FROM derived", values![])?;
         }
         Ok(())
     }
 
-    /// Makes the states that come from others anew, since these have changed; those that they come from first, which are
-    /// older.
+    /// Makes the states that come from others anew, since these have changed; those that they come from first, which
+    /// are older.
     fn derive_again(&mut self) -> Result<()> {
         let query = "SELECT fork, parents FROM derived ORDER BY fork";
         let read = |row: &Row<'_>| Ok((row.int(0)?, row.text(1)?));
@@ -179,21 +179,21 @@ impl Room<'_> {
     }
 
     /// Takes an event into the states it was left out of.
-    pub fn amend(&mut self, sn: Sn) -> Result<()> {
-        self.amend_join(sn)?;
-        self.amend_forks(sn)
+    pub fn admit_late(&mut self, sn: Sn) -> Result<()> {
+        self.admit_to_join_state(sn)?;
+        self.admit_to_forks(sn)
     }
 
     /// Takes an event into the state from where that begins, if it was left out of it then and nothing has replaced it
     /// since. Whoever reads the state from before is shown it as what changed now.
-    fn amend_join(&mut self, sn: Sn) -> Result<()> {
+    fn admit_to_join_state(&mut self, sn: Sn) -> Result<()> {
         let event = self.event(sn)?;
         let query = "DELETE FROM left_out WHERE id = ? AND since IS NOT NULL RETURNING since";
         let id = event.pdu.event_id.as_str();
         let Some(since) = self.sql.row(query, values![id], |row| row.int(0))? else {
             return Ok(());
         };
-        let key = event.pdu.key().filter(|_| event.standing != Standing::Rejected);
+        let key = event.pdu.key().filter(|_| event.verdict != Verdict::Rejected);
         let Some((kind, key)) = key else { return Ok(()) };
         let query = "SELECT 1 FROM past WHERE type = ? AND key = ? AND until > ? LIMIT 1";
         let replaced = self.sql.row(query, values![kind, key, since], |row| row.int(0))?;

@@ -8,7 +8,7 @@ use tombolo_protocol::{event::Pdu, membership::Membership};
 use crate::{
     objects::room::{
         Result, Room,
-        graph::{events::Standing, insertion::Source, judgement::Judgement},
+        graph::{events::Verdict, insertion::Source, judgement::Judgement},
         messages::{Accept, Accepted, Draft, Refusal, Send, Template, TemplateReply},
         sending::send,
     },
@@ -68,7 +68,7 @@ pub fn accept(room: &mut Room<'_>, message: Accept) -> Result<Accepted> {
                 )));
             }
         };
-        if judged.standing != Standing::Accepted {
+        if judged.verdict != Verdict::Accepted {
             return Err(Stop::Refused(Refusal::Forbidden(judged.reason.unwrap_or_default())));
         }
         let source =
@@ -88,7 +88,7 @@ pub fn accept(room: &mut Room<'_>, message: Accept) -> Result<Accepted> {
 
 fn refused(room: &mut Room<'_>, pdu: &Pdu) -> Result<Option<String>> {
     match room.judge(pdu)? {
-        Judgement::Judged(judged) if judged.standing == Standing::Accepted => Ok(None),
+        Judgement::Judged(judged) if judged.verdict == Verdict::Accepted => Ok(None),
         Judgement::Judged(judged) => Ok(Some(judged.reason.unwrap_or_default())),
         Judgement::Dropped(reason) => Ok(Some(reason)),
         Judgement::Lacking { .. } => Err(Stop::broken("a template cites events we do not hold")),
@@ -108,7 +108,8 @@ fn check(pdu: &Pdu, message: &Accept) -> Result<()> {
 }
 
 impl Room<'_> {
-    /// How a template is refused: where another server may be able to authorise a restricted join, the joiner learns that.
+    /// How a template is refused: where another server may be able to authorise a restricted join, the joiner learns
+    /// that.
     fn template_refusal(
         &mut self,
         message: &Template,

@@ -5,7 +5,7 @@ use ruma::UserId;
 use crate::{
     objects::room::{
         Result, Room,
-        graph::{events::Standing, insertion::Source, judgement::Judgement},
+        graph::{events::Verdict, insertion::Source, judgement::Judgement},
         messages::{Invited, Refusal, UserNews},
         outside::invites::{Known, supported},
         row::Life,
@@ -35,7 +35,7 @@ pub fn invited(room: &mut Room<'_>, message: Invited) -> Result<Vec<UserNews>> {
         }
         // We are in the room by another user: the invite is an event like any other, if it connects.
         if let Judgement::Judged(judged) = room.judge(&pdu)? {
-            if judged.standing != Standing::Accepted {
+            if judged.verdict != Verdict::Accepted {
                 return Err(Stop::Refused(Refusal::Forbidden(judged.reason.unwrap_or_default())));
             }
             room.insert(&pdu, &judged, Source::default())?;

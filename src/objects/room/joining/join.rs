@@ -13,10 +13,10 @@ use crate::{
     objects::room::{
         Result, Room, STEP, Telling,
         graph::{
-            events::{Before, Entry, Standing, Stored},
+            events::{Before, Entry, Stored, Verdict},
             insertion::Source,
             judgement::Judgement,
-            unverified::may_be_left_out,
+            unverified::may_be_unverified,
         },
         messages::{BeginJoin, FinishJoin, GiveJoin, Joined, Refusal},
         row::{Head, Life},
@@ -58,7 +58,7 @@ pub fn begin(room: &mut Room<'_>, message: BeginJoin) -> Result<()> {
         }
     }
     room.sql.run("DELETE FROM given", values![])?;
-    room.forget_left_out()?;
+    room.forget_unverified()?;
     room.note_attempt(&message, version)?;
     // Who joins does not leave any more.
     room.stay_invited(&message.user)?;
@@ -71,11 +71,11 @@ pub fn begin(room: &mut Room<'_>, message: BeginJoin) -> Result<()> {
 pub fn give(room: &mut Room<'_>, message: GiveJoin) -> Result<u64> {
     let version = room.head()?.version;
     room.under_way(&message.event_id)?;
-    let (mut standing, mut left_out) = (0, Vec::new());
+    let (mut verdict, mut left_out) = (0, Vec::new());
     for id in message.left_out {
         // What was verified once needs no key any more.
         match room.find(&id)? {
-            Some(held) => standing += u64::from(room.note_given(&held)?),
+            Some(held) => verdict += u64::from(room.note_given(&held)?),
             None => left_out.push(id),
         }
     }
@@ -85,16 +85,16 @@ pub fn give(room: &mut Room<'_>, message: GiveJoin) -> Result<u64> {
         room.complete(event)?;
         let (taken, is_state) = (room.take_given(&pdu)?, message.state.contains(&pdu.event_id));
         match taken {
-            Taken::Held(stored) if is_state => standing += u64::from(room.note_given(&stored)?),
+            Taken::Held(stored) if is_state => verdict += u64::from(room.note_given(&stored)?),
             Taken::Lacking if is_state => {
-                may_be_left_out(&pdu)?;
+                may_be_unverified(&pdu)?;
                 left_out.push(pdu.event_id);
             }
             Taken::Held(_) | Taken::Lacking | Taken::Refused => {}
         }
     }
-    room.note_left_out(&left_out)?;
-    Ok(standing)
+    room.note_unverified(&left_out)?;
+    Ok(verdict)
 }
 
 /// Goes live with what was given.
@@ -147,7 +147,7 @@ impl Room<'_> {
         // In version 12 no event cites the create event, and yet every one is judged with it.
         self.now("m.room.create", "")?.ok_or_else(|| refuse("the state has no create event"))?;
         match self.judge_outlier(pdu)? {
-            Judgement::Judged(judged) if judged.standing != Standing::Rejected => {
+            Judgement::Judged(judged) if judged.verdict != Verdict::Rejected => {
                 let (sn, _) = self.insert(pdu, &judged, Source::default())?;
                 self.event(sn).map(Taken::Held)
             }
@@ -168,7 +168,7 @@ impl Room<'_> {
         let Judgement::Judged(judged) = self.judge_outlier(create)? else {
             return Err(refuse("the create event cites others"));
         };
-        if judged.standing == Standing::Rejected {
+        if judged.verdict == Verdict::Rejected {
             return Err(refuse(judged.reason.unwrap_or_default()));
         }
         let (sn, _) = self.insert(create, &judged, Source::default())?;
@@ -179,7 +179,7 @@ impl Room<'_> {
     /// Notes an event as part of the state we were given; answers whether it stands.
     fn note_given(&mut self, event: &Stored) -> Result<bool> {
         let Some((kind, key)) = event.pdu.key() else { return Ok(false) };
-        if event.standing == Standing::Rejected {
+        if event.verdict == Verdict::Rejected {
             return Ok(false);
         }
         let insert = "INSERT INTO given (type, key, sn) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET sn = excluded.sn";
@@ -209,23 +209,23 @@ impl Room<'_> {
             self.change(&key, Some(sn), pos)?;
         }
         self.sql.run("DELETE FROM given", values![])?;
-        self.begin_left_out(pos)
+        self.begin_unverified(pos)
     }
 
-    /// Puts the join into the timeline, as its only tip.
+    /// Puts the join into the timeline, as its only forward extremity.
     fn go_live(&mut self, join: &Pdu) -> Result<()> {
         let pos = self.head()?.pos + STEP;
         let before = Before::linear(pos);
         let Judgement::Judged(judged) = self.judge_at(join, before)? else {
             return Err(refuse("the auth chain of our join is missing"));
         };
-        if judged.standing != Standing::Accepted {
+        if judged.verdict != Verdict::Accepted {
             return Err(Stop::Refused(Refusal::Forbidden(judged.reason.unwrap_or_default())));
         }
         let entry = Entry {
             pdu: join,
             pos: Some(pos),
-            standing: Standing::Accepted,
+            verdict: Verdict::Accepted,
             reason: None,
             auth: &judged.auth,
             prev: &judged.prev,
@@ -241,13 +241,13 @@ impl Room<'_> {
             }
             None => self.add(&entry)?,
         };
-        self.note_hole(sn)?;
+        self.note_gap(sn)?;
         self.change(&("m.room.member".to_owned(), join.sender.to_string()), Some(sn), pos)?;
         let resident = self.end_attempts(&join.event_id)?;
         let head = self.head()?;
         self.set_head(Head {
             life: Life::Live,
-            tips: vec![sn],
+            extremities: vec![sn],
             pos,
             floor: join.depth,
             resident,

@@ -115,7 +115,7 @@ pub enum Purpose {
     Outlier,
 }
 
-/// Takes in history that another server gave below a hole.
+/// Takes in history that another server gave below a gap.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct History {
     pub events: Vec<Checked>,
@@ -146,7 +146,8 @@ pub struct Received {
     /// Which of these events, and of those of the same origin that waited for them, are parked, and what they wait for.
     pub lacking: Vec<Lack>,
     /// The room's forward extremities: what `get_missing_events` calls earliest events.
-    pub tips: Vec<OwnedEventId>,
+    #[serde(rename = "tips")]
+    pub extremities: Vec<OwnedEventId>,
     /// Below this depth lies history, which is no part of a gap.
     #[serde(default)]
     pub min_depth: u64,

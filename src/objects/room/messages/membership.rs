@@ -121,8 +121,8 @@ pub struct Withdrawn {
 }
 message!(RoomClass, Withdrawn => (), Refusal);
 
-/// Which declined invite is to be told again? No Worker of this deployment asks it by itself; one of an earlier deployment
-/// may still.
+/// Which declined invite is to be told again? No Worker of this deployment asks it by itself; one of an earlier
+/// deployment may still.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct DueLeave {}
 message!(RoomClass, DueLeave => DueLeaveReply, Refusal);
@@ -156,8 +156,8 @@ pub struct AbandonJoin {
 }
 message!(RoomClass, AbandonJoin => (), Refusal);
 
-/// Which attempt to join outlived its lease, so that nobody knows how it ended? And of which declined invite has no server
-/// heard? Counts the attempt to tell it.
+/// Which attempt to join outlived its lease, so that nobody knows how it ended? And of which declined invite has no
+/// server heard? Counts the attempt to tell it.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct DueJoin {}
 message!(RoomClass, DueJoin => DueJoinReply, Refusal);

@@ -233,8 +233,8 @@ pub struct Page {
     pub to: Option<Position>,
     pub backwards: bool,
     /// Whether to go on below events whose parents are missing here.
-    #[serde(default)]
-    pub over_holes: bool,
+    #[serde(default, rename = "over_holes")]
+    pub over_gaps: bool,
     pub filter: EventFilter,
 }
 message!(RoomClass, Page => PageReply, Refusal);
@@ -247,12 +247,13 @@ pub struct PageReply {
     pub end: Option<Position>,
     /// Member events for lazy loading.
     pub state: Vec<Box<RawValue>>,
-    /// The page reached a hole: events whose parents must be fetched from these servers before it can go on.
-    pub hole: Option<Hole>,
+    /// The page reached a gap: events whose parents must be fetched from these servers before it can go on.
+    #[serde(rename = "hole")]
+    pub gap: Option<HistoryGap>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Hole {
+pub struct HistoryGap {
     pub below: Vec<OwnedEventId>,
     pub servers: Vec<OwnedServerName>,
 }

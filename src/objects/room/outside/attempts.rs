@@ -79,9 +79,9 @@ impl Room<'_> {
         Ok(self.sql.row(query, values![self.moment.now], |row| row.int(0))?.is_some())
     }
 
-    /// A server that sends us events of the room may have heard of a join of which we know no end, if it knows the room:
-    /// events in it rest on the same power levels and join rules as our join. It has its turn to be asked, when it has
-    /// shown that it heard of the join; whoever did not get the join cannot show it.
+    /// A server that sends us events of the room may have heard of a join of which we know no end, if it knows the
+    /// room: events in it rest on the same power levels and join rules as our join. It has its turn to be asked, when
+    /// it has shown that it heard of the join; whoever did not get the join cannot show it.
     pub fn ask_to_be_let_in(&mut self, message: &Receive) -> Result<()> {
         let query = "SELECT id, version, json, via, active FROM joining";
         let read = |row: &Row<'_>| {

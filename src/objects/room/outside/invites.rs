@@ -117,8 +117,8 @@ impl Room<'_> {
         Ok((Some((user, via)), Some(now + FIRST_RETRY)))
     }
 
-    /// Ends an invite where this event of its sender's server says so; answers whether it does. A membership event cites the
-    /// one it replaces: so an older leave, which comes late, ends no newer invite.
+    /// Ends an invite where this event of its sender's server says so; answers whether it does. A membership event
+    /// cites the one it replaces: so an older leave, which comes late, ends no newer invite.
     pub fn rescind(&mut self, event: &Checked, origin: &ServerName) -> Result<bool> {
         let version = self.head()?.version;
         let Ok(pdu) = event.pdu(version) else { return Ok(false) };

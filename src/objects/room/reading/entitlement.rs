@@ -14,9 +14,9 @@ use crate::{
     shell::Stop,
 };
 
-/// A stretch of the mainline in which a user's membership was the same.
+/// A period of the mainline in which a user's membership was the same.
 #[derive(Clone, Debug)]
-pub struct Stretch {
+pub struct Period {
     pub since: Position,
     /// Exclusive; `None`: still so.
     pub until: Option<Position>,
@@ -25,50 +25,49 @@ pub struct Stretch {
 
 /// What a user was, from the beginning to now.
 #[derive(Clone, Debug, Default)]
-pub struct Stretches(pub Vec<Stretch>);
+pub struct Memberships(pub Vec<Period>);
 
-impl Stretches {
+impl Memberships {
     /// The membership on the mainline at a position.
     pub fn at(&self, pos: Position) -> Option<Membership> {
-        self.stretch(pos).map(|stretch| stretch.membership)
+        self.period(pos).map(|period| period.membership)
     }
 
     /// Since when the user had that membership.
     pub fn since(&self, pos: Position) -> Option<Position> {
-        self.stretch(pos).map(|stretch| stretch.since)
+        self.period(pos).map(|period| period.since)
     }
 
-    fn stretch(&self, pos: Position) -> Option<&Stretch> {
-        let holds = |stretch: &&Stretch| {
-            stretch.since <= pos && stretch.until.is_none_or(|until| pos < until)
-        };
+    fn period(&self, pos: Position) -> Option<&Period> {
+        let holds =
+            |period: &&Period| period.since <= pos && period.until.is_none_or(|until| pos < until);
         self.0.iter().find(holds)
     }
 
     /// Whether the user was joined at a position or any time after it.
     fn joined_after(&self, pos: Position) -> bool {
-        self.0.iter().any(|stretch| {
-            stretch.membership == Membership::Join && stretch.until.is_none_or(|until| until > pos)
+        self.0.iter().any(|period| {
+            period.membership == Membership::Join && period.until.is_none_or(|until| until > pos)
         })
     }
 
     /// Whether the user was joined at any time from a position on until before another.
     pub fn joined_between(&self, since: Position, until: Position) -> bool {
-        self.0.iter().any(|stretch| {
-            stretch.membership == Membership::Join
-                && stretch.since < until
-                && stretch.until.is_none_or(|left| left > since)
+        self.0.iter().any(|period| {
+            period.membership == Membership::Join
+                && period.since < until
+                && period.until.is_none_or(|left| left > since)
         })
     }
 
     /// Whether the user was joined at a position or any time before it.
     pub fn joined_until(&self, pos: Position) -> bool {
-        self.0.iter().any(|stretch| stretch.membership == Membership::Join && stretch.since <= pos)
+        self.0.iter().any(|period| period.membership == Membership::Join && period.since <= pos)
     }
 
     /// When the user first joined, up to a position.
     pub fn first_joined(&self, pos: Position) -> Option<Position> {
-        let stays = self.0.iter().filter(|stretch| stretch.membership == Membership::Join);
+        let stays = self.0.iter().filter(|period| period.membership == Membership::Join);
         stays.map(|stay| stay.since).filter(|since| *since <= pos).min()
     }
 
@@ -89,9 +88,7 @@ impl Stretches {
 
     /// Whether the user is joined now.
     pub fn joined(&self) -> bool {
-        self.0
-            .iter()
-            .any(|stretch| stretch.membership == Membership::Join && stretch.until.is_none())
+        self.0.iter().any(|period| period.membership == Membership::Join && period.until.is_none())
     }
 }
 
@@ -109,29 +106,29 @@ impl Horizon {
 
 impl Room<'_> {
     /// A user's memberships on the mainline.
-    pub fn stretches(&mut self, user: &UserId) -> Result<Stretches> {
+    pub fn memberships(&mut self, user: &UserId) -> Result<Memberships> {
         let query = "SELECT sn, since, until FROM past WHERE type = 'm.room.member' AND key = ?1
                      UNION ALL SELECT sn, since, NULL FROM now WHERE type = 'm.room.member' AND key = ?1";
         let rows = self.sql.rows(query, values![user.as_str()], |row| {
             Ok((row.int(0)?, row.int(1)?, row.int_or_null(2)?))
         })?;
-        let mut stretches = Vec::new();
+        let mut memberships = Vec::new();
         for (sn, since, until) in rows {
             let membership = self.event(sn)?.pdu.membership().unwrap_or(Membership::Leave);
-            stretches.push(Stretch { since, until, membership });
+            memberships.push(Period { since, until, membership });
         }
-        Ok(Stretches(stretches))
+        Ok(Memberships(memberships))
     }
 
     /// A user's membership in the state before an event.
     pub fn membership_before(
         &mut self,
         user: &UserId,
-        stretches: &Stretches,
+        memberships: &Memberships,
         before: Before,
     ) -> Result<Option<Membership>> {
         if before.fork.is_none() {
-            return Ok(stretches.at(before.at));
+            return Ok(memberships.at(before.at));
         }
         let member = self.value(before, "m.room.member", user.as_str())?;
         Ok(member.map(|sn| self.event(sn)).transpose()?.and_then(|event| event.pdu.membership()))
@@ -141,7 +138,7 @@ impl Room<'_> {
     pub fn user_sees(
         &mut self,
         user: &UserId,
-        stretches: &Stretches,
+        memberships: &Memberships,
         event: &Stored,
     ) -> Result<bool> {
         let (Some(pos), Some(before)) = (event.pos, event.before) else { return Ok(false) };
@@ -156,15 +153,19 @@ impl Room<'_> {
         if event.pdu.is("m.room.member", user.as_str()) {
             return Ok(true);
         }
-        let membership = self.membership_before(user, stretches, before)?;
+        let membership = self.membership_before(user, memberships, before)?;
         let visibilities = self.visibilities(event, before)?;
-        let shows = |visibility: &String| stretches.see(visibility, membership, pos);
+        let shows = |visibility: &String| memberships.see(visibility, membership, pos);
         Ok(visibilities.iter().any(shows))
     }
 
     /// Whether a user may see an event without a place in the timeline: one that is or was part of the state while they
     /// were in the room.
-    pub fn user_sees_as_state(&mut self, stretches: &Stretches, event: &Stored) -> Result<bool> {
+    pub fn user_sees_as_state(
+        &mut self,
+        memberships: &Memberships,
+        event: &Stored,
+    ) -> Result<bool> {
         let Some((kind, key)) = event.pdu.key().filter(|_| event.pos.is_none()) else {
             return Ok(false);
         };
@@ -174,20 +175,24 @@ impl Room<'_> {
             Ok((row.int(0)?, row.int_or_null(1)?))
         })?;
         let mut held = held.into_iter();
-        Ok(held.any(|(since, until)| stretches.joined_between(since, until.unwrap_or(FOREVER))))
+        Ok(held.any(|(since, until)| memberships.joined_between(since, until.unwrap_or(FOREVER))))
     }
 
     /// From where on a user may know what the room was: this position if they may see it, else the start of their next
     /// stay.
-    pub fn seen_from(&mut self, stretches: &Stretches, pos: Position) -> Result<Option<Position>> {
+    pub fn seen_from(
+        &mut self,
+        memberships: &Memberships,
+        pos: Position,
+    ) -> Result<Option<Position>> {
         let held = self.value(Before { at: pos, fork: None }, "m.room.history_visibility", "")?;
         let held = held.map(|sn| self.event(sn)).transpose()?;
         let visibility = held.and_then(|event| event.pdu.content_str("history_visibility"));
         let visibility = visibility.as_deref().unwrap_or("shared");
-        if stretches.see(visibility, stretches.at(pos), pos) {
+        if memberships.see(visibility, memberships.at(pos), pos) {
             return Ok(Some(pos));
         }
-        let stays = stretches.0.iter().filter(|stretch| stretch.membership == Membership::Join);
+        let stays = memberships.0.iter().filter(|period| period.membership == Membership::Join);
         Ok(stays.map(|stay| stay.since).filter(|since| *since > pos).min())
     }
 

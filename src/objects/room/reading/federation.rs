@@ -1,7 +1,8 @@
 //! What may another server read of the room's graph?
 //! ([retrieving events](https://spec.matrix.org/v1.19/server-server-api/#backfilling-and-retrieving-missing-events))
 //!
-//! Only a server that is or was in the room is answered, up to the end of its stay, only with events of this room, and each as history visibility allows.
+//! Only a server that is or was in the room is answered, up to the end of its stay, only with events of this room, and
+//! each as history visibility allows.
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -11,7 +12,7 @@ use serde_json::value::RawValue;
 use crate::{
     objects::room::{
         Result, Room, Sn,
-        graph::events::{Standing, Stored},
+        graph::events::{Stored, Verdict},
         messages::{AuthChain, Backfill, MissingEvents, Refusal, StateBefore, StateBeforeReply},
     },
     shell::Stop,
@@ -84,8 +85,7 @@ pub fn missing_events(room: &mut Room<'_>, message: MissingEvents) -> Result<Vec
             continue;
         }
         queue.extend(event.prev.iter().copied());
-        if event.standing != Standing::Rejected && event.before.is_some() && horizon.covers(&event)
-        {
+        if event.verdict != Verdict::Rejected && event.before.is_some() && horizon.covers(&event) {
             found.push(event);
         }
     }
@@ -121,7 +121,7 @@ pub fn backfill(room: &mut Room<'_>, message: Backfill) -> Result<Vec<Box<RawVal
             next.insert((room.event(*prev)?.pdu.depth, *prev));
         }
         // Others may have accepted what we soft-failed: it is part of the graph, and theirs to judge.
-        if event.standing != Standing::Rejected && horizon.covers(&event) {
+        if event.verdict != Verdict::Rejected && horizon.covers(&event) {
             bodies.push(room.body_for(&message.origin, &event)?);
         }
     }

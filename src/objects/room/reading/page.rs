@@ -8,7 +8,7 @@ use tombolo_platform::values;
 use crate::objects::room::{
     Result, Room, Sn,
     graph::events::Stored,
-    messages::{Hole, Page, PageReply, Position},
+    messages::{HistoryGap, Page, PageReply, Position},
     not_in_room,
     reading::view::Viewer,
 };
@@ -22,14 +22,14 @@ const MAX_SCANNED: usize = 5000;
 pub fn page(room: &mut Room<'_>, message: Page) -> Result<PageReply> {
     let head = room.graph()?;
     let viewer = room.viewer(message.user.clone(), message.device.clone())?;
-    let newest = if viewer.stretches.joined() {
+    let newest = if viewer.memberships.joined() {
         head.pos
     } else {
         room.visible_state(&viewer.user).map(|before| before.at).map_err(|_| not_in_room())?
     };
     let start = message.from.unwrap_or(if message.backwards { newest } else { 0 }).min(newest);
     let scan = if wanted(&message) == 0 {
-        Scan { events: Vec::new(), end: Some(start), hole: None }
+        Scan { events: Vec::new(), end: Some(start), gap: None }
     } else if message.backwards {
         room.scan_back(&viewer, &message, start)?
     } else {
@@ -40,13 +40,13 @@ pub fn page(room: &mut Room<'_>, message: Page) -> Result<PageReply> {
     for event in &scan.events {
         events.push(room.client_view(&viewer, event, true)?);
     }
-    Ok(PageReply { events, start, end: scan.end, state, hole: scan.hole })
+    Ok(PageReply { events, start, end: scan.end, state, gap: scan.gap })
 }
 
 struct Scan {
     events: Vec<Rc<Stored>>,
     end: Option<Position>,
-    hole: Option<Hole>,
+    gap: Option<HistoryGap>,
 }
 
 impl Scan {
@@ -60,16 +60,16 @@ impl Room<'_> {
     fn scan_back(&mut self, viewer: &Viewer, message: &Page, start: Position) -> Result<Scan> {
         let limit = wanted(message);
         let low = message.to.unwrap_or(0);
-        let mut scan = Scan { events: Vec::new(), end: None, hole: None };
+        let mut scan = Scan { events: Vec::new(), end: None, gap: None };
         let (mut next, mut scanned) = (start, 0);
-        // A page that starts right below a hole has to fill it first.
-        if !message.over_holes
-            && let Some(above) = self.hole_above(start)?
+        // A page that starts right below a gap has to fill it first.
+        if !message.over_gaps
+            && let Some(above) = self.gap_above(start)?
         {
-            scan.hole = Some(above);
+            scan.gap = Some(above);
             scan.end = Some(start);
         }
-        while scan.hole.is_none() {
+        while scan.gap.is_none() {
             let page = self.between(low + 1, next, true, MAX_LIMIT)?;
             let Some(lowest) = page.last().and_then(|event| event.pos) else {
                 return Ok(scan.ended(message.to));
@@ -78,7 +78,7 @@ impl Room<'_> {
                 let pos = event.pos.unwrap_or_default();
                 scanned += 1;
                 if message.filter.lets_through(&event)
-                    && self.user_sees(&viewer.user, &viewer.stretches, &event)?
+                    && self.user_sees(&viewer.user, &viewer.memberships, &event)?
                 {
                     scan.events.push(Rc::clone(&event));
                 }
@@ -86,10 +86,10 @@ impl Room<'_> {
                 if scan.events.len() >= limit || scanned >= MAX_SCANNED {
                     return Ok(scan);
                 }
-                if !message.over_holes
-                    && let Some(hole) = self.hole_at(event.sn)?
+                if !message.over_gaps
+                    && let Some(gap) = self.gap_at(event.sn)?
                 {
-                    scan.hole = Some(hole);
+                    scan.gap = Some(gap);
                     return Ok(scan);
                 }
             }
@@ -107,7 +107,7 @@ impl Room<'_> {
     ) -> Result<Scan> {
         let limit = wanted(message);
         let high = message.to.unwrap_or(newest).min(newest);
-        let mut scan = Scan { events: Vec::new(), end: None, hole: None };
+        let mut scan = Scan { events: Vec::new(), end: None, gap: None };
         let (mut next, mut scanned) = (start, 0);
         loop {
             let page = self.between(next + 1, high, false, MAX_LIMIT)?;
@@ -117,7 +117,7 @@ impl Room<'_> {
             for event in page {
                 scanned += 1;
                 if message.filter.lets_through(&event)
-                    && self.user_sees(&viewer.user, &viewer.stretches, &event)?
+                    && self.user_sees(&viewer.user, &viewer.memberships, &event)?
                 {
                     scan.events.push(Rc::clone(&event));
                 }
@@ -130,17 +130,17 @@ impl Room<'_> {
         }
     }
 
-    /// The hole below the event that stands right above a position, if there is one.
-    fn hole_above(&mut self, pos: Position) -> Result<Option<Hole>> {
+    /// The gap below the event that stands right above a position, if there is one.
+    fn gap_above(&mut self, pos: Position) -> Result<Option<HistoryGap>> {
         let query = "SELECT sn FROM events WHERE pos > ? ORDER BY pos LIMIT 1";
         match self.sql.row(query, values![pos], |row| row.int(0))? {
-            Some(sn) => self.hole_at(sn),
+            Some(sn) => self.gap_at(sn),
             None => Ok(None),
         }
     }
 
-    fn hole_at(&mut self, sn: Sn) -> Result<Option<Hole>> {
-        if !self.is_above_hole(sn)? {
+    fn gap_at(&mut self, sn: Sn) -> Result<Option<HistoryGap>> {
+        if !self.is_above_gap(sn)? {
             return Ok(None);
         }
         let query = "SELECT missing FROM holes WHERE child = ? AND missing <> '[]'";
@@ -148,7 +148,7 @@ impl Room<'_> {
             return Ok(None);
         };
         let below = serde_json::from_str(&missing)?;
-        Ok(Some(Hole { below, servers: self.helpers()? }))
+        Ok(Some(HistoryGap { below, servers: self.helpers()? }))
     }
 
     /// The members that sent the events of a page, as they were at its newest event: so a client shows them beside it.

@@ -32,7 +32,7 @@ impl Room<'_> {
         };
         let happened =
             event.pos.is_some_and(|pos| since < pos && pos <= message.to) && !event.is_history();
-        let moved = moved && viewer.stretches.since(message.to) > Some(since);
+        let moved = moved && viewer.memberships.since(message.to) > Some(since);
         let view = vec![self.client_view(viewer, &event, false)?];
         Ok(if happened && message.timeline.lets_through(&event) {
             [view, Vec::new()]
@@ -45,11 +45,11 @@ impl Room<'_> {
 
     /// Where the user's view of the room ends: at their leave, or at `to`.
     pub fn visible_end(&self, viewer: &Viewer, to: Position) -> Position {
-        if viewer.stretches.at(to) == Some(Membership::Join) {
+        if viewer.memberships.at(to) == Some(Membership::Join) {
             return to;
         }
         let stays =
-            viewer.stretches.0.iter().filter(|stretch| stretch.membership == Membership::Join);
-        stays.filter_map(|stretch| stretch.until).filter(|until| *until <= to).max().unwrap_or(to)
+            viewer.memberships.0.iter().filter(|period| period.membership == Membership::Join);
+        stays.filter_map(|period| period.until).filter(|until| *until <= to).max().unwrap_or(to)
     }
 }

@@ -15,12 +15,12 @@ use crate::{
     objects::room::{
         Result, Room, Sn,
         graph::{
-            events::{Before, Standing, Stored},
+            events::{Before, Stored, Verdict},
             state::Key,
         },
         messages::{Asker, EventById, EventFilter, Members, Refusal, State},
         not_in_room,
-        reading::entitlement::Stretches,
+        reading::entitlement::Memberships,
     },
     shell::Stop,
 };
@@ -29,7 +29,7 @@ use crate::{
 pub struct Viewer {
     pub user: OwnedUserId,
     pub device: String,
-    pub stretches: Stretches,
+    pub memberships: Memberships,
     /// Whether they see events as servers do.
     pub raw: bool,
 }
@@ -64,8 +64,8 @@ pub fn event_by_id(room: &mut Room<'_>, message: EventById) -> Result<Box<RawVal
         Asker::User(user) => {
             let viewer = room.viewer(user, message.device.unwrap_or_default())?;
             let event = room.find(&message.event_id)?.ok_or_else(not_found)?;
-            let sees = room.user_sees(&viewer.user, &viewer.stretches, &event)?
-                || room.user_sees_as_state(&viewer.stretches, &event)?;
+            let sees = room.user_sees(&viewer.user, &viewer.memberships, &event)?
+                || room.user_sees_as_state(&viewer.memberships, &event)?;
             let heard = EventFilter { ignored: message.ignored, ..EventFilter::default() };
             if !sees || !heard.lets_through(&event) {
                 return Err(not_found());
@@ -75,7 +75,7 @@ pub fn event_by_id(room: &mut Room<'_>, message: EventById) -> Result<Box<RawVal
         Asker::Server(server) => {
             let horizon = room.entitled(&server)?;
             let event = room.find(&message.event_id)?.ok_or_else(not_found)?;
-            if event.standing == Standing::Rejected || !horizon.covers(&event) {
+            if event.verdict == Verdict::Rejected || !horizon.covers(&event) {
                 return Err(not_found());
             }
             let sees = room.server_sees(&server, &event)?;
@@ -110,7 +110,7 @@ pub fn members(room: &mut Room<'_>, message: Members) -> Result<Vec<Box<RawValue
     let mut before = room.visible_state(&message.user)?;
     let viewer = room.viewer(message.user, String::new())?;
     if let Some(at) = message.at.filter(|at| *at < before.at) {
-        let nearest = room.seen_from(&viewer.stretches, at)?;
+        let nearest = room.seen_from(&viewer.memberships, at)?;
         before.at = nearest.map_or(before.at, |nearest| before.at.min(nearest));
     }
     let query = "SELECT sn FROM now WHERE type = 'm.room.member' AND since <= ?1
@@ -136,22 +136,22 @@ pub fn members(room: &mut Room<'_>, message: Members) -> Result<Vec<Box<RawValue
 impl Room<'_> {
     /// A user, as somebody for whom events are rendered.
     pub fn viewer(&mut self, user: OwnedUserId, device: String) -> Result<Viewer> {
-        let stretches = self.stretches(&user)?;
-        Ok(Viewer { user, device, stretches, raw: false })
+        let memberships = self.memberships(&user)?;
+        Ok(Viewer { user, device, memberships, raw: false })
     }
 
     /// The state a user may see: the current one, or that at their leave. Refused for a user who was never joined.
     pub fn visible_state(&mut self, user: &UserId) -> Result<Before> {
         let head = self.graph()?;
-        let stretches = self.stretches(user)?;
-        if stretches.joined() {
+        let memberships = self.memberships(user)?;
+        if memberships.joined() {
             return Ok(Before { at: head.pos, fork: None });
         }
-        let left = stretches
+        let left = memberships
             .0
             .iter()
-            .filter(|stretch| stretch.membership == Membership::Join)
-            .filter_map(|stretch| stretch.until)
+            .filter(|period| period.membership == Membership::Join)
+            .filter_map(|period| period.until)
             .max();
         if let Some(at) = left {
             return Ok(Before { at, fork: None });
@@ -183,7 +183,7 @@ impl Room<'_> {
         if let Some(by) = event.redacted_by {
             let because = self.event(by)?;
             // A user who had left by then is not told who redacted it.
-            if self.user_sees(&viewer.user, &viewer.stretches, &because)? {
+            if self.user_sees(&viewer.user, &viewer.memberships, &because)? {
                 let beside = self.unsigned(viewer, &because)?;
                 unsigned.redacted_because = Some(shown(viewer, &because, room_id, &beside)?);
             }
@@ -200,7 +200,7 @@ impl Room<'_> {
             let own = event.pdu.is("m.room.member", viewer.user.as_str());
             let membership = match own {
                 true => event.pdu.membership(),
-                false => self.membership_before(&viewer.user, &viewer.stretches, before)?,
+                false => self.membership_before(&viewer.user, &viewer.memberships, before)?,
             };
             unsigned.membership = Some(membership.unwrap_or(Membership::Leave));
             unsigned.replaced = self.replaced(event, before)?;

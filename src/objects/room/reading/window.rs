@@ -1,8 +1,8 @@
 //! What does one `/sync` show of the room?
 //! ([syncing](https://spec.matrix.org/v1.19/client-server-api/#syncing))
 //!
-//! No event past `to` is shown, so the same token always shows the same events. The summary (member counts, heroes) is as
-//! of now.
+//! No event past `to` is shown, so the same token always shows the same events. The summary (member counts, heroes) is
+//! as of now.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -42,8 +42,8 @@ pub fn window(room: &mut Room<'_>, message: Window) -> Result<WindowReply> {
     let viewer = room.viewer(message.user.clone(), message.device.clone())?;
     let viewer = Viewer { raw: message.timeline.raw, ..viewer };
     // The end of an invite brings up a stay from before it, which the invite hid from a client that had not seen it.
-    let brought_up = !message.stay_only && viewer.stretches.uncovered(message.from, message.to);
-    if !viewer.stretches.joined_between(message.from, message.to + 1) && !brought_up {
+    let brought_up = !message.stay_only && viewer.memberships.uncovered(message.from, message.to);
+    if !viewer.memberships.joined_between(message.from, message.to + 1) && !brought_up {
         return if message.stay_only {
             Ok(WindowReply::default())
         } else {
@@ -52,12 +52,12 @@ pub fn window(room: &mut Room<'_>, message: Window) -> Result<WindowReply> {
     }
     let end = room.visible_end(&viewer, message.to);
     let was_joined =
-        message.from > 0 && viewer.stretches.at(message.from) == Some(Membership::Join);
+        message.from > 0 && viewer.memberships.at(message.from) == Some(Membership::Join);
     // A user who comes back was told what they saw before they left.
-    let low = if viewer.stretches.joined_until(message.from) { message.from } else { 0 };
+    let low = if viewer.memberships.joined_until(message.from) { message.from } else { 0 };
     // An invite may have hidden from the client what became of the room during the stays before it.
     let told =
-        if was_joined { low } else { viewer.stretches.first_joined(low).unwrap_or_default() };
+        if was_joined { low } else { viewer.memberships.first_joined(low).unwrap_or_default() };
     let range = Range { anew: !was_joined || message.full_state, told, low, end };
     let slice = room.slice(&viewer, low, end, &message.timeline)?;
     let slice = room.cut_to_the_right_state(slice, &message.state, end)?;
@@ -90,8 +90,8 @@ pub fn window(room: &mut Room<'_>, message: Window) -> Result<WindowReply> {
     })
 }
 
-/// What is looked at: above `low`, up to `end`; `anew` where the client is shown the room from the beginning. It was told
-/// the state up to `told`, and maybe what came later.
+/// What is looked at: above `low`, up to `end`; `anew` where the client is shown the room from the beginning. It was
+/// told the state up to `told`, and maybe what came later.
 struct Range {
     anew: bool,
     told: Position,
@@ -99,7 +99,7 @@ struct Range {
     end: Position,
 }
 
-/// A stretch of timeline, oldest first.
+/// A period of timeline, oldest first.
 pub struct Slice {
     pub events: Vec<Rc<Stored>>,
     /// Whether there is more below.
@@ -147,12 +147,12 @@ impl Room<'_> {
                 return Ok(slice.turned());
             };
             for event in page {
-                // What came in below a hole was in no window before, so it is in none after: `/messages` has it.
+                // What came in below a gap was in no window before, so it is in none after: `/messages` has it.
                 if event.is_history() {
                     return Ok(Slice { limited: true, ..slice }.turned());
                 }
                 let shown = filter.lets_through(&event)
-                    && self.user_sees(&viewer.user, &viewer.stretches, &event)?;
+                    && self.user_sees(&viewer.user, &viewer.memberships, &event)?;
                 if shown && slice.events.len() == limit {
                     return Ok(Slice { limited: true, ..slice }.turned());
                 }
@@ -160,7 +160,7 @@ impl Room<'_> {
                     slice.events.push(Rc::clone(&event));
                 }
                 // Below this event there may be others that we have not been given yet.
-                if self.is_above_hole(event.sn)? {
+                if self.is_above_gap(event.sn)? {
                     return Ok(Slice { limited: true, ..slice }.turned());
                 }
             }

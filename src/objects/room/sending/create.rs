@@ -8,7 +8,7 @@ use tombolo_protocol::room_version::RoomVersion;
 use crate::{
     objects::room::{
         FIRST, Result, Room,
-        graph::events::{Before, Entry, Standing},
+        graph::events::{Before, Entry, Verdict},
         messages::{Create, Created, Refusal, Send},
         row::{Head, Life},
         sending::send,
@@ -49,7 +49,7 @@ fn begin(room: &mut Room<'_>, message: &Create) -> Result<()> {
     let sn = room.add(&Entry {
         pdu: &pdu,
         pos: Some(FIRST),
-        standing: Standing::Accepted,
+        verdict: Verdict::Accepted,
         reason: None,
         auth: &[],
         prev: &[],
@@ -58,6 +58,6 @@ fn begin(room: &mut Room<'_>, message: &Create) -> Result<()> {
         given_by: None,
         transaction: None,
     })?;
-    room.set_head(Head { tips: vec![sn], ..head })?;
+    room.set_head(Head { extremities: vec![sn], ..head })?;
     room.change(&("m.room.create".to_owned(), String::new()), Some(sn), FIRST)
 }

@@ -1,7 +1,7 @@
 //! When do we send an event that says nothing?
 //!
-//! It cites all forward extremities. So it merges them where there are many, and it is the last event of a server that a
-//! resolution took out of the room.
+//! It cites all forward extremities. So it merges them where there are many, and it is the last event of a server that
+//! a resolution took out of the room.
 
 use std::mem;
 
@@ -36,7 +36,7 @@ impl Room<'_> {
         for (sn, pos) in resolved {
             dropped.extend(self.dropped_by(sn, pos)?);
         }
-        let many = self.head()?.tips.len() > MOST_EXTREMITIES;
+        let many = self.head()?.extremities.len() > MOST_EXTREMITIES;
         if !many && dropped.is_empty() {
             return Ok(());
         }
@@ -47,8 +47,8 @@ impl Room<'_> {
         Ok(())
     }
 
-    /// The other servers whose stay ended when the state was resolved. No event says so, and nobody would tell them: from
-    /// an event that cites all extremities on, they can find out by themselves.
+    /// The other servers whose stay ended when the state was resolved. No event says so, and nobody would tell them:
+    /// from an event that cites all extremities on, they can find out by themselves.
     fn dropped_by(&mut self, sn: Sn, pos: Position) -> Result<Vec<(String, Position)>> {
         let query = "SELECT server FROM servers WHERE until = ?";
         let mut dropped = self.sql.rows(query, values![pos], |row| row.text(0))?;

@@ -99,8 +99,8 @@ impl Room<'_> {
         Ok(self.find(id)?.is_some_and(|event| event.pos.is_some()))
     }
 
-    /// The content of an `m.receipt` event with the receipts that were made in a range, of users who are not ignored. Of
-    /// several of one user for one event the unthreaded one is shown: it holds for every thread.
+    /// The content of an `m.receipt` event with the receipts that were made in a range, of users who are not ignored.
+    /// Of several of one user for one event the unthreaded one is shown: it holds for every thread.
     pub fn receipts_between(
         &mut self,
         user: &UserId,

@@ -14,7 +14,7 @@ use crate::{
     objects::room::{
         Result, Room,
         graph::{
-            events::Standing,
+            events::Verdict,
             insertion::Source,
             judgement::{Judged, Judgement},
         },
@@ -71,7 +71,7 @@ pub fn write(room: &mut Room<'_>, message: &Send) -> Result<(OwnedEventId, Posit
 /// What the room makes of an event of ours; refused unless it is accepted.
 pub fn allowed(room: &mut Room<'_>, pdu: &Pdu) -> Result<Judged> {
     let reason = match room.judge(pdu)? {
-        Judgement::Judged(judged) if judged.standing == Standing::Accepted => return Ok(judged),
+        Judgement::Judged(judged) if judged.verdict == Verdict::Accepted => return Ok(judged),
         Judgement::Judged(judged) => judged.reason.unwrap_or_default(),
         Judgement::Dropped(reason) => reason,
         Judgement::Lacking { .. } => {
@@ -250,7 +250,7 @@ fn check_redaction(room: &mut Room<'_>, pdu: &Pdu) -> Result<()> {
     };
     let power = room.power_now()?;
     let may_redact_all = power.suffices(&pdu.sender, power.redact());
-    let target = room.find(target)?.filter(|event| event.standing != Standing::Rejected);
+    let target = room.find(target)?.filter(|event| event.verdict != Verdict::Rejected);
     let refused = match target {
         // It may come later; by then the power counts that its sender has now.
         None if may_redact_all => return Ok(()),

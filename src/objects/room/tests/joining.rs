@@ -156,7 +156,7 @@ fn what_could_not_be_verified_is_in_the_state_when_it_can_be() {
     assert_eq!(of_dora(&scene), None);
     take_outlier(&scene, &absent);
     assert_eq!(of_dora(&scene), Some(absent.event_id.clone()));
-    let parents = scene.tips();
+    let parents = scene.extremities();
     let mut says = scene.elsewhere(
         &user("dora", THIRD),
         ("m.room.message", None),

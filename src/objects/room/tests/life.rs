@@ -70,16 +70,16 @@ fn a_fork_is_merged_by_the_next_event() {
     for version in VERSIONS {
         let scene = Scene::new(version);
         scene.join_bob();
-        let base = scene.tips();
+        let base = scene.extremities();
         let ours =
             scene.send("alice", "m.room.name", Some(""), &json!({ "name": "ours" })).unwrap();
         let theirs = scene.theirs("m.room.message", None, &json!({ "body": "meanwhile" }), &base);
         assert_eq!(scene.outcome(&theirs), Outcome::Accepted, "version {version}");
-        assert_eq!(scene.tips().len(), 2);
+        assert_eq!(scene.extremities().len(), 2);
         assert_eq!(scene.state_id("m.room.name", ""), Some(ours));
         let merge =
             scene.send("alice", "m.room.message", None, &json!({ "body": "both" })).unwrap();
-        assert_eq!(scene.tips(), vec![merge]);
+        assert_eq!(scene.extremities(), vec![merge]);
     }
 }
 
@@ -88,7 +88,7 @@ fn a_banned_users_fork_is_soft_failed() {
     for version in VERSIONS {
         let scene = Scene::new(version);
         scene.join_bob();
-        let base = scene.tips();
+        let base = scene.extremities();
         let evidence = scene.theirs("m.room.message", None, &json!({ "body": "before" }), &base);
         let late = scene.theirs("m.room.message", None, &json!({ "body": "too late" }), &base);
         assert_eq!(scene.outcome(&evidence), Outcome::Accepted);
@@ -100,9 +100,9 @@ fn a_banned_users_fork_is_soft_failed() {
                 &json!({ "membership": "ban" }),
             )
             .unwrap();
-        let tips = scene.tips();
+        let extremities = scene.extremities();
         assert!(matches!(scene.outcome(&late), Outcome::SoftFailed(_)), "version {version}");
-        assert_eq!(scene.tips(), tips, "a soft-failed event is no tip");
+        assert_eq!(scene.extremities(), extremities, "a soft-failed event is no tip");
         assert!(!ids(&scene.window(0, 50).timeline).contains(&late.event_id.to_string()));
     }
 }
@@ -111,7 +111,7 @@ fn a_banned_users_fork_is_soft_failed() {
 fn an_event_with_unknown_parents_is_parked_until_they_come() {
     let scene = Scene::new("11");
     scene.join_bob();
-    let first = scene.theirs("m.room.message", None, &json!({ "body": "1" }), &scene.tips());
+    let first = scene.theirs("m.room.message", None, &json!({ "body": "1" }), &scene.extremities());
     let second = scene.theirs(
         "m.room.message",
         None,
@@ -127,7 +127,7 @@ fn an_event_with_unknown_parents_is_parked_until_they_come() {
         received.outcomes.contains(&(second.event_id.clone(), Outcome::Accepted)),
         "{received:?}"
     );
-    assert_eq!(scene.tips(), vec![second.event_id]);
+    assert_eq!(scene.extremities(), vec![second.event_id]);
 }
 
 #[test]
@@ -138,7 +138,7 @@ fn a_kick_by_nobody_is_rejected() {
         "m.room.member",
         Some("@alice:ours.test"),
         &json!({ "membership": "leave" }),
-        &scene.tips(),
+        &scene.extremities(),
     );
     assert!(matches!(scene.outcome(&kick), Outcome::Rejected(_)));
     scene.send("alice", "m.room.message", None, &json!({ "body": "still here" })).unwrap();
@@ -148,8 +148,12 @@ fn a_kick_by_nobody_is_rejected() {
 fn a_redaction_leaves_no_copy_of_the_content() {
     let scene = Scene::new("11");
     scene.join_bob();
-    let secret =
-        scene.theirs("m.room.message", None, &json!({ "body": "planted-secret" }), &scene.tips());
+    let secret = scene.theirs(
+        "m.room.message",
+        None,
+        &json!({ "body": "planted-secret" }),
+        &scene.extremities(),
+    );
     scene.outcome(&secret);
     let draft = Draft {
         redacts: Some(secret.event_id.clone()),
@@ -181,12 +185,12 @@ fn a_membership_changes_only_from_what_the_change_is_for() {
     kick("alice").unwrap();
     assert!(matches!(kick("alice"), Err(Refusal::Forbidden(_))), "he is out");
     ban();
-    let (head, ban) = (scene.tips(), scene.state_id("m.room.member", bob.as_str()));
+    let (head, ban) = (scene.extremities(), scene.state_id("m.room.member", bob.as_str()));
     assert!(matches!(kick("alice"), Err(Refusal::BadState(_))), "that would lift the ban");
     for deed in [kick("mallory"), unban("mallory")] {
         assert!(matches!(deed, Err(Refusal::Absent)), "a stranger learns nothing: {deed:?}");
     }
-    assert_eq!((scene.tips(), scene.state_id("m.room.member", bob.as_str())), (head, ban));
+    assert_eq!((scene.extremities(), scene.state_id("m.room.member", bob.as_str())), (head, ban));
     unban("alice").unwrap();
 }
 

@@ -46,7 +46,7 @@ fn what_is_rejected_is_stored_for_who_is_or_was_in_the_room() {
     let scene = Scene::new("11");
     let kick = || {
         let content = json!({ "membership": "leave" });
-        scene.theirs("m.room.member", Some("@alice:ours.test"), &content, &scene.tips())
+        scene.theirs("m.room.member", Some("@alice:ours.test"), &content, &scene.extremities())
     };
     let events = scene.count("events");
     assert!(matches!(scene.outcome(&kick()), Outcome::Dropped(_)), "of a stranger");
@@ -78,7 +78,7 @@ fn a_newcomers_event_waits_for_his_join() {
         "m.room.member",
         Some("@bob:theirs.test"),
         &json!({ "membership": "join" }),
-        &scene.tips(),
+        &scene.extremities(),
     );
     let parent = slice::from_ref(&join.event_id);
     let early = scene.theirs("m.room.message", None, &json!({ "body": "hi" }), parent);
@@ -113,8 +113,8 @@ fn a_server_leaves_room_for_others() {
 fn an_answer_names_what_its_own_events_lack() {
     let scene = Scene::new("11");
     scene.join_bob();
-    let tips = scene.tips();
-    let first = scene.theirs("m.room.message", None, &json!({ "body": "1" }), &tips);
+    let extremities = scene.extremities();
+    let first = scene.theirs("m.room.message", None, &json!({ "body": "1" }), &extremities);
     let parent = slice::from_ref(&first.event_id);
     let second = scene.theirs("m.room.message", None, &json!({ "body": "2" }), parent);
     let (other, _) = dangling(&scene, 1, 1);
@@ -208,7 +208,8 @@ fn a_hole_is_known_before_and_after_it_is_read_again() {
     let scene = Scene::new("11");
     scene.join_bob();
     let seen = scene.send_at("alice", "m.room.message", None, &json!({ "body": "below" }));
-    let parent = scene.theirs("m.room.message", None, &json!({ "body": "missing" }), &scene.tips());
+    let parent =
+        scene.theirs("m.room.message", None, &json!({ "body": "missing" }), &scene.extremities());
     let parents = slice::from_ref(&parent.event_id);
     let child = scene.theirs("m.room.message", None, &json!({ "body": "above" }), parents);
     assert_eq!(scene.outcome(&child), Outcome::Parked);
@@ -227,7 +228,7 @@ fn a_hole_is_known_before_and_after_it_is_read_again() {
         assert!(scene.window(seen, 10).limited, "evicted: {evicted}");
     }
     assert_eq!(scene.outcome(&parent), Outcome::Accepted);
-    assert_eq!(scene.tips(), [child], "what came below is no tip");
+    assert_eq!(scene.extremities(), [child], "what came below is no tip");
 }
 
 #[test]
@@ -264,7 +265,8 @@ fn what_comes_from_a_state_with_gaps_is_derived_again() {
     let scene = lenient();
     let first =
         scene.send("alice", "m.room.topic", Some(""), &json!({ "topic": "first" })).unwrap();
-    let topic = scene.theirs("m.room.topic", Some(""), &json!({ "topic": "later" }), &scene.tips());
+    let topic =
+        scene.theirs("m.room.topic", Some(""), &json!({ "topic": "later" }), &scene.extremities());
     let (child, _) = dangling(&scene, 1, 1);
     assert_eq!(scene.outcome(&child), Outcome::Parked);
     let connected = scene.connect(&child, slice::from_ref(&topic.event_id), None);
@@ -274,7 +276,7 @@ fn what_comes_from_a_state_with_gaps_is_derived_again() {
         assert_eq!(scene.outcome(&said), Outcome::Accepted);
         said.event_id
     };
-    let merge = says(&scene.tips());
+    let merge = says(&scene.extremities());
     let (left, right) = (says(slice::from_ref(&merge)), says(slice::from_ref(&merge)));
     let last = says(&[left.clone(), right]);
     let topics = |event_id: &OwnedEventId| {
@@ -295,7 +297,8 @@ fn what_comes_from_a_state_with_gaps_is_derived_again() {
 #[test]
 fn an_event_is_let_in_by_a_state_of_which_something_cannot_be_verified() {
     let scene = lenient();
-    let topic = scene.theirs("m.room.topic", Some(""), &json!({ "topic": "later" }), &scene.tips());
+    let topic =
+        scene.theirs("m.room.topic", Some(""), &json!({ "topic": "later" }), &scene.extremities());
     let (child, _) = dangling(&scene, 1, 1);
     assert_eq!(scene.outcome(&child), Outcome::Parked);
     let connect = |without| scene.connect(&child, slice::from_ref(&topic.event_id), without);

@@ -62,7 +62,7 @@ fn a_threads_root_may_be_older_than_what_is_held() {
     scene.join_bob();
     let root = format!("${}", "r".repeat(43));
     let threaded = json!({ "m.relates_to": { "rel_type": "m.thread", "event_id": root } });
-    let reply = scene.theirs("m.room.message", None, &threaded, &scene.tips());
+    let reply = scene.theirs("m.room.message", None, &threaded, &scene.extremities());
     assert_eq!(scene.outcome(&reply), Outcome::Accepted);
     for user in [user("alice", OURS), user("bob", THEIRS)] {
         read(&scene, &user, &reply.event_id, Some(&root));

@@ -14,7 +14,8 @@ fn an_unconflicted_member_is_no_part_of_the_conflict() {
         scene.join_bob();
         scene.send("alice", "m.room.power_levels", Some(""), &levels_with_bob()).unwrap();
         let rule = |rule: &str| json!({ "join_rule": rule });
-        let public = scene.theirs("m.room.join_rules", Some(""), &rule("public"), &scene.tips());
+        let public =
+            scene.theirs("m.room.join_rules", Some(""), &rule("public"), &scene.extremities());
         assert_eq!(scene.outcome(&public), Outcome::Accepted);
         let invite = scene.send("alice", "m.room.join_rules", Some(""), &rule("invite")).unwrap();
         // Bob had not heard of it.

@@ -88,7 +88,7 @@ fn a_receipt_to_a_server() {
 fn a_server_that_counts_us_in_is_told_how_each_of_us_went() {
     let scene = Scene::new("11");
     scene.join("carl");
-    let news = scene.theirs("m.room.message", None, &json!({ "body": "hi" }), &scene.tips());
+    let news = scene.theirs("m.room.message", None, &json!({ "body": "hi" }), &scene.extremities());
     leave(&scene, "alice");
     scene.send("carl", "m.room.message", None, &json!({ "body": "alone" })).unwrap();
     leave(&scene, "carl");
@@ -116,7 +116,7 @@ fn a_server_that_counts_us_in_is_told_how_each_of_us_went() {
 fn left() -> (Scene, Pdu) {
     let scene = Scene::new("11");
     scene.join("carl");
-    let news = scene.theirs("m.room.message", None, &json!({ "body": "hi" }), &scene.tips());
+    let news = scene.theirs("m.room.message", None, &json!({ "body": "hi" }), &scene.extremities());
     leave(&scene, "alice");
     let event_id = scene.send("carl", "m.room.message", None, &json!({ "body": "so" })).unwrap();
     let (user, kind) = (user("carl", OURS), "m.read".to_owned());
@@ -158,7 +158,7 @@ fn who_falls_behind_while_others_are_told_stays_behind() {
 fn a_server_that_was_removed_is_not_told_how_we_went() {
     let scene = Scene::new("11");
     scene.join_bob();
-    let news = scene.theirs("m.room.message", None, &json!({ "body": "hi" }), &scene.tips());
+    let news = scene.theirs("m.room.message", None, &json!({ "body": "hi" }), &scene.extremities());
     let (bob, ban) = (user("bob", THEIRS), json!({ "membership": "ban" }));
     scene.send("alice", "m.room.member", Some(bob.as_str()), &ban).unwrap();
     leave(&scene, "alice");

@@ -174,9 +174,9 @@ fn a_topic_on_another_branch_than_the_first_event_is_in_the_state() {
     let scene = Scene::new("11");
     scene.join_bob();
     let seen = scene.ask(Undelivered {}).unwrap().to;
-    let tips = scene.tips();
+    let extremities = scene.extremities();
     let topic = scene.send("alice", "m.room.topic", Some(""), &json!({ "topic": "t" })).unwrap();
-    let said = scene.theirs("m.room.message", None, &json!({ "body": "hi" }), &tips);
+    let said = scene.theirs("m.room.message", None, &json!({ "body": "hi" }), &extremities);
     assert_eq!(scene.outcome(&said), Outcome::Accepted);
     scene.send("alice", "m.room.message", None, &json!({ "body": "I heard both" })).unwrap();
     for from in [0, seen] {
@@ -195,7 +195,8 @@ fn the_timeline_begins_after_an_event_that_lost() {
     scene.send("alice", "m.room.power_levels", Some(""), &levels).unwrap();
     let seen = scene.ask(Undelivered {}).unwrap().to;
     // Bob's topic is older, so that it loses.
-    let older = scene.theirs("m.room.topic", Some(""), &json!({ "topic": "older" }), &scene.tips());
+    let older =
+        scene.theirs("m.room.topic", Some(""), &json!({ "topic": "older" }), &scene.extremities());
     let newer =
         scene.send("alice", "m.room.topic", Some(""), &json!({ "topic": "newer" })).unwrap();
     assert_eq!(scene.outcome(&older), Outcome::Accepted);

@@ -68,7 +68,7 @@ impl Scene {
             "m.room.member",
             Some("@bob:theirs.test"),
             &json!({ "membership": "join" }),
-            &self.tips(),
+            &self.extremities(),
         );
         assert_eq!(self.outcome(&join), Outcome::Accepted);
         join.event_id

@@ -243,8 +243,8 @@ impl Scene {
         self.ask(Receive { origin, events, purpose, again: Vec::new() }).unwrap()
     }
 
-    /// Bob's server gives the state before a parked event as it is now here, of which some may be missing and one key, or
-    /// type, may be left out; answers what became of events by that.
+    /// Bob's server gives the state before a parked event as it is now here, of which some may be missing and one key,
+    /// or type, may be left out; answers what became of events by that.
     pub fn connect(
         &self,
         child: &Pdu,
@@ -285,9 +285,9 @@ impl Scene {
         received.outcomes.into_iter().find(|(id, _)| *id == pdu.event_id).unwrap().1
     }
 
-    /// The tips.
-    pub fn tips(&self) -> Vec<OwnedEventId> {
-        self.receive(&[]).tips
+    /// The extremities.
+    pub fn extremities(&self) -> Vec<OwnedEventId> {
+        self.receive(&[]).extremities
     }
 
     /// The event ID of a value of the current state, as Alice sees it.
