@@ -80,6 +80,8 @@ class Agreement:
             reasons = [self._reason(each, one, frozenset()) or self._undone(each, one) for each in ends]
             if state["m.room.member", user] in self.copies[other].joining:
                 self.reasons.append(f"{one} counts {user} in: {other} does not know yet whether it joined")
+            elif user in self.copies[other].locked_out:
+                self.reasons.append(f"{one} counts {user} in: so does the state of {other}, which takes them for gone all the same")
             elif reason := next(filter(None, reasons), None):
                 self.reasons.append(f"{one} counts {user} in: {reason}")
             elif merge := self._refused_merge(one, other):

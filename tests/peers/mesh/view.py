@@ -1,5 +1,6 @@
 """What does a server show of a room to a user of its own?"""
 
+import time
 from dataclasses import dataclass, field
 from urllib.parse import quote
 
@@ -47,14 +48,18 @@ def view(room: str, users: list[User]) -> View:
     return seen
 
 
-def _state(room: str, user: User) -> dict[Key, dict] | None:
-    """The room's state; none where the user may not see it, or where Synapse breaks off, as it may while it is written to."""
-    try:
-        return user.state(room)
-    except Refused as refusal:
-        if refusal.status in (403, 404) or (refusal.status == 500 and isinstance(user.server, Synapse)):
-            return None
-        raise
+def _state(room: str, user: User) -> dict[Key, dict]:
+    """The room's state; nothing where the user may not see it. Synapse may break off while it is written to, and is asked again."""
+    for pause in (0.2, 0.5, 1.0, None):
+        try:
+            return user.state(room)
+        except Refused as refusal:
+            if refusal.status in (403, 404):
+                return {}
+            if pause is None or not isinstance(user.server, Synapse):
+                raise
+            time.sleep(pause)
+    return {}
 
 
 def _timeline(room: str, user: User) -> set[str]:
