@@ -69,8 +69,11 @@ class Agreement:
         elif not any(reasons.values()) and not self._refuses(one, other):
             self._differ(one, other, f"{one} does not count {other} in, and no rule says why")
         if one < other and self._counts(one, other) and self._counts(other, one):
-            for difference in self._state_differences(one, other):
-                self._differ(one, other, difference)
+            for difference, reason in self._state_differences(one, other):
+                if reason:
+                    self.reasons.append(f"{difference}: {reason}")
+                else:
+                    self._differ(one, other, difference)
 
     def _compare_to_outside(self, one: str, other: str) -> None:
         """Looks for members of a server that, as that server sees it, are not in the room."""
@@ -138,12 +141,15 @@ class Agreement:
         tips = self.copies[name].tips
         return tips.union(*map(self._past, tips))
 
-    def _state_differences(self, one: str, other: str) -> Iterator[str]:
+    def _state_differences(self, one: str, other: str) -> Iterator[tuple[str, str | None]]:
+        """What of the state two servers hold differently, and which of the two events the other one soft-failed by the rules."""
         mine, theirs = self._views[one].ids(), self._views[other].ids()
         for key in sorted(mine.keys() | theirs.keys()):
-            if mine.get(key) != theirs.get(key):
+            held, lacking = (mine.get(key), other), (theirs.get(key), one)
+            if held[0] != lacking[0]:
                 shown = " and ".join(f"{self._described(ids.get(key))} at {name}" for name, ids in ((one, mine), (other, theirs)))
-                yield f"{' '.join(key).strip()} is {shown}"
+                reasons = (self._reason(event_id, name, frozenset()) for event_id, name in (held, lacking) if event_id in self.copies[name].events)
+                yield f"{' '.join(key).strip()} is {shown}", next(filter(None, reasons), None)
 
     def _described(self, event_id: str | None) -> str:
         event = self.events.get(event_id or "")
