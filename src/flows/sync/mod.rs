@@ -1,0 +1,286 @@
+//! What is new for a client? Only gathered here: each way to sync writes it as its own specification says.
+//!
+//! The user's object says which rooms have news and up to where; each room is asked once for its window. While there is
+//! nothing, the Worker waits on a socket to the user's object: a timer runs only here.
+
+mod filter;
+
+use std::{collections::BTreeSet, rc::Rc};
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+use ruma::{OwnedRoomId, OwnedUserId};
+use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
+use tombolo_platform::{AskError, Waited, World};
+use tombolo_protocol::{event::field, membership::Membership};
+
+pub use self::filter::SyncFilter;
+use super::{room, user_object};
+use crate::{
+    error::{Result, unavailable},
+    objects::{
+        room::messages::{EventFilter, Refusal, Window, WindowReply},
+        user_sync::messages::{Pull, Pulled, RoomNews, StreamPosition},
+    },
+};
+
+/// How many rooms are asked at once.
+const ROOMS_AT_ONCE: usize = 16;
+/// The longest wait (ms).
+const LONGEST: u64 = 60_000;
+
+/// The user a valid token names; the session may have ended.
+pub struct Claim {
+    pub user: OwnedUserId,
+    pub session: String,
+}
+
+/// What the client asks for.
+#[derive(Debug, Default)]
+pub struct Request {
+    pub since: Option<StreamPosition>,
+    /// How long it waits for news (ms).
+    pub timeout: u64,
+    pub full_state: bool,
+    pub filter: Rc<SyncFilter>,
+}
+
+/// What is new for a client, of what its filter shows.
+#[derive(Debug)]
+pub struct Updates {
+    /// Where the client's next request begins.
+    pub next: StreamPosition,
+    /// A room may be in it twice: a stay that ended, and the invite that came after it.
+    pub rooms: Vec<RoomUpdate>,
+    pub account_data: Vec<Data>,
+}
+
+/// What is new of a room.
+#[derive(Debug)]
+pub struct RoomUpdate {
+    pub room_id: OwnedRoomId,
+    /// What the user is in the room.
+    pub membership: Membership,
+    pub content: Content,
+}
+
+#[derive(Debug)]
+pub enum Content {
+    /// The user is invited to the room, or knocks at it: the list of the state events that they are shown. There is none
+    /// where there was too much to be loaded.
+    Stripped(Option<Box<RawValue>>),
+    /// The user is in the room, or was.
+    Stay(Box<Stay>),
+}
+
+/// What a user is shown of a room that they are in, or were.
+#[derive(Debug, Default)]
+pub struct Stay {
+    pub timeline: Vec<Box<RawValue>>,
+    /// Whether there is more before the timeline that the client does not know.
+    pub limited: bool,
+    /// Where `/messages` goes on before the timeline; nowhere in a room that the user was never in.
+    pub prev_batch: Option<i64>,
+    /// What of the state the client does not learn from the timeline.
+    pub state: Vec<Box<RawValue>>,
+    pub account_data: Vec<Data>,
+    /// What only a user who is in the room is told.
+    pub inside: Option<Inside>,
+}
+
+/// What only a user who is in the room is told.
+#[derive(Debug)]
+pub struct Inside {
+    pub joined_members: u32,
+    pub invited_members: u32,
+    pub heroes: Vec<OwnedUserId>,
+    /// Receipts and who types.
+    pub ephemeral: Vec<Data>,
+}
+
+/// Something with a type that is no event of the room: account data, receipts, who types.
+#[derive(Debug, Serialize)]
+pub struct Data {
+    #[serde(rename = "type")]
+    pub kind: String,
+    pub content: Box<RawValue>,
+}
+
+#[derive(Serialize)]
+struct Typing {
+    user_ids: Vec<OwnedUserId>,
+}
+
+/// Gathers what is new; waits while there is nothing.
+pub async fn gather(world: &World, claim: Claim, request: Request) -> Result<Updates> {
+    let until = world.now() + request.timeout.min(LONGEST);
+    let mut request = request;
+    loop {
+        let pulled = pull(world, &claim, &request, until).await?;
+        let updates = of_all(world, &claim.user, &request, pulled).await?;
+        let done = request.since.is_none() || request.full_state || world.now() >= until;
+        if done || !updates.rooms.is_empty() || !updates.account_data.is_empty() {
+            return Ok(updates);
+        }
+        // What a filter hides is no reason to answer.
+        request.since = Some(updates.next);
+    }
+}
+
+/// Asks the user's object; waits there while it has nothing.
+async fn pull(world: &World, claim: &Claim, request: &Request, until: u64) -> Result<Pulled> {
+    let address = user_object(&claim.user);
+    let hold = request.since.is_some() && !request.full_state && until > world.now();
+    let mut pull = Pull {
+        session: claim.session.clone(),
+        since: request.since,
+        hold,
+        include_leave: request.filter.room.include_leave,
+        full_state: request.full_state,
+    };
+    if hold {
+        match world.wait(&address, &pull, until).await.map_err(unavailable)? {
+            Waited::Answered(pulled) => return Ok(pulled),
+            Waited::Refused(refusal) => return Err(refusal.into()),
+            Waited::Woken | Waited::TimedOut => {}
+        }
+    }
+    pull.hold = false;
+    Ok(world.ask(&address, &pull).await?)
+}
+
+/// What is new of all rooms that the filter shows.
+async fn of_all(
+    world: &World,
+    user: &OwnedUserId,
+    request: &Request,
+    pulled: Pulled,
+) -> Result<Updates> {
+    let Pulled { device_id: device, next, rooms, account_data, ignored } = pulled;
+    let viewer = &Viewer { user: user.clone(), device, ignored };
+    let shown = rooms.into_iter().filter(|room| request.filter.shows(&room.room_id));
+    let updates: Vec<Vec<RoomUpdate>> = stream::iter(shown)
+        .map(|news| of_room(world, viewer, request, news))
+        .buffered(ROOMS_AT_ONCE)
+        .try_collect()
+        .await?;
+    let account_data = passing(account_data, &request.filter.account_data);
+    Ok(Updates { next, rooms: updates.into_iter().flatten().collect(), account_data })
+}
+
+/// For whom rooms are asked.
+struct Viewer {
+    user: OwnedUserId,
+    device: String,
+    ignored: BTreeSet<OwnedUserId>,
+}
+
+/// What is new of one room. An invite does not hide a stay that ended since the last request.
+async fn of_room(
+    world: &World,
+    viewer: &Viewer,
+    request: &Request,
+    news: RoomNews,
+) -> Result<Vec<RoomUpdate>> {
+    if !news.membership.is_waiting() {
+        return Ok(stay(world, viewer, request, (news, false)).await?.into_iter().collect());
+    }
+    let mut updates = Vec::new();
+    if request.since.is_some() && news.from > 0 {
+        let past = RoomNews::of(news.room_id.clone(), Membership::Leave, news.from, news.to);
+        updates.extend(stay(world, viewer, request, (past, true)).await?);
+    }
+    if !news.hidden {
+        let RoomNews { room_id, membership, stripped, .. } = news;
+        updates.push(RoomUpdate { room_id, membership, content: Content::Stripped(stripped) });
+    }
+    Ok(updates)
+}
+
+/// A room that the user is in, or was. With `stay_only`, nothing is said of one that the user was not in meanwhile.
+async fn stay(
+    world: &World,
+    viewer: &Viewer,
+    request: &Request,
+    (news, stay_only): (RoomNews, bool),
+) -> Result<Option<RoomUpdate>> {
+    let (room_id, membership) = (news.room_id.clone(), news.membership);
+    let update =
+        |stay| Ok(Some(RoomUpdate { room_id, membership, content: Content::Stay(Box::new(stay)) }));
+    let window = Window {
+        user: viewer.user.clone(),
+        device: viewer.device.clone(),
+        from: news.from,
+        to: news.to,
+        full_state: request.full_state,
+        stay_only,
+        timeline: request.filter.timeline(&news.room_id, &viewer.ignored),
+        state: request.filter.room.state.of_room(&news.room_id),
+    };
+    let window = match world.ask(&room(&news.room_id), &window).await {
+        Ok(window) => window,
+        // A room we were never in: an invite that ended.
+        Err(AskError::Refused(Refusal::Absent)) if stay_only => return Ok(None),
+        Err(AskError::Refused(Refusal::Absent)) => return update(Stay::default()),
+        Err(error) => return Err(error.into()),
+    };
+    let has_left = !stay_only && membership != Membership::Join;
+    if has_news(request, &news, &window, has_left) {
+        update(shown(request, news, window)?)
+    } else {
+        Ok(None)
+    }
+}
+
+/// Whether there is anything to say of a room. That the user `has_left` it is news by itself.
+fn has_news(request: &Request, news: &RoomNews, window: &WindowReply, has_left: bool) -> bool {
+    let beside = !news.account_data.is_empty() || news.typing.is_some();
+    if request.full_state || beside {
+        return true;
+    }
+    // A gap alone is news: what lies in it is had by `/messages`. So is a room alone, where the client does not know it.
+    let nothing = !window.anew
+        && !window.limited
+        && window.timeline.is_empty()
+        && window.state.is_empty()
+        && window.receipts.is_none();
+    news.from != news.to && (has_left || request.since.is_none() || !nothing)
+}
+
+/// What the filter shows of a room's window.
+fn shown(request: &Request, news: RoomNews, window: WindowReply) -> Result<Stay> {
+    let filter = &request.filter.room;
+    let typing = news.typing.map(|user_ids| to_raw_value(&Typing { user_ids })).transpose()?;
+    let ephemeral = [("m.receipt", window.receipts), ("m.typing", typing)];
+    let ephemeral =
+        ephemeral.into_iter().filter_map(|(kind, content)| Some((kind.to_owned(), content?)));
+    let inside = Inside {
+        joined_members: window.joined_members,
+        invited_members: window.invited_members,
+        heroes: window.heroes,
+        ephemeral: passing(ephemeral, &filter.ephemeral.of_room(&news.room_id)),
+    };
+    Ok(Stay {
+        timeline: window.timeline,
+        limited: window.limited,
+        prev_batch: Some(window.prev_batch),
+        state: window.state,
+        account_data: passing(news.account_data, &filter.account_data.of_room(&news.room_id)),
+        inside: Some(inside).filter(|_| news.membership == Membership::Join),
+    })
+}
+
+/// What passes a filter, of things that nobody sent: no list of senders names one.
+fn passing(
+    items: impl IntoIterator<Item = (String, Box<RawValue>)>,
+    filter: &EventFilter,
+) -> Vec<Data> {
+    let has_url =
+        |content: &RawValue| field(content, "url").is_some_and(|url| url.get().starts_with('"'));
+    let passing = items.into_iter().filter(|(kind, content)| {
+        filter.passes(kind)
+            && filter.senders.is_none()
+            && filter.contains_url.is_none_or(|wanted| wanted == has_url(content))
+    });
+    passing.map(|(kind, content)| Data { kind, content }).collect()
+}

@@ -1,0 +1,61 @@
+//! What does `GET /_matrix/client/v3/sync` ask for, and how is it answered?
+//! ([spec](https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3sync))
+//!
+//! Read by hand: the session is checked by the same question that asks for the news.
+
+mod filter;
+mod response;
+
+use std::rc::Rc;
+
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode};
+use tombolo_platform::World;
+
+use crate::{
+    error::{Result, invalid_param},
+    flows::sync,
+    http::{auth, endpoint::json_response, query, router::Router},
+    objects::user_sync::messages::StreamPosition,
+};
+
+pub fn routes(router: &mut Router) {
+    for version in ["r0", "v3"] {
+        router.page(&Method::GET, &format!("/_matrix/client/{version}/sync"), answer);
+    }
+}
+
+async fn answer(world: World, request: Request<Bytes>, _: Vec<String>) -> Result<Response<Bytes>> {
+    let claim = auth::claim(&world, &request)?;
+    let parameters = query::pairs(request.uri().query().unwrap_or_default());
+    let parameter = |name: &str| {
+        parameters.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    };
+    let filter = match parameter("filter") {
+        None | Some("") => Rc::default(),
+        Some(text) if text.starts_with('{') => Rc::new(filter::given(text)?),
+        Some(id) => filter::stored(&world, &claim.user, id).await?,
+    };
+    let request = sync::Request {
+        since: parameter("since").filter(|since| !since.is_empty()).map(position).transpose()?,
+        timeout: parameter("timeout")
+            .map_or(Ok(0), str::parse)
+            .map_err(|_| invalid_param("timeout is no number"))?,
+        full_state: match parameter("full_state") {
+            None | Some("false") => false,
+            Some("true") => true,
+            Some(_) => return Err(invalid_param("full_state is neither true nor false")),
+        },
+        filter: Rc::clone(&filter),
+    };
+    let updates = sync::gather(&world, claim, request).await?;
+    json_response(StatusCode::OK, &response::render(updates, filter.event_fields.as_ref())?)
+}
+
+/// A token of this endpoint: `s<position>`.
+pub fn position(token: &str) -> Result<StreamPosition> {
+    let number = token.strip_prefix('s').and_then(|number| number.parse().ok());
+    number
+        .filter(|position| (0..1 << 53).contains(position))
+        .ok_or_else(|| invalid_param("This is no sync token"))
+}

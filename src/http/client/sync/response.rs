@@ -1,0 +1,143 @@
+//! The response of `GET /_matrix/client/v3/sync`. It is written straight to text, like all that holds events.
+
+use std::collections::BTreeMap;
+
+use ruma::{OwnedRoomId, OwnedUserId};
+use serde::Serialize;
+use serde_json::value::RawValue;
+use tombolo_protocol::{event::Projection, membership::Membership};
+
+use crate::{
+    error::Result,
+    flows::sync::{Content, Data, Inside, Stay, Updates},
+};
+
+#[derive(Debug, Serialize)]
+pub struct SyncResponse {
+    next_batch: String,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    rooms: BTreeMap<&'static str, BTreeMap<OwnedRoomId, Room>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    account_data: Option<Events<Data>>,
+}
+
+/// What is said of a room.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum Room {
+    Invited { invite_state: Stripped },
+    Knocking { knock_state: Stripped },
+    Stay(Box<StayRoom>),
+}
+
+/// A list of events that is text already.
+#[derive(Debug, Serialize)]
+struct Stripped {
+    events: Box<RawValue>,
+}
+
+#[derive(Debug, Serialize)]
+struct Events<T> {
+    events: Vec<T>,
+}
+
+/// A room that the user is in, or was.
+#[derive(Debug, Serialize)]
+struct StayRoom {
+    timeline: Timeline,
+    state: Events<Box<RawValue>>,
+    account_data: Events<Data>,
+    #[serde(flatten)]
+    inside: Option<InsideRoom>,
+}
+
+#[derive(Debug, Serialize)]
+struct Timeline {
+    events: Vec<Box<RawValue>>,
+    limited: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prev_batch: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct InsideRoom {
+    summary: Summary,
+    ephemeral: Events<Data>,
+}
+
+#[derive(Debug, Serialize)]
+struct Summary {
+    #[serde(rename = "m.joined_member_count")]
+    joined: u32,
+    #[serde(rename = "m.invited_member_count")]
+    invited: u32,
+    #[serde(rename = "m.heroes", skip_serializing_if = "Vec::is_empty")]
+    heroes: Vec<OwnedUserId>,
+}
+
+/// Writes what is new; of its events, the fields that the client wants.
+pub fn render(updates: Updates, fields: Option<&Projection>) -> Result<SyncResponse> {
+    let mut rooms: BTreeMap<_, BTreeMap<_, _>> = BTreeMap::new();
+    for update in updates.rooms {
+        let of_section = rooms.entry(section(update.membership)).or_default();
+        of_section.insert(update.room_id, room(update.membership, update.content, fields)?);
+    }
+    let account_data = Some(Events { events: updates.account_data });
+    Ok(SyncResponse {
+        next_batch: format!("s{}", updates.next),
+        rooms,
+        account_data: account_data.filter(|data| !data.events.is_empty()),
+    })
+}
+
+/// The part of the response that has the rooms of this membership.
+fn section(membership: Membership) -> &'static str {
+    match membership {
+        Membership::Invite => "invite",
+        Membership::Join => "join",
+        Membership::Knock => "knock",
+        Membership::Leave | Membership::Ban => "leave",
+    }
+}
+
+fn room(membership: Membership, content: Content, fields: Option<&Projection>) -> Result<Room> {
+    let none = || RawValue::from_string("[]".to_owned());
+    Ok(match content {
+        Content::Stay(stay) => Room::Stay(Box::new(stay_room(*stay, fields)?)),
+        Content::Stripped(events) => {
+            let events = Stripped { events: events.map_or_else(none, Ok)? };
+            if membership == Membership::Knock {
+                Room::Knocking { knock_state: events }
+            } else {
+                Room::Invited { invite_state: events }
+            }
+        }
+    })
+}
+
+fn stay_room(stay: Stay, fields: Option<&Projection>) -> Result<StayRoom> {
+    let prev_batch = stay.prev_batch.map(|position| format!("t{position}"));
+    let events = projected(stay.timeline, fields)?;
+    Ok(StayRoom {
+        timeline: Timeline { events, limited: stay.limited, prev_batch },
+        state: Events { events: projected(stay.state, fields)? },
+        account_data: Events { events: stay.account_data },
+        inside: stay.inside.map(inside_room),
+    })
+}
+
+fn inside_room(inside: Inside) -> InsideRoom {
+    let Inside { joined_members, invited_members, heroes, ephemeral } = inside;
+    let summary = Summary { joined: joined_members, invited: invited_members, heroes };
+    InsideRoom { summary, ephemeral: Events { events: ephemeral } }
+}
+
+/// Events with the fields that the client wants.
+fn projected(
+    events: Vec<Box<RawValue>>,
+    fields: Option<&Projection>,
+) -> Result<Vec<Box<RawValue>>> {
+    let Some(fields) = fields else { return Ok(events) };
+    let shown = events.iter().map(|event| fields.shown(event));
+    Ok(shown.collect::<std::result::Result<_, _>>()?)
+}
