@@ -61,7 +61,7 @@ class Agreement:
     def _compare(self, one: str, other: str) -> None:
         """Looks for what the first shows and the second does not."""
         missing = sorted(self._views[one].events - self._views[other].events)
-        reasons = {event_id: self._reason(event_id, other, frozenset()) or self._former(event_id, one) for event_id in missing}
+        reasons = {event_id: self._why_missing(event_id, one, other) for event_id in missing}
         self.reasons += [f"{other} does not show {event_id}: {reason}" for event_id, reason in reasons.items() if reason]
         if self._counts(one, other):
             unexplained = [event_id for event_id, reason in reasons.items() if not reason]
@@ -74,6 +74,9 @@ class Agreement:
                     self.reasons.append(f"{difference}: {reason}")
                 else:
                     self._differ(one, other, difference)
+
+    def _why_missing(self, event_id: str, one: str, other: str) -> str | None:
+        return self._reason(event_id, other, frozenset()) or self._former(event_id, one) or self._untold(event_id, one, other)
 
     def _compare_to_outside(self, one: str, other: str) -> None:
         """Looks for members of a server that, as that server sees it, are not in the room."""
@@ -135,6 +138,13 @@ class Agreement:
         ends = [each for each, held in self.copies[name].events.items() if _membership(held.pdu) in ("leave", "ban") and each not in below]
         end = next((each for each in ends if each == event_id or event_id in self._past(each)), None)
         return f"is of a stay that ended by {end}" if end and event_id not in below else None
+
+    def _untold(self, event_id: str, one: str, other: str) -> str | None:
+        """Why a server never heard of an event: it had not joined yet, and nothing that the other one says by now builds on it."""
+        past = [self.events[each] for each in self._past(event_id) if each in self.events]
+        was_in = any(_membership(each) == "join" and each["sender"].endswith(f":{self._server_names[other]}") for each in past)
+        is_kept = was_in or event_id in self._below(one)
+        return None if is_kept else f"{other} joined later, and {one} has joined again since, elsewhere"
 
     def _below(self, name: str) -> frozenset[str]:
         """The ends of a server's graph, and all that they build on."""
