@@ -28,7 +28,7 @@ pub use self::{
     },
     projection::Projection,
     relation::{ANNOTATION, Relation, THREAD},
-    render::{client_event, for_federation, redacted, stripped},
+    render::{client_event, for_federation, is_judged_alike, redacted, stripped},
     shown::{MAX_SHOWN_BYTES, SHOWN_TO_INVITED, as_stripped, shown},
     stored::{ReadFault, field, fields},
 };

@@ -63,6 +63,23 @@ pub fn redacted(pdu: &Pdu, version: &RoomVersion) -> Result<Pdu, ReadFault> {
     Pdu::read(pdu.event_id.clone(), json, version, pdu.rejected)
 }
 
+/// What the authorization rules read of the content, and a redaction takes away in some room version.
+const READ_BY_THE_RULES: [(&str, &[&str]); 4] = [
+    ("m.room.create", &["m.federate"]),
+    ("m.room.member", &["join_authorised_via_users_server", "third_party_invite"]),
+    ("m.room.power_levels", &["invite"]),
+    ("m.room.third_party_invite", &["public_key", "public_keys"]),
+];
+
+/// Whether the authorization rules read the same in an event and in what its redaction leaves.
+#[must_use]
+pub fn is_judged_alike(whole: &Pdu, redacted: &Pdu) -> bool {
+    let read = READ_BY_THE_RULES.iter().find(|(kind, _)| whole.is_state() && *kind == whole.kind());
+    let lost =
+        |name: &&str| whole.content_field(name).is_some() && redacted.content_field(name).is_none();
+    !read.is_some_and(|(_, names)| names.iter().any(lost))
+}
+
 fn push_content(text: &mut String, pdu: &Pdu) {
     let content = pdu.content.get();
     match (&pdu.redacts, content.strip_prefix('{')) {

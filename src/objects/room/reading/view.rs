@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 use tombolo_platform::values;
 use tombolo_protocol::{
     canonical_json::to_string,
-    event::{Pdu, client_event, for_federation, redacted},
+    event::{Pdu, client_event, for_federation, is_judged_alike, redacted},
     json::parse_object,
     membership::Membership,
 };
@@ -231,7 +231,8 @@ impl Room<'_> {
         }))
     }
 
-    /// An event in the federation's format; redacted for a server that may not see its content.
+    /// An event in the federation's format; redacted for a server that may not see its content, unless it would come to
+    /// another verdict by what is left.
     pub fn federation_view(&mut self, event: &Stored, sees: bool) -> Result<Box<RawValue>> {
         if sees {
             return event.for_servers();
@@ -239,6 +240,9 @@ impl Room<'_> {
         let version = self.head()?.version;
         let pruned =
             redacted(&event.pdu, version).map_err(|fault| Stop::broken(fault.to_string()))?;
+        if !is_judged_alike(&event.pdu, &pruned) {
+            return event.for_servers();
+        }
         Ok(RawValue::from_string(for_federation(&pruned).to_owned())?)
     }
 }

@@ -36,3 +36,22 @@ fn what_one_server_leaves_out_is_asked_of_the_others() {
         assert_eq!(missing.each_ref().map(gaps), [0, i64::from(others)], "others: {others}");
     }
 }
+
+#[test]
+fn what_the_rules_read_is_given_whole_to_who_may_not_see_it() {
+    // In version 10 a redaction takes the level for invites away, in version 11 it does not.
+    for version in ["10", "11"] {
+        let scene = Scene::new(version);
+        let set = |kind, content| scene.send("alice", kind, Some(""), &content).unwrap();
+        set("m.room.history_visibility", json!({ "history_visibility": "joined" }));
+        let mut with_invite = levels(scene.version, &user("alice", OURS));
+        with_invite["invite"] = json!(50);
+        set("m.room.power_levels", with_invite);
+        set("m.room.name", json!({ "name": "secret" }));
+        let from = vec![scene.join_bob()];
+        let asked = Backfill { origin: THEIRS.try_into().unwrap(), from, limit: 3 };
+        let given = scene.ask(asked).unwrap();
+        let has = |text: &str| given.iter().any(|event| event.get().contains(text));
+        assert!(has("\"invite\":50") && has("m.room.name") && !has("secret"), "{given:?}");
+    }
+}
