@@ -20,7 +20,7 @@ use crate::{
     config::Config,
     error::{Error, Result, forbidden, invalid_param},
     http::{
-        client::{
+        client::account::{
             register::{create_account, logged_in},
             usernames,
         },

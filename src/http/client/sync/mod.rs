@@ -3,7 +3,7 @@
 //!
 //! Read by hand: the session is checked by the same question that asks for the news.
 
-mod filter;
+mod filters;
 mod response;
 
 use std::rc::Rc;
@@ -20,6 +20,7 @@ use crate::{
 };
 
 pub fn routes(router: &mut Router) {
+    filters::routes(router);
     for version in ["r0", "v3"] {
         router.page(&Method::GET, &format!("/_matrix/client/{version}/sync"), answer);
     }
@@ -33,8 +34,8 @@ async fn answer(world: World, request: Request<Bytes>, _: Vec<String>) -> Result
     };
     let filter = match parameter("filter") {
         None | Some("") => Rc::default(),
-        Some(text) if text.starts_with('{') => Rc::new(filter::given(text)?),
-        Some(id) => filter::stored(&world, &claim.user, id).await?,
+        Some(text) if text.starts_with('{') => Rc::new(filters::given(text)?),
+        Some(id) => filters::stored(&world, &claim.user, id).await?,
     };
     let request = sync::Request {
         since: parameter("since").filter(|since| !since.is_empty()).map(position).transpose()?,

@@ -17,11 +17,11 @@ use serde_json::{
 };
 use tombolo_platform::World;
 
-use super::must_be;
 use crate::{
     error::{Error, Result, bad_json, invalid_param},
     http::{
         auth::{Session, user_object},
+        client::must_be,
         router::Router,
     },
     objects::user_sync::messages::{AccountData, SetAccountData},

@@ -13,13 +13,13 @@ use ruma::{
 use serde_json::{Map, Value, json, value::to_raw_value};
 use tombolo_platform::World;
 
-use super::{events::send_draft, must_be};
 use crate::{
     config::Config,
     error::{Error, Result, bad_gateway, forbidden, not_found},
     flows,
     http::{
         auth::{Session, user_object},
+        client::{must_be, rooms::events::send_draft},
         rate_limit::Stranger,
         router::Router,
     },

@@ -1,17 +1,65 @@
-//! The filter of a sync: one that stands in the query, or a stored one. It may hold more than we apply.
+//! Filters: those that clients store, and the one that a sync names or carries. It may hold more than we apply.
+//! ([filtering](https://spec.matrix.org/v1.19/client-server-api/#filtering))
 
 use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 
-use ruma::{OwnedUserId, UserId};
-use serde_json::Value;
+use ruma::{
+    OwnedUserId, UserId,
+    api::client::filter::{create_filter::v3 as create_filter, get_filter::v3 as get_filter},
+};
+use serde_json::{Value, value::to_raw_value};
 use tombolo_platform::World;
 
 use crate::{
-    error::{Result, bad_json},
+    error::{Result, bad_json, internal, invalid_param},
     flows::sync::SyncFilter,
-    http::{auth::user_object, client::filters::check_fields},
-    objects::user_sync::messages::Filter,
+    http::{
+        auth::{Session, user_object},
+        client::must_be,
+        router::Router,
+    },
+    objects::user_sync::messages::{Filter, SetFilter},
 };
+
+/// The most fields of events that a filter may name.
+const MAX_FIELDS: usize = 200;
+
+pub fn routes(router: &mut Router) {
+    router.endpoint::<create_filter::Request, _, _>(create);
+    router.endpoint::<get_filter::Request, _, _>(find);
+}
+
+async fn create(
+    world: World,
+    caller: Session,
+    request: create_filter::Request,
+) -> Result<create_filter::Response> {
+    must_be(&caller, &request.user_id)?;
+    check_fields(request.filter.event_fields.as_ref().map_or(0, Vec::len))?;
+    let filter = to_raw_value(&request.filter)?;
+    Ok(create_filter::Response::new(
+        world.ask(&user_object(&caller.user), &SetFilter { filter }).await?,
+    ))
+}
+
+async fn find(
+    world: World,
+    caller: Session,
+    request: get_filter::Request,
+) -> Result<get_filter::Response> {
+    must_be(&caller, &request.user_id)?;
+    let filter =
+        world.ask(&user_object(&caller.user), &Filter { filter_id: request.filter_id }).await?;
+    Ok(get_filter::Response::new(serde_json::from_str(filter.get()).map_err(internal)?))
+}
+
+/// Refuses a new filter that names too many fields of events. What was stored before applies as it stands.
+fn check_fields(count: usize) -> Result<()> {
+    if count <= MAX_FIELDS {
+        return Ok(());
+    }
+    Err(invalid_param("event_fields names too many fields"))
+}
 
 /// The most bytes of filters that an isolate remembers, as they were stored; beyond, all are asked for again.
 const MAX_REMEMBERED: usize = 4 << 20;

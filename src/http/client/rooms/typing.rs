@@ -8,12 +8,13 @@ use serde::Deserialize;
 use serde_json::json;
 use tombolo_platform::World;
 
-use super::{ask_room, must_be};
+use super::ask_room;
 use crate::{
     error::{Result, internal},
     flows::tell,
     http::{
         auth,
+        client::must_be,
         endpoint::{identifier, json_body, json_response},
         router::Router,
     },

@@ -1,0 +1,20 @@
+//! A user's account: how it is made and used, its devices, profile and account data.
+
+pub mod account_data;
+pub mod devices;
+pub mod login;
+pub mod profiles;
+pub mod push_rules;
+pub mod register;
+pub mod usernames;
+
+use crate::http::router::Router;
+
+pub fn routes(router: &mut Router) {
+    register::routes(router);
+    login::routes(router);
+    devices::routes(router);
+    profiles::routes(router);
+    account_data::routes(router);
+    push_rules::routes(router);
+}

@@ -1,0 +1,51 @@
+//! Rooms: how they are made, entered and left, what is said and read in them, and what they are called.
+
+pub mod aliases;
+pub mod create_room;
+pub mod events;
+pub mod members;
+pub mod membership;
+pub mod messages;
+pub mod receipts;
+pub mod state;
+pub mod tokens;
+pub mod typing;
+
+use ruma::RoomId;
+use tombolo_platform::{AskError, Message, World};
+
+use crate::{
+    error::{Error, Result, forbidden},
+    flows::room,
+    http::router::Router,
+    objects::room::{RoomClass, messages::Refusal},
+};
+
+pub fn routes(router: &mut Router) {
+    create_room::routes(router);
+    membership::routes(router);
+    events::routes(router);
+    state::routes(router);
+    messages::routes(router);
+    members::routes(router);
+    aliases::routes(router);
+    receipts::routes(router);
+    typing::routes(router);
+}
+
+/// Asks a room. To a client, a room that is not here is one they are not in.
+pub async fn ask_room<M: Message<Class = RoomClass, Refusal = Refusal>>(
+    world: &World,
+    room_id: &RoomId,
+    message: &M,
+) -> Result<M::Reply> {
+    match world.ask(&room(room_id), message).await {
+        Err(AskError::Refused(Refusal::Absent)) => Err(not_in_room()),
+        answer => Ok(answer?),
+    }
+}
+
+/// What a user learns of a room they are not in, whether it exists or not.
+pub fn not_in_room() -> Error {
+    forbidden("You are not in this room")
+}
