@@ -15,7 +15,7 @@ SOURCES := $(shell find src xtask -path '*/tests' -prune -o \( -name '*.rs' -o -
 
 say = @printf '\n==> %s\n' "$(1)"
 
-.PHONY: help setup build serve test test-rust test-launcher test-deploy test-http test-oracle test-peers mesh soak lint bench weigh deploy clean
+.PHONY: help setup build serve test test-rust test-launcher test-deploy test-http test-oracle test-peers sequences mesh soak lint bench weigh deploy clean
 
 help: ## lists the tasks
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -79,7 +79,11 @@ test-oracle: .venv/.ready
 
 test-peers: .venv/.ready local/node_modules/.ready build/shim.js
 	$(call say,with real servers and clients)
-	@.venv/bin/python -m pytest -q tests/peers --ignore tests/peers/test_mesh.py
+	@.venv/bin/python -m pytest -q tests/peers
+
+sequences: .venv/.ready local/node_modules/.ready build/shim.js ## plays random calls on ours and on Synapse; TOMBOLO_SEEDS=n sequences
+	$(call say,random calls on two servers: 2 seconds a sequence)
+	@.venv/bin/python -m pytest -q -s tests/peers/test_sequences.py
 
 mesh: .venv/.ready local/node_modules/.ready build/shim.js ## plays random rooms on two of ours and Synapse; TOMBOLO_SEEDS=n of them
 	$(call say,random rooms on three servers: 8 seconds each)

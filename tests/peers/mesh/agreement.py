@@ -197,7 +197,7 @@ class Agreement:
             if each in self.events and (reason := self._reason(each, name, above | {event_id})):
                 return f"rests on {each}, and {reason}"
         if held.standing != "soft-failed":
-            return None
+            return self._distrust(event_id, name)
         # What its sender's rights rest on may have been undone by a resolution when it was heard of.
         rests_on = [each for each in held.pdu["auth_events"] if each in self.copies[name].events]
         return next(filter(None, (self._forbidden(each, name) for each in [event_id, *rests_on])), None)
@@ -218,6 +218,12 @@ class Agreement:
         """
         blind = next((each for each in self.copies[name].blind if each in self._past(event_id)), None)
         return f"builds on {blind}, whose state Synapse did not know all of when it made it" if blind else None
+
+    def _distrust(self, event_id: str, name: str) -> str | None:
+        """Why Synapse accepts a redaction and does not show it: by the state when it came, which decides otherwise only over
+        soft failure, its sender had not the level any more."""
+        is_distrusted = event_id in self.copies[name].distrusted
+        return "redacts what Synapse, by its state then, lets nobody of that server redact" if is_distrusted else None
 
     def _unread(self, event_id: str, name: str) -> str | None:
         """Why Synapse does not show history.

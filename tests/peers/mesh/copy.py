@@ -42,6 +42,9 @@ class Copy:
     is_synapse: bool = False
     # Our joins that another server may have taken: when it is asked again, it says so.
     joining: frozenset[str] = frozenset()
+    # Redactions whose senders had not the level in some state that Synapse checked: it shows only what they say of their own
+    # server's events.
+    distrusted: frozenset[str] = frozenset()
     # What Synapse made on top of an invite before it knew what that builds on.
     blind: frozenset[str] = frozenset()
     # Where Synapse's history ends, though it has asked for more and was not given what it needs to read that.
@@ -91,16 +94,19 @@ def _of_synapse(folder: Path, room: str) -> Copy:
     with closing(_open(folder / "homeserver.db")) as database:
         query = """SELECT event_id, json, internal_metadata, outlier, rejection_reason, stream_ordering
                    FROM events JOIN event_json USING (event_id) WHERE events.room_id = ?"""
-        events, invites = {}, set()
+        events, invites, distrusted = {}, set(), set()
         for event_id, text, metadata, outlier, rejection, order in database.execute(query, (room,)):
-            soft_failed = json.loads(metadata).get("soft_failed")
-            invites |= {event_id} if json.loads(metadata).get("out_of_band_membership") else set()
+            known = json.loads(metadata)
+            soft_failed = known.get("soft_failed")
+            invites |= {event_id} if known.get("out_of_band_membership") else set()
+            distrusted |= {event_id} if known.get("recheck_redaction") else set()
             standing = "rejected" if rejection else "soft-failed" if soft_failed else "outlier" if outlier else "accepted"
             events[event_id] = Held(json.loads(text), standing, rejection, order)
         tips = _column(database, "SELECT event_id FROM event_forward_extremities WHERE room_id = ?", room)
         blind = frozenset(event_id for event_id, held in events.items() if invites & set(held.pdu["prev_events"]))
         stuck_at, locked_out = (_column(database, query, room) for query in (_STUCK, _LOCKED_OUT))
-        return Copy(events, tips, is_synapse=True, blind=blind, stuck_at=stuck_at, locked_out=locked_out)
+        distrusted = frozenset(distrusted)
+        return Copy(events, tips, is_synapse=True, distrusted=distrusted, blind=blind, stuck_at=stuck_at, locked_out=locked_out)
 
 
 def _column(database: sqlite3.Connection, query: str, *values: str) -> frozenset[str]:
