@@ -45,7 +45,7 @@ pub async fn knock(
     content.extend(reason.map(|reason| ("reason".to_owned(), json!(reason))));
     match world.ask(&room(room_id), &Describe {}).await {
         Ok(description) if description.live => {
-            return send::membership(world, room_id, user, &content, Vec::new()).await;
+            return Ok(send::membership(world, room_id, user, &content, Vec::new()).await?);
         }
         Ok(_) | Err(AskError::Refused(Refusal::Absent)) => {}
         Err(error) => return Err(error.into()),

@@ -40,7 +40,7 @@ pub async fn leave(
         here,
         Some(Membership::Join | Membership::Invite | Membership::Knock | Membership::Ban)
     ) {
-        return send::membership(world, room_id, user, &content, Vec::new()).await;
+        return Ok(send::membership(world, room_id, user, &content, Vec::new()).await?);
     }
     let invite = match world.ask(&address, &OutOfBand { user: user.to_owned() }).await {
         Ok(invite) if invite.membership.is_waiting() => invite,

@@ -7,18 +7,14 @@ use tombolo_platform::World;
 use super::{invite, room, tell, unsent::Unsent};
 use crate::{
     config::Config,
-    error::{Error, Result},
+    error::Error,
     objects::room::messages::{Draft, Send},
 };
 use tombolo_protocol::membership::Membership;
 
 /// Sends an event; an invite of another server's user goes through that server. Once an event is stored, nothing that
 /// follows makes the call fail: the room's alarm repeats the telling.
-pub async fn send(
-    world: &World,
-    room_id: &RoomId,
-    message: Send,
-) -> std::result::Result<OwnedEventId, Unsent> {
+pub async fn send(world: &World, room_id: &RoomId, message: Send) -> Result<OwnedEventId, Unsent> {
     if let Some(user) = invited(&message)
         && user.server_name() != Config::of(world).map_err(Error::from)?.server_name
     {
@@ -37,8 +33,8 @@ pub async fn membership(
     user: &UserId,
     content: &Map<String, Value>,
     member_of: Vec<OwnedRoomId>,
-) -> Result<()> {
-    let draft = Draft::membership(user, to_raw_value(content)?);
+) -> Result<(), Unsent> {
+    let draft = Draft::membership(user, to_raw_value(content).map_err(Error::from)?);
     let message = Send { member_of, ..Send::of(user.to_owned(), draft) };
     send(world, room_id, message).await?;
     Ok(())

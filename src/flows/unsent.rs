@@ -7,9 +7,9 @@ use crate::{error::Error, objects::room::messages::Refusal};
 /// Why an event was not sent.
 #[derive(Debug)]
 pub enum Unsent {
-    /// The room is not here, or its sender is none who may know of it.
-    Absent,
-    /// Anything else.
+    /// The room refused it.
+    Refused(Refusal),
+    /// It did not get as far as the room, or another server was in the way.
     Failed(Error),
 }
 
@@ -22,8 +22,8 @@ impl From<Error> for Unsent {
 impl From<AskError<Refusal>> for Unsent {
     fn from(error: AskError<Refusal>) -> Self {
         match error {
-            AskError::Refused(Refusal::Absent) => Self::Absent,
-            error => Self::Failed(error.into()),
+            AskError::Refused(refusal) => Self::Refused(refusal),
+            error @ AskError::Unreachable(_) => Self::Failed(error.into()),
         }
     }
 }
@@ -31,7 +31,7 @@ impl From<AskError<Refusal>> for Unsent {
 impl From<Unsent> for Error {
     fn from(unsent: Unsent) -> Self {
         match unsent {
-            Unsent::Absent => Refusal::Absent.into(),
+            Unsent::Refused(refusal) => refusal.into(),
             Unsent::Failed(error) => error,
         }
     }

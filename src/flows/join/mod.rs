@@ -9,14 +9,13 @@ mod attempt;
 
 use std::collections::BTreeSet;
 
-use http::StatusCode;
 use ruma::{OwnedRoomId, OwnedServerName, RoomId, UserId};
 use serde_json::{Map, Value, json};
 use tombolo_platform::{AskError, World};
 
 use self::attempt::Attempt;
 pub use self::attempt::resume;
-use super::{room, send};
+use super::{room, send, unsent::Unsent};
 use crate::{
     config::Config,
     error::{Result, not_found},
@@ -103,8 +102,12 @@ async fn join_here(
     // Others in the room may be able to authorise what we cannot.
     let others_may = (blind || !joined.is_empty()) && membership != Some(Membership::Ban);
     let refused = match send::membership(world, room_id, user, content, joined).await {
-        Err(refused) if others_may && refused.status == StatusCode::FORBIDDEN => refused,
-        ended => return ended,
+        Err(Unsent::Refused(refusal @ (Refusal::Forbidden(_) | Refusal::BadState(_))))
+            if others_may =>
+        {
+            refusal
+        }
+        ended => return Ok(ended?),
     };
     let mut servers = residents(world, user, room_id, via).await?;
     let own = &Config::of(world)?.server_name;
@@ -122,7 +125,7 @@ async fn join_here(
             }
         }
     }
-    Err(refused)
+    Err(refused.into())
 }
 
 async fn join_through(

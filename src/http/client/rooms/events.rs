@@ -21,7 +21,7 @@ use crate::{
         router::Router,
     },
     objects::{
-        room::messages::{Asker, Draft, EventById, Send, Transaction},
+        room::messages::{Asker, Draft, EventById, Refusal, Send, Transaction},
         user_sync::messages::Cost,
     },
 };
@@ -81,8 +81,8 @@ pub async fn send_draft(
 /// found.
 pub async fn send(world: &World, room_id: &RoomId, message: Send) -> Result<OwnedEventId> {
     flows::send::send(world, room_id, message).await.map_err(|unsent| match unsent {
-        Unsent::Absent => not_in_room(),
-        Unsent::Failed(error) => error,
+        Unsent::Refused(Refusal::Absent) => not_in_room(),
+        unsent => unsent.into(),
     })
 }
 

@@ -95,7 +95,7 @@ async fn named_room(
     match <&RoomId>::try_from(name) {
         Ok(room_id) => Ok((room_id.to_owned(), via)),
         Err(alias) => {
-            let found = aliases::resolve(world, alias).await?;
+            let found = aliases::resolve(world, alias).await?.ok_or_else(aliases::unknown)?;
             via.extend(found.servers);
             Ok((found.room_id, via))
         }

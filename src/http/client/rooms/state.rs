@@ -72,7 +72,8 @@ async fn one(
         &request.room_id,
         (&request.event_type.to_string(), &request.state_key),
     )
-    .await?;
+    .await?
+    .ok_or_else(|| not_found("There is no such state"))?;
     let shown = if whole { event } else { content_of(&event)? };
     Ok(get_state_event::Response::new(shown))
 }
@@ -96,17 +97,16 @@ async fn send(
     Ok(send_state_event::Response::new(event_id))
 }
 
-/// One event of the state, as the caller may see it.
+/// One event of the state, as the caller may see it; nothing where none stands.
 pub async fn event(
     world: &World,
     caller: &Session,
     room_id: &RoomId,
     key: (&str, &str),
-) -> Result<Box<RawValue>> {
+) -> Result<Option<Box<RawValue>>> {
     let (event_type, state_key) = (Some(key.0.to_owned()), Some(key.1.to_owned()));
     let state = State { user: caller.user.clone(), event_type, state_key };
-    let events = ask_room(world, room_id, &state).await?;
-    events.into_iter().next().ok_or_else(|| not_found("There is no such state"))
+    Ok(ask_room(world, room_id, &state).await?.into_iter().next())
 }
 
 /// The content of an event.
@@ -146,25 +146,20 @@ async fn check_aliases(
     }
     let new: CanonicalAlias =
         serde_json::from_str(content.get()).map_err(|error| bad_json(error.to_string()))?;
-    let held = match event(world, caller, room_id, (aliases::CANONICAL_ALIAS, "")).await {
+    let held = match event(world, caller, room_id, (aliases::CANONICAL_ALIAS, "")).await? {
         // What stands there already need not be of form.
-        Ok(event) => {
+        Some(event) => {
             serde_json::from_str::<CanonicalAlias>(content_of(&event)?.get()).unwrap_or_default()
         }
-        Err(error) if error.status == StatusCode::NOT_FOUND => CanonicalAlias::default(),
-        Err(error) => return Err(error),
+        None => CanonicalAlias::default(),
     };
     let held: Vec<String> = held.all().collect();
     for alias in new.all().filter(|alias| !held.contains(alias)) {
         let alias: OwnedRoomAliasId = alias.try_into().map_err(|_| {
             Error::new(StatusCode::BAD_REQUEST, "M_INVALID_PARAM", "That is no alias")
         })?;
-        let leads_here = match aliases::resolve(world, &alias).await {
-            Ok(found) => found.room_id == room_id,
-            Err(error) if error.status == StatusCode::NOT_FOUND => false,
-            Err(error) => return Err(error),
-        };
-        if !leads_here {
+        let found = aliases::resolve(world, &alias).await?;
+        if found.is_none_or(|found| found.room_id != room_id) {
             let message = format!("{alias} does not lead to this room");
             return Err(Error::new(StatusCode::BAD_REQUEST, "M_BAD_ALIAS", message));
         }

@@ -99,9 +99,6 @@ pub fn state(room: &mut Room<'_>, message: State) -> Result<Vec<Box<RawValue>>> 
                 .collect()
         }
     };
-    if sns.is_empty() && message.state_key.is_some() {
-        return Err(Stop::Refused(Refusal::NotFound));
-    }
     room.client_views(&viewer, &sns)
 }
 

@@ -27,7 +27,7 @@ use crate::{
     },
     objects::room::messages::{MayRead, MaySend, MembershipOf, Participants},
     remote::{
-        api,
+        RemoteError, api,
         client::{self, Ask},
     },
     stores::aliases,
@@ -54,17 +54,21 @@ pub struct Found {
     pub servers: Vec<OwnedServerName>,
 }
 
-/// What an alias leads to, here or at the server it belongs to.
-pub async fn resolve(world: &World, alias: &RoomAliasId) -> Result<Found> {
+/// What an alias leads to, here or at the server it belongs to; nothing if there is no such alias.
+pub async fn resolve(world: &World, alias: &RoomAliasId) -> Result<Option<Found>> {
     let config = Config::of(world)?;
     if alias.server_name() != config.server_name {
         let path = format!(
             "/_matrix/federation/v1/query/directory?room_alias={}",
             api::encode(alias.as_str())
         );
-        return Ok(client::ask(world, alias.server_name(), Ask::get(&path)).await?);
+        return match client::ask(world, alias.server_name(), Ask::get(&path)).await {
+            Ok(found) => Ok(Some(found)),
+            Err(RemoteError::Answered { status: 404, .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        };
     }
-    let held = aliases::find(world, alias).await?.ok_or_else(unknown)?;
+    let Some(held) = aliases::find(world, alias).await? else { return Ok(None) };
     let mut servers = match world.ask(&flows::room(&held.room_id), &Participants {}).await {
         Ok(participants) => participants.servers,
         Err(AskError::Refused(_)) => Vec::new(),
@@ -72,7 +76,7 @@ pub async fn resolve(world: &World, alias: &RoomAliasId) -> Result<Found> {
     };
     servers.retain(|server| *server != config.server_name);
     servers.insert(0, config.server_name.clone());
-    Ok(Found { room_id: held.room_id, servers })
+    Ok(Some(Found { room_id: held.room_id, servers }))
 }
 
 /// Refuses an alias that does not belong to this server, or has no form.
@@ -93,7 +97,7 @@ async fn find(
     request: get_alias::Request,
 ) -> Result<get_alias::Response> {
     stranger.count_errand(&world, request.room_alias.server_name())?;
-    let found = resolve(&world, &request.room_alias).await?;
+    let found = resolve(&world, &request.room_alias).await?.ok_or_else(unknown)?;
     Ok(get_alias::Response::new(found.room_id, found.servers))
 }
 
@@ -158,6 +162,7 @@ pub async fn manages(world: &World, caller: &Session, room_id: &RoomId) -> Resul
     }
 }
 
-fn unknown() -> Error {
+/// What is said of an alias that leads nowhere.
+pub fn unknown() -> Error {
     not_found("There is no such alias")
 }

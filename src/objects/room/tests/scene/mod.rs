@@ -298,7 +298,7 @@ impl Scene {
             state_key: Some(key.to_owned()),
         };
         let events = self.ask(ask).ok()?;
-        let event: Value = serde_json::from_str(events[0].get()).unwrap();
+        let event: Value = serde_json::from_str(events.first()?.get()).unwrap();
         Some(event["event_id"].as_str()?.try_into().unwrap())
     }
 
