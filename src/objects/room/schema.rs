@@ -23,7 +23,7 @@ CREATE TABLE events (
     sn INTEGER PRIMARY KEY,
     id TEXT NOT NULL UNIQUE,
     pos INTEGER,
-    verdict INTEGER NOT NULL,    -- see Standing
+    verdict INTEGER NOT NULL,    -- see Verdict
     reason TEXT,
     height INTEGER NOT NULL,     -- longest path in the auth graph
     auth BLOB NOT NULL,          -- packed sn
@@ -31,7 +31,7 @@ CREATE TABLE events (
     at INTEGER,                  -- state before = mainline at this position,
     fork INTEGER,                --                overlaid by this fork
     ours INTEGER NOT NULL,       -- whether we tell other servers
-    given_by TEXT,             -- the server that gave it to us to tell, which is not told
+    given_by TEXT,               -- the server that gave it to us to tell, which is not told
     redacted_by INTEGER,         -- sn
     sender TEXT,                 -- these three only with a transaction ID
     device TEXT,
@@ -103,4 +103,7 @@ CREATE TABLE annotations (target TEXT, user TEXT, type TEXT, key TEXT, sn INTEGE
 CREATE INDEX left_out_forks ON left_out_of_fork (fork);
 -- The states that come from one of which something is left out, with the events after which they are (JSON, sn).
 CREATE TABLE derived (fork INTEGER PRIMARY KEY, parents TEXT NOT NULL);
+", "
+-- The content by which the rules judge with a redacted event, where they read more than what is left; shown to nobody.
+ALTER TABLE events ADD COLUMN judged TEXT;
 "];

@@ -28,7 +28,7 @@ pub use self::{
     },
     projection::Projection,
     relation::{ANNOTATION, Relation, THREAD},
-    render::{client_event, for_federation, is_judged_alike, redacted, stripped},
+    render::{client_event, for_federation, judged_content, redacted, stripped},
     shown::{MAX_SHOWN_BYTES, SHOWN_TO_INVITED, as_stripped, shown},
     stored::{ReadFault, field, fields},
 };
@@ -109,7 +109,8 @@ impl Pdu {
     }
 
     /// The same event with other content, for rules that read its fields and not its text.
-    pub(crate) fn with_content(&self, content: Box<RawValue>) -> Self {
+    #[must_use]
+    pub fn with_content(&self, content: Box<RawValue>) -> Self {
         Self { content, json: String::new(), ..self.clone() }
     }
 

@@ -2,7 +2,11 @@
 //! ([client event format](https://spec.matrix.org/v1.19/client-server-api/#room-event-format),
 //! [stripped state](https://spec.matrix.org/v1.19/client-server-api/#stripped-state))
 
-use super::{Pdu, ReadFault};
+use std::collections::BTreeMap;
+
+use serde_json::value::{RawValue, to_raw_value};
+
+use super::{Pdu, ReadFault, field};
 use crate::{
     canonical_json::{redact, to_string, write_string},
     json::parse_object,
@@ -63,21 +67,46 @@ pub fn redacted(pdu: &Pdu, version: &RoomVersion) -> Result<Pdu, ReadFault> {
     Pdu::read(pdu.event_id.clone(), json, version, pdu.rejected)
 }
 
-/// What the authorization rules read of the content, and a redaction takes away in some room version.
+/// What the authorization rules read of a content, and a redaction takes away in some room version.
 const READ_BY_THE_RULES: [(&str, &[&str]); 4] = [
-    ("m.room.create", &["m.federate"]),
+    ("m.room.create", &["m.federate", "room_version"]),
     ("m.room.member", &["join_authorised_via_users_server", "third_party_invite"]),
-    ("m.room.power_levels", &["invite"]),
+    ("m.room.power_levels", &["invite", "notifications"]),
     ("m.room.third_party_invite", &["public_key", "public_keys"]),
 ];
 
-/// Whether the authorization rules read the same in an event and in what its redaction leaves.
-#[must_use]
-pub fn is_judged_alike(whole: &Pdu, redacted: &Pdu) -> bool {
-    let read = READ_BY_THE_RULES.iter().find(|(kind, _)| whole.is_state() && *kind == whole.kind());
-    let lost =
-        |name: &&str| whole.content_field(name).is_some() && redacted.content_field(name).is_none();
-    !read.is_some_and(|(_, names)| names.iter().any(lost))
+/// The content by which the rules judge with an event after its redaction: what is left, and what they read of the
+/// rest. Nothing where they read what is left alone.
+///
+/// # Errors
+/// The content is no object.
+pub fn judged_content(
+    whole: &Pdu,
+    redacted: &Pdu,
+) -> Result<Option<Box<RawValue>>, serde_json::Error> {
+    let read = READ_BY_THE_RULES.iter().find(|(kind, _)| *kind == whole.kind());
+    let names = read.map_or(&[][..], |(_, names)| names);
+    let lost: Vec<(&str, &RawValue)> = names
+        .iter()
+        .filter(|name| redacted.content_field(name).is_none())
+        .filter_map(|name| Some((*name, whole.content_field(name)?)))
+        .collect();
+    if lost.is_empty() {
+        return Ok(None);
+    }
+    let mut content: BTreeMap<&str, Box<RawValue>> = serde_json::from_str(redacted.content.get())?;
+    for (name, value) in lost {
+        let value =
+            if name == "third_party_invite" { signed_alone(value)? } else { value.to_owned() };
+        content.insert(name, value);
+    }
+    to_raw_value(&content).map(Some)
+}
+
+/// Of a third-party invite, what was signed: all that the rules read, and all that a redaction ever leaves.
+fn signed_alone(invite: &RawValue) -> Result<Box<RawValue>, serde_json::Error> {
+    let signed = field(invite, "signed").map(|signed| ("signed", signed));
+    to_raw_value(&BTreeMap::from_iter(signed))
 }
 
 fn push_content(text: &mut String, pdu: &Pdu) {

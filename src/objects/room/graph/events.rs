@@ -80,6 +80,8 @@ pub struct Stored {
     /// The redaction that took its content.
     pub redacted_by: Option<Sn>,
     pub pdu: Rc<Pdu>,
+    /// The event as the authorization rules read it, who read more than a redaction leaves.
+    pub judged: Rc<Pdu>,
 }
 
 impl Stored {
@@ -107,7 +109,7 @@ pub struct Entry<'a> {
 const CACHED_EVENTS: usize = 4096;
 
 const COLUMNS: &str =
-    "sn, id, pos, verdict, height, auth, prev, at, fork, ours, given_by, redacted_by, json";
+    "sn, id, pos, verdict, height, auth, prev, at, fork, ours, given_by, redacted_by, json, judged";
 
 impl Room<'_> {
     /// The event of this ID, if we hold it.
@@ -184,6 +186,7 @@ impl Room<'_> {
                 &entry.pdu.json
             ],
         )?;
+        let pdu = Rc::new(entry.pdu.clone());
         self.remember(Stored {
             sn,
             pos: entry.pos,
@@ -195,7 +198,8 @@ impl Room<'_> {
             ours: entry.ours,
             given_by: entry.given_by.and_then(|server| server.try_into().ok()),
             redacted_by: None,
-            pdu: Rc::new(entry.pdu.clone()),
+            judged: Rc::clone(&pdu),
+            pdu,
         });
         Ok(sn)
     }
@@ -276,12 +280,17 @@ impl Room<'_> {
         Ok(())
     }
 
-    /// Replaces an event's text by its redacted form.
-    pub fn overwrite(&mut self, sn: Sn, redacted: &Pdu, by: Sn) -> Result<()> {
+    /// Replaces an event's text by its redacted form; `judged` is the content that the rules read on, if it is another.
+    pub fn overwrite(
+        &mut self,
+        sn: Sn,
+        (redacted, judged): (&Pdu, Option<&RawValue>),
+        by: Sn,
+    ) -> Result<()> {
         self.cache.events.remove(&sn);
         self.sql.run(
-            "UPDATE events SET json = ?, redacted_by = ? WHERE sn = ?",
-            values![&redacted.json, by, sn],
+            "UPDATE events SET json = ?, judged = ?, redacted_by = ? WHERE sn = ?",
+            values![&redacted.json, judged.map(RawValue::get), by, sn],
         )?;
         Ok(())
     }
@@ -317,8 +326,9 @@ impl Room<'_> {
 struct Raw {
     id: String,
     json: String,
+    judged: Option<String>,
     rejected: bool,
-    stored: Box<dyn FnOnce(Rc<Pdu>) -> Stored>,
+    stored: Box<dyn FnOnce(Rc<Pdu>, Rc<Pdu>) -> Stored>,
 }
 
 impl Raw {
@@ -330,7 +340,12 @@ impl Raw {
         let id = self.id.as_str().try_into().map_err(|_| broken("its ID is none".to_owned()))?;
         let pdu = Pdu::from_stored(id, &self.json, version, self.rejected)
             .map_err(|fault| broken(fault.to_string()))?;
-        Ok((self.stored)(Rc::new(pdu)))
+        let pdu = Rc::new(pdu);
+        let judged = match self.judged {
+            Some(content) => Rc::new(pdu.with_content(RawValue::from_string(content)?)),
+            None => Rc::clone(&pdu),
+        };
+        Ok((self.stored)(pdu, judged))
     }
 }
 
@@ -346,8 +361,9 @@ fn read(row: &Row<'_>) -> std::result::Result<Raw, SqlError> {
     Ok(Raw {
         id: row.text(1)?,
         json: row.text(12)?,
+        judged: row.text_or_null(13)?,
         rejected: verdict == Verdict::Rejected,
-        stored: Box::new(move |pdu| Stored {
+        stored: Box::new(move |pdu, judged| Stored {
             sn,
             pos,
             verdict,
@@ -359,6 +375,7 @@ fn read(row: &Row<'_>) -> std::result::Result<Raw, SqlError> {
             given_by,
             redacted_by,
             pdu,
+            judged,
         }),
     })
 }

@@ -150,11 +150,11 @@ impl Room<'_> {
     /// Step 4.
     fn refused_by_citations(&mut self, pdu: &Pdu, auth: &[Rc<Stored>]) -> Result<Option<String>> {
         let version = self.head()?.version;
-        let mut cited: Vec<Rc<Pdu>> = auth.iter().map(|event| Rc::clone(&event.pdu)).collect();
+        let mut cited: Vec<Rc<Pdu>> = auth.iter().map(|event| Rc::clone(&event.judged)).collect();
         if version.room_id_is_create_hash()
             && let Some(create) = self.now_event("m.room.create", "")?
         {
-            cited.push(Rc::clone(&create.pdu));
+            cited.push(Rc::clone(&create.judged));
         }
         Ok(check_auth_events(version, pdu, &cited).err().map(|rejection| rejection.to_string()))
     }
@@ -176,7 +176,7 @@ impl Room<'_> {
                 StateAt::Before(before) => self.value(before, &kind, &key)?,
             };
             if let Some(sn) = sn {
-                state.insert((kind, key), Rc::clone(&self.event(sn)?.pdu));
+                state.insert((kind, key), Rc::clone(&self.event(sn)?.judged));
             }
         }
         let look_up =

@@ -27,6 +27,6 @@ impl Room<'_> {
         let create =
             self.event(create.ok_or_else(|| Stop::broken("a room without a create event"))?)?;
         let levels = levels.map(|sn| self.event(sn)).transpose()?;
-        Ok(PowerLevels::of(version, &create.pdu, levels.as_ref().map(|event| &*event.pdu)))
+        Ok(PowerLevels::of(version, &create.judged, levels.as_ref().map(|event| &*event.judged)))
     }
 }

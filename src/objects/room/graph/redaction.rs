@@ -6,7 +6,7 @@ use std::rc::Rc;
 use ruma::UserId;
 use tombolo_platform::values;
 use tombolo_protocol::{
-    event::{Pdu, redacted},
+    event::{Pdu, judged_content, redacted},
     power_levels::PowerLevels,
 };
 
@@ -76,6 +76,7 @@ impl Room<'_> {
         let version = self.head()?.version;
         let pruned =
             redacted(&target.pdu, version).map_err(|fault| Stop::broken(fault.to_string()))?;
-        self.overwrite(target.sn, &pruned, redaction.sn)
+        let judged = judged_content(&target.pdu, &pruned)?;
+        self.overwrite(target.sn, (&pruned, judged.as_deref()), redaction.sn)
     }
 }

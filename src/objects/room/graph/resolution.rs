@@ -184,7 +184,7 @@ impl Room<'_> {
             .into();
         for sn in full {
             let event = self.event(*sn)?;
-            let pdu = &event.pdu;
+            let pdu = &event.judged;
             // An event that selects no auth events at all is one that no state allows.
             keys.extend(
                 auth_types(
@@ -304,7 +304,7 @@ impl Room<'_> {
         let from: Vec<Sn> = sns.iter().copied().collect();
         let mut events = BTreeMap::new();
         for sn in self.full_chain_of(&from, 0)? {
-            let pdu = Rc::clone(&self.event(sn)?.pdu);
+            let pdu = Rc::clone(&self.event(sn)?.judged);
             events.insert(pdu.event_id.clone(), pdu);
         }
         Ok(events)

@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 use tombolo_platform::values;
 use tombolo_protocol::{
     canonical_json::to_string,
-    event::{Pdu, client_event, for_federation, is_judged_alike, redacted},
+    event::{Pdu, client_event, for_federation, judged_content, redacted},
     json::parse_object,
     membership::Membership,
 };
@@ -237,7 +237,7 @@ impl Room<'_> {
         let version = self.head()?.version;
         let pruned =
             redacted(&event.pdu, version).map_err(|fault| Stop::broken(fault.to_string()))?;
-        if !is_judged_alike(&event.pdu, &pruned) {
+        if judged_content(&event.pdu, &pruned)?.is_some() {
             return event.for_servers();
         }
         Ok(RawValue::from_string(for_federation(&pruned).to_owned())?)

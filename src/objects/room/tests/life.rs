@@ -145,6 +145,31 @@ fn a_kick_by_nobody_is_rejected() {
 }
 
 #[test]
+fn a_redaction_changes_no_verdict() {
+    // In version 10 it takes the level for invites away.
+    let scene = Scene::new("10");
+    scene.join_bob();
+    let alice = user("alice", OURS);
+    let mut with_invite = levels(scene.version, &alice);
+    with_invite["invite"] = json!(50);
+    let set = scene.send("alice", "m.room.power_levels", Some(""), &with_invite).unwrap();
+    let draft = Draft { redacts: Some(set), ..wish("m.room.redaction", None, &json!({})) };
+    scene.ask(Send::of(alice, draft)).unwrap();
+    let shown = serde_json::to_string(&scene.window(0, 50)).unwrap();
+    assert!(shown.contains("redacted_because") && !shown.contains("\"invite\":50"), "{shown}");
+    for evicted in [false, true] {
+        if evicted {
+            scene.evict();
+        }
+        let carl = user("carl", THEIRS);
+        let content = json!({ "membership": "invite" });
+        let invite =
+            scene.theirs("m.room.member", Some(carl.as_str()), &content, &scene.extremities());
+        assert!(matches!(scene.outcome(&invite), Outcome::Rejected(_)), "evicted: {evicted}");
+    }
+}
+
+#[test]
 fn a_redaction_leaves_no_copy_of_the_content() {
     let scene = Scene::new("11");
     scene.join_bob();
