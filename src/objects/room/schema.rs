@@ -100,9 +100,14 @@ CREATE UNIQUE INDEX events_txn ON events (sender, device, txn, scope) WHERE txn 
 -- What our users annotated, and by which event.
 CREATE TABLE annotations (target TEXT, user TEXT, type TEXT, key TEXT, sn INTEGER NOT NULL, PRIMARY KEY (target, user, type, key)) WITHOUT ROWID;
 ", "
+-- Both columns are read no more: see `derived`.
+ALTER TABLE left_out_of_fork ADD COLUMN at INTEGER;
+ALTER TABLE left_out_of_fork ADD COLUMN parents TEXT;
+", "
 CREATE INDEX left_out_forks ON left_out_of_fork (fork);
 -- The states that come from one of which something is left out, with the events after which they are (JSON, sn).
 CREATE TABLE derived (fork INTEGER PRIMARY KEY, parents TEXT NOT NULL);
+INSERT INTO derived SELECT fork, max(parents) FROM left_out_of_fork WHERE parents IS NOT NULL GROUP BY fork;
 ", "
 -- The content by which the rules judge with a redacted event, where they read more than what is left; shown to nobody.
 ALTER TABLE events ADD COLUMN judged TEXT;

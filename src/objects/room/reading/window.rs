@@ -50,15 +50,8 @@ pub fn window(room: &mut Room<'_>, message: Window) -> Result<WindowReply> {
             room.parting(&viewer, &message)
         };
     }
-    let end = room.visible_end(&viewer, message.to);
-    let was_joined =
-        message.from > 0 && viewer.memberships.at(message.from) == Some(Membership::Join);
-    // A user who comes back was told what they saw before they left.
-    let low = if viewer.memberships.joined_until(message.from) { message.from } else { 0 };
-    // An invite may have hidden from the client what became of the room during the stays before it.
-    let told =
-        if was_joined { low } else { viewer.memberships.first_joined(low).unwrap_or_default() };
-    let range = Range { anew: !was_joined || message.full_state, told, low, end };
+    let range = room.range(&viewer, &message);
+    let Range { low, end, .. } = range;
     let slice = room.slice(&viewer, low, end, &message.timeline)?;
     let slice = room.cut_to_the_right_state(slice, &message.state, end)?;
     let named = range.anew || room.changed(low, end)?.iter().any(|(kind, _)| names_rooms(kind));
@@ -74,7 +67,7 @@ pub fn window(room: &mut Room<'_>, message: Window) -> Result<WindowReply> {
         timeline.extend(last);
         state.extend(behind);
     }
-    let made = (if was_joined { message.from } else { 0 }, message.to);
+    let made = (range.since, message.to);
     let receipts = room.receipts_between(&viewer.user, made, &message.timeline.ignored)?;
     let head = room.head()?;
     Ok(WindowReply {
@@ -90,11 +83,15 @@ pub fn window(room: &mut Room<'_>, message: Window) -> Result<WindowReply> {
     })
 }
 
-/// What is looked at: above `low`, up to `end`; `anew` where the client is shown the room from the beginning. It was
-/// told the state up to `told`, and maybe what came later.
+/// What of the room a client is shown.
 struct Range {
+    /// Since when it has known the room, without a break; 0 where it does not know it yet.
+    since: Position,
+    /// Whether it is shown the room from the beginning.
     anew: bool,
+    /// It was told the state up to here, and maybe what came later.
     told: Position,
+    /// What is looked at: above `low`, up to `end`.
     low: Position,
     end: Position,
 }
@@ -126,6 +123,18 @@ impl Slice {
 }
 
 impl Room<'_> {
+    fn range(&mut self, viewer: &Viewer, message: &Window) -> Range {
+        let (from, memberships) = (message.from, &viewer.memberships);
+        let was_joined = from > 0 && memberships.at(from) == Some(Membership::Join);
+        let since = if was_joined { from } else { 0 };
+        // A user who comes back was told what they saw before they left.
+        let low = if memberships.joined_until(from) { from } else { 0 };
+        // An invite may have hidden from the client what became of the room during the stays before it.
+        let told = if was_joined { low } else { memberships.first_joined(low).unwrap_or_default() };
+        let end = self.visible_end(viewer, message.to);
+        Range { since, anew: !was_joined || message.full_state, told, low, end }
+    }
+
     /// The newest events above `low` that the viewer may see and the filter lets through.
     fn slice(
         &mut self,
