@@ -8,7 +8,7 @@ use ruma::{OwnedServerName, RoomId, ServerName, UserId};
 use serde::Deserialize;
 use serde_json::{Map, Value, json, value::RawValue};
 use tombolo_platform::{AskError, World};
-use tombolo_protocol::{admission::Checked, event};
+use tombolo_protocol::{admission::Checked, event, membership::Membership};
 
 use super::{
     join::{member_content, residents},
@@ -67,8 +67,9 @@ async fn through(
     server: &ServerName,
     content: &Map<String, Value>,
 ) -> Result<()> {
-    let template = template::ask(world, server, "make_knock", room_id, user).await?;
-    let (version, pdu) = template::build(world, user, room_id, template, content)?;
+    let template = template::ask(world, server, Membership::Knock, room_id, user).await?;
+    let (version, pdu) =
+        template::build(world, user, room_id, (Membership::Knock, template), content)?;
     let path = api::path("v1/send_knock", [room_id.as_str(), pdu.event_id.as_str()]);
     let body: Value = serde_json::from_str(&pdu.json)?;
     let answer: SendKnock = client::ask(world, server, Ask::put(&path, &body)).await?;

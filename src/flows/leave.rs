@@ -8,6 +8,7 @@
 use ruma::{OwnedServerName, RoomId, UserId};
 use serde_json::{Map, Value, json};
 use tombolo_platform::{AskError, World};
+use tombolo_protocol::membership::Membership;
 
 use super::{room, send, tell, template};
 use crate::{
@@ -18,7 +19,6 @@ use crate::{
         client::{self, Ask, BRIEF},
     },
 };
-use tombolo_protocol::membership::Membership;
 
 /// Leaves the room.
 pub async fn leave(
@@ -36,10 +36,7 @@ pub async fn leave(
     };
     let mut content = Map::from_iter([("membership".to_owned(), json!("leave"))]);
     content.extend(reason.map(|reason| ("reason".to_owned(), json!(reason))));
-    if matches!(
-        here,
-        Some(Membership::Join | Membership::Invite | Membership::Knock | Membership::Ban)
-    ) {
+    if here.is_some_and(|membership| membership != Membership::Leave) {
         return Ok(send::membership(world, room_id, user, &content, Vec::new()).await?);
     }
     let invite = match world.ask(&address, &OutOfBand { user: user.to_owned() }).await {
@@ -110,13 +107,13 @@ async fn decline(
     server: &OwnedServerName,
     content: &Map<String, Value>,
 ) -> Result<()> {
-    let template = template::ask(world, server, "make_leave", room_id, user).await?;
+    let template = template::ask(world, server, Membership::Leave, room_id, user).await?;
     // The server may have taken its time: who joined meanwhile does not leave any more.
     let held = world.ask(&room(room_id), &OutOfBand { user: user.to_owned() }).await?;
     if !held.leaving {
         return Err(forbidden("the user has joined"));
     }
-    let (_, pdu) = template::build(world, user, room_id, template, content)?;
+    let (_, pdu) = template::build(world, user, room_id, (Membership::Leave, template), content)?;
     let path = api::path("v2/send_leave", [room_id.as_str(), pdu.event_id.as_str()]);
     let body: Value = serde_json::from_str(&pdu.json)?;
     client::ask::<Value>(world, server, Ask::put(&path, &body).within(BRIEF)).await?;

@@ -3,6 +3,7 @@
 use ruma::{OwnedEventId, OwnedRoomId, RoomId, UserId};
 use serde_json::{Map, Value, value::to_raw_value};
 use tombolo_platform::World;
+use tombolo_protocol::membership::Membership;
 
 use super::{invite, room, tell, unsent::Unsent};
 use crate::{
@@ -10,7 +11,6 @@ use crate::{
     error::Error,
     objects::room::messages::{Draft, Send},
 };
-use tombolo_protocol::membership::Membership;
 
 /// Sends an event; an invite of another server's user goes through that server. Once an event is stored, nothing that
 /// follows makes the call fail: the room's alarm repeats the telling.

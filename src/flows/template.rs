@@ -36,14 +36,19 @@ pub struct Template {
 pub async fn ask(
     world: &World,
     server: &ServerName,
-    what: &str,
+    membership: Membership,
     room_id: &RoomId,
     user: &UserId,
 ) -> Result<Template> {
     let versions: Vec<String> = SUPPORTED.iter().map(|version| format!("ver={version}")).collect();
-    let query =
-        if what == "make_leave" { String::new() } else { format!("?{}", versions.join("&")) };
-    let path = api::path(&format!("v1/{what}"), [room_id.as_str(), user.as_str()]) + &query;
+    let query = if membership == Membership::Leave {
+        String::new()
+    } else {
+        format!("?{}", versions.join("&"))
+    };
+    let path =
+        api::path(&format!("v1/make_{}", membership.as_str()), [room_id.as_str(), user.as_str()])
+            + &query;
     Ok(client::ask(world, server, Ask::get(&path)).await?)
 }
 
@@ -53,7 +58,7 @@ pub fn build(
     world: &World,
     user: &UserId,
     room_id: &RoomId,
-    template: Template,
+    (membership, template): (Membership, Template),
     content: &Map<String, Value>,
 ) -> Result<(&'static RoomVersion, Pdu)> {
     let config = Config::of(world)?;
@@ -61,8 +66,7 @@ pub fn build(
     let version = RoomVersion::of(&version)
         .ok_or_else(|| incompatible("Unsupported room version", Some(&version)))?;
     let mut content = content.clone();
-    let membership = content.get("membership").and_then(Value::as_str).and_then(Membership::of);
-    let membership = membership.ok_or_else(|| bad_gateway("our event has no membership"))?;
+    content.insert("membership".to_owned(), json!(membership));
     if !is_of(&template.event, user, room_id, membership) {
         return Err(bad_gateway("the template is of another event"));
     }

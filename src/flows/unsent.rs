@@ -9,7 +9,7 @@ use crate::{error::Error, objects::room::messages::Refusal};
 pub enum Unsent {
     /// The room refused it.
     Refused(Refusal),
-    /// It did not get as far as the room, or another server was in the way.
+    /// Anything else: a part of ours did not answer, or the invited user's server did not take the invite.
     Failed(Error),
 }
 

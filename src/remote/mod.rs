@@ -28,6 +28,13 @@ pub enum RemoteError {
     Nonsense(String),
 }
 
+impl RemoteError {
+    /// Whether the server says that there is no such thing. One that does not know the endpoint says nothing of that.
+    pub fn is_not_found(&self) -> bool {
+        matches!(self, Self::Answered { status: 404, errcode, .. } if errcode == "M_NOT_FOUND")
+    }
+}
+
 impl From<RemoteError> for crate::error::Error {
     fn from(error: RemoteError) -> Self {
         use http::StatusCode;
@@ -36,7 +43,7 @@ impl From<RemoteError> for crate::error::Error {
             RemoteError::Answered { status: 403, message, .. } => {
                 crate::error::forbidden(message.clone())
             }
-            RemoteError::Answered { status: 404, message, .. } => {
+            RemoteError::Answered { message, .. } if error.is_not_found() => {
                 crate::error::not_found(message.clone())
             }
             RemoteError::Answered { errcode, message, room_version, .. }
@@ -59,7 +66,7 @@ impl From<RemoteError> for crate::error::Error {
     }
 }
 
-/// What a server answered; nothing if it has no answer, which says nothing about other questions.
+/// What a server answered; nothing if that was an error or nonsense. It may still answer other questions.
 pub fn answered<T>(answer: Result<T, RemoteError>) -> Result<Option<T>, RemoteError> {
     match answer {
         Ok(answer) => Ok(Some(answer)),

@@ -3,10 +3,10 @@
 
 use ruma::{OwnedUserId, UserId};
 use serde_json::{Map, Value, json, value::to_raw_value};
+use tombolo_protocol::membership::Membership;
 
 use super::{POWER_LEVELS, Preset, Wish, is_key, power::levels};
 use crate::{error::Result, objects::room::messages::Draft};
-use tombolo_protocol::membership::Membership;
 
 /// The events, in the order the specification gives. `creator` and `invited` bring what member events say of the users.
 pub fn after_create(

@@ -7,7 +7,7 @@ use ruma::{EventId, RoomId, ServerName, UserId};
 use serde::Deserialize;
 use serde_json::{Map, Value, value::RawValue};
 use tombolo_platform::{AskError, World};
-use tombolo_protocol::{admission::Checked, room_version::RoomVersion};
+use tombolo_protocol::{admission::Checked, membership::Membership, room_version::RoomVersion};
 
 use super::super::{
     given::{Given, Slice},
@@ -139,9 +139,15 @@ impl Attempt<'_> {
         content: &Map<String, Value>,
     ) -> Result<(&'static RoomVersion, Checked)> {
         let template =
-            template::ask(self.world, self.server, "make_join", self.room_id, self.user).await?;
-        let (version, pdu) =
-            template::build(self.world, self.user, self.room_id, template, content)?;
+            template::ask(self.world, self.server, Membership::Join, self.room_id, self.user)
+                .await?;
+        let (version, pdu) = template::build(
+            self.world,
+            self.user,
+            self.room_id,
+            (Membership::Join, template),
+            content,
+        )?;
         let json = RawValue::from_string(pdu.json)?;
         Ok((version, Checked { event_id: pdu.event_id, json }))
     }

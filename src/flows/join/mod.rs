@@ -12,6 +12,7 @@ use std::collections::BTreeSet;
 use ruma::{OwnedRoomId, OwnedServerName, RoomId, UserId};
 use serde_json::{Map, Value, json};
 use tombolo_platform::{AskError, World};
+use tombolo_protocol::membership::Membership;
 
 use self::attempt::Attempt;
 pub use self::attempt::resume;
@@ -24,7 +25,6 @@ use crate::{
     },
     stores::profiles,
 };
-use tombolo_protocol::membership::Membership;
 
 /// How many of the rooms whose members a restricted join lets in are asked.
 const MAX_ALLOWING: usize = 20;
@@ -102,11 +102,7 @@ async fn join_here(
     // Others in the room may be able to authorise what we cannot.
     let others_may = (blind || !joined.is_empty()) && membership != Some(Membership::Ban);
     let refused = match send::membership(world, room_id, user, content, joined).await {
-        Err(Unsent::Refused(refusal @ (Refusal::Forbidden(_) | Refusal::BadState(_))))
-            if others_may =>
-        {
-            refusal
-        }
+        Err(Unsent::Refused(refusal @ Refusal::Forbidden(_))) if others_may => refusal,
         ended => return Ok(ended?),
     };
     let mut servers = residents(world, user, room_id, via).await?;

@@ -1,4 +1,4 @@
-//! What is new for a client? Only gathered here: each way to sync writes it as its own specification says.
+//! What is new for a client? This gathers it; `http/client/sync/response.rs` writes it.
 //!
 //! The user's object says which rooms have news and up to where; each room is asked once for its window. While there is
 //! nothing, the Worker waits on a socket to the user's object: a timer runs only here.
@@ -12,7 +12,7 @@ use ruma::{OwnedRoomId, OwnedUserId};
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 use tombolo_platform::{AskError, Waited, World};
-use tombolo_protocol::{event::field, membership::Membership};
+use tombolo_protocol::membership::Membership;
 
 pub use self::filter::SyncFilter;
 use super::{room, user_object};
@@ -224,50 +224,53 @@ async fn stay(
         Err(AskError::Refused(Refusal::Absent)) => return update(Stay::default()),
         Err(error) => return Err(error.into()),
     };
-    let has_left = !stay_only && membership != Membership::Join;
-    if has_news(request, &news, &window, has_left) {
+    if has_news(request, &news, &window, stay_only) {
         update(shown(request, news, window)?)
     } else {
         Ok(None)
     }
 }
 
-/// Whether there is anything to say of a room. That the user `has_left` it is news by itself.
-fn has_news(request: &Request, news: &RoomNews, window: &WindowReply, has_left: bool) -> bool {
+/// Whether there is anything to say of a room. That the user left it is news by itself, unless only a stay is.
+fn has_news(request: &Request, news: &RoomNews, window: &WindowReply, stay_only: bool) -> bool {
     let beside = !news.account_data.is_empty() || news.typing.is_some();
-    if request.full_state || beside {
+    if beside || request.full_state && !stay_only {
         return true;
     }
-    // A gap alone is news: what lies in it is had by `/messages`. So is a room alone, where the client does not know it.
-    let nothing = !window.anew
-        && !window.limited
-        && window.timeline.is_empty()
-        && window.state.is_empty()
-        && window.receipts.is_none();
-    news.from != news.to && (has_left || request.since.is_none() || !nothing)
+    let has_left = !stay_only && news.membership != Membership::Join;
+    // A gap alone is news: `/messages` has what lies in it. So is a room that the client does not know yet.
+    let has_content = window.anew
+        || window.limited
+        || !window.timeline.is_empty()
+        || !window.state.is_empty()
+        || window.receipts.is_some();
+    news.from != news.to && (has_left || request.since.is_none() || has_content)
 }
 
 /// What the filter shows of a room's window.
 fn shown(request: &Request, news: RoomNews, window: WindowReply) -> Result<Stay> {
     let filter = &request.filter.room;
-    let typing = news.typing.map(|user_ids| to_raw_value(&Typing { user_ids })).transpose()?;
-    let ephemeral = [("m.receipt", window.receipts), ("m.typing", typing)];
-    let ephemeral =
-        ephemeral.into_iter().filter_map(|(kind, content)| Some((kind.to_owned(), content?)));
-    let inside = Inside {
-        joined_members: window.joined_members,
-        invited_members: window.invited_members,
-        heroes: window.heroes,
-        ephemeral: passing(ephemeral, &filter.ephemeral.of_room(&news.room_id)),
-    };
-    Ok(Stay {
+    let mut stay = Stay {
         timeline: window.timeline,
         limited: window.limited,
         prev_batch: Some(window.prev_batch),
         state: window.state,
         account_data: passing(news.account_data, &filter.account_data.of_room(&news.room_id)),
-        inside: Some(inside).filter(|_| news.membership == Membership::Join),
-    })
+        inside: None,
+    };
+    if news.membership == Membership::Join {
+        let typing = news.typing.map(|user_ids| to_raw_value(&Typing { user_ids })).transpose()?;
+        let ephemeral = [("m.receipt", window.receipts), ("m.typing", typing)];
+        let ephemeral =
+            ephemeral.into_iter().filter_map(|(kind, content)| Some((kind.to_owned(), content?)));
+        stay.inside = Some(Inside {
+            joined_members: window.joined_members,
+            invited_members: window.invited_members,
+            heroes: window.heroes,
+            ephemeral: passing(ephemeral, &filter.ephemeral.of_room(&news.room_id)),
+        });
+    }
+    Ok(stay)
 }
 
 /// What passes a filter, of things that nobody sent: no list of senders names one.
@@ -275,12 +278,8 @@ fn passing(
     items: impl IntoIterator<Item = (String, Box<RawValue>)>,
     filter: &EventFilter,
 ) -> Vec<Data> {
-    let has_url =
-        |content: &RawValue| field(content, "url").is_some_and(|url| url.get().starts_with('"'));
-    let passing = items.into_iter().filter(|(kind, content)| {
-        filter.passes(kind)
-            && filter.senders.is_none()
-            && filter.contains_url.is_none_or(|wanted| wanted == has_url(content))
-    });
+    let passing = items
+        .into_iter()
+        .filter(|(kind, content)| filter.senders.is_none() && filter.passes(kind, content));
     passing.map(|(kind, content)| Data { kind, content }).collect()
 }

@@ -9,6 +9,7 @@ pub mod rooms;
 pub mod sync;
 #[cfg(test)]
 mod tests;
+pub mod tokens;
 
 use ruma::UserId;
 

@@ -109,7 +109,7 @@ async fn make(
     let template = Template {
         origin: signed.origin.clone(),
         user,
-        membership: membership.to_owned(),
+        membership,
         member_of: joined,
         blind,
         versions: (membership != Membership::Leave).then_some(versions),
@@ -188,7 +188,7 @@ async fn take(
     if event.event_id != event_id {
         return Err(invalid_param("The event is not the one named"));
     }
-    let (origin, membership) = (signed.origin.clone(), membership.to_owned());
+    let origin = signed.origin.clone();
     let accept = Accept { origin, membership, event, member_of };
     let accepted = world.ask(&room(&room_id), &accept).await?;
     tell::tell_locals(world, &room_id).await;

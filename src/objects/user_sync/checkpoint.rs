@@ -8,13 +8,13 @@ use std::collections::BTreeMap;
 use ruma::OwnedRoomId;
 use serde::{Deserialize, Serialize};
 use tombolo_platform::values;
+use tombolo_protocol::membership::Membership;
 
 use super::{Result, StreamPosition, User, stream::Last};
 use crate::{
     objects::room::Position,
     shell::{Stop, membership},
 };
-use tombolo_protocol::membership::Membership;
 
 /// How many positions lie between two checkpoints.
 const EVERY: StreamPosition = 1000;

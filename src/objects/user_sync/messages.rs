@@ -7,13 +7,13 @@ use std::collections::BTreeSet;
 use ruma::{OwnedRoomId, OwnedUserId};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use tombolo_protocol::membership::Membership;
 
 use crate::objects::{
     message::message,
     room::messages::{Position, UserNews},
     user_sync::UserSyncClass,
 };
-use tombolo_protocol::membership::Membership;
 
 /// A place in the user's own stream; the number in a sync token `s<number>`.
 pub type StreamPosition = i64;

@@ -8,10 +8,10 @@ use std::{
 use ruma::{OwnedRoomId, OwnedUserId};
 use serde_json::value::RawValue;
 use tombolo_platform::values;
+use tombolo_protocol::membership::Membership;
 
 use super::{Pull, Pulled, Result, RoomNews, StreamPosition, User};
 use crate::shell::{Stop, membership};
-use tombolo_protocol::membership::Membership;
 
 /// How many bytes of the state shown with invites one answer holds.
 const MAX_STRIPPED: usize = 4 << 20;

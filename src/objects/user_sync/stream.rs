@@ -5,13 +5,13 @@
 
 use ruma::OwnedRoomId;
 use tombolo_platform::values;
+use tombolo_protocol::membership::Membership;
 
 use super::{
     JoinedRooms, MayInvite, News, Refusal, Result, RoomPosition, StreamPosition, TypingNews, User,
     schema::STEPS,
 };
 use crate::{objects::room::Position, shell::Stop};
-use tombolo_protocol::membership::Membership;
 
 /// How many invites may await the user's answer before other servers may bring no more.
 const MAX_INVITES: usize = 500;

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use ruma::{OwnedRoomId, RoomId};
 use tombolo_platform::{AnyAddress, Isolate, Memory, Message, Moment, Object, Sql, values};
+use tombolo_protocol::membership::Membership;
 
 use super::{answer, messages::*};
 use crate::{objects::room::messages::UserNews, shell::Question};
-use tombolo_protocol::membership::Membership;
 
 struct Scene {
     sql: Sql,

@@ -84,7 +84,7 @@ pub fn judged_content(
     whole: &Pdu,
     redacted: &Pdu,
 ) -> Result<Option<Box<RawValue>>, serde_json::Error> {
-    let read = READ_BY_THE_RULES.iter().find(|(kind, _)| *kind == whole.kind());
+    let read = READ_BY_THE_RULES.iter().find(|(kind, _)| whole.is_state() && *kind == whole.kind());
     let names = read.map_or(&[][..], |(_, names)| names);
     let lost: Vec<(&str, &RawValue)> = names
         .iter()

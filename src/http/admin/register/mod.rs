@@ -20,10 +20,7 @@ use crate::{
     config::Config,
     error::{Error, Result, forbidden, invalid_param},
     http::{
-        client::account::{
-            register::{create_account, logged_in},
-            usernames,
-        },
+        client::account::{login::logged_in, register::create_account, usernames},
         endpoint::{json_body, json_response},
         rate_limit::{self, Kind},
         router::Router,

@@ -61,7 +61,7 @@ struct Identifier {
 }
 
 /// A session, as its client learns of it.
-pub struct Opened {
+struct Opened {
     pub access_token: String,
     pub device_id: String,
 }
@@ -80,20 +80,29 @@ async fn login(world: World, request: Request<Bytes>, _: Vec<String>) -> Result<
     let named = named_user(&body)?;
     let password = body.password.as_deref().ok_or_else(|| missing_param("There is no password"))?;
     let user = prove(&world, &config, named, password).await?;
-    let opened = open(&world, &user, body.device_id, body.initial_device_display_name).await?;
+    let device = (&*user, body.device_id, body.initial_device_display_name);
+    logged_in(&world, &config.server_name, device).await
+}
+
+/// Opens a session of a user who has proved their identity, or is new, and says so.
+pub async fn logged_in(
+    world: &World,
+    server_name: &ServerName,
+    (user, device_id, display_name): (&UserId, Option<String>, Option<String>),
+) -> Result<Response<Bytes>> {
+    let opened = open(world, user, device_id, display_name).await?;
     json_response(
         StatusCode::OK,
         &json!({
             "user_id": user,
             "access_token": opened.access_token,
             "device_id": opened.device_id,
-            "home_server": config.server_name,
+            "home_server": server_name,
         }),
     )
 }
 
-/// Opens a session of a user who has proved their identity.
-pub async fn open(
+async fn open(
     world: &World,
     user: &UserId,
     device_id: Option<String>,

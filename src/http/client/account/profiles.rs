@@ -78,10 +78,8 @@ async fn profile(world: &World, user: &UserId, field: Option<&str>) -> Result<Ma
         return flows::join::member_content(world, user).await;
     }
     let field = field.map(|field| format!("&field={}", api::encode(field))).unwrap_or_default();
-    let path = format!(
-        "/_matrix/federation/v1/query/profile?user_id={}{field}",
-        api::encode(user.as_str())
-    );
+    let query = format!("?user_id={}{field}", api::encode(user.as_str()));
+    let path = api::path("v1/query", ["profile"]) + &query;
     Ok(client::ask(world, user.server_name(), Ask::get(&path)).await?)
 }
 

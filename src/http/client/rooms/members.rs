@@ -15,19 +15,17 @@ use ruma::{
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tombolo_platform::World;
-use tombolo_protocol::{event::field, membership::Membership};
+use tombolo_protocol::event::field;
 
-use super::{ask_room, not_in_room, tokens};
+use super::{ask_room, must_be_joined, not_in_room};
 use crate::{
     error::Result,
     http::{
         auth::{Reader, Session, user_object},
+        client::tokens,
         router::Router,
     },
-    objects::{
-        room::messages::{Members, MembershipOf},
-        user_sync::messages::JoinedRooms,
-    },
+    objects::{room::messages::Members, user_sync::messages::JoinedRooms},
 };
 
 pub fn routes(router: &mut Router) {
@@ -60,15 +58,7 @@ async fn joined(
     Reader { session: caller, .. }: Reader,
     request: joined_members::Request,
 ) -> Result<joined_members::Response> {
-    let membership = ask_room(
-        &world,
-        &request.room_id,
-        &MembershipOf { user: caller.user.clone(), live: false },
-    )
-    .await?;
-    if membership != Some(Membership::Join) {
-        return Err(not_in_room());
-    }
+    must_be_joined(&world, &caller.user, &request.room_id).await?;
     let members = Members {
         user: caller.user,
         at: None,

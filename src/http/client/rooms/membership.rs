@@ -17,6 +17,7 @@ use ruma::{
 };
 use serde_json::{Map, Value, json, value::to_raw_value};
 use tombolo_platform::{AskError, World};
+use tombolo_protocol::membership::Membership;
 
 use super::{aliases, events::send};
 use crate::{
@@ -32,7 +33,6 @@ use crate::{
         user_sync::messages::{Cost, Forget},
     },
 };
-use tombolo_protocol::membership::Membership;
 
 pub fn routes(router: &mut Router) {
     router.costly::<join_room_by_id::Request, _, _>(Cost::Membership, join_by_id);

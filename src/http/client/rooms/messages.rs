@@ -14,12 +14,13 @@ use ruma::{
 };
 use tombolo_platform::World;
 
-use super::{ask_room, not_in_room, tokens};
+use super::{ask_room, not_in_room};
 use crate::{
     error::Result,
     flows,
     http::{
         auth::{Reader, Session},
+        client::tokens,
         router::Router,
     },
     objects::room::messages::{EventFilter, Page, PageReply},

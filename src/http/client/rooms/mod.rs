@@ -8,17 +8,20 @@ pub mod membership;
 pub mod messages;
 pub mod receipts;
 pub mod state;
-pub mod tokens;
 pub mod typing;
 
-use ruma::RoomId;
+use ruma::{RoomId, UserId};
 use tombolo_platform::{AskError, Message, World};
+use tombolo_protocol::membership::Membership;
 
 use crate::{
     error::{Error, Result, forbidden},
     flows::room,
     http::router::Router,
-    objects::room::{RoomClass, messages::Refusal},
+    objects::room::{
+        RoomClass,
+        messages::{MembershipOf, Refusal},
+    },
 };
 
 pub fn routes(router: &mut Router) {
@@ -42,6 +45,15 @@ pub async fn ask_room<M: Message<Class = RoomClass, Refusal = Refusal>>(
     match world.ask(&room(room_id), message).await {
         Err(AskError::Refused(Refusal::Absent)) => Err(not_in_room()),
         answer => Ok(answer?),
+    }
+}
+
+/// Refused unless the user is in the room.
+pub async fn must_be_joined(world: &World, user: &UserId, room_id: &RoomId) -> Result<()> {
+    let ask = MembershipOf { user: user.to_owned(), live: false };
+    match ask_room(world, room_id, &ask).await? {
+        Some(Membership::Join) => Ok(()),
+        _ => Err(not_in_room()),
     }
 }
 

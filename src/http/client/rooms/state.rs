@@ -98,7 +98,7 @@ async fn send(
 }
 
 /// One event of the state, as the caller may see it; nothing where none stands.
-pub async fn event(
+async fn event(
     world: &World,
     caller: &Session,
     room_id: &RoomId,

@@ -1,4 +1,4 @@
-//! Filters: those that clients store, and the one that a sync names or carries. It may hold more than we apply.
+//! Filters: those that clients store, and the one that a sync names or carries. A filter may hold more than we apply.
 //! ([filtering](https://spec.matrix.org/v1.19/client-server-api/#filtering))
 
 use std::{cell::RefCell, collections::BTreeMap, rc::Rc};

@@ -15,7 +15,7 @@ use tombolo_platform::World;
 use crate::{
     error::{Result, invalid_param},
     flows::sync,
-    http::{auth, endpoint::json_response, query, router::Router},
+    http::{auth, client::tokens::Token, endpoint::json_response, query, router::Router},
     objects::user_sync::messages::StreamPosition,
 };
 
@@ -53,10 +53,10 @@ async fn answer(world: World, request: Request<Bytes>, _: Vec<String>) -> Result
     json_response(StatusCode::OK, &response::render(updates, filter.event_fields.as_ref())?)
 }
 
-/// A token of this endpoint: `s<position>`.
-pub fn position(token: &str) -> Result<StreamPosition> {
-    let number = token.strip_prefix('s').and_then(|number| number.parse().ok());
-    number
-        .filter(|position| (0..1 << 53).contains(position))
-        .ok_or_else(|| invalid_param("This is no sync token"))
+/// The position that a token of this endpoint names.
+fn position(token: &str) -> Result<StreamPosition> {
+    match Token::parse(token) {
+        Some(Token::Sync(position)) => Ok(position),
+        _ => Err(invalid_param("This is no sync token")),
+    }
 }

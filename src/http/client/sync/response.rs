@@ -10,6 +10,7 @@ use tombolo_protocol::{event::Projection, membership::Membership};
 use crate::{
     error::Result,
     flows::sync::{Content, Data, Inside, Stay, Updates},
+    http::client::tokens,
 };
 
 #[derive(Debug, Serialize)]
@@ -84,7 +85,7 @@ pub fn render(updates: Updates, fields: Option<&Projection>) -> Result<SyncRespo
     }
     let account_data = Some(Events { events: updates.account_data });
     Ok(SyncResponse {
-        next_batch: format!("s{}", updates.next),
+        next_batch: tokens::of_stream(updates.next),
         rooms,
         account_data: account_data.filter(|data| !data.events.is_empty()),
     })
@@ -116,7 +117,7 @@ fn room(membership: Membership, content: Content, fields: Option<&Projection>) -
 }
 
 fn stay_room(stay: Stay, fields: Option<&Projection>) -> Result<StayRoom> {
-    let prev_batch = stay.prev_batch.map(|position| format!("t{position}"));
+    let prev_batch = stay.prev_batch.map(tokens::of_room);
     let events = projected(stay.timeline, fields)?;
     Ok(StayRoom {
         timeline: Timeline { events, limited: stay.limited, prev_batch },

@@ -201,3 +201,21 @@ fn a_stranger_who_sets_aliases_does_not_learn_whether_the_room_is_here() {
     assert_eq!((nowhere.0, &nowhere.1["errcode"]), (403, &json!("M_FORBIDDEN")));
     assert_eq!(told(&room), nowhere);
 }
+
+#[test]
+fn who_is_invited_again_is_not_told_once_more_that_they_left() {
+    let scene = Scene::new();
+    let (alice, bob) = (scene.register("alice"), scene.register("bob"));
+    let room = scene.room(&alice, &json!({ "preset": "public_chat" }));
+    join(&scene, &bob, &room);
+    leave(&scene, &bob, &room);
+    let since = text(&scene.get(&bob, "/_matrix/client/v3/sync").ok()["next_batch"]);
+    let line = format!("POST /_matrix/client/v3/rooms/{room}/invite");
+    scene.call(Some(&alice), &line, &json!({ "user_id": bob.id })).ok();
+    for whole in ["", "&full_state=true"] {
+        let path = format!("/_matrix/client/v3/sync?since={since}{whole}");
+        let rooms = scene.get(&bob, &path).ok()["rooms"].clone();
+        assert!(rooms["invite"][&room].is_object(), "{rooms}");
+        assert!(rooms["leave"].is_null(), "{rooms}");
+    }
+}

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use ruma::{OwnedServerName, UserId};
 use tombolo_platform::values;
+use tombolo_protocol::membership::Membership;
 
 use crate::objects::room::{
     Result, Room,
@@ -16,7 +17,6 @@ use crate::objects::room::{
         Outbound, OutboundReply, Position, Receipt, ServerDue, Told, Undelivered, UndeliveredReply,
     },
 };
-use tombolo_protocol::membership::Membership;
 
 /// How long a follower that could not be told is left alone (ms).
 const AGAIN: u64 = 5_000;

@@ -8,6 +8,7 @@ use std::rc::Rc;
 
 use ruma::{OwnedUserId, UserId};
 use tombolo_platform::values;
+use tombolo_protocol::membership::Membership;
 
 use crate::{
     objects::room::{
@@ -16,7 +17,6 @@ use crate::{
     },
     shell::Stop,
 };
-use tombolo_protocol::membership::Membership;
 
 /// The most users whom one request tells.
 const FEW: usize = 4;

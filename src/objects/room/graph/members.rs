@@ -7,12 +7,12 @@ use std::cmp::Reverse;
 
 use ruma::{OwnedServerName, OwnedUserId, ServerName, UserId};
 use tombolo_platform::{Row, values};
+use tombolo_protocol::membership::Membership;
 
 use crate::{
     objects::room::{FOREVER, Result, Room, Sn, graph::state::Key, messages::Position, row::Life},
     shell::{Stop, membership},
 };
-use tombolo_protocol::membership::Membership;
 
 /// Of how many servers a room remembers when they sent something.
 const MAX_HEARD: usize = 1000;

@@ -1,6 +1,7 @@
 //! What becomes of an invite of a local user by another server?
 
 use ruma::UserId;
+use tombolo_protocol::membership::Membership;
 
 use crate::{
     objects::room::{
@@ -12,7 +13,6 @@ use crate::{
     },
     shell::Stop,
 };
-use tombolo_protocol::membership::Membership;
 
 /// A local user was invited by another server.
 pub fn invited(room: &mut Room<'_>, message: Invited) -> Result<Vec<UserNews>> {

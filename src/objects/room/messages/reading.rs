@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use ruma::{OwnedEventId, OwnedRoomId, OwnedServerName, OwnedUserId, RoomId};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use tombolo_protocol::membership::Membership;
 
 use super::{Position, Refusal};
 use crate::objects::{message::message, room::RoomClass};
-use tombolo_protocol::membership::Membership;
 
 /// Which local user may ask, or which server.
 #[derive(Clone, Debug, Serialize, Deserialize)]

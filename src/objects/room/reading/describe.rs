@@ -1,4 +1,5 @@
 //! What is this room, who is in it, and who may join?
+use tombolo_protocol::membership::Membership;
 
 use crate::objects::room::{
     Result, Room,
@@ -8,7 +9,6 @@ use crate::objects::room::{
     },
     row::Life,
 };
-use tombolo_protocol::membership::Membership;
 
 /// The room in a few words.
 pub fn describe(room: &mut Room<'_>, _: Describe) -> Result<Description> {

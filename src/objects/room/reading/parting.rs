@@ -1,13 +1,13 @@
 //! What does a user learn of a room that they are out of?
 
 use serde_json::value::RawValue;
+use tombolo_protocol::membership::Membership;
 
 use crate::objects::room::{
     Result, Room,
     messages::{Position, Window, WindowReply},
     reading::view::Viewer,
 };
-use tombolo_protocol::membership::Membership;
 
 impl Room<'_> {
     /// What a user who was not in the room in the whole range learns of it: how an invite ended, a ban, its end.

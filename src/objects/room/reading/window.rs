@@ -12,7 +12,7 @@ use std::{
 use ruma::{OwnedUserId, UserId};
 use serde_json::value::RawValue;
 use tombolo_platform::values;
-use tombolo_protocol::{glob::matches_type, membership::Membership};
+use tombolo_protocol::{event::field, glob::matches_type, membership::Membership};
 
 use crate::objects::room::{
     Result, Room, Sn,
@@ -357,18 +357,18 @@ impl EventFilter {
     /// Whether an event passes ([filtering](https://spec.matrix.org/v1.19/client-server-api/#filtering)).
     pub fn lets_through(&self, event: &Stored) -> bool {
         let pdu = &event.pdu;
-        let has_url = || pdu.content_field("url").is_some_and(|url| url.get().starts_with('"'));
-        self.passes(pdu.kind())
+        self.passes(pdu.kind(), &pdu.content)
             && self.senders.as_ref().is_none_or(|senders| senders.contains(&pdu.sender))
             && !self.not_senders.contains(&pdu.sender)
             && (pdu.is_state() || !self.ignored.contains(&pdu.sender))
-            && self.contains_url.is_none_or(|wanted| wanted == has_url())
     }
 
-    /// Whether something of this type passes.
-    pub fn passes(&self, kind: &str) -> bool {
+    /// Whether something of this type and content passes, whoever it is from.
+    pub fn passes(&self, kind: &str, content: &RawValue) -> bool {
         let matches = |pattern: &String| matches_type(pattern, kind);
+        let has_url = || field(content, "url").is_some_and(|url| url.get().starts_with('"'));
         self.types.as_ref().is_none_or(|types| types.iter().any(matches))
             && !self.not_types.iter().any(matches)
+            && self.contains_url.is_none_or(|wanted| wanted == has_url())
     }
 }

@@ -8,6 +8,7 @@ use std::mem;
 use ruma::UserId;
 use serde_json::value::RawValue;
 use tombolo_platform::values;
+use tombolo_protocol::membership::Membership;
 
 use crate::{
     objects::room::{
@@ -17,7 +18,6 @@ use crate::{
     },
     shell::Stop,
 };
-use tombolo_protocol::membership::Membership;
 
 /// The type of an event that only joins what lies before it; clients are not shown it. The name is Synapse's.
 pub const DUMMY: &str = "org.matrix.dummy_event";

@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 
 use ruma::{OwnedServerName, OwnedUserId, UserId};
 use tombolo_platform::values;
+use tombolo_protocol::membership::Membership;
 
 use crate::objects::room::{
     Result, Room,
     messages::{ExpireTyping, Typing, TypingExpired, TypingNow},
     not_in_room,
 };
-use tombolo_protocol::membership::Membership;
 
 /// Notes who types; answers who is to hear of it.
 pub fn typing(room: &mut Room<'_>, message: Typing) -> Result<TypingNow> {

@@ -1,7 +1,6 @@
 //! Who tells the followers of a message: the request that sent it, or the alarm?
 
 use serde_json::json;
-
 use tombolo_protocol::membership::Membership;
 
 use super::scene::*;

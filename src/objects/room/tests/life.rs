@@ -1,7 +1,6 @@
 //! What happens in a room whose members are on two servers?
 
 use serde_json::{Value, json};
-
 use tombolo_protocol::membership::Membership;
 
 use super::scene::*;

@@ -7,16 +7,13 @@ mod uia;
 
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
-use ruma::{
-    OwnedUserId, ServerName, UserId,
-    api::client::account::get_username_availability::v3 as availability,
-};
+use ruma::{UserId, api::client::account::get_username_availability::v3 as availability};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tombolo_platform::World;
 
 use super::{
-    login::{effort, open},
+    login::{effort, logged_in},
     usernames,
 };
 use crate::{
@@ -98,12 +95,8 @@ async fn register(
     if body.inhibit_login {
         return json_response(StatusCode::OK, &json!({ "user_id": user }));
     }
-    logged_in(
-        &world,
-        &config.server_name,
-        (&user, body.device_id, body.initial_device_display_name),
-    )
-    .await
+    let device = (&*user, body.device_id, body.initial_device_display_name);
+    logged_in(&world, &config.server_name, device).await
 }
 
 /// Makes an account, if its name is free.
@@ -120,24 +113,6 @@ pub async fn create_account(
     let hash = passwords::hash(password, &world.random(), effort(&config)).map_err(internal)?;
     let account = Account { password_hash: Some(hash), admin };
     if accounts::insert(world, user.localpart(), &account).await? { Ok(()) } else { Err(in_use()) }
-}
-
-/// Opens the first session of an account, and says so.
-pub async fn logged_in(
-    world: &World,
-    server_name: &ServerName,
-    (user, device_id, display_name): (&OwnedUserId, Option<String>, Option<String>),
-) -> Result<Response<Bytes>> {
-    let opened = open(world, user, device_id, display_name).await?;
-    json_response(
-        StatusCode::OK,
-        &json!({
-            "user_id": user,
-            "access_token": opened.access_token,
-            "device_id": opened.device_id,
-            "home_server": server_name,
-        }),
-    )
 }
 
 async fn available(

@@ -15,7 +15,7 @@ use ruma::{
 use serde::Deserialize;
 use tombolo_platform::{AskError, World};
 
-use super::{ask_room, not_in_room};
+use super::{ask_room, must_be_joined, not_in_room};
 use crate::{
     config::Config,
     error::{Error, Result, forbidden, invalid_param, not_found},
@@ -25,14 +25,13 @@ use crate::{
         rate_limit::Stranger,
         router::Router,
     },
-    objects::room::messages::{MayRead, MaySend, MembershipOf, Participants},
+    objects::room::messages::{MayRead, MaySend, Participants},
     remote::{
-        RemoteError, api,
+        api,
         client::{self, Ask},
     },
     stores::aliases,
 };
-use tombolo_protocol::membership::Membership;
 
 pub const CANONICAL_ALIAS: &str = "m.room.canonical_alias";
 
@@ -58,13 +57,11 @@ pub struct Found {
 pub async fn resolve(world: &World, alias: &RoomAliasId) -> Result<Option<Found>> {
     let config = Config::of(world)?;
     if alias.server_name() != config.server_name {
-        let path = format!(
-            "/_matrix/federation/v1/query/directory?room_alias={}",
-            api::encode(alias.as_str())
-        );
+        let query = format!("?room_alias={}", api::encode(alias.as_str()));
+        let path = api::path("v1/query", ["directory"]) + &query;
         return match client::ask(world, alias.server_name(), Ask::get(&path)).await {
             Ok(found) => Ok(Some(found)),
-            Err(RemoteError::Answered { status: 404, .. }) => Ok(None),
+            Err(error) if error.is_not_found() => Ok(None),
             Err(error) => Err(error.into()),
         };
     }
@@ -107,15 +104,7 @@ async fn create(
     request: create_alias::Request,
 ) -> Result<create_alias::Response> {
     must_be_ours(&world, &request.room_alias)?;
-    let membership = ask_room(
-        &world,
-        &request.room_id,
-        &MembershipOf { user: caller.user.clone(), live: false },
-    )
-    .await?;
-    if membership != Some(Membership::Join) {
-        return Err(not_in_room());
-    }
+    must_be_joined(&world, &caller.user, &request.room_id).await?;
     if aliases::insert(&world, &request.room_alias, &request.room_id, &caller.user).await? {
         return Ok(create_alias::Response::new());
     }

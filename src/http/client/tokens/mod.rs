@@ -1,4 +1,4 @@
-//! What place in a room does a pagination token name?
+//! What place does a token name, in a room or in a user's stream?
 //! ([pagination](https://spec.matrix.org/v1.19/client-server-api/#pagination))
 //!
 //! `t<n>` is a position in the room, as `/messages` and `prev_batch` give it; `s<n>` a position in the user's stream,
@@ -46,6 +46,11 @@ impl Token {
 /// The token of a place in a room.
 pub fn of_room(position: Position) -> String {
     format!("t{position}")
+}
+
+/// The token of a position in a user's stream.
+pub fn of_stream(position: StreamPosition) -> String {
+    format!("s{position}")
 }
 
 /// The place in a room that a client's token names.
