@@ -239,6 +239,11 @@ class!(RoomClass = "room" {
     DueLeave => invites::due_leave,
 });
 
+/// What somebody is told who asks for what makes no sense.
+pub fn invalid(reason: impl Into<String>) -> Stop<Refusal> {
+    Stop::Refused(Refusal::Invalid(reason.into()))
+}
+
 /// What somebody who has no business in the room is told.
 pub fn not_in_room() -> Stop<Refusal> {
     Stop::Refused(Refusal::Forbidden("you are not in the room".to_owned()))

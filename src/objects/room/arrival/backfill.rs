@@ -12,6 +12,7 @@ use tombolo_protocol::event::Pdu;
 
 use crate::objects::room::{
     Result, Room, Sn,
+    graph::gaps::MAX_REFUSED,
     graph::{
         events::{Before, Entry, Stored, Verdict},
         judgement::{Judged, Judgement, outcome},
@@ -19,9 +20,6 @@ use crate::objects::room::{
     messages::{History, Lack, Outcome, Received},
     row::Life,
 };
-
-/// How many refused events are searched below an event, beside those that came in.
-const MAX_REFUSED: usize = 100;
 
 /// Takes in history: events below what we hold.
 pub fn history(room: &mut Room<'_>, message: History) -> Result<Received> {
@@ -35,7 +33,11 @@ pub fn history(room: &mut Room<'_>, message: History) -> Result<Received> {
     let mut pdus = Vec::new();
     for event in &message.events {
         match event.pdu(head.version) {
-            Ok(pdu) => pdus.push(pdu),
+            Ok(pdu) => {
+                // Who was asked before may have changed it.
+                room.complete(event)?;
+                pdus.push(pdu);
+            }
             Err(fault) => received
                 .outcomes
                 .push((event.event_id.clone(), Outcome::Dropped(fault.to_string()))),

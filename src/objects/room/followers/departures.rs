@@ -33,20 +33,23 @@ impl Room<'_> {
         }
         self.cache.retold.retain(|_, at| *at + RETELL > now);
         self.cache.retold.insert(origin.to_string(), now);
-        for (pos, sn, heard) in self.ends_for(origin)? {
+        let ends = self.ends_for(origin)?;
+        for (pos, sn, heard) in &ends {
             if !heard {
-                self.note_stranger(origin, pos)?;
+                self.note_stranger(origin, *pos)?;
             }
             // It may be somebody else's event, which removed a user of ours.
-            self.tell_of(sn)?;
-            self.tell_again(origin.as_str(), pos - 1)?;
+            self.tell_of(*sn)?;
+        }
+        if let Some((lowest, ..)) = ends.last() {
+            self.tell_again(origin.as_str(), lowest - 1)?;
             self.tell(Telling::Soon);
         }
         Ok(())
     }
 
-    /// Whether one of the events cites one that we hold; the create event of a room that is named for it, anybody
-    /// knows.
+    /// Whether one of the events cites an event that we hold. Where the room's ID is the hash of its create event, that
+    /// event does not count: anybody knows it.
     fn knows_the_room(&mut self, message: &Receive) -> Result<bool> {
         let version = self.head()?.version;
         let named = version.room_id_is_create_hash();
@@ -66,10 +69,7 @@ impl Room<'_> {
     /// The events by which our users went that a server is to be told of, and which of them it heard: those it did not
     /// hear, and the last, which may have been lost. A server that was removed hears nothing of what came after.
     fn ends_for(&mut self, server: &ServerName) -> Result<Vec<(Position, Sn, bool)>> {
-        let until = match self.heard_until(server)? {
-            0 => FOREVER,
-            until => until,
-        };
+        let until = self.heard_until(server)?.unwrap_or(FOREVER);
         let query = "WITH ends AS (
                          SELECT e.pos, e.sn, EXISTS (
                              SELECT 1 FROM servers s

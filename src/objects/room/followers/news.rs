@@ -35,22 +35,29 @@ pub fn locals_told(room: &mut Room<'_>, message: LocalsTold) -> Result<()> {
 impl Room<'_> {
     /// What these local users are to be told, as of now.
     pub fn news_for(&mut self, users: &[OwnedUserId]) -> Result<Vec<UserNews>> {
-        let head = self.head()?;
         let mut news = Vec::new();
         for user in users {
             let query = "SELECT membership, pos FROM locals WHERE user = ?";
             let found = self
                 .sql
                 .row(query, values![user.as_str()], |row| Ok((membership(row, 0)?, row.int(1)?)))?;
-            let Some((membership, pos)) = found else { continue };
-            let to = if membership == Membership::Join { head.pos } else { pos };
-            let stripped = match membership.is_waiting() {
-                true => Some(self.stripped_for(user)?),
-                false => None,
-            };
-            news.push(UserNews { user: user.clone(), to, membership, stripped });
+            if let Some((membership, pos)) = found {
+                news.push(self.news_of(user.clone(), membership, pos)?);
+            }
         }
         Ok(news)
+    }
+
+    /// What a local user is to be told, whose membership has been this one since a position.
+    pub fn news_of(
+        &mut self,
+        user: OwnedUserId,
+        membership: Membership,
+        pos: Position,
+    ) -> Result<UserNews> {
+        let to = if membership == Membership::Join { self.head()?.pos } else { pos };
+        let stripped = if membership.is_waiting() { Some(self.stripped_for(&user)?) } else { None };
+        Ok(UserNews { user, to, membership, stripped })
     }
 
     /// The stripped state for an invited or knocking user, their member event included, as a JSON array.
@@ -75,14 +82,13 @@ impl Room<'_> {
         let head = self.head()?;
         let told = head.told.max(self.cache.locals_told);
         let since = |user: &OwnedUserId| lagging.get(user.as_str()).copied().unwrap_or(told);
-        let mut users = Vec::new();
+        let mut news = Vec::new();
         for (user, membership, pos) in self.locals()? {
             let to = if membership == Membership::Join { head.pos } else { pos };
             if to > since(&user) {
-                users.push(user);
+                news.push(self.news_of(user, membership, pos)?);
             }
         }
-        let mut news = self.news_for(&users)?;
         let first = lagging.values().copied().fold(told, Position::min);
         let mut outside = self.news_out_of_band(first)?;
         outside.retain(|news| news.to > since(&news.user));

@@ -16,8 +16,8 @@ use crate::{
     shell::Stop,
 };
 
-/// How many events are searched between an event of the timeline and what it lacks.
-const MAX_REFUSED: usize = 100;
+/// How many refused events are searched between an event of the timeline and what it lacks.
+pub const MAX_REFUSED: usize = 100;
 
 impl Room<'_> {
     /// Notes which parents of an event we do not hold.
@@ -60,6 +60,16 @@ impl Room<'_> {
     /// Whether an event had parents we did not hold when it came.
     pub fn is_above_gap(&mut self, sn: Sn) -> Result<bool> {
         Ok(self.gaps()?.missing.contains_key(&sn))
+    }
+
+    /// The parents of an event that we have not been given yet.
+    pub fn missing_below(&mut self, sn: Sn) -> Result<Vec<OwnedEventId>> {
+        Ok(self.gaps()?.missing.get(&sn).cloned().unwrap_or_default())
+    }
+
+    /// Whether any parent of any event is missing.
+    pub fn has_gaps(&mut self) -> Result<bool> {
+        Ok(!self.gaps()?.children.is_empty())
     }
 
     /// The events of the timeline that wait for any of these as their parents, lowest first.

@@ -192,20 +192,21 @@ impl Room<'_> {
         let mut extremities = self.head()?.extremities;
         extremities.sort_unstable();
         let states: Vec<After> = parents.iter().filter_map(|event| event.after()).collect();
-        // The mainline cannot be amended afterwards, a state of its own can.
-        if sns == extremities && !self.lack(&states)? {
+        let has_gap = self.has_gap_in(&states)?;
+        // A fork can be written again when the missing event comes; the mainline cannot.
+        if sns == extremities && !has_gap {
             return Ok(None);
         }
         match states.as_slice() {
             [] => Ok(None),
             [After { before, plus: None }] => Ok(Some(*before)),
-            // Nor can one that was taken out of its chain.
+            // A flattened fork is a copy: it would not see that its parent was written again.
             [After { before, plus: Some((key, sn)) }]
-                if self.is_chained(*before)? || !self.lack(&states)? =>
+                if !has_gap || self.is_chained(*before)? =>
             {
                 self.fork(*before, Overlay::from([(key.clone(), Some(*sn))])).map(Some)
             }
-            states => self.fork_from(&sns, states).map(Some),
+            states => self.fork_from(&sns, states, has_gap).map(Some),
         }
     }
 

@@ -5,6 +5,8 @@
 
 use std::cmp::Reverse;
 
+use std::collections::BTreeMap;
+
 use ruma::{OwnedServerName, OwnedUserId, ServerName, UserId};
 use tombolo_platform::{Row, values};
 use tombolo_protocol::membership::Membership;
@@ -197,12 +199,18 @@ impl Room<'_> {
         Ok(self.sql.row(query, values![server.as_str()], |row| row.int(0))?.is_some())
     }
 
-    /// Where the last stay of a server ended: it hears nothing after that. 0: it was never here.
-    pub fn heard_until(&mut self, server: &ServerName) -> Result<Position> {
+    /// Where the last stay of a server ended: it hears nothing after that. Nothing if it was never here.
+    pub fn heard_until(&mut self, server: &ServerName) -> Result<Option<Position>> {
         let query = "SELECT max(coalesce(until, ?)) FROM servers WHERE server = ? AND members >= 0";
         let read = |row: &Row<'_>| row.int_or_null(0);
-        let until = self.sql.row(query, values![FOREVER, server.as_str()], read)?;
-        Ok(until.flatten().unwrap_or_default())
+        Ok(self.sql.row(query, values![FOREVER, server.as_str()], read)?.flatten())
+    }
+
+    /// The same of all servers that were ever here.
+    pub fn all_heard_until(&mut self) -> Result<BTreeMap<String, Position>> {
+        let query = "SELECT server, max(coalesce(until, ?)) FROM servers WHERE members >= 0 GROUP BY server";
+        let read = |row: &Row<'_>| Ok((row.text(0)?, row.int(1)?));
+        Ok(self.sql.rows(query, values![FOREVER], read)?.into_iter().collect())
     }
 
     /// Notes that a server that was never in the room is told of the event at a position, and entitled to nothing by

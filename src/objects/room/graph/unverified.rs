@@ -1,6 +1,9 @@
-//! What becomes of what a join, or one event, left out of the state it was given?
+//! Which events of a given state could nobody verify, and how do they come into it later?
 //!
-//! Nobody could verify it then, or what it cites. It is noted, and taken into the state once it is stored.
+//! An event that could not be verified then, or that cites such a one, is noted, and taken into the state once it is
+//! stored.
+
+use std::collections::BTreeSet;
 
 use ruma::{OwnedEventId, UserId};
 use tombolo_platform::{Row, values};
@@ -87,11 +90,11 @@ impl Room<'_> {
         Ok(Before { fork: Some(fork), ..base })
     }
 
-    /// Makes the state that comes from those after several events a state of its own. Where one of them lacks
-    /// something, it is noted how this one came about.
-    pub fn fork_from(&mut self, parents: &[Sn], states: &[After]) -> Result<Before> {
+    /// Makes the state that comes from those after several events a state of its own. Where one of them `has_gap`, it is
+    /// noted how this one came about.
+    pub fn fork_from(&mut self, parents: &[Sn], states: &[After], has_gap: bool) -> Result<Before> {
         let (base, overlay) = self.resolve(states)?;
-        if !self.lack(states)? {
+        if !has_gap {
             return self.fork(base, overlay);
         }
         let fork = self.new_fork(base, overlay)?;
@@ -102,7 +105,7 @@ impl Room<'_> {
     }
 
     /// Whether something is left out of one of these states, or of one that it comes from.
-    pub fn lack(&mut self, states: &[After]) -> Result<bool> {
+    pub fn has_gap_in(&mut self, states: &[After]) -> Result<bool> {
         if !self.has_unverified()? {
             return Ok(false);
         }
@@ -111,8 +114,8 @@ impl Room<'_> {
                      )
                      SELECT 1 FROM above WHERE fork IN (SELECT fork FROM derived)
                          OR EXISTS (SELECT 1 FROM left_out_of_fork l WHERE l.fork = above.fork) LIMIT 1";
-        for After { before, .. } in states {
-            if self.sql.row(query, values![before.fork], |row| row.int(0))?.is_some() {
+        for fork in states.iter().filter_map(|state| state.before.fork) {
+            if self.sql.row(query, values![fork], |row| row.int(0))?.is_some() {
                 return Ok(true);
             }
         }
@@ -144,10 +147,10 @@ impl Room<'_> {
         }
         self.cache.unverified = None;
         if let Some((kind, key)) = event.pdu.key().filter(|_| event.verdict != Verdict::Rejected) {
-            for fork in forks {
-                self.set_in_fork(fork, (kind, key), sn)?;
+            for fork in &forks {
+                self.set_in_fork(*fork, (kind, key), sn)?;
             }
-            self.derive_again()?;
+            self.derive_again(forks.into_iter().collect())?;
             // The state changes at a position without an event.
             let Head { extremities, pos, .. } = self.head()?;
             self.resolve_current_state(&extremities, pos, pos + STEP)?;
@@ -162,9 +165,8 @@ impl Room<'_> {
         Ok(())
     }
 
-    /// Makes the states that come from others anew, since these have changed; those that they come from first, which
-    /// are older.
-    fn derive_again(&mut self) -> Result<()> {
+    /// Makes the states anew that come from those that have changed; the older ones first, from which others come.
+    fn derive_again(&mut self, mut changed: BTreeSet<i64>) -> Result<()> {
         let query = "SELECT fork, parents FROM derived ORDER BY fork";
         let read = |row: &Row<'_>| Ok((row.int(0)?, row.text(1)?));
         for (fork, parents) in self.sql.rows(query, values![], read)? {
@@ -172,10 +174,28 @@ impl Room<'_> {
             for parent in serde_json::from_str::<Vec<Sn>>(&parents)? {
                 states.extend(self.event(parent)?.after());
             }
-            let (_, overlay) = self.resolve(&states)?;
-            self.rewrite_fork(fork, &overlay)?;
+            if self.rests_on(&states, &changed)? {
+                let (_, overlay) = self.resolve(&states)?;
+                self.rewrite_fork(fork, &overlay)?;
+                changed.insert(fork);
+            }
         }
         Ok(())
+    }
+
+    /// Whether one of these states is, or overlays, one of these forks.
+    fn rests_on(&mut self, states: &[After], forks: &BTreeSet<i64>) -> Result<bool> {
+        for state in states {
+            let mut next = state.before.fork;
+            while let Some(fork) = next {
+                if forks.contains(&fork) {
+                    return Ok(true);
+                }
+                let query = "SELECT parent FROM fork WHERE fork = ?";
+                next = self.sql.row(query, values![fork], |row| row.int_or_null(0))?.flatten();
+            }
+        }
+        Ok(false)
     }
 
     /// Takes an event into the states it was left out of.

@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use ruma::RoomId;
 use tombolo_platform::values;
-use tombolo_protocol::{event::Pdu, room_version::RoomVersion};
+use tombolo_protocol::event::Pdu;
 
 use crate::{
     objects::room::{
@@ -18,7 +18,9 @@ use crate::{
             judgement::Judgement,
             unverified::may_be_unverified,
         },
+        invalid,
         messages::{BeginJoin, FinishJoin, GiveJoin, Joined, Refusal},
+        outside::invites::supported,
         row::{Head, Life},
     },
     shell::Stop,
@@ -35,8 +37,7 @@ enum Taken {
 
 /// Stores the intention.
 pub fn begin(room: &mut Room<'_>, message: BeginJoin) -> Result<()> {
-    let unsupported = || Stop::Refused(Refusal::Invalid("unsupported room version".to_owned()));
-    let version = RoomVersion::of(&message.version).ok_or_else(unsupported)?;
+    let version = supported(&message.version)?;
     match room.find_head()? {
         Some(head) if head.life == Life::Live => return Err(Stop::Refused(Refusal::AlreadyLive)),
         Some(head) => {
@@ -45,7 +46,7 @@ pub fn begin(room: &mut Room<'_>, message: BeginJoin) -> Result<()> {
             }
             // The version that was stored with an invite is only what another server said.
             if head.version.id != version.id && room.now("m.room.create", "")?.is_some() {
-                return Err(refuse("the room is of another version"));
+                return Err(invalid("the room is of another version"));
             }
             room.set_head(Head { version, ..head })?;
             if room.rests_on_the_past(&message)? {
@@ -61,7 +62,7 @@ pub fn begin(room: &mut Room<'_>, message: BeginJoin) -> Result<()> {
     room.forget_unverified()?;
     room.note_attempt(&message, version)?;
     // Who joins does not leave any more.
-    room.stay_invited(&message.user)?;
+    room.stop_telling_of_leave(&message.user)?;
     // The request that began it may not live to see its end.
     room.wake_at(message.until);
     Ok(())
@@ -71,21 +72,22 @@ pub fn begin(room: &mut Room<'_>, message: BeginJoin) -> Result<()> {
 pub fn give(room: &mut Room<'_>, message: GiveJoin) -> Result<u64> {
     let version = room.head()?.version;
     room.under_way(&message.event_id)?;
-    let (mut verdict, mut left_out) = (0, Vec::new());
+    let (mut standing, mut left_out) = (0, Vec::new());
     for id in message.left_out {
         // What was verified once needs no key any more.
         match room.find(&id)? {
-            Some(held) => verdict += u64::from(room.note_given(&held)?),
+            Some(held) => standing += u64::from(room.note_given(&held)?),
             None => left_out.push(id),
         }
     }
     for event in &message.events {
-        let pdu = event.pdu(version).map_err(|fault| refuse(fault.to_string()))?;
+        let pdu = event.pdu(version).map_err(|fault| invalid(fault.to_string()))?;
         // Who was asked before may have changed it.
-        room.complete(event)?;
-        let (taken, is_state) = (room.take_given(&pdu)?, message.state.contains(&pdu.event_id));
+        let completed = room.complete(event)?;
+        let taken = room.take_given(&pdu, completed)?;
+        let is_state = message.state.contains(&pdu.event_id);
         match taken {
-            Taken::Held(stored) if is_state => verdict += u64::from(room.note_given(&stored)?),
+            Taken::Held(stored) if is_state => standing += u64::from(room.note_given(&stored)?),
             Taken::Lacking if is_state => {
                 may_be_unverified(&pdu)?;
                 left_out.push(pdu.event_id);
@@ -94,14 +96,14 @@ pub fn give(room: &mut Room<'_>, message: GiveJoin) -> Result<u64> {
         }
     }
     room.note_unverified(&left_out)?;
-    Ok(verdict)
+    Ok(standing)
 }
 
 /// Goes live with what was given.
 pub fn finish(room: &mut Room<'_>, message: FinishJoin) -> Result<Joined> {
     let head = room.head()?;
     let event_id = &message.event.event_id;
-    let join = message.event.pdu(head.version).map_err(|fault| refuse(fault.to_string()))?;
+    let join = message.event.pdu(head.version).map_err(|fault| invalid(fault.to_string()))?;
     if room.find(event_id)?.is_none_or(|held| held.pos.is_none()) {
         room.under_way(event_id)?;
         room.replace_state(message.state)?;
@@ -119,7 +121,7 @@ impl Room<'_> {
     /// of that: among those that have, the join would lose against the end, and nobody would tell us.
     fn rests_on_the_past(&mut self, message: &BeginJoin) -> Result<bool> {
         let version = self.head()?.version;
-        let join = message.event.pdu(version).map_err(|fault| refuse(fault.to_string()))?;
+        let join = message.event.pdu(version).map_err(|fault| invalid(fault.to_string()))?;
         let user = message.user.as_str();
         let query = "SELECT id FROM out_of_band WHERE user = ? AND ended";
         let ended = self.sql.row(query, values![user], |row| row.text(0))?;
@@ -136,16 +138,19 @@ impl Room<'_> {
         Ok(false)
     }
 
-    /// Stores an event as an outlier.
-    fn take_given(&mut self, pdu: &Pdu) -> Result<Taken> {
+    /// Stores an event as an outlier. What was rejected without its content is judged again with it.
+    fn take_given(&mut self, pdu: &Pdu, completed: bool) -> Result<Taken> {
         if let Some(held) = self.find(&pdu.event_id)? {
-            return Ok(Taken::Held(held));
+            let revised = completed && held.verdict == Verdict::Rejected && held.before.is_none();
+            if !revised {
+                return Ok(Taken::Held(held));
+            }
         }
         if pdu.is("m.room.create", "") {
             return self.take_create(pdu).map(Taken::Held);
         }
         // In version 12 no event cites the create event, and yet every one is judged with it.
-        self.now("m.room.create", "")?.ok_or_else(|| refuse("the state has no create event"))?;
+        self.now("m.room.create", "")?.ok_or_else(|| invalid("the state has no create event"))?;
         match self.judge_outlier(pdu)? {
             Judgement::Judged(judged) if judged.verdict != Verdict::Rejected => {
                 let (sn, _) = self.insert(pdu, &judged, Source::default())?;
@@ -160,16 +165,16 @@ impl Room<'_> {
         let head = self.head()?;
         let version = create.content_str("room_version").unwrap_or_else(|| "1".to_owned());
         if create.room_id != head.id || version != head.version.id.as_str() {
-            return Err(refuse("the create event is of another room or version"));
+            return Err(invalid("the create event is of another room or version"));
         }
         if self.now("m.room.create", "")?.is_some() {
-            return Err(refuse("the room had another create event"));
+            return Err(invalid("the room had another create event"));
         }
         let Judgement::Judged(judged) = self.judge_outlier(create)? else {
-            return Err(refuse("the create event cites others"));
+            return Err(invalid("the create event cites others"));
         };
         if judged.verdict == Verdict::Rejected {
-            return Err(refuse(judged.reason.unwrap_or_default()));
+            return Err(invalid(judged.reason.unwrap_or_default()));
         }
         let (sn, _) = self.insert(create, &judged, Source::default())?;
         self.change(&("m.room.create".to_owned(), String::new()), Some(sn), head.pos + 1)?;
@@ -192,7 +197,7 @@ impl Room<'_> {
         let pos = self.head()?.pos + 1;
         let count = self.sql.row("SELECT count(*) AS n FROM given", values![], |row| row.int(0))?;
         if count != i64::try_from(given).ok() || self.now("m.room.create", "")?.is_none() {
-            return Err(refuse("the state is not whole"));
+            return Err(invalid("the state is not whole"));
         }
         let query = "SELECT type, key FROM now n WHERE NOT EXISTS
                      (SELECT 1 FROM given g WHERE g.type = n.type AND g.key = n.key)";
@@ -217,7 +222,7 @@ impl Room<'_> {
         let pos = self.head()?.pos + STEP;
         let before = Before::linear(pos);
         let Judgement::Judged(judged) = self.judge_at(join, before)? else {
-            return Err(refuse("the auth chain of our join is missing"));
+            return Err(invalid("the auth chain of our join is missing"));
         };
         if judged.verdict != Verdict::Accepted {
             return Err(Stop::Refused(Refusal::Forbidden(judged.reason.unwrap_or_default())));
@@ -256,8 +261,4 @@ impl Room<'_> {
         self.tell(Telling::Soon);
         Ok(())
     }
-}
-
-fn refuse(reason: impl Into<String>) -> Stop<Refusal> {
-    Stop::Refused(Refusal::Invalid(reason.into()))
 }

@@ -9,8 +9,8 @@ use tombolo_protocol::{admission::Checked, event::Pdu, room_version::RoomVersion
 
 use crate::{
     objects::room::{
-        Result, Room,
-        messages::{AbandonJoin, BeginJoin, DueJoin, DueJoinReply, Receive, Refusal},
+        Result, Room, invalid,
+        messages::{AbandonJoin, BeginJoin, DueJoin, DueJoinReply, Receive},
     },
     shell::Stop,
 };
@@ -136,7 +136,7 @@ impl Room<'_> {
     pub fn under_way(&mut self, event_id: &EventId) -> Result<()> {
         let query = "SELECT 1 FROM joining WHERE id = ?";
         let found = self.sql.row(query, values![event_id.as_str()], |row| row.int(0))?;
-        found.map(|_| ()).ok_or_else(|| refuse("no such join is under way"))
+        found.map(|_| ()).ok_or_else(|| invalid("no such join is under way"))
     }
 
     /// Notes an attempt, and that somebody is at it until its lease is over.
@@ -165,8 +165,4 @@ impl Room<'_> {
         self.sql.run("DELETE FROM joining", values![])?;
         Ok(via.and_then(|via| via.split(' ').next()?.try_into().ok()))
     }
-}
-
-fn refuse(reason: impl Into<String>) -> Stop<Refusal> {
-    Stop::Refused(Refusal::Invalid(reason.into()))
 }

@@ -11,7 +11,7 @@ use tombolo_protocol::{
 
 use crate::{
     objects::room::{
-        Result, Room, STEP, Telling,
+        Result, Room, STEP, Telling, invalid,
         messages::{
             DueLeave, DueLeaveReply, Knocked, OutOfBand, OutOfBandReply, Position, Refusal,
             UserNews, Withdraw, Withdrawn,
@@ -207,7 +207,7 @@ impl Room<'_> {
     }
 
     /// Tells nobody any more that a user left.
-    pub fn stay_invited(&mut self, user: &UserId) -> Result<()> {
+    pub fn stop_telling_of_leave(&mut self, user: &UserId) -> Result<()> {
         let update = "UPDATE out_of_band SET retry_at = NULL WHERE user = ?";
         self.sql.run(update, values![user.as_str()])?;
         Ok(())
@@ -241,6 +241,5 @@ fn sender_of(json: String) -> Result<Option<OwnedUserId>> {
 
 /// The version of this name, if it is one that we know.
 pub fn supported(version: &str) -> Result<&'static RoomVersion> {
-    RoomVersion::of(version)
-        .ok_or_else(|| Stop::Refused(Refusal::Invalid("unsupported room version".to_owned())))
+    RoomVersion::of(version).ok_or_else(|| invalid("unsupported room version"))
 }

@@ -25,7 +25,7 @@ pub struct Period {
 
 /// What a user was, from the beginning to now.
 #[derive(Clone, Debug, Default)]
-pub struct Memberships(pub Vec<Period>);
+pub struct Memberships(Vec<Period>);
 
 impl Memberships {
     /// The membership on the mainline at a position.
@@ -44,31 +44,44 @@ impl Memberships {
         self.0.iter().find(holds)
     }
 
+    /// The periods in which the user was joined.
+    fn stays(&self) -> impl Iterator<Item = &Period> {
+        self.0.iter().filter(|period| period.membership == Membership::Join)
+    }
+
     /// Whether the user was joined at a position or any time after it.
     fn joined_after(&self, pos: Position) -> bool {
-        self.0.iter().any(|period| {
-            period.membership == Membership::Join && period.until.is_none_or(|until| until > pos)
-        })
+        self.stays().any(|stay| stay.until.is_none_or(|until| until > pos))
     }
 
     /// Whether the user was joined at any time from a position on until before another.
     pub fn joined_between(&self, since: Position, until: Position) -> bool {
-        self.0.iter().any(|period| {
-            period.membership == Membership::Join
-                && period.since < until
-                && period.until.is_none_or(|left| left > since)
-        })
+        self.stays().any(|stay| stay.since < until && stay.until.is_none_or(|left| left > since))
     }
 
     /// Whether the user was joined at a position or any time before it.
     pub fn joined_until(&self, pos: Position) -> bool {
-        self.0.iter().any(|period| period.membership == Membership::Join && period.since <= pos)
+        self.stays().any(|stay| stay.since <= pos)
     }
 
     /// When the user first joined, up to a position.
     pub fn first_joined(&self, pos: Position) -> Option<Position> {
-        let stays = self.0.iter().filter(|period| period.membership == Membership::Join);
-        stays.map(|stay| stay.since).filter(|since| *since <= pos).min()
+        self.stays().map(|stay| stay.since).filter(|since| *since <= pos).min()
+    }
+
+    /// When the user's next stay after a position began.
+    fn next_joined(&self, pos: Position) -> Option<Position> {
+        self.stays().map(|stay| stay.since).filter(|since| *since > pos).min()
+    }
+
+    /// Where the user's last stay ended, up to a position.
+    pub fn last_left(&self, pos: Position) -> Option<Position> {
+        self.stays().filter_map(|stay| stay.until).filter(|until| *until <= pos).max()
+    }
+
+    /// Where the user's view of the room ends: at their leave, or at `to`.
+    pub fn visible_end(&self, to: Position) -> Position {
+        if self.at(to) == Some(Membership::Join) { to } else { self.last_left(to).unwrap_or(to) }
     }
 
     /// Whether an invite or a knock, after an earlier stay, ended between two positions without another stay.
@@ -88,7 +101,7 @@ impl Memberships {
 
     /// Whether the user is joined now.
     pub fn joined(&self) -> bool {
-        self.0.iter().any(|period| period.membership == Membership::Join && period.until.is_none())
+        self.stays().any(|stay| stay.until.is_none())
     }
 }
 
@@ -192,8 +205,7 @@ impl Room<'_> {
         if memberships.see(visibility, memberships.at(pos), pos) {
             return Ok(Some(pos));
         }
-        let stays = memberships.0.iter().filter(|period| period.membership == Membership::Join);
-        Ok(stays.map(|stay| stay.since).filter(|since| *since > pos).min())
+        Ok(memberships.next_joined(pos))
     }
 
     /// Whether some user of a server may see an event.
@@ -203,21 +215,18 @@ impl Room<'_> {
         let query = "SELECT 1 FROM servers WHERE server = ? AND members >= 0 AND since <= ? AND (until IS NULL OR until >= ?)";
         let present =
             self.sql.row(query, values![server.as_str(), at, at], |row| row.int(0))?.is_some();
-        for visibility in self.visibilities(event, before)? {
-            if present || !matches!(visibility.as_str(), "joined" | "invited") {
-                return Ok(true);
-            }
+        let visibilities = self.visibilities(event, before)?;
+        let is_open = |visibility: &String| !matches!(visibility.as_str(), "joined" | "invited");
+        if present || visibilities.iter().any(is_open) {
+            return Ok(true);
+        }
+        if !visibilities.iter().any(|visibility| visibility == "invited") {
+            return Ok(false);
         }
         // Not by `LIKE`: the platform refuses a pattern as long as some server names.
         let query = "SELECT sn FROM now WHERE type = 'm.room.member' AND substr(key, instr(key, ':') + 1) = ? AND since <= ?";
         for sn in self.sql.rows(query, values![server.as_str(), at], |row| row.int(0))? {
-            let invited = self.event(sn)?.pdu.membership() == Some(Membership::Invite);
-            if invited
-                && self
-                    .visibilities(event, before)?
-                    .iter()
-                    .any(|visibility| visibility == "invited")
-            {
+            if self.event(sn)?.pdu.membership() == Some(Membership::Invite) {
                 return Ok(true);
             }
         }
@@ -228,10 +237,7 @@ impl Room<'_> {
     /// last one, so that it can learn what led there. Refused if it never was in the room, or the room keeps it out.
     pub fn entitled(&mut self, server: &ServerName) -> Result<Horizon> {
         self.graph()?;
-        let query = "SELECT max(coalesce(until, ?)) AS until FROM servers WHERE server = ? AND members >= 0";
-        let values = values![FOREVER, server.as_str()];
-        let until = self.sql.row(query, values, |row| row.int_or_null(0))?.flatten();
-        match until {
+        match self.heard_until(server)? {
             Some(until) if self.allows(server)? => Ok(Horizon(until)),
             _ => {
                 Err(Stop::Refused(Refusal::Forbidden("your server is not in the room".to_owned())))

@@ -9,7 +9,6 @@ use crate::objects::room::{
     Result, Room, Sn,
     graph::events::Stored,
     messages::{HistoryGap, Page, PageReply, Position},
-    not_in_room,
     reading::view::Viewer,
 };
 
@@ -25,7 +24,7 @@ pub fn page(room: &mut Room<'_>, message: Page) -> Result<PageReply> {
     let newest = if viewer.memberships.joined() {
         head.pos
     } else {
-        room.visible_state(&viewer.user).map(|before| before.at).map_err(|_| not_in_room())?
+        room.visible_state(&viewer.memberships)?.at
     };
     let start = message.from.unwrap_or(if message.backwards { newest } else { 0 }).min(newest);
     let scan = if wanted(&message) == 0 {
@@ -140,14 +139,10 @@ impl Room<'_> {
     }
 
     fn gap_at(&mut self, sn: Sn) -> Result<Option<HistoryGap>> {
-        if !self.is_above_gap(sn)? {
+        let below = self.missing_below(sn)?;
+        if below.is_empty() {
             return Ok(None);
         }
-        let query = "SELECT missing FROM holes WHERE child = ? AND missing <> '[]'";
-        let Some(missing) = self.sql.row(query, values![sn], |row| row.text(0))? else {
-            return Ok(None);
-        };
-        let below = serde_json::from_str(&missing)?;
         Ok(Some(HistoryGap { below, servers: self.helpers()? }))
     }
 

@@ -1,7 +1,6 @@
 //! What does a user learn of a room that they are out of?
 
 use serde_json::value::RawValue;
-use tombolo_protocol::membership::Membership;
 
 use crate::objects::room::{
     Result, Room,
@@ -16,9 +15,9 @@ impl Room<'_> {
         Ok(WindowReply { timeline, state, prev_batch: message.to, ..WindowReply::default() })
     }
 
-    /// The event that says what the user is now, if they came to be so after `since`: in the timeline if it happened
-    /// then and the filter lets it through, else in the state. One that did not happen then, since it came with the
-    /// state of a join or back by a resolution, counts only where `moved` is.
+    /// The user's own member event, if it is new since `since`. It stands in the timeline if it happened in the range and
+    /// the filter lets it through, else in the state. `moved`: also one that is new in the state without having
+    /// happened in the range, since it came with a join, or a resolution brought it back.
     pub fn fate(
         &mut self,
         viewer: &Viewer,
@@ -33,23 +32,15 @@ impl Room<'_> {
         let happened =
             event.pos.is_some_and(|pos| since < pos && pos <= message.to) && !event.is_history();
         let moved = moved && viewer.memberships.since(message.to) > Some(since);
-        let view = vec![self.client_view(viewer, &event, false)?];
-        Ok(if happened && message.timeline.lets_through(&event) {
-            [view, Vec::new()]
+        let place = if happened && message.timeline.lets_through(&event) {
+            0
         } else if (happened || moved) && message.state.lets_through(&event) {
-            [Vec::new(), view]
+            1
         } else {
-            Default::default()
-        })
-    }
-
-    /// Where the user's view of the room ends: at their leave, or at `to`.
-    pub fn visible_end(&self, viewer: &Viewer, to: Position) -> Position {
-        if viewer.memberships.at(to) == Some(Membership::Join) {
-            return to;
-        }
-        let stays =
-            viewer.memberships.0.iter().filter(|period| period.membership == Membership::Join);
-        stays.filter_map(|period| period.until).filter(|until| *until <= to).max().unwrap_or(to)
+            return Ok(Default::default());
+        };
+        let mut fate: [Vec<_>; 2] = Default::default();
+        fate[place].push(self.client_view(viewer, &event, false)?);
+        Ok(fate)
     }
 }

@@ -1,6 +1,6 @@
 //! How do a client and another server see single events and the state?
 
-use ruma::{OwnedEventId, OwnedUserId, UserId};
+use ruma::{OwnedEventId, OwnedUserId};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tombolo_platform::values;
@@ -13,7 +13,7 @@ use tombolo_protocol::{
 
 use crate::{
     objects::room::{
-        Result, Room, Sn,
+        FOREVER, Result, Room, Sn,
         graph::{
             events::{Before, Stored, Verdict},
             state::Key,
@@ -86,8 +86,9 @@ pub fn event_by_id(room: &mut Room<'_>, message: EventById) -> Result<Box<RawVal
 
 /// The current state, or what it was when the user left.
 pub fn state(room: &mut Room<'_>, message: State) -> Result<Vec<Box<RawValue>>> {
-    let before = room.visible_state(&message.user)?;
+    room.graph()?;
     let viewer = room.viewer(message.user, String::new())?;
+    let before = room.visible_state(&viewer.memberships)?;
     let sns: Vec<Sn> = match (&message.event_type, &message.state_key) {
         (Some(kind), Some(key)) => room.value(before, kind, key)?.into_iter().collect(),
         (kind, _) => {
@@ -99,13 +100,14 @@ pub fn state(room: &mut Room<'_>, message: State) -> Result<Vec<Box<RawValue>>> 
                 .collect()
         }
     };
-    room.client_views(&viewer, &sns)
+    room.client_views(&viewer, sns, true)
 }
 
 /// The members now, or at a position, or when the user left.
 pub fn members(room: &mut Room<'_>, message: Members) -> Result<Vec<Box<RawValue>>> {
-    let mut before = room.visible_state(&message.user)?;
+    room.graph()?;
     let viewer = room.viewer(message.user, String::new())?;
+    let mut before = room.visible_state(&viewer.memberships)?;
     if let Some(at) = message.at.filter(|at| *at < before.at) {
         let nearest = room.seen_from(&viewer.memberships, at)?;
         before.at = nearest.map_or(before.at, |nearest| before.at.min(nearest));
@@ -127,7 +129,7 @@ pub fn members(room: &mut Room<'_>, message: Members) -> Result<Vec<Box<RawValue
             sns.push(sn);
         }
     }
-    room.client_views(&viewer, &sns)
+    room.client_views(&viewer, sns, true)
 }
 
 impl Room<'_> {
@@ -138,19 +140,12 @@ impl Room<'_> {
     }
 
     /// The state a user may see: the current one, or that at their leave. Refused for a user who was never joined.
-    pub fn visible_state(&mut self, user: &UserId) -> Result<Before> {
+    pub fn visible_state(&mut self, memberships: &Memberships) -> Result<Before> {
         let head = self.graph()?;
-        let memberships = self.memberships(user)?;
         if memberships.joined() {
             return Ok(Before { at: head.pos, fork: None });
         }
-        let left = memberships
-            .0
-            .iter()
-            .filter(|period| period.membership == Membership::Join)
-            .filter_map(|period| period.until)
-            .max();
-        if let Some(at) = left {
+        if let Some(at) = memberships.last_left(FOREVER) {
             return Ok(Before { at, fork: None });
         }
         match self.is_world_readable()? {
@@ -160,11 +155,16 @@ impl Room<'_> {
     }
 
     /// Several events as the viewer sees them.
-    fn client_views(&mut self, viewer: &Viewer, sns: &[Sn]) -> Result<Vec<Box<RawValue>>> {
-        let mut views = Vec::with_capacity(sns.len());
+    pub fn client_views(
+        &mut self,
+        viewer: &Viewer,
+        sns: impl IntoIterator<Item = Sn>,
+        room_id: bool,
+    ) -> Result<Vec<Box<RawValue>>> {
+        let mut views = Vec::new();
         for sn in sns {
-            let event = self.event(*sn)?;
-            views.push(self.client_view(viewer, &event, true)?);
+            let event = self.event(sn)?;
+            views.push(self.client_view(viewer, &event, room_id)?);
         }
         Ok(views)
     }
@@ -228,8 +228,8 @@ impl Room<'_> {
         }))
     }
 
-    /// An event in the federation's format; redacted for a server that may not see its content, unless it would come to
-    /// another verdict by what is left.
+    /// An event in the federation's format. A server that may not see its content gets it redacted, unless the rules read
+    /// something that a redaction takes away.
     pub fn federation_view(&mut self, event: &Stored, sees: bool) -> Result<Box<RawValue>> {
         if sees {
             return event.for_servers();

@@ -61,7 +61,7 @@ pub fn window(room: &mut Room<'_>, message: Window) -> Result<WindowReply> {
     for event in &slice.events {
         timeline.push(room.client_view(&viewer, event, false)?);
     }
-    let mut state = room.client_state(&viewer, &shown)?;
+    let mut state = room.client_views(&viewer, shown.into_values(), false)?;
     if end < message.to && !message.stay_only {
         let [last, behind] = room.fate(&viewer, &message, end.max(message.from), brought_up)?;
         timeline.extend(last);
@@ -131,7 +131,7 @@ impl Room<'_> {
         let low = if memberships.joined_until(from) { from } else { 0 };
         // An invite may have hidden from the client what became of the room during the stays before it.
         let told = if was_joined { low } else { memberships.first_joined(low).unwrap_or_default() };
-        let end = self.visible_end(viewer, message.to);
+        let end = memberships.visible_end(message.to);
         Range { since, anew: !was_joined || message.full_state, told, low, end }
     }
 
@@ -279,19 +279,6 @@ impl Room<'_> {
             }
         }
         Ok(())
-    }
-
-    fn client_state(
-        &mut self,
-        viewer: &Viewer,
-        shown: &BTreeMap<Key, Sn>,
-    ) -> Result<Vec<Box<RawValue>>> {
-        let mut state = Vec::with_capacity(shown.len());
-        for sn in shown.values() {
-            let event = self.event(*sn)?;
-            state.push(self.client_view(viewer, &event, false)?);
-        }
-        Ok(state)
     }
 
     /// Members after whom a room without a name or alias is called: those who are in it or invited, else those who

@@ -3,13 +3,13 @@
 //! One message with all initial events, one transaction. The Worker built the create event: in version 12 its hash
 //! names the room, and so this object.
 
-use tombolo_protocol::room_version::RoomVersion;
-
 use crate::{
     objects::room::{
         FIRST, Result, Room,
         graph::events::{Before, Entry, Verdict},
+        invalid,
         messages::{Create, Created, Refusal, Send},
+        outside::invites::supported,
         row::{Head, Life},
         sending::send,
     },
@@ -28,21 +28,18 @@ pub fn create(room: &mut Room<'_>, message: Create) -> Result<Created> {
             send::write(room, &Send::of(message.creator.clone(), draft))?;
         }
     }
-    let users = room.locals()?.into_iter().map(|(user, ..)| user).collect::<Vec<_>>();
-    Ok(Created { news: room.news_for(&users)? })
+    let mut news = Vec::new();
+    for (user, membership, pos) in room.locals()? {
+        news.push(room.news_of(user, membership, pos)?);
+    }
+    Ok(Created { news })
 }
 
 fn begin(room: &mut Room<'_>, message: &Create) -> Result<()> {
-    let unsupported = || Stop::Refused(Refusal::Invalid("unsupported room version".to_owned()));
-    let version = RoomVersion::of(&message.version).ok_or_else(unsupported)?;
-    let pdu = message
-        .create
-        .pdu(version)
-        .map_err(|fault| Stop::Refused(Refusal::Invalid(fault.to_string())))?;
+    let version = supported(&message.version)?;
+    let pdu = message.create.pdu(version).map_err(|fault| invalid(fault.to_string()))?;
     if pdu.room_id != room.name || pdu.kind() != "m.room.create" || pdu.sender != message.creator {
-        return Err(Stop::Refused(Refusal::Invalid(
-            "this create event makes another room".to_owned(),
-        )));
+        return Err(invalid("this create event makes another room"));
     }
     let head = Head { told: 0, ..Head::new(pdu.room_id.clone(), version, Life::Live) };
     room.set_head(head.clone())?;

@@ -28,21 +28,20 @@ const MOST_EXTREMITIES: usize = 10;
 impl Room<'_> {
     /// Sends such an event where what the message inserted calls for one.
     pub fn merge_extremities(&mut self) -> Result<()> {
-        let resolved = mem::take(&mut self.pending.resolved);
-        if resolved.is_empty() {
-            return Ok(());
-        }
-        let mut dropped = Vec::new();
-        for (sn, pos) in resolved {
-            dropped.extend(self.dropped_by(sn, pos)?);
-        }
-        let many = self.head()?.extremities.len() > MOST_EXTREMITIES;
-        if !many && dropped.is_empty() {
-            return Ok(());
-        }
-        let Some(last) = self.send_dummy()? else { return Ok(()) };
-        for (server, pos) in dropped {
-            self.extend_stay(&server, pos, last)?;
+        // Where there are more extremities than an event may cite, the insertion of ours resolves states, too.
+        while !self.pending.resolved.is_empty() {
+            let mut dropped = Vec::new();
+            for (sn, pos) in mem::take(&mut self.pending.resolved) {
+                dropped.extend(self.dropped_by(sn, pos)?);
+            }
+            let many = self.head()?.extremities.len() > MOST_EXTREMITIES;
+            if !many && dropped.is_empty() {
+                break;
+            }
+            let Some(last) = self.send_dummy()? else { break };
+            for (server, pos) in dropped {
+                self.extend_stay(&server, pos, last)?;
+            }
         }
         Ok(())
     }

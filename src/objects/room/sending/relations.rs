@@ -98,8 +98,7 @@ impl Room<'_> {
 
     /// Whether every event of the room that a client can know of is held: the room began here, and nothing is missing.
     fn holds_all_history(&mut self) -> Result<bool> {
-        let query = "SELECT 1 FROM holes WHERE missing <> '[]' LIMIT 1";
-        Ok(self.head()?.floor == 0 && self.sql.row(query, values![], |row| row.int(0))?.is_none())
+        Ok(self.head()?.floor == 0 && !self.has_gaps()?)
     }
 }
 

@@ -18,6 +18,7 @@ use crate::{
             insertion::Source,
             judgement::{Judged, Judgement},
         },
+        invalid,
         messages::{Position, Refusal, Send, Sent, Transaction},
     },
     shell::Stop,
@@ -263,8 +264,4 @@ fn check_redaction(room: &mut Room<'_>, pdu: &Pdu) -> Result<()> {
         Some(_) => Refusal::Forbidden("you may not redact this event".to_owned()),
     };
     Err(Stop::Refused(refused))
-}
-
-fn invalid(reason: impl Into<String>) -> Stop<Refusal> {
-    Stop::Refused(Refusal::Invalid(reason.into()))
 }

@@ -1,4 +1,4 @@
-//! Who read up to where, and who is typing?
+//! Who is typing?
 
 use std::collections::BTreeSet;
 
