@@ -10,7 +10,7 @@ use ruma::{OwnedEventId, RoomId};
 use tombolo_platform::World;
 
 use super::{
-    receive::{Failure, Gap, fetch::Events, version},
+    receive::{Failure, Source, fetch::Events, version},
     room,
     verify::verified_history,
 };
@@ -36,16 +36,16 @@ const ROUNDS: usize = 4;
 const MAX_STATES: usize = 10;
 
 /// Fills a gap from one of the servers in the room; answers whether anything came.
-pub async fn backfill(world: &World, room_id: &RoomId, lack: &HistoryGap) -> Result<bool> {
+pub async fn backfill(world: &World, room_id: &RoomId, gap: &HistoryGap) -> Result<bool> {
     let Some(version) = version(world, room_id).await? else { return Ok(false) };
-    let mut servers: Vec<_> = lack.servers.iter().collect();
+    let mut servers: Vec<_> = gap.servers.iter().collect();
     servers.sort_by_key(|server| failing::is_noted(world, server));
     servers.truncate(MAX_SERVERS);
     let last = servers.last().copied();
     for server in servers {
         let until = world.now() + PATIENCE;
-        let gap = Gap { world, origin: server, room_id, version, stranger: false, until };
-        match fill(&gap, lack, Some(server) != last).await {
+        let source = Source { world, origin: server, room_id, version, stranger: false, until };
+        match fill(&source, gap, Some(server) != last).await {
             Ok(true) => return Ok(true),
             Ok(false) => {}
             Err(Failure::Ours(error)) => return Err(error),
@@ -61,24 +61,24 @@ pub async fn backfill(world: &World, room_id: &RoomId, lack: &HistoryGap) -> Res
 
 /// Asks one server; `others` tells whether there are more.
 async fn fill(
-    gap: &Gap<'_>,
-    lack: &HistoryGap,
+    source: &Source<'_>,
+    gap: &HistoryGap,
     others: bool,
 ) -> std::result::Result<bool, Failure> {
     let wanted: Vec<String> =
-        lack.below.iter().map(|id| format!("v={}", api::encode(id.as_str()))).collect();
-    let path = api::path("v1/backfill", [gap.room_id.as_str()]);
+        gap.below.iter().map(|id| format!("v={}", api::encode(id.as_str()))).collect();
+    let path = api::path("v1/backfill", [source.room_id.as_str()]);
     let path = format!("{path}?{}&limit={LIMIT}", wanted.join("&"));
-    let answer: Events = client::ask(gap.world, gap.origin, Ask::get(&path)).await?;
-    let events = verified_history(gap.world, gap.version, &answer.pdus).await;
-    let mut history = History { events, asked: lack.below.clone(), states: Vec::new(), others };
-    let mut received = gap.world.ask(&room(gap.room_id), &history).await?;
+    let answer: Events = client::ask(source.world, source.origin, Ask::get(&path)).await?;
+    let events = verified_history(source.world, source.version, &answer.pdus).await;
+    let mut history = History { events, asked: gap.below.clone(), states: Vec::new(), others };
+    let mut received = source.world.ask(&room(source.room_id), &history).await?;
     let mut came = any(&received);
     for _ in 0..ROUNDS {
-        if !help(gap, &received, &mut history.states).await? {
+        if !help(source, &received, &mut history.states).await? {
             break;
         }
-        received = gap.world.ask(&room(gap.room_id), &history).await?;
+        received = source.world.ask(&room(source.room_id), &history).await?;
         came = came || any(&received);
     }
     Ok(came)
@@ -86,13 +86,13 @@ async fn fill(
 
 /// Fetches what lacking events build on; answers whether there was anything to fetch.
 async fn help(
-    gap: &Gap<'_>,
+    source: &Source<'_>,
     received: &Received,
     states: &mut Vec<StateGiven>,
 ) -> std::result::Result<bool, Failure> {
     let mut helped = false;
     if let Some(lack) = received.lacking.iter().find(|lack| !lack.auth_events.is_empty()) {
-        gap.fetch_auth(&lack.event_id, &lack.auth_events).await?;
+        source.fetch_auth(&lack.event_id, &lack.auth_events).await?;
         helped = true;
     }
     let waiting: BTreeSet<&OwnedEventId> =
@@ -104,7 +104,7 @@ async fn help(
         if asked || states.len() == MAX_STATES {
             continue;
         }
-        states.push(gap.state_before(&lack.event_id).await?);
+        states.push(source.state_before(&lack.event_id).await?);
         helped = true;
     }
     Ok(helped)

@@ -1,6 +1,6 @@
 //! How is a message to an object declared?
 
-/// Declares that a struct is a message to objects of a class: `message!(Room, Send => Sent, Refusal)`.
+/// Declares that a struct is a message to objects of a class: `message!(RoomClass, Send => Sent, Refusal)`.
 macro_rules! message {
     ($class:ty, $message:ident => $reply:ty, $refusal:ty) => {
         $crate::objects::message::message!($class, $message = stringify!($message) => $reply, $refusal);

@@ -38,7 +38,7 @@ impl Membership {
         }
     }
 
-    /// Whether the user is out of the room for others.
+    /// Whether the user left or is banned.
     #[must_use]
     pub fn is_out(self) -> bool {
         matches!(self, Self::Leave | Self::Ban)

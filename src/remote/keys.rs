@@ -1,8 +1,8 @@
 //! With which keys do other servers sign?
 //! ([retrieving server keys](https://spec.matrix.org/v1.19/server-server-api/#retrieving-server-keys))
 //!
-//! Each server is asked itself ([`super::origins`]). For servers out of reach the notaries that the operator trusts are
-//! asked ([`super::notaries`]), where many are unknown before those themselves.
+//! Each server is asked itself ([`super::origins`]). For servers out of reach, the notaries that the operator trusts are
+//! asked ([`super::notaries`]). Where the keys of many servers are missing, the notaries are asked first.
 
 use std::{collections::BTreeSet, pin::pin, time::Duration};
 

@@ -1,7 +1,4 @@
 //! Which keys does a server say it signs with?
-//!
-//! A server that did not give the key it was asked for is not asked again for a while, so that events with invented key
-//! IDs cause no storm of requests.
 
 use std::{cell::RefCell, collections::BTreeMap};
 
@@ -28,7 +25,8 @@ pub type Needed = BTreeMap<OwnedServerName, Vec<(String, i64)>>;
 /// cause no storm of requests (ms).
 const ANSWERED: u64 = 60_000;
 /// How long a server that did not answer is left alone (ms).
-pub const FAILED: u64 = 10_000;
+pub(super) const FAILED: u64 = 10_000;
+
 /// Until when a server is not asked again.
 #[derive(Default)]
 struct LeftAlone(RefCell<BTreeMap<OwnedServerName, u64>>);
@@ -60,14 +58,15 @@ pub async fn missing(world: &World, needed: &Needed) -> Needed {
 }
 
 /// The keys of a server as we hold them.
-pub async fn held(world: &World, server: &ServerName) -> ServerKeys {
+pub(super) async fn held(world: &World, server: &ServerName) -> ServerKeys {
     match Config::of(world) {
         Ok(config) if *server == config.server_name => own(&config),
         _ => load(world, server).await.keys,
     }
 }
 
-pub async fn known_or_asked(
+/// The keys of a server as they are known; asked for anew if they do not suffice.
+pub(super) async fn known_or_asked(
     world: &World,
     server: &ServerName,
     suffices: impl Fn(&Known) -> bool,

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use super::{
     super::{given::Given, room},
-    gap::{Failure, Gap},
+    gap::{Failure, Source},
 };
 use crate::{
     flows::verify::verified,
@@ -56,7 +56,7 @@ pub struct Events {
     pub pdus: Vec<Box<RawValue>>,
 }
 
-impl Gap<'_> {
+impl Source<'_> {
     /// The state before an event as the server tells it; what of it the room does not hold is fetched. A few events of
     /// it may be missing, since nobody can verify them.
     pub async fn state_before(&self, id: &OwnedEventId) -> Result<StateGiven, Failure> {

@@ -1,9 +1,10 @@
 //! How does a room get what parked events build on?
 //! ([missing events](https://spec.matrix.org/v1.19/server-server-api/#backfilling-and-retrieving-missing-events))
 //!
-//! First the origin is asked for the events between our extremities and the parked one. Where it cannot close the gap,
-//! the state before the parked event is asked for, and the event enters with a gap below it. Where the origin is out of
-//! reach or refuses, the event stays parked, and the room's alarm tries again, with others in the room too.
+//! First the origin is asked for the events between our extremities and the parked one. If it cannot give them all, it
+//! is asked for the state before the parked event. Then the event enters, though events below it are missing. Where the
+//! origin is out of reach or refuses, the event stays parked, and the room's alarm tries again, with others in the room
+//! too.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -43,7 +44,7 @@ struct MissingEvents {
 
 /// One room and the server that sent it something.
 #[derive(Clone, Copy)]
-pub struct Gap<'a> {
+pub struct Source<'a> {
     pub world: &'a World,
     pub origin: &'a OwnedServerName,
     pub room_id: &'a RoomId,
@@ -67,8 +68,8 @@ pub async fn fill(
     let stranger = received.stranger;
     let mut open = Open::default();
     open.note(received);
-    let gap = Gap { world, origin, room_id, version, stranger, until };
-    let goes_on = gap.narrow_by_one(&mut open).await?;
+    let source = Source { world, origin, room_id, version, stranger, until };
+    let goes_on = source.narrow_by_one(&mut open).await?;
     if stranger || !goes_on || open.lacking.is_empty() {
         return Ok(open.outcomes);
     }
@@ -81,7 +82,7 @@ pub async fn fill(
         }
     };
     for origin in &others {
-        let goes_on = Gap { origin, ..gap }.narrow_by_one(&mut open).await?;
+        let goes_on = Source { origin, ..source }.narrow_by_one(&mut open).await?;
         if !goes_on || open.lacking.is_empty() || world.now() >= until {
             break;
         }
@@ -165,7 +166,7 @@ impl Open {
     }
 }
 
-impl Gap<'_> {
+impl Source<'_> {
     /// Fetches what one server can give of what is lacking; answers whether others may be asked.
     async fn narrow_by_one(&self, open: &mut Open) -> Result<bool> {
         match self.narrow(open).await {

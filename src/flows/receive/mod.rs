@@ -8,7 +8,7 @@ mod edus;
 pub mod fetch;
 mod gap;
 
-pub use self::gap::{Failure, Gap};
+pub use self::gap::{Failure, Source};
 
 use std::{
     cell::RefCell,

@@ -76,8 +76,8 @@ async fn invite(world: World, signed: Signed, arguments: Vec<String>) -> Result<
     Ok(Countersigned { event: countersigned.json })
 }
 
-/// Version 1 of the endpoint carries no room version: it is for room versions 1 and 2. It takes nothing, so the ACL of
-/// the room cannot matter.
+/// Version 1 of the endpoint carries no room version: it is for room versions 1 and 2. It refuses everything, so no ACL
+/// is checked.
 async fn invite_v1(_: World, _: Signed, _: Vec<String>) -> Result<Countersigned> {
     Err(unsupported("1"))
 }

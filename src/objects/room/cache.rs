@@ -15,8 +15,8 @@ use crate::{
     shell::Schema,
 };
 
-/// What a room remembers between messages. The times alone are nowhere else: without them somebody is told once more,
-/// or asked later.
+/// What a room remembers between messages. All can be read again from SQLite but `locals_told`, `told_at`, `heard` and
+/// `retold`. If those are lost, somebody is told once more, or is asked later.
 #[derive(Default)]
 pub struct Cache {
     pub schema: Schema,

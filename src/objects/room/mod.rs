@@ -1,7 +1,7 @@
 //! What has happened in one room, in which order, and what is its state? The RoomObject.
 //!
-//! A room is a replicated graph of signed events. This object owns our copy. Its folders stand in an order, and none
-//! calls one below it in this list:
+//! A room is a replicated graph of signed events. This object owns our copy. Its folders stand in an order: each may
+//! call those below it, none calls one above it, in this list:
 //!
 //! * [`reading`]: what clients and other servers see;
 //! * [`joining`]: how users come in through other servers;
@@ -114,7 +114,7 @@ struct Pending {
 /// When the alarm tells followers what is new.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Telling {
-    /// Later than a request needs that tells them itself.
+    /// In two seconds: a request tells them first, and the alarm only makes sure.
     MakeSure,
     Soon,
 }

@@ -10,7 +10,7 @@ from pathlib import Path
 from server import Server
 from synapse import Synapse
 
-# As our rooms store it (`Standing`).
+# As our rooms store it (`Verdict`).
 _STANDINGS = ("accepted", "soft-failed", "rejected", "outlier")
 
 _STUCK = """SELECT event_id FROM event_backward_extremities WHERE room_id = ?1 AND EXISTS (

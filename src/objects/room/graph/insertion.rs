@@ -1,8 +1,8 @@
 //! How does a judged event become part of the room?
 //!
 //! The one write, for local and remote events alike: the event's row, its place in the timeline, the new extremities,
-//! and what it does to the current state. Only our join itself, and the history below it, are written by `join` and
-//! `history`.
+//! and what it does to the current state. Three writes stand elsewhere: a new room's create event
+//! (`sending/create.rs`), our join (`joining/join.rs`), and history (`arrival/backfill.rs`).
 
 use std::collections::BTreeSet;
 

@@ -8,7 +8,7 @@ use crate::{
         Result, Room,
         graph::{events::Verdict, insertion::Source, judgement::Judgement},
         messages::{Invited, Refusal, UserNews},
-        outside::invites::{Known, supported},
+        outside::invites::{OutOfBandRow, supported},
         row::Life,
     },
     shell::Stop,
@@ -47,7 +47,7 @@ pub fn invited(room: &mut Room<'_>, message: Invited) -> Result<Vec<UserNews>> {
             return Err(Stop::Refused(Refusal::Forbidden(reason)));
         }
     }
-    let entry = Known {
+    let entry = OutOfBandRow {
         user: &user,
         membership: Membership::Invite,
         via: &message.origin,

@@ -121,8 +121,8 @@ pub struct Withdrawn {
 }
 message!(RoomClass, Withdrawn => (), Refusal);
 
-/// Which declined invite is to be told again? No Worker of this deployment asks it by itself; one of an earlier
-/// deployment may still.
+/// Which declined invite is to be told again? Workers of this deployment ask `DueJoin` instead; a Worker of an earlier
+/// deployment may still ask this.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct DueLeave {}
 message!(RoomClass, DueLeave => DueLeaveReply, Refusal);

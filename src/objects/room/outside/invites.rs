@@ -33,7 +33,7 @@ pub fn knocked(room: &mut Room<'_>, message: Knocked) -> Result<Vec<UserNews>> {
         .event
         .pdu(version)
         .map_err(|fault| Stop::Refused(Refusal::Invalid(fault.to_string())))?;
-    let entry = Known {
+    let entry = OutOfBandRow {
         user: &pdu.sender,
         membership: Membership::Knock,
         via: &message.via,
@@ -89,7 +89,7 @@ pub fn withdrawn(room: &mut Room<'_>, message: Withdrawn) -> Result<()> {
 type Leave = (OwnedUserId, Vec<OwnedServerName>);
 
 /// One row of `out_of_band`.
-pub struct Known<'a> {
+pub struct OutOfBandRow<'a> {
     pub user: &'a UserId,
     pub membership: Membership,
     pub via: &'a ServerName,
@@ -173,7 +173,7 @@ impl Room<'_> {
         &mut self,
         version: &'static RoomVersion,
         event: &Checked,
-        known: &Known<'_>,
+        known: &OutOfBandRow<'_>,
     ) -> Result<Vec<UserNews>> {
         let head = match self.find_head()? {
             Some(head) => head,
