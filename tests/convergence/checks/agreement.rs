@@ -17,7 +17,8 @@ pub struct Agreement {
     pub estranged: Vec<String>,
 }
 
-/// Servers that count each other in have the same current state and forward extremities.
+/// Servers that count in the same users of each other have the same current state, and the same forward extremities but
+/// for events that nobody told them of.
 ///
 /// Two servers may also part for good. Where one closes the room while others come in, it soft-fails their joins, and
 /// all they say rests on those; it may tell nothing to servers that are not in the room as it sees it. A server that
@@ -100,15 +101,16 @@ fn differences(room: usize, (a, one): (usize, &Copy), (b, other): (usize, &Copy)
     findings
 }
 
-/// What two servers have as forward extremities, where one lacks an extremity of the other that it was told of. A
-/// server that does not count it in tells it nothing: of that one's last event it learns when another builds on it.
+/// The forward extremities of two servers, where they differ and not only by events that one of them does not hold
+/// because nobody told it of them: the sender's server does not count it in.
 fn other_tips(run: &Run, copies: &Copies, room: usize, (a, b): (usize, usize)) -> Option<String> {
     let (one, other) = (&copies[&a], &copies[&b]);
     let untold = |id: &String, holder: &Copy, lacking: usize| {
         let sender = holder.events[id].pdu["sender"].as_str().unwrap_or_default();
         let by = run.network.users.iter().find(|user| user.id == sender);
         let teller = by.and_then(|user| copies.get(&user.server));
-        teller.is_some_and(|teller| !counts(run, teller, lacking))
+        !copies[&lacking].events.contains_key(id)
+            && teller.is_some_and(|teller| !counts(run, teller, lacking))
     };
     let agree = one.tips.difference(&other.tips).all(|id| untold(id, one, b))
         && other.tips.difference(&one.tips).all(|id| untold(id, other, a));

@@ -212,9 +212,14 @@ fn ids(events: &Value) -> Vec<String> {
     events.filter_map(|event| event["event_id"].as_str().map(str::to_owned)).collect()
 }
 
-/// The events of a timeline, and how many redactions are among them besides: such are told of once they take content,
+/// What an answer tells of one room's timeline. Redactions are counted apart: they are told of once they take content,
 /// whenever that is.
-type Timeline = (Vec<String>, usize);
+#[derive(Debug)]
+struct Timeline {
+    events: Vec<String>,
+    redactions: usize,
+    limited: bool,
+}
 
 fn timelines(body: &Value) -> BTreeMap<String, Timeline> {
     let sections =
@@ -225,17 +230,23 @@ fn timelines(body: &Value) -> BTreeMap<String, Timeline> {
             let events = news["timeline"]["events"].as_array().into_iter().flatten().cloned();
             let (redactions, told): (Vec<Value>, Vec<Value>) =
                 events.partition(|event| event["type"] == "m.room.redaction");
-            (room.clone(), (ids(&Value::Array(told)), redactions.len()))
+            let timeline = Timeline {
+                events: ids(&Value::Array(told)),
+                redactions: redactions.len(),
+                limited: news["timeline"]["limited"] == true,
+            };
+            (room.clone(), timeline)
         })
         .collect()
 }
 
-/// Whether a second answer tells what the first told. A redaction that is told of now may take the place of the oldest
-/// event.
+/// Whether a second answer tells what the first told. Where the limit cuts the timeline, a redaction that is told of
+/// now may take the place of the oldest event.
 fn tells_the_same(was: &BTreeMap<String, Timeline>, is: &BTreeMap<String, Timeline>) -> bool {
-    let same = |(before, of_them): &Timeline, (now, of_these): &Timeline| {
-        let displaced = before.len().saturating_sub(now.len());
-        before.ends_with(now) && displaced <= of_these.saturating_sub(*of_them)
+    let same = |was: &Timeline, is: &Timeline| {
+        let displaced = was.events.len().saturating_sub(is.events.len());
+        let more = is.redactions.saturating_sub(was.redactions);
+        was.events.ends_with(&is.events) && (displaced == 0 || is.limited && displaced <= more)
     };
     was.keys().eq(is.keys()) && was.iter().zip(is.values()).all(|((_, was), is)| same(was, is))
 }
