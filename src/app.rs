@@ -40,7 +40,7 @@ impl Application for Tombolo {
                 return flows::due::room(world, room).await;
             }
             if let Some(destination) = address.of::<DestinationClass>() {
-                return flows::deliver::deliver(world, destination).await;
+                return flows::telling::deliver::deliver(world, destination).await;
             }
             Ok(None)
         })

@@ -6,9 +6,14 @@
 use ruma::RoomId;
 use tombolo_platform::{Address, AskError, Fault, World};
 
-use super::{join, leave, receive, tell};
 use crate::{
     error::Error,
+    flows::{
+        self,
+        membership::{join, leave},
+        receive,
+        telling::tell,
+    },
     objects::room::{RoomClass, messages::DueJoin},
 };
 
@@ -29,7 +34,7 @@ pub async fn room(world: World, address: Address<RoomClass>) -> Result<Option<u6
 
 /// Takes up a join that nobody ended, and tells again of a declined invite; answers when to come again (ms).
 async fn take_up(world: &World, room_id: &RoomId) -> Result<Option<u64>, Fault> {
-    let due = match world.ask(&super::room(room_id), &DueJoin {}).await {
+    let due = match world.ask(&flows::room(room_id), &DueJoin {}).await {
         Ok(due) => due,
         Err(AskError::Refused(_)) => return Ok(None),
         Err(error) => return Err(Fault(error.to_string())),

@@ -1,24 +1,14 @@
-//! What takes several steps, objects or servers? One file per flow.
+//! What takes several steps, objects or servers? One folder per subject, one file per flow.
 //!
 //! Gather (from other servers and objects), let one object decide and write, then tell. A flow may be repeated from the
 //! start: the objects it asks are idempotent, and the one that holds the intention is asked first and last.
 
-pub mod backfill;
-pub mod create_room;
-pub mod deliver;
 pub mod due;
-pub mod given;
-pub mod invite;
-pub mod join;
-pub mod knock;
-pub mod leave;
+pub mod membership;
 pub mod receive;
-pub mod send;
+pub mod sending;
 pub mod sync;
-pub mod tell;
-pub mod template;
-pub mod unsent;
-pub mod verify;
+pub mod telling;
 
 use ruma::{RoomId, ServerName, UserId};
 use tombolo_platform::Address;

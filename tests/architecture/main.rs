@@ -39,8 +39,8 @@ const CLOUDFLARE: [&str; 5] =
 
 /// What is written with events in it for clients and other servers, federation's handlers apart.
 const CARRY_EVENTS: [&str; 5] = [
-    "src/flows/deliver.rs",
-    "src/flows/invite.rs",
+    "src/flows/telling/deliver.rs",
+    "src/flows/membership/invite.rs",
     "src/flows/sync/mod.rs",
     "src/http/client/sync/response.rs",
     "src/objects/room/reading/view.rs",

@@ -10,8 +10,10 @@ use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
 use tombolo_platform::World;
 
-use super::super::{room, tell};
-use crate::objects::room::messages::{Receipt, ServerAllowed, Typing};
+use crate::{
+    flows::{room, telling::tell},
+    objects::room::messages::{Receipt, ServerAllowed, Typing},
+};
 
 /// How many rooms and receipts of one EDU are looked at.
 const MAX_ROOMS: usize = 100;

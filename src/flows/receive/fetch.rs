@@ -9,11 +9,12 @@ use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
 use super::{
-    super::{given::Given, room},
     gap::{Failure, Source},
+    given::Given,
+    verify::verified,
 };
 use crate::{
-    flows::verify::verified,
+    flows::room,
     objects::room::messages::{Purpose, Receive, Received, StateGiven, Unknown},
     remote::{
         RemoteError, answered, api,

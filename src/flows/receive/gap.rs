@@ -14,10 +14,11 @@ use serde_json::{json, value::RawValue};
 use tombolo_platform::{AskError, World};
 use tombolo_protocol::room_version::RoomVersion;
 
-use super::{super::room, version};
+use super::version;
 use crate::{
     config::Config,
     error::Result,
+    flows::room,
     objects::room::messages::{
         Connect, Lack, Outcome, Participants, Purpose, Received, Refusal, StateGiven,
     },

@@ -4,11 +4,15 @@
 //! Each PDU is verified here, and each room gets its own in one message. What a room lacks is asked of the origin, by
 //! the same path, for a few rounds; then the rest stays parked until somebody can connect it.
 
+pub mod backfill;
 mod edus;
 pub mod fetch;
 mod gap;
+pub mod given;
+pub mod verify;
 
 pub use self::gap::{Failure, Source};
+use self::verify::Dropped;
 
 use std::{
     cell::RefCell,
@@ -22,12 +26,9 @@ use serde_json::{Value, json, value::RawValue};
 use tombolo_platform::{AskError, World};
 use tombolo_protocol::{admission::Checked, event, room_version::RoomVersion};
 
-use super::{
-    room, tell,
-    verify::{self, Dropped},
-};
 use crate::{
     error::{Error, Result, bad_json},
+    flows::{room, telling::tell},
     objects::{
         destination::messages::{MAX_EDUS, MAX_PDUS},
         room::messages::{Describe, Outcome, Purpose, Receive, Reconsider, Refusal},

@@ -15,9 +15,9 @@ use tombolo_platform::{AskError, Waited, World};
 use tombolo_protocol::membership::Membership;
 
 pub use self::filter::SyncFilter;
-use super::{room, user_object};
 use crate::{
     error::{Result, unavailable},
+    flows::{room, user_object},
     objects::{
         room::messages::{EventFilter, Refusal, Window, WindowReply},
         user_sync::messages::{Pull, Pulled, RoomNews, StreamPosition},

@@ -24,7 +24,7 @@ use super::{
 use crate::{
     config::Config,
     error::{Error, Result, forbidden, incompatible, internal, invalid_param, missing_param},
-    flows::{room, tell, user_object, verify},
+    flows::{receive::verify, room, telling::tell, user_object},
     http::{endpoint::fault_response, router::Router},
     objects::{room::messages::Invited, user_sync::messages::MayInvite},
     stores::accounts,

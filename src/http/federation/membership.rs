@@ -24,9 +24,10 @@ use crate::{
     config::Config,
     error::{Result, invalid_param, not_found},
     flows::{
-        join::{MemberOf, member_of},
-        receive::version,
-        room, tell, verify,
+        membership::join::{MemberOf, member_of},
+        receive::{verify, version},
+        room,
+        telling::tell,
     },
     http::{endpoint::fault_response, router::Router},
     objects::room::messages::{Accept, Accepted, Describe, Template},

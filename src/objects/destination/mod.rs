@@ -1,7 +1,7 @@
 //! What does one remote server still have to be told, and when is it tried (again)? The DestinationObject.
 //!
 //! It holds ranges of rooms and EDUs (in memory until sending one fails), no events: the flow
-//! [`crate::flows::deliver`] asks the rooms for the bodies when it sends. One transaction is in flight at a time, since
+//! [`crate::flows::telling::deliver`] asks the rooms for the bodies when it sends. One transaction is in flight at a time, since
 //! only this object's alarm sends.
 
 mod debts;

@@ -75,7 +75,7 @@ async fn profile(world: &World, user: &UserId, field: Option<&str>) -> Result<Ma
         if accounts::find(world, user.localpart()).await?.is_none() {
             return Err(not_found("There is no such user"));
         }
-        return flows::join::member_content(world, user).await;
+        return flows::membership::join::member_content(world, user).await;
     }
     let field = field.map(|field| format!("&field={}", api::encode(field))).unwrap_or_default();
     let query = format!("?user_id={}{field}", api::encode(user.as_str()));
@@ -115,7 +115,7 @@ fn checked(value: String) -> Result<Option<String>> {
 /// Says the new profile in every room the user is in.
 async fn announce(world: &World, caller: &Session) -> Result<()> {
     let rooms = world.ask(&user_object(&caller.user), &JoinedRooms {}).await?;
-    let mut content = flows::join::member_content(world, &caller.user).await?;
+    let mut content = flows::membership::join::member_content(world, &caller.user).await?;
     content.insert("membership".to_owned(), json!("join"));
     let content = &to_raw_value(&content)?;
     let announced =

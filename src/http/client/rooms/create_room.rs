@@ -18,7 +18,7 @@ use super::aliases;
 use crate::{
     config::Config,
     error::{Error, Result, bad_json, forbidden, invalid_param},
-    flows::create_room::{Preset, Wish, create_room as make},
+    flows::sending::create_room::{Preset, Wish, create_room as make},
     http::{auth::Session, router::Router},
     objects::user_sync::messages::Cost,
 };

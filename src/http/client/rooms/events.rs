@@ -15,7 +15,10 @@ use tombolo_platform::{AskError, World};
 use super::not_in_room;
 use crate::{
     error::{Error, Result, not_found},
-    flows::{self, unsent::Unsent},
+    flows::{
+        self,
+        sending::{self, unsent::Unsent},
+    },
     http::{
         auth::{Reader, Session},
         router::Router,
@@ -80,7 +83,7 @@ pub async fn send_draft(
 /// Sends an event of a user of ours. A room that is not here is one they are not in; an event that is not there is not
 /// found.
 pub async fn send(world: &World, room_id: &RoomId, message: Send) -> Result<OwnedEventId> {
-    flows::send::send(world, room_id, message).await.map_err(|unsent| match unsent {
+    sending::send::send(world, room_id, message).await.map_err(|unsent| match unsent {
         Unsent::Refused(Refusal::Absent) => not_in_room(),
         unsent => unsent.into(),
     })

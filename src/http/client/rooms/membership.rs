@@ -61,8 +61,14 @@ async fn join_by_id(
     caller: Session,
     request: join_room_by_id::Request,
 ) -> Result<join_room_by_id::Response> {
-    flows::join::join(&world, &caller.user, &request.room_id, &[], with_reason(request.reason))
-        .await?;
+    flows::membership::join::join(
+        &world,
+        &caller.user,
+        &request.room_id,
+        &[],
+        with_reason(request.reason),
+    )
+    .await?;
     Ok(join_room_by_id::Response::new(request.room_id))
 }
 
@@ -72,7 +78,14 @@ async fn join_by_id_or_alias(
     request: join_room_by_id_or_alias::Request,
 ) -> Result<join_room_by_id_or_alias::Response> {
     let (room_id, via) = named_room(&world, &request.room_id_or_alias, request.via).await?;
-    flows::join::join(&world, &caller.user, &room_id, &via, with_reason(request.reason)).await?;
+    flows::membership::join::join(
+        &world,
+        &caller.user,
+        &room_id,
+        &via,
+        with_reason(request.reason),
+    )
+    .await?;
     Ok(join_room_by_id_or_alias::Response::new(room_id))
 }
 
@@ -82,7 +95,7 @@ async fn knock(
     request: knock_room::Request,
 ) -> Result<knock_room::Response> {
     let (room_id, via) = named_room(&world, &request.room_id_or_alias, request.via).await?;
-    flows::knock::knock(&world, &caller.user, &room_id, &via, request.reason).await?;
+    flows::membership::knock::knock(&world, &caller.user, &room_id, &via, request.reason).await?;
     Ok(knock_room::Response::new(room_id))
 }
 
@@ -126,7 +139,7 @@ async fn leave(
     caller: Session,
     request: leave_room::Request,
 ) -> Result<leave_room::Response> {
-    flows::leave::leave(&world, &caller.user, &request.room_id, request.reason).await?;
+    flows::membership::leave::leave(&world, &caller.user, &request.room_id, request.reason).await?;
     Ok(leave_room::Response::new())
 }
 
@@ -208,7 +221,7 @@ impl Change<'_> {
         if self.membership == Membership::Invite
             && self.user.server_name() == Config::of(world)?.server_name
         {
-            content.extend(flows::join::member_content(world, self.user).await?);
+            content.extend(flows::membership::join::member_content(world, self.user).await?);
         }
         content.insert("membership".to_owned(), json!(self.membership));
         let draft = Draft::membership(self.user, to_raw_value(&content)?);

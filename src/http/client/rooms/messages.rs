@@ -77,7 +77,7 @@ async fn filled(world: &World, room_id: &RoomId, mut page: Page) -> Result<PageR
         if is_full(&reply, &page) {
             break;
         }
-        if !flows::backfill::backfill(world, room_id, gap).await? {
+        if !flows::receive::backfill::backfill(world, room_id, gap).await? {
             page.over_gaps = true;
         }
         reply = ask_room(world, room_id, &page).await?;

@@ -118,7 +118,7 @@ async fn read(
         Err(AskError::Refused(Refusal::Invalid(reason))) => return Err(invalid_param(reason)),
         news => news?,
     };
-    flows::tell::tell_now(world, room_id, news).await;
+    flows::telling::tell::tell_now(world, room_id, news).await;
     Ok(())
 }
 

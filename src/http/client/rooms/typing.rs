@@ -11,7 +11,7 @@ use tombolo_platform::World;
 use super::ask_room;
 use crate::{
     error::{Result, internal},
-    flows::tell,
+    flows::telling::tell,
     http::{
         auth,
         client::must_be,

@@ -16,10 +16,13 @@ use tombolo_protocol::membership::Membership;
 
 use self::attempt::Attempt;
 pub use self::attempt::resume;
-use super::{room, send, unsent::Unsent};
 use crate::{
     config::Config,
     error::{Result, not_found},
+    flows::{
+        room,
+        sending::{send, unsent::Unsent},
+    },
     objects::room::messages::{
         Describe, Description, MembershipOf, OutOfBand, Participants, Refusal,
     },

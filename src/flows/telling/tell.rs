@@ -15,8 +15,8 @@ use ruma::{OwnedRoomId, OwnedServerName, OwnedUserId, RoomId};
 use serde_json::json;
 use tombolo_platform::{AskError, Fault, World};
 
-use super::{destination, room, user_object};
 use crate::{
+    flows::{destination, room, user_object},
     objects::{
         destination::messages::{Owe, OweEdu},
         room::messages::{

@@ -10,9 +10,10 @@ use serde_json::{Map, Value, json};
 use tombolo_platform::{AskError, World};
 use tombolo_protocol::membership::Membership;
 
-use super::{room, send, tell, template};
+use super::template;
 use crate::{
     error::{Result, forbidden},
+    flows::{room, sending::send, telling::tell},
     objects::room::messages::{MembershipOf, OutOfBand, Refusal, Withdraw, Withdrawn},
     remote::{
         api,

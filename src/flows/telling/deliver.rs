@@ -9,9 +9,9 @@ use serde::Serialize;
 use serde_json::{Value, value::RawValue};
 use tombolo_platform::{Address, AskError, Fault, World};
 
-use super::room;
 use crate::{
     config::Config,
+    flows::room,
     objects::{
         destination::{
             DestinationClass,

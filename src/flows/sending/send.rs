@@ -5,10 +5,11 @@ use serde_json::{Map, Value, value::to_raw_value};
 use tombolo_platform::World;
 use tombolo_protocol::membership::Membership;
 
-use super::{invite, room, tell, unsent::Unsent};
+use super::unsent::Unsent;
 use crate::{
     config::Config,
     error::Error,
+    flows::{membership::invite, room, telling::tell},
     objects::room::messages::{Draft, Send},
 };
 

@@ -23,10 +23,11 @@ use tombolo_protocol::{
     room_version::RoomVersion,
 };
 
-use super::{join, room, send, tell};
+use super::send;
 use crate::{
     config::Config,
     error::{Error, Result, bad_json, internal},
+    flows::{membership::join, room, telling::tell},
     objects::room::messages::{Create, Refusal, Send},
     stores::aliases,
 };

@@ -9,13 +9,10 @@ use std::collections::BTreeSet;
 use ruma::{OwnedEventId, RoomId};
 use tombolo_platform::World;
 
-use super::{
-    receive::{Failure, Source, fetch::Events, version},
-    room,
-    verify::verified_history,
-};
+use super::{Failure, Source, fetch::Events, verify::verified_history, version};
 use crate::{
     error::Result,
+    flows::room,
     objects::room::messages::{History, HistoryGap, Lack, Outcome, Received, StateGiven},
     remote::{
         api,

@@ -12,10 +12,11 @@ use tombolo_protocol::{admission::Checked, event, membership::Membership};
 
 use super::{
     join::{member_content, residents},
-    room, send, tell, template,
+    template,
 };
 use crate::{
     error::{Result, not_found},
+    flows::{room, sending::send, telling::tell},
     objects::room::messages::{Describe, Knocked, Refusal},
     remote::{
         api,

@@ -11,9 +11,9 @@ use serde_json::value::RawValue;
 use tombolo_platform::World;
 use tombolo_protocol::{admission::Checked, room_version::RoomVersion};
 
-use super::{room, tell, unsent::Unsent, verify::countersigned};
 use crate::{
     error::{Error, bad_gateway, internal},
+    flows::{receive::verify::countersigned, room, sending::unsent::Unsent, telling::tell},
     objects::room::messages::{DraftInvite, InviteForReply, Send, SendInvite},
     remote::{
         RemoteError, api,

@@ -9,14 +9,19 @@ use serde_json::{Map, Value, value::RawValue};
 use tombolo_platform::{AskError, World};
 use tombolo_protocol::{admission::Checked, membership::Membership, room_version::RoomVersion};
 
-use super::super::{
-    given::{Given, Slice},
-    receive::{fetch::Events, receive_in_room},
-    room, tell, template,
-    verify::{countersigned, verified},
-};
+use super::super::template;
 use crate::{
     error::{Error, Result, bad_gateway, internal, unavailable},
+    flows::{
+        receive::{
+            fetch::Events,
+            given::{Given, Slice},
+            receive_in_room,
+            verify::{countersigned, verified},
+        },
+        room,
+        telling::tell,
+    },
     objects::room::messages::{AbandonJoin, BeginJoin, FinishJoin, GiveJoin, Outcome, Refusal},
     remote::{
         RemoteError, api,

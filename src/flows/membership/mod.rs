@@ -1,0 +1,7 @@
+//! How do users come and go: joins, invites, knocks, leaves?
+
+pub mod invite;
+pub mod join;
+pub mod knock;
+pub mod leave;
+pub mod template;

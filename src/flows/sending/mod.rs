@@ -1,0 +1,5 @@
+//! How do local users send events, and make rooms?
+
+pub mod create_room;
+pub mod send;
+pub mod unsent;

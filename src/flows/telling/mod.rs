@@ -1,0 +1,4 @@
+//! How do local users and other servers hear of what is new?
+
+pub mod deliver;
+pub mod tell;
