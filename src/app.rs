@@ -1,13 +1,12 @@
 //! How does the platform reach the program? The one implementation of its upward calls.
 
-use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
 use http::{Request, Response};
-use tombolo_platform::{Answer, AnyAddress, Application, Fault, Moment, Object, World};
+use tombolo_platform::{Answer, AnyAddress, Application, Body, Fault, Moment, Object, World};
 
 use crate::{
     flows,
-    http::{body_limit, router::Router, routes},
+    http::{router::Router, routes},
     objects::{self, destination::DestinationClass, room::RoomClass},
     shell::Question,
 };
@@ -46,15 +45,11 @@ impl Application for Tombolo {
         })
     }
 
-    fn body_limit(&self, path: &str) -> usize {
-        body_limit(path)
-    }
-
     fn http(
         &self,
         world: World,
-        request: Request<Bytes>,
-    ) -> LocalBoxFuture<'static, Response<Bytes>> {
+        request: Request<Body>,
+    ) -> LocalBoxFuture<'static, Response<Body>> {
         Box::pin(async move {
             let routes = world.isolate(|_| Routes(routes()));
             routes.0.answer(world, request).await

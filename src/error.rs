@@ -93,6 +93,11 @@ pub fn not_json(message: impl Into<String>) -> Error {
     Error::new(StatusCode::BAD_REQUEST, "M_NOT_JSON", message)
 }
 
+/// 413: there is too much of it.
+pub fn too_large(message: impl Into<String>) -> Error {
+    Error::new(StatusCode::PAYLOAD_TOO_LARGE, "M_TOO_LARGE", message)
+}
+
 /// 400: the room has a version that is not supported, by us or by whoever was to join it.
 pub fn incompatible(message: impl Into<String>, room_version: Option<&str>) -> Error {
     let error = Error::new(StatusCode::BAD_REQUEST, "M_INCOMPATIBLE_ROOM_VERSION", message);
@@ -145,9 +150,7 @@ impl From<room::messages::Refusal> for Error {
             Refusal::Absent | Refusal::NotFound => not_found(message),
             Refusal::Forbidden(_) => forbidden(message),
             Refusal::BadState(_) => Self::new(StatusCode::FORBIDDEN, "M_BAD_STATE", message),
-            Refusal::TooLarge(_) => {
-                Self::new(StatusCode::PAYLOAD_TOO_LARGE, "M_TOO_LARGE", message)
-            }
+            Refusal::TooLarge(_) => too_large(message),
             Refusal::Invalid(_) => bad_json(message),
             Refusal::Incompatible(version) => incompatible(message, Some(&version)),
             Refusal::DuplicateAnnotation => {

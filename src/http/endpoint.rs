@@ -17,7 +17,7 @@ use ruma::{
         path_builder::PathBuilder,
     },
 };
-use tombolo_platform::World;
+use tombolo_platform::{Body, Unread, World};
 use tombolo_protocol::json;
 
 use super::{
@@ -26,12 +26,12 @@ use super::{
     router::{Handler, Router},
 };
 use crate::{
-    error::{Error, Result, bad_json, invalid_param, missing_param, not_json},
+    error::{Error, Result, bad_json, invalid_param, missing_param, not_json, too_large},
     objects::user_sync::messages::Cost,
 };
 
 /// The largest body of a client's request, media apart.
-pub const MAX_BODY: usize = 1 << 20;
+const MAX_BODY: usize = 1 << 20;
 
 /// Who calls, as an endpoint's authentication scheme wants it proved.
 pub trait Scheme {
@@ -111,9 +111,10 @@ impl Router {
     {
         let answer: Handler = Rc::new(move |world, request, arguments| {
             Box::pin(async move {
+                let request = whole(request, MAX_BODY).await?;
                 let caller = R::Authentication::caller(&world, &request, cost).await?;
                 let decoded = decode::<R>(&request, &arguments)?;
-                encode(handler(world, caller, decoded).await?)
+                Ok(encode(handler(world, caller, decoded).await?)?.map(Body::from))
             })
         });
         self.add_at(&R::METHOD, paths, &answer);
@@ -139,10 +140,11 @@ impl Router {
     {
         let answer: Handler = Rc::new(move |world, request, arguments| {
             Box::pin(async move {
+                let request = whole(request, MAX_BODY).await?;
                 let room_id = arguments.first().and_then(|room| RoomId::parse(room).ok());
                 let reader = auth::reader(&world, &request, room_id).await?.ok_or_else(refusal)?;
                 let decoded = decode::<R>(&request, &arguments)?;
-                encode(handler(world, reader, decoded).await?)
+                Ok(encode(handler(world, reader, decoded).await?)?.map(Body::from))
             })
         });
         self.add_at(&R::METHOD, paths, &answer);
@@ -160,12 +162,27 @@ impl Router {
         H: Fn(World, Request<Bytes>, Vec<String>) -> F + Copy + 'static,
         F: Future<Output = Result<Response<Bytes>>> + 'static,
     {
-        self.add(
-            method,
-            path,
-            Rc::new(move |world, request, arguments| Box::pin(handler(world, request, arguments))),
-        );
+        let answer: Handler = Rc::new(move |world, request, arguments| {
+            Box::pin(async move {
+                let request = whole(request, MAX_BODY).await?;
+                Ok(handler(world, request, arguments).await?.map(Body::from))
+            })
+        });
+        self.add(method, path, answer);
     }
+}
+
+/// The request with its whole body, if that has at most so many bytes.
+pub async fn whole(request: Request<Body>, most: usize) -> Result<Request<Bytes>> {
+    let (head, body) = request.into_parts();
+    let body = body.whole(most).await.map_err(|unread| match unread {
+        Unread::TooLarge(_) => too_large("The body is too large"),
+        Unread::Broken(why) => {
+            tracing::debug!(why, "a request's body broke off");
+            Error::new(StatusCode::BAD_REQUEST, "M_UNKNOWN", "The body broke off")
+        }
+    })?;
+    Ok(Request::from_parts(head, body))
 }
 
 /// Every path of a request type.

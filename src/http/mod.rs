@@ -14,11 +14,6 @@ pub mod router;
 
 use self::router::Router;
 
-/// The largest body of a request to this path.
-pub fn body_limit(path: &str) -> usize {
-    if path.starts_with("/_matrix/federation/") { federation::MAX_BODY } else { endpoint::MAX_BODY }
-}
-
 /// Every route there is.
 pub fn routes() -> Router {
     let mut router = Router::default();

@@ -5,17 +5,16 @@
 
 use std::rc::Rc;
 
-use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use percent_encoding::percent_decode_str;
-use tombolo_platform::World;
+use tombolo_platform::{Body, World};
 
 use crate::error::{Result, invalid_param, unrecognized};
 
-/// A handler, whatever it was made from.
+/// A handler, whatever it was made from. It reads the body with a limit of its own, and may answer with a stream.
 pub type Handler = Rc<
-    dyn Fn(World, Request<Bytes>, Vec<String>) -> LocalBoxFuture<'static, Result<Response<Bytes>>>,
+    dyn Fn(World, Request<Body>, Vec<String>) -> LocalBoxFuture<'static, Result<Response<Body>>>,
 >;
 
 /// The table of routes.
@@ -39,11 +38,13 @@ impl Router {
     }
 
     /// Answers a request.
-    pub async fn answer(&self, world: World, request: Request<Bytes>) -> Response<Bytes> {
+    pub async fn answer(&self, world: World, request: Request<Body>) -> Response<Body> {
         let mut response = if request.method() == Method::OPTIONS {
-            Response::new(Bytes::new())
+            Response::default()
         } else {
-            self.dispatch(world, request).await.unwrap_or_else(crate::error::Error::into_response)
+            self.dispatch(world, request)
+                .await
+                .unwrap_or_else(|error| error.into_response().map(Body::from))
         };
         add_cors(&mut response);
         response
@@ -54,7 +55,7 @@ impl Router {
         self.table.at(path).is_ok_and(|found| found.value.iter().any(|(known, _)| known == method))
     }
 
-    async fn dispatch(&self, world: World, request: Request<Bytes>) -> Result<Response<Bytes>> {
+    async fn dispatch(&self, world: World, request: Request<Body>) -> Result<Response<Body>> {
         let path = request.uri().path().to_owned();
         let found = self.table.at(&path).map_err(|_| unrecognized(StatusCode::NOT_FOUND))?;
         let wanted = if request.method() == Method::HEAD { &Method::GET } else { request.method() };
@@ -71,7 +72,7 @@ impl Router {
 }
 
 /// [CORS](https://spec.matrix.org/v1.19/client-server-api/#web-browser-clients)
-fn add_cors(response: &mut Response<Bytes>) {
+fn add_cors(response: &mut Response<Body>) {
     let headers = response.headers_mut();
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
     headers.insert(

@@ -2,13 +2,9 @@
 
 use std::rc::Rc;
 
-use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
 
-use crate::{AnyAddress, Isolate, Memory, Message, Moment, Sql, World};
-
-/// The largest body of a request, where the program says nothing else.
-pub const MAX_BODY: usize = 16 << 20;
+use crate::{AnyAddress, Body, Isolate, Memory, Message, Moment, Sql, World};
 
 /// What an object's function may touch while it answers one message.
 pub struct Object<'a> {
@@ -98,16 +94,10 @@ pub trait Application {
         address: AnyAddress,
     ) -> LocalBoxFuture<'static, Result<Option<u64>, Fault>>;
 
-    /// The largest body of a request to this path. A larger one is refused before it is read, or where it does not say
-    /// how large it is, as soon as it is.
-    fn body_limit(&self, _path: &str) -> usize {
-        MAX_BODY
-    }
-
-    /// A request from outside.
+    /// A request from outside. Its body is read, with whatever limit it has, by the program.
     fn http(
         &self,
         world: World,
-        request: http::Request<Bytes>,
-    ) -> LocalBoxFuture<'static, http::Response<Bytes>>;
+        request: http::Request<Body>,
+    ) -> LocalBoxFuture<'static, http::Response<Body>>;
 }

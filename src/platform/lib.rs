@@ -7,11 +7,11 @@
 //! [`Object`]. Nothing else names Cloudflare.
 
 mod application;
+mod body;
 mod memory;
 mod message;
 mod moment;
 mod outside;
-mod refusal;
 mod units;
 mod value;
 
@@ -25,7 +25,8 @@ pub use simulated::{D1, Kv, Row, Sql, World};
 #[cfg(target_arch = "wasm32")]
 pub use workers::{D1, Kv, Row, Sql, World};
 
-pub use application::{Answer, Application, Fault, MAX_BODY, Object};
+pub use application::{Answer, Application, Fault, Object};
+pub use body::{Body, Unread};
 pub use memory::{Isolate, Memory};
 pub use message::{Address, AnyAddress, AskError, Class, Message, Unreachable, Waited, unknown};
 pub use moment::Moment;

@@ -9,7 +9,7 @@ use percent_encoding::percent_decode_str;
 use ruma::OwnedServerName;
 use serde_json::{Value, json};
 use tombolo_platform::{
-    Answer, AnyAddress, Application, Fault, Moment, Object, World, simulated::Simulation,
+    Answer, AnyAddress, Application, Body, Fault, Moment, Object, World, simulated::Simulation,
 };
 use tombolo_protocol::{
     canonical_json::{CanonicalJsonObject, loose_to_string},
@@ -206,9 +206,15 @@ impl Application for Peer {
     fn http(
         &self,
         world: World,
-        request: Request<Bytes>,
-    ) -> LocalBoxFuture<'static, Response<Bytes>> {
-        let Reply { status, body } = self.reply(&world, &request);
-        async move { Response::builder().status(status).body(body).unwrap() }.boxed_local()
+        request: Request<Body>,
+    ) -> LocalBoxFuture<'static, Response<Body>> {
+        let peer = self.clone();
+        async move {
+            let (head, body) = request.into_parts();
+            let body = body.whole(usize::MAX).await.unwrap();
+            let Reply { status, body } = peer.reply(&world, &Request::from_parts(head, body));
+            Response::builder().status(status).body(body.into()).unwrap()
+        }
+        .boxed_local()
     }
 }

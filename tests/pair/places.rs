@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures_util::{FutureExt, future::LocalBoxFuture};
 use http::{Request, Response};
 use tombolo_platform::{
-    Answer, AnyAddress, Application, Fault, Moment, Object, World,
+    Answer, AnyAddress, Application, Body, Fault, Moment, Object, World,
     simulated::{Server, Simulation},
 };
 
@@ -35,10 +35,10 @@ impl Application for Site {
         async { Ok(None) }.boxed_local()
     }
 
-    fn http(&self, _: World, _: Request<Bytes>) -> LocalBoxFuture<'static, Response<Bytes>> {
+    fn http(&self, _: World, _: Request<Body>) -> LocalBoxFuture<'static, Response<Body>> {
         self.asked.set(self.asked.get() + 1);
         let answer = self.answer.clone();
-        async move { answer }.boxed_local()
+        async move { answer.map(Body::from) }.boxed_local()
     }
 }
 

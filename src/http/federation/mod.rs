@@ -11,7 +11,6 @@ mod query;
 mod send;
 mod signed;
 
-pub use self::signed::MAX_BODY;
 use crate::http::router::Router;
 
 /// Adds the federation's routes.

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::{Method, Request, StatusCode, header};
 use ruma::OwnedServerName;
 use serde::{Serialize, de::DeserializeOwned};
-use tombolo_platform::World;
+use tombolo_platform::{Body, World};
 use tombolo_protocol::{
     json,
     x_matrix::{self, Authorization, XMatrixFault},
@@ -18,7 +18,7 @@ use crate::{
     error::{Error, Result, bad_json, invalid_param, missing_param},
     flows::destination,
     http::{
-        endpoint::{fault_response, json_response},
+        endpoint::{fault_response, json_response, whole},
         query,
         rate_limit::{self, Kind},
         router::{Handler, Router},
@@ -28,7 +28,7 @@ use crate::{
 };
 
 /// The largest body that is read: 50 events of 64 KiB and 100 EDUs are much smaller.
-pub const MAX_BODY: usize = 16 << 20;
+const MAX_BODY: usize = 16 << 20;
 /// How often the destination of an origin is told that it is up, where it fails and where nothing is known (ms).
 const HEARD_EVERY: u64 = 60_000;
 const HEARD_SELDOM: u64 = 3_600_000;
@@ -80,9 +80,11 @@ impl Router {
     {
         let answer: Handler = Rc::new(move |world, request, arguments| {
             Box::pin(async move {
+                let request = whole(request, MAX_BODY).await?;
                 let signed = authenticate(&world, &request).await?;
                 note(&world, &signed.origin);
-                json_response(StatusCode::OK, &handler(world, signed, arguments).await?)
+                let answer = handler(world, signed, arguments).await?;
+                Ok(json_response(StatusCode::OK, &answer)?.map(Body::from))
             })
         });
         self.add(method, path, answer);

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use futures_channel::oneshot;
 
 use super::{executor::Sleep, server::ServerState, simulation::Core};
-use crate::Unreachable;
+use crate::{Body, Unreachable};
 
 /// So many fetches one invocation may have under way; others wait.
 pub(super) const MOST_CONNECTIONS: usize = 6;
@@ -49,7 +49,7 @@ impl Core {
         self: &Rc<Self>,
         from: &str,
         request: http::Request<Bytes>,
-    ) -> Result<http::Response<Bytes>, Unreachable> {
+    ) -> Result<http::Response<Body>, Unreachable> {
         let url = request.uri().clone();
         self.note(|| format!("{from} fetches {} {url} {:?}", request.method(), request.body()));
         let Some(to) = self.find(&url) else {

@@ -9,7 +9,10 @@ use std::{
 use bytes::Bytes;
 
 use super::{kv::Pairs, object::Slot, simulation::Core, sql::Sql};
-use crate::{AnyAddress, Application, Fault, Isolate, SqlError, Unreachable, World, units::Meter};
+use crate::{
+    AnyAddress, Application, Fault, Isolate, SqlError, Unreachable, World, body::whole,
+    units::Meter,
+};
 
 /// One server: the program, its databases, and what its processes remember.
 pub(super) struct ServerState {
@@ -99,12 +102,13 @@ impl Server {
         World::begin(&self.core, &self.state, None)
     }
 
-    /// Sends a request in as a client does. It fails if the server goes down meanwhile.
+    /// Sends a request in as a client does, and reads the whole response. It fails if the server goes down meanwhile.
     pub fn request(
         &self,
         request: http::Request<Bytes>,
     ) -> impl Future<Output = Result<http::Response<Bytes>, Unreachable>> + use<> {
-        self.core.deliver(&self.state, request)
+        let response = self.core.deliver(&self.state, request);
+        async { whole(response.await?, usize::MAX).await }
     }
 
     /// Everything in flight and everything remembered is lost; databases and alarms stay.

@@ -10,6 +10,7 @@ use std::{
 
 use bytes::Bytes;
 use futures_channel::oneshot;
+use futures_util::{StreamExt, future::Either, stream};
 
 use super::{
     dice::Dice,
@@ -18,7 +19,7 @@ use super::{
     network::Network,
     server::{Server, ServerState},
 };
-use crate::{AnyAddress, Application, Unreachable, World, refusal::too_large};
+use crate::{AnyAddress, Application, Body, Unreachable, World};
 
 /// A run that takes longer than this in simulated time will never end (30 days).
 const LONGEST_RUN: u64 = 30 * 86_400_000;
@@ -245,7 +246,7 @@ impl Core {
         self: &Rc<Self>,
         server: &Rc<ServerState>,
         request: http::Request<Bytes>,
-    ) -> impl Future<Output = Result<http::Response<Bytes>, Unreachable>> + use<> {
+    ) -> impl Future<Output = Result<http::Response<Body>, Unreachable>> + use<> {
         let (core, server) = (Rc::clone(self), Rc::clone(server));
         async move {
             hop().await;
@@ -256,11 +257,8 @@ impl Core {
             core.note(|| format!("{} ← {} {}", server.name, request.method(), request.uri()));
             let world = World::begin(&core, &server, None);
             let request = with_authority(request, &server.name)?;
-            if request.body().len() > server.application.body_limit(request.uri().path()) {
-                return Ok(too_large());
-            }
-            let response = server.application.http(world, request);
-            let response = core.detached(&server, response).await?;
+            let response = server.application.http(world, request.map(arriving));
+            let response = core.detached(&server, async { produced(response.await).await }).await?;
             core.note(|| format!("{} → {} {:?}", server.name, response.status(), response.body()));
             Ok(response)
         }
@@ -280,6 +278,27 @@ impl Core {
         self.executor.spawn(server, Box::pin(task));
         receiver.await.map_err(|_| Unreachable(format!("{} went down", server.name)))
     }
+}
+
+/// A body of at most so many bytes arrives whole; a larger one in chunks of this size.
+const CHUNK: usize = 1 << 16;
+
+fn arriving(bytes: Bytes) -> Body {
+    if bytes.len() <= CHUNK {
+        return bytes.into();
+    }
+    let chunks: Vec<_> = bytes.chunks(CHUNK).map(|chunk| Ok(bytes.slice_ref(chunk))).collect();
+    Body::stream(stream::iter(chunks)).announcing(Some(bytes.len()))
+}
+
+/// A response whose stream was produced to its end.
+async fn produced(response: http::Response<Body>) -> http::Response<Body> {
+    let (head, body) = response.into_parts();
+    let body = match body.bytes_or_chunks() {
+        Either::Left(bytes) => bytes.into(),
+        Either::Right(chunks) => Body::stream(stream::iter(chunks.collect::<Vec<_>>().await)),
+    };
+    http::Response::from_parts(head, body)
 }
 
 /// Workers sees every request with its whole URL.

@@ -10,7 +10,9 @@ use super::{
     simulation::Core,
 };
 use crate::{
-    Address, AnyAddress, AskError, Class, Isolate, Limits, Message, Units, Unreachable, Waited,
+    Address, AnyAddress, AskError, Body, Class, Isolate, Limits, Message, Units, Unreachable,
+    Waited,
+    body::whole,
     message::{Failed, decode, encode, patiently},
     units::UNITS_MESSAGE,
 };
@@ -146,13 +148,23 @@ impl World {
         Ok(())
     }
 
-    /// Sends a request to another server. Redirects are not followed.
+    /// Sends a request to another server, and reads the whole response. Redirects are not followed.
     pub async fn fetch(
         &self,
         request: http::Request<Bytes>,
         limits: Limits,
     ) -> Result<http::Response<Bytes>, Unreachable> {
+        whole(self.open(request, limits).await?, limits.bytes).await
+    }
+
+    /// The same for a response that is read chunk by chunk, within the same limits.
+    pub async fn open(
+        &self,
+        request: http::Request<Bytes>,
+        limits: Limits,
+    ) -> Result<http::Response<Body>, Unreachable> {
         self.server.meter.count(|units| units.fetches += 1);
+        let until = self.now().saturating_add(milliseconds(limits.time));
         let exchange = async {
             let _connection = self.connections.open().await;
             self.core.exchange(&self.server.name, request).await
@@ -161,10 +173,8 @@ impl World {
             Either::Left((outcome, _)) => outcome?,
             Either::Right(_) => return Err(Unreachable("the time is over".to_owned())),
         };
-        if response.body().len() > limits.bytes {
-            return Err(Unreachable(format!("the response has more than {} bytes", limits.bytes)));
-        }
-        Ok(response)
+        let end = self.core.executor.sleep_until(until);
+        Ok(response.map(|body| body.limited(limits.bytes).until(end)))
     }
 
     /// The server's shared database.
@@ -184,8 +194,7 @@ impl World {
 
     /// Waits.
     pub async fn sleep(&self, time: Duration) {
-        let ms = u64::try_from(time.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX);
-        self.core.executor.sleep_until(self.now().saturating_add(ms)).await;
+        self.core.executor.sleep_until(self.now().saturating_add(milliseconds(time))).await;
     }
 
     /// What this isolate will be billed for.
@@ -198,4 +207,8 @@ impl World {
         let told = self.tell(&object.any(), UNITS_MESSAGE, "", false).await?;
         serde_json::from_str(&told.reply).map_err(|error| Unreachable(error.to_string()))
     }
+}
+
+fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
 }

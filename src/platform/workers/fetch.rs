@@ -3,10 +3,13 @@
 //! [fetch](https://developers.cloudflare.com/workers/runtime-apis/fetch/). The time covers
 //! everything from the call to the last byte.
 
-use std::{cell::Cell, pin::pin, time::Duration};
+use std::{pin::pin, time::Duration};
 
 use bytes::Bytes;
-use futures_util::future::{Either, select};
+use futures_util::{
+    future::{Either, select},
+    stream,
+};
 use js_sys::Uint8Array;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
@@ -17,64 +20,47 @@ use web_sys::{
 use worker::Delay;
 
 use super::javascript::reason;
-use crate::{Limits, Unreachable};
+use crate::{Body, Limits, Unreachable, Unread};
 
 /// A JavaScript timer cannot be set for longer.
 const LONGEST_TIMER: Duration = Duration::from_millis(i32::MAX as u64);
 
-/// Why a body was not read.
-pub(super) enum Unread {
-    /// It has more bytes than allowed.
-    TooLarge,
-    /// The stream broke.
-    Broken(JsValue),
-}
-
-/// Sends the request; the connection is dropped when the time is over or the body too large.
-pub(super) async fn fetch(
+/// Sends the request; the connection is dropped when the time is over, and when the response's body is read no further.
+pub(super) async fn open(
     request: http::Request<Bytes>,
     limits: Limits,
-) -> Result<http::Response<Bytes>, Unreachable> {
+) -> Result<http::Response<Body>, Unreachable> {
     let controller = AbortController::new().map_err(|error| Unreachable(reason(&error)))?;
-    let connection = Connection { controller, ended: Cell::new(false) };
-    let exchange = pin!(exchange(request, &connection.controller, limits.bytes));
-    let outcome = match select(exchange, pin!(Delay::from(limits.time.min(LONGEST_TIMER)))).await {
-        Either::Left((outcome, _)) => outcome,
+    let connection = Connection(controller);
+    let end = Delay::from(limits.time.min(LONGEST_TIMER));
+    match select(pin!(exchange(request, connection)), end).await {
+        Either::Left((response, end)) => {
+            Ok(response?.map(|body| body.limited(limits.bytes).until(end)))
+        }
         Either::Right(_) => Err(Unreachable("the time is over".to_owned())),
-    };
-    connection.ended.set(outcome.is_ok());
-    outcome
+    }
 }
 
 /// One of the few connections of an invocation. It is given back also where nobody waits for the response any more.
-struct Connection {
-    controller: AbortController,
-    ended: Cell<bool>,
-}
+struct Connection(AbortController);
 
 impl Drop for Connection {
+    // What has ended already is not touched by this.
     fn drop(&mut self) {
-        if !self.ended.get() {
-            self.controller.abort();
-        }
+        self.0.abort();
     }
 }
 
 async fn exchange(
     request: http::Request<Bytes>,
-    controller: &AbortController,
-    most: usize,
-) -> Result<http::Response<Bytes>, Unreachable> {
+    connection: Connection,
+) -> Result<http::Response<Body>, Unreachable> {
     let thrown = |error: JsValue| Unreachable(reason(&error));
-    let request = outgoing(request, controller).map_err(thrown)?;
+    let request = outgoing(request, &connection.0).map_err(thrown)?;
     let global: WorkerGlobalScope = js_sys::global().unchecked_into();
     let response = JsFuture::from(global.fetch_with_request(&request)).await.map_err(thrown)?;
     let response: Response = response.unchecked_into();
-    let body =
-        read(response.body(), &response.headers(), most).await.map_err(|unread| match unread {
-            Unread::TooLarge => Unreachable(format!("the response has more than {most} bytes")),
-            Unread::Broken(error) => thrown(error),
-        })?;
+    let body = chunks(response.body(), &response.headers(), connection);
     let mut incoming = http::Response::new(body);
     *incoming.status_mut() = http::StatusCode::from_u16(response.status())
         .map_err(|error| Unreachable(error.to_string()))?;
@@ -99,48 +85,36 @@ fn outgoing(
     web_sys::Request::new_with_str_and_init(&head.uri.to_string(), &init)
 }
 
-/// The whole body, if it has at most so many bytes.
-pub(super) async fn read(
-    body: Option<ReadableStream>,
-    headers: &Headers,
-    most: usize,
-) -> Result<Bytes, Unread> {
-    let Some(body) = body else { return Ok(Bytes::new()) };
+/// The body of a request.
+pub(super) fn incoming_body(body: Option<ReadableStream>, headers: &Headers) -> Body {
+    chunks(body, headers, ())
+}
+
+/// A body, chunk by chunk; `held` is dropped when it is read no further.
+fn chunks<H: 'static>(body: Option<ReadableStream>, headers: &Headers, held: H) -> Body {
+    let Some(body) = body else { return Body::default() };
     let reader: ReadableStreamDefaultReader = body.get_reader().unchecked_into();
-    let mut bytes = Vec::new();
-    if announced(headers).is_some_and(|length| length > most) {
-        return Err(stop(&reader).await);
+    let chunks = stream::unfold((reader, held), async |(reader, held)| {
+        let chunk = read(&reader).await.transpose()?;
+        let chunk = chunk.map_err(|error| Unread::Broken(reason(&error)));
+        Some((chunk, (reader, held)))
+    });
+    Body::stream(chunks).announcing(announced(headers))
+}
+
+/// The next chunk, if there is one.
+async fn read(reader: &ReadableStreamDefaultReader) -> Result<Option<Bytes>, JsValue> {
+    let chunk = JsFuture::from(reader.read()).await?;
+    if js_sys::Reflect::get(&chunk, &"done".into())?.is_truthy() {
+        return Ok(None);
     }
-    loop {
-        let chunk = JsFuture::from(reader.read()).await.map_err(Unread::Broken)?;
-        let field = |name: &str| js_sys::Reflect::get(&chunk, &name.into()).map_err(Unread::Broken);
-        if field("done")?.is_truthy() {
-            return Ok(bytes.into());
-        }
-        let chunk: Uint8Array = field("value")?.unchecked_into();
-        if chunk.length() as usize > most - bytes.len() {
-            return Err(stop(&reader).await);
-        }
-        append(&mut bytes, &chunk);
-    }
+    let chunk: Uint8Array = js_sys::Reflect::get(&chunk, &"value".into())?.unchecked_into();
+    Ok(Some(chunk.to_vec().into()))
 }
 
 /// How many bytes the headers say there are.
 pub(super) fn announced(headers: &Headers) -> Option<usize> {
     headers.get("content-length").ok().flatten()?.parse().ok()
-}
-
-fn append(bytes: &mut Vec<u8>, chunk: &Uint8Array) {
-    let start = bytes.len();
-    bytes.resize(start + chunk.length() as usize, 0);
-    chunk.copy_to(&mut bytes[start..]);
-}
-
-async fn stop(reader: &ReadableStreamDefaultReader) -> Unread {
-    match JsFuture::from(reader.cancel()).await {
-        Ok(_) => Unread::TooLarge,
-        Err(error) => Unread::Broken(error),
-    }
 }
 
 /// JavaScript's headers as ours.

@@ -2,23 +2,21 @@
 
 use std::rc::Rc;
 
-use bytes::Bytes;
-use http::StatusCode;
+use futures_util::{StreamExt, future::Either};
+use http::{HeaderValue, StatusCode, header};
 use js_sys::Uint8Array;
+use wasm_bindgen::JsValue;
 use wasm_bindgen_futures::JsFuture;
 use worker::{Context, Env};
 
 use super::{
     World,
-    fetch::{Unread, announced, headers_in, headers_out, read},
+    fetch::{announced, headers_in, headers_out, incoming_body},
     isolate::meter,
     javascript::reason,
     logs,
 };
-use crate::{
-    Application,
-    refusal::{refuse, too_large},
-};
+use crate::{Application, Body};
 
 /// A body of at most so many bytes is taken whole.
 const SMALL: usize = 1 << 17;
@@ -32,26 +30,18 @@ pub async fn http(
 ) -> worker::Result<web_sys::Response> {
     logs::hear();
     meter().count(|units| units.requests += 1);
-    let response = match incoming(&*application, &request).await {
+    let response = match incoming(&request).await {
         Ok(request) => application.http(World::of(env, context), request).await,
         Err(refused) => refused,
     };
     outgoing(response)
 }
 
-async fn incoming(
-    application: &dyn Application,
-    request: &web_sys::Request,
-) -> Result<http::Request<Bytes>, http::Response<Bytes>> {
-    let malformed = |what| refuse(StatusCode::BAD_REQUEST, "M_UNKNOWN", what);
+async fn incoming(request: &web_sys::Request) -> Result<http::Request<Body>, http::Response<Body>> {
     let url: http::Uri = request.url().parse().map_err(|_| malformed("The URL is malformed"))?;
-    let most = application.body_limit(url.path());
-    let body = body(request, most).await.map_err(|unread| match unread {
-        Unread::TooLarge => too_large(),
-        Unread::Broken(error) => {
-            worker::console_debug!("a request's body broke off: {}", reason(&error));
-            malformed("The body broke off")
-        }
+    let body = body(request).await.map_err(|error| {
+        worker::console_debug!("a request's body broke off: {}", reason(&error));
+        malformed("The body broke off")
     })?;
     let mut incoming = http::Request::new(body);
     *incoming.uri_mut() = url;
@@ -62,25 +52,47 @@ async fn incoming(
     Ok(incoming)
 }
 
+/// What is answered to a request that never becomes one of the program's, for pages of other origins too
+/// ([standard error response](https://spec.matrix.org/v1.19/client-server-api/#standard-error-response)).
+fn malformed(error: &str) -> http::Response<Body> {
+    let body = format!(r#"{{"errcode":"M_UNKNOWN","error":"{error}"}}"#);
+    let mut response = http::Response::new(body.into());
+    *response.status_mut() = StatusCode::BAD_REQUEST;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    response
+}
+
 /// A body that says it is small is taken whole, which costs a third of reading a stream.
-async fn body(request: &web_sys::Request, most: usize) -> Result<Bytes, Unread> {
+async fn body(request: &web_sys::Request) -> Result<Body, JsValue> {
     let headers = request.headers();
-    if announced(&headers).is_none_or(|length| length > SMALL.min(most)) {
-        return read(request.body(), &headers, most).await;
+    if announced(&headers).is_none_or(|length| length > SMALL) {
+        return Ok(incoming_body(request.body(), &headers));
     }
-    let buffer = request.array_buffer().map_err(Unread::Broken)?;
-    let buffer = JsFuture::from(buffer).await.map_err(Unread::Broken)?;
+    let buffer = JsFuture::from(request.array_buffer()?).await?;
     Ok(Uint8Array::new(&buffer).to_vec().into())
 }
 
-fn outgoing(response: http::Response<Bytes>) -> worker::Result<web_sys::Response> {
+fn outgoing(response: http::Response<Body>) -> worker::Result<web_sys::Response> {
     let (head, body) = response.into_parts();
     let init = web_sys::ResponseInit::new();
     init.set_status(head.status.as_u16());
     let headers = headers_out(&head.headers)?;
     init.set_headers(&headers);
-    // A status such as 204 allows no body, not even an empty one.
-    let body = (!body.is_empty()).then(|| Uint8Array::from(&*body));
-    let response = web_sys::Response::new_with_opt_js_u8_array_and_init(body.as_ref(), &init)?;
-    Ok(response)
+    match body.bytes_or_chunks() {
+        Either::Left(bytes) => {
+            // A status such as 204 allows no body, not even an empty one.
+            let body = (!bytes.is_empty()).then(|| Uint8Array::from(&*bytes));
+            Ok(web_sys::Response::new_with_opt_js_u8_array_and_init(body.as_ref(), &init)?)
+        }
+        Either::Right(chunks) => {
+            let chunks = chunks.map(|chunk| match chunk {
+                Ok(bytes) => Ok(Uint8Array::from(&*bytes).into()),
+                Err(unread) => Err(js_sys::Error::new(&unread.to_string()).into()),
+            });
+            let body = wasm_streams::ReadableStream::from_stream(chunks).into_raw();
+            Ok(web_sys::Response::new_with_opt_readable_stream_and_init(Some(&body), &init)?)
+        }
+    }
 }

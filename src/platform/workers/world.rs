@@ -15,7 +15,8 @@ use super::{
     socket::{Taken, Wait, news},
 };
 use crate::{
-    Address, AnyAddress, AskError, Class, Limits, Message, Units, Unreachable, Waited,
+    Address, AnyAddress, AskError, Body, Class, Limits, Message, Units, Unreachable, Waited,
+    body::whole,
     message::{Failed, decode, encode, patiently},
     units::UNITS_MESSAGE,
 };
@@ -115,14 +116,23 @@ impl World {
         }
     }
 
-    /// Sends a request to another server. Redirects are not followed.
+    /// Sends a request to another server, and reads the whole response. Redirects are not followed.
     pub async fn fetch(
         &self,
         request: http::Request<Bytes>,
         limits: Limits,
     ) -> Result<http::Response<Bytes>, Unreachable> {
+        whole(self.open(request, limits).await?, limits.bytes).await
+    }
+
+    /// The same for a response that is read chunk by chunk, within the same limits.
+    pub async fn open(
+        &self,
+        request: http::Request<Bytes>,
+        limits: Limits,
+    ) -> Result<http::Response<Body>, Unreachable> {
         meter().count(|units| units.fetches += 1);
-        fetch::fetch(request, limits).await
+        fetch::open(request, limits).await
     }
 
     /// The server's shared database.

@@ -3,17 +3,19 @@
 use std::{cell::RefCell, collections::BTreeMap, time::Duration};
 
 use bytes::Bytes;
-use futures_util::future::LocalBoxFuture;
+use futures_util::{StreamExt, future::LocalBoxFuture, stream};
 use http::{Method, Request, Response, StatusCode, header::LOCATION};
 use tombolo_platform::{
-    Address, Answer, AnyAddress, Application, Fault, MAX_BODY, Message, Moment, Object, SqlError,
-    Value, World, unknown, values,
+    Address, Answer, AnyAddress, Application, Body, Fault, Message, Moment, Object, SqlError,
+    Unread, Value, World, unknown, values,
 };
 
 use super::{messages::*, run};
 
 /// The largest body of a request to `/short`.
 pub const SHORT: usize = 5000;
+/// The same elsewhere.
+const USUAL: usize = 1 << 20;
 
 /// The program: shelves, and pages that `fetch` scenarios ask for.
 pub struct Contract;
@@ -80,16 +82,19 @@ impl Application for Contract {
         })
     }
 
-    fn body_limit(&self, path: &str) -> usize {
-        if path.starts_with("/short") { SHORT } else { MAX_BODY }
-    }
-
     fn http(
         &self,
         world: World,
-        request: Request<Bytes>,
-    ) -> LocalBoxFuture<'static, Response<Bytes>> {
-        Box::pin(page(world, request))
+        request: Request<Body>,
+    ) -> LocalBoxFuture<'static, Response<Body>> {
+        Box::pin(async move {
+            let short = request.uri().path().starts_with("/short");
+            let (head, body) = request.into_parts();
+            match body.whole(if short { SHORT } else { USUAL }).await {
+                Ok(body) => page(world, Request::from_parts(head, body)).await,
+                Err(_) => with_status(StatusCode::PAYLOAD_TOO_LARGE, "/"),
+            }
+        })
     }
 }
 
@@ -213,7 +218,7 @@ fn not_yet(object: &Object<'_>) -> Result<Answer, Fault> {
     if *times < 3 { Err(unknown(NotYet::NAME)) } else { Answer::of::<NotYet>(&Ok(*times)) }
 }
 
-async fn page(world: World, request: Request<Bytes>) -> Response<Bytes> {
+async fn page(world: World, request: Request<Bytes>) -> Response<Body> {
     let path: Vec<String> = request.uri().path().split('/').skip(1).map(str::to_owned).collect();
     let number =
         |at: usize| path.get(at).and_then(|part| part.parse::<u64>().ok()).unwrap_or_default();
@@ -222,11 +227,13 @@ async fn page(world: World, request: Request<Bytes>) -> Response<Bytes> {
         Some("echo" | "short") => echo(&request),
         Some("slow") => {
             world.sleep(Duration::from_millis(number(1))).await;
-            Response::new(Bytes::from_static(b"slow"))
+            Response::new("slow".into())
         }
         Some("bytes") => {
-            Response::new(Bytes::from(vec![b'x'; usize::try_from(number(1)).unwrap_or_default()]))
+            Response::new(vec![b'x'; usize::try_from(number(1)).unwrap_or_default()].into())
         }
+        Some("chunks") => Response::new(chunks(world, number(1), number(2))),
+        Some("broken") => Response::new(broken()),
         #[expect(clippy::panic, reason = "what a trap does is what is tested")]
         Some("panic") => panic!("panicked as asked"),
         Some("put") => {
@@ -237,7 +244,7 @@ async fn page(world: World, request: Request<Bytes>) -> Response<Bytes> {
             tracing::error!(number = 7, "something is broken");
             tracing::warn!(peer = "one.test", "something is odd");
             tracing::info!("nothing is wrong");
-            Response::new(Bytes::new())
+            Response::default()
         }
         Some("redirect") => with_status(StatusCode::FOUND, "/echo"),
         Some("later") => later(&world, path.get(1).map_or("", String::as_str)),
@@ -245,25 +252,42 @@ async fn page(world: World, request: Request<Bytes>) -> Response<Bytes> {
     }
 }
 
+/// So many chunks of 1000 bytes, with a pause (ms) before each.
+fn chunks(world: World, count: u64, pause: u64) -> Body {
+    Body::stream(stream::iter(0..count).then(move |_| {
+        let world = world.clone();
+        async move {
+            world.sleep(Duration::from_millis(pause)).await;
+            Ok(Bytes::from(vec![b'x'; 1000]))
+        }
+    }))
+}
+
+/// A body that ends too early.
+fn broken() -> Body {
+    let chunks = [Ok(Bytes::from_static(b"begun")), Err(Unread::Broken("no more".to_owned()))];
+    Body::stream(stream::iter(chunks))
+}
+
 /// Puts a thing on the shelf `outside`; answers how many there are.
-async fn put_from_outside(world: &World, key: &str, then: Then) -> Response<Bytes> {
+async fn put_from_outside(world: &World, key: &str, then: Then) -> Response<Body> {
     let put = Put { key: key.to_owned(), then };
     match world.ask(&Address::<Shelf>::new("outside"), &put).await {
-        Ok(count) => Response::new(Bytes::from(count.to_string())),
+        Ok(count) => Response::new(count.to_string().into()),
         Err(_) => with_status(StatusCode::INTERNAL_SERVER_ERROR, "/"),
     }
 }
 
-fn with_status(status: StatusCode, location: &'static str) -> Response<Bytes> {
-    let mut response = Response::new(Bytes::new());
+fn with_status(status: StatusCode, location: &'static str) -> Response<Body> {
+    let mut response = Response::<Body>::default();
     *response.status_mut() = status;
     response.headers_mut().insert(LOCATION, http::HeaderValue::from_static(location));
     response
 }
 
 /// Status 201, the body, and in headers what else arrived.
-fn echo(request: &Request<Bytes>) -> Response<Bytes> {
-    let mut response = Response::new(request.body().clone());
+fn echo(request: &Request<Bytes>) -> Response<Body> {
+    let mut response = Response::<Body>::new(request.body().clone().into());
     *response.status_mut() = StatusCode::CREATED;
     let path = request.uri().path_and_query().map_or("", |path| path.as_str());
     let seen = [
@@ -286,18 +310,18 @@ fn echo(request: &Request<Bytes>) -> Response<Bytes> {
 }
 
 /// Answers at once and writes to the shelf of this name after a while.
-fn later(world: &World, name: &str) -> Response<Bytes> {
+fn later(world: &World, name: &str) -> Response<Body> {
     let (shelf, later) = (Address::<Shelf>::new(name), world.clone());
     world.later(async move {
         later.sleep(Duration::from_millis(50)).await;
         // Whether it worked is seen on the shelf.
         later.ask(&shelf, &Put { key: "later".to_owned(), then: Then::Reply }).await.ok();
     });
-    Response::new(Bytes::from_static(b"now"))
+    Response::new("now".into())
 }
 
 /// The outcome of each scenario, one line each; status 500 if a promise is broken.
-async fn outcomes(world: &World, filter: &str) -> Response<Bytes> {
+async fn outcomes(world: &World, filter: &str) -> Response<Body> {
     let outcomes = run(world, filter).await;
     let broken = outcomes.iter().any(|(_, outcome)| outcome.is_err());
     let lines: Vec<String> = outcomes
@@ -307,7 +331,7 @@ async fn outcomes(world: &World, filter: &str) -> Response<Bytes> {
             Err(found) => format!("BROKEN {name}: {found}\n"),
         })
         .collect();
-    let mut response = Response::new(Bytes::from(lines.concat()));
+    let mut response = Response::<Body>::new(lines.concat().into());
     if broken || outcomes.is_empty() {
         *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
     }

@@ -88,6 +88,36 @@ pub async fn a_response_over_the_limit_is_refused(world: World) -> Outcome {
     holds("too large", &outcome, matches!(&outcome, Err(Unreachable(why)) if why.contains("5000")))
 }
 
+pub async fn a_response_comes_in_chunks(world: World) -> Outcome {
+    let response =
+        world.open(request(&world, "GET", "/chunks/5/10", "")?, LIMITS).await.map_err(text)?;
+    let (mut body, mut bytes) = (response.into_body(), 0);
+    while let Some(chunk) = body.next().await {
+        bytes += chunk.map_err(text)?.len();
+    }
+    same("bytes", bytes, 5000)
+}
+
+pub async fn a_stream_is_read_within_its_limits(world: World) -> Outcome {
+    let outcome = get(&world, "/chunks/5/0", Limits { bytes: 4999, ..LIMITS }).await?;
+    holds(
+        "too large",
+        &outcome,
+        matches!(&outcome, Err(Unreachable(why)) if why.contains("4999")),
+    )?;
+    let begin = world.now();
+    let limits = Limits { time: Duration::from_millis(300), ..LIMITS };
+    let outcome = get(&world, "/chunks/9/200", limits).await?;
+    holds("too slow", &outcome, matches!(&outcome, Err(Unreachable(why)) if why.contains("time")))?;
+    let took = world.now() - begin;
+    holds("time", took, (300..1500).contains(&took))
+}
+
+pub async fn a_response_that_breaks_off_is_no_response(world: World) -> Outcome {
+    let outcome = get(&world, "/broken", LIMITS).await?;
+    holds("outcome", &outcome, outcome.is_err())
+}
+
 pub async fn a_server_that_is_not_there_is_unreachable(world: World) -> Outcome {
     let nobody = Request::get("http://nobody.invalid/").body(Bytes::new()).map_err(text)?;
     let outcome = world.fetch(nobody, LIMITS).await;
