@@ -7,13 +7,17 @@
 mod canonical;
 mod scan;
 mod signed_text;
+mod split;
 #[cfg(test)]
 mod tests;
 mod tokens;
 
 use serde::Deserialize;
 
-pub use self::scan::{scan, text};
+pub use self::{
+    scan::{scan, text},
+    split::{Piece, Split},
+};
 use crate::canonical_json::{CanonicalJsonObject, CanonicalJsonValue};
 
 /// How deep objects and lists may be nested in what is signed, such as an event.
