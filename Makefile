@@ -15,7 +15,7 @@ SOURCES := $(shell find src xtask -path '*/tests' -prune -o \( -name '*.rs' -o -
 
 say = @printf '\n==> %s\n' "$(1)"
 
-.PHONY: help setup build serve test test-rust test-launcher test-deploy test-http test-oracle test-peers sequences mesh soak lint bench weigh deploy clean
+.PHONY: help setup build serve test test-rust test-launcher test-deploy test-http test-oracle test-peers sequences mesh soak lint bench bench-joins weigh deploy clean
 
 help: ## lists the tasks
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -102,6 +102,9 @@ lint: target/.wasm ## checks format and lints, for both targets
 
 bench: .venv/.ready local/node_modules/.ready build/shim.js ## measures speed beside Synapse, and what is billed (10 minutes); flags in ARGS
 	@.venv/bin/python benches/run.py $(ARGS)
+
+bench-joins: .venv/.ready local/node_modules/.ready build/shim.js ## joins rooms of up to 50,000 members; sizes in ARGS
+	@.venv/bin/python benches/joins.py $(ARGS)
 
 weigh: local/deploy/node_modules/.ready local/node_modules/.ready build/shim.js ## optimises the Worker for deployment and weighs it
 	@local/node local/deploy/weigh.mjs

@@ -14,6 +14,8 @@ from server import Server
 
 # workerd hangs up on who is silent for five seconds.
 IDLE = 2.0
+# A join of a large room takes minutes.
+PATIENCE = 600
 
 
 class Failed(Exception):
@@ -29,7 +31,7 @@ class Connection:
         self._open()
 
     def _open(self) -> None:
-        self._socket = socket.create_connection(("127.0.0.1", self._port), timeout=60)
+        self._socket = socket.create_connection(("127.0.0.1", self._port), timeout=PATIENCE)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._buffer = bytearray()
         self._used = time.monotonic()

@@ -265,10 +265,15 @@ pub fn encode<S: OutgoingResponse>(response: S) -> Result<Response<Bytes>> {
 
 /// A response of our own making.
 pub fn json_response(status: StatusCode, body: &impl serde::Serialize) -> Result<Response<Bytes>> {
-    let mut response = Response::new(Bytes::from(serde_json::to_vec(body)?));
+    let mut response = of_json(Bytes::from(serde_json::to_vec(body)?));
     *response.status_mut() = status;
-    response
-        .headers_mut()
-        .insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
     Ok(response)
+}
+
+/// A response whose body is JSON.
+pub fn of_json<B>(body: B) -> Response<B> {
+    let mut response = Response::new(body);
+    let json = header::HeaderValue::from_static("application/json");
+    response.headers_mut().insert(header::CONTENT_TYPE, json);
+    response
 }

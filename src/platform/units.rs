@@ -33,6 +33,8 @@ pub struct Units {
     pub kv_writes: u64,
     /// Requests to other servers.
     pub fetches: u64,
+    /// How large the isolate's memory has grown (bytes). Natively: 0.
+    pub memory: u64,
 }
 
 /// Where units are counted.
@@ -45,6 +47,18 @@ impl Meter {
     }
 
     pub(crate) fn read(&self) -> Units {
-        *self.0.borrow()
+        Units { memory: memory(), ..*self.0.borrow() }
     }
+}
+
+/// It never shrinks.
+#[cfg(target_arch = "wasm32")]
+fn memory() -> u64 {
+    const PAGE: u64 = 1 << 16;
+    core::arch::wasm32::memory_size::<0>() as u64 * PAGE
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+const fn memory() -> u64 {
+    0
 }

@@ -11,7 +11,7 @@ use serde::{
     de::{DeserializeOwned, IgnoredAny},
 };
 use serde_json::Value;
-use tombolo_platform::{Limits, World};
+use tombolo_platform::{Body, Limits, Unread, World};
 use tombolo_protocol::{canonical_json::loose_to_string, json, x_matrix};
 
 use super::{RemoteError, reach, resolve};
@@ -19,8 +19,8 @@ use crate::config::Config;
 
 /// What most requests may take.
 const USUAL: Limits = Limits { time: Duration::from_secs(20), bytes: 16 << 20 };
-/// What the answer to a join may take.
-pub const LARGE: Limits = Limits { time: Duration::from_secs(120), bytes: 100 << 20 };
+/// What the answer to a join may take, which is never held whole.
+pub const LARGE: Limits = Limits { time: Duration::from_secs(120), bytes: 256 << 20 };
 /// What is asked while somebody waits for something else.
 pub const BRIEF: Limits = Limits { time: Duration::from_secs(5), bytes: 4 << 20 };
 
@@ -80,8 +80,15 @@ pub fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, RemoteError> {
     serde_json::from_str(text).map_err(|error| RemoteError::Nonsense(error.to_string()))
 }
 
-/// Sends a signed request, to each place at which the server may listen until one answers.
+/// Sends a signed request, and reads the whole answer.
 pub async fn send(world: &World, server: &ServerName, ask: Ask<'_>) -> Result<Bytes, RemoteError> {
+    let most = ask.limits.bytes;
+    Ok(open(world, server, ask).await?.whole(most).await?)
+}
+
+/// Sends a signed request, to each place at which the server may listen until one answers. Its answer is read chunk by
+/// chunk.
+pub async fn open(world: &World, server: &ServerName, ask: Ask<'_>) -> Result<Body, RemoteError> {
     let config = Config::of(world).map_err(|error| RemoteError::Refused(error.to_string()))?;
     if *server == config.server_name {
         return Err(RemoteError::Refused("that is this server".to_owned()));
@@ -104,8 +111,11 @@ pub async fn send(world: &World, server: &ServerName, ask: Ask<'_>) -> Result<By
         }
         let request =
             request.body(body.clone()).map_err(|error| RemoteError::Refused(error.to_string()))?;
-        let answer = reach::fetch(world, request, ask.limits).await;
-        match answer.and_then(of_the_server) {
+        let answer = match reach::open(world, request, ask.limits).await {
+            Ok(response) => of_the_server(response).await,
+            Err(unreachable) => Err(unreachable),
+        };
+        match answer {
             Ok(body) => {
                 resolve::confirm(world, server);
                 return Ok(body);
@@ -119,13 +129,13 @@ pub async fn send(world: &World, server: &ServerName, ask: Ask<'_>) -> Result<By
 
 /// What the server answered, if it was the server. What stands before it answers with pages for people: such an error
 /// says nothing of the server, and of what was asked.
-fn of_the_server(response: Response<Bytes>) -> Result<Bytes, RemoteError> {
+async fn of_the_server(response: Response<Body>) -> Result<Body, RemoteError> {
     let status = response.status();
     if status.is_success() {
         return Ok(response.into_body());
     }
     let is_error = status.is_client_error() || status.is_server_error();
-    let said = match Said::read(response.body()) {
+    let said = match Said::read(response.into_body()).await? {
         None if is_error => {
             return Err(RemoteError::Unreachable(format!("something before it says {status}")));
         }
@@ -159,12 +169,14 @@ enum Text {
 
 impl Said {
     /// What an error's body says, if it is an object of the size of an error.
-    fn read(body: &[u8]) -> Option<Self> {
+    async fn read(body: Body) -> Result<Option<Self>, RemoteError> {
+        let body = match body.whole(MAX_ERROR).await {
+            Ok(body) => body,
+            Err(Unread::TooLarge(_)) => return Ok(None),
+            Err(broken) => return Err(broken.into()),
+        };
         let is_object = body.trim_ascii_start().starts_with(b"{");
-        if !is_object || body.len() > MAX_ERROR {
-            return None;
-        }
-        serde_json::from_slice(body).ok()
+        Ok(serde_json::from_slice(&body).ok().filter(|_| is_object))
     }
 }
 

@@ -8,8 +8,11 @@ pub mod keys;
 mod known_keys;
 mod notaries;
 pub mod origins;
+pub mod pieces;
 pub mod reach;
 pub mod resolve;
+
+use tombolo_platform::Unread;
 
 /// Why another server did not give what it was asked for.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -32,6 +35,12 @@ impl RemoteError {
     /// Whether the server says that there is no such thing. One that does not know the endpoint says nothing of that.
     pub fn is_not_found(&self) -> bool {
         matches!(self, Self::Answered { status: 404, errcode, .. } if errcode == "M_NOT_FOUND")
+    }
+}
+
+impl From<Unread> for RemoteError {
+    fn from(unread: Unread) -> Self {
+        Self::Unreachable(unread.to_string())
     }
 }
 

@@ -13,7 +13,7 @@ use std::{
 use bytes::Bytes;
 use futures_util::future::join;
 use http::{HeaderValue, Request, Response, header};
-use tombolo_platform::{Limits, World};
+use tombolo_platform::{Body, Limits, World};
 use tombolo_protocol::backoff;
 
 use super::RemoteError;
@@ -51,15 +51,26 @@ enum Standing {
     Failed { since: u64, until: u64 },
 }
 
-/// Sends a request. Redirects are not followed.
+/// Sends a request, and reads the whole response. Redirects are not followed.
 ///
 /// # Errors
 /// Nobody answered, or the network in their place.
 pub async fn fetch(
     world: &World,
-    mut request: Request<Bytes>,
+    request: Request<Bytes>,
     limits: Limits,
 ) -> Result<Response<Bytes>, RemoteError> {
+    let (head, body) = open(world, request, limits).await?.into_parts();
+    let body = body.whole(limits.bytes).await.map_err(RemoteError::from)?;
+    Ok(Response::from_parts(head, body))
+}
+
+/// The same for a response that is read chunk by chunk.
+pub async fn open(
+    world: &World,
+    mut request: Request<Bytes>,
+    limits: Limits,
+) -> Result<Response<Body>, RemoteError> {
     let config = Config::of(world).map_err(|error| RemoteError::Refused(error.to_string()))?;
     request.headers_mut().insert(header::USER_AGENT, user_agent(&config));
     let place = request.uri().authority().map(ToString::to_string).unwrap_or_default();
@@ -69,13 +80,13 @@ pub async fn fetch(
         Some(Standing::Failed { until, .. }) if until > began + SOON => {
             return Err(unreachable("it failed a moment ago".to_owned()));
         }
-        Some(Standing::Answered { .. }) => world.fetch(request, limits).await,
+        Some(Standing::Answered { .. }) => world.open(request, limits).await,
         standing => {
             if let Some(Standing::Failed { until, .. }) = standing {
                 world.sleep(Duration::from_millis(until.saturating_sub(began))).await;
             }
             places.turn(world, limits.time).await.map_err(&unreachable)?;
-            join(world.fetch(request, limits), places.step(world)).await.0
+            join(world.open(request, limits), places.step(world)).await.0
         }
     };
     let in_time = world.now() < began + milliseconds(limits.time);

@@ -25,10 +25,13 @@ fn server_of(number: usize, servers: usize) -> Peer {
 }
 
 /// Every member's join, signed by the member's server.
-fn fill(scene: &Scene, hosted: &Hosted, (members, servers): (usize, usize)) {
+fn fill(scene: &Scene, hosted: &Hosted, members_and_servers: (usize, usize)) {
+    fill_with(scene, hosted, members_and_servers, "One of very many members of a large room");
+}
+
+fn fill_with(scene: &Scene, hosted: &Hosted, (members, servers): (usize, usize), name: &str) {
     let someone = scene.evil.user("someone");
-    let content =
-        json!({ "membership": "join", "displayname": "One of very many members of a large room" });
+    let content = json!({ "membership": "join", "displayname": name });
     let pattern = hosted.event(&scene.evil, &someone, "m.room.member", Some(&someone), &content);
     for number in 0..members {
         let server = server_of(number, servers);
@@ -127,6 +130,53 @@ fn a_large_room_is_joined() {
     let user = |number: usize| server_of(number, SERVERS).user(&format!("u{number}"));
     assert!((0..MEMBERS).all(|number| joined.contains_key(&user(number))));
     hosted.hears(&scene, &scene.evil);
+}
+
+/// How many parts of answers our server keeps for the room.
+fn kept(scene: &Scene, hosted: &Hosted) -> i64 {
+    let tables = scene.tables(&hosted.room).unwrap();
+    tables.row("SELECT count(*) FROM kept", &[], |row| row.int(0)).unwrap().unwrap()
+}
+
+#[test]
+fn what_a_worker_cannot_hold_waits_in_the_room() {
+    let scene = Scene::bare("11");
+    let hosted = Hosted::new(&scene, &scene.evil);
+    fill_with(&scene, &hosted, (400, 20), &"x".repeat(20_000));
+    vouch(&scene, 20, |_| false);
+    let_in(&scene, &hosted);
+    scene.simulation.record();
+    assert_eq!(hosted.join(&scene, &scene.evil).status, 200);
+    let transcript = scene.simulation.transcript();
+    assert!(
+        transcript.contains(" Keep ") && transcript.contains(" Kept "),
+        "it fits into a Worker"
+    );
+    assert!(largest_message(&transcript).0 <= LARGEST);
+    assert_eq!(joined(&scene, &hosted).len(), 402);
+    assert_eq!(kept(&scene, &hosted), 0);
+}
+
+#[test]
+fn nothing_waits_any_more_after_a_join_that_failed() {
+    let scene = Scene::bare("11");
+    let hosted = Hosted::new(&scene, &scene.evil);
+    fill_with(&scene, &hosted, (400, 20), &"x".repeat(20_000));
+    vouch(&scene, 20, |_| false);
+    let_in(&scene, &hosted);
+    let honest = hosted.answer();
+    hosted.give_altered(&scene.evil, move |asked, _| {
+        let mut answer = honest.clone();
+        answer["event"] = asked.body.clone();
+        for event in answer["state"].as_array_mut().unwrap() {
+            if event["type"] == "m.room.power_levels" {
+                event["signatures"] = json!({});
+            }
+        }
+        answer
+    });
+    assert_eq!(hosted.join(&scene, &scene.evil).status, 502);
+    assert_eq!(kept(&scene, &hosted), 0);
 }
 
 /// How long a join takes (ms) of a room of so many servers, with these out of reach and unknown to the notary.

@@ -37,7 +37,7 @@ pub async fn invite(
     let version =
         RoomVersion::of(&invite.version).ok_or_else(|| internal("a room of unknown version"))?;
     let ours = Checked { event_id: invite.event_id, json: invite.event };
-    let event = countersigned(world, version, &ours, (server, &answer.event))
+    let event = countersigned(world, version, &ours, (server, answer.event.get().as_bytes()))
         .await
         .map_err(|dropped| bad_gateway(dropped.reason))?;
     let sent = world.ask(&address, &SendInvite { event }).await?;

@@ -18,7 +18,8 @@ use crate::{
     objects::room::messages::{Purpose, Receive, Received, StateGiven, Unknown},
     remote::{
         RemoteError, answered, api,
-        client::{self, Ask, BRIEF},
+        client::{self, Ask, BRIEF, LARGE},
+        pieces::Pieces,
     },
 };
 
@@ -26,7 +27,7 @@ use crate::{
 const MAX_FETCHED: usize = 50;
 const AT_ONCE: usize = 6;
 /// How many events a state and its auth chain may have.
-const MAX_STATE: usize = 50_000;
+const MAX_STATE: usize = 250_000;
 /// How many events of a state may be such that nobody can verify them.
 const MAX_MISSING: usize = 100;
 /// How many events the room is asked about at once.
@@ -41,14 +42,6 @@ struct AuthChain {
 struct StateIds {
     pdu_ids: Vec<OwnedEventId>,
     auth_chain_ids: Vec<OwnedEventId>,
-}
-
-#[derive(Deserialize)]
-struct State<'a> {
-    #[serde(borrow)]
-    pdus: Vec<&'a RawValue>,
-    #[serde(borrow)]
-    auth_chain: Vec<&'a RawValue>,
 }
 
 /// Events, as several requests are answered.
@@ -78,9 +71,15 @@ impl Source<'_> {
             let path = api::path("v1/state", [self.room_id.as_str()]);
             let path = format!("{path}?event_id={event_id}");
             self.in_time()?;
-            let bytes = client::send(self.world, self.origin, Ask::get(&path)).await?;
-            let state: State<'_> = client::read(&bytes)?;
-            self.give_outliers(&state.auth_chain, &state.pdus).await?;
+            let ask = Ask::get(&path).within(LARGE);
+            let mut answer = Pieces::of(client::open(self.world, self.origin, ask).await?);
+            let mut given = self.given();
+            while let Some(piece) = answer.next().await? {
+                if matches!(piece.member.as_str(), "pdus" | "auth_chain") {
+                    given.add(&piece.text, piece.member == "pdus").await?;
+                }
+            }
+            self.give_outliers(given).await?;
             missing = self.unknown(&ids.pdu_ids).await?;
             if missing.len() > MAX_MISSING {
                 let reason = "its state cannot be verified".to_owned();
@@ -102,8 +101,7 @@ impl Source<'_> {
         let path = api::path("v1/event_auth", [self.room_id.as_str(), event_id.as_str()]);
         if let Some(answer) = answered(self.ask::<AuthChain>(Ask::get(&path).within(BRIEF)).await)?
         {
-            let events: Vec<&RawValue> = answer.auth_chain.iter().map(|event| &**event).collect();
-            self.give_outliers(&events, &[]).await?;
+            self.give_outliers(self.given_list(&answer.auth_chain).await?).await?;
         }
         self.fetch_each(&self.unknown(wanted).await?).await
     }
@@ -127,17 +125,26 @@ impl Source<'_> {
         Ok(self.world.ask(&room(self.room_id), &receive).await?)
     }
 
-    async fn give_outliers(
-        &self,
-        auth_chain: &[&RawValue],
-        state: &[&RawValue],
-    ) -> Result<(), Failure> {
-        let given = Given::read(self.world, self.version, auth_chain, state, self.origin).await;
-        for slice in given.slices() {
+    fn given(&self) -> Given<'_> {
+        Given::new(self.world, self.room_id, self.version, self.origin)
+    }
+
+    async fn given_list(&self, events: &[Box<RawValue>]) -> Result<Given<'_>, Failure> {
+        let mut given = self.given();
+        for event in events {
+            given.add(event.get().as_bytes(), false).await?;
+        }
+        Ok(given)
+    }
+
+    async fn give_outliers(&self, given: Given<'_>) -> Result<(), Failure> {
+        let mut ordered = given.ordered().await?;
+        while let Some(slice) = ordered.next().await? {
             let (origin, purpose) = (self.origin.clone(), Purpose::Outlier);
             let receive = Receive { origin, events: slice.events, purpose, again: Vec::new() };
             self.world.ask(&room(self.room_id), &receive).await?;
         }
+        ordered.forget().await;
         Ok(())
     }
 
@@ -155,8 +162,7 @@ impl Source<'_> {
                 }
             }
         }
-        let events: Vec<&RawValue> = events.iter().map(|event| &**event).collect();
-        self.give_outliers(&events, &[]).await?;
+        self.give_outliers(self.given_list(&events).await?).await?;
         Ok(ended?)
     }
 

@@ -1,13 +1,16 @@
 //! What did a server give us of a room, each event after those it cites?
 //!
-//! The answer to a join may hold tens of thousands of events, in any order. It is read twice, so that beside its bytes
-//! little is held: once for who cites whom and which keys are needed, once, a slice at a time, for the events.
+//! The answer to a join may hold a hundred thousand events, in any order. It is read as it arrives: of each event stays
+//! here whom it cites and which keys it needs, and its text where [`Texts`] keeps it. When all is there, the keys are
+//! fetched together, and the events are read back and verified a slice at a time.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet, BinaryHeap},
+};
 
-use ruma::{OwnedEventId, ServerName};
-use serde_json::value::RawValue;
-use tombolo_platform::World;
+use ruma::{OwnedEventId, OwnedServerName, RoomId, ServerName};
+use tombolo_platform::{AskError, World};
 use tombolo_protocol::{
     admission::{self, Checked, Unverified},
     canonical_json::CanonicalJsonValue,
@@ -16,26 +19,41 @@ use tombolo_protocol::{
     server_keys::KeyRing,
 };
 
-use super::verify::{Dropped, Needed, check, logged};
-use crate::remote::keys;
+use super::{
+    texts::Texts,
+    verify::{Dropped, Needed, check, logged},
+};
+use crate::{
+    objects::room::messages::{Place, Refusal},
+    remote::keys,
+};
 
 /// The most events of a slice.
 const SLICE: usize = 400;
 /// How large the text of a slice may grow (bytes).
-const SLICE_BYTES: usize = 512 << 10;
+const SLICE_BYTES: u32 = 512 << 10;
+/// The most events of an answer: of each some 200 bytes are held.
+const MAX_EVENTS: usize = 250_000;
 
-/// What was given, in the order in which it can be stored.
+/// What is given, while it arrives.
 pub struct Given<'a> {
+    world: &'a World,
     version: &'static RoomVersion,
-    events: Vec<Entry<'a>>,
-    ring: KeyRing,
     giver: &'a ServerName,
+    graph: Graph,
+    needed: Needed,
+    /// The servers whose keys are waited for.
+    awaited: BTreeSet<OwnedServerName>,
+    texts: Texts<'a>,
 }
 
-#[derive(Clone, Copy)]
-struct Entry<'a> {
-    raw: &'a RawValue,
-    is_state: bool,
+/// What was given, in the order in which it can be stored.
+pub struct Ordered<'a> {
+    version: &'static RoomVersion,
+    giver: &'a ServerName,
+    ring: KeyRing,
+    texts: Texts<'a>,
+    events: std::vec::IntoIter<Entry>,
 }
 
 /// Some events, each after those it cites, and which of them are the state.
@@ -51,67 +69,104 @@ pub struct Slice {
 }
 
 impl<'a> Given<'a> {
-    /// Orders the events and fetches the keys they need, all together. What is no event is left out.
-    pub async fn read(
-        world: &World,
+    pub fn new(
+        world: &'a World,
+        room_id: &RoomId,
         version: &'static RoomVersion,
-        auth_chain: &[&'a RawValue],
-        state: &[&'a RawValue],
         giver: &'a ServerName,
     ) -> Self {
-        let (mut graph, mut needed) = (Graph::default(), Needed::default());
-        let mut awaited = BTreeSet::from([giver.to_owned()]);
-        let entry = |is_state| move |raw: &&'a RawValue| Entry { raw, is_state };
-        for entry in auth_chain.iter().map(entry(false)).chain(state.iter().map(entry(true))) {
-            let Some(event) = logged(admission::parse(entry.raw.get().as_bytes(), version)) else {
-                continue;
-            };
-            needed.add(&event);
-            if entry.is_state && is_needed(&event, giver) {
-                awaited.extend(event.required_keys().into_iter().map(|(server, _)| server));
-            }
-            let mut cited = event.auth_events();
-            // In version 12 no event cites the create event, and yet every one is judged with it.
-            let by_hash = version.room_id_is_create_hash();
-            cited.extend(by_hash.then(|| create_event_id(&event.room_id)).flatten());
-            graph.add(&event.event_id, &cited, entry);
+        Self {
+            world,
+            version,
+            giver,
+            graph: Graph::default(),
+            needed: Needed::default(),
+            awaited: BTreeSet::from([giver.to_owned()]),
+            texts: Texts::new(world, room_id),
         }
-        let ring = keys::ring_of_all(world, &needed.keys(), &awaited).await;
-        Self { version, events: graph.ordered(), ring, giver }
     }
 
-    /// The events that hold, a slice at a time.
-    pub fn slices(&self) -> impl Iterator<Item = Slice> {
-        let mut rest = self.events.as_slice();
-        std::iter::from_fn(move || {
-            let mut bytes = 0;
-            let fits = |entry: &&Entry<'_>| {
-                bytes += entry.raw.get().len();
-                bytes <= SLICE_BYTES
-            };
-            let taken = rest.iter().take(SLICE).take_while(fits).count().max(1);
-            let (slice, others) = rest.split_at_checked(taken)?;
-            rest = others;
-            let mut held = Slice::default();
-            for entry in slice {
-                let parsed = logged(admission::parse(entry.raw.get().as_bytes(), self.version));
-                let Some(event) = parsed else { continue };
-                let needed = entry.is_state && is_needed(&event, self.giver);
-                let id = entry.is_state.then(|| event.event_id.clone());
-                match check(event, &self.ring) {
-                    Ok(event) => {
-                        held.state.extend(id);
-                        held.events.push(event);
-                    }
-                    Err(dropped) if needed => held.lost = Some(dropped),
-                    Err(dropped) => {
-                        held.left_out.extend(id);
-                        logged::<Checked>(Err(dropped));
-                    }
-                }
+    /// Takes an event of the state, or of what authorises the state. What is no event is left out.
+    pub async fn add(&mut self, text: &[u8], is_state: bool) -> Result<(), AskError<Refusal>> {
+        let Some(event) = logged(admission::parse(text, self.version)) else { return Ok(()) };
+        let Ok(text) = std::str::from_utf8(text) else { return Ok(()) };
+        if self.graph.nodes.len() > MAX_EVENTS {
+            let reason = format!("the room has more than {MAX_EVENTS} events in its state");
+            return Err(AskError::Refused(Refusal::TooLarge(reason)));
+        }
+        self.needed.add(&event);
+        if is_state && is_needed(&event, self.giver) {
+            self.awaited.extend(event.required_keys().into_iter().map(|(server, _)| server));
+        }
+        let mut cited = event.auth_events();
+        // In version 12 no event cites the create event, and yet every one is judged with it.
+        let by_hash = self.version.room_id_is_create_hash();
+        let create = by_hash.then(|| create_event_id(&event.room_id)).flatten();
+        cited.extend(create.filter(|create| *create != event.event_id));
+        let entry = Entry { place: self.texts.keep(text).await?, is_state };
+        self.graph.add(&event.event_id, &cited, entry);
+        Ok(())
+    }
+
+    /// All is there: orders the events and fetches the keys they need, all together.
+    pub async fn ordered(mut self) -> Result<Ordered<'a>, AskError<Refusal>> {
+        self.texts.end().await?;
+        let ring = keys::ring_of_all(self.world, &self.needed.keys(), &self.awaited).await;
+        let events = self.graph.ordered().into_iter();
+        let Self { version, giver, texts, .. } = self;
+        Ok(Ordered { version, giver, ring, texts, events })
+    }
+
+    /// Nothing of it is wanted any more.
+    pub async fn forget(self) {
+        self.texts.forget().await;
+    }
+}
+
+impl Ordered<'_> {
+    /// Nothing of it is wanted any more.
+    pub async fn forget(self) {
+        self.texts.forget().await;
+    }
+
+    /// The next of the events that hold.
+    pub async fn next(&mut self) -> Result<Option<Slice>, AskError<Refusal>> {
+        let mut bytes = 0;
+        let fits = |entry: &&Entry| {
+            bytes += entry.place.length;
+            bytes <= SLICE_BYTES
+        };
+        let rest = self.events.as_slice();
+        let count = rest.iter().take(SLICE).take_while(fits).count().max(1);
+        let slice: Vec<Entry> = self.events.by_ref().take(count).collect();
+        if slice.is_empty() {
+            return Ok(None);
+        }
+        let places: Vec<Place> = slice.iter().map(|entry| entry.place).collect();
+        let texts = self.texts.read(&places).await?;
+        let mut held = Slice::default();
+        for (entry, text) in slice.iter().zip(texts) {
+            self.check(&mut held, entry, &text);
+        }
+        Ok(Some(held))
+    }
+
+    fn check(&self, held: &mut Slice, entry: &Entry, text: &str) {
+        let parsed = logged(admission::parse(text.as_bytes(), self.version));
+        let Some(event) = parsed else { return };
+        let needed = entry.is_state && is_needed(&event, self.giver);
+        let id = entry.is_state.then(|| event.event_id.clone());
+        match check(event, &self.ring) {
+            Ok(event) => {
+                held.state.extend(id);
+                held.events.push(event);
             }
-            Some(held)
-        })
+            Err(dropped) if needed => held.lost = Some(dropped),
+            Err(dropped) => {
+                held.left_out.extend(id);
+                logged::<Checked>(Err(dropped));
+            }
+        }
     }
 }
 
@@ -122,24 +177,30 @@ fn is_needed(event: &Unverified, giver: &ServerName) -> bool {
         || matches!(kind, Some("m.room.create" | "m.room.power_levels" | "m.room.join_rules"))
 }
 
+#[derive(Clone, Copy)]
+struct Entry {
+    place: Place,
+    is_state: bool,
+}
+
 /// Which event cites which, by numbers: IDs are held once.
 #[derive(Default)]
-struct Graph<'a> {
+struct Graph {
     numbers: BTreeMap<OwnedEventId, usize>,
-    nodes: Vec<Node<'a>>,
+    nodes: Vec<Node>,
 }
 
 #[derive(Default)]
-struct Node<'a> {
+struct Node {
     /// Missing where the event is only cited.
-    entry: Option<Entry<'a>>,
-    cites: Vec<usize>,
+    entry: Option<Entry>,
+    cites: Vec<u32>,
 }
 
-impl<'a> Graph<'a> {
-    fn add(&mut self, id: &OwnedEventId, cited: &[OwnedEventId], entry: Entry<'a>) {
+impl Graph {
+    fn add(&mut self, id: &OwnedEventId, cited: &[OwnedEventId], entry: Entry) {
         let number = self.number(id);
-        let cites = cited.iter().map(|id| self.number(id)).collect();
+        let cites = cited.iter().filter_map(|id| u32::try_from(self.number(id)).ok()).collect();
         let is_state = entry.is_state || self.nodes[number].entry.is_some_and(|held| held.is_state);
         self.nodes[number] = Node { entry: Some(Entry { is_state, ..entry }), cites };
     }
@@ -154,22 +215,67 @@ impl<'a> Graph<'a> {
         number
     }
 
-    /// The events, each after those it cites. IDs are hashes, so no event cites itself by a detour.
-    fn ordered(self) -> Vec<Entry<'a>> {
+    /// The events, each after those it cites, and else as they came: each sweep over the answer takes what has become
+    /// possible, so that events which are read together stand together. IDs are hashes, so no event cites itself by a
+    /// detour.
+    fn ordered(mut self) -> Vec<Entry> {
+        drop(std::mem::take(&mut self.numbers));
+        let citing = self.citing();
+        let given = |number: &u32| self.nodes[*number as usize].entry;
+        let mut waits_for: Vec<usize> =
+            self.nodes.iter().map(|node| node.cites.iter().filter_map(given).count()).collect();
+        let mut ready: BinaryHeap<Reverse<(usize, Place, usize)>> = BinaryHeap::new();
+        for (number, node) in self.nodes.iter().enumerate() {
+            let entry = node.entry.filter(|_| waits_for[number] == 0);
+            ready.extend(entry.map(|entry| Reverse((0, entry.place, number))));
+        }
         let mut ordered = Vec::with_capacity(self.nodes.len());
-        let mut done = vec![false; self.nodes.len()];
-        for first in 0..self.nodes.len() {
-            // Each number stands on the stack once to be entered, and once more, below what it cites, to be left.
-            let mut stack = vec![(first, false)];
-            while let Some((number, left)) = stack.pop() {
-                if left {
-                    ordered.extend(self.nodes[number].entry);
-                } else if !std::mem::replace(&mut done[number], true) {
-                    stack.push((number, true));
-                    stack.extend(self.nodes[number].cites.iter().map(|cited| (*cited, false)));
-                }
+        while let Some(Reverse((sweep, place, number))) = ready.pop() {
+            ordered.extend(self.nodes[number].entry);
+            for citing in citing.of(number) {
+                let citing = *citing as usize;
+                waits_for[citing] -= 1;
+                let entry = self.nodes[citing].entry.filter(|_| waits_for[citing] == 0);
+                ready.extend(entry.map(|entry| {
+                    let sweep = if entry.place > place { sweep } else { sweep + 1 };
+                    Reverse((sweep, entry.place, citing))
+                }));
             }
         }
         ordered
+    }
+
+    /// Which events cite which.
+    fn citing(&self) -> Citing {
+        let mut begins = vec![0; self.nodes.len() + 1];
+        for cited in self.nodes.iter().flat_map(|node| &node.cites) {
+            begins[*cited as usize + 1] += 1;
+        }
+        for number in 1..begins.len() {
+            begins[number] += begins[number - 1];
+        }
+        let mut citing = vec![0; begins[self.nodes.len()]];
+        let mut next = begins.clone();
+        for (number, node) in self.nodes.iter().enumerate() {
+            for cited in &node.cites {
+                let slot = &mut next[*cited as usize];
+                citing[*slot] = u32::try_from(number).unwrap_or(u32::MAX);
+                *slot += 1;
+            }
+        }
+        Citing { begins, citing }
+    }
+}
+
+/// For each event those that cite it, one list after another.
+struct Citing {
+    /// Where each list begins; it ends where the next one begins.
+    begins: Vec<usize>,
+    citing: Vec<u32>,
+}
+
+impl Citing {
+    fn of(&self, number: usize) -> &[u32] {
+        &self.citing[self.begins[number]..self.begins[number + 1]]
     }
 }

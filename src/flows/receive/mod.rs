@@ -9,6 +9,7 @@ mod edus;
 pub mod fetch;
 mod gap;
 pub mod given;
+mod texts;
 pub mod verify;
 
 pub use self::gap::{Failure, Source};

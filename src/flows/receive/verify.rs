@@ -81,9 +81,9 @@ pub async fn countersigned(
     world: &World,
     version: &'static RoomVersion,
     ours: &Checked,
-    (server, theirs): (&ServerName, &RawValue),
+    (server, theirs): (&ServerName, &[u8]),
 ) -> Result<Checked, Dropped> {
-    let parsed = admission::parse(theirs.get().as_bytes(), version)?.signed_by(server);
+    let parsed = admission::parse(theirs, version)?.signed_by(server);
     let dropped = |reason: String| Dropped { event_id: Some(ours.event_id.clone()), reason };
     let another = || dropped("the server gave another event".to_owned());
     let mut verdicts = verify_parsed(world, vec![Ok(parsed)]).await;

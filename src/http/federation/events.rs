@@ -6,9 +6,9 @@ use http::Method;
 use ruma::{EventId, OwnedEventId, OwnedRoomId, OwnedServerName, RoomId};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use tombolo_platform::{AskError, World};
+use tombolo_platform::{AskError, Body, World};
 
-use super::signed::Signed;
+use super::{lists::Lists, signed::Signed};
 use crate::{
     config::Config,
     error::{Result, invalid_param, not_found},
@@ -27,7 +27,7 @@ const MAX_ENDS: usize = 20;
 
 pub fn routes(router: &mut Router) {
     router.federation(&Method::GET, "/_matrix/federation/v1/event/{event_id}", event);
-    router.federation(&Method::GET, "/_matrix/federation/v1/state/{room_id}", state);
+    router.federation_stream(&Method::GET, "/_matrix/federation/v1/state/{room_id}", state);
     router.federation(&Method::GET, "/_matrix/federation/v1/state_ids/{room_id}", state_ids);
     router.federation(
         &Method::GET,
@@ -75,21 +75,21 @@ async fn event(world: World, signed: Signed, arguments: Vec<String>) -> Result<P
     Err(failure)
 }
 
-/// The state before an event.
+/// What is said of a state beside its events: nothing.
 #[derive(Serialize)]
-struct StateBodies {
-    pdus: Vec<Box<RawValue>>,
-    auth_chain: Vec<Box<RawValue>>,
-}
+struct State {}
 
-async fn state(world: World, signed: Signed, arguments: Vec<String>) -> Result<StateBodies> {
+/// The state before an event.
+async fn state(world: World, signed: Signed, arguments: Vec<String>) -> Result<Body> {
+    let room_id = room_id(&arguments[0])?;
     let ask = StateBefore {
         event_id: signed.parameter("event_id")?,
         origin: signed.origin.clone(),
-        bodies: true,
+        bodies: false,
+        by_number: true,
     };
-    let reply = world.ask(&room(&room_id(&arguments[0])?), &ask).await?;
-    Ok(StateBodies { pdus: reply.state_bodies, auth_chain: reply.auth_chain_bodies })
+    let numbers = world.ask(&room(&room_id), &ask).await?.numbers;
+    Ok(Lists::new(&world, &room_id, &State {}, ["pdus", "auth_chain"], numbers)?.body())
 }
 
 #[derive(Serialize)]
@@ -103,6 +103,7 @@ async fn state_ids(world: World, signed: Signed, arguments: Vec<String>) -> Resu
         event_id: signed.parameter("event_id")?,
         origin: signed.origin.clone(),
         bodies: false,
+        by_number: false,
     };
     let reply = world.ask(&room(&room_id(&arguments[0])?), &ask).await?;
     Ok(StateIds { pdu_ids: reply.state, auth_chain_ids: reply.auth_chain })

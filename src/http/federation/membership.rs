@@ -7,7 +7,7 @@ use http::Method;
 use ruma::{OwnedRoomId, OwnedServerName, OwnedUserId, RoomId, UserId};
 use serde::Serialize;
 use serde_json::value::RawValue;
-use tombolo_platform::World;
+use tombolo_platform::{Body, World};
 use tombolo_protocol::{
     admission::Checked,
     canonical_json::{self, CanonicalJsonObject, CanonicalJsonValue},
@@ -18,6 +18,7 @@ use tombolo_protocol::{
 
 use super::{
     events::{event_id, room_id},
+    lists::Lists,
     signed::Signed,
 };
 use crate::{
@@ -49,12 +50,12 @@ pub fn routes(router: &mut Router) {
         "/_matrix/federation/v1/make_knock/{room_id}/{user_id}",
         make_knock,
     );
-    router.federation(
+    router.federation_stream(
         &Method::PUT,
         "/_matrix/federation/v1/send_join/{room_id}/{event_id}",
         send_join_v1,
     );
-    router.federation(
+    router.federation_stream(
         &Method::PUT,
         "/_matrix/federation/v2/send_join/{room_id}/{event_id}",
         send_join,
@@ -119,31 +120,29 @@ async fn make(
     Ok(Made { room_version: template.version, event: template.event })
 }
 
-/// What a server that joined is given.
+/// What a server that joined is given, beside the state before its join and the auth chain of both.
 #[derive(Serialize)]
 struct SendJoin {
     origin: OwnedServerName,
     event: Box<RawValue>,
-    state: Vec<Box<RawValue>>,
-    auth_chain: Vec<Box<RawValue>>,
     members_omitted: bool,
     servers_in_room: Vec<OwnedServerName>,
 }
 
-async fn send_join(world: World, signed: Signed, arguments: Vec<String>) -> Result<SendJoin> {
-    let Accepted { event, state, auth_chain, servers } =
-        take(&world, &signed, &arguments, Membership::Join).await?;
-    let origin = Config::of(&world)?.server_name.clone();
-    let servers_in_room = servers;
-    Ok(SendJoin { origin, event, state, auth_chain, members_omitted: false, servers_in_room })
+async fn send_join(world: World, signed: Signed, arguments: Vec<String>) -> Result<Body> {
+    Ok(joined(&world, &signed, &arguments).await?.body())
 }
 
-async fn send_join_v1(
-    world: World,
-    signed: Signed,
-    arguments: Vec<String>,
-) -> Result<(u16, SendJoin)> {
-    Ok((200, send_join(world, signed, arguments).await?))
+async fn send_join_v1(world: World, signed: Signed, arguments: Vec<String>) -> Result<Body> {
+    Ok(joined(&world, &signed, &arguments).await?.with_status(200).body())
+}
+
+async fn joined(world: &World, signed: &Signed, arguments: &[String]) -> Result<Lists> {
+    let Accepted { event, servers: servers_in_room, numbers, .. } =
+        take(world, signed, arguments, Membership::Join).await?;
+    let origin = Config::of(world)?.server_name.clone();
+    let head = SendJoin { origin, event, members_omitted: false, servers_in_room };
+    Lists::new(world, &room_id(&arguments[0])?, &head, ["state", "auth_chain"], numbers)
 }
 
 #[derive(Serialize)]
@@ -190,7 +189,7 @@ async fn take(
         return Err(invalid_param("The event is not the one named"));
     }
     let origin = signed.origin.clone();
-    let accept = Accept { origin, membership, event, member_of };
+    let accept = Accept { origin, membership, event, member_of, by_number: true };
     let accepted = world.ask(&room(&room_id), &accept).await?;
     tell::tell_locals(world, &room_id).await;
     Ok(accepted)

@@ -6,6 +6,7 @@
 mod events;
 mod invite;
 mod keys;
+mod lists;
 mod membership;
 mod query;
 mod send;

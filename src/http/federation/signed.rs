@@ -18,7 +18,7 @@ use crate::{
     error::{Error, Result, bad_json, invalid_param, missing_param},
     flows::destination,
     http::{
-        endpoint::{fault_response, json_response, whole},
+        endpoint::{fault_response, json_response, of_json, whole},
         query,
         rate_limit::{self, Kind},
         router::{Handler, Router},
@@ -80,15 +80,36 @@ impl Router {
     {
         let answer: Handler = Rc::new(move |world, request, arguments| {
             Box::pin(async move {
-                let request = whole(request, MAX_BODY).await?;
-                let signed = authenticate(&world, &request).await?;
-                note(&world, &signed.origin);
+                let signed = signed(&world, request).await?;
                 let answer = handler(world, signed, arguments).await?;
                 Ok(json_response(StatusCode::OK, &answer)?.map(Body::from))
             })
         });
         self.add(method, path, answer);
     }
+
+    /// The same for an answer that is written while it is sent.
+    pub fn federation_stream<H, F>(&mut self, method: &Method, path: &str, handler: H)
+    where
+        H: Fn(World, Signed, Vec<String>) -> F + Copy + 'static,
+        F: Future<Output = Result<Body>>,
+    {
+        let answer: Handler = Rc::new(move |world, request, arguments| {
+            Box::pin(async move {
+                let signed = signed(&world, request).await?;
+                Ok(of_json(handler(world, signed, arguments).await?))
+            })
+        });
+        self.add(method, path, answer);
+    }
+}
+
+/// The request, once its origin is known to be up.
+async fn signed(world: &World, request: Request<Body>) -> Result<Signed> {
+    let request = whole(request, MAX_BODY).await?;
+    let signed = authenticate(world, &request).await?;
+    note(world, &signed.origin);
+    Ok(signed)
 }
 
 async fn authenticate(world: &World, request: &Request<Bytes>) -> Result<Signed> {

@@ -33,7 +33,7 @@ use ruma::{OwnedUserId, ServerName, UserId};
 use tombolo_platform::{Fault, Moment, Sql, values};
 
 use self::{
-    arrival::{backfill, parked, receive},
+    arrival::{backfill, kept, parked, receive},
     cache::Cache,
     followers::{news, telling},
     joining::{accept, invited, join},
@@ -209,10 +209,14 @@ class!(RoomClass = "room" {
     BeginJoin => join::begin,
     AbandonJoin => attempts::abandon,
     DueJoin => attempts::due,
+    Keep => kept::keep,
+    Kept => kept::kept,
+    ForgetKept => kept::forget,
     GiveJoin => join::give,
     FinishJoin => join::finish,
     EventById => view::event_by_id,
     StateBefore => federation::state_before,
+    Bodies => federation::bodies,
     AuthChain => federation::auth_chain,
     MissingEvents => federation::missing_events,
     Backfill => federation::backfill,

@@ -111,4 +111,7 @@ INSERT INTO derived SELECT fork, max(parents) FROM left_out_of_fork WHERE parent
 ", "
 -- The content by which the rules judge with a redacted event, where they read more than what is left; shown to nobody.
 ALTER TABLE events ADD COLUMN judged TEXT;
+", "
+-- The text of answers that are too large for a Worker, until their events are stored or their time is up (ms).
+CREATE TABLE kept (answer INTEGER, part INTEGER, until INTEGER NOT NULL, text TEXT NOT NULL, PRIMARY KEY (answer, part));
 "];

@@ -1,13 +1,13 @@
 //! How does a local user join a room through one server?
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
-use bytes::Bytes;
 use ruma::{EventId, RoomId, ServerName, UserId};
-use serde::Deserialize;
 use serde_json::{Map, Value, value::RawValue};
 use tombolo_platform::{AskError, World};
-use tombolo_protocol::{admission::Checked, membership::Membership, room_version::RoomVersion};
+use tombolo_protocol::{
+    admission::Checked, json::Piece, membership::Membership, room_version::RoomVersion,
+};
 
 use super::super::template;
 use crate::{
@@ -15,7 +15,7 @@ use crate::{
     flows::{
         receive::{
             fetch::Events,
-            given::{Given, Slice},
+            given::{Given, Ordered, Slice},
             receive_in_room,
             verify::{countersigned, verified},
         },
@@ -26,6 +26,7 @@ use crate::{
     remote::{
         RemoteError, api,
         client::{self, Ask, LARGE},
+        pieces::Pieces,
     },
 };
 
@@ -38,24 +39,6 @@ const LAST_LOOK: Duration = Duration::from_secs(2);
 /// How long a server that has not heard how we left is given to hear of it.
 const CATCHES_UP: [Duration; 3] =
     [Duration::from_millis(500), Duration::from_secs(1), Duration::from_secs(2)];
-
-/// What a server in the room answers that took a join.
-#[derive(Deserialize)]
-struct SendJoin<'a> {
-    #[serde(borrow)]
-    state: Vec<&'a RawValue>,
-    #[serde(borrow)]
-    auth_chain: Vec<&'a RawValue>,
-    #[serde(default, borrow)]
-    event: Option<&'a RawValue>,
-}
-
-/// What of the same answer counts where the room is here already.
-#[derive(Deserialize)]
-struct Authorised<'a> {
-    #[serde(borrow)]
-    event: &'a RawValue,
-}
 
 /// One attempt through one server.
 pub struct Attempt<'a> {
@@ -109,10 +92,15 @@ impl Attempt<'_> {
     /// as that server signed it.
     pub async fn be_authorised(&self, content: &Map<String, Value>) -> Result<()> {
         let (version, event) = self.drafted(content).await?;
-        let bytes = self.have_taken(&event, "omit_members=true").await?;
-        let answer: Authorised<'_> = client::read(&bytes)?;
-        let theirs = (self.server, answer.event);
-        let event = countersigned(self.world, version, &event, theirs)
+        let mut answer = self.have_taken(&event, "omit_members=true").await?;
+        let mut theirs = None;
+        while let Some(piece) = answer.next().await? {
+            if piece.member == "event" {
+                theirs = Some(piece.text);
+            }
+        }
+        let theirs = theirs.ok_or_else(|| bad_gateway("the other server gave no event"))?;
+        let event = countersigned(self.world, version, &event, (self.server, &theirs))
             .await
             .map_err(|dropped| bad_gateway(dropped.reason))?;
         let (origin, event_id) = (self.server.to_owned(), event.event_id.clone());
@@ -128,14 +116,15 @@ impl Attempt<'_> {
         &self,
         event: &Checked,
         query: &str,
-    ) -> std::result::Result<Bytes, RemoteError> {
+    ) -> std::result::Result<Pieces, RemoteError> {
         let path = format!(
             "{}?{query}",
             api::path("v2/send_join", [self.room_id.as_str(), event.event_id.as_str()])
         );
         let body: Value = serde_json::from_str(event.json.get())
             .map_err(|error| RemoteError::Refused(error.to_string()))?;
-        client::send(self.world, self.server, Ask::put(&path, &body).within(LARGE)).await
+        let ask = Ask::put(&path, &body).within(LARGE);
+        Ok(Pieces::of(client::open(self.world, self.server, ask).await?))
     }
 
     /// Our join, on the links that the server says.
@@ -191,33 +180,28 @@ impl Attempt<'_> {
         version: &'static RoomVersion,
         event: Checked,
     ) -> std::result::Result<(), Failure> {
-        let failed = |error: RemoteError| Failure { known: is_final(&error), error: error.into() };
-        let bytes = self.have_taken(&event, "omit_members=false").await.map_err(failed)?;
-        let answer: SendJoin<'_> = client::read(&bytes).map_err(failed)?;
+        let answer = self.have_taken(&event, "omit_members=false").await.map_err(Failure::of)?;
+        let mut given = Given::new(self.world, self.room_id, version, self.server);
+        let theirs = match self.read(answer, &mut given).await {
+            Ok(theirs) => theirs,
+            Err(failure) => {
+                given.forget().await;
+                return Err(failure);
+            }
+        };
         let mut event = event;
         // A restricted join has the signature of the server that authorised it; the room judges whether it needs one.
-        if let Some(theirs) = answer.event
+        if let Some(theirs) = theirs
             && let Ok(signed) =
-                countersigned(self.world, version, &event, (self.server, theirs)).await
+                countersigned(self.world, version, &event, (self.server, &theirs)).await
         {
             event = signed;
         }
-        let (auth_chain, state) = (&answer.auth_chain, &answer.state);
-        let given = Given::read(self.world, version, auth_chain, state, self.server).await;
+        let mut ordered = given.ordered().await.map_err(Failure::of_ours)?;
+        let state = self.give(&event.event_id, &mut ordered).await;
+        ordered.forget().await;
+        let finish = FinishJoin { event, state: state? };
         let address = room(self.room_id);
-        let mut state = 0;
-        for slice in given.slices() {
-            let Slice { events, state: of_state, lost, left_out } = slice;
-            if let Some(lost) = lost {
-                let error =
-                    bad_gateway(format!("the room's state cannot be verified: {}", lost.reason));
-                return Err(Failure { error, known: false });
-            }
-            let event_id = event.event_id.clone();
-            let give = GiveJoin { event_id, events, state: of_state, left_out };
-            state += self.world.ask(&address, &give).await.map_err(Failure::of_ours)?;
-        }
-        let finish = FinishJoin { event, state };
         let joined = self.world.ask(&address, &finish).await.map_err(Failure::of_ours)?;
         tell::tell_now(self.world, self.room_id, joined.news).await;
         for (origin, event) in joined.parked {
@@ -229,6 +213,51 @@ impl Attempt<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Reads what the server gives us of the room; answers the join as it signed it, if it gives that.
+    async fn read(
+        &self,
+        mut answer: Pieces,
+        given: &mut Given<'_>,
+    ) -> std::result::Result<Option<Vec<u8>>, Failure> {
+        let (mut theirs, mut lists) = (None, BTreeSet::new());
+        while let Some(piece) = answer.next().await.map_err(Failure::of)? {
+            let Piece { member, is_element, text } = piece;
+            match member.as_str() {
+                "event" => theirs = Some(text),
+                "state" | "auth_chain" if is_element => {
+                    given.add(&text, member == "state").await.map_err(Failure::of_ours)?;
+                    lists.insert(member);
+                }
+                _ => {}
+            }
+        }
+        if !lists.contains("state") {
+            return Err(Failure::of(RemoteError::Nonsense("there is no state".to_owned())));
+        }
+        Ok(theirs)
+    }
+
+    /// Gives the room what holds of it; answers how much of the state stands.
+    async fn give(
+        &self,
+        join: &EventId,
+        ordered: &mut Ordered<'_>,
+    ) -> std::result::Result<u64, Failure> {
+        let mut standing = 0;
+        while let Some(slice) = ordered.next().await.map_err(Failure::of_ours)? {
+            let Slice { events, state, lost, left_out } = slice;
+            if let Some(lost) = lost {
+                let error =
+                    bad_gateway(format!("the room's state cannot be verified: {}", lost.reason));
+                return Err(Failure { error, known: false });
+            }
+            let give = GiveJoin { event_id: join.to_owned(), events, state, left_out };
+            let given = self.world.ask(&room(self.room_id), &give).await;
+            standing += given.map_err(Failure::of_ours)?;
+        }
+        Ok(standing)
     }
 
     /// Whether the server has our join, which it cannot give without having heard of it.
@@ -249,6 +278,11 @@ struct Failure {
 }
 
 impl Failure {
+    /// The other server did not answer as it should.
+    fn of(error: RemoteError) -> Self {
+        Self { known: is_final(&error), error: error.into() }
+    }
+
     /// Our room did not take what it was given.
     fn of_ours(error: AskError<Refusal>) -> Self {
         let error = match error {

@@ -2,5 +2,6 @@
 
 pub mod backfill;
 pub mod given;
+pub mod kept;
 pub mod parked;
 pub mod receive;

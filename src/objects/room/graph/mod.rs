@@ -8,6 +8,7 @@ pub mod extremities;
 pub mod gaps;
 pub mod insertion;
 pub mod judgement;
+pub mod many;
 pub mod members;
 pub mod power;
 pub mod redaction;

@@ -265,8 +265,12 @@ impl Room<'_> {
         let mut chain = BTreeSet::new();
         let mut next: Vec<Sn> = from.to_vec();
         while let Some(sn) = next.pop() {
-            for auth in self.event(sn)?.auth.clone() {
-                if self.event(auth)?.height >= lowest && chain.insert(auth) {
+            // Where all are wanted, there may be very many: they are not read whole.
+            let whole = lowest > 0;
+            let cited = if whole { self.event(sn)?.auth.clone() } else { self.auth_of(sn)? };
+            for auth in cited {
+                let counts = !whole || self.event(auth)?.height >= lowest;
+                if counts && chain.insert(auth) {
                     next.push(auth);
                 }
             }

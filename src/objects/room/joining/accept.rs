@@ -9,7 +9,7 @@ use crate::{
     objects::room::{
         Result, Room,
         graph::{events::Verdict, insertion::Source, judgement::Judgement},
-        messages::{Accept, Accepted, Draft, Refusal, Send, Template, TemplateReply},
+        messages::{Accept, Accepted, Draft, Refusal, Send, StateNumbers, Template, TemplateReply},
         sending::send,
     },
     shell::Stop,
@@ -76,10 +76,23 @@ pub fn accept(room: &mut Room<'_>, message: Accept) -> Result<Accepted> {
         room.insert(&pdu, &judged, source)?;
     }
     let event = RawValue::from_string(pdu.json.clone())?;
-    let mut reply =
-        Accepted { event, state: Vec::new(), auth_chain: Vec::new(), servers: room.servers()? };
+    let mut reply = Accepted {
+        event,
+        state: Vec::new(),
+        auth_chain: Vec::new(),
+        servers: room.servers()?,
+        numbers: StateNumbers::default(),
+    };
     match message.membership {
-        Membership::Join => room.add_state_before(&pdu, &mut reply)?,
+        Membership::Join => {
+            let numbers = room.numbers_before(&pdu)?;
+            if message.by_number {
+                reply.numbers = numbers;
+            } else {
+                reply.state = room.bodies(&numbers.state)?;
+                reply.auth_chain = room.bodies(&numbers.auth_chain)?;
+            }
+        }
         Membership::Knock => reply.state = room.shown_to_invited()?,
         _ => {}
     }
@@ -147,7 +160,8 @@ impl Room<'_> {
         Err(Stop::Refused(Refusal::UnableToAuthorise(reason.to_owned())))
     }
 
-    fn add_state_before(&mut self, pdu: &Pdu, reply: &mut Accepted) -> Result<()> {
+    /// The state before a join, with its auth chain and that of the join.
+    fn numbers_before(&mut self, pdu: &Pdu) -> Result<StateNumbers> {
         let event = self
             .find(&pdu.event_id)?
             .ok_or_else(|| Stop::broken("an accepted event is not held"))?;
@@ -155,14 +169,6 @@ impl Room<'_> {
         let state: Vec<_> = self.whole(before)?.into_values().collect();
         let mut chain = self.auth_chain_of(&state, 0)?;
         chain.extend(self.auth_chain_of(&[event.sn], 0)?);
-        for sn in &state {
-            let event = self.event(*sn)?;
-            reply.state.push(event.for_servers()?);
-        }
-        for sn in chain {
-            let event = self.event(sn)?;
-            reply.auth_chain.push(event.for_servers()?);
-        }
-        Ok(())
+        Ok(StateNumbers { state, auth_chain: chain.into_iter().collect() })
     }
 }

@@ -59,6 +59,7 @@ pub fn begin(room: &mut Room<'_>, message: BeginJoin) -> Result<()> {
         }
     }
     room.sql.run("DELETE FROM given", values![])?;
+    room.forget_all_kept()?;
     room.forget_unverified()?;
     room.note_attempt(&message, version)?;
     // Who joins does not leave any more.

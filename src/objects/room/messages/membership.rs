@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tombolo_protocol::{admission::Checked, membership::Membership};
 
-use super::{Refusal, UserNews};
+use super::{Refusal, StateNumbers, UserNews};
 use crate::objects::{message::message, room::RoomClass};
 
 /// What is this room, in a few words?
@@ -55,6 +55,9 @@ pub struct Accept {
     /// Which of the rooms that the join rule names the user is in.
     #[serde(default)]
     pub member_of: Vec<OwnedRoomId>,
+    /// Whether the state is answered by numbers, for [`super::Bodies`]: so it may be of any size.
+    #[serde(default)]
+    pub by_number: bool,
 }
 message!(RoomClass, Accept => Accepted, Refusal);
 
@@ -66,6 +69,9 @@ pub struct Accepted {
     pub state: Vec<Box<RawValue>>,
     pub auth_chain: Vec<Box<RawValue>>,
     pub servers: Vec<OwnedServerName>,
+    /// In place of both, where numbers were asked for.
+    #[serde(default)]
+    pub numbers: StateNumbers,
 }
 
 /// An invite to a local user, from another server (`/invite`), already countersigned.
@@ -175,6 +181,40 @@ pub struct DueJoinReply {
     /// When to look again (ms).
     pub next: Option<u64>,
 }
+
+/// Keeps some parts of a large answer of another server, from the part `first` on, until this time (ms).
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Keep {
+    /// A number that the flow draws.
+    pub answer: i64,
+    pub until: u64,
+    pub first: u32,
+    pub parts: Vec<String>,
+}
+message!(RoomClass, Keep => (), Refusal);
+
+/// Where a text is kept: in bytes of its part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Place {
+    pub part: u32,
+    pub start: u32,
+    pub length: u32,
+}
+
+/// The texts at these places.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Kept {
+    pub answer: i64,
+    pub places: Vec<Place>,
+}
+message!(RoomClass, Kept => Vec<String>, Refusal);
+
+/// Nothing of this answer is needed any more.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ForgetKept {
+    pub answer: i64,
+}
+message!(RoomClass, ForgetKept => (), Refusal);
 
 /// Stores a part of the room as a resident server gave it, while the join with this ID is under way: the create event
 /// first, each other event after those it cites. Answers how many of the state events stand.

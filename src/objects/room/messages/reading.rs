@@ -8,7 +8,10 @@ use serde_json::value::RawValue;
 use tombolo_protocol::membership::Membership;
 
 use super::{Position, Refusal};
-use crate::objects::{message::message, room::RoomClass};
+use crate::objects::{
+    message::message,
+    room::{RoomClass, Sn},
+};
 
 /// Which local user may ask, or which server.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -43,17 +46,38 @@ impl EventById {
 pub struct StateBefore {
     pub event_id: OwnedEventId,
     pub origin: OwnedServerName,
+    /// Whether a Worker of an earlier deployment asks, which wants the events beside their IDs.
     pub bodies: bool,
+    /// Whether they are answered by numbers alone, for [`Bodies`]: so the state may be of any size.
+    #[serde(default)]
+    pub by_number: bool,
 }
 message!(RoomClass, StateBefore => StateBeforeReply, Refusal);
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub struct StateBeforeReply {
     pub state: Vec<OwnedEventId>,
     pub auth_chain: Vec<OwnedEventId>,
     pub state_bodies: Vec<Box<RawValue>>,
     pub auth_chain_bodies: Vec<Box<RawValue>>,
+    /// In place of all these, where numbers were asked for.
+    #[serde(default)]
+    pub numbers: StateNumbers,
 }
+
+/// A state and its auth chain, by the events' numbers in the room.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct StateNumbers {
+    pub state: Vec<Sn>,
+    pub auth_chain: Vec<Sn>,
+}
+
+/// The events of these numbers, as servers see them: as many of the first as one answer holds, one at least.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Bodies {
+    pub numbers: Vec<Sn>,
+}
+message!(RoomClass, Bodies => Vec<Box<RawValue>>, Refusal);
 
 /// The auth chain of an event (`/event_auth`), in federation format.
 #[derive(Debug, Serialize, Deserialize)]

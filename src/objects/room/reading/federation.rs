@@ -6,14 +6,17 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use ruma::{EventId, OwnedEventId, ServerName};
+use ruma::{EventId, ServerName};
 use serde_json::value::RawValue;
 
 use crate::{
     objects::room::{
         Result, Room, Sn,
         graph::events::{Stored, Verdict},
-        messages::{AuthChain, Backfill, MissingEvents, Refusal, StateBefore, StateBeforeReply},
+        messages::{
+            AuthChain, Backfill, Bodies, MissingEvents, Refusal, StateBefore, StateBeforeReply,
+            StateNumbers,
+        },
     },
     shell::Stop,
 };
@@ -22,6 +25,8 @@ use crate::{
 const MAX_BACKFILL: usize = 100;
 /// The most events one answer to `/get_missing_events` holds.
 const MAX_MISSING: usize = 20;
+/// How large the events may be together that are read at once (bytes).
+const MAX_BODIES: usize = 512 << 10;
 /// How many events one walk visits, whatever it finds.
 const MAX_VISITED: usize = 2000;
 
@@ -37,17 +42,32 @@ pub fn state_before(room: &mut Room<'_>, message: StateBefore) -> Result<StateBe
     let Some(before) = event.before else { return Err(Stop::Refused(Refusal::NotFound)) };
     let state: Vec<Sn> = room.whole(before)?.into_values().collect();
     let chain: Vec<Sn> = room.auth_chain_of(&state, 0)?.into_iter().collect();
-    let mut reply = StateBeforeReply {
-        state: room.ids(&state)?,
-        auth_chain: room.ids(&chain)?,
-        state_bodies: Vec::new(),
-        auth_chain_bodies: Vec::new(),
-    };
+    let mut reply = StateBeforeReply::default();
+    if message.by_number {
+        reply.numbers = StateNumbers { state, auth_chain: chain };
+        return Ok(reply);
+    }
+    reply.state = room.ids(&state)?;
+    reply.auth_chain = room.ids(&chain)?;
     if message.bodies {
         reply.state_bodies = room.bodies(&state)?;
         reply.auth_chain_bodies = room.bodies(&chain)?;
     }
     Ok(reply)
+}
+
+/// Events, as servers see them.
+pub fn bodies(room: &mut Room<'_>, message: Bodies) -> Result<Vec<Box<RawValue>>> {
+    let (mut bodies, mut bytes) = (Vec::new(), 0);
+    for sn in message.numbers {
+        let body = room.event(sn)?.for_servers()?;
+        bytes += body.get().len();
+        if bytes > MAX_BODIES && !bodies.is_empty() {
+            break;
+        }
+        bodies.push(body);
+    }
+    Ok(bodies)
 }
 
 /// The auth chain of an event.
@@ -138,18 +158,5 @@ impl Room<'_> {
     fn body_for(&mut self, server: &ServerName, event: &Stored) -> Result<Box<RawValue>> {
         let sees = self.server_sees(server, event)?;
         self.federation_view(event, sees)
-    }
-
-    fn ids(&mut self, sns: &[Sn]) -> Result<Vec<OwnedEventId>> {
-        sns.iter().map(|sn| Ok(self.event(*sn)?.pdu.event_id.clone())).collect()
-    }
-
-    fn bodies(&mut self, sns: &[Sn]) -> Result<Vec<Box<RawValue>>> {
-        let mut bodies = Vec::with_capacity(sns.len());
-        for sn in sns {
-            let event = self.event(*sn)?;
-            bodies.push(event.for_servers()?);
-        }
-        Ok(bodies)
     }
 }

@@ -281,7 +281,8 @@ fn what_comes_from_a_state_with_gaps_is_derived_again() {
     let last = says(&[left.clone(), right]);
     let topics = |event_id: &OwnedEventId| {
         let (event_id, origin) = (event_id.clone(), THEIRS.try_into().unwrap());
-        let before = scene.ask(StateBefore { event_id, origin, bodies: false }).unwrap();
+        let before =
+            scene.ask(StateBefore { event_id, origin, bodies: false, by_number: false }).unwrap();
         [&first, &topic.event_id].map(|id| before.state.contains(id))
     };
     for event_id in [&merge, &left, &last] {
