@@ -161,6 +161,8 @@ class Handler(BaseHTTPRequestHandler):
             case ["federation", "v1", "state_ids", room_id]:
                 room = self._room(room_id)
                 self._send([json.dumps({"pdu_ids": room.state, "auth_chain_ids": room.auth_chain}).encode()])
+            case ["federation", "v1", "state", room_id]:
+                self._send(self._lists(self._room(room_id), b"{", ("pdus", "auth_chain")))
             case ["federation", "v1", "event", event_id]:
                 held = [room.events[event_id] for room in self.resident.rooms.values() if event_id in room.events]
                 self._pdus(held) if held else self._missing()
@@ -189,9 +191,12 @@ class Handler(BaseHTTPRequestHandler):
 
     def _joined(self, room: Room, join: bytes) -> Iterator[bytes]:
         head = json.dumps({"origin": self.resident.home.name, "members_omitted": False, "servers_in_room": room.servers})
-        yield f'{head[:-1]},"event":'.encode() + join
-        for name, ids in (("state", room.state), ("auth_chain", room.auth_chain)):
-            yield f',"{name}":['.encode()
+        yield from self._lists(room, f'{head[:-1]},"event":'.encode() + join + b",", ("state", "auth_chain"))
+
+    def _lists(self, room: Room, begin: bytes, names: tuple[str, str]) -> Iterator[bytes]:
+        for name, ids in zip(names, (room.state, room.auth_chain)):
+            yield begin + f'"{name}":['.encode()
+            begin = b","
             for at in range(0, len(ids), 500):
                 yield (b"," if at else b"") + b",".join(room.events[each] for each in ids[at : at + 500])
             yield b"]"

@@ -56,6 +56,7 @@ const IN_USE: [(&str, &[&str]); 4] = [
             "86f25236e139525c39845c05ea7f004d",
             "021c8c171a58741ae2c2dd4c8be58c66",
             "b5bf164289f2d2e05ebaf8be300bf09e",
+            "a46c596e5a910bc0b1cb522a440f33be",
         ],
     ),
     ("user_sync", &["262ca8e4296b5f06c39ee4a74f901d00"]),

@@ -29,7 +29,7 @@ fn joined(version: &str) -> (Scene, Hosted, Vec<Value>) {
 }
 
 /// The honest state before each event.
-fn tell_states(scene: &Scene, hosted: &Hosted) {
+pub fn tell_states(scene: &Scene, hosted: &Hosted) {
     let told = hosted.clone();
     scene.evil.on("state_ids", move |asked| {
         let wanted = asked.query.split("event_id=").nth(1).unwrap_or_default();
@@ -57,7 +57,7 @@ fn tell_history(scene: &Scene, hosted: &Hosted, before: Vec<Value>, after: Vec<V
     });
 }
 
-fn bodies(timeline: &[Value]) -> Vec<String> {
+pub fn bodies(timeline: &[Value]) -> Vec<String> {
     timeline
         .iter()
         .filter_map(|event| event["content"]["body"].as_str())

@@ -6,6 +6,7 @@ use http::Method;
 use serde_json::{Map, Value, json};
 
 use crate::{
+    backfill::{bodies, tell_states},
     hosted::Hosted,
     peer::{Peer, ok},
     scene::{OURS, Scene, encode},
@@ -207,6 +208,44 @@ fn a_join_waits_for_nobody_whom_the_notaries_do_not_know_either() {
     let dead = time_to_join(ORIGINS, |number| number % 10 == 0);
     println!("{ORIGINS} servers: {alive} ms of the simulation, {dead} ms with a tenth dead");
     assert!(10 * dead <= 13 * alive, "{dead} ms with a tenth dead, {alive} ms with none");
+}
+
+#[test]
+fn history_is_read_though_many_members_cannot_be_verified() {
+    let scene = Scene::bare("11");
+    let hosted = Hosted::new(&scene, &scene.evil);
+    fill(&scene, &hosted, (1200, 1200));
+    let content = json!({ "body": "before" });
+    hosted.say(&scene.evil, &hosted.creator, "m.room.message", None, &content);
+    hosted.say(&scene.evil, &hosted.creator, "m.room.message", None, &content);
+    vouch(&scene, 1200, |number| number % 10 == 0);
+    let_in(&scene, &hosted);
+    assert_eq!(hosted.join(&scene, &scene.evil).status, 200);
+    tell_states(&scene, &hosted);
+    let last: Vec<Value> = hosted.events.borrow().iter().rev().take(2).cloned().collect();
+    scene.evil.on("backfill", move |_| ok(&json!({ "origin": "evil.test:8448", "pdus": last })));
+    assert_eq!(bodies(&scene.timeline(&hosted.room)), ["before", "before"]);
+    assert_eq!(scene.evil.times_asked("state"), 0, "what cannot be verified is asked for again");
+}
+
+#[test]
+fn who_could_not_be_verified_is_asked_for_again() {
+    let scene = Scene::bare("11");
+    let hosted = Hosted::new(&scene, &scene.evil);
+    fill(&scene, &hosted, (3, 3));
+    vouch(&scene, 3, |number| number == 1);
+    let_in(&scene, &hosted);
+    assert_eq!(hosted.join(&scene, &scene.evil).status, 200);
+    assert_eq!(joined(&scene, &hosted).len(), 4, "one of five is left out");
+    let told = hosted.clone();
+    scene.evil.on("event", move |asked| {
+        let events = told.events.borrow();
+        let found = events.iter().filter(|pdu| told.id(pdu) == asked.arguments[0]);
+        ok(&json!({ "pdus": found.collect::<Vec<_>>() }))
+    });
+    vouch(&scene, 3, |_| false);
+    scene.simulation.settle(3_600_000);
+    assert_eq!(joined(&scene, &hosted).len(), 5);
 }
 
 #[test]

@@ -26,10 +26,12 @@ use crate::{
 /// How many single events are fetched for one event or state, and how many at once.
 const MAX_FETCHED: usize = 50;
 const AT_ONCE: usize = 6;
+/// For how many of them the auth chain is fetched too.
+const MAX_CHAINS: usize = 10;
 /// How many events a state and its auth chain may have.
 const MAX_STATE: usize = 250_000;
-/// How many events of a state may be such that nobody can verify them.
-const MAX_MISSING: usize = 100;
+/// How many events of a state may be such that nobody can verify them; the room lets fewer be that are news to it.
+const MAX_MISSING: usize = 10_000;
 /// How many events the room is asked about at once.
 const IDS_AT_ONCE: usize = 5000;
 
@@ -61,32 +63,49 @@ impl Source<'_> {
         if ids.pdu_ids.len() + ids.auth_chain_ids.len() > MAX_STATE {
             return Err(RemoteError::Nonsense("its state is too large".to_owned()).into());
         }
-        let unknown = self.unknown(&[&*ids.auth_chain_ids, &*ids.pdu_ids].concat()).await?;
+        let mut missing = self.unknown(&ids.pdu_ids).await?;
+        let wanted = self.unknown_but(&missing, true).await?;
+        if !wanted.is_empty() {
+            self.fetch_state(&event_id, &[ids.auth_chain_ids, wanted].concat()).await?;
+            missing = self.unknown(&missing).await?;
+        }
+        if missing.len() > MAX_MISSING {
+            return Err(RemoteError::Nonsense("its state cannot be verified".to_owned()).into());
+        }
+        Ok(StateGiven { event_id: id.clone(), state: ids.pdu_ids, missing })
+    }
+
+    /// Fetches what of a state and its auth chain the room does not hold.
+    async fn fetch_state(&self, event_id: &str, ids: &[OwnedEventId]) -> Result<(), Failure> {
+        let unknown = self.unknown(ids).await?;
         if unknown.len() <= MAX_FETCHED {
             self.fetch_each(&unknown).await?;
         }
+        if self.unknown(&unknown).await?.is_empty() {
+            return Ok(());
+        }
         // What did not come one by one is fetched all together.
-        let mut missing = Vec::new();
-        if !self.unknown(&unknown).await?.is_empty() {
-            let path = api::path("v1/state", [self.room_id.as_str()]);
-            let path = format!("{path}?event_id={event_id}");
-            self.in_time()?;
-            let ask = Ask::get(&path).within(LARGE);
-            let mut answer = Pieces::of(client::open(self.world, self.origin, ask).await?);
-            let mut given = self.given();
-            while let Some(piece) = answer.next().await? {
-                if matches!(piece.member.as_str(), "pdus" | "auth_chain") {
-                    given.add(&piece.text, piece.member == "pdus").await?;
-                }
-            }
-            self.give_outliers(given).await?;
-            missing = self.unknown(&ids.pdu_ids).await?;
-            if missing.len() > MAX_MISSING {
-                let reason = "its state cannot be verified".to_owned();
-                return Err(RemoteError::Nonsense(reason).into());
+        let path = api::path("v1/state", [self.room_id.as_str()]);
+        let path = format!("{path}?event_id={event_id}");
+        self.in_time()?;
+        let ask = Ask::get(&path).within(LARGE);
+        let mut answer = Pieces::of(client::open(self.world, self.origin, ask).await?);
+        let mut given = self.given();
+        while let Some(piece) = answer.next().await? {
+            if matches!(piece.member.as_str(), "pdus" | "auth_chain") {
+                given.add(&piece.text, piece.member == "pdus").await?;
             }
         }
-        Ok(StateGiven { event_id: id.clone(), state: ids.pdu_ids, missing })
+        self.give_outliers(given).await
+    }
+
+    /// Fetches events one by one, and what of their auth chains is lacking; answers which the room still does not hold.
+    pub async fn fetch_single(&self, ids: &[OwnedEventId]) -> Result<Vec<OwnedEventId>, Failure> {
+        self.fetch_each(ids).await?;
+        for id in self.unknown(ids).await?.iter().take(MAX_CHAINS) {
+            self.fetch_auth(id, std::slice::from_ref(id)).await?;
+        }
+        self.unknown(ids).await
     }
 
     /// Fetches the auth chain of an event, then one by one what the answer left out.
@@ -174,9 +193,18 @@ impl Source<'_> {
 
     /// Which of these events the room does not hold.
     async fn unknown(&self, ids: &[OwnedEventId]) -> Result<Vec<OwnedEventId>, Failure> {
+        self.unknown_but(ids, false).await
+    }
+
+    /// The same, maybe without those that are left out of its state since nobody could verify them.
+    async fn unknown_but(
+        &self,
+        ids: &[OwnedEventId],
+        left_out: bool,
+    ) -> Result<Vec<OwnedEventId>, Failure> {
         let mut unknown = Vec::new();
         for ids in ids.chunks(IDS_AT_ONCE) {
-            let ask = Unknown { event_ids: ids.to_vec() };
+            let ask = Unknown { event_ids: ids.to_vec(), but_left_out: left_out };
             unknown.extend(self.world.ask(&room(self.room_id), &ask).await?);
         }
         Ok(unknown)

@@ -74,7 +74,7 @@ pub async fn fill(
     if stranger || !goes_on || open.lacking.is_empty() {
         return Ok(open.outcomes);
     }
-    let others = match others(world, origin, room_id).await {
+    let others = match others(world, Some(origin), room_id).await {
         Ok(others) => others,
         // What came in stays in; the room's alarm tries again.
         Err(error) => {
@@ -91,16 +91,39 @@ pub async fn fill(
     Ok(open.outcomes)
 }
 
+/// Asks servers in the room for events that nobody could verify, until all are there.
+pub async fn fetch_wanted(
+    world: &World,
+    room_id: &RoomId,
+    mut wanted: Vec<OwnedEventId>,
+) -> Result<()> {
+    let Some(version) = version(world, room_id).await? else { return Ok(()) };
+    for origin in &others(world, None, room_id).await? {
+        let until = world.now() + PATIENCE;
+        let source = Source { world, origin, room_id, version, stranger: false, until };
+        match source.fetch_single(&wanted).await {
+            Ok(unknown) if unknown.is_empty() => break,
+            Ok(unknown) => wanted = unknown,
+            Err(Failure::Ours(error)) => return Err(error),
+            Err(Failure::Room(_)) => break,
+            Err(Failure::Remote(error)) => {
+                tracing::info!(server = %origin, %error, "what was left out is not there");
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Others in the room: the origin may know less of us than they do.
 async fn others(
     world: &World,
-    origin: &OwnedServerName,
+    origin: Option<&OwnedServerName>,
     room_id: &RoomId,
 ) -> Result<Vec<OwnedServerName>> {
     let own = &Config::of(world)?.server_name;
     let participants = world.ask(&room(room_id), &Participants {}).await?;
     let mut others = participants.servers;
-    others.retain(|server| server != origin && server != own);
+    others.retain(|server| Some(server) != origin && server != own);
     others.sort_by_key(|server| failing::is_noted(world, server));
     others.truncate(OTHERS);
     Ok(others)

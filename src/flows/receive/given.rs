@@ -236,10 +236,8 @@ impl Graph {
                 let citing = *citing as usize;
                 waits_for[citing] -= 1;
                 let entry = self.nodes[citing].entry.filter(|_| waits_for[citing] == 0);
-                ready.extend(entry.map(|entry| {
-                    let sweep = if entry.place > place { sweep } else { sweep + 1 };
-                    Reverse((sweep, entry.place, citing))
-                }));
+                let next = |entry: Entry| (sweep + usize::from(entry.place < place), entry.place);
+                ready.extend(entry.map(next).map(|(sweep, place)| Reverse((sweep, place, citing))));
             }
         }
         ordered

@@ -201,6 +201,9 @@ pub async fn retry(world: &World, room_id: &RoomId) -> Result<Option<u64>> {
             tell::tell_locals(world, room_id).await;
         }
     }
+    if !reconsidered.wanted.is_empty() {
+        gap::fetch_wanted(world, room_id, reconsidered.wanted).await?;
+    }
     Ok(reconsidered.next)
 }
 

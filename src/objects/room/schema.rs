@@ -114,4 +114,7 @@ ALTER TABLE events ADD COLUMN judged TEXT;
 ", "
 -- The text of answers that are too large for a Worker, until their events are stored or their time is up (ms).
 CREATE TABLE kept (answer INTEGER, part INTEGER, until INTEGER NOT NULL, text TEXT NOT NULL, PRIMARY KEY (answer, part));
+", "
+-- When what is left out is asked for again (ms), how often it was, and which was the last.
+CREATE TABLE wanted (one INTEGER PRIMARY KEY, retry_at INTEGER NOT NULL, attempts INTEGER NOT NULL, upto TEXT NOT NULL);
 "];

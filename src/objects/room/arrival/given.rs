@@ -13,6 +13,9 @@ use crate::objects::room::{
     },
 };
 
+/// How many events may be left out of a given state beside those that are left out of the mainline.
+const MAX_MISSING: usize = 100;
+
 impl Room<'_> {
     /// The state before an event that another server gave, as an overlay of the mainline now. What was rejected is left
     /// out. What nobody could verify is noted; `None` where the event's verdict may rest on it.
@@ -47,10 +50,13 @@ impl Room<'_> {
                 overlay.insert(key, Some(sn));
             }
         }
-        if missing.is_empty() {
-            return self.fork(base, overlay).map(Some);
+        // What is left out of the mainline too comes into both together.
+        let missing = self.not_left_out(missing)?;
+        match missing.len() {
+            0 => self.fork(base, overlay).map(Some),
+            1..=MAX_MISSING => self.fork_without(base, overlay, &missing).map(Some),
+            _ => Ok(None),
         }
-        self.fork_without(base, overlay, missing).map(Some)
     }
 
     /// Whether a state that is not whole has all that an event's verdict rests on, as far as we can know: its sender's

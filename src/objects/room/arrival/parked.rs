@@ -65,7 +65,7 @@ pub fn reconsider(room: &mut Room<'_>, _: Reconsider) -> Result<Reconsidered> {
             room.sql.run("DELETE FROM parked", values![])?;
             room.sql.run("DELETE FROM awaited", values![])?;
         }
-        return Ok(Reconsidered { due: Vec::new(), next: None });
+        return Ok(Reconsidered { due: Vec::new(), wanted: Vec::new(), next: None });
     }
     room.forget_hopeless()?;
     let due = room.due()?;
@@ -75,7 +75,9 @@ pub fn reconsider(room: &mut Room<'_>, _: Reconsider) -> Result<Reconsidered> {
         .flatten()
         .and_then(|next| u64::try_from(next).ok())
         .map(|next| next.max(room.moment.now + NEXT));
-    Ok(Reconsidered { due: due.into_iter().collect(), next })
+    let (wanted, again) = room.due_wanted()?;
+    let next = next.into_iter().chain(again).min();
+    Ok(Reconsidered { due: due.into_iter().collect(), wanted, next })
 }
 
 impl Room<'_> {

@@ -84,7 +84,7 @@ pub fn unknown(room: &mut Room<'_>, message: Unknown) -> Result<Vec<OwnedEventId
             unknown.push(id);
         }
     }
-    Ok(unknown)
+    if message.but_left_out { room.not_left_out(&unknown) } else { Ok(unknown) }
 }
 
 /// Events on their way in, and what became of those before them.

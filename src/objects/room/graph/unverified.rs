@@ -1,7 +1,7 @@
 //! Which events of a given state could nobody verify, and how do they come into it later?
 //!
 //! An event that could not be verified then, or that cites such a one, is noted, and taken into the state once it is
-//! stored.
+//! stored. It is asked for again a few times: in a quiet room nobody may ever send it.
 
 use std::collections::BTreeSet;
 
@@ -27,6 +27,14 @@ const MAX_UNVERIFIED: usize = 10_000;
 /// How many states that come from one of which something is left out are derived again when it is known. What comes
 /// after them counts as whole: otherwise whoever invents an event would make each later one costlier, for ever.
 const MAX_DERIVED: i64 = 1000;
+/// When what is left out is asked for again (ms); four times as long each time,
+const FIRST_PAUSE: u64 = 60_000;
+/// up to a day (ms),
+const LONGEST_PAUSE: u64 = 86_400_000;
+/// and so often.
+const MOST_TIMES: u32 = 8;
+/// How many events are asked for at once.
+const WANTED_AT_ONCE: usize = 50;
 
 /// Refuses a state without what the room's members see it by: who may do what, and who comes in.
 pub fn may_be_unverified(pdu: &Pdu) -> Result<()> {
@@ -66,7 +74,66 @@ impl Room<'_> {
     pub fn begin_unverified(&mut self, pos: Position) -> Result<()> {
         self.sql.run("DELETE FROM left_out WHERE since IS NOT NULL", values![])?;
         self.sql.run("UPDATE left_out SET since = ?", values![pos])?;
+        if self.sql.row("SELECT 1 FROM left_out LIMIT 1", values![], |row| row.int(0))?.is_some() {
+            self.want_again()?;
+        }
         Ok(())
+    }
+
+    /// Has what is left out asked for again soon.
+    fn want_again(&mut self) -> Result<()> {
+        let at = self.moment.now + FIRST_PAUSE;
+        let insert = "INSERT INTO wanted (one, retry_at, attempts, upto) VALUES (1, ?, 0, '')
+                      ON CONFLICT DO UPDATE SET retry_at = min(retry_at, excluded.retry_at)";
+        self.sql.run(insert, values![at])?;
+        self.wake_at(at);
+        Ok(())
+    }
+
+    /// The events that are to be asked for now, and when to look again (ms). Counts the attempt.
+    pub fn due_wanted(&mut self) -> Result<(Vec<OwnedEventId>, Option<u64>)> {
+        let query = "SELECT retry_at, attempts, upto FROM wanted";
+        let read = |row: &Row<'_>| Ok((row.int(0)?, row.int(1)?, row.text(2)?));
+        let Some((at, attempts, upto)) = self.sql.row(query, values![], read)? else {
+            return Ok((Vec::new(), None));
+        };
+        let (at, attempts) = (u64::try_from(at).unwrap_or(0), u32::try_from(attempts).unwrap_or(0));
+        if at > self.moment.now {
+            return Ok((Vec::new(), Some(at)));
+        }
+        let query = "SELECT id FROM left_out WHERE since IS NOT NULL
+                     UNION SELECT id FROM left_out_of_fork ORDER BY id";
+        let all = self.sql.rows(query, values![], |row| row.text(0))?;
+        let (before, after): (Vec<String>, Vec<String>) =
+            all.into_iter().partition(|id| *id <= upto);
+        let ids: Vec<String> = after.into_iter().chain(before).take(WANTED_AT_ONCE).collect();
+        if ids.is_empty() || attempts == MOST_TIMES {
+            self.sql.run("DELETE FROM wanted", values![])?;
+            return Ok((Vec::new(), None));
+        }
+        let pause = FIRST_PAUSE.saturating_mul(4_u64.saturating_pow(attempts + 1));
+        let next = self.moment.now + pause.min(LONGEST_PAUSE);
+        let last = ids.last().map_or("", String::as_str);
+        let update = "UPDATE wanted SET retry_at = ?, attempts = attempts + 1, upto = ?";
+        self.sql.run(update, values![next, last])?;
+        Ok((ids.into_iter().filter_map(|id| id.try_into().ok()).collect(), Some(next)))
+    }
+
+    /// What was left out came in after all: the others may be there again too.
+    fn want_more(&mut self) -> Result<()> {
+        self.sql.run("UPDATE wanted SET attempts = 0", values![])?;
+        self.want_again()
+    }
+
+    /// Those of some events that are not left out of the mainline.
+    pub fn not_left_out(&mut self, ids: &[OwnedEventId]) -> Result<Vec<OwnedEventId>> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let query = "SELECT id FROM left_out WHERE since IS NOT NULL";
+        let left_out: BTreeSet<String> =
+            self.sql.rows(query, values![], |row| row.text(0))?.into_iter().collect();
+        Ok(ids.iter().filter(|id| !left_out.contains(id.as_str())).cloned().collect())
     }
 
     /// Makes a given state, an overlay of the mainline, a state of its own, and notes what is left out of it.
@@ -87,6 +154,7 @@ impl Room<'_> {
             self.sql.run(insert, values![id.as_str(), fork])?;
         }
         self.cache.unverified = Some(true);
+        self.want_again()?;
         Ok(Before { fork: Some(fork), ..base })
     }
 
@@ -146,6 +214,7 @@ impl Room<'_> {
             return Ok(());
         }
         self.cache.unverified = None;
+        self.want_more()?;
         if let Some((kind, key)) = event.pdu.key().filter(|_| event.verdict != Verdict::Rejected) {
             for fork in &forks {
                 self.set_in_fork(*fork, (kind, key), sn)?;
@@ -213,6 +282,7 @@ impl Room<'_> {
         let Some(since) = self.sql.row(query, values![id], |row| row.int(0))? else {
             return Ok(());
         };
+        self.want_more()?;
         let key = event.pdu.key().filter(|_| event.verdict != Verdict::Rejected);
         let Some((kind, key)) = key else { return Ok(()) };
         let query = "SELECT 1 FROM past WHERE type = ? AND key = ? AND until > ? LIMIT 1";

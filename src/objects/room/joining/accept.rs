@@ -76,21 +76,14 @@ pub fn accept(room: &mut Room<'_>, message: Accept) -> Result<Accepted> {
         room.insert(&pdu, &judged, source)?;
     }
     let event = RawValue::from_string(pdu.json.clone())?;
-    let mut reply = Accepted {
-        event,
-        state: Vec::new(),
-        auth_chain: Vec::new(),
-        servers: room.servers()?,
-        numbers: StateNumbers::default(),
-    };
+    let mut reply = Accepted::of(event, room.servers()?);
     match message.membership {
         Membership::Join => {
-            let numbers = room.numbers_before(&pdu)?;
-            if message.by_number {
-                reply.numbers = numbers;
-            } else {
-                reply.state = room.bodies(&numbers.state)?;
-                reply.auth_chain = room.bodies(&numbers.auth_chain)?;
+            reply.numbers = room.numbers_before(&pdu)?;
+            // A Worker of an earlier deployment asks.
+            if !message.by_number {
+                reply.state = room.bodies(&reply.numbers.state)?;
+                reply.auth_chain = room.bodies(&reply.numbers.auth_chain)?;
             }
         }
         Membership::Knock => reply.state = room.shown_to_invited()?,

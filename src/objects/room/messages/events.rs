@@ -203,7 +203,8 @@ pub struct Connect {
 }
 message!(RoomClass, Connect => Received, Refusal);
 
-/// What do parked events lack, for which another attempt is due? Counts the attempt.
+/// What do parked events lack, for which another attempt is due? And which events that nobody could verify are to be
+/// asked for again? Counts the attempts.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Reconsider {}
 message!(RoomClass, Reconsider => Reconsidered, Refusal);
@@ -212,6 +213,9 @@ message!(RoomClass, Reconsider => Reconsidered, Refusal);
 pub struct Reconsidered {
     /// What is lacking of one server's events.
     pub due: Vec<(OwnedServerName, Received)>,
+    /// Events that are left out of a state.
+    #[serde(default)]
+    pub wanted: Vec<OwnedEventId>,
     /// When to look again (ms).
     pub next: Option<u64>,
 }
@@ -220,5 +224,8 @@ pub struct Reconsidered {
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Unknown {
     pub event_ids: Vec<OwnedEventId>,
+    /// Without those that are left out of the current state since nobody could verify them.
+    #[serde(default)]
+    pub but_left_out: bool,
 }
 message!(RoomClass, Unknown => Vec<OwnedEventId>, Refusal);

@@ -74,6 +74,13 @@ pub struct Accepted {
     pub numbers: StateNumbers,
 }
 
+impl Accepted {
+    pub fn of(event: Box<RawValue>, servers: Vec<OwnedServerName>) -> Self {
+        let (state, auth_chain) = (Vec::new(), Vec::new());
+        Self { event, state, auth_chain, servers, numbers: StateNumbers::default() }
+    }
+}
+
 /// An invite to a local user, from another server (`/invite`), already countersigned.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Invited {
