@@ -3,7 +3,7 @@
 //! It cites all forward extremities. So it merges them where there are many, and it is the last event of a server that
 //! a resolution took out of the room.
 
-use std::mem;
+use std::{collections::BTreeSet, mem};
 
 use ruma::UserId;
 use serde_json::value::RawValue;
@@ -29,11 +29,14 @@ impl Room<'_> {
     /// Sends such an event where what the message inserted calls for one.
     pub fn merge_extremities(&mut self) -> Result<()> {
         // Where there are more extremities than an event may cite, the insertion of ours resolves states, too.
+        let mut told = BTreeSet::new();
         while !self.pending.resolved.is_empty() {
             let mut dropped = Vec::new();
             for (sn, pos) in mem::take(&mut self.pending.resolved) {
                 dropped.extend(self.dropped_by(sn, pos)?);
             }
+            // The stay of a server that was told ends with the event that told it, whose insertion may resolve, too.
+            dropped.retain(|(server, _)| !told.contains(server));
             let many = self.head()?.extremities.len() > MOST_EXTREMITIES;
             if !many && dropped.is_empty() {
                 break;
@@ -41,6 +44,7 @@ impl Room<'_> {
             let Some(last) = self.send_dummy()? else { break };
             for (server, pos) in dropped {
                 self.extend_stay(&server, pos, last)?;
+                told.insert(server);
             }
         }
         Ok(())
