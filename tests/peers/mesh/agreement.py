@@ -200,13 +200,18 @@ class Agreement:
             return self._distrust(event_id, name)
         # What its sender's rights rest on may have been undone by a resolution when it was heard of.
         rests_on = [each for each in held.pdu["auth_events"] if each in self.copies[name].events]
-        return next(filter(None, (self._forbidden(each, name) for each in [event_id, *rests_on])), None)
+        undone = (self._forbidden(each, name, beside=True) for each in rests_on)
+        return self._forbidden(event_id, name) or next(filter(None, undone), None)
 
-    def _forbidden(self, event_id: str, name: str) -> str | None:
-        """What a server may have had in its state that forbids an event."""
-        event = self.copies[name].events[event_id].pdu
-        for other_id, other in self.copies[name].events.items():
-            if self._may_have_stood(other_id, event_id, name) and (reason := forbids(other.pdu, event)):
+    def _forbidden(self, event_id: str, name: str, beside: bool = False) -> str | None:
+        """What a server may have had in its state that forbids an event; or what lies beside it, so that a resolution weighs
+        both."""
+        events, below = self.copies[name].events, self._below(name)
+        for other_id, other in events.items():
+            if other_id == event_id or other.standing != "accepted" and other_id not in below:
+                continue
+            stood = self._lies_beside(other_id, event_id) if beside else self._may_have_stood(other_id, event_id, name)
+            if stood and (reason := forbids(other.pdu, events[event_id].pdu)):
                 return f"{other_id} {reason}"
         return None
 
@@ -245,13 +250,15 @@ class Agreement:
         resolution undid what came after it; or what replaced it was news to the server.
         """
         other, held = (self.copies[name].events[each] for each in (other_id, event_id))
-        if other.standing != "accepted" and other_id not in self._below(name):
-            return False
         is_past = other_id in self._past(event_id)
-        is_apart = not is_past and event_id not in self._past(other_id)
-        if is_apart or not is_past and other.order < held.order or other_id in self._views[name].ids().values():
+        is_history = not is_past and other.order < held.order
+        if self._lies_beside(other_id, event_id) or is_history or other_id in self._views[name].ids().values():
             return True
         return is_past and self._is_replaced_by_news(other_id, event_id, name)
+
+    def _lies_beside(self, one: str, other: str) -> bool:
+        """Whether neither of two events builds on the other."""
+        return one not in self._past(other) and other not in self._past(one)
 
     def _is_replaced_by_news(self, old_id: str, event_id: str, name: str) -> bool:
         """Whether what replaced an event, below another, lies beside all that a server had said before it heard of that one.
