@@ -152,14 +152,19 @@ class Agreement:
         return tips.union(*map(self._past, tips))
 
     def _state_differences(self, one: str, other: str) -> Iterator[tuple[str, str | None]]:
-        """What of the state two servers hold differently, and which of the two events the other one soft-failed by the rules."""
+        """What of the state two servers hold differently, and why: one of the two events the other server soft-failed by the rules,
+        and nothing that it says by now builds on that event."""
         mine, theirs = self._views[one].ids(), self._views[other].ids()
         for key in sorted(mine.keys() | theirs.keys()):
             held, lacking = (mine.get(key), other), (theirs.get(key), one)
             if held[0] != lacking[0]:
                 shown = " and ".join(f"{self._described(ids.get(key))} at {name}" for name, ids in ((one, mine), (other, theirs)))
-                reasons = (self._reason(event_id, name, frozenset()) for event_id, name in (held, lacking) if event_id in self.copies[name].events)
+                reasons = (self._reason(event_id, name, frozenset()) for event_id, name in (held, lacking) if self._stands_apart(event_id, name))
                 yield f"{' '.join(key).strip()} is {shown}", next(filter(None, reasons), None)
+
+    def _stands_apart(self, event_id: str | None, name: str) -> bool:
+        """Whether a server holds an event that is not in what the ends of its graph build on."""
+        return event_id in self.copies[name].events and event_id not in self._below(name)
 
     def _described(self, event_id: str | None) -> str:
         event = self.events.get(event_id or "")
