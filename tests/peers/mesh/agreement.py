@@ -5,7 +5,7 @@ them soft-failed: what the state that it held forbids when it hears of it.
 https://spec.matrix.org/v1.19/server-server-api/#soft-failure
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from itertools import permutations, product
 
@@ -140,11 +140,28 @@ class Agreement:
         return f"is of a stay that ended by {end}" if end and event_id not in below else None
 
     def _untold(self, event_id: str, one: str, other: str) -> str | None:
-        """Why a server never heard of an event: it had not joined yet, and nothing that the other one says by now builds on it."""
-        past = [self.events[each] for each in self._past(event_id) if each in self.events]
-        was_in = any(_membership(each) == "join" and each["sender"].endswith(f":{self._server_names[other]}") for each in past)
-        is_kept = was_in or event_id in self._below(one)
-        return None if is_kept else f"{other} joined later, and {one} has joined again since, elsewhere"
+        """Why a server never heard of an event: none of its users is in the room there, and the other one joined again later,
+        elsewhere in the graph, so that nothing that it says by now builds on the event."""
+        held, below = self.copies[one].events.get(event_id), self._below(one)
+        if held is None or event_id in below or self._was_in(other, event_id):
+            return None
+        later = [each for each in below & self.copies[one].events.keys() if self.copies[one].events[each].order > held.order]
+        joins = sorted(each for each in self._members(later, one) if self._is_join(each) and event_id not in self._past(each))
+        return f"{other} was not in the room there, and {one} has joined again since by {joins[0]}" if joins else None
+
+    def _was_in(self, name: str, event_id: str) -> bool:
+        """Whether a user of a server is joined by an event, or by the last that what it builds on says of them."""
+        before = self._members(self._past(event_id), name)
+        replaced = {old for old, new in permutations(before, 2) if old in self._past(new) and _key(self.events[old]) == _key(self.events[new])}
+        return any(self._is_join(each) for each in (*self._members([event_id], name), *before) if each not in replaced)
+
+    def _is_join(self, event_id: str) -> bool:
+        return _membership(self.events[event_id]) == "join"
+
+    def _members(self, event_ids: Iterable[str], name: str) -> list[str]:
+        """Which of some events are about the membership of a server's users."""
+        known = [each for each in event_ids if each in self.events]
+        return [each for each in known if _membership(self.events[each]) and self.events[each]["state_key"].endswith(f":{self._server_names[name]}")]
 
     def _below(self, name: str) -> frozenset[str]:
         """The ends of a server's graph, and all that they build on."""
