@@ -81,6 +81,7 @@ class Synapse(Server):
     def _logging() -> dict:
         return {
             "version": 1,
+            "disable_existing_loggers": False,
             "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
             "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
             "root": {"level": "WARNING", "handlers": ["console"]},
