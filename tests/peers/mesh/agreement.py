@@ -82,7 +82,7 @@ class Agreement:
         """Looks for members of a server that, as that server sees it, are not in the room."""
         state = self._views[one].ids()
         for user in self._views[one].members(self._server_names[other]):
-            ends = [event_id for event_id, held in self.copies[other].events.items() if held.standing == "accepted" and _ends(held.pdu, user)]
+            ends = [event_id for event_id, pdu in self._weighed(other).items() if _ends(pdu, user)]
             reasons = [self._reason(each, one, frozenset()) or self._undone(each, one) for each in ends]
             if state["m.room.member", user] in self.copies[other].joining:
                 self.reasons.append(f"{one} counts {user} in: {other} does not know yet whether it joined")
@@ -228,14 +228,17 @@ class Agreement:
     def _forbidden(self, event_id: str, name: str, beside: bool = False) -> str | None:
         """What a server may have had in its state that forbids an event; or what lies beside it, so that a resolution weighs
         both."""
-        events, below = self.copies[name].events, self._below(name)
-        for other_id, other in events.items():
-            if other_id == event_id or other.standing != "accepted" and other_id not in below:
-                continue
+        for other_id, other in self._weighed(name).items():
             stood = self._lies_beside(other_id, event_id) if beside else self._may_have_stood(other_id, event_id, name)
-            if stood and (reason := forbids(other.pdu, events[event_id].pdu)):
+            if stood and other_id != event_id and (reason := forbids(other, self.events[event_id])):
                 return f"{other_id} {reason}"
         return None
+
+    def _weighed(self, name: str) -> dict[str, dict]:
+        """What a server's states may hold: what it accepted, and what the ends of its graph build on."""
+        below, events = self._below(name), self.copies[name].events
+        allowed = {event_id: held for event_id, held in events.items() if held.standing != "rejected"}
+        return {event_id: held.pdu for event_id, held in allowed.items() if held.standing == "accepted" or event_id in below}
 
     def _misjudged(self, event_id: str, name: str) -> str | None:
         """Why Synapse rejects what is allowed.
