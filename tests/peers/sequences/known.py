@@ -32,6 +32,7 @@ class Known:
     reason: str
     kind: str
     path: str
+    # With `<caller>` in the place of the call's user.
     ours: str
     theirs: str
     when: Callable[[Call], bool] = lambda call: True
@@ -44,7 +45,8 @@ class Known:
 
     def explains(self, call: Call, path: str, ours: str, theirs: str, said: str) -> bool:
         """Whether it is this difference."""
-        pairs = [(self.kind, call.kind), (self.path, path), (self.ours, ours), (self.theirs, theirs), (self.said, said)]
+        own = self.ours.replace("<caller>", f"<{call.who}>")
+        pairs = [(self.kind, call.kind), (self.path, path), (own, ours), (self.theirs, theirs), (self.said, said)]
         rooms = set(re.findall(r"<room:\d+>", f"{call.path} {path}"))
         return all(re.fullmatch(pattern, text, re.DOTALL) for pattern, text in pairs) and self.when(call) and (not self.where or rooms <= getattr(call.past, self.where))
 
@@ -213,7 +215,8 @@ KNOWN: list[Known] = [
     Known("who is wrong in two ways may hear of either", "receipt|read_markers", "status", "403 M_FORBIDDEN", "400 M_INVALID_PARAM|404 M_UNKNOWN"),
     Known("who rejects an invite to a room that nobody is in needs no event in it", "leave", "member", NO_MATTER, "<event:.*>", where="deserted", parts=True),
     Known("the timeline begins where state that it does not show puts nothing wrong", "sync", r"rooms\.join\..*\.timeline\.events\[\]", "no more", "only .*", _hides_events),
-    Known("who left and came back holds the room as it was; Synapse shows all of it anew", "sync", r"rooms\.(join|leave)\..*\.(timeline|state)\.events\[\]", NO_MATTER, NO_MATTER, lambda call: not _is_initial(call), where="back"),
+    Known("who left and came back holds the room as it was; Synapse shows all of it anew", "sync", r"rooms\.join\..*\.(timeline|state)\.events\[\]", NO_MATTER, NO_MATTER, lambda call: not _is_initial(call), where="back"),
+    Known("who left and came back holds the room as it was; Synapse shows all of it anew", "sync", r"rooms\.leave\..*\.(timeline|state)\.events\[\]", "no more", "only .*", lambda call: not _is_initial(call), where="back"),
     Known("who left and came back holds the room as it was; Synapse shows all of it anew", "sync", r"rooms\.join\..*\.timeline\.(limited|prev_batch)", NO_MATTER, NO_MATTER, lambda call: not _is_initial(call), where="back"),
     Known("who comes back is told who types", "sync", r"rooms\.join\..*\.ephemeral\.events\[\]", "only m.typing", "no more", where="back"),
     Known("who left may read what was shared before they joined (the specification); to Synapse, who left is a stranger", "event", "status", r"\{.*", "404 M_NOT_FOUND", where="left"),
@@ -247,12 +250,12 @@ KNOWN: list[Known] = [
     Known("who may not see a redaction does not learn who redacted, and why", "sync|messages|event|state|members", r".*\.redacted_because\..*", NOTHING, NO_MATTER, where="never"),
     Known("leaving twice is no mistake; Synapse takes it for one where the reason is another", "leave", "status", r"\{.*", "403 M_FORBIDDEN", where="never"),
     Known("a page is full; Synapse's lacks what it hides", "messages", r"chunk\[\]", "only .*", "no more", where="never"),
-    Known("who was banned after they left sees nothing of what lies between", "sync", r"rooms\.leave\..*\.timeline\.events\[\]", NO_MATTER, "only .*", where="banned"),
+    Known("who was banned after they left sees nothing of what lies between", "sync", r"rooms\.leave\..*\.timeline\.events\[\]", "no more", "only .*", where="banned"),
     Known("who left reads the room as it was then, whatever came of a knock or an invite since", "knock|leave", "member", NO_MATTER, "<event:.*>", where="left"),
     Known("who left reads the room as it was then, whatever came of a knock or an invite since", "state", r"\[\]", NO_MATTER, r"only .*m\.room\.member <\w+> (leave|ban) .*", where="left"),
     Known("who left is told the members of then; Synapse tells those of now", "sync", r"rooms\.leave\..*\.state\.events\[\]", NO_MATTER, "only m.room.member .*", _is_lazy, where="left"),
     Known("who is invited stays so, though nobody is left; Synapse has forgotten the room", "forget", "status", "400 M_UNKNOWN", r"\{\}", where="deserted"),
-    Known("one is told one's own invite, under whatever visibility", "sync", r"rooms\.join\..*\.timeline\.events\[\]", r"only m.room.member <\w+> invite .*", NO_MATTER, where="veiled"),
+    Known("one is told one's own invite, under whatever visibility", "sync", r"rooms\.join\..*\.timeline\.events\[\]", r"only m\.room\.member <caller> invite <[^<>]*>", NO_MATTER, where="veiled"),
     Known("a thread is read up to its root, too", "receipt", "status", r"\{\}", "400 M_INVALID_PARAM", said=".*is not related to thread.*", parts=True),
     Known("a filter of ephemeral events is not about account data; Synapse looks at neither where it lets nothing through", "sync|model", r"(rooms\.join\..*\.account_data\.events\[\]|<room:\d+> account_data .*)", NO_MATTER, r"no more|\[\]", lambda call: '"ephemeral": {"types": []}' in json.dumps(call.query)),
     Known("what is no event ID is an invalid parameter", "read_markers", "status", "400 .*", r"\{\}", lambda call: '""' in json.dumps(call.body)),
