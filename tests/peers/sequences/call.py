@@ -16,22 +16,27 @@ Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 class Past:
     """What was before a call, of the rooms and its user."""
 
-    # The rooms that the user was never in, and those that nobody is in any more.
+    # The rooms that the user was never in.
     never: frozenset[str] = frozenset()
+    # The rooms that nobody is in any more.
     deserted: frozenset[str] = frozenset()
     # The rooms where the visibility of history ever kept something from who came later.
     veiled: frozenset[str] = frozenset()
-    # The rooms that the user joined by a call, those that the user ever left,
+    # The rooms that the user joined by a call.
     came: frozenset[str] = frozenset()
+    # The rooms that the user ever left or was put out of.
     left: frozenset[str] = frozenset()
-    # came back to after that, forgot, and was ever banned from.
+    # The rooms that the user came back to after that.
     back: frozenset[str] = frozenset()
+    # The rooms that the user forgot.
     forgotten: frozenset[str] = frozenset()
+    # The rooms that the user was ever banned from.
     banned: frozenset[str] = frozenset()
     # The rooms whose initial state says something twice, or what the preset says, too.
     doubled: frozenset[str] = frozenset()
-    # The rooms that somebody left or was put out of, and those where somebody redacted something.
+    # The rooms that somebody left or was put out of.
     purged: frozenset[str] = frozenset()
+    # The rooms where somebody redacted something.
     redacted: frozenset[str] = frozenset()
     # Whether the user ever said whom to ignore.
     ignores: bool = False
