@@ -28,7 +28,7 @@ class Past:
     left: frozenset[str] = frozenset()
     # The rooms that the user came back to after that.
     back: frozenset[str] = frozenset()
-    # The rooms that the user forgot.
+    # The rooms that the user forgot, and did not come back to.
     forgotten: frozenset[str] = frozenset()
     # The rooms that the user was ever banned from.
     banned: frozenset[str] = frozenset()

@@ -87,6 +87,7 @@ class Stays:
         if membership == "join":
             if member in self._users["left"]:
                 self._users["back"].add(member)
+            self._users["forgotten"].discard(member)
             self._ever.add(member)
             self._now.add(member)
         elif member in self._now:
