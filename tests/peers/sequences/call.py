@@ -32,6 +32,8 @@ class Past:
     forgotten: frozenset[str] = frozenset()
     # The rooms that the user was ever banned from.
     banned: frozenset[str] = frozenset()
+    # The rooms where ours refused a read marker of the user.
+    unmarked: frozenset[str] = frozenset()
     # The rooms whose initial state says something twice, or what the preset says, too.
     doubled: frozenset[str] = frozenset()
     # The rooms that somebody left or was put out of.

@@ -75,6 +75,8 @@ class Duel:
         answers, found = self._compared(call)
         if good := [answer.body for answer in answers if answer.good]:
             self._stays.take(call, good[0])
+        if not answers[0].good:
+            self._stays.refuse(call)
         self.outcome.made += 1
         self.outcome.good += answers[1].good
         self.outcome.transcript.append((call, *answers))

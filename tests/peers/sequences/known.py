@@ -262,7 +262,7 @@ KNOWN: list[Known] = [
     Known("a filter's senders are a list", "messages|sync", "status", "400 .*", r"\{.*", lambda call: '{"x": "y"}' in json.dumps(call.query.get("filter"))),
     Known("`at` before one's time in a room shows nobody; Synapse forbids it", "members", "status", r"\{.*", "403 M_FORBIDDEN", lambda call: "at" in call.query),
     Known("who left may read what they saw, though they are invited again; Synapse lets only those read who left", "state|oneState|members|messages", "status", r"[\[{].*", "403 M_FORBIDDEN", where="left", said=".*not in room.*"),
-    Known("a read marker that is refused is not set; Synapse sets it first", "sync", r"rooms\.join\..*\.account_data\.events\[\]", "no more", "only m.fully_read", where="came"),
+    Known("a read marker that is refused is not set; Synapse sets it first", "sync", r"rooms\.join\..*\.account_data\.events\[\]", "no more", "only m.fully_read", where="unmarked"),
     Known("what one may not set, one may not set again; Synapse answers with what stands", "setState", "status", "403 M_FORBIDDEN", r'\{"event_id": .*', said=".*does not have enough power.*", parts=True),
     Known("what a room is made with is all sent; Synapse sends the last of each key", "sync", r"rooms\..*\.(depth|prev_events.*)", NO_MATTER, NO_MATTER, where="doubled"),
 ]

@@ -32,7 +32,7 @@ class Stays:
             never=frozenset(rooms - _rooms_of(who, self._ever)),
             deserted=frozenset(rooms - {room for room, _ in self._now}),
             purged=frozenset(room for room, _ in self._users["left"]),
-            **{name: _rooms_of(who, self._users[name]) for name in ("came", "left", "back", "forgotten", "banned")},
+            **{name: _rooms_of(who, self._users[name]) for name in ("came", "left", "back", "forgotten", "banned", "unmarked")},
             **{name: frozenset(self._rooms[name]) for name in ("veiled", "doubled", "redacted")},
             ignores=who in self._ignoring,
             repeats=who in self._repeating,
@@ -50,6 +50,11 @@ class Stays:
         if call.kind == "account_data" and call.changes:
             self._set(call)
         self._take_member(call, body)
+
+    def refuse(self, call: Call) -> None:
+        """Takes in a call that ours refused."""
+        if call.kind in ("receipt", "read_markers") and "m.fully_read" in f"{call.path} {json.dumps(call.body)}":
+            self._users["unmarked"].update((room, call.who) for room in re.findall(r"<room:\d+>", call.path))
 
     def _take_member(self, call: Call, body: Json) -> None:
         """Takes in who came or went."""
