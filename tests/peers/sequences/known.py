@@ -77,6 +77,10 @@ def _ignores(call: Call) -> bool:
     return call.past.ignores
 
 
+def _has_left(call: Call) -> bool:
+    return bool(call.past.left & set(re.findall(r"<room:\d+>", call.path)))
+
+
 def _hides_events(call: Call) -> bool:
     """Whether a filter keeps events out of the timeline by what they are."""
     chosen = call.query.get("filter")
@@ -234,14 +238,15 @@ KNOWN: list[Known] = [
     Known("leaving twice is no mistake; Synapse takes it for one where the reason is another", "leave", "status", r"\{.*", "403 M_FORBIDDEN", where="left"),
     Known("a filter's `rooms` hold for account data, too", "sync", r"rooms\.join\..*\.account_data\.events\[\]", "no more", "only .*", _chooses_rooms),
     Known("who is out of a room does not type there", "sync", r"rooms\.join\..*\.ephemeral\..*", "no more|nothing", NO_MATTER, where="purged"),
-    Known("who is out of a room does not type there", "model", r"<room:\d+> typing", NO_MATTER, r"\[.+\]", where="purged"),
+    Known("who is out of a room does not type there", "model", r"<room:\d+> typing", r"\[\]", r"\[.+\]", where="purged"),
+    Known("who is out of a room does not type there, but others do", "model", r"<room:\d+> typing", r"\[.+\]", r"\[.+, .+\]", where="purged"),
     Known("who is not in a room leaves no receipts there; Synapse takes those of a thread", "model", r"<room:\d+> read .*", r"\[\]", '"<.*', where="purged"),
     Known("a request without a body asks for nothing", "read_markers|receipt", "status", r"\{\}", "400 M_NOT_JSON", _is_spoilt, parts=True),
     Known("a page is full; Synapse's lacks what it hides", "messages", r"chunk\[\]", "only .*", "no more", where="veiled"),
     Known("a token of before a user's time in a room lies at its beginning", "messages", r"chunk\[\]", "no more", "only .*", lambda call: "<since:" in f"{call.query.get('from')}{call.query.get('to')}"),
     Known("nothing of a forgotten room can be read", "messages|state|oneState|members|event", "status", "403 M_FORBIDDEN|404 M_NOT_FOUND", r"[\[{].*", where="forgotten"),
     Known("an empty `membership` is none", "members", r"chunk\[\]", "no more", "only .*", lambda call: "" in call.query.values()),
-    Known("what a filter leaves out need not be a room", "sync", "status", r"\{.*", "400 M_UNKNOWN", lambda call: 'rooms": ["x"]' in json.dumps(call.query.get("filter"))),
+    Known("what a filter leaves out need not be a room", "sync", "status", r"\{.*", "400 M_UNKNOWN", lambda call: '"not_rooms": ["x"]' in json.dumps(call.query.get("filter"))),
     Known("what a room is made with is all sent; Synapse sends the last of each key", "sync", r"rooms\..*\.state\.events\[\]", "only .*", "no more", where="doubled"),
     Known("what was redacted is nowhere; Synapse remembers it where it was replaced", ".*", r".*unsigned\.prev_content\..*", NOTHING, NO_MATTER, where="redacted"),
     Known("who is ignored is not there to be read; Synapse forbids it", "receipt", "status", r"\{\}", "403 M_FORBIDDEN", _ignores),
@@ -254,13 +259,13 @@ KNOWN: list[Known] = [
     Known("who left reads the room as it was then, whatever came of a knock or an invite since", "knock|leave", "member", NO_MATTER, "<event:.*>", where="left"),
     Known("who left reads the room as it was then, whatever came of a knock or an invite since", "state", r"\[\]", NO_MATTER, r"only .*m\.room\.member <\w+> (leave|ban) .*", where="left"),
     Known("who left is told the members of then; Synapse tells those of now", "sync", r"rooms\.leave\..*\.state\.events\[\]", NO_MATTER, "only m.room.member .*", _is_lazy, where="left"),
-    Known("who is invited stays so, though nobody is left; Synapse has forgotten the room", "forget", "status", "400 M_UNKNOWN", r"\{\}", where="deserted"),
+    Known("who is invited stays so, though nobody is left; Synapse has forgotten the room", "forget", "status", "400 M_UNKNOWN", r"\{\}", lambda call: not _has_left(call), where="deserted"),
     Known("one is told one's own invite, under whatever visibility", "sync", r"rooms\.join\..*\.timeline\.events\[\]", r"only m\.room\.member <caller> invite <[^<>]*>", NO_MATTER, where="veiled"),
     Known("a thread is read up to its root, too", "receipt", "status", r"\{\}", "400 M_INVALID_PARAM", said=".*is not related to thread.*", parts=True),
     Known("a filter of ephemeral events is not about account data; Synapse looks at neither where it lets nothing through", "sync|model", r"(rooms\.join\..*\.account_data\.events\[\]|<room:\d+> account_data .*)", NO_MATTER, r"no more|\[\]", lambda call: '"ephemeral": {"types": []}' in json.dumps(call.query)),
     Known("what is no event ID is an invalid parameter", "read_markers", "status", "400 .*", r"\{\}", lambda call: '""' in json.dumps(call.body)),
     Known("a filter's senders are a list", "messages|sync", "status", "400 .*", r"\{.*", lambda call: '{"x": "y"}' in json.dumps(call.query.get("filter"))),
-    Known("`at` before one's time in a room shows nobody; Synapse forbids it", "members", "status", r"\{.*", "403 M_FORBIDDEN", lambda call: "at" in call.query),
+    Known("`at` before one's time in a room shows nobody; Synapse forbids it", "members", "status", r"\{\}", "403 M_FORBIDDEN", lambda call: "at" in call.query),
     Known("who left may read what they saw, though they are invited again; Synapse lets only those read who left", "state|oneState|members|messages", "status", r"[\[{].*", "403 M_FORBIDDEN", where="left", said=".*not in room.*"),
     Known("a read marker that is refused is not set; Synapse sets it first", "sync", r"rooms\.join\..*\.account_data\.events\[\]", "no more", "only m.fully_read", where="unmarked"),
     Known("what one may not set, one may not set again; Synapse answers with what stands", "setState", "status", "403 M_FORBIDDEN", r'\{"event_id": .*', said=".*does not have enough power.*", parts=True),
