@@ -26,6 +26,8 @@ class Past:
     came: frozenset[str] = frozenset()
     # The rooms that the user ever left or was put out of.
     left: frozenset[str] = frozenset()
+    # The rooms that the user is out of by a leave: whether they were in before, or invited or banned only.
+    out: frozenset[str] = frozenset()
     # The rooms that the user came back to after that.
     back: frozenset[str] = frozenset()
     # The rooms that the user forgot, and did not come back to.

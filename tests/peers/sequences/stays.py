@@ -6,7 +6,9 @@ from collections import defaultdict
 
 from .call import Call, Json, Past
 
-_ENDS = ("leave", "kick", "ban")
+# The calls about one member, and those of them that make the membership `leave`.
+_ACTS = ("leave", "kick", "ban", "unban", "invite", "knock")
+_LEAVES = ("leave", "kick", "unban")
 
 
 class Stays:
@@ -32,7 +34,7 @@ class Stays:
             never=frozenset(rooms - _rooms_of(who, self._ever)),
             deserted=frozenset(rooms - {room for room, _ in self._now}),
             purged=frozenset(room for room, _ in self._users["left"]),
-            **{name: _rooms_of(who, self._users[name]) for name in ("came", "left", "back", "forgotten", "banned", "unmarked")},
+            **{name: _rooms_of(who, self._users[name]) for name in ("came", "left", "out", "back", "forgotten", "banned", "unmarked")},
             **{name: frozenset(self._rooms[name]) for name in ("veiled", "doubled", "redacted")},
             ignores=who in self._ignoring,
             repeats=who in self._repeating,
@@ -65,7 +67,7 @@ class Stays:
             room = call.member[0] if call.member else str(body.get("room_id")) if isinstance(body, dict) else ""
             self._users["came"].add((room, call.who))
             self._change((room, call.who), "join")
-        elif call.kind in _ENDS and call.member:
+        elif call.kind in _ACTS and call.member:
             self._change((call.member[0], call.member[1].strip("<>")), call.kind)
         elif call.kind == "memberState" and member and isinstance(call.body, dict):
             self._change((member[1], member[2]), str(call.body.get("membership")))
@@ -89,6 +91,10 @@ class Stays:
     def _change(self, member: tuple[str, str], membership: str) -> None:
         if membership == "ban":
             self._users["banned"].add(member)
+        if membership in _LEAVES:
+            self._users["out"].add(member)
+        else:
+            self._users["out"].discard(member)
         if membership == "join":
             if member in self._users["left"]:
                 self._users["back"].add(member)
