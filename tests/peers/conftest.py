@@ -38,13 +38,19 @@ def servers(tmp_path_factory) -> Iterator[dict[str, Server]]:
     folder = tmp_path_factory.mktemp("peers")
     trusted = authority.make(folder)
     ours = Synapse if os.environ.get("PEERS_OURS") == "synapse" else Tombolo
-    both = {"ours": ours(folder / "ours", trusted), "synapse": Synapse(folder / "synapse", trusted)}
+    yield from started({"ours": ours(folder / "ours", trusted), "synapse": Synapse(folder / "synapse", trusted)})
+
+
+def started(made: dict[str, Server], links: Links | None = None) -> Iterator[dict[str, Server]]:
+    """Starts servers, each by its name, and stops them at the end; whatever they ask of each other passes through the links."""
     try:
-        for server in both.values():
+        for name, server in made.items():
+            if links:
+                links.lead_to(name, server)
             server.start()
-        yield both
+        yield made
     finally:
-        for server in both.values():
+        for server in made.values():
             server.stop()
 
 

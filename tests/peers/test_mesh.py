@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 import authority
+from conftest import started
 from mesh.links import Links
 from mesh.plan import OURS, SERVERS, plan
 from mesh.run import Outcome, Run
@@ -28,14 +29,7 @@ def trio(tmp_path_factory, links) -> Iterator[dict[str, Server]]:
     trusted = authority.make(folder)
     ours = Synapse if os.environ.get("PEERS_OURS") == "synapse" else Tombolo
     made = {name: (ours if name in OURS else Synapse)(folder / name, trusted, free_port()) for name in SERVERS}
-    try:
-        for name, server in made.items():
-            links.lead_to(name, server)
-            server.start()
-        yield made
-    finally:
-        for server in made.values():
-            server.stop()
+    yield from started(made, links)
 
 
 @pytest.mark.timeout(0)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import pytest
 
 import authority
+from conftest import started
 from mesh.links import Links
 from server import Server, free_port
 from tombolo import Tombolo
@@ -28,14 +29,7 @@ def pair(tmp_path_factory, links: Links) -> Iterator[dict[str, Server]]:
     folder = tmp_path_factory.mktemp("outages")
     trusted = authority.make(folder)
     made = {name: Tombolo(folder / name, trusted, free_port()) for name in ("one", "other")}
-    try:
-        for name, server in made.items():
-            links.lead_to(name, server)
-            server.start()
-        yield made
-    finally:
-        for server in made.values():
-            server.stop()
+    yield from started(made, links)
 
 
 @dataclass
