@@ -73,7 +73,9 @@ def heals(rooms: list[Shared], length: float) -> None:
     while any(map(any, lacks := [shared.lacks() for shared in rooms])):
         assert time.monotonic() - began < length + MORE, f"{length:.0f} s after the outage these still lack so many: {lacks}"
         time.sleep(0.1)
-    print(f"healed {time.monotonic() - began:.1f} s after an outage of {length:.1f} s; {[len(shared.said) for shared in rooms]} messages")
+    took = time.monotonic() - began
+    assert took < length + MORE, f"healed only {took:.1f} s after an outage of {length:.1f} s"
+    print(f"healed {took:.1f} s after an outage of {length:.1f} s; {[len(shared.said) for shared in rooms]} messages")
 
 
 def test_a_cut_heals_while_both_sides_write(rooms: list[Shared], links: Links) -> None:
