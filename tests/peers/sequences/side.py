@@ -108,13 +108,15 @@ class Side:
                     self.names.learn(f"<prev:{call.step}/{self.names.unfill(room_id).strip('<>')}>", known)
 
     def _learn_member(self, call: Call, room: str, user: str) -> Json:
-        for witness in (call.who, *USERS):
-            query: dict[str, Json] = {"format": "event"}
-            status, event = self._request(Call("state", witness, "GET", f"/v3/rooms/{room}/state/m.room.member/{user}", query))
-            if status == 200 and isinstance(event, dict) and isinstance(event.get("event_id"), str):
-                self.names.learn(f"<event:{call.step}>", event["event_id"])
-                return self.names.unfill(event["event_id"])
-        return None
+        """Names the newest of what users see as the event of a member: who left sees the one of then."""
+        query: dict[str, Json] = {"format": "event"}
+        answers = [self._request(Call("state", witness, "GET", f"/v3/rooms/{room}/state/m.room.member/{user}", query)) for witness in USERS]
+        seen = [event for status, event in answers if status == 200 and isinstance(event, dict) and isinstance(event.get("event_id"), str)]
+        if not seen:
+            return None
+        event_id = max(seen, key=lambda event: event["origin_server_ts"])["event_id"]
+        self.names.learn(f"<event:{call.step}>", event_id)
+        return self.names.unfill(event_id)
 
     def _name_events(self, body: Json) -> None:
         """Names the events that come without a call of their own, such as a new profile's. A list's order may differ."""
