@@ -40,6 +40,8 @@ class Past:
     doubled: frozenset[str] = frozenset()
     # The rooms that somebody left or was put out of.
     purged: frozenset[str] = frozenset()
+    # The rooms where ours refused a receipt of somebody.
+    unread: frozenset[str] = frozenset()
     # The rooms where somebody redacted something.
     redacted: frozenset[str] = frozenset()
     # Whether the user ever said whom to ignore.

@@ -125,7 +125,7 @@ KNOWN: list[Known] = [
     Known("a read marker lies where it was put last; Synapse moves it forward alone", "sync", r".*\[m\.fully_read\]\.content\.event_id", NO_MATTER, NO_MATTER),
     Known("a read marker lies where it was put last; Synapse moves it forward alone", "sync", r"rooms\.join\..*\.account_data\.events\[\]", "only m.fully_read", "no more"),
     Known("a read marker lies where it was put last; Synapse moves it forward alone", "model", r"<room:\d+> account_data m\.fully_read", NO_MATTER, NO_MATTER),
-    Known("who is not in a room leaves no receipts there; Synapse takes them without effect", "receipt|read_markers", "status", "403 M_FORBIDDEN", r"\{\}"),
+    Known("who is not in a room leaves no receipts there; Synapse takes those of what they may see", "receipt|read_markers", "status", "403 M_FORBIDDEN", r"\{\}"),
     Known("what a message's content is, is its client's affair", "send", "status", r'\{"event_id": .*', "400 M_UNKNOWN", lambda call: call.spoilt and "/m.room.message/" in call.path, parts=True),
     Known("`dir` is required; Synapse takes `f` for it", "messages", "status", "400 .*", NO_MATTER, lambda call: "dir" not in call.query),
     Known(
@@ -240,7 +240,8 @@ KNOWN: list[Known] = [
     Known("who is out of a room does not type there", "sync", r"rooms\.join\..*\.ephemeral\..*", "no more|nothing", NO_MATTER, where="purged"),
     Known("who is out of a room does not type there", "model", r"<room:\d+> typing", r"\[\]", r"\[.+\]", where="purged"),
     Known("who is out of a room does not type there, but others do", "model", r"<room:\d+> typing", r"\[.+\]", r"\[.+, .+\]", where="purged"),
-    Known("who is not in a room leaves no receipts there; Synapse takes those of a thread", "model", r"<room:\d+> read .*", r"\[\]", '"<.*', where="purged"),
+    Known("who is not in a room leaves no receipts there; Synapse takes those of what they may see", "model", r"<room:\d+> read .*", r"\[\]", '"<.*', where="unread"),
+    Known("who is not in a room leaves no receipts there; Synapse takes those of what they may see", "sync", r"rooms\.join\.<room:\d+>\.timeline\.(limited|prev_batch)", NOTHING, NO_MATTER, where="unread"),
     Known("a request without a body asks for nothing", "read_markers|receipt", "status", r"\{\}", "400 M_NOT_JSON", _is_spoilt, parts=True),
     Known("a page is full; Synapse's lacks what it hides", "messages", r"chunk\[\]", "only .*", "no more", where="veiled"),
     Known("a token of before a user's time in a room lies at its beginning", "messages", r"chunk\[\]", "no more", "only .*", lambda call: "<since:" in f"{call.query.get('from')}{call.query.get('to')}"),

@@ -35,7 +35,7 @@ class Stays:
             deserted=frozenset(rooms - {room for room, _ in self._now}),
             purged=frozenset(room for room, _ in self._users["left"]),
             **{name: _rooms_of(who, self._users[name]) for name in ("came", "left", "out", "back", "forgotten", "banned", "unmarked")},
-            **{name: frozenset(self._rooms[name]) for name in ("veiled", "doubled", "redacted")},
+            **{name: frozenset(self._rooms[name]) for name in ("veiled", "doubled", "redacted", "unread")},
             ignores=who in self._ignoring,
             repeats=who in self._repeating,
         )
@@ -55,8 +55,11 @@ class Stays:
 
     def refuse(self, call: Call) -> None:
         """Takes in a call that ours refused."""
-        if call.kind in ("receipt", "read_markers") and "m.fully_read" in f"{call.path} {json.dumps(call.body)}":
-            self._users["unmarked"].update((room, call.who) for room in re.findall(r"<room:\d+>", call.path))
+        if call.kind in ("receipt", "read_markers"):
+            named = re.findall(r"<room:\d+>", call.path)
+            self._rooms["unread"].update(named)
+            if "m.fully_read" in f"{call.path} {json.dumps(call.body)}":
+                self._users["unmarked"].update((room, call.who) for room in named)
 
     def _take_member(self, call: Call, body: Json) -> None:
         """Takes in who came or went."""
