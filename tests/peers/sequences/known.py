@@ -81,6 +81,11 @@ def _has_left(call: Call) -> bool:
     return bool(call.past.left & set(re.findall(r"<room:\d+>", call.path)))
 
 
+def _marks_nothing(call: Call) -> bool:
+    """Whether a marker is put at what is no event ID."""
+    return isinstance(call.body, dict) and any(not str(mark).startswith(("$", "<event:")) for mark in call.body.values())
+
+
 def _hides_events(call: Call) -> bool:
     """Whether a filter keeps events out of the timeline by what they are."""
     chosen = call.query.get("filter")
@@ -242,7 +247,7 @@ KNOWN: list[Known] = [
     Known("who is out of a room does not type there, but others do", "model", r"<room:\d+> typing", r"\[.+\]", r"\[.+, .+\]", where="purged"),
     Known("who is not in a room leaves no receipts there; Synapse takes those of what they may see", "model", r"<room:\d+> read .*", r"\[\]", '"<.*', where="unread"),
     Known("who is not in a room leaves no receipts there; Synapse takes those of what they may see", "sync", r"rooms\.join\.<room:\d+>\.timeline\.(limited|prev_batch)", NOTHING, NO_MATTER, where="unread"),
-    Known("a request without a body asks for nothing", "read_markers|receipt", "status", r"\{\}", "400 M_NOT_JSON", _is_spoilt, parts=True),
+    Known("a request without a body asks for nothing", "read_markers|receipt|filter", "status", r"\{.*", "400 M_NOT_JSON", _is_spoilt, parts=True),
     Known("a page is full; Synapse's lacks what it hides", "messages", r"chunk\[\]", "only .*", "no more", where="veiled"),
     Known("a token of before a user's time in a room lies at its beginning", "messages", r"chunk\[\]", "no more", "only .*", lambda call: "<since:" in f"{call.query.get('from')}{call.query.get('to')}"),
     Known("nothing of a forgotten room can be read", "messages|state|oneState|members|event", "status", "403 M_FORBIDDEN|404 M_NOT_FOUND", r"[\[{].*", where="forgotten"),
@@ -263,11 +268,11 @@ KNOWN: list[Known] = [
     Known("one is told one's own invite, under whatever visibility", "sync", r"rooms\.join\..*\.timeline\.events\[\]", r"only m\.room\.member <caller> invite <[^<>]*>", NO_MATTER, where="veiled"),
     Known("a thread is read up to its root, too", "receipt", "status", r"\{\}", "400 M_INVALID_PARAM", said=".*is not related to thread.*", parts=True),
     Known("a filter of ephemeral events is not about account data; Synapse looks at neither where it lets nothing through", "sync|model", r"(rooms\.join\..*\.account_data\.events\[\]|<room:\d+> account_data .*)", NO_MATTER, r"no more|\[\]", lambda call: '"ephemeral": {"types": []}' in json.dumps(call.query)),
-    Known("what is no event ID is an invalid parameter", "read_markers", "status", "400 .*", r"\{\}", lambda call: '""' in json.dumps(call.body)),
+    Known("what is no event ID is an invalid parameter", "read_markers", "status", "400 .*", r"\{\}", _marks_nothing),
     Known("a filter's senders are a list", "messages|sync", "status", "400 .*", r"\{.*", lambda call: '{"x": "y"}' in json.dumps(call.query.get("filter"))),
     Known("`at` before one's time in a room shows nobody; Synapse forbids it", "members", "status", r"\{\}", "403 M_FORBIDDEN", lambda call: "at" in call.query),
-    Known("who left may read what they saw, though they are invited again; Synapse lets only those read who left", "state|oneState|members|messages", "status", r"[\[{].*", "403 M_FORBIDDEN", where="left", said=".*not in room.*"),
-    Known("a read marker that is refused is not set; Synapse sets it first", "sync", r"rooms\.join\..*\.account_data\.events\[\]", "no more", "only m.fully_read", where="unmarked"),
+    Known("who left may read what they saw, though they are invited again; Synapse lets only those read who left", "state|oneState|members|messages", "status", r"[\[{].*|404 M_NOT_FOUND", "403 M_FORBIDDEN", where="left", said=".*not in room.*"),
+    Known("a read marker that is refused is not set; Synapse sets it first", "sync", r"rooms\.(join|leave)\..*\.account_data\.events\[\]", "no more", "only m.fully_read", where="unmarked"),
     Known("what one may not set, one may not set again; Synapse answers with what stands", "setState", "status", "403 M_FORBIDDEN", r'\{"event_id": .*', said=".*does not have enough power.*", parts=True),
     Known("what a room is made with is all sent; Synapse sends the last of each key", "sync", r"rooms\..*\.(depth|prev_events.*)", NO_MATTER, NO_MATTER, where="doubled"),
 ]
