@@ -230,7 +230,7 @@ class Agreement:
         both."""
         for other_id, other in self._weighed(name).items():
             stood = self._lies_beside(other_id, event_id) if beside else self._may_have_stood(other_id, event_id, name)
-            if stood and other_id != event_id and (reason := forbids(other, self.events[event_id])):
+            if stood and (reason := forbids(other, self.events[event_id])):
                 return f"{other_id} {reason}"
         return None
 
@@ -272,8 +272,11 @@ class Agreement:
         """Whether a server may have had an event in its state when it heard of another.
 
         Neither builds on the other; or the other was heard of late, as history; or the event stands there now: where a
-        resolution undid what came after it; or what replaced it was news to the server.
+        resolution undid what came after it; or what replaced it was news to the server. An event itself stood there where it
+        was part of a state before it came: nobody leaves who has left.
         """
+        if other_id == event_id:
+            return self._came_with_a_state(event_id, name)
         other, held = (self.copies[name].events[each] for each in (other_id, event_id))
         is_past = other_id in self._past(event_id)
         is_history = not is_past and other.order < held.order
@@ -283,7 +286,13 @@ class Agreement:
 
     def _lies_beside(self, one: str, other: str) -> bool:
         """Whether neither of two events builds on the other."""
-        return one not in self._past(other) and other not in self._past(one)
+        return one != other and one not in self._past(other) and other not in self._past(one)
+
+    def _came_with_a_state(self, event_id: str, name: str) -> bool:
+        """Whether a server held an event before what it builds on."""
+        events = self.copies[name].events
+        held = events[event_id]
+        return any(each not in events or events[each].order > held.order for each in held.pdu["prev_events"])
 
     def _is_replaced_by_news(self, old_id: str, event_id: str, name: str) -> bool:
         """Whether what replaced an event, below another, lies beside all that a server had said before it heard of that one.
