@@ -10,6 +10,7 @@ from functools import cached_property
 from itertools import permutations, product
 
 from .copy import Copy
+from .rules import forbids, membership
 from .view import View
 
 
@@ -135,7 +136,7 @@ class Agreement:
         """Why nobody hears of an event from the server that shows it: it is of a stay that ended, and what that server says
         since it joined again, elsewhere in the graph, does not build on it."""
         below = self._below(name)
-        ends = [each for each, held in self.copies[name].events.items() if _membership(held.pdu) in ("leave", "ban") and each not in below]
+        ends = [each for each, held in self.copies[name].events.items() if membership(held.pdu) in ("leave", "ban") and each not in below]
         end = next((each for each in ends if each == event_id or event_id in self._past(each)), None)
         return f"is of a stay that ended by {end}" if end and event_id not in below else None
 
@@ -156,12 +157,12 @@ class Agreement:
         return any(self._is_join(each) for each in (*self._members([event_id], name), *before) if each not in replaced)
 
     def _is_join(self, event_id: str) -> bool:
-        return _membership(self.events[event_id]) == "join"
+        return membership(self.events[event_id]) == "join"
 
     def _members(self, event_ids: Iterable[str], name: str) -> list[str]:
         """Which of some events are about the membership of a server's users."""
         known = [each for each in event_ids if each in self.events]
-        return [each for each in known if _membership(self.events[each]) and self.events[each]["state_key"].endswith(f":{self._server_names[name]}")]
+        return [each for each in known if membership(self.events[each]) and self.events[each]["state_key"].endswith(f":{self._server_names[name]}")]
 
     def _below(self, name: str) -> frozenset[str]:
         """The ends of a server's graph, and all that they build on."""
@@ -305,72 +306,15 @@ class Agreement:
         return bool(replaced) and not any(each in self._past(said) for each in replaced for said in own)
 
 
-def forbids(by: dict, event: dict) -> str | None:
-    """Why an event is not allowed in a state where another stands, if that alone says so."""
-    kind, content = by["type"], by["content"]
-    if kind == "m.room.member" and by["state_key"] == event["sender"] and content.get("membership") in ("leave", "ban"):
-        return f"puts {event['sender']} out"
-    if kind == "m.room.member" and _membership(event) == "invite" and by["state_key"] == event["state_key"] and content.get("membership") in ("join", "ban"):
-        return f"leaves nobody to invite in {event['state_key']}"
-    if kind == "m.room.join_rules" and _membership(event) == "join" and content.get("join_rule") != "public":
-        return "closes the room"
-    if kind == "m.room.power_levels" and (level := _level(content, event["sender"])) < (needed := _needed(content, event)):
-        return f"gives {event['sender']} the level {level} where {needed} is needed"
-    if kind == event["type"] == "m.room.power_levels" and (what := _out_of_reach(content, event)):
-        return f"keeps {event['sender']} from changing {what}"
-    return None
-
-
 def _key(event: dict | None) -> tuple[str, str] | None:
     return (event["type"], event["state_key"]) if event and "state_key" in event else None
 
 
 def _ends(event: dict, user: str) -> bool:
-    return event["type"] == "m.room.member" and event["state_key"] == user and _membership(event) in ("leave", "ban")
-
-
-def _membership(event: dict) -> str | None:
-    return event["content"].get("membership") if event["type"] == "m.room.member" else None
+    return event["type"] == "m.room.member" and event["state_key"] == user and membership(event) in ("leave", "ban")
 
 
 def _redacted(event: dict) -> list[str]:
     """The event that an event redacts: who does not show that one does not show this one."""
     target = event["content"].get("redacts") or event.get("redacts")
     return [target] if event["type"] == "m.room.redaction" and target else []
-
-
-def _level(levels: dict, user: str) -> int:
-    return levels.get("users", {}).get(user, levels.get("users_default", 0))
-
-
-def _needed(levels: dict, event: dict) -> int:
-    """The level that power levels ask for an event."""
-    if event["type"] == "m.room.member":
-        if event["state_key"] == event["sender"]:
-            return 0
-        key, default = {"invite": ("invite", 0), "ban": ("ban", 50)}.get(event["content"].get("membership"), ("kick", 50))
-        outranked = _level(levels, event["state_key"]) + 1 if key != "invite" else 0
-        return max(levels.get(key, default), outranked)
-    if event["type"] == "m.room.redaction":
-        return max(levels.get("events_default", 0), levels.get("redact", 50))
-    if "state_key" in event:
-        return levels.get("events", {}).get(event["type"], levels.get("state_default", 50))
-    return levels.get("events", {}).get(event["type"], levels.get("events_default", 0))
-
-
-def _out_of_reach(levels: dict, event: dict) -> str | None:
-    """What new power levels change that the old ones do not let their sender change."""
-    own = _level(levels, event["sender"])
-    old, new = _flat(levels), _flat(event["content"])
-    for key in sorted(old.keys() | new.keys()):
-        before, after = old.get(key), new.get(key)
-        of_equal = key[0] == "users" and key[1] != event["sender"] and before == own
-        if before != after and (of_equal or max(before or 0, after or 0) > own):
-            return " ".join(key)
-    return None
-
-
-def _flat(levels: dict) -> dict[tuple[str, str], int]:
-    """Power levels, each by its section and key."""
-    sections = {key: value if isinstance(value, dict) else {"": value} for key, value in levels.items()}
-    return {(section, key): level for section, held in sections.items() for key, level in held.items()}
