@@ -81,21 +81,27 @@ class Agreement:
 
     def _compare_to_outside(self, one: str, other: str) -> None:
         """Looks for members of a server that, as that server sees it, are not in the room."""
-        state = self._views[one].ids()
         for user in self._views[one].members(self._server_names[other]):
             ends = [event_id for event_id, pdu in self._weighed(other).items() if _ends(pdu, user)]
-            reasons = [self._reason(each, one, frozenset()) or self._undone(each, one) for each in ends]
-            if state["m.room.member", user] in self.copies[other].joining:
-                self.reasons.append(f"{one} counts {user} in: {other} does not know yet whether it joined")
-            elif user in self.copies[other].locked_out:
-                self.reasons.append(f"{one} counts {user} in: so does the state of {other}, which takes them for gone all the same")
-            elif reason := next(filter(None, reasons), None):
+            if reason := self._why_counted(user, one, other, ends):
                 self.reasons.append(f"{one} counts {user} in: {reason}")
-            elif merge := self._refused_merge(one, other):
-                self.reasons.append(f"{one} counts {user} in: it soft-failed {merge}, by which {other} merged what put {user} out")
             else:
                 known = ", ".join(f"{self._described(each)}: {self._standing(each, one)}" for each in ends)
                 self._differ(one, other, f"{one} counts {user} in, who is not in the room as {other} sees it: {known}")
+
+    def _why_counted(self, user: str, one: str, other: str, ends: list[str]) -> str | None:
+        """Why a server counts a user of another in, whose stays ended as that one sees it."""
+        join, copy = self._views[one].ids()["m.room.member", user], self.copies[other]
+        if join in copy.joining:
+            return f"{other} does not know yet whether it joined"
+        crossing = copy.locked_out.get(user)
+        if crossing in copy.events and join in copy.events and copy.events[join].order < copy.events[crossing].order:
+            return f"{other} made {join}, and takes them for gone by {crossing}, which is none of its state"
+        if reason := next(filter(None, (self._reason(each, one, frozenset()) or self._undone(each, one) for each in ends)), None):
+            return reason
+        if merge := self._refused_merge(one, other):
+            return f"it soft-failed {merge}, by which {other} merged what put {user} out"
+        return None
 
     def _refused_merge(self, one: str, other: str) -> str | None:
         """An event by which a server merged branches, and which another soft-failed by the rules."""

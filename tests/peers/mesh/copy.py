@@ -17,9 +17,9 @@ _STUCK = """SELECT event_id FROM event_backward_extremities WHERE room_id = ?1 A
               SELECT 1 FROM event_failed_pull_attempts WHERE room_id = ?1 AND last_cause LIKE '%valid state history%')"""
 
 
-_LOCKED_OUT = """SELECT state_key FROM current_state_events JOIN local_current_membership AS known USING (room_id)
-                 WHERE room_id = ?1 AND type = 'm.room.member' AND user_id = state_key
-                 AND current_state_events.membership = 'join' AND known.membership <> 'join'"""
+_LOCKED_OUT = """SELECT known.user_id, known.event_id FROM local_current_membership AS known JOIN events USING (event_id)
+                 LEFT JOIN current_state_events AS now ON now.room_id = known.room_id AND now.state_key = known.user_id AND now.type = 'm.room.member'
+                 WHERE known.room_id = ? AND known.membership <> 'join' AND (now.membership = 'join' OR outlier)"""
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,9 @@ class Copy:
     blind: frozenset[str] = frozenset()
     # Where Synapse's history ends, though it has asked for more and was not given what it needs to read that.
     stuck_at: frozenset[str] = frozenset()
-    # Synapse's users whom its own state has in the room, and whom it takes for gone all the same.
-    locked_out: frozenset[str] = frozenset()
+    # Synapse's users whom it takes for gone by an event that is none of its state, such as an invite that crossed their join;
+    # each with that event.
+    locked_out: dict[str, str] = field(default_factory=dict)
 
 
 def copy(server: Server, room: str) -> Copy:
@@ -104,9 +105,8 @@ def _of_synapse(folder: Path, room: str) -> Copy:
             events[event_id] = Held(json.loads(text), standing, rejection, order)
         tips = _column(database, "SELECT event_id FROM event_forward_extremities WHERE room_id = ?", room)
         blind = frozenset(event_id for event_id, held in events.items() if invites & set(held.pdu["prev_events"]))
-        stuck_at, locked_out = (_column(database, query, room) for query in (_STUCK, _LOCKED_OUT))
-        distrusted = frozenset(distrusted)
-        return Copy(events, tips, is_synapse=True, distrusted=distrusted, blind=blind, stuck_at=stuck_at, locked_out=locked_out)
+        stuck_at, locked_out = _column(database, _STUCK, room), dict(database.execute(_LOCKED_OUT, (room,)))
+        return Copy(events, tips, is_synapse=True, distrusted=frozenset(distrusted), blind=blind, stuck_at=stuck_at, locked_out=locked_out)
 
 
 def _column(database: sqlite3.Connection, query: str, *values: str) -> frozenset[str]:
