@@ -229,17 +229,28 @@ class Agreement:
             return self._distrust(event_id, name)
         # What its sender's rights rest on may have been undone by a resolution when it was heard of.
         rests_on = [each for each in held.pdu["auth_events"] if each in self.copies[name].events]
-        undone = (self._forbidden(each, name, beside=True) for each in rests_on)
+        undone = (self._resolved_away(each, event_id, name) for each in rests_on)
         return self._forbidden(event_id, name) or next(filter(None, undone), None)
 
-    def _forbidden(self, event_id: str, name: str, beside: bool = False) -> str | None:
-        """What a server may have had in its state that forbids an event; or what lies beside it, so that a resolution weighs
-        both."""
+    def _forbidden(self, event_id: str, name: str) -> str | None:
+        """What a server may have had in its state that forbids an event."""
         for other_id, other in self._weighed(name).items():
-            stood = self._lies_beside(other_id, event_id) if beside else self._may_have_stood(other_id, event_id, name)
-            if stood and (reason := forbids(other, self.events[event_id])):
+            if self._may_have_stood(other_id, event_id, name) and (reason := forbids(other, self.events[event_id])):
                 return f"{other_id} {reason}"
         return None
+
+    def _resolved_away(self, cited_id: str, event_id: str, name: str) -> str | None:
+        """What undid, in a resolution, what an event cites.
+
+        Resolutions weigh anew what something lies beside, and begin with who may do what: what says that may build on what it
+        undoes.
+        """
+        known = {each: pdu for each, pdu in self._weighed(name).items() if self._may_be_heard_before(each, event_id, name)}
+        if not any(self._lies_beside(each, cited_id) for each in known):
+            return None
+        not_past = [each for each in known if each not in (cited_id, event_id) and each not in self._past(cited_id)]
+        reasons = {each: forbids(known[each], self.events[cited_id]) for each in not_past}
+        return next((f"{each} {reason}" for each, reason in reasons.items() if reason), None)
 
     def _weighed(self, name: str) -> dict[str, dict]:
         """What a server's states may hold: what it accepted, and what the ends of its graph build on."""
@@ -284,22 +295,26 @@ class Agreement:
         """
         if other_id == event_id:
             return self._came_with_a_state(event_id, name)
-        other, held = (self.copies[name].events[each] for each in (other_id, event_id))
-        is_past = other_id in self._past(event_id)
-        is_history = not is_past and other.order < held.order
-        if self._lies_beside(other_id, event_id) or is_history or other_id in self._views[name].ids().values():
+        if self._lies_beside(other_id, event_id) or other_id in self._views[name].ids().values():
             return True
-        return is_past and self._is_replaced_by_news(other_id, event_id, name)
+        is_past = other_id in self._past(event_id)
+        return self._is_replaced_by_news(other_id, event_id, name) if is_past else self._may_be_heard_before(other_id, event_id, name)
 
     def _lies_beside(self, one: str, other: str) -> bool:
         """Whether neither of two events builds on the other."""
         return one != other and one not in self._past(other) and other not in self._past(one)
 
-    def _came_with_a_state(self, event_id: str, name: str) -> bool:
-        """Whether a server held an event before what it builds on."""
+    def _may_be_heard_before(self, one: str, other: str, name: str) -> bool:
+        """Whether a server may have heard of an event before another: when it was sent what it held already, is not known."""
         events = self.copies[name].events
-        held = events[event_id]
-        return any(each not in events or events[each].order > held.order for each in held.pdu["prev_events"])
+        return events[one].order < events[other].order or self._came_with_a_state(other, name)
+
+    def _came_with_a_state(self, event_id: str, name: str) -> bool:
+        """Whether a server held an event as part of a state first: before something that it builds on, but for the history of
+        before the server joined."""
+        events, past = self.copies[name].events, self._past(event_id)
+        history = frozenset[str]().union(*(self._past(each) for each in self._members(past, name) if self._is_join(each)))
+        return any(each not in events or events[each].order > events[event_id].order for each in past - history)
 
     def _is_replaced_by_news(self, old_id: str, event_id: str, name: str) -> bool:
         """Whether what replaced an event, below another, lies beside all that a server had said before it heard of that one.
