@@ -17,7 +17,7 @@ pub struct Tombolo;
 /// The table of routes, made once per isolate.
 struct Routes(Router);
 
-impl Application for Tombolo {
+impl Application<World> for Tombolo {
     fn answer(
         &self,
         object: &Object<'_>,

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use tombolo_platform::{
-    Application, Class,
+    Application, Class, World,
     workers::{self, Host},
 };
 use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
@@ -14,7 +14,7 @@ use worker::{
 
 use crate::{app::Tombolo, objects::classes};
 
-fn application() -> Rc<dyn Application> {
+fn application() -> Rc<dyn Application<World>> {
     Rc::new(Tombolo)
 }
 

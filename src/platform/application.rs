@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use futures_util::future::LocalBoxFuture;
 
-use crate::{AnyAddress, Body, Isolate, Memory, Message, Moment, Sql, World};
+use crate::{AnyAddress, Body, Fault, Isolate, Memory, Message, Moment, Sql};
 
 /// What an object's function may touch while it answers one message.
 pub struct Object<'a> {
@@ -26,7 +26,7 @@ impl Object<'_> {
         (self.variables)(name)
     }
 
-    /// The isolate's `T`, made at first use: the same one that [`World::isolate`] gives.
+    /// The isolate's `T`, made at first use: the same one that [`World::isolate`](crate::World::isolate) gives.
     pub fn isolate<T: 'static>(&self, make: impl FnOnce() -> T) -> Rc<T> {
         self.shared.of(make)
     }
@@ -57,25 +57,8 @@ impl Answer {
     }
 }
 
-/// Something is broken: nothing is kept, hot state is forgotten, and the caller sees `Unreachable`.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct Fault(pub String);
-
-impl From<crate::SqlError> for Fault {
-    fn from(error: crate::SqlError) -> Self {
-        Self(error.to_string())
-    }
-}
-
-impl From<serde_json::Error> for Fault {
-    fn from(error: serde_json::Error) -> Self {
-        Self(error.to_string())
-    }
-}
-
-/// The program that runs on the platform.
-pub trait Application {
+/// The program that runs on the platform, and reaches everything outside itself through its world.
+pub trait Application<World> {
     /// Answers one message to one object: synchronous, within one transaction.
     fn answer(
         &self,

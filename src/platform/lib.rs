@@ -25,10 +25,12 @@ pub use simulated::{D1, Kv, Row, Sql, World};
 #[cfg(target_arch = "wasm32")]
 pub use workers::{D1, Kv, Row, Sql, World};
 
-pub use application::{Answer, Application, Fault, Object};
+pub use application::{Answer, Application, Object};
 pub use body::{Body, Unread};
 pub use memory::{Isolate, Memory};
-pub use message::{Address, AnyAddress, AskError, Class, Message, Unreachable, Waited, unknown};
+pub use message::{
+    Address, AnyAddress, AskError, Class, Fault, Message, Unreachable, Waited, unknown,
+};
 pub use moment::Moment;
 pub use outside::{KvError, Limits, MIN_TTL, MOST_KEYS, Statement};
 pub use units::Units;

@@ -8,7 +8,7 @@ use std::{fmt, marker::PhantomData, time::Duration};
 
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::{Fault, World};
+use crate::SqlError;
 
 /// A class of objects.
 pub trait Class: 'static {
@@ -105,6 +105,23 @@ impl<R: fmt::Debug> From<Unreachable> for AskError<R> {
     }
 }
 
+/// Something is broken: nothing is kept, hot state is forgotten, and the caller sees `Unreachable`.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Fault(pub String);
+
+impl From<SqlError> for Fault {
+    fn from(error: SqlError) -> Self {
+        Self(error.to_string())
+    }
+}
+
+impl From<serde_json::Error> for Fault {
+    fn from(error: serde_json::Error) -> Self {
+        Self(error.to_string())
+    }
+}
+
 /// The pauses before an object is asked again: after a deployment, objects keep the old code for a while, or are reset
 /// ([known issues](https://developers.cloudflare.com/durable-objects/platform/known-issues/)).
 const PAUSES: [Duration; 3] =
@@ -134,12 +151,12 @@ impl Failed {
 
 /// Asks again, a few times, where that may help.
 pub(crate) async fn patiently<T>(
-    world: &World,
+    sleep: impl AsyncFn(Duration),
     ask: impl AsyncFn() -> Result<T, Failed>,
 ) -> Result<T, Unreachable> {
     for pause in PAUSES {
         match ask().await {
-            Err(Failed { again: true, .. }) => world.sleep(pause).await,
+            Err(Failed { again: true, .. }) => sleep(pause).await,
             outcome => return outcome.map_err(|failed| failed.why),
         }
     }

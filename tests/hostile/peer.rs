@@ -194,7 +194,7 @@ fn read(request: &Request<Bytes>) -> Asked {
     }
 }
 
-impl Application for Peer {
+impl Application<World> for Peer {
     fn answer(&self, _: &Object<'_>, _: &Moment, _: &str, _: &str) -> Result<Answer, Fault> {
         Err(Fault("a peer has no objects".to_owned()))
     }

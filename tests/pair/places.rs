@@ -26,7 +26,7 @@ impl Site {
     }
 }
 
-impl Application for Site {
+impl Application<World> for Site {
     fn answer(&self, _: &Object<'_>, _: &Moment, _: &str, _: &str) -> Result<Answer, Fault> {
         Err(Fault("a site has no objects".to_owned()))
     }

@@ -17,7 +17,7 @@ use crate::{
 /// One server: the program, its databases, and what its processes remember.
 pub(super) struct ServerState {
     pub(super) name: String,
-    pub(super) application: Rc<dyn Application>,
+    pub(super) application: Rc<dyn Application<World>>,
     pub(super) variables: BTreeMap<String, String>,
     pub(super) objects: RefCell<BTreeMap<AnyAddress, Rc<Slot>>>,
     pub(super) d1: Sql,
@@ -30,7 +30,7 @@ pub(super) struct ServerState {
 impl ServerState {
     pub(super) fn new(
         name: &str,
-        application: Rc<dyn Application>,
+        application: Rc<dyn Application<World>>,
         variables: BTreeMap<String, String>,
         migrations: &[(&str, &str)],
     ) -> Result<Self, SqlError> {

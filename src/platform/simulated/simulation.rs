@@ -95,7 +95,7 @@ impl Simulation {
     pub fn server(
         &self,
         name: &str,
-        application: Rc<dyn Application>,
+        application: Rc<dyn Application<World>>,
         variables: &[(&str, &str)],
         migrations: &[(&str, &str)],
     ) -> Server {

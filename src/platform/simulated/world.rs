@@ -99,7 +99,8 @@ impl World {
         body: &str,
         wait: bool,
     ) -> Result<Told, Unreachable> {
-        patiently(self, async || self.tell_once(to, name, body, wait).await).await
+        patiently(|time| self.sleep(time), async || self.tell_once(to, name, body, wait).await)
+            .await
     }
 
     async fn tell_once(

@@ -30,7 +30,7 @@ pub(super) struct Inside {
     env: Env,
     class: &'static str,
     address: OnceCell<AnyAddress>,
-    application: Rc<dyn Application>,
+    application: Rc<dyn Application<World>>,
     storage: Storage,
     sql: Sql,
     memory: Memory,
@@ -43,7 +43,7 @@ impl Host {
         state: State,
         env: Env,
         class: &'static str,
-        application: Rc<dyn Application>,
+        application: Rc<dyn Application<World>>,
     ) -> Self {
         logs::hear();
         let storage = state.storage();

@@ -23,7 +23,7 @@ const SMALL: usize = 1 << 17;
 
 /// Lets the application answer one request.
 pub async fn http(
-    application: Rc<dyn Application>,
+    application: Rc<dyn Application<World>>,
     request: web_sys::Request,
     env: Env,
     context: Context,

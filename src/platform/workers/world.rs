@@ -76,7 +76,7 @@ impl World {
     }
 
     async fn tell(&self, to: &AnyAddress, name: &str, body: &str) -> Result<String, Unreachable> {
-        patiently(self, async || self.tell_once(to, name, body).await).await
+        patiently(|time| self.sleep(time), async || self.tell_once(to, name, body).await).await
     }
 
     async fn tell_once(&self, to: &AnyAddress, name: &str, body: &str) -> Result<String, Failed> {
@@ -103,10 +103,13 @@ impl World {
     ) -> Result<Waited<M::Reply, M::Refusal>, Unreachable> {
         let to = &to.any();
         let wait = Wait { message: M::NAME.to_owned(), body: encode(message)? };
-        let taken = patiently(self, async || {
-            let stub = place::object(&self.env, to).map_err(|error| failed(to, &error))?;
-            wait.send(to, &stub).await
-        });
+        let taken = patiently(
+            |time| self.sleep(time),
+            async || {
+                let stub = place::object(&self.env, to).map_err(|error| failed(to, &error))?;
+                wait.send(to, &stub).await
+            },
+        );
         match taken.await? {
             Taken::Answered(reply) => {
                 Ok(decode::<M>(&reply)?.map_or_else(Waited::Refused, Waited::Answered))

@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use suite::Contract;
 use tombolo_platform::{
-    Application,
+    Application, World,
     workers::{self, Host},
 };
 use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
@@ -16,7 +16,7 @@ use worker::{
     WebSocketIncomingMessage, durable_object, event,
 };
 
-fn application() -> Rc<dyn Application> {
+fn application() -> Rc<dyn Application<World>> {
     Rc::new(Contract)
 }
 

@@ -20,7 +20,7 @@ const USUAL: usize = 1 << 20;
 /// The program: shelves, and pages that `fetch` scenarios ask for.
 pub struct Contract;
 
-impl Application for Contract {
+impl Application<World> for Contract {
     fn answer(
         &self,
         object: &Object<'_>,
