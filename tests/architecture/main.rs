@@ -5,11 +5,15 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod circles;
+mod names;
 mod source;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use self::source::{Source, all, sources};
+use self::{
+    names::{Crate, Module},
+    source::{Source, all, sources},
+};
 
 /// No file is longer, tests included.
 const MOST_LINES: usize = 400;
@@ -47,20 +51,18 @@ const CARRY_EVENTS: [&str; 5] = [
 ];
 
 /// Crates of the workspace that lie among the server's modules.
-const CRATES: [&str; 2] = ["protocol", "platform"];
+const APART: [&str; 2] = ["src/protocol", "src/platform"];
 
 #[test]
 fn imports_point_one_way() {
     let mut upwards = BTreeSet::new();
-    for source in sources("src").iter().filter(|source| !source.is_test()) {
-        let rule = MAY_NAME.iter().find(|(module, _)| *module == source.module());
+    for (from, named) in &Crate::read("src", &APART).imports() {
+        let rule =
+            MAY_NAME.iter().find(|(module, _)| from.first().is_some_and(|own| own == module));
         let Some((module, allowed)) = rule else { continue };
-        for path in source.paths().iter().filter(|path| path[0] == "crate") {
-            let named = path[1].as_str();
-            let is_module = MAY_NAME.iter().any(|(other, _)| *other == named);
-            if is_module && named != *module && !allowed.contains(&named) {
-                upwards.insert(format!("{} names crate::{named}", source.name));
-            }
+        let may = |other: &Module| other[0] == *module || allowed.contains(&&*other[0]);
+        for other in named.iter().filter(|other| !may(other)) {
+            upwards.insert(format!("{} names {}", from.join("::"), other.join("::")));
         }
     }
     assert!(upwards.is_empty(), "{upwards:#?}");
@@ -70,7 +72,7 @@ fn imports_point_one_way() {
 fn every_module_of_the_server_has_its_place_in_the_order() {
     let sources = sources("src");
     let of_server = |source: &&Source| {
-        source.name != "src/lib.rs" && !CRATES.contains(&source.module().as_str())
+        source.name != "src/lib.rs" && !APART.iter().any(|apart| source.name.starts_with(apart))
     };
     let modules: BTreeSet<String> = sources.iter().filter(of_server).map(Source::module).collect();
     assert_eq!(modules, MAY_NAME.map(|(module, _)| module.to_owned()).into());

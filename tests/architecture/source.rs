@@ -35,8 +35,9 @@ impl Source {
         let code = self.code();
         let blocks = code.split("impl Room<'_> {\n").skip(1);
         let blocks = blocks.filter_map(|block| block.split_once("\n}").map(|(block, _)| block));
-        let names = blocks.flat_map(|block| block.split("    pub fn ").skip(1));
-        names.filter_map(|rest| Some(rest.split_once('(')?.0.to_owned())).collect()
+        let heads = blocks.flat_map(str::lines).filter(|line| line.starts_with("    pub"));
+        let names = heads.filter_map(|line| line.split_once(" fn ")?.1.split(['(', '<']).next());
+        names.map(str::to_owned).collect()
     }
 
     /// Whether a path ends in this name.
@@ -50,16 +51,38 @@ impl Source {
         lines.collect::<Vec<_>>().join("\n")
     }
 
+    /// What is imported, inside functions too.
+    pub fn imports(&self) -> Vec<Import> {
+        let mut imports = Vec::new();
+        for tree in self.split().0 {
+            flatten(&[], &tree, &mut imports);
+        }
+        imports
+    }
+
+    /// The names that the module itself defines.
+    pub fn items(&self) -> BTreeSet<String> {
+        const KINDS: [&str; 8] =
+            ["struct", "enum", "trait", "type", "const", "static", "fn", "macro_rules"];
+        let code = self.code();
+        let tops = code.lines().filter(|line| !line.starts_with([' ', '}']));
+        let item = |line: &str| {
+            let mut words = words(line).skip_while(|word| !KINDS.contains(word));
+            words.find(|word| !KINDS.contains(word)).map(str::to_owned)
+        };
+        tops.filter_map(item).collect()
+    }
+
+    /// Every word that stands in the code, imports apart.
+    pub fn words(&self) -> BTreeSet<String> {
+        words(&self.split().1).map(str::to_owned).collect()
+    }
+
     /// Every path of two names or more that is imported, or named where it is used.
     pub fn paths(&self) -> Vec<Vec<String>> {
-        let code = self.code();
-        let mut paths = Vec::new();
-        for part in code.split("use ").skip(1) {
-            if let Some((tree, _)) = part.split_once(';') {
-                flatten(&[], tree, &mut paths);
-            }
-        }
-        let is_word = |letter: char| letter.is_alphanumeric() || letter == '_';
+        let mut paths: Vec<Vec<String>> =
+            self.imports().into_iter().map(|import| import.path).collect();
+        let code = self.split().1;
         for (place, _) in code.match_indices("::") {
             let head = code[..place].trim_end_matches(is_word);
             if head.len() < place && !head.ends_with("::") {
@@ -72,20 +95,73 @@ impl Source {
         paths.retain(|path| path.len() > 1);
         paths
     }
+
+    /// The trees of its imports, and the code without them.
+    fn split(&self) -> (Vec<String>, String) {
+        let (mut trees, mut rest, mut tree) = (Vec::new(), String::new(), None::<String>);
+        for line in self.code().lines() {
+            let begun = tree.take().or_else(|| tree_in(line).is_some().then(String::new));
+            let Some(begun) = begun else {
+                rest.extend([line, "\n"]);
+                continue;
+            };
+            let whole = begun + tree_in(line).unwrap_or(line);
+            match whole.split_once(';') {
+                Some((whole, _)) => trees.push(whole.to_owned()),
+                None => tree = Some(whole),
+            }
+        }
+        (trees, rest)
+    }
 }
 
-/// The paths of a `use` tree.
-fn flatten(prefix: &[String], tree: &str, paths: &mut Vec<Vec<String>>) {
+/// A name that a module has from elsewhere.
+pub struct Import {
+    pub name: String,
+    pub path: Vec<String>,
+}
+
+impl Import {
+    /// Whether it takes every name there is.
+    pub fn is_glob(&self) -> bool {
+        self.name == "*"
+    }
+}
+
+fn is_word(letter: char) -> bool {
+    letter.is_alphanumeric() || letter == '_'
+}
+
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|letter: char| !is_word(letter)).filter(|word| !word.is_empty())
+}
+
+/// The tree of imports that begins in this line.
+fn tree_in(line: &str) -> Option<&str> {
+    let line = line.trim_start();
+    let (before, tree) = line.split_once("use ")?;
+    let is_use = before.is_empty()
+        || before == "pub "
+        || before.starts_with("pub(") && before.ends_with(") ");
+    is_use.then_some(tree)
+}
+
+/// The imports of a `use` tree.
+fn flatten(prefix: &[String], tree: &str, imports: &mut Vec<Import>) {
     let tree = tree.trim();
     let (head, group) = match tree.split_once('{') {
         Some((head, group)) => (head, group.rsplit_once('}').map(|(group, _)| group)),
         None => (tree, None),
     };
-    let named = head.split("::").map(|part| part.split(" as ").next().unwrap_or_default().trim());
-    let named = named.filter(|part| !part.is_empty()).map(str::to_owned);
-    let path: Vec<String> = prefix.iter().cloned().chain(named).collect();
+    let (head, alias) =
+        head.split_once(" as ").map_or((head, None), |(head, alias)| (head, Some(alias)));
+    let named = head.split("::").map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned);
+    let mut path: Vec<String> = prefix.iter().cloned().chain(named).collect();
     let Some(group) = group else {
-        paths.push(path);
+        path.pop_if(|last| last == "self");
+        let name = alias.map(|alias| alias.trim().to_owned()).or(path.last().cloned());
+        path.pop_if(|last| last == "*");
+        imports.push(Import { name: name.unwrap_or_default(), path });
         return;
     };
     let (mut depth, mut begin) = (0, 0);
@@ -94,14 +170,14 @@ fn flatten(prefix: &[String], tree: &str, paths: &mut Vec<Vec<String>>) {
             '{' => depth += 1,
             '}' => depth -= 1,
             ',' if depth == 0 => {
-                flatten(&path, &group[begin..place], paths);
+                flatten(&path, &group[begin..place], imports);
                 begin = place + 1;
             }
             _ => {}
         }
     }
     if !group[begin..].trim().is_empty() {
-        flatten(&path, &group[begin..], paths);
+        flatten(&path, &group[begin..], imports);
     }
 }
 
@@ -150,6 +226,6 @@ fn trees_of_imports_are_read_to_their_leaves() {
     let text = "use std::fs;\n// use std::net;\nuse crate::{\n    a::{self, B},\n    c as d,\n};\nfn f() { crate::e::g(); }";
     let source = Source { name: String::new(), text: text.to_owned() };
     let paths: BTreeSet<String> = source.paths().iter().map(|path| path.join("::")).collect();
-    let expected = ["crate::a::B", "crate::a::self", "crate::c", "crate::e::g", "std::fs"];
+    let expected = ["crate::a", "crate::a::B", "crate::c", "crate::e::g", "std::fs"];
     assert_eq!(paths, expected.map(str::to_owned).into());
 }
