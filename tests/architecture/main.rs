@@ -11,7 +11,7 @@ mod source;
 use std::collections::{BTreeMap, BTreeSet};
 
 use self::{
-    names::{Crate, Module},
+    names::{Crate, Module, module_of},
     source::{Source, all, sources},
 };
 
@@ -80,31 +80,35 @@ fn every_module_of_the_server_has_its_place_in_the_order() {
 
 #[test]
 fn the_folders_of_the_room_stand_in_an_order() {
-    let sources = sources("src/objects/room");
-    let place = |source: &Source| {
-        let folder = source.name.trim_start_matches("src/objects/room/").split('/').next();
-        ROOM.iter().position(|known| Some(*known) == folder)
+    let place = |module: &[String]| {
+        let folder = module.strip_prefix(&["objects", "room"].map(str::to_owned))?.first()?;
+        ROOM.iter().position(|known| known == folder)
     };
+    let mut upwards = BTreeSet::new();
+    for (from, named) in &Crate::read("src", &APART).imports() {
+        let Some(own) = place(from) else { continue };
+        for other in named.iter().filter(|other| place(other) > Some(own)) {
+            upwards.insert(format!("{} names {}", from.join("::"), other.join("::")));
+        }
+    }
+    let sources: Vec<(usize, Source)> = sources("src/objects/room")
+        .into_iter()
+        .filter_map(|source| Some((place(&module_of("src", &source.name))?, source)))
+        .collect();
     let methods: Vec<(usize, String)> = sources
         .iter()
-        .filter_map(|source| Some((place(source)?, source.methods_of_the_room())))
-        .flat_map(|(place, methods)| methods.into_iter().map(move |method| (place, method)))
+        .flat_map(|(place, source)| {
+            source.methods_of_the_room().into_iter().map(|name| (*place, name))
+        })
         .collect();
     assert!(methods.len() > 100, "the room's methods are found: {}", methods.len());
-    let mut upwards = BTreeSet::new();
-    for source in &sources {
-        let Some(own) = place(source) else { continue };
+    for (own, source) in &sources {
         let code: String = source.code().split_whitespace().collect();
         let called = |name: &str| {
-            ["self", "room"].iter().any(|room| code.contains(&format!("{room}.{name}(")))
+            [".", "Room::", "Self::"].iter().any(|by| code.contains(&format!("{by}{name}(")))
         };
-        let above = methods.iter().filter(|(place, name)| *place > own && called(name));
+        let above = methods.iter().filter(|(place, name)| place > own && called(name));
         upwards.extend(above.map(|(_, name)| format!("{} calls {name}", source.name)));
-        for path in source.paths().iter().filter(|path| path[0] == "crate" && path.len() > 3) {
-            if ROOM.iter().position(|folder| path[3] == **folder) > Some(own) {
-                upwards.insert(format!("{} names {}", source.name, path.join("::")));
-            }
-        }
     }
     assert!(upwards.is_empty(), "{upwards:#?}");
 }
