@@ -120,11 +120,12 @@ fn each_table_of_an_object_is_written_by_one_file() {
     for source in sources("src/objects").into_iter().filter(writes) {
         let class = source.name.split('/').nth(2).unwrap_or_default().to_owned();
         let words: Vec<&str> = source.text.split_whitespace().collect();
-        for window in words.windows(3) {
+        for window in words.windows(4) {
             let table = match window {
-                [first, "INTO", table] if first.ends_with("INSERT") => table,
-                [first, "FROM", table] if first.ends_with("DELETE") => table,
-                [first, table, "SET"] if first.ends_with("\"UPDATE") => table,
+                [_, "INTO", table, _] => table,
+                [first, "FROM", table, _] if first.ends_with("DELETE") => table,
+                ["OR", _, table, "SET"] => table,
+                [first, table, "SET", _] if first.ends_with("UPDATE") => table,
                 _ => continue,
             };
             let table =
