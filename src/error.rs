@@ -16,14 +16,14 @@ use crate::objects::{destination, room, user_sync};
 /// What a handler answers.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// An error response.
+/// An error response. Its status and `errcode` are for the other side: nothing of ours decides by them.
 #[derive(Clone, Debug)]
 pub struct Error {
-    pub status: StatusCode,
-    pub errcode: &'static str,
+    status: StatusCode,
+    errcode: &'static str,
     pub message: String,
     /// Further members of the body.
-    pub more: Map<String, Value>,
+    more: Map<String, Value>,
 }
 
 impl Error {
@@ -36,6 +36,11 @@ impl Error {
     pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.more.insert(name.to_owned(), value.into());
         self
+    }
+
+    #[cfg(test)]
+    pub fn errcode(&self) -> &str {
+        self.errcode
     }
 
     /// The response, with `Retry-After` where it says when to come again.

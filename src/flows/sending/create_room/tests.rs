@@ -126,7 +126,7 @@ fn additional_creators_must_be_users() {
     for creators in [json!("@bob:example.org"), json!([1]), json!(["bob"])] {
         let mut wish = wish("12", Preset::PrivateChat);
         wish.creation_content = object(json!({ "additional_creators": creators }));
-        assert_eq!(create_content(&wish).unwrap_err().errcode, "M_INVALID_PARAM");
+        assert_eq!(create_content(&wish).unwrap_err().errcode(), "M_INVALID_PARAM");
     }
 }
 

@@ -12,7 +12,7 @@ fn becomes(username: &str, user_id: &str) {
 #[track_caller]
 fn is_refused(username: &str) {
     assert_eq!(
-        parse(username, server_name!("example.org")).unwrap_err().errcode,
+        parse(username, server_name!("example.org")).unwrap_err().errcode(),
         "M_INVALID_USERNAME"
     );
 }
