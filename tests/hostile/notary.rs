@@ -1,13 +1,15 @@
 //! What do we vouch for, as a notary? (KEY)
 
+use std::cell::Cell;
+
+use http::Method;
+use serde_json::{Value, json};
+
 use crate::{
     keys::published_then,
     peer::{Peer, ok},
     scene::{OURS, Scene},
 };
-use http::Method;
-use serde_json::{Value, json};
-use std::cell::Cell;
 
 /// What we answer as a notary.
 fn vouched(scene: &Scene, names: &Value) -> Vec<Value> {
