@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
+use tombolo::objects::room::Verdict;
 use tombolo_platform::{Row, Sql, SqlError, values};
 
 /// A type and a state key.
@@ -19,14 +20,6 @@ pub struct Held {
     pub linear: bool,
     pub redacted: bool,
     pub pdu: Value,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    Accepted,
-    SoftFailed,
-    Rejected,
-    Outlier,
 }
 
 /// A user's membership on the mainline.
@@ -301,11 +294,10 @@ const EVENTS: &str = "SELECT sn, id, pos, verdict, reason, at, fork, redacted_by
 
 fn held(row: &Row<'_>) -> Result<Held, SqlError> {
     let (pos, at, fork) = (row.int_or_null(2)?, row.int_or_null(5)?, row.int_or_null(6)?);
-    let verdict = [Verdict::Accepted, Verdict::SoftFailed, Verdict::Rejected, Verdict::Outlier];
     Ok(Held {
         id: row.text(1)?,
         pos,
-        verdict: verdict[usize::try_from(row.int(3)?).unwrap()],
+        verdict: Verdict::of(row.int(3)?).unwrap(),
         reason: row.text_or_null(4)?,
         linear: fork.is_none() && at.is_some() && at.map(|at| at + 1) == pos,
         redacted: row.int_or_null(7)?.is_some(),

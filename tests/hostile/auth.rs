@@ -2,11 +2,11 @@
 
 use http::Method;
 use serde_json::{Value, json};
+use tombolo::objects::room::Verdict;
 
 use crate::{
     hosted::Hosted,
     scene::{OURS, Scene, encode},
-    tables::Verdict,
 };
 
 const VERSIONS: [&str; 4] = ["6", "9", "11", "12"];

@@ -1,9 +1,10 @@
 //! What becomes of events that do not have the form of an event? (SIZE and FMT)
 
 use serde_json::{Value, json};
+use tombolo::objects::room::Verdict;
 use tombolo_protocol::canonical_json::to_string;
 
-use crate::{peer::canonical, scene::Scene, tables::Verdict};
+use crate::{peer::canonical, scene::Scene};
 
 /// Mallory's message with one member set to something else, hashed and signed as it then is.
 fn with(scene: &Scene, member: &str, value: &Value) -> Value {

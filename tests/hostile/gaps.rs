@@ -2,12 +2,12 @@
 
 use http::Method;
 use serde_json::{Value, json};
+use tombolo::objects::room::Verdict;
 
 use crate::{
     hosted::Hosted,
     peer::{Reply, ok, refusal},
     scene::{OURS, Scene, encode},
-    tables::Verdict,
 };
 
 const DAY: u64 = 86_400_000;

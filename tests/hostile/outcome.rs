@@ -4,11 +4,9 @@
 
 use http::Method;
 use serde_json::{Value, json};
+use tombolo::objects::room::Verdict;
 
-use crate::{
-    scene::{Answer, Scene, encode},
-    tables::Verdict,
-};
+use crate::scene::{Answer, Scene, encode};
 
 impl Scene {
     /// Never stored, visible nowhere; its neighbours come in.

@@ -3,12 +3,12 @@
 use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
 use http::Method;
 use serde_json::{Value, json};
+use tombolo::objects::room::Verdict;
 use tombolo_protocol::x_matrix::Authorization;
 
 use crate::{
     peer::{Peer, canonical, hash, ok},
     scene::{OURS, Scene, encode},
-    tables::Verdict,
 };
 
 /// The order of the group of Ed25519, little-endian.

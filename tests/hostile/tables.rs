@@ -3,19 +3,11 @@
 use std::collections::BTreeMap;
 
 use serde_json::Value;
-use tombolo::objects::room::RoomClass;
+use tombolo::objects::room::{RoomClass, Verdict};
 use tombolo_platform::{Address, Sql, values};
 use tombolo_protocol::json::parse_value;
 
 use crate::scene::Scene;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    Accepted,
-    SoftFailed,
-    Rejected,
-    Outlier,
-}
 
 /// An event as our server holds it.
 #[derive(Clone, Debug)]
@@ -44,10 +36,9 @@ impl Scene {
 
     pub fn held_in(&self, room: &str, id: &str) -> Option<Held> {
         let query = "SELECT verdict, pos, json FROM events WHERE id = ?";
-        let all = [Verdict::Accepted, Verdict::SoftFailed, Verdict::Rejected, Verdict::Outlier];
         let held = self.tables(room)?.row(query, values![id], |row| {
             Ok(Held {
-                verdict: all[usize::try_from(row.int(0)?).unwrap()],
+                verdict: Verdict::of(row.int(0)?).unwrap(),
                 pos: row.int_or_null(1)?,
                 pdu: parse_value(row.text(2)?.as_bytes()).unwrap(),
             })

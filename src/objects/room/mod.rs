@@ -43,7 +43,7 @@ use self::{
     row::{HEAD, Head, Life},
     sending::{create, invite, receipts, send, typing},
 };
-pub use self::{messages::Position, schema::STEPS};
+pub use self::{graph::events::Verdict, messages::Position, schema::STEPS};
 use crate::{
     config::Config,
     shell::{Effects, ObjectClass, Question, Stop, class},

@@ -2,9 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use tombolo::objects::room::Verdict;
+
 use super::{Copies, copies, counts};
 use crate::{
-    copy::{Copy, Held, Verdict},
+    copy::{Copy, Held},
     scenario::Run,
     secrets,
 };

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use tombolo::objects::room::Verdict;
+
 use super::{Copies, copies, counts};
 use crate::{
-    copy::{Copy, Key, Verdict},
+    copy::{Copy, Key},
     network::User,
     scenario::Run,
 };

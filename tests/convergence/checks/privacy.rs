@@ -3,9 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use tombolo::objects::room::Verdict;
+
 use super::{Copies, copies};
 use crate::{
-    copy::{Held, Verdict, table_text},
+    copy::{Held, table_text},
     scenario::Run,
     secrets,
 };

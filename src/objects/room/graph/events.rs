@@ -45,7 +45,8 @@ impl Verdict {
         }
     }
 
-    fn of(number: i64) -> Option<Self> {
+    /// The verdict that is stored as this number.
+    pub fn of(number: i64) -> Option<Self> {
         Self::ALL.into_iter().find(|verdict| verdict.number() == number)
     }
 }
