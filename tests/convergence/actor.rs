@@ -5,11 +5,11 @@ use std::{cell::RefCell, collections::BTreeSet, time::Duration};
 use http::Method;
 use serde_json::{Value, json};
 use tombolo_platform::simulated::Simulation;
+use tombolo_support::{Answer, Dice, encode};
 
 use crate::{
     copy::Copy,
-    dice::Dice,
-    network::{Answer, Network, encode},
+    network::Network,
     secrets,
     story::{Acknowledged, Story, Synced},
 };

@@ -15,12 +15,9 @@
 mod actor;
 mod checks;
 mod copy;
-mod dice;
 mod network;
 mod scenario;
 mod secrets;
-#[path = "../simulated/server.rs"]
-mod simulated;
 mod story;
 
 use std::{
@@ -34,7 +31,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use self::dice::Dice;
+use tombolo_support::Dice;
 
 /// How many seeds are run unless said otherwise.
 const SEEDS: u64 = 200;

@@ -6,11 +6,11 @@ use futures_util::future::{join, join_all};
 use http::Method;
 use serde_json::{Value, json};
 use tombolo_platform::simulated::{Faults, Simulation};
+use tombolo_support::Dice;
 
 use crate::{
     actor::Actor,
     checks,
-    dice::Dice,
     network::Network,
     story::{Place, Story},
 };

@@ -3,10 +3,11 @@
 use http::Method;
 use serde_json::{Value, json};
 use tombolo::objects::room::Verdict;
+use tombolo_support::encode;
 
 use crate::{
     hosted::Hosted,
-    scene::{OURS, Scene, encode},
+    scene::{OURS, Scene},
 };
 
 const VERSIONS: [&str; 4] = ["6", "9", "11", "12"];
@@ -321,7 +322,8 @@ fn state_has_its_owner() {
     }
     let mut scene = Scene::bare("11");
     let body = json!({ "preset": "public_chat", "creation_content": { "m.federate": false } });
-    scene.room = scene.alice(&Method::POST, "/_matrix/client/v3/createRoom", &body).text("room_id");
+    scene.room =
+        scene.alice(&Method::POST, "/_matrix/client/v3/createRoom", &body).text("room_id").unwrap();
     assert!(matches!(scene.enter(&scene.evil, "mallory").status, 400 | 403), "AR7 m.federate");
     let mallory = scene.evil.user("mallory");
     let join =

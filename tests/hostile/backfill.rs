@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use http::Method;
 use serde_json::{Value, json};
+use tombolo_support::{Reply, encode, id_of, ok, refusal};
 
 use crate::{
     hosted::Hosted,
-    peer::{self, Reply, ok, refusal},
-    scene::{OURS, Scene, encode},
+    scene::{OURS, Scene},
 };
 
 /// A room of the peer with some history, in which alice is; what its history is told with comes after.
@@ -215,7 +215,7 @@ fn an_endless_past_is_read_a_bounded_piece_at_a_time() {
     scene.evil.on("backfill", move |asked| {
         let mut pdu = pattern.clone();
         pdu["prev_events"] =
-            json!([peer::id(version, &json!({ "type": asked.query, "sender": told.creator }))]);
+            json!([id_of(version, &json!({ "type": asked.query, "sender": told.creator }))]);
         pdu["depth"] = json!(3);
         ok(&json!({ "pdus": [evil.seal(version, &pdu)] }))
     });

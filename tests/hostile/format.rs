@@ -3,8 +3,9 @@
 use serde_json::{Value, json};
 use tombolo::objects::room::Verdict;
 use tombolo_protocol::canonical_json::to_string;
+use tombolo_support::canonical;
 
-use crate::{peer::canonical, scene::Scene};
+use crate::scene::Scene;
 
 /// Mallory's message with one member set to something else, hashed and signed as it then is.
 fn with(scene: &Scene, member: &str, value: &Value) -> Value {

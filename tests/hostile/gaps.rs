@@ -3,11 +3,11 @@
 use http::Method;
 use serde_json::{Value, json};
 use tombolo::objects::room::Verdict;
+use tombolo_support::{Reply, encode, id_of, ok, refusal};
 
 use crate::{
     hosted::Hosted,
-    peer::{Reply, ok, refusal},
-    scene::{OURS, Scene, encode},
+    scene::{OURS, Scene},
 };
 
 const DAY: u64 = 86_400_000;
@@ -181,7 +181,7 @@ fn tell_state(scene: &Scene, state: &[String], more: &[Value]) {
     scene.evil.on("state_ids", move |_| ok(&ids));
     let (version, given) = (scene.version, more.to_vec());
     scene.evil.on("event", move |asked| {
-        match given.iter().find(|pdu| crate::peer::id(version, pdu) == asked.arguments[0]) {
+        match given.iter().find(|pdu| id_of(version, pdu) == asked.arguments[0]) {
             Some(pdu) => ok(&json!({ "pdus": [pdu] })),
             None => refusal(404, "M_NOT_FOUND"),
         }

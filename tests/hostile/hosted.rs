@@ -5,11 +5,9 @@ use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 use http::Method;
 use serde_json::{Value, json};
 use tombolo_protocol::room_version::RoomVersion;
+use tombolo_support::{Answer, Asked, Peer, Place, draft, encode, id_of, ok, refusal};
 
-use crate::{
-    peer::{self, Asked, Peer, ok},
-    scene::{Answer, Scene, encode},
-};
+use crate::scene::Scene;
 
 /// By type and state key.
 pub type Events = BTreeMap<(String, String), Value>;
@@ -40,7 +38,7 @@ impl Hosted {
             json!({ "room_version": claimed, "creator": hosted.creator, "number": scene.number() });
         let create = hosted.create(peer, &content);
         if version.room_id_is_create_hash() {
-            hosted.room = peer::id(version, &create).replacen('$', "!", 1);
+            hosted.room = id_of(version, &create).replacen('$', "!", 1);
         }
         hosted.events.borrow_mut().push(create);
         let mallory = hosted.creator.clone();
@@ -107,20 +105,17 @@ impl Hosted {
             wanted.extend(key.filter(|key| *key != sender).map(|key| ("m.room.member", key)));
         }
         let id = |(kind, key): &(&str, &str)| {
-            state
-                .get(&((*kind).to_owned(), (*key).to_owned()))
-                .map(|pdu| peer::id(self.version, pdu))
+            state.get(&((*kind).to_owned(), (*key).to_owned())).map(|pdu| id_of(self.version, pdu))
         };
         let auth: Vec<String> = wanted.iter().filter_map(id).collect();
-        let mut pdu = json!({
-            "type": kind, "sender": sender, "room_id": self.room, "content": content,
-            "depth": last["depth"].as_u64().unwrap() + 1, "origin_server_ts": self.now,
-            "prev_events": [peer::id(self.version, last)], "auth_events": auth,
-        });
-        if let Some(key) = key {
-            pdu["state_key"] = json!(key);
-        }
-        peer.seal(self.version, &pdu)
+        let place = Place {
+            room_id: &self.room,
+            prev_events: &[self.id(last)],
+            auth_events: &auth,
+            depth: last["depth"].as_u64().unwrap() + 1,
+            origin_server_ts: self.now,
+        };
+        peer.seal(self.version, &draft(&place, sender, (kind, key), content))
     }
 
     /// Adds an event.
@@ -139,7 +134,7 @@ impl Hosted {
     }
 
     pub fn id(&self, pdu: &Value) -> String {
-        peer::id(self.version, pdu)
+        id_of(self.version, pdu)
     }
 
     pub fn state(&self) -> Events {
@@ -202,7 +197,7 @@ impl Hosted {
             let events = hosted.events.borrow();
             match events.iter().find(|pdu| hosted.id(pdu) == asked.arguments[0]) {
                 Some(pdu) => ok(&json!({ "pdus": [pdu] })),
-                None => peer::refusal(404, "M_NOT_FOUND"),
+                None => refusal(404, "M_NOT_FOUND"),
             }
         });
         let hosted = self.clone();

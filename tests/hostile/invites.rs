@@ -3,11 +3,11 @@
 use bytes::Bytes;
 use http::Method;
 use serde_json::{Value, json};
+use tombolo_support::{Answer, Reply, encode, ok};
 
 use crate::{
     hosted::Hosted,
-    peer::{Reply, ok},
-    scene::{Answer, OURS, Scene, encode},
+    scene::{OURS, Scene},
 };
 
 fn alice() -> String {

@@ -2,11 +2,11 @@
 
 use http::Method;
 use serde_json::{Value, json};
+use tombolo_support::{Answer, Peer, Reply, encode, id_of, ok, refusal};
 
 use crate::{
     hosted::Hosted,
-    peer::{self, Peer, Reply, ok, refusal},
-    scene::{OURS, Scene, encode},
+    scene::{OURS, Scene},
 };
 
 const VERSIONS: [&str; 3] = ["6", "11", "12"];
@@ -137,7 +137,7 @@ fn answers_without_form_are_no_room() {
 }
 
 /// A whole answer of the peer instead of an event, and what alice is told.
-fn answered(reply: &Reply) -> (Scene, Hosted, crate::scene::Answer) {
+fn answered(reply: &Reply) -> (Scene, Hosted, Answer) {
     let scene = Scene::bare("11");
     let hosted = Hosted::new(&scene, &scene.evil);
     hosted.give(&scene.evil);
@@ -336,7 +336,7 @@ fn our_own_event_comes_back_as_we_made_it() {
         assert_eq!(content["membership"], json!("join"), "RES4 {version}");
         assert_ne!(content["displayname"], json!("forged"), "RES4 {version}");
         let sent = scene.evil.asked("send_join")[0].body.clone();
-        assert_eq!(peer::id(scene.version, &sent), *id, "RES4 {version}");
+        assert_eq!(id_of(scene.version, &sent), *id, "RES4 {version}");
         hosted.hears(&scene, &scene.evil);
     }
 }

@@ -7,10 +7,10 @@ use tombolo_protocol::{
     signing::{SigningKey, encode},
     x_matrix::Authorization,
 };
+use tombolo_support::{Peer, Reply, canonical, hash, ok, refusal};
 
 use crate::{
     hosted::Hosted,
-    peer::{Peer, Reply, canonical, hash, ok, refusal},
     scene::{OURS, Scene},
 };
 

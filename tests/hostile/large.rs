@@ -4,12 +4,12 @@ use std::time::Instant;
 
 use http::Method;
 use serde_json::{Map, Value, json};
+use tombolo_support::{Peer, encode, ok};
 
 use crate::{
     backfill::{bodies, tell_states},
     hosted::Hosted,
-    peer::{Peer, ok},
-    scene::{OURS, Scene, encode},
+    scene::{OURS, Scene},
 };
 
 const MEMBERS: usize = 3000;

@@ -20,14 +20,11 @@ mod keys;
 mod large;
 mod notary;
 mod outcome;
-mod peer;
 mod reading;
 mod requests;
 mod residents;
 mod scene;
 mod signatures;
-#[path = "../simulated/server.rs"]
-mod simulated;
 mod tables;
 mod templates;
 mod transactions;

@@ -4,10 +4,10 @@ use std::cell::Cell;
 
 use http::Method;
 use serde_json::{Value, json};
+use tombolo_support::{Peer, ok};
 
 use crate::{
     keys::published_then,
-    peer::{Peer, ok},
     scene::{OURS, Scene},
 };
 

@@ -5,8 +5,9 @@
 use http::Method;
 use serde_json::{Value, json};
 use tombolo::objects::room::Verdict;
+use tombolo_support::{Answer, encode};
 
-use crate::scene::{Answer, Scene, encode};
+use crate::scene::Scene;
 
 impl Scene {
     /// Never stored, visible nowhere; its neighbours come in.
@@ -98,10 +99,8 @@ impl Scene {
             let page = self.alice(&Method::GET, &path, &Value::Null);
             assert_eq!(page.status, 200, "alice cannot read: {page:?}");
             events.extend(page.body["chunk"].as_array().unwrap().clone());
-            if page.body["end"].is_null() {
-                return events;
-            }
-            from = format!("&from={}", encode(&page.text("end")));
+            let Some(end) = page.text("end") else { return events };
+            from = format!("&from={}", encode(&end));
         }
         panic!("{room} has no beginning");
     }

@@ -2,11 +2,9 @@
 
 use http::Method;
 use serde_json::{Value, json};
+use tombolo_support::{Answer, Peer, encode};
 
-use crate::{
-    peer::Peer,
-    scene::{Answer, OURS, Scene, encode},
-};
+use crate::scene::{OURS, Scene};
 
 /// A string that is nowhere but in the room.
 const SECRET: &str = "the-secret-word";

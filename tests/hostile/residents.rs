@@ -2,8 +2,9 @@
 
 use http::Method;
 use serde_json::{Value, json};
+use tombolo_support::{Answer, encode};
 
-use crate::scene::{Answer, OURS, Scene, encode};
+use crate::scene::{OURS, Scene};
 
 fn refused(what: &str, answer: &Answer) {
     assert!(matches!(answer.status, 400..500), "{what}: {answer:?}");

@@ -1,35 +1,19 @@
 //! Which server is attacked, and how does a test see what became of it?
 
-use std::{cell::Cell, time::Duration};
+use std::{cell::Cell, rc::Rc, time::Duration};
 
 use bytes::Bytes;
 use http::{Method, Request};
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use ruma::UserId;
 use serde_json::{Value, json};
+use tombolo::app::Tombolo;
 use tombolo_platform::simulated::{Server, Simulation};
-use tombolo_protocol::{event_auth::auth_types, json::parse_value, room_version::RoomVersion};
-
-use crate::{
-    peer::{self, Peer},
-    simulated::{self, Secrets},
+use tombolo_protocol::room_version::RoomVersion;
+use tombolo_support::{
+    Answer, Peer, Place, Secrets, User, ask, cited, draft, encode, id_of, register, request, server,
 };
 
 pub const OURS: &str = "ours.test:8448";
 const NOTARY: &str = "notary.test:8448";
-
-/// What a server said.
-#[derive(Clone, Debug)]
-pub struct Answer {
-    pub status: u16,
-    pub body: Value,
-}
-
-impl Answer {
-    pub fn text(&self, name: &str) -> String {
-        self.body[name].as_str().unwrap_or_default().to_owned()
-    }
-}
 
 /// Our server with a room of alice, and two peers; `evil` is in the room with the users `mallory` and `minion`.
 pub struct Scene {
@@ -41,7 +25,7 @@ pub struct Scene {
     pub notary: Peer,
     pub room: String,
     pub version: &'static RoomVersion,
-    token: String,
+    alice: User,
     count: Cell<u64>,
 }
 
@@ -54,16 +38,15 @@ impl Scene {
     /// The same, with variables of our server.
     pub fn with(version: &str, variables: &[(&str, &str)]) -> Self {
         let simulation = Simulation::new(7);
-        let server = server(&simulation, variables);
+        let variables = [&[("TRUSTED_KEY_SERVERS", NOTARY)], variables].concat();
+        let server = server(&simulation, Rc::new(Tombolo), OURS, &Secrets::of(9), &variables);
+        let alice = simulation.run(register(&server, "alice")).unwrap();
         let evil = Peer::new(&simulation, "evil.test:8448", 1);
         let third = Peer::new(&simulation, "third.test:8448", 2);
         let notary = Peer::new(&simulation, NOTARY, 3);
         let version = RoomVersion::of(version).unwrap();
-        let (room, token, count) = (String::new(), String::new(), Cell::new(0));
-        let mut scene =
-            Self { simulation, server, evil, third, notary, room, version, token, count };
-        scene.token = scene.register("alice");
-        scene
+        let (room, count) = (String::new(), Cell::new(0));
+        Self { simulation, server, evil, third, notary, room, version, alice, count }
     }
 
     /// A public room of alice in which the peer's users are.
@@ -82,15 +65,12 @@ impl Scene {
         let body = json!({ "room_version": self.version.id, "preset": preset });
         let answer = self.alice(&Method::POST, "/_matrix/client/v3/createRoom", &body);
         assert_eq!(answer.status, 200, "no room: {answer:?}");
-        answer.text("room_id")
+        answer.text("room_id").unwrap()
     }
 
     /// Registers a user; answers the token.
     pub fn register(&self, username: &str) -> String {
-        let body = json!({ "username": username, "password": "correct horse", "auth": { "type": "m.login.dummy" } });
-        let answer = self.client(None, &Method::POST, "/_matrix/client/v3/register", &body);
-        assert_eq!(answer.status, 200, "{username} cannot register: {answer:?}");
-        answer.text("access_token")
+        self.simulation.run(register(&self.server, username)).unwrap().token
     }
 
     /// A user of the peer joins as a good server has it.
@@ -123,16 +103,13 @@ impl Scene {
 
     /// A request of alice's client.
     pub fn alice(&self, method: &Method, path: &str, body: &Value) -> Answer {
-        self.client(Some(&self.token), method, path, body)
+        self.client(Some(&self.alice.token), method, path, body)
     }
 
     pub fn client(&self, token: Option<&str>, method: &Method, path: &str, body: &Value) -> Answer {
-        let mut request = Request::builder().method(method).uri(path);
-        if let Some(token) = token {
-            request = request.header("authorization", format!("Bearer {token}"));
-        }
+        let authorization = token.map(|token| format!("Bearer {token}"));
         let body = if body.is_null() { String::new() } else { body.to_string() };
-        self.ask(request.body(Bytes::from(body)).unwrap())
+        self.ask(request(authorization.as_deref(), (method.as_str(), path), body))
     }
 
     /// A request that a peer signed as it should be. Nothing that a peer says may break us.
@@ -150,16 +127,13 @@ impl Scene {
 
     /// A request with this header and body.
     pub fn raw(&self, header: &str, method: &Method, path: &str, body: Bytes) -> Answer {
-        let request = Request::builder().method(method).uri(path).header("authorization", header);
-        let answer = self.ask(request.body(body).unwrap());
+        let answer = self.ask(request(Some(header), (method.as_str(), path), body));
         assert!(answer.status < 500, "{method} {path}: {answer:?}");
         answer
     }
 
     fn ask(&self, request: Request<Bytes>) -> Answer {
-        let response = self.simulation.run(self.server.request(request)).unwrap();
-        let body = parse_value(response.body()).unwrap_or_default();
-        Answer { status: response.status().as_u16(), body }
+        self.simulation.run(ask(&self.server, request)).unwrap()
     }
 
     /// A transaction.
@@ -201,31 +175,22 @@ impl Scene {
     }
 
     pub fn id(&self, pdu: &Value) -> String {
-        peer::id(self.version, pdu)
+        id_of(self.version, pdu)
     }
 
     /// An event where the room stands now, that cites what it should; neither hashed nor signed.
     pub fn draft(&self, sender: &str, kind: &str, key: Option<&str>, content: &Value) -> Value {
         let (state, tips) = (self.state(), self.tips());
-        let raw = serde_json::value::to_raw_value(content).unwrap();
-        let sender_id = UserId::parse(sender).unwrap();
-        let mut wanted = auth_types(self.version, kind, &sender_id, key, &raw).unwrap_or_default();
-        if !self.version.room_id_is_create_hash() {
-            wanted.push(("m.room.create".to_owned(), String::new()));
-        }
-        let mut auth: Vec<&String> = wanted.iter().filter_map(|key| state.get(key)).collect();
-        auth.sort();
-        auth.dedup();
+        let auth = cited(self.version, sender, (kind, key), content, |key| state.get(key).cloned());
         let depth = tips.iter().filter_map(|id| self.held(id)?.pdu["depth"].as_u64()).max();
-        let mut pdu = json!({
-            "type": kind, "sender": sender, "room_id": self.room, "content": content,
-            "depth": (depth.unwrap_or(0) + 1).min((1 << 53) - 1), "origin_server_ts": self.simulation.now(),
-            "prev_events": tips, "auth_events": auth,
-        });
-        if let Some(key) = key {
-            pdu["state_key"] = json!(key);
-        }
-        pdu
+        let place = Place {
+            room_id: &self.room,
+            prev_events: &tips,
+            auth_events: &auth,
+            depth: (depth.unwrap_or(0) + 1).min((1 << 53) - 1),
+            origin_server_ts: self.simulation.now(),
+        };
+        draft(&place, sender, (kind, key), content)
     }
 
     /// A good event of one of the peer's users.
@@ -265,7 +230,7 @@ impl Scene {
         let content = json!({ "msgtype": "m.text", "body": body });
         let answer = self.alice(&Method::PUT, &path, &content);
         assert_eq!(answer.status, 200, "alice cannot speak: {answer:?}");
-        answer.text("event_id")
+        answer.text("event_id").unwrap()
     }
 
     /// Alice sets state; answers its ID.
@@ -274,7 +239,7 @@ impl Scene {
         let path = format!("/_matrix/client/v3/rooms/{room}/state/{kind}/{key}");
         let answer = self.alice(&Method::PUT, &path, content);
         assert_eq!(answer.status, 200, "alice cannot set {kind}: {answer:?}");
-        answer.text("event_id")
+        answer.text("event_id").unwrap()
     }
 
     /// Alice bans, kicks or invites somebody.
@@ -283,15 +248,4 @@ impl Scene {
         let answer = self.alice(&Method::POST, &path, &json!({ "user_id": user }));
         assert_eq!(answer.status, 200, "alice cannot {how} {user}: {answer:?}");
     }
-}
-
-fn server(simulation: &Simulation, variables: &[(&str, &str)]) -> Server {
-    let secrets = Secrets { signing_key: ("a".to_owned(), [9; 32]), token: [8; 32] };
-    let variables = [&[("TRUSTED_KEY_SERVERS", NOTARY)], variables].concat();
-    simulated::server(simulation, OURS, &secrets, &variables)
-}
-
-/// An identifier as a path segment or the value of a query.
-pub fn encode(text: &str) -> String {
-    utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
 }

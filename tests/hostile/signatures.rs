@@ -5,11 +5,9 @@ use http::Method;
 use serde_json::{Value, json};
 use tombolo::objects::room::Verdict;
 use tombolo_protocol::x_matrix::Authorization;
+use tombolo_support::{Peer, canonical, encode, hash, ok};
 
-use crate::{
-    peer::{Peer, canonical, hash, ok},
-    scene::{OURS, Scene, encode},
-};
+use crate::scene::{OURS, Scene};
 
 /// The order of the group of Ed25519, little-endian.
 const ORDER: [u8; 32] = [

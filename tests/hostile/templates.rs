@@ -1,10 +1,10 @@
 //! What of another server's template do we sign? (RES1)
 
 use serde_json::{Value, json};
+use tombolo_support::ok;
 
 use crate::{
     hosted::Hosted,
-    peer::ok,
     scene::{OURS, Scene},
 };
 

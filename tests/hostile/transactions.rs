@@ -5,8 +5,9 @@ use http::Method;
 use serde_json::{Value, json};
 use tombolo::objects::room::RoomClass;
 use tombolo_platform::Address;
+use tombolo_support::encode;
 
-use crate::scene::{OURS, Scene, encode};
+use crate::scene::{OURS, Scene};
 
 fn messages(scene: &Scene, count: usize) -> Vec<Value> {
     (0..count).map(|_| scene.message()).collect()

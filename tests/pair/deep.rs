@@ -5,15 +5,10 @@
 
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
-use tombolo_protocol::{
-    canonical_json::to_string,
-    event::{content_hash, event_id},
-    json::{canonical_object, parse_object, parse_value},
-    room_version::RoomVersion,
-    signing::encode as base64,
-};
+use tombolo_protocol::{json::parse_value, room_version::RoomVersion};
+use tombolo_support::{Place, User, draft, encode, id_of};
 
-use crate::scene::{ONE, Scene, TWO, User, encode};
+use crate::scene::{ONE, Scene};
 
 /// Deeper than `serde_json` reads, and as deep as an event may be.
 const LEVELS: [usize; 2] = [150, 500];
@@ -25,7 +20,7 @@ fn lists(levels: usize) -> String {
     format!("{}1{}", "[".repeat(levels - 2), "]".repeat(levels - 2))
 }
 
-fn play(all: &[usize], scenario: impl Fn(&Scene, User<'_>, User<'_>, &str)) {
+fn play(all: &[usize], scenario: impl Fn(&Scene, &User, &User, &str)) {
     for levels in all.iter().copied() {
         Scene::play(|scene, alice, bob| scenario(scene, alice, bob, &lists(levels)));
     }
@@ -38,7 +33,7 @@ fn get(scene: &Scene, line: &str) -> Value {
 /// Bob's server sends the first one an event of his, after alice's newest one; answers its ID.
 fn sends(
     scene: &Scene,
-    alice: User<'_>,
+    alice: &User,
     (room, bob): (&str, &str),
     (kind, key, content): (&str, Option<&str>, &str),
 ) -> String {
@@ -49,32 +44,27 @@ fn sends(
     let is_cited = |pdu: &&Value| {
         cited.iter().any(|(kind, key)| pdu["type"] == *kind && pdu["state_key"] == *key)
     };
-    let id = |pdu: &Value| event_id(&canonical_object(pdu.clone()).unwrap(), version).to_string();
+    let id = |pdu: &Value| id_of(version, pdu);
     let auth: Vec<String> =
         state["pdus"].as_array().unwrap().iter().filter(is_cited).map(id).collect();
-    let now = scene.simulation.now();
-    let mut draft = json!({
-        "type": kind, "sender": bob, "room_id": percent_decode_str(room).decode_utf8().unwrap(),
-        "content": {}, "depth": 1000, "origin_server_ts": now, "prev_events": [last], "auth_events": auth,
-    });
-    if let Some(key) = key {
-        draft["state_key"] = json!(key);
-    }
-    let text = draft.to_string().replace("\"content\":{}", &format!("\"content\":{content}"));
-    let mut pdu = parse_object(text.as_bytes()).unwrap();
-    let hashes = json!({ "sha256": base64(content_hash(&pdu)) });
-    pdu.insert("hashes".to_owned(), hashes.try_into().unwrap());
-    Scene::key().sign_event(version, &mut pdu, TWO);
-    let id = event_id(&pdu, version).to_string();
-    let body = format!("{{\"pdus\":[{}],\"edus\":[]}}", to_string(&pdu));
-    let body = parse_value(body.as_bytes()).unwrap();
+    let place = Place {
+        room_id: &percent_decode_str(room).decode_utf8().unwrap(),
+        prev_events: &[last],
+        auth_events: &auth,
+        depth: 1000,
+        origin_server_ts: scene.simulation.now(),
+    };
+    let content = parse_value(content.as_bytes()).unwrap();
+    let pdu = scene.signer.seal(version, &draft(&place, bob, (kind, key), &content));
+    let id = id_of(version, &pdu);
+    let body = json!({ "pdus": [pdu], "edus": [] });
     let answer = scene.signed(&format!("PUT v1/send/{}", encode(&id)), Some(&body));
     assert!(answer.contains(&format!("\"{id}\":{{}}")), "{kind}: {answer}");
     id
 }
 
 /// A room of alice, in which bob may do all that she may.
-fn shared(scene: &Scene, alice: User<'_>, bob: User<'_>) -> String {
+fn shared(scene: &Scene, alice: &User, bob: &User) -> String {
     let room = scene.room(alice, "public_chat");
     let users = format!("{{\"{}\":100,\"{}\":100}}", alice.id, bob.id);
     let levels = format!("{{\"users\":{users}}}");
@@ -88,10 +78,10 @@ fn a_client_reads_back_what_is_deep() {
     play(&LEVELS, |scene, alice, bob, deep| {
         let room = shared(scene, alice, bob);
         let data = format!("{{\"deep\":{deep}}}");
-        let of_alice = format!("/user/{}", encode(alice.id));
+        let of_alice = format!("/user/{}", encode(&alice.id));
         scene.call(alice, &format!("PUT {of_alice}/account_data/org.deep"), &data);
         scene.call(alice, &format!("PUT {of_alice}/rooms/{room}/account_data/org.deep"), &data);
-        let place = (&*room, bob.id);
+        let place = (&*room, &*bob.id);
         let said = sends(scene, alice, place, ("m.room.message", None, &data));
         // Twice, so that the second has the first as its `prev_content`.
         for which in ["a", "b"] {
@@ -99,7 +89,7 @@ fn a_client_reads_back_what_is_deep() {
             sends(scene, alice, place, ("org.deep", Some(""), &content));
         }
         let member = format!("{{\"membership\":\"join\",\"deep\":{deep}}}");
-        sends(scene, alice, place, ("m.room.member", Some(bob.id), &member));
+        sends(scene, alice, place, ("m.room.member", Some(&bob.id), &member));
         for path in [
             "/sync",
             &format!("/rooms/{room}/messages?dir=b"),
@@ -112,7 +102,7 @@ fn a_client_reads_back_what_is_deep() {
         ] {
             scene.sees(alice, path, deep);
         }
-        scene.sees(alice, &format!("/rooms/{room}/joined_members"), alice.id);
+        scene.sees(alice, &format!("/rooms/{room}/joined_members"), &alice.id);
         let redaction = format!("{{\"redacts\":\"{said}\",\"deep\":{deep}}}");
         sends(scene, alice, place, ("m.room.redaction", None, &redaction));
         let event = format!("/rooms/{room}/event/{}", encode(&said));
@@ -123,18 +113,17 @@ fn a_client_reads_back_what_is_deep() {
 #[test]
 fn who_has_power_by_deep_levels_may_delete_an_alias() {
     play(&LEVELS, |scene, alice, bob, deep| {
-        let (token, id) = (scene.register(alice.server, "carol"), format!("@carol:{ONE}"));
-        let carol = User { server: alice.server, id: &id, token: &token };
+        let carol = scene.register(&alice.server, "carol");
         let room = shared(scene, alice, bob);
-        scene.call(carol, &format!("POST /join/{room}"), "{}");
-        let users = format!("{{\"{}\":100,\"{}\":100,\"{id}\":100}}", alice.id, bob.id);
-        let levels = format!("{{\"users\":{users},\"deep\":{deep}}}");
-        sends(scene, alice, (&room, bob.id), ("m.room.power_levels", Some(""), &levels));
+        scene.call(&carol, &format!("POST /join/{room}"), "{}");
+        let users = [alice, bob, &carol].map(|user| format!("\"{}\":100", user.id)).join(",");
+        let levels = format!("{{\"users\":{{{users}}},\"deep\":{deep}}}");
+        sends(scene, alice, (&room, &bob.id), ("m.room.power_levels", Some(""), &levels));
         let alias = encode(&format!("#deep:{ONE}"));
         let room = percent_decode_str(&room).decode_utf8().unwrap();
         let body = json!({ "room_id": room }).to_string();
         scene.call(alice, &format!("PUT /directory/room/{alias}"), &body);
-        scene.call(carol, &format!("DELETE /directory/room/{alias}"), "");
+        scene.call(&carol, &format!("DELETE /directory/room/{alias}"), "");
     });
 }
 
@@ -142,7 +131,7 @@ fn who_has_power_by_deep_levels_may_delete_an_alias() {
 fn another_server_is_sent_and_asked_for_what_is_deep() {
     play(&LEVELS, |scene, alice, bob, deep| {
         let room = shared(scene, alice, bob);
-        let place = (&*room, bob.id);
+        let place = (&*room, &*bob.id);
         let state = format!("{{\"state\":{deep}}}");
         sends(scene, alice, place, ("org.deep", Some(""), &state));
         let said =
@@ -159,7 +148,7 @@ fn another_server_is_sent_and_asked_for_what_is_deep() {
         }
         assert!(scene.signed(&format!("GET v1/event/{id}"), None).contains(deep));
         let member = format!("{{\"membership\":\"join\",\"deep\":{deep}}}");
-        sends(scene, alice, place, ("m.room.member", Some(bob.id), &member));
+        sends(scene, alice, place, ("m.room.member", Some(&bob.id), &member));
         let last = sends(scene, alice, place, ("m.room.message", None, "{\"body\":\"last\"}"));
         assert!(
             scene
@@ -189,8 +178,8 @@ fn an_invite_may_be_deep_and_ends_like_another() {
         let room = scene.room(alice, "private_chat");
         let name = format!("{{\"name\":\"deep\",\"deep\":{deep}}}");
         scene.put(alice, &format!("{room}/state/m.room.name/"), &name);
-        let member = |user: User<'_>, membership: &str| {
-            let path = format!("{room}/state/m.room.member/{}", encode(user.id));
+        let member = |user: &User, membership: &str| {
+            let path = format!("{room}/state/m.room.member/{}", encode(&user.id));
             let content = format!("{{\"membership\":\"{membership}\",\"deep\":{deep}}}");
             scene.put(alice, &path, &content);
             scene.simulation.settle(120_000);

@@ -8,5 +8,3 @@ mod outages;
 mod places;
 mod quantities;
 mod scene;
-#[path = "../simulated/server.rs"]
-mod simulated;

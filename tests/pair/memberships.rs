@@ -1,18 +1,17 @@
 //! Do invites, joins and leaves between two servers end as both say?
 
 use futures_util::future::join;
-use http::Request;
 use tombolo::objects::room::RoomClass;
 use tombolo_platform::{Address, values};
 use tombolo_protocol::json::parse_value;
+use tombolo_support::{User, encode};
 
-use crate::scene::{ONE, Scene, TWO, User, encode};
+use crate::scene::{ONE, Scene, TWO};
 
 /// Status and text of the answer to an invite.
-fn invite(scene: &Scene, alice: User<'_>, room: &str, user: &str) -> (u16, String) {
+fn invite(scene: &Scene, alice: &User, room: &str, user: &str) -> (u16, String) {
     let body = format!(r#"{{"user_id":"{user}"}}"#);
-    let line = format!("POST /_matrix/client/v3/rooms/{room}/invite");
-    scene.answer(alice.server, &line, format!("Bearer {}", alice.token), body)
+    scene.asked(alice, &format!("POST /rooms/{room}/invite"), &body)
 }
 
 /// The text of a user's member event now, as the server holds it.
@@ -27,12 +26,12 @@ fn member(server: &tombolo_platform::simulated::Server, room: &str, user: &str) 
 fn an_invite_stands_once_both_servers_signed_it() {
     Scene::play(|scene, alice, bob| {
         let room = scene.room(alice, "private_chat");
-        assert_eq!(invite(scene, alice, &room, bob.id).0, 200);
-        let event = parse_value(member(&scene.one, &room, bob.id).unwrap().as_bytes()).unwrap();
+        assert_eq!(invite(scene, alice, &room, &bob.id).0, 200);
+        let event = parse_value(member(&scene.one, &room, &bob.id).unwrap().as_bytes()).unwrap();
         let signers: Vec<&str> =
             event["signatures"].as_object().unwrap().keys().map(String::as_str).collect();
         assert_eq!(signers, [ONE, TWO]);
-        assert_eq!(invite(scene, alice, &room, bob.id).0, 200, "it stands");
+        assert_eq!(invite(scene, alice, &room, &bob.id).0, 200, "it stands");
         scene.sees(bob, "/sync", "invite_state");
     });
 }
@@ -46,28 +45,24 @@ fn an_invite_that_the_other_server_refuses_or_does_not_hear_is_none() {
         assert!(status == 403 && text.contains("M_FORBIDDEN"), "{status} {text}");
         assert_eq!(member(&scene.one, &room, &nobody), None);
         scene.simulation.partition(ONE, TWO, scene.simulation.now() + 600_000);
-        assert_eq!(invite(scene, alice, &room, bob.id).0, 502);
-        assert_eq!(member(&scene.one, &room, bob.id), None);
+        assert_eq!(invite(scene, alice, &room, &bob.id).0, 502);
+        assert_eq!(member(&scene.one, &room, &bob.id), None);
     });
 }
 
 #[test]
 fn two_users_join_a_room_elsewhere_at_once() {
     Scene::play(|scene, alice, bob| {
-        let carl = (scene.register(&scene.two, "carl"), format!("@carl:{TWO}"));
+        let carl = scene.register(&scene.two, "carl");
         let room = scene.room(alice, "public_chat");
-        let request = |token: &str| {
-            let path = format!("/_matrix/client/v3/join/{room}?server_name={}", encode(ONE));
-            let request = Request::builder().method("POST").uri(path);
-            let request = request.header("authorization", format!("Bearer {token}"));
-            scene.two.request(request.body(bytes::Bytes::from_static(b"{}")).unwrap())
-        };
-        let (one, other) = scene.simulation.run(join(request(bob.token), request(&carl.0)));
+        let path = format!("/_matrix/client/v3/join/{room}?server_name={}", encode(ONE));
+        let request = |user: &User| scene.two.request(user.request(("POST", &path), "{}"));
+        let (one, other) = scene.simulation.run(join(request(bob), request(&carl)));
         for answer in [one, other] {
             assert_eq!(answer.unwrap().status(), 200);
         }
         scene.simulation.settle(60_000);
-        for user in [bob.id, &carl.1] {
+        for user in [&bob.id, &carl.id] {
             assert!(member(&scene.one, &room, user).unwrap().contains("\"join\""), "{user}");
         }
     });
@@ -77,23 +72,22 @@ fn two_users_join_a_room_elsewhere_at_once() {
 fn a_declined_invite_reaches_the_inviter_after_an_outage() {
     Scene::play(|scene, alice, bob| {
         let room = scene.room(alice, "private_chat");
-        assert_eq!(invite(scene, alice, &room, bob.id).0, 200);
+        assert_eq!(invite(scene, alice, &room, &bob.id).0, 200);
         scene.simulation.partition(ONE, TWO, scene.simulation.now() + 60_000);
         scene.call(bob, &format!("POST /rooms/{room}/leave"), "{}");
-        assert!(member(&scene.one, &room, bob.id).unwrap().contains("\"invite\""));
+        assert!(member(&scene.one, &room, &bob.id).unwrap().contains("\"invite\""));
         scene.simulation.settle(600_000);
-        assert!(member(&scene.one, &room, bob.id).unwrap().contains("\"leave\""));
+        assert!(member(&scene.one, &room, &bob.id).unwrap().contains("\"leave\""));
     });
 }
 
 #[test]
 fn a_join_that_only_the_other_server_can_authorise_goes_through_it() {
     Scene::play(|scene, alice, bob| {
-        let carl = (scene.register(&scene.two, "carl"), format!("@carl:{TWO}"));
-        let carl = User { server: &scene.two, id: &carl.1, token: &carl.0 };
+        let carl = scene.register(&scene.two, "carl");
         let (space, room) = (scene.room(alice, "public_chat"), scene.room(alice, "public_chat"));
         let via = encode(ONE);
-        for user in [bob, carl] {
+        for user in [bob, &carl] {
             scene.call(user, &format!("POST /join/{space}?server_name={via}"), "{}");
         }
         scene.call(bob, &format!("POST /join/{room}?server_name={via}"), "{}");
@@ -105,9 +99,9 @@ fn a_join_that_only_the_other_server_can_authorise_goes_through_it() {
         );
         scene.put(alice, &format!("{room}/state/m.room.join_rules"), &rule);
         scene.simulation.settle(60_000);
-        scene.call(carl, &format!("POST /join/{room}?server_name={via}"), "{}");
+        scene.call(&carl, &format!("POST /join/{room}?server_name={via}"), "{}");
         for server in [&scene.one, &scene.two] {
-            assert!(member(server, &room, carl.id).unwrap().contains("\"join\""));
+            assert!(member(server, &room, &carl.id).unwrap().contains("\"join\""));
         }
     });
 }
@@ -157,11 +151,11 @@ fn what_was_said_between_two_stays_stands_between_them() {
 fn a_leave_that_comes_after_a_newer_invite_does_not_end_it() {
     Scene::play(|scene, alice, bob| {
         let room = scene.room(alice, "private_chat");
-        assert_eq!(invite(scene, alice, &room, bob.id).0, 200);
+        assert_eq!(invite(scene, alice, &room, &bob.id).0, 200);
         // The leave waits for the alarm; the invite after it does not.
         let body = format!(r#"{{"user_id":"{}"}}"#, bob.id);
         scene.call(alice, &format!("POST /rooms/{room}/kick"), &body);
-        assert_eq!(invite(scene, alice, &room, bob.id).0, 200);
+        assert_eq!(invite(scene, alice, &room, &bob.id).0, 200);
         scene.simulation.settle(120_000);
         scene.sees(bob, "/sync", "invite_state");
         scene.call(bob, &format!("POST /join/{room}?server_name={}", encode(ONE)), "{}");
@@ -171,26 +165,25 @@ fn a_leave_that_comes_after_a_newer_invite_does_not_end_it() {
 #[test]
 fn an_invite_does_not_hide_a_stay_that_ended() {
     Scene::play(|scene, alice, _| {
-        let dora = (scene.register(&scene.one, "dora"), format!("@dora:{ONE}"));
-        let dora = User { server: &scene.one, id: &dora.1, token: &dora.0 };
+        let dora = scene.register(&scene.one, "dora");
         let room = scene.room(alice, "public_chat");
-        scene.call(dora, &format!("POST /join/{room}"), "{}");
+        scene.call(&dora, &format!("POST /join/{room}"), "{}");
         let since = |answer: &str| {
             parse_value(answer.as_bytes()).unwrap()["next_batch"].as_str().unwrap().to_owned()
         };
-        let first = since(&scene.call(dora, "GET /sync", ""));
+        let first = since(&scene.call(&dora, "GET /sync", ""));
         let body = format!(r#"{{"user_id":"{}"}}"#, dora.id);
         scene.call(alice, &format!("POST /rooms/{room}/kick"), &body);
         scene.call(alice, &format!("POST /rooms/{room}/invite"), &body);
         let sections = |since: &str| {
-            let answer = scene.call(dora, &format!("GET /sync?since={since}"), "");
+            let answer = scene.call(&dora, &format!("GET /sync?since={since}"), "");
             let rooms = parse_value(answer.as_bytes()).unwrap()["rooms"].clone();
             ["leave", "invite"].map(|section| rooms[section].is_object())
         };
         assert_eq!(sections(&first), [true, true]);
         let ignored = format!(r#"{{"ignored_users":{{"{}":{{}}}}}}"#, alice.id);
-        let path = format!("PUT /user/{}/account_data/m.ignored_user_list", encode(dora.id));
-        scene.call(dora, &path, &ignored);
+        let path = format!("PUT /user/{}/account_data/m.ignored_user_list", encode(&dora.id));
+        scene.call(&dora, &path, &ignored);
         assert_eq!(sections(&first), [true, false]);
     });
 }

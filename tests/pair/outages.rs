@@ -5,14 +5,15 @@ use std::time::Duration;
 use tombolo::objects::room::RoomClass;
 use tombolo_platform::{Address, simulated::Faults, values};
 use tombolo_protocol::json::parse_value;
+use tombolo_support::{User, encode};
 
-use crate::scene::{Scene, User, encode};
+use crate::scene::Scene;
 
 /// How much longer than the outage healing may take (ms).
 const MORE: u64 = 5_000;
 
 /// A room of this version with both users in it, percent-encoded.
-fn shared_room(scene: &Scene, alice: User<'_>, bob: User<'_>, version: &str) -> String {
+fn shared_room(scene: &Scene, alice: &User, bob: &User, version: &str) -> String {
     let body = format!(r#"{{"preset":"public_chat","room_version":"{version}"}}"#);
     let answer = scene.call(alice, "POST /createRoom", &body);
     let room = parse_value(answer.as_bytes()).unwrap()["room_id"].as_str().unwrap().to_owned();
@@ -26,14 +27,14 @@ fn pause(scene: &Scene, time: u64) {
 }
 
 /// How many messages stand in a server's timeline of a room.
-fn said(user: User<'_>, room: &str) -> i64 {
+fn said(user: &User, room: &str) -> i64 {
     let sql = user.server.sql(&Address::<RoomClass>::new(room)).unwrap();
     let query = "SELECT count(*) AS n FROM events WHERE pos IS NOT NULL AND json LIKE '%\"m.room.message\"%'";
     sql.row(query, values![], |row| row.int(0)).unwrap().unwrap()
 }
 
 /// Time passes (ms) until both have so many messages; at most as long as healing may take.
-fn heals(scene: &Scene, (alice, bob): (User<'_>, User<'_>), room: &str, (all, outage): (i64, u64)) {
+fn heals(scene: &Scene, (alice, bob): (&User, &User), room: &str, (all, outage): (i64, u64)) {
     let until = scene.simulation.now() + outage + MORE;
     while scene.simulation.now() < until && (said(alice, room), said(bob, room)) != (all, all) {
         pause(scene, 100);

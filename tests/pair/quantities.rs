@@ -1,41 +1,31 @@
 //! What becomes of too many things at once, and of long names?
 
-use ruma::{OwnedEventId, RoomId};
 use serde_json::{Value, json};
-use tombolo_protocol::{
-    event::{Draft, Links, build},
-    json::{parse_object, parse_value},
-    room_version::RoomVersion,
-};
+use tombolo_protocol::{json::parse_value, room_version::RoomVersion};
+use tombolo_support::{Place, User, draft, encode, id_of, request};
 
-use crate::scene::{ONE, Scene, TWO, User, encode};
+use crate::scene::{ONE, Scene, TWO};
 
 /// So many invites may await an answer.
 const MOST_INVITES: usize = 500;
 
 /// An invite of alice to a room of the second server, with this stripped state; what it is answered.
-fn invite(scene: &Scene, alice: User<'_>, number: usize, stripped: &[Value]) -> (u16, String) {
-    let version = RoomVersion::of("11").unwrap();
-    let room = RoomId::parse(format!("!{number}:{TWO}")).unwrap();
-    let draft = Draft {
-        sender: format!("@bob:{TWO}").try_into().unwrap(),
-        event_type: "m.room.member".to_owned(),
-        state_key: Some(alice.id.to_owned()),
-        content: parse_object(b"{\"membership\":\"invite\"}").unwrap(),
-        redacts: None,
-    };
-    let before: OwnedEventId = format!("${}", "a".repeat(43)).try_into().unwrap();
-    let links = Links {
-        room_id: Some(&room),
+fn invite(scene: &Scene, alice: &User, number: usize, stripped: &[Value]) -> (u16, String) {
+    let (version, room) = (RoomVersion::of("11").unwrap(), format!("!{number}:{TWO}"));
+    let before = format!("${}", "a".repeat(43));
+    let place = Place {
+        room_id: &room,
         prev_events: std::slice::from_ref(&before),
         auth_events: std::slice::from_ref(&before),
         depth: 9,
-        origin_server_ts: i64::try_from(scene.simulation.now()).unwrap(),
+        origin_server_ts: scene.simulation.now(),
     };
-    let pdu = build(version, draft, links, &Scene::key(), TWO).unwrap();
-    let event = parse_value(pdu.json.as_bytes()).unwrap();
+    let content = json!({ "membership": "invite" });
+    let member = ("m.room.member", Some(&*alice.id));
+    let event = draft(&place, &scene.signer.user("bob"), member, &content);
+    let event = scene.signer.seal(version, &event);
+    let path = format!("{}/{}", encode(&room), encode(&id_of(version, &event)));
     let body = json!({ "room_version": "11", "event": event, "invite_room_state": stripped });
-    let path = format!("{}/{}", encode(room.as_str()), encode(pdu.event_id.as_str()));
     scene.answered(&format!("PUT v2/invite/{path}"), Some(&body))
 }
 
@@ -45,7 +35,7 @@ fn named(kind: &str, key: &str, bytes: usize) -> Value {
 }
 
 /// How many invites alice's first sync shows, and how many bytes it has.
-fn synced(scene: &Scene, alice: User<'_>) -> (usize, usize) {
+fn synced(scene: &Scene, alice: &User) -> (usize, usize) {
     let text = scene.call(alice, "GET /sync", "");
     let sync = parse_value(text.as_bytes()).unwrap();
     (sync["rooms"]["invite"].as_object().map_or(0, serde_json::Map::len), text.len())
@@ -108,7 +98,7 @@ fn of_an_invite_only_what_says_what_the_room_is_is_kept() {
             .iter()
             .map(|event| event["state_key"].as_str().unwrap())
             .collect();
-        assert_eq!(keys, ["", &bob, alice.id]);
+        assert_eq!(keys, ["", &bob, &alice.id]);
     });
 }
 
@@ -156,7 +146,8 @@ fn a_body_is_as_large_as_its_path_allows() {
             ("PUT /_matrix/federation/v1/send/1", federation + 1, 413),
             ("PUT /_matrix/federation/v1/send/1", federation, 401),
         ] {
-            let answer = scene.answer(alice.server, line, String::new(), " ".repeat(bytes));
+            let request = request(None, line.split_once(' ').unwrap(), " ".repeat(bytes));
+            let answer = scene.answer(&alice.server, request);
             assert_eq!(answer.0, status, "{line} {bytes}: {}", answer.1);
             assert!(status != 413 || answer.1.contains("M_TOO_LARGE"), "{}", answer.1);
         }

@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
+use tombolo_support::encode;
 
 use super::{copies, member};
-use crate::{copy::Copy, network::encode, scenario::Run, story::Synced};
+use crate::{copy::Copy, scenario::Run, story::Synced};
 
 /// More syncs or pages than this mean that they never end.
 const MOST_PAGES: usize = 60;

@@ -1,4 +1,4 @@
-//! What can a hostile server do: answer as it likes, and sign what it likes?
+//! What is a server that does what a test says: answers by a script, and signs what it is given?
 
 use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 
@@ -13,12 +13,15 @@ use tombolo_platform::{
 };
 use tombolo_protocol::{
     canonical_json::{CanonicalJsonObject, loose_to_string},
-    event,
-    json::canonical_object,
     room_version::RoomVersion,
     server_keys::{ServerKeys, publish},
-    signing::{SigningKey, encode},
+    signing::SigningKey,
     x_matrix::{self, Authorization},
+};
+
+use crate::{
+    client::request,
+    event::{canonical, hash},
 };
 
 /// A request that a peer was asked.
@@ -62,23 +65,6 @@ pub fn refusal(status: u16, errcode: &str) -> Reply {
     Reply { status, body: Bytes::from(body.to_string()) }
 }
 
-/// The object that a value is, as events are hashed and signed.
-pub fn canonical(value: &Value) -> CanonicalJsonObject {
-    canonical_object(value.clone()).unwrap()
-}
-
-/// The ID of an event.
-pub fn id(version: &RoomVersion, pdu: &Value) -> String {
-    let mut object = canonical(pdu);
-    object.remove("unsigned");
-    event::event_id(&object, version).to_string()
-}
-
-/// Notes the hash of an event's content.
-pub fn hash(pdu: &mut Value) {
-    pdu["hashes"] = json!({ "sha256": encode(event::content_hash(&canonical(pdu))) });
-}
-
 impl Peer {
     /// Adds a peer to a simulation. Its seed makes its key.
     pub fn new(simulation: &Simulation, name: &str, seed: u8) -> Self {
@@ -89,9 +75,14 @@ impl Peer {
 
     /// A server that nobody can reach.
     pub fn unlisted(name: &str, seed: u8) -> Self {
+        Self::with(name, SigningKey::from_seed("ed25519:k", [seed; 32]).unwrap())
+    }
+
+    /// What signs as the server that has this key.
+    pub fn with(name: &str, key: SigningKey) -> Self {
         Self(Rc::new(Inner {
             name: name.try_into().unwrap(),
-            key: SigningKey::from_seed("ed25519:k", [seed; 32]).unwrap(),
+            key,
             scripts: RefCell::default(),
             asked: RefCell::default(),
         }))
@@ -162,6 +153,17 @@ impl Peer {
         let signed = x_matrix::Request { method, uri, content: content.as_deref() };
         let destination: OwnedServerName = destination.try_into().unwrap();
         x_matrix::sign(signed, &self.0.name, &destination, &self.0.key)
+    }
+
+    /// A request to another server, signed as it should be.
+    pub fn request(
+        &self,
+        destination: &str,
+        line: (&str, &str),
+        content: Option<&Value>,
+    ) -> Request<Bytes> {
+        let header = self.authorization(destination, line, content).header();
+        request(Some(&header), line, content.map(loose_to_string).unwrap_or_default())
     }
 
     fn reply(&self, world: &World, request: &Request<Bytes>) -> Reply {

@@ -1,4 +1,4 @@
-//! What falls by chance in a scenario? (splitmix64)
+//! What falls by chance in a test? (splitmix64)
 //!
 //! Not the simulation's own dice: every actor has dice of their own, so that what they do depends on the seed and on
 //! what they saw, not on how often others threw meanwhile.

@@ -1,0 +1,23 @@
+//! What do tests stand on? Simulated servers and their users, peers that follow a script, signed events, dice.
+//!
+//! It knows no server of ours: a test hands in the application. So the server's own unit tests can use it too.
+#![cfg(not(target_arch = "wasm32"))]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
+
+mod client;
+mod dice;
+mod event;
+mod object;
+mod peer;
+mod scene;
+mod server;
+
+pub use self::{
+    client::{Answer, PASSWORD, User, ask, encode, register, registration, request, text},
+    dice::Dice,
+    event::{Place, canonical, checked, cited, draft, hash, hashed, id_of},
+    object::LoneObject,
+    peer::{Asked, Peer, Reply, ok, refusal},
+    scene::Scene,
+    server::{Secrets, migrations, server},
+};
