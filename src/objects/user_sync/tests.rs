@@ -1,35 +1,20 @@
 //! Does a user's stream end where it ended, however long it is and however often its object sleeps?
 
-use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use ruma::{OwnedRoomId, RoomId};
-use tombolo_platform::{AnyAddress, Isolate, Memory, Message, Moment, Object, Sql, values};
+use tombolo_platform::{AnyAddress, Message, values};
 use tombolo_protocol::membership::Membership;
+use tombolo_support::{LoneObject, Secrets};
 
-use super::{answer, messages::*};
-use crate::{objects::room::messages::UserNews, shell::Question};
+use super::messages::*;
+use crate::{app::Tombolo, objects::room::messages::UserNews};
 
-struct Scene {
-    sql: Sql,
-    memory: Memory,
-    isolate: Isolate,
-}
+struct Scene(LoneObject);
 
 impl Scene {
     fn ask<M: Message>(&self, message: &M) -> Result<M::Reply, M::Refusal> {
-        let address = AnyAddress::new("user_sync", "@alice:ours.test");
-        let variables = BTreeMap::from([
-            ("SERVER_NAME", "ours.test"),
-            ("SIGNING_KEY", "ed25519 1 AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"),
-            ("TOKEN_SECRET", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"),
-        ]);
-        let read = |name: &str| variables.get(name).map(|value| (*value).to_owned());
-        let (sql, memory, shared) = (&self.sql, &self.memory, &self.isolate);
-        let object = Object { address: &address, sql, memory, variables: &read, shared };
-        let moment = Moment::new(1, [7; 32]);
-        let body = serde_json::to_string(message).unwrap();
-        let question = Question { object: &object, moment: &moment, message: M::NAME, body: &body };
-        serde_json::from_str(&answer(&question).unwrap().reply).unwrap()
+        self.0.ask(1, message)
     }
 
     fn news(&self, room: &str, to: i64) {
@@ -44,7 +29,7 @@ impl Scene {
 
     /// As if a token had named the end of the stream.
     fn sleep(&self) {
-        self.memory.clear();
+        self.0.evict();
     }
 
     fn rooms(&self) -> Vec<OwnedRoomId> {
@@ -54,11 +39,8 @@ impl Scene {
 
 #[test]
 fn a_long_stream_is_not_read_from_its_beginning() {
-    let scene = Scene {
-        sql: Sql::open_in_memory().unwrap(),
-        memory: Memory::default(),
-        isolate: Isolate::default(),
-    };
+    let address = AnyAddress::new("user_sync", "@alice:ours.test");
+    let scene = Scene(LoneObject::new(Rc::new(Tombolo), address, "ours.test", &Secrets::of(1)));
     scene.news("!quiet:ours.test", 1);
     for to in 1..=1500 {
         scene.sleep();
@@ -69,7 +51,7 @@ fn a_long_stream_is_not_read_from_its_beginning() {
     scene.sleep();
     assert_eq!(scene.rooms(), both);
     // What the checkpoint covers is not looked at again.
-    let removed = scene.sql.run("DELETE FROM stream WHERE pos < 900", values![]).unwrap();
+    let removed = scene.0.sql.run("DELETE FROM stream WHERE pos < 900", values![]).unwrap();
     assert!(removed >= 899, "{removed}");
     scene.sleep();
     assert_eq!(scene.rooms(), both);

@@ -1,15 +1,12 @@
 //! How do users register, log in and log out?
 
 use serde_json::{Value, json};
+use tombolo_support::{PASSWORD, User, registration};
 
-use super::{Scene, User, text};
+use super::{one_server, one_server_with};
 
 const REGISTER: &str = "POST /_matrix/client/v3/register";
 const LOGIN: &str = "POST /_matrix/client/v3/login";
-
-fn account(name: &str) -> Value {
-    json!({ "username": name, "password": "secret", "auth": { "type": "m.login.dummy" } })
-}
 
 fn password_login(user: &str, password: &str) -> Value {
     json!({ "type": "m.login.password", "identifier": { "type": "m.id.user", "user": user }, "password": password })
@@ -17,22 +14,21 @@ fn password_login(user: &str, password: &str) -> Value {
 
 #[test]
 fn registration_asks_for_the_dummy_stage_and_then_opens_a_session() {
-    let scene = Scene::new();
+    let scene = one_server();
     let asked = scene.call(None, REGISTER, &json!({}));
     assert_eq!(asked.status, 401);
     let auth = json!({ "type": "m.login.dummy", "session": asked.body["session"] });
     let body = json!({ "password": "secret", "auth": auth });
-    let made = scene.call(None, REGISTER, &body).ok();
-    let user = User { id: text(&made["user_id"]), token: text(&made["access_token"]) };
+    let user = User::of(&scene.server, &scene.call(None, REGISTER, &body)).unwrap();
     assert_eq!(scene.get(&user, "/_matrix/client/v3/account/whoami").ok()["user_id"], user.id);
 }
 
 #[test]
 fn a_taken_or_malformed_name_is_refused() {
-    let scene = Scene::new();
+    let scene = one_server();
     scene.register("alice");
-    scene.call(None, REGISTER, &account("Alice")).refused(400, "M_USER_IN_USE");
-    scene.call(None, REGISTER, &account("a b")).refused(400, "M_INVALID_USERNAME");
+    scene.call(None, REGISTER, &registration("Alice")).refused(400, "M_USER_IN_USE");
+    scene.call(None, REGISTER, &registration("a b")).refused(400, "M_INVALID_USERNAME");
     let available = "GET /_matrix/client/v3/register/available?username=";
     scene.call(None, &format!("{available}alice"), &Value::Null).refused(400, "M_USER_IN_USE");
     assert_eq!(scene.call(None, &format!("{available}bob"), &Value::Null).ok()["available"], true);
@@ -40,26 +36,29 @@ fn a_taken_or_malformed_name_is_refused() {
 
 #[test]
 fn closed_registration_and_guests_are_refused() {
-    Scene::with(&[]).call(None, REGISTER, &account("alice")).refused(403, "M_FORBIDDEN");
-    Scene::new()
+    for closed in ["closed", ""] {
+        let scene = one_server_with(&[("REGISTRATION", closed)]);
+        scene.call(None, REGISTER, &registration("alice")).refused(403, "M_FORBIDDEN");
+    }
+    one_server()
         .call(None, &format!("{REGISTER}?kind=guest"), &json!({}))
         .refused(403, "M_FORBIDDEN");
 }
 
 #[test]
 fn inhibit_login_opens_no_session() {
-    let scene = Scene::new();
-    let mut body = account("alice");
+    let scene = one_server();
+    let mut body = registration("alice");
     body["inhibit_login"] = json!(true);
     assert!(scene.call(None, REGISTER, &body).ok().get("access_token").is_none());
 }
 
 #[test]
 fn a_password_opens_a_session_on_the_device_it_names() {
-    let scene = Scene::new();
+    let scene = one_server();
     scene.register("alice");
     for name in ["alice", "@alice:example.org", "ALICE"] {
-        let mut body = password_login(name, "secret");
+        let mut body = password_login(name, PASSWORD);
         body["device_id"] = json!("PHONE");
         assert_eq!(scene.call(None, LOGIN, &body).ok()["device_id"], "PHONE");
     }
@@ -67,7 +66,7 @@ fn a_password_opens_a_session_on_the_device_it_names() {
 
 #[test]
 fn unknown_users_and_wrong_passwords_look_alike() {
-    let scene = Scene::new();
+    let scene = one_server();
     scene.register("alice");
     let wrong =
         scene.call(None, LOGIN, &password_login("alice", "wrong")).refused(403, "M_FORBIDDEN");
@@ -75,13 +74,13 @@ fn unknown_users_and_wrong_passwords_look_alike() {
         scene.call(None, LOGIN, &password_login("bob", "wrong")).refused(403, "M_FORBIDDEN");
     assert_eq!(wrong, unknown);
     scene
-        .call(None, LOGIN, &password_login("@alice:elsewhere.org", "secret"))
+        .call(None, LOGIN, &password_login("@alice:elsewhere.org", PASSWORD))
         .refused(403, "M_FORBIDDEN");
 }
 
 #[test]
 fn a_malformed_login_is_the_clients_mistake() {
-    let scene = Scene::new();
+    let scene = one_server();
     scene.call(None, LOGIN, &json!({})).refused(400, "M_BAD_JSON");
     scene.call(None, LOGIN, &json!({ "type": "m.login.token" })).refused(400, "M_UNKNOWN");
     scene.send(None, LOGIN, "not json".to_owned()).refused(400, "M_NOT_JSON");
@@ -89,10 +88,10 @@ fn a_malformed_login_is_the_clients_mistake() {
 
 #[test]
 fn logout_ends_one_session_or_all() {
-    let scene = Scene::new();
+    let scene = one_server();
     let first = scene.register("alice");
-    let answer = scene.call(None, LOGIN, &password_login("alice", "secret")).ok();
-    let second = User { id: first.id.clone(), token: text(&answer["access_token"]) };
+    let answer = scene.call(None, LOGIN, &password_login("alice", PASSWORD));
+    let second = User::of(&scene.server, &answer).unwrap();
     assert_eq!(
         scene.get(&first, "/_matrix/client/v3/devices").ok()["devices"].as_array().unwrap().len(),
         2
@@ -106,25 +105,27 @@ fn logout_ends_one_session_or_all() {
 #[test]
 fn a_nonce_of_the_operators_registration_serves_once() {
     let path = "/_synapse/admin/v1/register";
-    let scene = Scene::with(&[("REGISTRATION_SHARED_SECRET", "shared")]);
+    let scene =
+        one_server_with(&[("REGISTRATION", "closed"), ("REGISTRATION_SHARED_SECRET", "shared")]);
     let nonce = scene.call(None, &format!("GET {path}"), &Value::Null).ok()["nonce"].clone();
     let body = json!({ "nonce": nonce, "username": "alice", "password": "secret", "admin": true, "mac": "00" });
     scene.call(None, &format!("POST {path}"), &body).refused(403, "M_FORBIDDEN");
     scene.call(None, &format!("POST {path}"), &body).refused(400, "M_UNKNOWN");
-    Scene::new().call(None, &format!("GET {path}"), &Value::Null).refused(400, "M_UNKNOWN");
+    one_server().call(None, &format!("GET {path}"), &Value::Null).refused(400, "M_UNKNOWN");
 }
 
 #[test]
 fn versions_are_told_whatever_the_token() {
-    let scene = Scene::new();
-    let nobody = User { id: String::new(), token: "garbage".to_owned() };
+    let scene = one_server();
+    let server = scene.server.clone();
+    let nobody = User { server, id: String::new(), token: "garbage".to_owned() };
     assert!(scene.get(&nobody, "/_matrix/client/versions").ok()["versions"].is_array());
     scene.get(&nobody, "/_matrix/client/v3/capabilities").refused(401, "M_UNKNOWN_TOKEN");
 }
 
 #[test]
 fn capabilities_name_the_room_versions() {
-    let scene = Scene::new();
+    let scene = one_server();
     let alice = scene.register("alice");
     let capabilities = &scene.get(&alice, "/_matrix/client/v3/capabilities").ok()["capabilities"];
     assert_eq!(capabilities["m.room_versions"]["default"], "11");

@@ -1,8 +1,9 @@
 //! What stands around an answer: its headers, its code, and how often it is given?
 
 use serde_json::{Value, json};
+use tombolo_support::{Answer, text};
 
-use super::{Answer, Scene, text};
+use super::{one_server, one_server_with};
 
 #[track_caller]
 fn allows_every_origin(answer: &Answer) {
@@ -16,7 +17,7 @@ fn allows_every_origin(answer: &Answer) {
 
 #[test]
 fn every_answer_allows_every_origin() {
-    let scene = Scene::new();
+    let scene = one_server();
     let alice = scene.register("alice");
     for (line, status) in [
         ("GET /_matrix/client/versions", 200),
@@ -37,7 +38,7 @@ fn every_answer_allows_every_origin() {
 
 #[test]
 fn options_are_answered_and_do_nothing() {
-    let scene = Scene::new();
+    let scene = one_server();
     let alice = scene.register("alice");
     let room = scene.room(&alice, &json!({}));
     let path = format!("/_matrix/client/v3/rooms/{room}/state/m.room.name");
@@ -53,7 +54,7 @@ fn options_are_answered_and_do_nothing() {
 #[test]
 fn what_changes_memberships_and_profiles_is_limited_and_says_until_when() {
     for deed in ["kick", "ban", "unban", "leave", "profile"] {
-        let scene = Scene::with(&[("REGISTRATION", "open"), ("RATE_LIMITS", "on")]);
+        let scene = one_server_with(&[("RATE_LIMITS", "on")]);
         let alice = scene.register("alice");
         let room = "!nowhere:example.org";
         let try_it = |number: usize| match deed {
@@ -79,7 +80,7 @@ fn strangers_have_other_servers_asked_only_so_often() {
         "profile/@bob:unreachable.test/displayname",
         "directory/room/%23x:unreachable.test",
     ] {
-        let scene = Scene::with(&[("REGISTRATION", "open"), ("RATE_LIMITS", "on")]);
+        let scene = one_server_with(&[("RATE_LIMITS", "on")]);
         let line = format!("GET /_matrix/client/v3/{path}");
         let statuses: Vec<u16> =
             (0..80).map(|_| scene.call(None, &line, &Value::Null).status).collect();
@@ -92,14 +93,14 @@ fn strangers_have_other_servers_asked_only_so_often() {
 
 #[test]
 fn a_question_that_lacks_something_is_told_so() {
-    let scene = Scene::new();
+    let scene = one_server();
     let path = "GET /_matrix/client/v3/register/available";
     scene.call(None, path, &Value::Null).refused(400, "M_MISSING_PARAM");
 }
 
 #[test]
 fn an_event_is_not_found_whether_or_not_its_room_is_here() {
-    let scene = Scene::new();
+    let scene = one_server();
     let (alice, eve) = (scene.register("alice"), scene.register("eve"));
     let room = scene.room(&alice, &json!({}));
     let said = scene.say(&alice, &room, "hello");
@@ -112,7 +113,7 @@ fn an_event_is_not_found_whether_or_not_its_room_is_here() {
 
 #[test]
 fn members_are_chosen_by_either_condition() {
-    let scene = Scene::new();
+    let scene = one_server();
     let [alice, bob, carol] = ["alice", "bob", "carol"].map(|name| scene.register(name));
     let room = scene.room(&alice, &json!({ "preset": "public_chat", "invite": [carol.id] }));
     scene.act(&bob, &room, "join", &json!({})).ok();
@@ -134,7 +135,7 @@ fn members_are_chosen_by_either_condition() {
 
 #[test]
 fn a_device_was_seen_when_it_last_asked() {
-    let scene = Scene::new();
+    let scene = one_server();
     let alice = scene.register("alice");
     let seen = || {
         scene.get(&alice, "/_matrix/client/v3/devices").ok()["devices"][0]["last_seen_ts"]
@@ -154,7 +155,7 @@ fn a_device_was_seen_when_it_last_asked() {
 
 #[test]
 fn a_question_that_says_something_else_is_told_so() {
-    let scene = Scene::new();
+    let scene = one_server();
     let alice = scene.register("alice");
     let room = scene.room(&alice, &json!({}));
     let asked = |path: &str| scene.get(&alice, &format!("/_matrix/client/v3/{path}"));

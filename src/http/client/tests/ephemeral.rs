@@ -1,8 +1,9 @@
 //! Who is told who types, and who read up to where?
 
 use serde_json::{Value, json};
+use tombolo_support::{Scene, User, text};
 
-use super::{Scene, User, text};
+use super::one_server;
 
 /// Two users of a room, and an event in it.
 fn together(scene: &Scene) -> (User, User, String, String) {
@@ -31,7 +32,7 @@ fn content(synced: &Value, room: &str, kind: &str) -> Value {
 
 #[test]
 fn who_leaves_stops_typing() {
-    let scene = Scene::new();
+    let scene = one_server();
     for deed in ["leave", "kick"] {
         let [alice, bob] = ["alice", "bob"].map(|name| scene.register(&format!("{name}.{deed}")));
         let room = scene.room(&alice, &json!({ "preset": "public_chat" }));
@@ -54,7 +55,7 @@ fn who_leaves_stops_typing() {
 
 #[test]
 fn who_comes_is_told_who_types_and_when_that_ends() {
-    let scene = Scene::new();
+    let scene = one_server();
     let (alice, bob, room, _) = together(&scene);
     scene.pass(5000);
     type_for_long(&scene, &alice, &room);
@@ -77,7 +78,7 @@ fn who_comes_is_told_who_types_and_when_that_ends() {
 
 #[test]
 fn a_private_receipt_is_its_readers_alone() {
-    let scene = Scene::new();
+    let scene = one_server();
     let (alice, bob, room, said) = together(&scene);
     scene.act(&bob, &room, &format!("receipt/m.read.private/{said}"), &json!({})).ok();
     scene.pass(5000);
@@ -91,7 +92,7 @@ fn a_private_receipt_is_its_readers_alone() {
 
 #[test]
 fn a_receipt_names_a_thread_of_its_event_or_none() {
-    let scene = Scene::new();
+    let scene = one_server();
     let (alice, _, room, said) = together(&scene);
     let threaded =
         json!({ "body": "x", "m.relates_to": { "rel_type": "m.thread", "event_id": said } });
@@ -127,7 +128,7 @@ fn a_receipt_names_a_thread_of_its_event_or_none() {
 
 #[test]
 fn a_marker_stands_at_an_event_of_its_room() {
-    let scene = Scene::new();
+    let scene = one_server();
     let (alice, bob, room, said) = together(&scene);
     let elsewhere = scene.room(&bob, &json!({}));
     let other = scene.say(&bob, &elsewhere, "elsewhere");

@@ -1,8 +1,9 @@
 //! What does a filter leave of a sync, and of history?
 
 use serde_json::{Value, json};
+use tombolo_support::{Scene, User, encode, text};
 
-use super::{Scene, User, text};
+use super::one_server;
 
 fn types(events: &Value) -> Vec<String> {
     let events = events["events"].as_array().cloned().unwrap_or_default();
@@ -21,7 +22,7 @@ fn full(scene: &Scene, user: &User) -> String {
 
 #[test]
 fn rooms_are_chosen_for_each_part() {
-    let scene = Scene::new();
+    let scene = one_server();
     let alice = scene.register("alice");
     let (one, two) = (full(&scene, &alice), full(&scene, &alice));
     let limit = json!({ "limit": 1 });
@@ -50,7 +51,7 @@ fn rooms_are_chosen_for_each_part() {
 
 #[test]
 fn senders_and_addresses_are_looked_at_in_every_part() {
-    let scene = Scene::new();
+    let scene = one_server();
     let alice = scene.register("alice");
     let room = full(&scene, &alice);
     let shown = |part: &str, choice: Value| {
@@ -70,7 +71,7 @@ fn senders_and_addresses_are_looked_at_in_every_part() {
 
 #[test]
 fn events_are_shown_as_servers_see_them_where_that_is_wanted() {
-    let scene = Scene::new();
+    let scene = one_server();
     let alice = scene.register("alice");
     for version in ["10", "11", "12"] {
         let room = scene.room(&alice, &json!({ "room_version": version }));
@@ -103,7 +104,7 @@ fn events_are_shown_as_servers_see_them_where_that_is_wanted() {
 
 #[test]
 fn events_have_the_fields_that_are_wanted() {
-    let scene = Scene::new();
+    let scene = one_server();
     let alice = scene.register("alice");
     let room = full(&scene, &alice);
     let filter =
@@ -126,7 +127,7 @@ fn events_have_the_fields_that_are_wanted() {
 
 #[test]
 fn a_filter_names_only_so_many_fields() {
-    let scene = Scene::new();
+    let scene = one_server();
     let alice = scene.register("alice");
     let room = full(&scene, &alice);
     let fields = |count: usize| {
@@ -145,14 +146,14 @@ fn a_filter_names_only_so_many_fields() {
     }
     scene.call(Some(&alice), &line, &fields(201)).refused(400, "M_INVALID_PARAM");
     let many = fields(201).to_string();
-    let many = percent_encoding::utf8_percent_encode(&many, percent_encoding::NON_ALPHANUMERIC);
+    let many = encode(&many);
     let path = format!("/_matrix/client/v3/sync?filter={many}");
     scene.get(&alice, &path).refused(400, "M_INVALID_PARAM");
 }
 
 #[test]
 fn a_page_of_no_events_has_none() {
-    let scene = Scene::new();
+    let scene = one_server();
     let alice = scene.register("alice");
     let room = full(&scene, &alice);
     for dir in ["b", "f"] {
@@ -166,7 +167,7 @@ fn a_page_of_no_events_has_none() {
 
 #[test]
 fn a_stored_filter_is_its_users_and_is_remembered() {
-    let scene = Scene::new();
+    let scene = one_server();
     let (alice, bob) = (scene.register("alice"), scene.register("bob"));
     let room = full(&scene, &alice);
     let store = |user: &User, filter: Value| {
@@ -190,7 +191,7 @@ fn a_stored_filter_is_its_users_and_is_remembered() {
 
 #[test]
 fn the_whole_state_comes_again_where_that_is_wanted() {
-    let scene = Scene::new();
+    let scene = one_server();
     let alice = scene.register("alice");
     let (room, quiet) = (full(&scene, &alice), full(&scene, &alice));
     let since = text(&scene.sync(&alice, "")["next_batch"]);
@@ -210,7 +211,7 @@ fn the_whole_state_comes_again_where_that_is_wanted() {
 
 #[test]
 fn rooms_that_were_left_come_where_they_are_wanted_with_what_is_kept_of_them() {
-    let scene = Scene::new();
+    let scene = one_server();
     let alice = scene.register("alice");
     let room = full(&scene, &alice);
     scene.act(&alice, &room, "leave", &json!({})).ok();
@@ -226,7 +227,7 @@ fn rooms_that_were_left_come_where_they_are_wanted_with_what_is_kept_of_them() {
 
 #[test]
 fn a_new_room_is_told_of_though_all_in_it_is_hidden() {
-    let scene = Scene::new();
+    let scene = one_server();
     let alice = scene.register("alice");
     let since = text(&scene.filtered(&alice, &json!({}), "")["next_batch"]);
     let room = full(&scene, &alice);

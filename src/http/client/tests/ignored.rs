@@ -1,8 +1,9 @@
 //! What does a user see of those they ignore?
 
 use serde_json::{Value, json};
+use tombolo_support::{Scene, User, text};
 
-use super::{Scene, User, text};
+use super::one_server;
 
 fn ignore(scene: &Scene, user: &User, ignored: &[&User]) {
     let users: serde_json::Map<String, Value> =
@@ -23,7 +24,7 @@ fn invite(scene: &Scene, user: &User, invited: &User) -> String {
 
 #[test]
 fn their_messages_vanish_and_their_state_stays() {
-    let scene = Scene::new();
+    let scene = one_server();
     let [alice, bob, carol] = ["alice", "bob", "carol"].map(|name| scene.register(name));
     let room = scene.room(&alice, &json!({ "preset": "public_chat" }));
     for user in [&bob, &carol] {
@@ -63,7 +64,7 @@ fn their_messages_vanish_and_their_state_stays() {
 
 #[test]
 fn who_is_ignored_no_more_is_heard_from_then_on() {
-    let scene = Scene::new();
+    let scene = one_server();
     let (alice, bob) = (scene.register("alice"), scene.register("bob"));
     let room = scene.room(&alice, &json!({ "preset": "public_chat" }));
     scene.act(&bob, &room, "join", &json!({})).ok();
@@ -86,7 +87,7 @@ fn who_is_ignored_no_more_is_heard_from_then_on() {
 
 #[test]
 fn their_invites_are_not_shown() {
-    let scene = Scene::new();
+    let scene = one_server();
     let [alice, bob, carol] = ["alice", "bob", "carol"].map(|name| scene.register(name));
     ignore(&scene, &alice, &[&bob]);
     let since = text(&scene.sync(&alice, "")["next_batch"]);
@@ -104,7 +105,7 @@ fn their_invites_are_not_shown() {
 
 #[test]
 fn a_list_without_form_ignores_nobody() {
-    let scene = Scene::new();
+    let scene = one_server();
     let (alice, bob) = (scene.register("alice"), scene.register("bob"));
     let line = format!("PUT /_matrix/client/v3/user/{}/account_data/m.ignored_user_list", alice.id);
     for content in

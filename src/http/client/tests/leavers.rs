@@ -1,8 +1,9 @@
 //! What does a room tell somebody who left, came later, or was never in it?
 
 use serde_json::{Value, json};
+use tombolo_support::{Answer, Scene, User, text};
 
-use super::{Answer, Scene, User, text};
+use super::one_server;
 
 fn join(scene: &Scene, user: &User, room: &str) {
     scene.call(Some(user), &format!("POST /_matrix/client/v3/join/{room}"), &json!({})).ok();
@@ -45,7 +46,7 @@ fn newest(scene: &Scene, user: &User, room: &str) -> String {
 
 #[test]
 fn who_left_sees_the_senders_as_they_were_then() {
-    let scene = Scene::new();
+    let scene = one_server();
     let (alice, bob) = (scene.register("alice"), scene.register("bob"));
     let room = scene.room(&alice, &json!({ "preset": "public_chat" }));
     rename(&scene, &alice, "before");
@@ -66,7 +67,7 @@ fn who_left_sees_the_senders_as_they_were_then() {
 
 #[test]
 fn a_page_shows_its_senders_as_they_were_when_it_ends() {
-    let scene = Scene::new();
+    let scene = one_server();
     let alice = scene.register("alice");
     let room = scene.room(&alice, &json!({}));
     rename(&scene, &alice, "before");
@@ -83,7 +84,7 @@ fn a_page_shows_its_senders_as_they_were_when_it_ends() {
 #[test]
 fn who_came_later_is_told_the_members_of_earlier_as_visibility_says() {
     for (visibility, earlier) in [("joined", false), ("shared", true)] {
-        let scene = Scene::new();
+        let scene = one_server();
         let [alice, bob, carol] = ["alice", "bob", "carol"].map(|name| scene.register(name));
         let visible = json!({ "type": "m.room.history_visibility", "state_key": "", "content": { "history_visibility": visibility } });
         let wish = json!({ "preset": "public_chat", "initial_state": [visible] });
@@ -102,7 +103,7 @@ fn who_came_later_is_told_the_members_of_earlier_as_visibility_says() {
 
 #[test]
 fn who_left_before_a_redaction_does_not_learn_of_it() {
-    let scene = Scene::new();
+    let scene = one_server();
     let (alice, bob) = (scene.register("alice"), scene.register("bob"));
     let room = scene.room(&alice, &json!({ "preset": "public_chat" }));
     join(&scene, &bob, &room);
@@ -117,7 +118,7 @@ fn who_left_before_a_redaction_does_not_learn_of_it() {
 
 #[test]
 fn a_stranger_who_kicks_or_unbans_learns_nobodys_membership() {
-    let scene = Scene::new();
+    let scene = one_server();
     let [alice, bob, carol] = ["alice", "bob", "carol"].map(|name| scene.register(name));
     let mallory = scene.register("mallory");
     let room = scene.room(&alice, &json!({ "preset": "public_chat" }));
@@ -141,7 +142,7 @@ fn a_stranger_who_kicks_or_unbans_learns_nobodys_membership() {
 
 #[test]
 fn an_invite_or_a_knock_ends_although_everybody_left() {
-    let scene = Scene::new();
+    let scene = one_server();
     let [alice, bob, carol] = ["alice", "bob", "carol"].map(|name| scene.register(name));
     let knocking = json!({ "type": "m.room.join_rules", "state_key": "", "content": { "join_rule": "knock" } });
     let room = scene.room(&alice, &json!({ "invite": [bob.id], "initial_state": [knocking] }));
@@ -158,7 +159,7 @@ fn an_invite_or_a_knock_ends_although_everybody_left() {
 
 #[test]
 fn who_left_may_ask_what_became_of_a_request() {
-    let scene = Scene::new();
+    let scene = one_server();
     let alice = scene.register("alice");
     let room = scene.room(&alice, &json!({}));
     let said = scene.say(&alice, &room, "hello");
@@ -170,7 +171,7 @@ fn who_left_may_ask_what_became_of_a_request() {
 
 #[test]
 fn who_redacted_knows_their_request_again() {
-    let scene = Scene::new();
+    let scene = one_server();
     let alice = scene.register("alice");
     let room = scene.room(&alice, &json!({}));
     let said = scene.say(&alice, &room, "hello");
@@ -188,7 +189,7 @@ fn who_redacted_knows_their_request_again() {
 
 #[test]
 fn a_stranger_who_sets_aliases_does_not_learn_whether_the_room_is_here() {
-    let scene = Scene::new();
+    let scene = one_server();
     let (alice, mallory) = (scene.register("alice"), scene.register("mallory"));
     let room = scene.room(&alice, &json!({}));
     let told = |room: &str| {
@@ -204,7 +205,7 @@ fn a_stranger_who_sets_aliases_does_not_learn_whether_the_room_is_here() {
 
 #[test]
 fn who_is_invited_again_is_not_told_once_more_that_they_left() {
-    let scene = Scene::new();
+    let scene = one_server();
     let (alice, bob) = (scene.register("alice"), scene.register("bob"));
     let room = scene.room(&alice, &json!({ "preset": "public_chat" }));
     join(&scene, &bob, &room);

@@ -2,11 +2,11 @@
 
 use serde_json::{Value, json};
 
-use super::Scene;
+use super::one_server;
 
 #[test]
 fn a_new_name_is_announced_in_the_users_rooms() {
-    let scene = Scene::new();
+    let scene = one_server();
     let (alice, bob) = (scene.register("alice"), scene.register("bob"));
     let room = scene.room(&alice, &json!({}));
     let path = format!("/_matrix/client/v3/profile/{}/displayname", alice.id);
@@ -24,7 +24,7 @@ fn a_new_name_is_announced_in_the_users_rooms() {
 
 #[test]
 fn a_profile_is_whole_and_may_be_emptied() {
-    let scene = Scene::new();
+    let scene = one_server();
     let alice = scene.register("alice");
     let path = format!("/_matrix/client/v3/profile/{}", alice.id);
     let set = |field: &str, value: Value| {
@@ -48,7 +48,7 @@ fn a_profile_is_whole_and_may_be_emptied() {
 
 #[test]
 fn nobody_has_no_profile() {
-    let scene = Scene::new();
+    let scene = one_server();
     for rest in ["", "/displayname"] {
         let line = format!("GET /_matrix/client/v3/profile/@nobody:example.org{rest}");
         scene.call(None, &line, &Value::Null).refused(404, "M_NOT_FOUND");
@@ -57,7 +57,7 @@ fn nobody_has_no_profile() {
 
 #[test]
 fn account_data_is_kept_for_its_user_alone() {
-    let scene = Scene::new();
+    let scene = one_server();
     let (alice, bob) = (scene.register("alice"), scene.register("bob"));
     let path = format!("/_matrix/client/v3/user/{}/account_data/org.example.x", alice.id);
     scene.get(&alice, &path).refused(404, "M_NOT_FOUND");
@@ -83,7 +83,7 @@ fn account_data_is_kept_for_its_user_alone() {
 
 #[test]
 fn a_filter_is_kept_under_its_id() {
-    let scene = Scene::new();
+    let scene = one_server();
     let (alice, bob) = (scene.register("alice"), scene.register("bob"));
     let path = format!("/_matrix/client/v3/user/{}/filter", alice.id);
     let filter = json!({ "room": { "timeline": { "limit": 10 } } });

@@ -1,26 +1,21 @@
 //! Which event is another one, and which would be the same again?
 
 use serde_json::{Value, json};
+use tombolo_support::{Answer, Scene, User, text};
 
-use super::{Scene, User, text};
+use super::one_server;
 
 fn reaction(target: &str, key: &str) -> Value {
     json!({ "m.relates_to": { "rel_type": "m.annotation", "event_id": target, "key": key } })
 }
 
-fn react(
-    scene: &Scene,
-    user: &User,
-    (room, target): (&str, &str),
-    key: &str,
-    txn: &str,
-) -> super::Answer {
+fn react(scene: &Scene, user: &User, (room, target): (&str, &str), key: &str, txn: &str) -> Answer {
     scene.put(user, room, &format!("send/m.reaction/{txn}"), &reaction(target, key))
 }
 
 #[test]
 fn a_transaction_id_belongs_to_one_path() {
-    let scene = Scene::new();
+    let scene = one_server();
     let alice = scene.register("alice");
     let room = scene.room(&alice, &json!({}));
     let put =
@@ -43,7 +38,7 @@ fn a_transaction_id_belongs_to_one_path() {
 
 #[test]
 fn nobody_reacts_twice_in_the_same_way() {
-    let scene = Scene::new();
+    let scene = one_server();
     let (alice, bob) = (scene.register("alice"), scene.register("bob"));
     let room = scene.room(&alice, &json!({ "preset": "public_chat" }));
     scene.act(&bob, &room, "join", &json!({})).ok();
@@ -66,7 +61,7 @@ fn nobody_reacts_twice_in_the_same_way() {
 
 #[test]
 fn an_event_relates_to_one_of_its_room() {
-    let scene = Scene::new();
+    let scene = one_server();
     let alice = scene.register("alice");
     let (room, elsewhere) = (scene.room(&alice, &json!({})), scene.room(&alice, &json!({})));
     let (here, there) = (scene.say(&alice, &room, "here"), scene.say(&alice, &elsewhere, "there"));
@@ -91,7 +86,7 @@ fn an_event_relates_to_one_of_its_room() {
 
 #[test]
 fn state_that_stands_already_is_not_written_again() {
-    let scene = Scene::new();
+    let scene = one_server();
     let (alice, bob) = (scene.register("alice"), scene.register("bob"));
     let levels = json!({ "users": { &alice.id: 100, &bob.id: 100 } });
     let wish = json!({ "preset": "public_chat", "power_level_content_override": levels });

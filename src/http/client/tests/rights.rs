@@ -1,8 +1,9 @@
 //! May a user do this to what others said and set, by whatever endpoint?
 
 use serde_json::{Value, json};
+use tombolo_support::{Scene, User, text};
 
-use super::{Scene, User, text};
+use super::one_server;
 
 fn joined(scene: &Scene, wish: &Value) -> (User, User, String) {
     let (alice, bob) = (scene.register("alice"), scene.register("bob"));
@@ -24,7 +25,7 @@ fn redactions(target: &str) -> [(String, Value); 3] {
 #[test]
 fn nobody_redacts_anothers_event_without_the_level_for_it() {
     for version in ["6", "10", "11", "12"] {
-        let scene = Scene::new();
+        let scene = one_server();
         let wish = json!({ "room_version": version, "preset": "public_chat" });
         let (alice, bob, room) = joined(&scene, &wish);
         let said = scene.say(&alice, &room, "hello");
@@ -45,7 +46,7 @@ fn nobody_redacts_anothers_event_without_the_level_for_it() {
 #[test]
 fn ones_own_events_and_with_the_level_others_are_redacted_by_every_way() {
     for version in ["10", "11"] {
-        let scene = Scene::new();
+        let scene = one_server();
         let wish = json!({ "room_version": version, "preset": "public_chat" });
         let (alice, bob, room) = joined(&scene, &wish);
         let levels = json!({ "users": { &alice.id: 100 }, "events": { "m.room.redaction": 0 } });
@@ -65,7 +66,7 @@ fn ones_own_events_and_with_the_level_others_are_redacted_by_every_way() {
 
 #[test]
 fn what_is_not_in_the_room_or_holds_it_together_is_not_redacted() {
-    let scene = Scene::new();
+    let scene = one_server();
     let acl = json!({ "type": "m.room.server_acl", "content": { "allow": ["*"] } });
     let wish = json!({ "preset": "public_chat", "initial_state": [acl] });
     let (alice, bob, room) = joined(&scene, &wish);
@@ -92,7 +93,7 @@ fn what_is_not_in_the_room_or_holds_it_together_is_not_redacted() {
 #[test]
 fn malformed_power_levels_are_the_clients_mistake() {
     for version in ["9", "11"] {
-        let scene = Scene::new();
+        let scene = one_server();
         let alice = scene.register("alice");
         let room = scene.room(&alice, &json!({ "room_version": version }));
         let own = json!({ &alice.id: 100 });
@@ -112,7 +113,7 @@ fn malformed_power_levels_are_the_clients_mistake() {
 
 #[test]
 fn only_who_may_set_the_alias_has_its_server_asked() {
-    let scene = Scene::new();
+    let scene = one_server();
     let readable = json!({ "type": "m.room.history_visibility", "content": { "history_visibility": "world_readable" } });
     let wish = json!({ "preset": "public_chat", "initial_state": [readable] });
     let (alice, bob, room) = joined(&scene, &wish);
@@ -128,7 +129,7 @@ fn only_who_may_set_the_alias_has_its_server_asked() {
 #[test]
 fn an_alias_is_deleted_by_who_may_set_the_canonical_one() {
     for version in ["9", "11", "12"] {
-        let scene = Scene::new();
+        let scene = one_server();
         let wish =
             json!({ "room_version": version, "preset": "public_chat", "room_alias_name": "tea" });
         let (alice, bob, room) = joined(&scene, &wish);
@@ -154,7 +155,7 @@ fn an_alias_is_deleted_by_who_may_set_the_canonical_one() {
 
 #[test]
 fn a_rooms_aliases_are_for_those_in_it_or_for_all() {
-    let scene = Scene::new();
+    let scene = one_server();
     let wish = json!({ "preset": "public_chat", "room_alias_name": "tea" });
     let (alice, bob, room) = joined(&scene, &wish);
     let aliases = format!("/_matrix/client/v3/rooms/{room}/aliases");
@@ -169,7 +170,7 @@ fn a_rooms_aliases_are_for_those_in_it_or_for_all() {
 
 #[test]
 fn nothing_of_a_forgotten_room_is_read() {
-    let scene = Scene::new();
+    let scene = one_server();
     let (alice, bob, room) = joined(&scene, &json!({ "preset": "public_chat" }));
     let said = scene.say(&alice, &room, "hello");
     scene.act(&bob, &room, "leave", &json!({})).ok();

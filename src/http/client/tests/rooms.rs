@@ -1,20 +1,21 @@
 //! How do users make rooms, come and go, and write state?
 
 use serde_json::{Value, json};
+use tombolo_support::{Answer, Scene, User, text};
 
-use super::{Scene, User, text};
+use super::one_server;
 
 fn state(room: &str, rest: &str) -> String {
     format!("/_matrix/client/v3/rooms/{room}/state/{rest}")
 }
 
-fn act(scene: &Scene, user: &User, room: &str, deed: &str, body: &Value) -> super::Answer {
+fn act(scene: &Scene, user: &User, room: &str, deed: &str, body: &Value) -> Answer {
     scene.call(Some(user), &format!("POST /_matrix/client/v3/rooms/{room}/{deed}"), body)
 }
 
 #[test]
 fn a_room_of_every_version_begins_with_its_presets() {
-    let scene = Scene::new();
+    let scene = one_server();
     let alice = scene.register("alice");
     for version in ["6", "7", "8", "9", "10", "11", "12"] {
         let room = scene.room(&alice, &json!({ "room_version": version, "preset": "public_chat", "name": "Name", "topic": "Topic" }));
@@ -37,7 +38,7 @@ fn a_room_of_every_version_begins_with_its_presets() {
 
 #[test]
 fn an_impossible_room_is_not_made() {
-    let scene = Scene::new();
+    let scene = one_server();
     let alice = scene.register("alice");
     let path = "POST /_matrix/client/v3/createRoom";
     let call = |wish: Value| scene.call(Some(&alice), path, &wish);
@@ -57,7 +58,7 @@ fn an_impossible_room_is_not_made() {
 
 #[test]
 fn an_invited_user_joins_and_leaves() {
-    let scene = Scene::new();
+    let scene = one_server();
     let (alice, bob) = (scene.register("alice"), scene.register("bob"));
     let room = scene.room(&alice, &json!({ "invite": [bob.id], "is_direct": true }));
     act(&scene, &bob, &room, "join", &json!({})).ok();
@@ -74,7 +75,7 @@ fn an_invited_user_joins_and_leaves() {
 
 #[test]
 fn kicks_and_bans_follow_the_membership() {
-    let scene = Scene::new();
+    let scene = one_server();
     let (alice, bob) = (scene.register("alice"), scene.register("bob"));
     let room = scene.room(&alice, &json!({ "preset": "public_chat" }));
     let target = json!({ "user_id": bob.id, "reason": "why" });
@@ -92,7 +93,7 @@ fn kicks_and_bans_follow_the_membership() {
 
 #[test]
 fn a_room_is_joined_by_its_alias() {
-    let scene = Scene::new();
+    let scene = one_server();
     let (alice, bob) = (scene.register("alice"), scene.register("bob"));
     let room = scene.room(&alice, &json!({ "preset": "public_chat", "room_alias_name": "tea" }));
     let alias = "/_matrix/client/v3/directory/room/%23tea:example.org";
@@ -115,7 +116,7 @@ fn a_room_is_joined_by_its_alias() {
 
 #[test]
 fn outsiders_learn_nothing_of_a_room() {
-    let scene = Scene::new();
+    let scene = one_server();
     let (alice, eve) = (scene.register("alice"), scene.register("eve"));
     let room = scene.room(&alice, &json!({}));
     let event = scene.say(&alice, &room, "hello");
@@ -139,7 +140,7 @@ fn outsiders_learn_nothing_of_a_room() {
 
 #[test]
 fn state_is_written_with_and_without_a_key() {
-    let scene = Scene::new();
+    let scene = one_server();
     let alice = scene.register("alice");
     let room = scene.room(&alice, &json!({}));
     for (rest, read) in
@@ -156,7 +157,7 @@ fn state_is_written_with_and_without_a_key() {
 
 #[test]
 fn an_alias_that_leads_elsewhere_is_not_canonical() {
-    let scene = Scene::new();
+    let scene = one_server();
     let alice = scene.register("alice");
     let (room, path) =
         (scene.room(&alice, &json!({ "room_alias_name": "tea" })), "m.room.canonical_alias");
@@ -171,7 +172,7 @@ fn an_alias_that_leads_elsewhere_is_not_canonical() {
 
 #[test]
 fn an_acl_must_not_shut_this_server_out() {
-    let scene = Scene::new();
+    let scene = one_server();
     let alice = scene.register("alice");
     let room = scene.room(&alice, &json!({}));
     let put = |content: Value| {

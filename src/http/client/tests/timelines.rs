@@ -1,10 +1,11 @@
 //! What do users send, and what do they read back?
 
 use serde_json::{Value, json};
+use tombolo_support::{Answer, Scene, User, text};
 
-use super::{Scene, User, text};
+use super::one_server;
 
-fn messages(scene: &Scene, user: &User, room: &str, query: &str) -> super::Answer {
+fn messages(scene: &Scene, user: &User, room: &str, query: &str) -> Answer {
     scene.get(user, &format!("/_matrix/client/v3/rooms/{room}/messages?{query}"))
 }
 
@@ -20,7 +21,7 @@ fn said(page: &Value) -> Vec<String> {
 
 #[test]
 fn a_transaction_makes_one_event() {
-    let scene = Scene::new();
+    let scene = one_server();
     let alice = scene.register("alice");
     let room = scene.room(&alice, &json!({}));
     let first = scene.say(&alice, &room, "hello");
@@ -34,7 +35,7 @@ fn a_transaction_makes_one_event() {
 
 #[test]
 fn pages_meet_without_gap_or_overlap() {
-    let scene = Scene::new();
+    let scene = one_server();
     let alice = scene.register("alice");
     let room = scene.room(&alice, &json!({}));
     for body in ["one", "two", "three", "four"] {
@@ -64,7 +65,7 @@ fn pages_meet_without_gap_or_overlap() {
 
 #[test]
 fn a_token_of_the_stream_is_a_place_in_the_room() {
-    let scene = Scene::new();
+    let scene = one_server();
     let alice = scene.register("alice");
     let room = scene.room(&alice, &json!({}));
     scene.say(&alice, &room, "one");
@@ -76,7 +77,7 @@ fn a_token_of_the_stream_is_a_place_in_the_room() {
 
 #[test]
 fn garbage_in_a_query_is_the_clients_mistake() {
-    let scene = Scene::new();
+    let scene = one_server();
     let alice = scene.register("alice");
     let room = scene.room(&alice, &json!({}));
     for token in
@@ -104,7 +105,7 @@ fn garbage_in_a_query_is_the_clients_mistake() {
 
 #[test]
 fn events_no_room_can_hold_are_refused() {
-    let scene = Scene::new();
+    let scene = one_server();
     let alice = scene.register("alice");
     let room = scene.room(&alice, &json!({}));
     let send = |kind: &str, body: &str| {
@@ -129,7 +130,7 @@ fn events_no_room_can_hold_are_refused() {
 
 #[test]
 fn a_redaction_empties_the_event_in_every_version() {
-    let scene = Scene::new();
+    let scene = one_server();
     let alice = scene.register("alice");
     for version in ["10", "11"] {
         let room = scene.room(&alice, &json!({ "room_version": version }));
@@ -155,7 +156,7 @@ fn a_redaction_empties_the_event_in_every_version() {
 
 #[test]
 fn a_forgotten_room_shows_nothing_until_its_user_is_back() {
-    let scene = Scene::new();
+    let scene = one_server();
     let (alice, bob) = (scene.register("alice"), scene.register("bob"));
     let room = scene.room(&alice, &json!({ "preset": "public_chat" }));
     let act = |deed: &str| {
@@ -173,7 +174,7 @@ fn a_forgotten_room_shows_nothing_until_its_user_is_back() {
 
 #[test]
 fn receipts_markers_and_typing_are_for_members() {
-    let scene = Scene::new();
+    let scene = one_server();
     let (alice, eve) = (scene.register("alice"), scene.register("eve"));
     let room = scene.room(&alice, &json!({}));
     let event = scene.say(&alice, &room, "hello");

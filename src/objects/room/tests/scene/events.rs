@@ -2,17 +2,15 @@
 
 use ruma::{OwnedUserId, UserId};
 use serde_json::{Value, json, value::RawValue};
-use std::collections::BTreeMap;
 use tombolo_protocol::{
-    admission::Checked,
     canonical_json::CanonicalJsonObject,
-    event::{self, Pdu},
+    event::{self, Links, Pdu},
     json::parse_object,
     room_version::RoomVersion,
     signing::SigningKey,
 };
 
-use super::{OURS, THEIRS};
+use super::OURS;
 use crate::objects::room::messages::*;
 
 pub fn user(localpart: &str, server: &str) -> OwnedUserId {
@@ -22,13 +20,6 @@ pub fn user(localpart: &str, server: &str) -> OwnedUserId {
 pub fn wish(kind: &str, key: Option<&str>, content: &Value) -> Draft {
     let content = serde_json::value::to_raw_value(content).unwrap();
     Draft { event_type: kind.to_owned(), state_key: key.map(str::to_owned), content, redacts: None }
-}
-
-pub fn checked(pdu: &Pdu) -> Checked {
-    Checked {
-        event_id: pdu.event_id.clone(),
-        json: RawValue::from_string(pdu.json.clone()).unwrap(),
-    }
 }
 
 /// The event's body, for comparing timelines.
@@ -59,21 +50,13 @@ pub fn draft(sender: &UserId, kind: &str, key: Option<&str>, content: &Value) ->
     }
 }
 
+/// An event, signed by its sender's server.
+pub fn built(version: &RoomVersion, draft: event::Draft, links: Links<'_>) -> Pdu {
+    let sender = draft.sender.clone();
+    let server = sender.server_name().as_str();
+    event::build(version, draft, links, &key(server), server).unwrap()
+}
+
 pub fn key(server: &str) -> SigningKey {
     SigningKey::from_seed("ed25519:k", if server == OURS { [1; 32] } else { [2; 32] }).unwrap()
-}
-
-pub fn key_of_theirs() -> SigningKey {
-    key(THEIRS)
-}
-
-pub fn variables() -> BTreeMap<String, String> {
-    let seed = "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE";
-    [
-        ("SERVER_NAME", OURS.to_owned()),
-        ("SIGNING_KEY", format!("ed25519 k {seed}")),
-        ("TOKEN_SECRET", seed.to_owned()),
-    ]
-    .map(|(name, value)| (name.to_owned(), value))
-    .into()
 }

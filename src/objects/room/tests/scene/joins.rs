@@ -11,7 +11,7 @@ impl Scene {
     /// A room that Bob made and keeps Carl out of, which is not here, and its state.
     pub fn of_bob() -> (Self, Vec<Pdu>) {
         let room_id = RoomId::parse("!room:theirs.test").unwrap();
-        let scene = Self { room_id, ..Self::empty() };
+        let scene = Self::of(RoomVersion::of("11").unwrap(), room_id);
         let (bob, carl) = (user("bob", THEIRS), user("carl", OURS));
         let mut state: Vec<Pdu> = Vec::new();
         for (kind, key, content) in [

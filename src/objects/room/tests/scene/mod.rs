@@ -3,20 +3,19 @@
 mod events;
 mod joins;
 
-use std::cell::Cell;
+use std::{cell::Cell, rc::Rc};
 
 use ruma::{OwnedEventId, OwnedRoomId, RoomId, UserId};
 use serde_json::{Value, json};
-use tombolo_platform::{AnyAddress, Isolate, Memory, Message, Moment, Object, Sql};
+use tombolo_platform::{AnyAddress, Message};
 use tombolo_protocol::{
-    event::{self, Links, Pdu},
+    event::{Links, Pdu},
     room_version::RoomVersion,
 };
+pub use tombolo_support::checked;
+use tombolo_support::{LoneObject, Secrets};
 
-use crate::{
-    objects::room::{self, messages::*},
-    shell::Question,
-};
+use crate::{app::Tombolo, objects::room::messages::*};
 
 pub use self::events::*;
 
@@ -27,11 +26,8 @@ pub const THEIRS: &str = "theirs.test";
 pub struct Scene {
     pub version: &'static RoomVersion,
     pub room_id: OwnedRoomId,
-    sql: Sql,
-    memory: Memory,
-    isolate: Isolate,
+    object: LoneObject,
     now: Cell<u64>,
-    alarm: Cell<Option<u64>>,
 }
 
 impl Scene {
@@ -53,15 +49,8 @@ impl Scene {
             depth: 1,
             origin_server_ts: 1,
         };
-        let create = event::build(
-            version,
-            draft(&alice, "m.room.create", Some(""), &content),
-            links,
-            &key(OURS),
-            OURS,
-        )
-        .unwrap();
-        let scene = Self { version, room_id: create.room_id.clone(), ..Self::empty() };
+        let create = built(version, draft(&alice, "m.room.create", Some(""), &content), links);
+        let scene = Self::of(version, create.room_id.clone());
         let events = vec![
             wish("m.room.member", Some(alice.as_str()), &json!({ "membership": "join" })),
             wish("m.room.power_levels", Some(""), &levels(version, &alice)),
@@ -76,54 +65,31 @@ impl Scene {
 
     /// An object that was never asked.
     pub fn empty() -> Self {
-        Self {
-            version: RoomVersion::of("11").unwrap(),
-            room_id: RoomId::parse("!room:ours.test").unwrap(),
-            sql: Sql::open_in_memory().unwrap(),
-            memory: Memory::default(),
-            isolate: Isolate::default(),
-            now: Cell::new(1_000_000),
-            alarm: Cell::default(),
-        }
+        Self::of(RoomVersion::of("11").unwrap(), RoomId::parse("!room:ours.test").unwrap())
+    }
+
+    /// The object of a room, never asked.
+    fn of(version: &'static RoomVersion, room_id: OwnedRoomId) -> Self {
+        let address = AnyAddress::new("room", room_id.as_str());
+        let secrets = Secrets { signing_key: ("k".to_owned(), [1; 32]), token: [1; 32] };
+        let object = LoneObject::new(Rc::new(Tombolo), address, OURS, &secrets);
+        Self { version, room_id, object, now: Cell::new(1_000_000) }
     }
 
     /// Whether the object holds anything.
     pub fn has_tables(&self) -> bool {
-        self.sql.exists().unwrap()
+        self.object.sql.exists().unwrap()
     }
 
     /// Asks the room.
     pub fn ask<M: Message>(&self, message: M) -> Result<M::Reply, M::Refusal> {
         self.now.set(self.now.get() + 1000);
-        let moment = Moment::new(self.now.get(), [7; 32]);
-        let address = AnyAddress::new("room", self.room_id.as_str());
-        let variables = variables();
-        let read = |name: &str| variables.get(name).cloned();
-        let object = Object {
-            address: &address,
-            sql: &self.sql,
-            memory: &self.memory,
-            variables: &read,
-            shared: &self.isolate,
-        };
-        let body = serde_json::to_string(&message).unwrap();
-        let answer = room::answer(&Question {
-            object: &object,
-            moment: &moment,
-            message: M::NAME,
-            body: &body,
-        })
-        .unwrap();
-        if !answer.commit {
-            self.memory.clear();
-        }
-        self.alarm.set(answer.alarm);
-        serde_json::from_str(&answer.reply).unwrap()
+        self.object.ask(self.now.get(), &message)
     }
 
     /// How long after the last message the alarm is to fire that it asked for (ms).
     pub fn alarm(&self) -> Option<u64> {
-        self.alarm.get().map(|at| at - self.now.get())
+        self.object.alarm.get().map(|at| at - self.now.get())
     }
 
     /// The next message comes in the same moment as the last.
@@ -145,7 +111,7 @@ impl Scene {
 
     /// Forgets everything that is not in the database.
     pub fn evict(&self) {
-        self.memory.clear();
+        self.object.evict();
     }
 
     /// Sends as a local user.
@@ -188,14 +154,7 @@ impl Scene {
             depth: 20,
             origin_server_ts: i64::try_from(self.now.get()).unwrap(),
         };
-        event::build(
-            self.version,
-            draft(&user("bob", THEIRS), kind, key, content),
-            links,
-            &key_of_theirs(),
-            THEIRS,
-        )
-        .unwrap()
+        built(self.version, draft(&bob, kind, key, content), links)
     }
 
     /// Bob's invite of one of our users to a room that is not here.
@@ -225,10 +184,7 @@ impl Scene {
             depth: 20,
             origin_server_ts: 1,
         };
-        let server = sender.server_name().as_str();
-        let signer = if server == THEIRS { key_of_theirs() } else { key(server) };
-        let draft = draft(sender, kind, state_key, content);
-        event::build(self.version, draft, links, &signer, server).unwrap()
+        built(self.version, draft(sender, kind, state_key, content), links)
     }
 
     /// Gives the room events of the other server.
@@ -266,12 +222,12 @@ impl Scene {
     /// How many rows a table has.
     pub fn count(&self, table: &str) -> i64 {
         let query = format!("SELECT count(*) FROM {table}");
-        self.sql.row(&query, &[], |row| row.int(0)).unwrap().unwrap()
+        self.object.sql.row(&query, &[], |row| row.int(0)).unwrap().unwrap()
     }
 
     /// Runs a statement on the tables.
     pub fn run(&self, statement: &str) {
-        self.sql.run(statement, &[]).unwrap();
+        self.object.sql.run(statement, &[]).unwrap();
     }
 
     /// Lets time pass (ms).
