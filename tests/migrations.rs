@@ -16,6 +16,7 @@ use std::{
 use sha2::{Digest, Sha256};
 use tombolo::objects::{destination, room, user_sync};
 use tombolo_platform::{Row, Sql, values};
+use tombolo_support::migrations;
 
 const VERBS: [&str; 4] = ["SELECT ", "INSERT ", "UPDATE ", "DELETE "];
 
@@ -67,7 +68,7 @@ const IN_USE: [(&str, &[&str]); 4] = [
 fn a_step_that_is_in_use_never_changes() {
     let of_objects =
         OBJECTS.map(|(folder, steps)| (folder, steps.iter().map(|step| hash(step)).collect()));
-    let texts = migrations().into_iter().map(|file| hash(&fs::read_to_string(file).unwrap()));
+    let texts = migrations().into_iter().map(|(_, text)| hash(&text));
     let now: Vec<(&str, Vec<String>)> =
         of_objects.into_iter().chain([("migrations", texts.collect())]).collect();
     for ((folder, steps), (of, hashes)) in now.iter().zip(IN_USE) {
@@ -75,13 +76,6 @@ fn a_step_that_is_in_use_never_changes() {
         assert_eq!(steps, hashes, "{folder}: a step changed, or a new one is to be noted here");
     }
     assert_eq!(now.len(), IN_USE.len());
-}
-
-/// The migrations of D1, in order.
-fn migrations() -> Vec<PathBuf> {
-    let mut files = files(&root().join("migrations"), "sql");
-    files.sort();
-    files
 }
 
 /// The SHA-256 of a step without comments and spaces, its first half.
@@ -115,8 +109,8 @@ fn no_object_is_left_out() {
 #[test]
 fn the_statements_of_stores_fit_what_the_migrations_make() {
     let sql = Sql::open_in_memory().unwrap();
-    for file in migrations() {
-        sql.script(&fs::read_to_string(&file).unwrap()).unwrap();
+    for (_, text) in migrations() {
+        sql.script(&text).unwrap();
     }
     // A row of D1 is an object: of two columns of one name it would keep one.
     for statement in statements_that_fit(&sql, "src/stores") {

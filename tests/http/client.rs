@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
+use tombolo_support::{encode, registration};
 
 #[derive(Clone)]
 pub struct Client {
@@ -20,9 +21,9 @@ impl Client {
     /// Makes an account and logs in.
     pub async fn register(url: &str, localpart: &str) -> Self {
         let anonymous = Self::anonymous(url);
-        let body = json!({ "username": localpart, "password": "correct horse", "auth": { "type": "m.login.dummy" } });
+        let body = Some(registration(localpart));
         let (status, answer) =
-            anonymous.call(Method::POST, "/_matrix/client/v3/register", Some(body)).await;
+            anonymous.call(Method::POST, "/_matrix/client/v3/register", body).await;
         assert_eq!(status, 200, "{answer}");
         Self {
             user: answer["user_id"].as_str().unwrap().to_owned(),
@@ -133,17 +134,4 @@ impl Client {
         }
         panic!("{path}: never satisfied; last answer {last}");
     }
-}
-
-/// An identifier as a path segment.
-pub fn encode(text: &str) -> String {
-    text.bytes()
-        .map(|byte| {
-            if byte.is_ascii_alphanumeric() {
-                char::from(byte).to_string()
-            } else {
-                format!("%{byte:02X}")
-            }
-        })
-        .collect()
 }

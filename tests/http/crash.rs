@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
+use tombolo_support::Dice;
 
 use super::{client::Client, server::Server};
 
@@ -18,10 +19,9 @@ async fn no_acknowledged_event_is_lost_by_kill() {
     let mut alice = server.user("alice").await;
     let room = alice.create_room(json!({})).await;
     let mut acknowledged: Vec<String> = Vec::new();
-    let mut seed: u64 = 0x9E37_79B9_7F4A_7C15;
+    let dice = Dice::new(1, 0);
     for round in 0..kills() {
-        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        let moment = Duration::from_millis(seed >> 33 & 0x1ff);
+        let moment = Duration::from_millis(dice.next() % 512);
         let sending = tokio::spawn(send_until_it_fails(alice.clone(), room.clone(), round));
         tokio::time::sleep(moment).await;
         server.kill_and_restart();

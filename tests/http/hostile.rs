@@ -2,11 +2,9 @@
 
 use reqwest::{Method, StatusCode};
 use serde_json::json;
+use tombolo_support::encode;
 
-use super::{
-    client::{Client, encode},
-    server::Server,
-};
+use super::{client::Client, server::Server};
 
 async fn raw(client: &Client, method: Method, path: &str, body: &[u8]) -> StatusCode {
     sent(client, method, path, body).await.unwrap()

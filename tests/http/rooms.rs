@@ -3,8 +3,9 @@
 use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::json;
+use tombolo_support::encode;
 
-use super::{client::encode, server::Server};
+use super::server::Server;
 
 #[tokio::test]
 #[ignore = "needs the built Worker"]

@@ -4,8 +4,9 @@ use std::time::{Duration, Instant};
 
 use reqwest::Method;
 use serde_json::{Value, json};
+use tombolo_support::encode;
 
-use super::{client::encode, server::Server};
+use super::server::Server;
 
 fn bodies(synced: &Value, room: &str) -> Vec<String> {
     let events =

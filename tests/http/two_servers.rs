@@ -2,11 +2,9 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
+use tombolo_support::encode;
 
-use super::{
-    client::{Client, encode},
-    server::Server,
-};
+use super::{client::Client, server::Server};
 
 /// Two servers that trust each other's certificates.
 fn pair() -> (Server, Server) {

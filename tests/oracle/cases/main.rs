@@ -8,7 +8,6 @@
 
 mod branches;
 mod deeds;
-mod dice;
 mod founding;
 mod judge;
 mod levels;

@@ -1,21 +1,22 @@
 //! What becomes of a room whose branches grew apart, as a RoomObject has it? Its events go in, the state comes out.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+};
 
 use ruma::OwnedEventId;
-use serde_json::{Value, json, value::RawValue};
+use serde_json::{Value, json};
 use tombolo::{
-    objects::room::{self, RoomClass, messages::*},
-    shell::Question,
+    app::Tombolo,
+    objects::room::{RoomClass, messages::*},
 };
-use tombolo_platform::{
-    Address, AnyAddress, Isolate, Memory, Message, Moment, Object, Row, Sql, values,
-};
+use tombolo_platform::{Address, Message, Row, Sql, values};
 use tombolo_protocol::{
-    admission::Checked,
     event::{Pdu, event_id},
     room_version::RoomVersion,
 };
+use tombolo_support::{LoneObject, Secrets, checked};
 
 use crate::{
     branches::{self, Growth},
@@ -62,50 +63,22 @@ fn meeting(world: &World, branches: &[Branch]) -> Pdu {
     Pdu::from_object(event_id(&object, world.version), &object, world.version).unwrap()
 }
 
-/// A RoomObject of the first server, and its database.
+/// A RoomObject of the first server.
 struct Room {
     version: &'static RoomVersion,
-    address: AnyAddress,
-    sql: Sql,
-    memory: Memory,
-    isolate: Isolate,
+    object: LoneObject,
 }
 
 impl Room {
     fn open(world: &World) -> Self {
-        Self {
-            version: world.version,
-            address: Address::<RoomClass>::new(world.room_id.as_ref().unwrap().as_str()).any(),
-            sql: Sql::open_in_memory().unwrap(),
-            memory: Memory::default(),
-            isolate: Isolate::default(),
-        }
+        let address = Address::<RoomClass>::new(world.room_id.as_ref().unwrap().as_str()).any();
+        let secrets = Secrets { signing_key: ("1".to_owned(), [1; 32]), token: [1; 32] };
+        let object = LoneObject::new(Rc::new(Tombolo), address, SERVERS[0], &secrets);
+        Self { version: world.version, object }
     }
 
-    fn ask<M: Message>(&self, message: M) -> M::Reply
-    where
-        M::Refusal: std::fmt::Debug,
-    {
-        let seed = "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE";
-        let read = |name: &str| match name {
-            "SERVER_NAME" => Some(SERVERS[0].to_owned()),
-            "SIGNING_KEY" => Some(format!("ed25519 1 {seed}")),
-            "TOKEN_SECRET" => Some(seed.to_owned()),
-            _ => None,
-        };
-        let object = Object {
-            address: &self.address,
-            sql: &self.sql,
-            memory: &self.memory,
-            variables: &read,
-            shared: &self.isolate,
-        };
-        let body = serde_json::to_string(&message).unwrap();
-        let moment = Moment::new(1_800_000_000_000, [7; 32]);
-        let question = Question { object: &object, moment: &moment, message: M::NAME, body: &body };
-        let answer = room::answer(&question).unwrap();
-        let reply: Result<M::Reply, M::Refusal> = serde_json::from_str(&answer.reply).unwrap();
-        reply.unwrap()
+    fn ask<M: Message>(&self, message: M) -> M::Reply {
+        self.object.ask(1_800_000_000_000, &message).unwrap()
     }
 
     /// The creator joins with the create event as the state.
@@ -134,8 +107,9 @@ impl Room {
 
     /// The state before an event, read from the tables: a server that left is not told it.
     fn state_before(&self, event: &Pdu) -> Value {
+        let sql: &Sql = &self.object.sql;
         let query = "SELECT at, fork FROM events WHERE id = ?";
-        let place = self.sql.row(query, values![event.event_id.as_str()], |row| {
+        let place = sql.row(query, values![event.event_id.as_str()], |row| {
             Ok((row.int(0)?, row.int_or_null(1)?))
         });
         let (at, mut fork) = place.unwrap().unwrap();
@@ -147,21 +121,15 @@ impl Room {
         let mut state: BTreeMap<_, _> = BTreeMap::new();
         while let Some(current) = fork {
             let query = "SELECT f.type, f.key, e.id FROM forks f LEFT JOIN events e ON e.sn = f.sn WHERE f.fork = ?";
-            for (key, value) in self.sql.rows(query, values![current], read).unwrap() {
+            for (key, value) in sql.rows(query, values![current], read).unwrap() {
                 state.entry(key).or_insert(value);
             }
             let query = "SELECT parent FROM fork WHERE fork = ?";
-            fork =
-                self.sql.row(query, values![current], |row| row.int_or_null(0)).unwrap().unwrap();
+            fork = sql.row(query, values![current], |row| row.int_or_null(0)).unwrap().unwrap();
         }
-        for (key, value) in self.sql.rows(query, values![at], read).unwrap() {
+        for (key, value) in sql.rows(query, values![at], read).unwrap() {
             state.entry(key).or_insert(value);
         }
         json!(state.values().flatten().collect::<Vec<_>>())
     }
-}
-
-fn checked(pdu: &Pdu) -> Checked {
-    let json = RawValue::from_string(pdu.json.clone()).unwrap();
-    Checked { event_id: pdu.event_id.clone(), json }
 }

@@ -9,18 +9,19 @@ use ruma::{OwnedEventId, OwnedRoomId, ServerName, UserId};
 use serde_json::{Map, Value, json, value::to_raw_value};
 use tombolo_protocol::{
     canonical_json::{CanonicalJsonObject, CanonicalJsonValue, to_string},
-    event::{Pdu, content_hash, create_event_id, event_id},
+    event::{Pdu, create_event_id, event_id},
     event_auth::{auth_types, check_state},
     json::canonical_object,
     membership::Membership,
     power_levels::PowerLevels,
     room_version::RoomVersion,
     server_keys::{KeyRing, ServerKeys, VerifyKey},
-    signing::{SigningKey, encode},
+    signing::SigningKey,
     state_resolution::StateMap,
 };
+use tombolo_support::{Dice, hashed};
 
-use crate::{deeds::Deed, dice::Dice};
+use crate::deeds::Deed;
 
 /// The servers whose users act.
 pub const SERVERS: [&str; 3] = ["a.example", "b.example", "c.example:8448"];
@@ -88,7 +89,7 @@ impl World {
         };
         Self {
             version,
-            dice: Dice::new(seed),
+            dice: Dice::new(0, seed),
             room_id: None,
             events: BTreeMap::new(),
             refused: Vec::new(),
@@ -209,10 +210,7 @@ impl World {
     }
 
     fn hashed(&self, parts: &Parts) -> CanonicalJsonObject {
-        let mut object = canonical_object(Value::Object(parts.fields.clone())).unwrap();
-        let hash = json!({ "sha256": encode(content_hash(&object)) });
-        object.insert("hashes".to_owned(), hash.try_into().unwrap());
-        object
+        hashed(canonical_object(Value::Object(parts.fields.clone())).unwrap())
     }
 
     /// Whether a deed would be allowed at the end of a branch.
