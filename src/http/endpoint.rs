@@ -21,6 +21,7 @@ use tombolo_platform::{Body, Unread, World};
 use tombolo_protocol::json;
 
 use super::{
+    arguments::Arguments,
     auth::{self, Reader, Session},
     rate_limit::Stranger,
     router::{Handler, Router},
@@ -157,15 +158,16 @@ impl Router {
     }
 
     /// Registers a handler for which ruma has no request type, or whose body must be read by our own rules.
-    pub fn page<H, F>(&mut self, method: &http::Method, path: &str, handler: H)
+    pub fn page<P, H, F>(&mut self, method: &http::Method, path: &str, handler: H)
     where
-        H: Fn(World, Request<Bytes>, Vec<String>) -> F + Copy + 'static,
-        F: Future<Output = Result<Response<Bytes>>> + 'static,
+        P: Arguments,
+        H: Fn(World, Request<Bytes>, P) -> F + Copy + 'static,
+        F: Future<Output = Result<Response<Bytes>>>,
     {
         let answer: Handler = Rc::new(move |world, request, arguments| {
             Box::pin(async move {
                 let request = whole(request, MAX_BODY).await?;
-                Ok(handler(world, request, arguments).await?.map(Body::from))
+                Ok(handler(world, request, P::read(&arguments)?).await?.map(Body::from))
             })
         });
         self.add(method, path, answer);

@@ -3,6 +3,7 @@
 //! [`routes`] is the table of contents. [`endpoint`] says how a handler is registered, [`auth`] who calls.
 
 pub mod admin;
+pub mod arguments;
 pub mod auth;
 pub mod client;
 pub mod endpoint;

@@ -196,3 +196,22 @@ fn a_profile_is_asked_for_by_fields_that_exist() {
         ask(&format!("&field={field}")).refused(404, "M_NOT_FOUND");
     }
 }
+
+#[test]
+fn a_path_that_names_no_identifier_is_refused() {
+    let scene = Scene::new("11");
+    let room = encode(&scene.room);
+    for (what, path) in [
+        ("event ID", "event/x".to_owned()),
+        ("room ID", "state_ids/x?event_id=$a".to_owned()),
+        ("event ID", format!("event_auth/{room}/x")),
+        ("event ID", format!("backfill/{room}?v=x&limit=1")),
+        ("user ID", format!("make_join/{room}/x")),
+    ] {
+        let path = format!("/_matrix/federation/v1/{path}");
+        let answer = scene.signed(&scene.evil, &Method::GET, &path, None);
+        let said = (answer.status, answer.text("errcode"), answer.text("error"));
+        let expected = format!("The {what} has no form");
+        assert_eq!(said, (400, "M_INVALID_PARAM".to_owned(), expected), "{path}");
+    }
+}

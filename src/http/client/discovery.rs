@@ -39,7 +39,7 @@ pub fn routes(router: &mut Router) {
 }
 
 // Not by ruma's type, whose optional token would have to be valid: this is asked before logging in anew.
-async fn versions(_: World, _: Request<Bytes>, _: Vec<String>) -> Result<Response<Bytes>> {
+async fn versions(_: World, _: Request<Bytes>, _: ()) -> Result<Response<Bytes>> {
     json_response(StatusCode::OK, &json!({ "versions": VERSIONS, "unstable_features": {} }))
 }
 

@@ -3,7 +3,7 @@
 
 use futures_util::{StreamExt, stream};
 use http::Method;
-use ruma::{EventId, OwnedEventId, OwnedRoomId, OwnedServerName, RoomId};
+use ruma::{OwnedEventId, OwnedRoomId, OwnedServerName};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tombolo_platform::{AskError, Body, World};
@@ -11,9 +11,9 @@ use tombolo_platform::{AskError, Body, World};
 use super::{lists::Lists, signed::Signed};
 use crate::{
     config::Config,
-    error::{Result, invalid_param, not_found},
+    error::{Result, not_found},
     flows::room,
-    http::router::Router,
+    http::{arguments::Argument, router::Router},
     objects::room::messages::{Asker, AuthChain, Backfill, EventById, MissingEvents, StateBefore},
     stores::room_servers,
 };
@@ -42,19 +42,8 @@ pub fn routes(router: &mut Router) {
     router.federation(&Method::GET, "/_matrix/federation/v1/backfill/{room_id}", backfill);
 }
 
-/// The room ID in a path.
-pub fn room_id(argument: &str) -> Result<OwnedRoomId> {
-    RoomId::parse(argument).map_err(|_| invalid_param("The room ID has no form"))
-}
-
-/// The event ID in a path.
-pub fn event_id(argument: &str) -> Result<OwnedEventId> {
-    EventId::parse(argument).map_err(|_| invalid_param("The event ID has no form"))
-}
-
 /// One event. The request names no room, so the rooms the asker is in are asked.
-async fn event(world: World, signed: Signed, arguments: Vec<String>) -> Result<Pdus> {
-    let event_id = event_id(&arguments[0])?;
+async fn event(world: World, signed: Signed, event_id: OwnedEventId) -> Result<Pdus> {
     let rooms = room_servers::rooms_of(&world, &signed.origin).await?;
     let asker = Asker::Server(signed.origin.clone());
     let mut answers = stream::iter(rooms.into_iter().take(MAX_ROOMS))
@@ -80,8 +69,7 @@ async fn event(world: World, signed: Signed, arguments: Vec<String>) -> Result<P
 struct State {}
 
 /// The state before an event.
-async fn state(world: World, signed: Signed, arguments: Vec<String>) -> Result<Body> {
-    let room_id = room_id(&arguments[0])?;
+async fn state(world: World, signed: Signed, room_id: OwnedRoomId) -> Result<Body> {
     let ask = StateBefore {
         event_id: signed.parameter("event_id")?,
         origin: signed.origin.clone(),
@@ -98,14 +86,14 @@ struct StateIds {
     auth_chain_ids: Vec<OwnedEventId>,
 }
 
-async fn state_ids(world: World, signed: Signed, arguments: Vec<String>) -> Result<StateIds> {
+async fn state_ids(world: World, signed: Signed, room_id: OwnedRoomId) -> Result<StateIds> {
     let ask = StateBefore {
         event_id: signed.parameter("event_id")?,
         origin: signed.origin.clone(),
         bodies: false,
         by_number: false,
     };
-    let reply = world.ask(&room(&room_id(&arguments[0])?), &ask).await?;
+    let reply = world.ask(&room(&room_id), &ask).await?;
     Ok(StateIds { pdu_ids: reply.state, auth_chain_ids: reply.auth_chain })
 }
 
@@ -114,9 +102,13 @@ struct Chain {
     auth_chain: Vec<Box<RawValue>>,
 }
 
-async fn event_auth(world: World, signed: Signed, arguments: Vec<String>) -> Result<Chain> {
-    let ask = AuthChain { event_id: event_id(&arguments[1])?, origin: signed.origin.clone() };
-    let auth_chain = world.ask(&room(&room_id(&arguments[0])?), &ask).await?;
+async fn event_auth(
+    world: World,
+    signed: Signed,
+    (room_id, event_id): (OwnedRoomId, OwnedEventId),
+) -> Result<Chain> {
+    let ask = AuthChain { event_id, origin: signed.origin };
+    let auth_chain = world.ask(&room(&room_id), &ask).await?;
     Ok(Chain { auth_chain })
 }
 
@@ -139,7 +131,7 @@ struct Missing {
     events: Vec<Box<RawValue>>,
 }
 
-async fn missing_events(world: World, signed: Signed, arguments: Vec<String>) -> Result<Missing> {
+async fn missing_events(world: World, signed: Signed, room_id: OwnedRoomId) -> Result<Missing> {
     let Between { mut earliest_events, mut latest_events, limit, min_depth } = signed.body()?;
     earliest_events.truncate(MAX_ENDS);
     latest_events.truncate(MAX_ENDS);
@@ -151,14 +143,14 @@ async fn missing_events(world: World, signed: Signed, arguments: Vec<String>) ->
         limit,
         min_depth,
     };
-    let events = world.ask(&room(&room_id(&arguments[0])?), &ask).await?;
+    let events = world.ask(&room(&room_id), &ask).await?;
     Ok(Missing { events })
 }
 
-async fn backfill(world: World, signed: Signed, arguments: Vec<String>) -> Result<Pdus> {
-    let from = signed.all("v").into_iter().map(event_id).collect::<Result<Vec<_>>>()?;
+async fn backfill(world: World, signed: Signed, room_id: OwnedRoomId) -> Result<Pdus> {
+    let from = signed.all("v").into_iter().map(OwnedEventId::read).collect::<Result<Vec<_>>>()?;
     let ask = Backfill { origin: signed.origin.clone(), from, limit: signed.parameter("limit")? };
-    let events = world.ask(&room(&room_id(&arguments[0])?), &ask).await?;
+    let events = world.ask(&room(&room_id), &ask).await?;
     pdus(&world, events)
 }
 

@@ -4,7 +4,7 @@
 //! to the room of the path.
 
 use http::{Method, StatusCode};
-use ruma::{RoomId, UserId};
+use ruma::{OwnedEventId, OwnedRoomId, RoomId, UserId};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tombolo_platform::World;
@@ -17,10 +17,7 @@ use tombolo_protocol::{
     room_version::RoomVersion,
 };
 
-use super::{
-    events::{event_id, room_id},
-    signed::Signed,
-};
+use super::signed::Signed;
 use crate::{
     config::Config,
     error::{Error, Result, forbidden, incompatible, internal, invalid_param, missing_param},
@@ -52,7 +49,11 @@ struct Countersigned {
     event: Box<RawValue>,
 }
 
-async fn invite(world: World, signed: Signed, arguments: Vec<String>) -> Result<Countersigned> {
+async fn invite(
+    world: World,
+    signed: Signed,
+    path: (OwnedRoomId, OwnedEventId),
+) -> Result<Countersigned> {
     let Invite { room_version, event, invite_room_state } = signed.body()?;
     let version = RoomVersion::of(&room_version).ok_or_else(|| unsupported(&room_version))?;
     let verdict = verify::verify(&world, [(version, &*event)])
@@ -61,7 +62,7 @@ async fn invite(world: World, signed: Signed, arguments: Vec<String>) -> Result<
         .ok_or_else(|| invalid_param("There is no event"))?;
     let event = verdict?;
     let pdu = event.pdu(version).map_err(|fault| invalid_param(fault.to_string()))?;
-    check(&world, &signed, &arguments, &pdu).await?;
+    check(&world, &signed, path, &pdu).await?;
     check_create(version, &pdu.room_id, &invite_room_state)?;
     let stripped = event::shown(&invite_room_state, &pdu.sender).ok_or_else(too_large)?;
     let countersigned = countersign(&world, version, &event)?;
@@ -78,13 +79,19 @@ async fn invite(world: World, signed: Signed, arguments: Vec<String>) -> Result<
 
 /// Version 1 of the endpoint carries no room version: it is for room versions 1 and 2. It refuses everything, so no ACL
 /// is checked.
-async fn invite_v1(_: World, _: Signed, _: Vec<String>) -> Result<Countersigned> {
+async fn invite_v1(_: World, _: Signed, _: ()) -> Result<Countersigned> {
     Err(unsupported("1"))
 }
 
-async fn check(world: &World, signed: &Signed, arguments: &[String], pdu: &Pdu) -> Result<()> {
-    let fits = pdu.room_id == room_id(&arguments[0])?
-        && pdu.event_id == event_id(&arguments[1])?
+async fn check(
+    world: &World,
+    signed: &Signed,
+    path: (OwnedRoomId, OwnedEventId),
+    pdu: &Pdu,
+) -> Result<()> {
+    let (room_id, event_id) = path;
+    let fits = pdu.room_id == room_id
+        && pdu.event_id == event_id
         && pdu.kind() == "m.room.member"
         && pdu.membership() == Some(Membership::Invite);
     let invited = pdu.state_key.as_deref().and_then(|key| UserId::parse(key).ok()).filter(|_| fits);
@@ -99,7 +106,6 @@ async fn check(world: &World, signed: &Signed, arguments: &[String], pdu: &Pdu) 
     if accounts::find(world, invited.localpart()).await?.is_none() {
         return Err(forbidden("There is no such user"));
     }
-    let room_id = pdu.room_id.clone();
     Ok(world.ask(&user_object(&invited), &MayInvite { room_id }).await?)
 }
 

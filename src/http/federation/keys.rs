@@ -46,7 +46,7 @@ pub fn routes(router: &mut Router) {
 /// at 8448, where they would look without it.
 ///
 /// [well-known URI]: https://spec.matrix.org/v1.19/server-server-api/#getwell-knownmatrixserver
-async fn delegation(world: World, _: Request<Bytes>, _: Vec<String>) -> Result<Response<Bytes>> {
+async fn delegation(world: World, _: Request<Bytes>, _: ()) -> Result<Response<Bytes>> {
     let config = Config::of(&world)?;
     let public = config.public_baseurl.as_deref().and_then(|url| url.parse::<Uri>().ok());
     let authority = public.as_ref().and_then(Uri::authority);
@@ -56,7 +56,7 @@ async fn delegation(world: World, _: Request<Bytes>, _: Vec<String>) -> Result<R
     json_response(StatusCode::OK, &json!({ "m.server": format!("{host}:{port}") }))
 }
 
-async fn server(world: World, _: Request<Bytes>, _: Vec<String>) -> Result<Response<Bytes>> {
+async fn server(world: World, _: Request<Bytes>, _: ()) -> Result<Response<Bytes>> {
     json_response(StatusCode::OK, &CanonicalJsonValue::Object(own(&world)?))
 }
 
@@ -86,11 +86,7 @@ struct Criteria {
 /// The keys of other servers, vouched for ([querying keys through another server]).
 ///
 /// [querying keys through another server]: https://spec.matrix.org/v1.19/server-server-api/#querying-keys-through-another-server
-async fn query_many(
-    world: World,
-    request: Request<Bytes>,
-    _: Vec<String>,
-) -> Result<Response<Bytes>> {
+async fn query_many(world: World, request: Request<Bytes>, _: ()) -> Result<Response<Bytes>> {
     rate_limit::count(&world, &request, Kind::Errand)?;
     let query: Query = json_body(&request)?;
     let now = i64::try_from(world.now()).unwrap_or(i64::MAX);
@@ -105,11 +101,9 @@ async fn query_many(
 async fn query_one(
     world: World,
     request: Request<Bytes>,
-    arguments: Vec<String>,
+    server: OwnedServerName,
 ) -> Result<Response<Bytes>> {
     rate_limit::count(&world, &request, Kind::Errand)?;
-    let server = arguments[0].as_str().try_into();
-    let server = server.map_err(|_| invalid_param("The server name has no form"))?;
     let parameters = query::pairs(request.uri().query().unwrap_or_default());
     let minimum = parameters.iter().find(|(name, _)| name == "minimum_valid_until_ts");
     let minimum_valid_until_ts = match minimum {
@@ -137,7 +131,7 @@ async fn vouch(world: &World, questions: Vec<Question>) -> Result<Response<Bytes
     json_response(StatusCode::OK, &json!({ "server_keys": vouched }))
 }
 
-async fn version(_: World, _: Request<Bytes>, _: Vec<String>) -> Result<Response<Bytes>> {
+async fn version(_: World, _: Request<Bytes>, _: ()) -> Result<Response<Bytes>> {
     let version = json!({ "server": { "name": "Tombolo", "version": env!("CARGO_PKG_VERSION") } });
     json_response(StatusCode::OK, &version)
 }

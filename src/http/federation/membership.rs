@@ -4,7 +4,7 @@
 //! [knocking](https://spec.matrix.org/v1.19/server-server-api/#knocking-upon-a-room))
 
 use http::Method;
-use ruma::{OwnedRoomId, OwnedServerName, OwnedUserId, RoomId, UserId};
+use ruma::{OwnedEventId, OwnedRoomId, OwnedServerName, OwnedUserId, RoomId, UserId};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tombolo_platform::{Body, World};
@@ -16,11 +16,7 @@ use tombolo_protocol::{
     room_version::RoomVersion,
 };
 
-use super::{
-    events::{event_id, room_id},
-    lists::Lists,
-    signed::Signed,
-};
+use super::{lists::Lists, signed::Signed};
 use crate::{
     config::Config,
     error::{Result, invalid_param, not_found},
@@ -33,6 +29,10 @@ use crate::{
     http::{endpoint::fault_response, router::Router},
     objects::room::messages::{Accept, Accepted, Describe, Template},
 };
+
+/// What the paths name: a room and a user, a room and an event.
+type OfUser = (OwnedRoomId, OwnedUserId);
+type OfEvent = (OwnedRoomId, OwnedEventId);
 
 pub fn routes(router: &mut Router) {
     router.federation(
@@ -84,27 +84,25 @@ struct Made {
     event: Box<RawValue>,
 }
 
-async fn make_join(world: World, signed: Signed, arguments: Vec<String>) -> Result<Made> {
-    make(&world, &signed, &arguments, Membership::Join).await
+async fn make_join(world: World, signed: Signed, path: OfUser) -> Result<Made> {
+    make(&world, &signed, path, Membership::Join).await
 }
 
-async fn make_leave(world: World, signed: Signed, arguments: Vec<String>) -> Result<Made> {
-    make(&world, &signed, &arguments, Membership::Leave).await
+async fn make_leave(world: World, signed: Signed, path: OfUser) -> Result<Made> {
+    make(&world, &signed, path, Membership::Leave).await
 }
 
-async fn make_knock(world: World, signed: Signed, arguments: Vec<String>) -> Result<Made> {
-    make(&world, &signed, &arguments, Membership::Knock).await
+async fn make_knock(world: World, signed: Signed, path: OfUser) -> Result<Made> {
+    make(&world, &signed, path, Membership::Knock).await
 }
 
 async fn make(
     world: &World,
     signed: &Signed,
-    arguments: &[String],
+    (room_id, user): OfUser,
     membership: Membership,
 ) -> Result<Made> {
-    let address = room(&room_id(&arguments[0])?);
-    let user: OwnedUserId =
-        UserId::parse(&*arguments[1]).map_err(|_| invalid_param("The user ID has no form"))?;
+    let address = room(&room_id);
     let description = world.ask(&address, &Describe {}).await?;
     let versions = signed.all("ver").into_iter().map(str::to_owned).collect();
     let MemberOf { joined, blind } = member_of(world, &user, &description.allow_rooms).await?;
@@ -129,35 +127,32 @@ struct SendJoin {
     servers_in_room: Vec<OwnedServerName>,
 }
 
-async fn send_join(world: World, signed: Signed, arguments: Vec<String>) -> Result<Body> {
-    Ok(joined(&world, &signed, &arguments).await?.body())
+async fn send_join(world: World, signed: Signed, path: OfEvent) -> Result<Body> {
+    Ok(joined(&world, &signed, path).await?.body())
 }
 
-async fn send_join_v1(world: World, signed: Signed, arguments: Vec<String>) -> Result<Body> {
-    Ok(joined(&world, &signed, &arguments).await?.with_status(200).body())
+async fn send_join_v1(world: World, signed: Signed, path: OfEvent) -> Result<Body> {
+    Ok(joined(&world, &signed, path).await?.with_status(200).body())
 }
 
-async fn joined(world: &World, signed: &Signed, arguments: &[String]) -> Result<Lists> {
+async fn joined(world: &World, signed: &Signed, path: OfEvent) -> Result<Lists> {
+    let room_id = path.0.clone();
     let Accepted { event, servers: servers_in_room, numbers, .. } =
-        take(world, signed, arguments, Membership::Join).await?;
+        take(world, signed, path, Membership::Join).await?;
     let origin = Config::of(world)?.server_name.clone();
     let head = SendJoin { origin, event, members_omitted: false, servers_in_room };
-    Lists::new(world, &room_id(&arguments[0])?, &head, ["state", "auth_chain"], numbers)
+    Lists::new(world, &room_id, &head, ["state", "auth_chain"], numbers)
 }
 
 #[derive(Serialize)]
 struct SendLeave {}
 
-async fn send_leave(world: World, signed: Signed, arguments: Vec<String>) -> Result<SendLeave> {
-    take(&world, &signed, &arguments, Membership::Leave).await.map(|_| SendLeave {})
+async fn send_leave(world: World, signed: Signed, path: OfEvent) -> Result<SendLeave> {
+    take(&world, &signed, path, Membership::Leave).await.map(|_| SendLeave {})
 }
 
-async fn send_leave_v1(
-    world: World,
-    signed: Signed,
-    arguments: Vec<String>,
-) -> Result<(u16, SendLeave)> {
-    Ok((200, send_leave(world, signed, arguments).await?))
+async fn send_leave_v1(world: World, signed: Signed, path: OfEvent) -> Result<(u16, SendLeave)> {
+    Ok((200, send_leave(world, signed, path).await?))
 }
 
 #[derive(Serialize)]
@@ -165,18 +160,17 @@ struct SendKnock {
     knock_room_state: Vec<Box<RawValue>>,
 }
 
-async fn send_knock(world: World, signed: Signed, arguments: Vec<String>) -> Result<SendKnock> {
-    let accepted = take(&world, &signed, &arguments, Membership::Knock).await?;
+async fn send_knock(world: World, signed: Signed, path: OfEvent) -> Result<SendKnock> {
+    let accepted = take(&world, &signed, path, Membership::Knock).await?;
     Ok(SendKnock { knock_room_state: accepted.state })
 }
 
 async fn take(
     world: &World,
     signed: &Signed,
-    arguments: &[String],
+    (room_id, event_id): OfEvent,
     membership: Membership,
 ) -> Result<Accepted> {
-    let (room_id, event_id) = (room_id(&arguments[0])?, event_id(&arguments[1])?);
     let version = version(world, &room_id).await?.ok_or_else(|| not_found("Unknown room"))?;
     let object = parse_object(signed.bytes()).map_err(|fault| fault_response(&fault))?;
     let member_of = if authorised_here(&object, &*Config::of(world)?) {

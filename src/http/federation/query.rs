@@ -21,7 +21,7 @@ pub fn routes(router: &mut Router) {
     router.federation(&Method::GET, "/_matrix/federation/v1/query/directory", directory);
 }
 
-async fn profile(world: World, signed: Signed, _: Vec<String>) -> Result<Value> {
+async fn profile(world: World, signed: Signed, _: ()) -> Result<Value> {
     let user: OwnedUserId = signed.parameter("user_id")?;
     if user.server_name() != Config::of(&world)?.server_name {
         return Err(invalid_param("The user is not of this server"));
@@ -41,7 +41,7 @@ async fn profile(world: World, signed: Signed, _: Vec<String>) -> Result<Value> 
     Ok(Value::Object(answer))
 }
 
-async fn directory(world: World, signed: Signed, _: Vec<String>) -> Result<Value> {
+async fn directory(world: World, signed: Signed, _: ()) -> Result<Value> {
     let alias: OwnedRoomAliasId = signed.parameter("room_alias")?;
     let found =
         aliases::find(&world, &alias).await?.ok_or_else(|| not_found("There is no such alias"))?;

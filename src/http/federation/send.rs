@@ -11,6 +11,6 @@ pub fn routes(router: &mut Router) {
     router.federation(&Method::PUT, "/_matrix/federation/v1/send/{txn_id}", send);
 }
 
-async fn send(world: World, signed: Signed, _: Vec<String>) -> Result<Value> {
+async fn send(world: World, signed: Signed, _: ()) -> Result<Value> {
     receive::receive(&world, &signed.origin, signed.body()?).await
 }

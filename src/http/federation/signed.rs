@@ -18,6 +18,7 @@ use crate::{
     error::{Error, Result, bad_json, invalid_param, missing_param},
     flows::destination,
     http::{
+        arguments::Arguments,
         endpoint::{fault_response, json_response, of_json, whole},
         query,
         rate_limit::{self, Kind},
@@ -72,16 +73,17 @@ impl Signed {
 impl Router {
     /// Registers a handler for requests of other servers. Its answer is written straight to text: a tree of values
     /// could not be made of events, which may be nested deeper than `serde_json` reads.
-    pub fn federation<H, F, A>(&mut self, method: &Method, path: &str, handler: H)
+    pub fn federation<P, H, F, A>(&mut self, method: &Method, path: &str, handler: H)
     where
-        H: Fn(World, Signed, Vec<String>) -> F + Copy + 'static,
+        P: Arguments,
+        H: Fn(World, Signed, P) -> F + Copy + 'static,
         F: Future<Output = Result<A>>,
         A: Serialize,
     {
         let answer: Handler = Rc::new(move |world, request, arguments| {
             Box::pin(async move {
                 let signed = signed(&world, request).await?;
-                let answer = handler(world, signed, arguments).await?;
+                let answer = handler(world, signed, P::read(&arguments)?).await?;
                 Ok(json_response(StatusCode::OK, &answer)?.map(Body::from))
             })
         });
@@ -89,15 +91,16 @@ impl Router {
     }
 
     /// The same for an answer that is written while it is sent.
-    pub fn federation_stream<H, F>(&mut self, method: &Method, path: &str, handler: H)
+    pub fn federation_stream<P, H, F>(&mut self, method: &Method, path: &str, handler: H)
     where
-        H: Fn(World, Signed, Vec<String>) -> F + Copy + 'static,
+        P: Arguments,
+        H: Fn(World, Signed, P) -> F + Copy + 'static,
         F: Future<Output = Result<Body>>,
     {
         let answer: Handler = Rc::new(move |world, request, arguments| {
             Box::pin(async move {
                 let signed = signed(&world, request).await?;
-                Ok(of_json(handler(world, signed, arguments).await?))
+                Ok(of_json(handler(world, signed, P::read(&arguments)?).await?))
             })
         });
         self.add(method, path, answer);

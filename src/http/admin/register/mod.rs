@@ -52,7 +52,7 @@ struct Body {
     mac: String,
 }
 
-async fn nonce(world: World, request: Request<Bytes>, _: Vec<String>) -> Result<Response<Bytes>> {
+async fn nonce(world: World, request: Request<Bytes>, _: ()) -> Result<Response<Bytes>> {
     secret(&world)?;
     rate_limit::count(&world, &request, Kind::Errand)?;
     let nonce = URL_SAFE_NO_PAD.encode(world.random());
@@ -60,11 +60,7 @@ async fn nonce(world: World, request: Request<Bytes>, _: Vec<String>) -> Result<
     json_response(StatusCode::OK, &json!({ "nonce": nonce }))
 }
 
-async fn register(
-    world: World,
-    request: Request<Bytes>,
-    _: Vec<String>,
-) -> Result<Response<Bytes>> {
+async fn register(world: World, request: Request<Bytes>, _: ()) -> Result<Response<Bytes>> {
     let secret = secret(&world)?;
     let config = Config::of(&world)?;
     let body: Body = json_body(&request)?;

@@ -20,7 +20,7 @@ pub fn routes(router: &mut Router) {
 }
 
 /// On one machine all objects share the isolate, so its counters are the server's.
-async fn units(world: World, _: Request<Bytes>, _: Vec<String>) -> Result<Response<Bytes>> {
+async fn units(world: World, _: Request<Bytes>, _: ()) -> Result<Response<Bytes>> {
     if world.variable("UNITS").as_deref() != Some("yes") {
         return Err(unrecognized(StatusCode::NOT_FOUND));
     }

@@ -66,11 +66,11 @@ struct Opened {
     pub device_id: String,
 }
 
-async fn flows(_: World, _: Request<Bytes>, _: Vec<String>) -> Result<Response<Bytes>> {
+async fn flows(_: World, _: Request<Bytes>, _: ()) -> Result<Response<Bytes>> {
     json_response(StatusCode::OK, &json!({ "flows": [{ "type": PASSWORD }] }))
 }
 
-async fn login(world: World, request: Request<Bytes>, _: Vec<String>) -> Result<Response<Bytes>> {
+async fn login(world: World, request: Request<Bytes>, _: ()) -> Result<Response<Bytes>> {
     let body: Body = json_body(&request)?;
     if body.kind != PASSWORD {
         return Err(Error::new(StatusCode::BAD_REQUEST, "M_UNKNOWN", "Unknown login type"));

@@ -13,7 +13,7 @@ use tombolo_platform::{AskError, World};
 
 use super::{ask_room, not_in_room};
 use crate::{
-    error::{Result, internal, invalid_param},
+    error::{Result, invalid_param},
     flows,
     http::{
         auth::{self, Session, user_object},
@@ -46,14 +46,11 @@ pub fn routes(router: &mut Router) {
 async fn receipt(
     world: World,
     request: Request<Bytes>,
-    arguments: Vec<String>,
+    (room_id, kind, event_id): (String, String, String),
 ) -> Result<Response<Bytes>> {
     let caller = auth::session(&world, &request, Cost::Free).await?;
-    let [room_id, kind, event_id] = arguments.as_slice() else {
-        return Err(internal("a receipt has another path"));
-    };
     let (room_id, event_id): (OwnedRoomId, OwnedEventId) =
-        (identifier(room_id)?, identifier(event_id)?);
+        (identifier(&room_id)?, identifier(&event_id)?);
     // Old clients send no body.
     let thread = match request.body().is_empty() {
         true => None,
@@ -61,7 +58,7 @@ async fn receipt(
     };
     match kind.as_str() {
         READ | READ_PRIVATE => {
-            read(&world, &caller, &room_id, (kind, event_id, thread)).await?;
+            read(&world, &caller, &room_id, (&kind, event_id, thread)).await?;
         }
         FULLY_READ if thread.is_none() => {
             fully_read(&world, &caller, &room_id, event_id).await?;

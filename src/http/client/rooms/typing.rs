@@ -10,7 +10,7 @@ use tombolo_platform::World;
 
 use super::ask_room;
 use crate::{
-    error::{Result, internal},
+    error::Result,
     flows::telling::tell,
     http::{
         auth,
@@ -48,14 +48,11 @@ pub fn routes(router: &mut Router) {
 async fn typing(
     world: World,
     request: Request<Bytes>,
-    arguments: Vec<String>,
+    (room_id, user_id): (String, String),
 ) -> Result<Response<Bytes>> {
     let caller = auth::session(&world, &request, Cost::Free).await?;
-    let [room_id, user_id] = arguments.as_slice() else {
-        return Err(internal("a typing notification has another path"));
-    };
     let (room_id, user_id): (OwnedRoomId, OwnedUserId) =
-        (identifier(room_id)?, identifier(user_id)?);
+        (identifier(&room_id)?, identifier(&user_id)?);
     must_be(&caller, &user_id)?;
     let told: Typing = json_body(&request)?;
     let until = told.typing.then(|| world.now() + told.timeout.unwrap_or(USUAL).min(LONGEST));

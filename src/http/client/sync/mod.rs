@@ -26,7 +26,7 @@ pub fn routes(router: &mut Router) {
     }
 }
 
-async fn answer(world: World, request: Request<Bytes>, _: Vec<String>) -> Result<Response<Bytes>> {
+async fn answer(world: World, request: Request<Bytes>, _: ()) -> Result<Response<Bytes>> {
     let claim = auth::claim(&world, &request)?;
     let parameters = query::pairs(request.uri().query().unwrap_or_default());
     let parameter = |name: &str| {

@@ -54,11 +54,7 @@ struct Body {
     auth: Option<Value>,
 }
 
-async fn register(
-    world: World,
-    request: Request<Bytes>,
-    _: Vec<String>,
-) -> Result<Response<Bytes>> {
+async fn register(world: World, request: Request<Bytes>, _: ()) -> Result<Response<Bytes>> {
     let config = Config::of(&world)?;
     let body: Body = json_body(&request)?;
     if is_guest(&request) {
