@@ -1,10 +1,141 @@
 //! What do our requests to other servers look like?
+//! ([server-server API](https://spec.matrix.org/v1.19/server-server-api/))
+//!
+//! One function for each path, with its query, and one type for each body that is more than an event.
+
+use std::collections::BTreeMap;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use ruma::{EventId, OwnedEventId, RoomAliasId, RoomId, ServerName, UserId};
+use serde::Serialize;
+use serde_json::value::RawValue;
+use tombolo_protocol::{membership::Membership, room_version::SUPPORTED};
 
 /// What is escaped: all but the unreserved characters ([RFC 3986](https://www.rfc-editor.org/rfc/rfc3986#section-2.3)).
 /// A proxy may write those plainly, and our signature would not cover that path.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// The keys of the server that is asked.
+pub const KEYS: &str = "/_matrix/key/v2/server";
+/// The keys of other servers; the body is a [`KeyQuery`].
+pub const KEY_QUERY: &str = "/_matrix/key/v2/query";
+
+/// Which keys a notary is asked for: by server and key ID, until when each must be valid.
+#[derive(Serialize)]
+pub struct KeyQuery<'a> {
+    pub server_keys: BTreeMap<&'a ServerName, BTreeMap<&'a str, KeyCriteria>>,
+}
+
+#[derive(Serialize)]
+pub struct KeyCriteria {
+    pub minimum_valid_until_ts: i64,
+}
+
+/// A template of a user's own membership event: `make_join`, `make_leave` or `make_knock`. One to leave with may be of
+/// any room version.
+pub fn make(membership: Membership, room_id: &RoomId, user: &UserId) -> String {
+    let endpoint = format!("v1/make_{}", membership.as_str());
+    let path = path(&endpoint, [room_id.as_str(), user.as_str()]);
+    match membership {
+        Membership::Leave => path,
+        _ => with(path, SUPPORTED.iter().map(|version| ("ver", *version))),
+    }
+}
+
+/// Has a join taken; the body is the event. With `omit_members` the answer may leave out members of the state.
+pub fn send_join(room_id: &RoomId, event_id: &EventId, omit_members: bool) -> String {
+    let omit_members = if omit_members { "true" } else { "false" };
+    with(
+        path("v2/send_join", [room_id.as_str(), event_id.as_str()]),
+        [("omit_members", omit_members)],
+    )
+}
+
+/// Has a leave taken; the body is the event.
+pub fn send_leave(room_id: &RoomId, event_id: &EventId) -> String {
+    path("v2/send_leave", [room_id.as_str(), event_id.as_str()])
+}
+
+/// Has a knock taken; the body is the event.
+pub fn send_knock(room_id: &RoomId, event_id: &EventId) -> String {
+    path("v1/send_knock", [room_id.as_str(), event_id.as_str()])
+}
+
+/// Invites a user of the server; the body is an [`Invite`].
+pub fn invite(room_id: &RoomId, event_id: &EventId) -> String {
+    path("v2/invite", [room_id.as_str(), event_id.as_str()])
+}
+
+#[derive(Serialize)]
+pub struct Invite<'a> {
+    pub room_version: &'a str,
+    pub event: &'a RawValue,
+    pub invite_room_state: &'a [Box<RawValue>],
+}
+
+/// One event.
+pub fn event(event_id: &EventId) -> String {
+    path("v1/event", [event_id.as_str()])
+}
+
+/// The state before an event, and its auth chain.
+pub fn state(room_id: &RoomId, event_id: &EventId) -> String {
+    with(path("v1/state", [room_id.as_str()]), [("event_id", event_id.as_str())])
+}
+
+/// The same, by the IDs of the events.
+pub fn state_ids(room_id: &RoomId, event_id: &EventId) -> String {
+    with(path("v1/state_ids", [room_id.as_str()]), [("event_id", event_id.as_str())])
+}
+
+/// The auth chain of an event.
+pub fn event_auth(room_id: &RoomId, event_id: &EventId) -> String {
+    path("v1/event_auth", [room_id.as_str(), event_id.as_str()])
+}
+
+/// These events and what is below them, at most so many.
+pub fn backfill(room_id: &RoomId, from: &[OwnedEventId], limit: usize) -> String {
+    let limit = limit.to_string();
+    let from = from.iter().map(|event_id| ("v", event_id.as_str()));
+    with(path("v1/backfill", [room_id.as_str()]), from.chain([("limit", &*limit)]))
+}
+
+/// The events between some and others; the body is a [`MissingEvents`].
+pub fn get_missing_events(room_id: &RoomId) -> String {
+    path("v1/get_missing_events", [room_id.as_str()])
+}
+
+#[derive(Serialize)]
+pub struct MissingEvents<'a> {
+    pub earliest_events: &'a [OwnedEventId],
+    pub latest_events: &'a [OwnedEventId],
+    pub limit: usize,
+    pub min_depth: u64,
+}
+
+/// A transaction; the body is a [`Transaction`].
+pub fn send(txn_id: &str) -> String {
+    path("v1/send", [txn_id])
+}
+
+#[derive(Serialize)]
+pub struct Transaction<'a> {
+    pub origin: &'a ServerName,
+    pub origin_server_ts: u64,
+    pub pdus: &'a [Box<RawValue>],
+    pub edus: Vec<&'a RawValue>,
+}
+
+/// The room that an alias names.
+pub fn directory(alias: &RoomAliasId) -> String {
+    with(path("v1/query", ["directory"]), [("room_alias", alias.as_str())])
+}
+
+/// A user's profile, or one field of it.
+pub fn profile(user: &UserId, field: Option<&str>) -> String {
+    let field = field.map(|field| ("field", field));
+    with(path("v1/query", ["profile"]), [("user_id", user.as_str())].into_iter().chain(field))
+}
 
 /// The path of a federation endpoint: `path("v1/make_join", [room_id, user_id])`.
 pub fn path<'a>(endpoint: &str, arguments: impl IntoIterator<Item = &'a str>) -> String {
@@ -16,6 +147,19 @@ pub fn path<'a>(endpoint: &str, arguments: impl IntoIterator<Item = &'a str>) ->
     path
 }
 
+/// A path with a query.
+fn with<'a>(mut path: String, query: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
+    let mut mark = '?';
+    for (name, value) in query {
+        path.push(mark);
+        path.push_str(name);
+        path.push('=');
+        path.push_str(&encode(value));
+        mark = '&';
+    }
+    path
+}
+
 /// An identifier as a path segment or the value of a query.
 pub fn encode(id: &str) -> String {
     utf8_percent_encode(id, ESCAPED).to_string()
@@ -23,9 +167,35 @@ pub fn encode(id: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use ruma::{event_id, owned_event_id, room_alias_id, room_id, user_id};
+
+    use super::*;
+
+    fn says(path: String, expected: &str) {
+        assert_eq!(path, format!("/_matrix/federation/{expected}"));
+    }
+
     #[test]
     fn a_path_says_which_arguments() {
-        let path = super::path("v1/make_join", ["!a/b:c.d", "@e-_~:f"]);
-        assert_eq!(path, "/_matrix/federation/v1/make_join/%21a%2Fb%3Ac.d/%40e-_~%3Af");
+        let (room, user) = (room_id!("!a/b:c.d"), user_id!("@e-_~:f"));
+        says(
+            make(Membership::Join, room, user),
+            "v1/make_join/%21a%2Fb%3Ac.d/%40e-_~%3Af?ver=6&ver=7&ver=8&ver=9&ver=10&ver=11&ver=12",
+        );
+        says(make(Membership::Leave, room, user), "v1/make_leave/%21a%2Fb%3Ac.d/%40e-_~%3Af");
+        says(send("1 2"), "v1/send/1%202");
+    }
+
+    #[test]
+    fn a_query_says_each_of_its_values() {
+        let (room, event) = (room_id!("!a:b"), event_id!("$x"));
+        says(send_join(room, event, false), "v2/send_join/%21a%3Ab/%24x?omit_members=false");
+        says(state(room, event), "v1/state/%21a%3Ab?event_id=%24x");
+        let below = [owned_event_id!("$x"), owned_event_id!("$y")];
+        says(backfill(room, &below, 100), "v1/backfill/%21a%3Ab?v=%24x&v=%24y&limit=100");
+        says(directory(room_alias_id!("#a&b:c")), "v1/query/directory?room_alias=%23a%26b%3Ac");
+        let user = user_id!("@a:b");
+        says(profile(user, None), "v1/query/profile?user_id=%40a%3Ab");
+        says(profile(user, Some("x=y")), "v1/query/profile?user_id=%40a%3Ab&field=x%3Dy");
     }
 }

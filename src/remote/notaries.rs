@@ -12,7 +12,7 @@ use std::{
 use futures_util::{StreamExt, stream};
 use ruma::{OwnedServerName, ServerName};
 use serde::Deserialize;
-use serde_json::{Value, json, value::RawValue};
+use serde_json::value::RawValue;
 use tombolo_platform::World;
 use tombolo_protocol::{
     json::parse_object,
@@ -21,6 +21,7 @@ use tombolo_protocol::{
 
 use super::{
     RemoteError,
+    api::{self, KeyCriteria, KeyQuery},
     client::{self, Ask},
     known_keys::{Known, Source, put, remember},
     origins::{Needed, current, missing},
@@ -104,21 +105,19 @@ async fn ask_one(
         .await
 }
 
-async fn query(
+async fn query<'a>(
     world: &World,
     notary: &ServerName,
-    wanted: &[(&OwnedServerName, &Vec<(String, i64)>)],
+    wanted: &[(&'a OwnedServerName, &'a Vec<(String, i64)>)],
 ) -> Result<BTreeMap<OwnedServerName, Vec<Known>>, RemoteError> {
     // Where the room's version does not ask when a key was valid, any time will do.
-    let criteria = |at: i64| json!({ "minimum_valid_until_ts": at.max(0) });
-    let of_server = |keys: &[(String, i64)]| -> Value {
-        keys.iter().map(|(key_id, at)| (key_id.clone(), criteria(*at))).collect()
+    let criteria = |at: i64| KeyCriteria { minimum_valid_until_ts: at.max(0) };
+    let of_server = |keys: &'a [(String, i64)]| {
+        keys.iter().map(|(key_id, at)| (&**key_id, criteria(*at))).collect()
     };
-    let names: Value =
-        wanted.iter().map(|(server, keys)| (server.to_string(), of_server(keys))).collect();
-    let body = json!({ "server_keys": names });
-    let vouched: Vouched =
-        client::ask(world, notary, Ask::post("/_matrix/key/v2/query", &body)).await?;
+    let server_keys = wanted.iter().map(|(server, keys)| (&***server, of_server(keys))).collect();
+    let body = client::content(&KeyQuery { server_keys })?;
+    let vouched: Vouched = client::ask(world, notary, Ask::post(api::KEY_QUERY, &body)).await?;
     let notary_keys = current(world, notary).await;
     let now = i64::try_from(world.now()).unwrap_or(i64::MAX);
     let mut found: BTreeMap<OwnedServerName, Vec<Known>> = BTreeMap::new();

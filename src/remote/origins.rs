@@ -12,7 +12,7 @@ use tombolo_protocol::{
 };
 
 use super::{
-    RemoteError,
+    RemoteError, api,
     client::{self, Ask, BRIEF},
     known_keys::{Known, Source, load, put, remember},
 };
@@ -115,8 +115,7 @@ fn own(config: &Config) -> ServerKeys {
 
 async fn fetch(world: &World, server: &ServerName) -> Result<Known, RemoteError> {
     let nonsense = |fault: String| RemoteError::Nonsense(fault);
-    let body =
-        client::send(world, server, Ask::get("/_matrix/key/v2/server").within(BRIEF)).await?;
+    let body = client::send(world, server, Ask::get(api::KEYS).within(BRIEF)).await?;
     let object = parse_object(&body).map_err(|fault| nonsense(fault.to_string()))?;
     let now = i64::try_from(world.now()).unwrap_or(i64::MAX);
     let keys = ServerKeys::from_origin(&object, server, now)

@@ -42,12 +42,13 @@ const CLOUDFLARE: [&str; 5] =
     ["worker", "web_sys", "js_sys", "wasm_bindgen", "wasm_bindgen_futures"];
 
 /// What is written with events in it for clients and other servers, federation's handlers apart.
-const CARRY_EVENTS: [&str; 5] = [
+const CARRY_EVENTS: [&str; 6] = [
     "src/flows/telling/deliver.rs",
     "src/flows/membership/invite.rs",
     "src/flows/sync/mod.rs",
     "src/http/client/sync/response.rs",
     "src/objects/room/reading/view.rs",
+    "src/remote/api.rs",
 ];
 
 /// Crates of the workspace that lie among the server's modules.

@@ -6,7 +6,7 @@
 
 use http::StatusCode;
 use ruma::{OwnedEventId, RoomId, ServerName};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::value::RawValue;
 use tombolo_platform::World;
 use tombolo_protocol::{admission::Checked, room_version::RoomVersion};
@@ -45,13 +45,6 @@ pub async fn invite(
     Ok(sent.event_id)
 }
 
-#[derive(Serialize)]
-struct Body<'a> {
-    room_version: &'a str,
-    event: &'a RawValue,
-    invite_room_state: &'a [Box<RawValue>],
-}
-
 /// The invite with the signature of the invited user's server.
 #[derive(Deserialize)]
 struct Countersigned {
@@ -65,9 +58,9 @@ async fn put(
     invite: &InviteForReply,
 ) -> std::result::Result<Countersigned, RemoteError> {
     let InviteForReply { version, event, stripped, .. } = invite;
-    let body = Body { room_version: version, event, invite_room_state: stripped };
+    let body = api::Invite { room_version: version, event, invite_room_state: stripped };
     let body = client::content(&body)?;
-    let path = api::path("v2/invite", [room_id.as_str(), invite.event_id.as_str()]);
+    let path = api::invite(room_id, &invite.event_id);
     client::ask(world, server, Ask::put(&path, &body)).await
 }
 

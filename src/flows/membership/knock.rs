@@ -71,7 +71,7 @@ async fn through(
     let template = template::ask(world, server, Membership::Knock, room_id, user).await?;
     let (version, pdu) =
         template::build(world, user, room_id, (Membership::Knock, template), content)?;
-    let path = api::path("v1/send_knock", [room_id.as_str(), pdu.event_id.as_str()]);
+    let path = api::send_knock(room_id, &pdu.event_id);
     let body: Value = serde_json::from_str(&pdu.json)?;
     let answer: SendKnock = client::ask(world, server, Ask::put(&path, &body)).await?;
     let event = Checked { event_id: pdu.event_id, json: RawValue::from_string(pdu.json)? };

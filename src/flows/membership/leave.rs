@@ -115,7 +115,7 @@ async fn decline(
         return Err(forbidden("the user has joined"));
     }
     let (_, pdu) = template::build(world, user, room_id, (Membership::Leave, template), content)?;
-    let path = api::path("v2/send_leave", [room_id.as_str(), pdu.event_id.as_str()]);
+    let path = api::send_leave(room_id, &pdu.event_id);
     let body: Value = serde_json::from_str(&pdu.json)?;
     client::ask::<Value>(world, server, Ask::put(&path, &body).within(BRIEF)).await?;
     Ok(())

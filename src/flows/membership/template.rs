@@ -13,7 +13,7 @@ use tombolo_protocol::{
     event::{self, Links, Pdu},
     json::parse_object,
     membership::Membership,
-    room_version::{RoomVersion, SUPPORTED},
+    room_version::RoomVersion,
 };
 
 use crate::{
@@ -40,15 +40,7 @@ pub async fn ask(
     room_id: &RoomId,
     user: &UserId,
 ) -> Result<Template> {
-    let versions: Vec<String> = SUPPORTED.iter().map(|version| format!("ver={version}")).collect();
-    let query = if membership == Membership::Leave {
-        String::new()
-    } else {
-        format!("?{}", versions.join("&"))
-    };
-    let path =
-        api::path(&format!("v1/make_{}", membership.as_str()), [room_id.as_str(), user.as_str()])
-            + &query;
+    let path = api::make(membership, room_id, user);
     Ok(client::ask(world, server, Ask::get(&path)).await?)
 }
 

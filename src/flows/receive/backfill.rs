@@ -62,10 +62,7 @@ async fn fill(
     gap: &HistoryGap,
     others: bool,
 ) -> std::result::Result<bool, Failure> {
-    let wanted: Vec<String> =
-        gap.below.iter().map(|id| format!("v={}", api::encode(id.as_str()))).collect();
-    let path = api::path("v1/backfill", [source.room_id.as_str()]);
-    let path = format!("{path}?{}&limit={LIMIT}", wanted.join("&"));
+    let path = api::backfill(source.room_id, &gap.below, LIMIT);
     let answer: Events = client::ask(source.world, source.origin, Ask::get(&path)).await?;
     let events = verified_history(source.world, source.version, &answer.pdus).await;
     let mut history = History { events, asked: gap.below.clone(), states: Vec::new(), others };

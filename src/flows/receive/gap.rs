@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ruma::{OwnedEventId, OwnedServerName, RoomId};
 use serde::Deserialize;
-use serde_json::{json, value::RawValue};
+use serde_json::value::RawValue;
 use tombolo_platform::{AskError, World};
 use tombolo_protocol::room_version::RoomVersion;
 
@@ -24,7 +24,7 @@ use crate::{
     },
     remote::{
         RemoteError, answered, api,
-        client::{Ask, BRIEF},
+        client::{self, Ask, BRIEF},
         failing,
     },
 };
@@ -239,8 +239,13 @@ impl Source<'_> {
         if lack.prev_events.is_empty() {
             return self.judge_again(lack, open).await;
         }
-        let path = api::path("v1/get_missing_events", [self.room_id.as_str()]);
-        let body = json!({ "latest_events": [lack.event_id], "earliest_events": open.extremities, "limit": LIMIT, "min_depth": open.min_depth });
+        let path = api::get_missing_events(self.room_id);
+        let body = client::content(&api::MissingEvents {
+            earliest_events: &open.extremities,
+            latest_events: std::slice::from_ref(&lack.event_id),
+            limit: LIMIT,
+            min_depth: open.min_depth,
+        })?;
         let answer = self.ask::<MissingEvents>(Ask::post(&path, &body).within(BRIEF)).await;
         let mut events = answered(answer)?.map_or_else(Vec::new, |missing| missing.events);
         events.truncate(LIMIT);

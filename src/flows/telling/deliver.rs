@@ -4,8 +4,7 @@
 //! What a destination's alarm does: one transaction at a time, with the bodies asked of the rooms now, until nothing is
 //! owed or the server fails.
 
-use ruma::{OwnedRoomId, OwnedServerName, ServerName};
-use serde::Serialize;
+use ruma::{OwnedRoomId, OwnedServerName};
 use serde_json::{Value, value::RawValue};
 use tombolo_platform::{Address, AskError, Fault, World};
 
@@ -93,15 +92,6 @@ async fn gather(
     Ok((pdus, rooms))
 }
 
-/// What one request carries.
-#[derive(Serialize)]
-struct Transaction<'a> {
-    origin: &'a ServerName,
-    origin_server_ts: u64,
-    pdus: &'a [Box<RawValue>],
-    edus: Vec<&'a RawValue>,
-}
-
 async fn send(
     world: &World,
     server: &OwnedServerName,
@@ -111,8 +101,8 @@ async fn send(
     let config = Config::of(world).map_err(|error| RemoteError::Refused(error.to_string()))?;
     let edus = batch.edus.iter().map(|(_, edu)| &**edu).collect();
     let (origin, origin_server_ts) = (&*config.server_name, world.now());
-    let body = client::content(&Transaction { origin, origin_server_ts, pdus, edus })?;
-    let path = api::path("v1/send", [&*batch.txn_id]);
+    let body = client::content(&api::Transaction { origin, origin_server_ts, pdus, edus })?;
+    let path = api::send(&batch.txn_id);
     let answer: Value = client::ask(world, server, Ask::put(&path, &body)).await?;
     // What the server says of single events is its own judgement: nothing is sent again for it.
     for (event, result) in answer["pdus"].as_object().into_iter().flatten() {

@@ -77,9 +77,7 @@ async fn profile(world: &World, user: &UserId, field: Option<&str>) -> Result<Ma
         }
         return flows::membership::join::member_content(world, user).await;
     }
-    let field = field.map(|field| format!("&field={}", api::encode(field))).unwrap_or_default();
-    let query = format!("?user_id={}{field}", api::encode(user.as_str()));
-    let path = api::path("v1/query", ["profile"]) + &query;
+    let path = api::profile(user, field);
     Ok(client::ask(world, user.server_name(), Ask::get(&path)).await?)
 }
 

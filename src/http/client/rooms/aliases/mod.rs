@@ -57,8 +57,7 @@ pub struct Found {
 pub async fn resolve(world: &World, alias: &RoomAliasId) -> Result<Option<Found>> {
     let config = Config::of(world)?;
     if alias.server_name() != config.server_name {
-        let query = format!("?room_alias={}", api::encode(alias.as_str()));
-        let path = api::path("v1/query", ["directory"]) + &query;
+        let path = api::directory(alias);
         return match client::ask(world, alias.server_name(), Ask::get(&path)).await {
             Ok(found) => Ok(Some(found)),
             Err(error) if error.is_not_found() => Ok(None),
