@@ -1,11 +1,19 @@
 //! What are our signing keys, what runs here, and where?
 //! ([publishing keys](https://spec.matrix.org/v1.19/server-server-api/#publishing-keys))
+//!
+//! Keys are signed, so our own canonical JSON reads and writes them. Nor do ruma's types read the queries for them: for
+//! one key ID without form they refuse a whole batch, and they ask a clock that Workers do not have.
 
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, Uri};
-use ruma::OwnedServerName;
+use ruma::{
+    OwnedServerName,
+    api::federation::discovery::{
+        discover_homeserver, get_server_version::v1 as get_server_version,
+    },
+};
 use serde::Deserialize;
 use serde_json::json;
 use tombolo_platform::World;
@@ -21,7 +29,7 @@ use crate::{
     http::{
         endpoint::{json_body, json_response},
         query,
-        rate_limit::{self, Kind},
+        rate_limit::{self, Kind, Stranger},
         router::Router,
     },
     remote::keys::{self, Question},
@@ -38,22 +46,26 @@ pub fn routes(router: &mut Router) {
     router.page(&Method::GET, "/_matrix/key/v2/server/{key_id}", server);
     router.page(&Method::POST, "/_matrix/key/v2/query", query_many);
     router.page(&Method::GET, "/_matrix/key/v2/query/{server_name}", query_one);
-    router.page(&Method::GET, "/_matrix/federation/v1/version", version);
-    router.page(&Method::GET, "/.well-known/matrix/server", delegation);
+    router.endpoint::<get_server_version::Request, _, _>(version);
+    router.endpoint::<discover_homeserver::Request, _, _>(delegation);
 }
 
 /// Where other servers reach this one, if users reach it by its own name ([well-known URI]). Cloudflare does not listen
 /// at 8448, where they would look without it.
 ///
 /// [well-known URI]: https://spec.matrix.org/v1.19/server-server-api/#getwell-knownmatrixserver
-async fn delegation(world: World, _: Request<Bytes>, _: ()) -> Result<Response<Bytes>> {
+async fn delegation(
+    world: World,
+    _: Stranger,
+    _: discover_homeserver::Request,
+) -> Result<discover_homeserver::Response> {
     let config = Config::of(&world)?;
     let public = config.public_baseurl.as_deref().and_then(|url| url.parse::<Uri>().ok());
     let authority = public.as_ref().and_then(Uri::authority);
     let authority = authority.ok_or_else(|| not_found("This server has no public address"))?;
     let port = authority.port_u16().unwrap_or(443);
-    let host = authority.host();
-    json_response(StatusCode::OK, &json!({ "m.server": format!("{host}:{port}") }))
+    let place = format!("{}:{port}", authority.host()).try_into().map_err(internal)?;
+    Ok(discover_homeserver::Response::new(place))
 }
 
 async fn server(world: World, _: Request<Bytes>, _: ()) -> Result<Response<Bytes>> {
@@ -131,7 +143,15 @@ async fn vouch(world: &World, questions: Vec<Question>) -> Result<Response<Bytes
     json_response(StatusCode::OK, &json!({ "server_keys": vouched }))
 }
 
-async fn version(_: World, _: Request<Bytes>, _: ()) -> Result<Response<Bytes>> {
-    let version = json!({ "server": { "name": "Tombolo", "version": env!("CARGO_PKG_VERSION") } });
-    json_response(StatusCode::OK, &version)
+async fn version(
+    _: World,
+    _: Stranger,
+    _: get_server_version::Request,
+) -> Result<get_server_version::Response> {
+    let mut server = get_server_version::Server::new();
+    server.name = Some("Tombolo".to_owned());
+    server.version = Some(env!("CARGO_PKG_VERSION").to_owned());
+    let mut response = get_server_version::Response::new();
+    response.server = Some(server);
+    Ok(response)
 }

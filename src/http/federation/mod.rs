@@ -1,7 +1,7 @@
 //! What may other servers ask? ([server-server API](https://spec.matrix.org/v1.19/server-server-api/))
 //!
-//! [`signed`] authenticates; each file below answers one group of questions. Bodies are read by our own rules, not by
-//! ruma's types: they hold events, which must not be understood twice in two ways.
+//! [`signed`] authenticates; each file below answers one group of questions. Where no event travels, ruma's types read
+//! and write it, as for clients. Events are read by our own rules alone: they must not be understood twice in two ways.
 
 mod events;
 mod invite;

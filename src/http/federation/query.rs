@@ -1,9 +1,13 @@
 //! What do other servers ask about our users and aliases?
 //! ([querying](https://spec.matrix.org/v1.19/server-server-api/#querying-for-information))
 
-use http::Method;
-use ruma::{OwnedRoomAliasId, OwnedUserId};
-use serde_json::{Map, Value, json};
+use ruma::{
+    api::federation::query::{
+        get_profile_information::v1 as get_profile, get_room_information::v1 as get_room,
+    },
+    profile::ProfileFieldName,
+};
+use serde_json::json;
 use tombolo_platform::World;
 
 use super::signed::Signed;
@@ -17,12 +21,16 @@ use crate::{
 };
 
 pub fn routes(router: &mut Router) {
-    router.federation(&Method::GET, "/_matrix/federation/v1/query/profile", profile);
-    router.federation(&Method::GET, "/_matrix/federation/v1/query/directory", directory);
+    router.endpoint::<get_profile::Request, _, _>(profile);
+    router.endpoint::<get_room::Request, _, _>(directory);
 }
 
-async fn profile(world: World, signed: Signed, _: ()) -> Result<Value> {
-    let user: OwnedUserId = signed.parameter("user_id")?;
+async fn profile(
+    world: World,
+    _: Signed,
+    request: get_profile::Request,
+) -> Result<get_profile::Response> {
+    let user = request.user_id;
     if user.server_name() != Config::of(&world)?.server_name {
         return Err(invalid_param("The user is not of this server"));
     }
@@ -30,21 +38,29 @@ async fn profile(world: World, signed: Signed, _: ()) -> Result<Value> {
         return Err(not_found("There is no such user"));
     }
     let profile = profiles::find(&world, user.localpart()).await?.unwrap_or_default();
-    let field = signed.all("field").first().copied();
-    let fields = [("displayname", profile.displayname), ("avatar_url", profile.avatar_url)];
-    let wanted = fields.into_iter().filter(|(name, _)| field.is_none_or(|field| field == *name));
-    let answer: Map<String, Value> =
-        wanted.filter_map(|(name, value)| Some((name.to_owned(), json!(value?)))).collect();
-    if field.is_some() && answer.is_empty() {
+    let fields = [
+        (ProfileFieldName::DisplayName, profile.displayname),
+        (ProfileFieldName::AvatarUrl, profile.avatar_url),
+    ];
+    let field = request.field;
+    let wanted =
+        fields.into_iter().filter(|(name, _)| field.as_ref().is_none_or(|field| field == name));
+    let answer: get_profile::Response =
+        wanted.filter_map(|(name, value)| Some((name, json!(value?)))).collect();
+    if field.is_some() && answer.iter().next().is_none() {
         return Err(not_found("The profile has no such field"));
     }
-    Ok(Value::Object(answer))
+    Ok(answer)
 }
 
-async fn directory(world: World, signed: Signed, _: ()) -> Result<Value> {
-    let alias: OwnedRoomAliasId = signed.parameter("room_alias")?;
-    let found =
-        aliases::find(&world, &alias).await?.ok_or_else(|| not_found("There is no such alias"))?;
+async fn directory(
+    world: World,
+    _: Signed,
+    request: get_room::Request,
+) -> Result<get_room::Response> {
+    let found = aliases::find(&world, &request.room_alias)
+        .await?
+        .ok_or_else(|| not_found("There is no such alias"))?;
     let participants = world.ask(&room(&found.room_id), &Participants {}).await?;
-    Ok(json!({ "room_id": found.room_id, "servers": participants.servers }))
+    Ok(get_room::Response::new(found.room_id, participants.servers))
 }

@@ -5,7 +5,7 @@ use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 
 use bytes::Bytes;
 use http::{Method, Request, StatusCode, header};
-use ruma::OwnedServerName;
+use ruma::{OwnedServerName, api::federation::authentication::ServerSignatures};
 use serde::{Serialize, de::DeserializeOwned};
 use tombolo_platform::{Body, World};
 use tombolo_protocol::{
@@ -19,12 +19,12 @@ use crate::{
     flows::destination,
     http::{
         arguments::Arguments,
-        endpoint::{fault_response, json_response, of_json, whole},
+        endpoint::{Scheme, fault_response, json_response, of_json, whole},
         query,
         rate_limit::{self, Kind},
         router::{Handler, Router},
     },
-    objects::destination::messages::Heard,
+    objects::{destination::messages::Heard, user_sync::messages::Cost},
     remote::{failing, origins, resolve},
 };
 
@@ -70,9 +70,18 @@ impl Signed {
     }
 }
 
+impl Scheme for ServerSignatures {
+    type Caller = Signed;
+    async fn caller(world: &World, request: &Request<Bytes>, _: Cost) -> Result<Signed> {
+        let signed = authenticate(world, request).await?;
+        note(world, &signed.origin);
+        Ok(signed)
+    }
+}
+
 impl Router {
-    /// Registers a handler for requests of other servers. Its answer is written straight to text: a tree of values
-    /// could not be made of events, which may be nested deeper than `serde_json` reads.
+    /// Registers a handler for requests of other servers in which events travel. Its answer is written straight to text:
+    /// a tree of values could not be made of events, which may be nested deeper than `serde_json` reads.
     pub fn federation<P, H, F, A>(&mut self, method: &Method, path: &str, handler: H)
     where
         P: Arguments,
@@ -110,9 +119,7 @@ impl Router {
 /// The request, once its origin is known to be up.
 async fn signed(world: &World, request: Request<Body>) -> Result<Signed> {
     let request = whole(request, MAX_BODY).await?;
-    let signed = authenticate(world, &request).await?;
-    note(world, &signed.origin);
-    Ok(signed)
+    ServerSignatures::caller(world, &request, Cost::Free).await
 }
 
 async fn authenticate(world: &World, request: &Request<Bytes>) -> Result<Signed> {
