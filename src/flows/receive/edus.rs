@@ -3,11 +3,13 @@
 //!
 //! A server speaks only for its own users. What has no form, or no right, has no effect and fails nobody else.
 
-use std::collections::BTreeMap;
-
-use ruma::{OwnedEventId, OwnedRoomId, OwnedServerName, OwnedUserId};
+use ruma::{
+    OwnedEventId, OwnedRoomId, OwnedServerName, OwnedUserId,
+    api::federation::transactions::edu::{ReceiptContent, ReceiptMap, TypingContent},
+    events::receipt,
+};
 use serde::Deserialize;
-use serde_json::{Value, value::RawValue};
+use serde_json::value::RawValue;
 use tombolo_platform::World;
 
 use crate::{
@@ -19,34 +21,12 @@ use crate::{
 const MAX_ROOMS: usize = 100;
 const MAX_RECEIPTS: usize = 200;
 
+/// An EDU of any kind. Not ruma's, which would read also the kinds that have no effect here.
 #[derive(Deserialize)]
-struct Edu {
+struct Edu<'a> {
     edu_type: String,
-    content: Value,
-}
-
-#[derive(Deserialize)]
-struct TypingContent {
-    room_id: OwnedRoomId,
-    user_id: OwnedUserId,
-    typing: bool,
-}
-
-/// room → kind → user → receipt
-#[derive(Deserialize)]
-struct ReceiptContent(BTreeMap<OwnedRoomId, BTreeMap<String, BTreeMap<OwnedUserId, UserReceipt>>>);
-
-#[derive(Deserialize)]
-struct UserReceipt {
-    event_ids: Vec<OwnedEventId>,
-    #[serde(default)]
-    data: ReceiptData,
-}
-
-#[derive(Default, Deserialize)]
-struct ReceiptData {
-    ts: Option<u64>,
-    thread_id: Option<String>,
+    #[serde(borrow)]
+    content: &'a RawValue,
 }
 
 /// How much may still be asked of rooms for one transaction.
@@ -84,17 +64,17 @@ pub async fn take_effect(
     edu: &RawValue,
     budget: &mut Budget,
 ) {
-    let Ok(edu) = serde_json::from_str::<Edu>(edu.get()) else { return };
-    match edu.edu_type.as_str() {
+    let Ok(Edu { edu_type, content }) = serde_json::from_str(edu.get()) else { return };
+    match edu_type.as_str() {
         "m.typing" => {
-            if let Ok(content) = serde_json::from_value(edu.content)
+            if let Ok(content) = serde_json::from_str(content.get())
                 && budget.takes_room()
             {
                 typing(world, origin, content).await;
             }
         }
         "m.receipt" => {
-            if let Ok(content) = serde_json::from_value(edu.content) {
+            if let Ok(content) = serde_json::from_str(content.get()) {
                 receipts(world, origin, content, budget).await;
             }
         }
@@ -122,7 +102,8 @@ async fn receipts(
     budget: &mut Budget,
 ) {
     let mut left = MAX_RECEIPTS;
-    let rooms = content.0.into_iter().map(|(room_id, kinds)| (room_id, own(origin, kinds)));
+    let rooms =
+        content.receipts.into_iter().map(|(room_id, of_room)| (room_id, own(origin, of_room)));
     for (room_id, own) in rooms.filter(|(_, own)| !own.is_empty()).take(MAX_ROOMS) {
         if left == 0 || !budget.takes_room() || !allowed(world, origin, &room_id).await {
             continue;
@@ -131,9 +112,9 @@ async fn receipts(
             if !take(&mut left) || !budget.takes_receipt() {
                 return;
             }
-            let ts = data.ts.unwrap_or_else(|| world.now());
-            let kind = "m.read".to_owned();
-            let receipt = Receipt { user, kind, thread: data.thread_id, event_id, ts };
+            let ts = data.ts.map_or_else(|| world.now(), |ts| ts.get().into());
+            let thread = data.thread.as_str().map(str::to_owned);
+            let receipt = Receipt { user, kind: "m.read".to_owned(), thread, event_id, ts };
             // Refused: the user is not in the room. Unreachable: the receipt is lost until the user reads on.
             world.ask(&room(&room_id), &receipt).await.ok();
         }
@@ -143,11 +124,9 @@ async fn receipts(
 /// The public receipts of a server's own users.
 fn own(
     origin: &OwnedServerName,
-    kinds: BTreeMap<String, BTreeMap<OwnedUserId, UserReceipt>>,
-) -> Vec<(OwnedUserId, OwnedEventId, ReceiptData)> {
-    let public = kinds.into_iter().filter(|(kind, _)| kind == "m.read");
-    let users = public.flat_map(|(_, users)| users);
-    let own = users.filter(|(user, _)| user.server_name() == origin);
+    of_room: ReceiptMap,
+) -> Vec<(OwnedUserId, OwnedEventId, receipt::Receipt)> {
+    let own = of_room.read.into_iter().filter(|(user, _)| user.server_name() == origin);
     own.filter_map(|(user, receipt)| {
         Some((user, receipt.event_ids.into_iter().next()?, receipt.data))
     })

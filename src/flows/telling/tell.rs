@@ -11,7 +11,10 @@ use futures_util::{
     future::{Either, join_all, ready, select},
     stream,
 };
-use ruma::{OwnedRoomId, OwnedServerName, OwnedUserId, RoomId};
+use ruma::{
+    OwnedRoomId, OwnedServerName, OwnedUserId, RoomId,
+    api::federation::transactions::edu::TypingContent,
+};
 use serde_json::json;
 use tombolo_platform::{AskError, Fault, World};
 
@@ -196,6 +199,7 @@ async fn tell_server(
     Ok(())
 }
 
+/// Not of ruma's types: a client may name any text as the thread, and they do not hold every text.
 fn receipt_edu(room_id: &RoomId, receipt: &Receipt) -> Result<OweEdu, String> {
     let mut data = json!({ "ts": receipt.ts });
     if let Some(thread) = &receipt.thread {
@@ -226,7 +230,8 @@ pub async fn tell_servers_typing(
     typing: bool,
     servers: Vec<OwnedServerName>,
 ) {
-    let edu = json!({ "edu_type": "m.typing", "content": { "room_id": room_id, "user_id": user, "typing": typing } });
+    let content = TypingContent::new(room_id.to_owned(), user.clone(), typing);
+    let edu = json!({ "edu_type": "m.typing", "content": content });
     let Ok(edu) = serde_json::value::to_raw_value(&edu) else { return };
     let until = world.now() + TYPING_LASTS;
     let told = stream::iter(servers).for_each_concurrent(AT_ONCE, |server| {
