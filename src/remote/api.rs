@@ -1,7 +1,8 @@
 //! What do our requests to other servers look like?
 //! ([server-server API](https://spec.matrix.org/v1.19/server-server-api/))
 //!
-//! One function for each path, with its query, and one type for each body that is more than an event.
+//! One function for each path, with its query, and one type for each body that is more than an event. Ruma's requests do
+//! not escape the `%` of an identifier, so these are ours.
 
 use std::collections::BTreeMap;
 
