@@ -2,30 +2,27 @@
 
 use std::collections::BTreeSet;
 
-use ruma::{OwnedUserId, RoomId};
-use serde::{Deserialize, Deserializer};
+use ruma::{OwnedRoomId, OwnedUserId, RoomId};
 use tombolo_protocol::event::Projection;
 
 use crate::objects::room::messages::EventFilter;
 
 /// A filter. There is no presence to filter.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
+#[derive(Clone, Debug, Default)]
 pub struct SyncFilter {
     /// The fields of events that are shown, where not all are.
-    #[serde(deserialize_with = "projection")]
     pub event_fields: Option<Projection>,
-    pub event_format: String,
+    /// Whether events are shown as servers see them.
+    pub raw: bool,
     pub room: RoomFilter,
     pub account_data: EventFilter,
 }
 
 /// Which rooms are shown, and what of each.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
+#[derive(Clone, Debug, Default)]
 pub struct RoomFilter {
-    pub rooms: Option<Vec<String>>,
-    pub not_rooms: Vec<String>,
+    pub rooms: Option<Vec<OwnedRoomId>>,
+    pub not_rooms: Vec<OwnedRoomId>,
     pub include_leave: bool,
     pub timeline: EventFilter,
     pub state: EventFilter,
@@ -36,19 +33,13 @@ pub struct RoomFilter {
 impl SyncFilter {
     /// Whether a room is shown at all.
     pub(super) fn shows(&self, room: &RoomId) -> bool {
-        let id = room.to_string();
-        self.room.rooms.as_ref().is_none_or(|rooms| rooms.contains(&id))
-            && !self.room.not_rooms.contains(&id)
+        let names = |rooms: &Vec<OwnedRoomId>| rooms.iter().any(|named| named == room);
+        self.room.rooms.as_ref().is_none_or(names) && !names(&self.room.not_rooms)
     }
 
     /// Which events of a room's timeline are shown, and how.
     pub(super) fn timeline(&self, room: &RoomId, ignored: &BTreeSet<OwnedUserId>) -> EventFilter {
-        let (ignored, raw) = (ignored.clone(), self.event_format == "federation");
+        let (ignored, raw) = (ignored.clone(), self.raw);
         EventFilter { ignored, raw, ..self.room.timeline.of_room(room) }
     }
-}
-
-fn projection<'de, D: Deserializer<'de>>(fields: D) -> Result<Option<Projection>, D::Error> {
-    let paths = Vec::<String>::deserialize(fields)?;
-    Ok(if paths.is_empty() { None } else { Some(Projection::of(&paths)) })
 }

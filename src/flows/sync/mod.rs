@@ -14,7 +14,7 @@ use serde_json::value::{RawValue, to_raw_value};
 use tombolo_platform::{AskError, Waited, World};
 use tombolo_protocol::membership::Membership;
 
-pub use self::filter::SyncFilter;
+pub use self::filter::{RoomFilter, SyncFilter};
 use crate::{
     error::{Result, unavailable},
     flows::{room, user_object},

@@ -5,6 +5,7 @@
 
 pub mod account;
 pub mod discovery;
+mod filter;
 pub mod rooms;
 pub mod sync;
 #[cfg(test)]

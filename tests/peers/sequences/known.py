@@ -252,7 +252,6 @@ KNOWN: list[Known] = [
     Known("a token of before a user's time in a room lies at its beginning", "messages", r"chunk\[\]", "no more", "only .*", lambda call: "<since:" in f"{call.query.get('from')}{call.query.get('to')}"),
     Known("nothing of a forgotten room can be read", "messages|state|oneState|members|event", "status", "403 M_FORBIDDEN|404 M_NOT_FOUND", r"[\[{].*", where="forgotten"),
     Known("an empty `membership` is none", "members", r"chunk\[\]", "no more", "only .*", lambda call: "" in call.query.values()),
-    Known("what a filter leaves out need not be a room", "sync", "status", r"\{.*", "400 M_UNKNOWN", lambda call: '"not_rooms": ["x"]' in json.dumps(call.query.get("filter"))),
     Known("what a room is made with is all sent; Synapse sends the last of each key", "sync", r"rooms\..*\.state\.events\[\]", "only .*", "no more", where="doubled"),
     Known("what was redacted is nowhere; Synapse remembers it where it was replaced", ".*", r".*unsigned\.prev_content\..*", NOTHING, NO_MATTER, where="redacted"),
     Known("who is ignored is not there to be read; Synapse forbids it", "receipt", "status", r"\{\}", "403 M_FORBIDDEN", _ignores),

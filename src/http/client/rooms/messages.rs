@@ -3,13 +3,7 @@
 
 use ruma::{
     RoomId,
-    api::{
-        Direction,
-        client::{
-            filter::{RoomEventFilter, UrlFilter},
-            message::get_message_events::v3 as get_message_events,
-        },
-    },
+    api::{Direction, client::message::get_message_events::v3 as get_message_events},
     serde::Raw,
 };
 use tombolo_platform::World;
@@ -41,7 +35,7 @@ async fn page(
     let room_id = &request.room_id;
     let from = place(&world, &caller, room_id, request.from.as_deref()).await?;
     let to = place(&world, &caller, room_id, request.to.as_deref()).await?;
-    let mut filter = EventFilter { ignored, ..read(request.filter).of_room(room_id) };
+    let mut filter = EventFilter { ignored, ..EventFilter::from(request.filter).of_room(room_id) };
     let wanted = u32::try_from(u64::from(request.limit)).unwrap_or(u32::MAX);
     filter.limit = Some(filter.limit.map_or(wanted, |limit| limit.min(wanted)));
     let backwards = request.dir == Direction::Backward;
@@ -91,19 +85,4 @@ async fn filled(world: &World, room_id: &RoomId, mut page: Page) -> Result<PageR
 
 fn is_full(reply: &PageReply, page: &Page) -> bool {
     page.filter.limit.is_some_and(|limit| reply.events.len() >= limit as usize)
-}
-
-fn read(filter: RoomEventFilter) -> EventFilter {
-    EventFilter {
-        limit: filter.limit.map(|limit| u32::try_from(u64::from(limit)).unwrap_or(u32::MAX)),
-        rooms: filter.rooms,
-        not_rooms: filter.not_rooms,
-        types: filter.types,
-        not_types: filter.not_types,
-        senders: filter.senders,
-        not_senders: filter.not_senders,
-        lazy_load_members: !filter.lazy_load_options.is_disabled(),
-        contains_url: filter.url_filter.map(|url| url == UrlFilter::EventsWithUrl),
-        ..EventFilter::default()
-    }
 }

@@ -152,6 +152,37 @@ fn a_filter_names_only_so_many_fields() {
 }
 
 #[test]
+fn a_filter_is_read_alike_where_it_is_stored_and_in_a_query() {
+    let scene = Scene::new();
+    let alice = scene.register("alice");
+    let line = format!("POST /_matrix/client/v3/user/{}/filter", alice.id);
+    let both = |filter: Value| {
+        let query = filter.to_string();
+        let query =
+            percent_encoding::utf8_percent_encode(&query, percent_encoding::NON_ALPHANUMERIC);
+        let path = format!("/_matrix/client/v3/sync?filter={query}");
+        [scene.call(Some(&alice), &line, &filter), scene.get(&alice, &path)]
+    };
+    for junk in [
+        json!({ "room": [] }),
+        json!({ "account_data": [] }),
+        json!({ "room": { "timeline": [] } }),
+        json!({ "room": { "rooms": ["x"] } }),
+        json!({ "room": { "timeline": { "limit": -1 } } }),
+        json!({ "room": { "state": { "senders": "x" } } }),
+    ] {
+        for answer in both(junk) {
+            answer.refused(400, "M_BAD_JSON");
+        }
+    }
+    let more =
+        json!({ "x.own": [], "room": { "x.own": 1, "timeline": { "limit": u32::MAX, "x": {} } } });
+    for answer in both(more) {
+        answer.ok();
+    }
+}
+
+#[test]
 fn a_page_of_no_events_has_none() {
     let scene = one_server();
     let alice = scene.register("alice");
