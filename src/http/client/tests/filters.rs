@@ -153,7 +153,7 @@ fn a_filter_names_only_so_many_fields() {
 
 #[test]
 fn a_filter_is_read_alike_where_it_is_stored_and_in_a_query() {
-    let scene = Scene::new();
+    let scene = one_server();
     let alice = scene.register("alice");
     let line = format!("POST /_matrix/client/v3/user/{}/filter", alice.id);
     let both = |filter: Value| {
