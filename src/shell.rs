@@ -103,12 +103,35 @@ pub fn reply<C: ObjectClass, M: Message<Class = C, Refusal = C::Refusal>>(
     })
 }
 
+/// How a message and what answers it are read, and written again.
+#[cfg(test)]
+pub struct Wire {
+    pub name: &'static str,
+    pub message: fn(&str) -> serde_json::Result<String>,
+    pub reply: fn(&str) -> serde_json::Result<String>,
+}
+
+#[cfg(test)]
+impl Wire {
+    pub const fn of<M: Message>() -> Self {
+        Self { name: M::NAME, message: again::<M>, reply: again::<Result<M::Reply, M::Refusal>> }
+    }
+}
+
+#[cfg(test)]
+fn again<T: Serialize + DeserializeOwned>(text: &str) -> serde_json::Result<String> {
+    serde_json::to_string(&serde_json::from_str::<T>(text)?)
+}
+
 /// Declares a class of objects: its name, and which function answers which message.
 macro_rules! class {
     ($class:ident = $name:literal { $($message:ident => $function:path),* $(,)? }) => {
         impl tombolo_platform::Class for $class {
             const NAME: &'static str = $name;
         }
+
+        #[cfg(test)]
+        pub const WIRES: &[$crate::shell::Wire] = &[$($crate::shell::Wire::of::<$message>()),*];
 
         /// Answers one message to an object of this class.
         pub fn answer(

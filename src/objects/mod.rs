@@ -7,6 +7,8 @@
 pub mod destination;
 pub mod message;
 pub mod room;
+#[cfg(test)]
+mod tests;
 pub mod user_sync;
 
 use tombolo_platform::{Answer, Class, Fault};
