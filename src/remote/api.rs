@@ -138,8 +138,7 @@ pub fn profile(user: &UserId, field: Option<&str>) -> String {
     with(path("v1/query", ["profile"]), [("user_id", user.as_str())].into_iter().chain(field))
 }
 
-/// The path of a federation endpoint: `path("v1/make_join", [room_id, user_id])`.
-pub fn path<'a>(endpoint: &str, arguments: impl IntoIterator<Item = &'a str>) -> String {
+fn path<'a>(endpoint: &str, arguments: impl IntoIterator<Item = &'a str>) -> String {
     let mut path = format!("/_matrix/federation/{endpoint}");
     for argument in arguments {
         path.push('/');
@@ -161,8 +160,7 @@ fn with<'a>(mut path: String, query: impl IntoIterator<Item = (&'a str, &'a str)
     path
 }
 
-/// An identifier as a path segment or the value of a query.
-pub fn encode(id: &str) -> String {
+fn encode(id: &str) -> String {
     utf8_percent_encode(id, ESCAPED).to_string()
 }
 

@@ -56,9 +56,7 @@ impl Source<'_> {
     /// The state before an event as the server tells it; what of it the room does not hold is fetched. A few events of
     /// it may be missing, since nobody can verify them.
     pub async fn state_before(&self, id: &OwnedEventId) -> Result<StateGiven, Failure> {
-        let event_id = api::encode(id.as_str());
-        let path = api::path("v1/state_ids", [self.room_id.as_str()]);
-        let path = format!("{path}?event_id={event_id}");
+        let path = api::state_ids(self.room_id, id);
         let ids: StateIds = self.ask(Ask::get(&path)).await?;
         if ids.pdu_ids.len() + ids.auth_chain_ids.len() > MAX_STATE {
             return Err(RemoteError::Nonsense("its state is too large".to_owned()).into());
@@ -66,7 +64,7 @@ impl Source<'_> {
         let mut missing = self.unknown(&ids.pdu_ids).await?;
         let wanted = self.unknown_but(&missing, true).await?;
         if !wanted.is_empty() {
-            self.fetch_state(&event_id, &[ids.auth_chain_ids, wanted].concat()).await?;
+            self.fetch_state(id, &[ids.auth_chain_ids, wanted].concat()).await?;
             missing = self.unknown(&missing).await?;
         }
         if missing.len() > MAX_MISSING {
@@ -76,7 +74,7 @@ impl Source<'_> {
     }
 
     /// Fetches what of a state and its auth chain the room does not hold.
-    async fn fetch_state(&self, event_id: &str, ids: &[OwnedEventId]) -> Result<(), Failure> {
+    async fn fetch_state(&self, id: &EventId, ids: &[OwnedEventId]) -> Result<(), Failure> {
         let unknown = self.unknown(ids).await?;
         if unknown.len() <= MAX_FETCHED {
             self.fetch_each(&unknown).await?;
@@ -85,8 +83,7 @@ impl Source<'_> {
             return Ok(());
         }
         // What did not come one by one is fetched all together.
-        let path = api::path("v1/state", [self.room_id.as_str()]);
-        let path = format!("{path}?event_id={event_id}");
+        let path = api::state(self.room_id, id);
         self.in_time()?;
         let ask = Ask::get(&path).within(LARGE);
         let mut answer = Pieces::of(client::open(self.world, self.origin, ask).await?);
@@ -117,7 +114,7 @@ impl Source<'_> {
         if wanted.is_empty() {
             return Ok(());
         }
-        let path = api::path("v1/event_auth", [self.room_id.as_str(), event_id.as_str()]);
+        let path = api::event_auth(self.room_id, event_id);
         if let Some(answer) = answered(self.ask::<AuthChain>(Ask::get(&path).within(BRIEF)).await)?
         {
             self.give_outliers(self.given_list(&answer.auth_chain).await?).await?;
@@ -186,7 +183,7 @@ impl Source<'_> {
     }
 
     async fn fetch(&self, id: &EventId) -> Result<Option<Box<RawValue>>, RemoteError> {
-        let path = api::path("v1/event", [id.as_str()]);
+        let path = api::event(id);
         let single = answered(self.ask::<Events>(Ask::get(&path).within(BRIEF)).await)?;
         Ok(single.and_then(|single| single.pdus.into_iter().next()))
     }

@@ -92,7 +92,7 @@ impl Attempt<'_> {
     /// as that server signed it.
     pub async fn be_authorised(&self, content: &Map<String, Value>) -> Result<()> {
         let (version, event) = self.drafted(content).await?;
-        let mut answer = self.have_taken(&event, "omit_members=true").await?;
+        let mut answer = self.have_taken(&event, true).await?;
         let mut theirs = None;
         while let Some(piece) = answer.next().await? {
             if piece.member == "event" {
@@ -111,16 +111,13 @@ impl Attempt<'_> {
         if taken { Ok(()) } else { Err(bad_gateway("the join that was authorised is not allowed")) }
     }
 
-    /// Has the server take our event.
+    /// Has the server take our event. With `omit_members` it need not give every member of the room.
     async fn have_taken(
         &self,
         event: &Checked,
-        query: &str,
+        omit_members: bool,
     ) -> std::result::Result<Pieces, RemoteError> {
-        let path = format!(
-            "{}?{query}",
-            api::path("v2/send_join", [self.room_id.as_str(), event.event_id.as_str()])
-        );
+        let path = api::send_join(self.room_id, &event.event_id, omit_members);
         let body: Value = serde_json::from_str(event.json.get())
             .map_err(|error| RemoteError::Refused(error.to_string()))?;
         let ask = Ask::put(&path, &body).within(LARGE);
@@ -180,7 +177,7 @@ impl Attempt<'_> {
         version: &'static RoomVersion,
         event: Checked,
     ) -> std::result::Result<(), Failure> {
-        let answer = self.have_taken(&event, "omit_members=false").await.map_err(Failure::of)?;
+        let answer = self.have_taken(&event, false).await.map_err(Failure::of)?;
         let mut given = Given::new(self.world, self.room_id, version, self.server);
         let theirs = match self.read(answer, &mut given).await {
             Ok(theirs) => theirs,
@@ -262,7 +259,7 @@ impl Attempt<'_> {
 
     /// Whether the server has our join, which it cannot give without having heard of it.
     async fn is_known(&self, version: &'static RoomVersion, event_id: &EventId) -> bool {
-        let path = api::path("v1/event", [event_id.as_str()]);
+        let path = api::event(event_id);
         let answer = client::ask::<Events>(self.world, self.server, Ask::get(&path)).await;
         let Ok(answer) = answer else { return false };
         let events = verified(self.world, version, &answer.pdus).await;
