@@ -10,7 +10,7 @@ from functools import cached_property
 from itertools import permutations, product
 
 from .copy import Copy
-from .rules import forbids, membership
+from .rules import forbids, is_power_event, membership
 from .view import View
 
 
@@ -101,7 +101,19 @@ class Agreement:
             return reason
         if merge := self._refused_merge(one, other):
             return f"it soft-failed {merge}, by which {other} merged what put {user} out"
-        return None
+        return self._unfounded(join, other)
+
+    def _unfounded(self, event_id: str, name: str) -> str | None:
+        """Why a server accepted an event that is not in its state: a resolution undid what that rests on."""
+        if event_id not in self._weighed(name):
+            return None
+        chain, next_ones = {event_id}, [event_id]
+        while next_ones:
+            cited = [each for each in self.events[next_ones.pop()]["auth_events"] if each in self.events and each not in chain]
+            chain.update(cited)
+            next_ones += cited
+        undone = {each: self._resolved_away(each, self._weighed(name)) for each in sorted(chain)}
+        return next((f"{event_id} rests on {each}, and {reason}" for each, reason in undone.items() if reason), None)
 
     def _refused_merge(self, one: str, other: str) -> str | None:
         """An event by which a server merged branches, and which another soft-failed by the rules."""
@@ -228,8 +240,8 @@ class Agreement:
         if held.standing != "soft-failed":
             return self._distrust(event_id, name)
         # What its sender's rights rest on may have been undone by a resolution when it was heard of.
-        rests_on = [each for each in held.pdu["auth_events"] if each in self.copies[name].events]
-        undone = (self._resolved_away(each, event_id, name) for each in rests_on)
+        known = {each: pdu for each, pdu in self._weighed(name).items() if self._may_be_heard_before(each, event_id, name)}
+        undone = (self._resolved_away(each, known) for each in held.pdu["auth_events"] if each in self.copies[name].events)
         return self._forbidden(event_id, name) or next(filter(None, undone), None)
 
     def _forbidden(self, event_id: str, name: str) -> str | None:
@@ -239,17 +251,16 @@ class Agreement:
                 return f"{other_id} {reason}"
         return None
 
-    def _resolved_away(self, cited_id: str, event_id: str, name: str) -> str | None:
-        """What undid, in a resolution, what an event cites.
+    def _resolved_away(self, event_id: str, known: dict[str, dict]) -> str | None:
+        """What may undo an event in a resolution by who knows this.
 
-        Resolutions weigh anew what something lies beside, and begin with who may do what: what says that may build on what it
-        undoes.
+        Resolutions weigh anew what something lies beside, and begin with power events: these undo what they build on, too.
+        https://spec.matrix.org/v1.19/rooms/v2/#state-resolution
         """
-        known = {each: pdu for each, pdu in self._weighed(name).items() if self._may_be_heard_before(each, event_id, name)}
-        if not any(self._lies_beside(each, cited_id) for each in known):
+        if not any(self._lies_beside(each, event_id) for each in known):
             return None
-        not_past = [each for each in known if each not in (cited_id, event_id) and each not in self._past(cited_id)]
-        reasons = {each: forbids(known[each], self.events[cited_id]) for each in not_past}
+        powers = [each for each, pdu in known.items() if is_power_event(pdu) and each != event_id and each not in self._past(event_id)]
+        reasons = {each: forbids(known[each], self.events[event_id]) for each in powers}
         return next((f"{each} {reason}" for each, reason in reasons.items() if reason), None)
 
     def _weighed(self, name: str) -> dict[str, dict]:

@@ -20,6 +20,15 @@ def forbids(by: dict, event: dict) -> str | None:
     return None
 
 
+def is_power_event(event: dict) -> bool:
+    """Whether an event may take somebody's right to do something.
+
+    https://spec.matrix.org/v1.19/rooms/v2/#definitions
+    """
+    puts_out = membership(event) in ("leave", "ban") and event["sender"] != event["state_key"]
+    return event["type"] in ("m.room.power_levels", "m.room.join_rules") or puts_out
+
+
 def membership(event: dict) -> str | None:
     """What a member event makes of its user; nothing of other events."""
     return event["content"].get("membership") if event["type"] == "m.room.member" else None
