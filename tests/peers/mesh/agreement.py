@@ -242,7 +242,7 @@ class Agreement:
         # What its sender's rights rest on may have been undone by a resolution when it was heard of.
         known = {each: pdu for each, pdu in self._weighed(name).items() if self._may_be_heard_before(each, event_id, name)}
         undone = (self._resolved_away(each, known) for each in held.pdu["auth_events"] if each in self.copies[name].events)
-        return self._forbidden(event_id, name) or next(filter(None, undone), None)
+        return self._forbidden(event_id, name) or next(filter(None, undone), None) or self._stateless(event_id, name)
 
     def _forbidden(self, event_id: str, name: str) -> str | None:
         """What a server may have had in its state that forbids an event."""
@@ -277,6 +277,14 @@ class Agreement:
         """
         blind = next((each for each in self.copies[name].blind if each in self._past(event_id)), None)
         return f"builds on {blind}, whose state Synapse did not know all of when it made it" if blind else None
+
+    def _stateless(self, event_id: str, name: str) -> str | None:
+        """Why Synapse soft-fails what is allowed: it holds no state of a room while none of its users is in it."""
+        events = self.copies[name].events
+        before = [each for each in self._members(events, name) if events[each].order < events[event_id].order]
+        last = {events[each].pdu["state_key"]: each for each in sorted(before, key=lambda each: events[each].order)}
+        is_out = last and not any(self._is_join(each) for each in last.values())
+        return f"came to Synapse after {' and '.join(last.values())}" if is_out and self.copies[name].is_synapse else None
 
     def _distrust(self, event_id: str, name: str) -> str | None:
         """Why Synapse accepts a redaction and does not show it: by the state when it came, which decides otherwise only over
