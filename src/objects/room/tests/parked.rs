@@ -314,3 +314,32 @@ fn an_event_is_let_in_by_a_state_of_which_something_cannot_be_verified() {
     assert_eq!(scene.count("left_out_of_fork"), 0);
     assert_eq!(scene.state_id("m.room.topic", ""), Some(topic.event_id));
 }
+
+#[test]
+fn a_server_that_a_state_with_gaps_drops_is_told_once() {
+    let scene = lenient();
+    let levels = json!({ "users": { "@alice:ours.test": 100, "@bob:theirs.test": 100 } });
+    scene.send("alice", "m.room.power_levels", Some(""), &levels).unwrap();
+    let (carol, third) = ("@carol:third.test", "third.test");
+    let kinds = ["m.room.create", "m.room.join_rules", "m.room.power_levels"];
+    let auth = kinds.map(|kind| scene.state_id(kind, "").unwrap());
+    let member = |membership: &str| json!({ "membership": membership });
+    let of_carol = ("m.room.member", Some(carol));
+    let join = scene.elsewhere(&user("carol", third), of_carol, &member("join"), &auth);
+    let received = scene.receive_from(third, &[&join]);
+    assert_eq!(received.outcomes, [(join.event_id.clone(), Outcome::Accepted)]);
+    let topic = scene.theirs("m.room.topic", Some(""), &json!({ "topic": "x" }), &auth[2..]);
+    let bob = scene.state_id("m.room.member", "@bob:theirs.test").unwrap();
+    let of_ban = [auth[0].clone(), auth[2].clone(), bob.clone(), join.event_id];
+    let ban = scene.elsewhere(&user("bob", THEIRS), of_carol, &member("ban"), &of_ban);
+    verify(&scene, &ban);
+    let (child, _) = dangling(&scene, 1, 1);
+    assert_eq!(scene.outcome(&child), Outcome::Parked);
+    let state = auth.into_iter().chain([bob, ban.event_id.clone()]).collect();
+    let (origin, event_id) = (THEIRS.try_into().unwrap(), child.event_id.clone());
+    let (events, missing) = (scene.count("events"), vec![topic.event_id]);
+    let connected = scene.ask(Connect { origin, event_id, state, missing }).unwrap();
+    assert_eq!(connected.outcomes, [(child.event_id, Outcome::Accepted)]);
+    assert_eq!(scene.state_id("m.room.member", carol), Some(ban.event_id));
+    assert_eq!(scene.count("events"), events + 2, "the event, and the one that tells the server");
+}
