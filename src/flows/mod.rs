@@ -5,6 +5,7 @@
 
 pub mod due;
 pub mod membership;
+pub mod ours;
 pub mod receive;
 pub mod sending;
 pub mod sync;

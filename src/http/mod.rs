@@ -7,6 +7,7 @@ pub mod arguments;
 pub mod auth;
 pub mod client;
 pub mod endpoint;
+mod failures;
 mod federation;
 pub mod passwords;
 pub mod query;

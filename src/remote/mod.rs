@@ -44,37 +44,6 @@ impl From<Unread> for RemoteError {
     }
 }
 
-impl From<RemoteError> for crate::error::Error {
-    fn from(error: RemoteError) -> Self {
-        use http::StatusCode;
-        match &error {
-            // What another server says about an event or a room is told on; what it says about tokens never is.
-            RemoteError::Answered { status: 403, message, .. } => {
-                crate::error::forbidden(message.clone())
-            }
-            RemoteError::Answered { message, .. } if error.is_not_found() => {
-                crate::error::not_found(message.clone())
-            }
-            RemoteError::Answered { errcode, message, room_version, .. }
-                if errcode == "M_INCOMPATIBLE_ROOM_VERSION" =>
-            {
-                crate::error::incompatible(message.clone(), room_version.as_deref())
-            }
-            RemoteError::Answered { errcode, message, .. }
-                if errcode == "M_UNABLE_TO_AUTHORISE_JOIN" =>
-            {
-                Self::new(StatusCode::BAD_REQUEST, "M_UNABLE_TO_AUTHORISE_JOIN", message.clone())
-            }
-            RemoteError::Answered { errcode, message, .. }
-                if errcode == "M_UNABLE_TO_GRANT_JOIN" =>
-            {
-                Self::new(StatusCode::BAD_REQUEST, "M_UNABLE_TO_GRANT_JOIN", message.clone())
-            }
-            _ => crate::error::bad_gateway(error.to_string()),
-        }
-    }
-}
-
 /// What a server answered; nothing if that was an error or nonsense. It may still answer other questions.
 pub fn answered<T>(answer: Result<T, RemoteError>) -> Result<Option<T>, RemoteError> {
     match answer {

@@ -4,6 +4,7 @@
 //! nothing, the Worker waits on a socket to the user's object: a timer runs only here.
 
 mod filter;
+mod unsynced;
 
 use std::{collections::BTreeSet, rc::Rc};
 
@@ -14,15 +15,19 @@ use serde_json::value::{RawValue, to_raw_value};
 use tombolo_platform::{AskError, Waited, World};
 use tombolo_protocol::membership::Membership;
 
-pub use self::filter::{RoomFilter, SyncFilter};
+pub use self::{
+    filter::{RoomFilter, SyncFilter},
+    unsynced::Unsynced,
+};
 use crate::{
-    error::{Result, unavailable},
     flows::{room, user_object},
     objects::{
         room::messages::{EventFilter, Refusal, Window, WindowReply},
         user_sync::messages::{Pull, Pulled, RoomNews, StreamPosition},
     },
 };
+
+type Result<T> = std::result::Result<T, Unsynced>;
 
 /// How many rooms are asked at once.
 const ROOMS_AT_ONCE: usize = 16;
@@ -139,9 +144,9 @@ async fn pull(world: &World, claim: &Claim, request: &Request, until: u64) -> Re
         full_state: request.full_state,
     };
     if hold {
-        match world.wait(&address, &pull, until).await.map_err(unavailable)? {
+        match world.wait(&address, &pull, until).await? {
             Waited::Answered(pulled) => return Ok(pulled),
-            Waited::Refused(refusal) => return Err(refusal.into()),
+            Waited::Refused(refusal) => return Err(Unsynced::User(refusal)),
             Waited::Woken | Waited::TimedOut => {}
         }
     }
