@@ -25,7 +25,7 @@ pub async fn room(world: World, address: Address<RoomClass>) -> Result<Option<u6
     let Ok(room_id) = RoomId::parse(&*address.name) else { return Ok(None) };
     let told = tell::tell(&world, &room_id).await;
     let begun = world.now();
-    let retried = receive::retry(&world, &room_id).await.map_err(|error| Fault(error.message));
+    let retried = receive::retry(&world, &room_id).await.map_err(|error| Fault(error.to_string()));
     // What came meanwhile does not wait for what else there is to do.
     let told = if world.now() > begun + MOMENT { tell::tell(&world, &room_id).await } else { told };
     let taken_up = take_up(&world, &room_id).await;

@@ -5,8 +5,15 @@
 use http::StatusCode;
 
 use crate::{
-    error::{Error, bad_gateway, forbidden, incompatible, internal, not_found, unavailable},
-    flows::{ours::Ours, sync::Unsynced},
+    error::{
+        Error, bad_gateway, forbidden, incompatible, internal, invalid_param, not_found,
+        unavailable,
+    },
+    flows::{
+        ours::Ours,
+        receive::{self, verify::Dropped},
+        sync::Unsynced,
+    },
     remote::RemoteError,
 };
 
@@ -26,6 +33,22 @@ impl From<Unsynced> for Error {
             Unsynced::Room(refusal) => refusal.into(),
             Unsynced::Ours(error) => error.into(),
         }
+    }
+}
+
+impl From<receive::Failure> for Error {
+    fn from(failure: receive::Failure) -> Self {
+        match failure {
+            receive::Failure::Remote(error) => error.into(),
+            receive::Failure::Room(refusal) => refusal.into(),
+            receive::Failure::Ours(error) => error.into(),
+        }
+    }
+}
+
+impl From<Dropped> for Error {
+    fn from(dropped: Dropped) -> Self {
+        invalid_param(dropped.reason)
     }
 }
 

@@ -11,8 +11,7 @@ use tombolo_platform::World;
 
 use super::{Failure, Source, fetch::Events, verify::verified_history, version};
 use crate::{
-    error::Result,
-    flows::room,
+    flows::{ours::Ours, room},
     objects::room::messages::{History, HistoryGap, Lack, Outcome, Received, StateGiven},
     remote::{
         api,
@@ -33,7 +32,7 @@ const ROUNDS: usize = 4;
 const MAX_STATES: usize = 10;
 
 /// Fills a gap from one of the servers in the room; answers whether anything came.
-pub async fn backfill(world: &World, room_id: &RoomId, gap: &HistoryGap) -> Result<bool> {
+pub async fn backfill(world: &World, room_id: &RoomId, gap: &HistoryGap) -> Result<bool, Ours> {
     let Some(version) = version(world, room_id).await? else { return Ok(false) };
     let mut servers: Vec<_> = gap.servers.iter().collect();
     servers.sort_by_key(|server| failing::is_noted(world, server));
@@ -57,11 +56,7 @@ pub async fn backfill(world: &World, room_id: &RoomId, gap: &HistoryGap) -> Resu
 }
 
 /// Asks one server; `others` tells whether there are more.
-async fn fill(
-    source: &Source<'_>,
-    gap: &HistoryGap,
-    others: bool,
-) -> std::result::Result<bool, Failure> {
+async fn fill(source: &Source<'_>, gap: &HistoryGap, others: bool) -> Result<bool, Failure> {
     let path = api::backfill(source.room_id, &gap.below, LIMIT);
     let answer: Events = client::ask(source.world, source.origin, Ask::get(&path)).await?;
     let events = verified_history(source.world, source.version, &answer.pdus).await;
@@ -83,7 +78,7 @@ async fn help(
     source: &Source<'_>,
     received: &Received,
     states: &mut Vec<StateGiven>,
-) -> std::result::Result<bool, Failure> {
+) -> Result<bool, Failure> {
     let mut helped = false;
     if let Some(lack) = received.lacking.iter().find(|lack| !lack.auth_events.is_empty()) {
         source.fetch_auth(&lack.event_id, &lack.auth_events).await?;

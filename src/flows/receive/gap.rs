@@ -17,8 +17,7 @@ use tombolo_protocol::room_version::RoomVersion;
 use super::version;
 use crate::{
     config::Config,
-    error::Result,
-    flows::room,
+    flows::{ours::Ours, room},
     objects::room::messages::{
         Connect, Lack, Outcome, Participants, Purpose, Received, Refusal, StateGiven,
     },
@@ -63,7 +62,7 @@ pub async fn fill(
     origin: &OwnedServerName,
     room_id: &RoomId,
     received: Received,
-) -> Result<BTreeMap<OwnedEventId, Outcome>> {
+) -> Result<BTreeMap<OwnedEventId, Outcome>, Ours> {
     let Some(version) = version(world, room_id).await? else { return Ok(BTreeMap::new()) };
     let until = world.now() + PATIENCE;
     let stranger = received.stranger;
@@ -78,7 +77,7 @@ pub async fn fill(
         Ok(others) => others,
         // What came in stays in; the room's alarm tries again.
         Err(error) => {
-            tracing::warn!(room = %room_id, error = error.message, "nobody else can be asked");
+            tracing::warn!(room = %room_id, %error, "nobody else can be asked");
             return Ok(open.outcomes);
         }
     };
@@ -96,7 +95,7 @@ pub async fn fetch_wanted(
     world: &World,
     room_id: &RoomId,
     mut wanted: Vec<OwnedEventId>,
-) -> Result<()> {
+) -> Result<(), Failure> {
     let Some(version) = version(world, room_id).await? else { return Ok(()) };
     for origin in &others(world, None, room_id).await? {
         let until = world.now() + PATIENCE;
@@ -104,7 +103,7 @@ pub async fn fetch_wanted(
         match source.fetch_single(&wanted).await {
             Ok(unknown) if unknown.is_empty() => break,
             Ok(unknown) => wanted = unknown,
-            Err(Failure::Ours(error)) => return Err(error),
+            Err(Failure::Ours(error)) => return Err(error.into()),
             Err(Failure::Room(_)) => break,
             Err(Failure::Remote(error)) => {
                 tracing::info!(server = %origin, %error, "what was left out is not there");
@@ -119,7 +118,7 @@ async fn others(
     world: &World,
     origin: Option<&OwnedServerName>,
     room_id: &RoomId,
-) -> Result<Vec<OwnedServerName>> {
+) -> Result<Vec<OwnedServerName>, Failure> {
     let own = &Config::of(world)?.server_name;
     let participants = world.ask(&room(room_id), &Participants {}).await?;
     let mut others = participants.servers;
@@ -129,12 +128,22 @@ async fn others(
     Ok(others)
 }
 
-/// Why a gap stays open.
+/// Why a room does not get what it should.
+#[derive(Debug, thiserror::Error)]
 pub enum Failure {
+    #[error("{0}")]
     Remote(RemoteError),
     /// The room does not take it, for example because we left it meanwhile.
+    #[error("{0}")]
     Room(Refusal),
-    Ours(crate::error::Error),
+    #[error("{0}")]
+    Ours(Ours),
+}
+
+impl<E: Into<Ours>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self::Ours(error.into())
+    }
 }
 
 impl From<RemoteError> for Failure {
@@ -147,7 +156,7 @@ impl From<AskError<Refusal>> for Failure {
     fn from(error: AskError<Refusal>) -> Self {
         match error {
             AskError::Refused(refusal) => Self::Room(refusal),
-            unreachable @ AskError::Unreachable(_) => Self::Ours(unreachable.into()),
+            AskError::Unreachable(cause) => Self::Ours(Ours::Unreachable(cause)),
         }
     }
 }
@@ -192,7 +201,7 @@ impl Open {
 
 impl Source<'_> {
     /// Fetches what one server can give of what is lacking; answers whether others may be asked.
-    async fn narrow_by_one(&self, open: &mut Open) -> Result<bool> {
+    async fn narrow_by_one(&self, open: &mut Open) -> Result<bool, Ours> {
         match self.narrow(open).await {
             Ok(()) => Ok(true),
             Err(Failure::Ours(error)) => Err(error),
@@ -211,7 +220,7 @@ impl Source<'_> {
     ///
     /// # Errors
     /// This server can help no further, or none can.
-    async fn narrow(&self, open: &mut Open) -> std::result::Result<(), Failure> {
+    async fn narrow(&self, open: &mut Open) -> Result<(), Failure> {
         let mut tried: BTreeSet<OwnedEventId> = BTreeSet::new();
         for _ in 0..ROUNDS {
             let next = open.lacking.values().find(|lack| !tried.contains(&lack.event_id)).cloned();
@@ -234,7 +243,7 @@ impl Source<'_> {
     }
 
     /// One attempt for one parked event.
-    async fn close(&self, lack: &Lack, open: &mut Open) -> std::result::Result<(), Failure> {
+    async fn close(&self, lack: &Lack, open: &mut Open) -> Result<(), Failure> {
         self.fetch_auth(&lack.event_id, &lack.auth_events).await?;
         if lack.prev_events.is_empty() {
             return self.judge_again(lack, open).await;
@@ -279,13 +288,13 @@ impl Source<'_> {
     }
 
     /// What an event cited is fetched: that may have been all.
-    async fn judge_again(&self, lack: &Lack, open: &mut Open) -> std::result::Result<(), Failure> {
+    async fn judge_again(&self, lack: &Lack, open: &mut Open) -> Result<(), Failure> {
         open.note(self.give(Purpose::Gap, &[], &lack.event_id).await?);
         Ok(())
     }
 
     /// Asks for the state before the event, and lets the event in with it.
-    async fn connect(&self, lack: &Lack, open: &mut Open) -> std::result::Result<(), Failure> {
+    async fn connect(&self, lack: &Lack, open: &mut Open) -> Result<(), Failure> {
         if self.stranger {
             let reason = "it was never in the room".to_owned();
             return Err(RemoteError::Nonsense(reason).into());

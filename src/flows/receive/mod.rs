@@ -28,12 +28,8 @@ use tombolo_platform::{AskError, World};
 use tombolo_protocol::{admission::Checked, event, room_version::RoomVersion};
 
 use crate::{
-    error::{Error, Result, bad_json},
-    flows::{room, telling::tell},
-    objects::{
-        destination::messages::{MAX_EDUS, MAX_PDUS},
-        room::messages::{Describe, Outcome, Purpose, Receive, Reconsider, Refusal},
-    },
+    flows::{ours::Ours, room, telling::tell},
+    objects::room::messages::{Describe, Outcome, Purpose, Receive, Reconsider, Refusal},
 };
 
 /// How many rooms are worked on at once.
@@ -52,10 +48,7 @@ pub async fn receive(
     world: &World,
     origin: &OwnedServerName,
     transaction: Transaction,
-) -> Result<Value> {
-    if transaction.pdus.len() > MAX_PDUS || transaction.edus.len() > MAX_EDUS {
-        return Err(bad_json("A transaction holds at most 50 PDUs and 100 EDUs"));
-    }
+) -> Result<Value, Failure> {
     let Known { pdus, mut reached, mut failure } = versions(world, &transaction.pdus).await;
     let mut results: BTreeMap<String, Value> = BTreeMap::new();
     let verdicts =
@@ -103,13 +96,13 @@ async fn receive_in_rooms(
     world: &World,
     origin: &OwnedServerName,
     rooms: BTreeMap<OwnedRoomId, Vec<Checked>>,
-) -> Vec<(Vec<OwnedEventId>, Result<Vec<(OwnedEventId, Outcome)>>)> {
+) -> Vec<(Vec<OwnedEventId>, Result<Vec<(OwnedEventId, Outcome)>, Failure>)> {
     stream::iter(rooms)
         .map(|(room_id, events)| async move {
             let ids = events.iter().map(|event| event.event_id.clone()).collect();
             let outcomes = receive_in_room(world, origin, &room_id, events).await;
             if let Err(error) = &outcomes {
-                tracing::warn!(room = %room_id, error = error.message, "a room took nothing in");
+                tracing::warn!(room = %room_id, %error, "a room took nothing in");
             }
             (ids, outcomes)
         })
@@ -124,7 +117,7 @@ pub async fn receive_in_room(
     origin: &OwnedServerName,
     room_id: &RoomId,
     events: Vec<Checked>,
-) -> Result<Vec<(OwnedEventId, Outcome)>> {
+) -> Result<Vec<(OwnedEventId, Outcome)>, Failure> {
     let (purpose, again) = (Purpose::Live, Vec::new());
     let asked: Vec<_> = events.iter().map(|event| event.event_id.clone()).collect();
     let receive = Receive { origin: origin.clone(), events, purpose, again };
@@ -142,7 +135,7 @@ pub async fn receive_in_room(
             Ok(filled) => outcomes.extend(filled),
             // What is parked, the room's alarm tries again.
             Err(error) => {
-                tracing::warn!(room = %room_id, error = error.message, "a gap stays open");
+                tracing::warn!(room = %room_id, %error, "a gap stays open");
             }
         }
     }
@@ -158,7 +151,7 @@ struct Known<'a> {
     /// Whether a room answered that it is unknown.
     reached: bool,
     /// Why a room did not answer.
-    failure: Option<Error>,
+    failure: Option<Failure>,
 }
 
 /// The events with the versions of their rooms. The others have no effect: without the version not even their ID is
@@ -180,8 +173,8 @@ async fn versions<'a>(world: &World, pdus: &'a [Box<RawValue>]) -> Known<'a> {
                 others.insert(room_id);
             }
             Err(error) => {
-                tracing::warn!(room = %room_id, error = error.message, "a room is out of reach");
-                known.failure = Some(error);
+                tracing::warn!(room = %room_id, %error, "a room is out of reach");
+                known.failure = Some(error.into());
                 others.insert(room_id);
             }
         }
@@ -190,7 +183,7 @@ async fn versions<'a>(world: &World, pdus: &'a [Box<RawValue>]) -> Known<'a> {
 }
 
 /// Tries one server's parked events again, with that server and with others; answers when to come again (ms).
-pub async fn retry(world: &World, room_id: &RoomId) -> Result<Option<u64>> {
+pub async fn retry(world: &World, room_id: &RoomId) -> Result<Option<u64>, Failure> {
     let reconsidered = match world.ask(&room(room_id), &Reconsider {}).await {
         Ok(reconsidered) => reconsidered,
         Err(AskError::Refused(_)) => return Ok(None),
@@ -212,7 +205,10 @@ struct Versions(RefCell<BTreeMap<OwnedRoomId, &'static RoomVersion>>);
 
 /// The version of a room that is known here. It never changes once we are in the room, so an isolate asks once; before
 /// that it is what another server says.
-pub async fn version(world: &World, room_id: &RoomId) -> Result<Option<&'static RoomVersion>> {
+pub async fn version(
+    world: &World,
+    room_id: &RoomId,
+) -> Result<Option<&'static RoomVersion>, Ours> {
     let versions = world.isolate(|_| Versions::default());
     let held = versions.0.borrow().get(room_id).copied();
     if held.is_some() {
@@ -221,10 +217,10 @@ pub async fn version(world: &World, room_id: &RoomId) -> Result<Option<&'static 
     let description = match world.ask(&room(room_id), &Describe {}).await {
         Ok(description) => description,
         Err(AskError::Refused(_)) => return Ok(None),
-        Err(AskError::Unreachable(cause)) => return Err(crate::error::unavailable(cause)),
+        Err(AskError::Unreachable(cause)) => return Err(Ours::Unreachable(cause)),
     };
     let version = RoomVersion::of(&description.version)
-        .ok_or_else(|| crate::error::internal("a room of unknown version"))?;
+        .ok_or_else(|| Ours::broken("a room of unknown version"))?;
     if description.live {
         versions.0.borrow_mut().insert(room_id.to_owned(), version);
     }
@@ -235,11 +231,5 @@ fn result(outcome: &Outcome) -> Value {
     match outcome {
         Outcome::Accepted | Outcome::SoftFailed(_) | Outcome::Known | Outcome::Parked => json!({}),
         Outcome::Rejected(reason) | Outcome::Dropped(reason) => json!({ "error": reason }),
-    }
-}
-
-impl From<Dropped> for Error {
-    fn from(dropped: Dropped) -> Self {
-        crate::error::invalid_param(dropped.reason)
     }
 }

@@ -206,7 +206,7 @@ impl Attempt<'_> {
             if let Err(error) =
                 receive_in_room(self.world, &origin, self.room_id, vec![event]).await
             {
-                tracing::warn!(error = error.message, "a parked event was not taken in");
+                tracing::warn!(%error, "a parked event was not taken in");
             }
         }
         Ok(())
