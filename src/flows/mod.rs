@@ -10,6 +10,8 @@ pub mod receive;
 pub mod sending;
 pub mod sync;
 pub mod telling;
+#[cfg(test)]
+mod tests;
 
 use ruma::{RoomId, ServerName, UserId};
 use tombolo_platform::Address;

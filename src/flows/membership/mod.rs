@@ -5,3 +5,5 @@ pub mod join;
 pub mod knock;
 pub mod leave;
 pub mod template;
+#[cfg(test)]
+mod tests;

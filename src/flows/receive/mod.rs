@@ -9,6 +9,8 @@ mod edus;
 pub mod fetch;
 mod gap;
 pub mod given;
+#[cfg(test)]
+mod tests;
 mod texts;
 pub mod verify;
 

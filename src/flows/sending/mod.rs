@@ -2,4 +2,6 @@
 
 pub mod create_room;
 pub mod send;
+#[cfg(test)]
+mod tests;
 pub mod unsent;

@@ -4,6 +4,8 @@
 //! nothing, the Worker waits on a socket to the user's object: a timer runs only here.
 
 mod filter;
+#[cfg(test)]
+mod tests;
 mod unsynced;
 
 use std::{collections::BTreeSet, rc::Rc};

@@ -2,3 +2,5 @@
 
 pub mod deliver;
 pub mod tell;
+#[cfg(test)]
+mod tests;

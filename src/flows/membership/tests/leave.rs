@@ -1,0 +1,56 @@
+//! Is a user rid of a room or of an invite at once, whoever hears of it?
+
+use serde_json::json;
+
+use crate::flows::tests::{Two, membership};
+
+/// A room to which alice has invited bob.
+fn inviting(two: &Two) -> String {
+    two.scene.room(&two.alice, &json!({ "invite": [two.bob.id] }))
+}
+
+fn is_invited(two: &Two, room: &str) -> bool {
+    two.scene.sync(&two.bob, "")["rooms"]["invite"][room].is_object()
+}
+
+fn leave(two: &Two, room: &str) {
+    two.scene.act(&two.bob, room, "leave", &json!({})).ok();
+}
+
+#[test]
+fn an_invite_that_is_declined_is_gone_on_both_servers() {
+    let two = Two::new();
+    let room = inviting(&two);
+    assert!(is_invited(&two, &room));
+    leave(&two, &room);
+    assert!(!is_invited(&two, &room));
+    let bob = membership(&two.scene, &two.alice, &room, &two.bob.id);
+    assert_eq!(bob.as_deref(), Some("leave"));
+}
+
+#[test]
+fn a_user_is_rid_of_an_invite_before_its_server_hears_of_it() {
+    let two = Two::new();
+    let room = inviting(&two);
+    two.cut(600_000);
+    leave(&two, &room);
+    assert!(!is_invited(&two, &room));
+    let bob = || membership(&two.scene, &two.alice, &room, &two.bob.id);
+    assert_eq!(bob().as_deref(), Some("invite"));
+    two.scene.simulation.settle(86_400_000);
+    assert_eq!(bob().as_deref(), Some("leave"));
+}
+
+#[test]
+fn who_leaves_a_room_that_is_here_leaves_it_everywhere() {
+    let two = Two::new();
+    let room = two.meet();
+    leave(&two, &room);
+    two.scene.simulation.settle(60_000);
+    let bob = membership(&two.scene, &two.alice, &room, &two.bob.id);
+    assert_eq!(bob.as_deref(), Some("leave"));
+    // Leaving twice is no mistake; what they were never in, they cannot leave.
+    leave(&two, &room);
+    let private = two.scene.room(&two.alice, &json!({}));
+    two.scene.act(&two.bob, &private, "leave", &json!({})).refused(403, "M_FORBIDDEN");
+}

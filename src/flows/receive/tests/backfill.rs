@@ -1,0 +1,62 @@
+//! Does who comes later page into what was said before?
+
+use serde_json::{Value, json};
+
+use crate::flows::tests::Two;
+
+/// What bob reads by `/messages`, newest first.
+fn read(two: &Two, room: &str) -> Vec<String> {
+    let path = format!("/_matrix/client/v3/rooms/{room}/messages?dir=b&limit=100");
+    let page = two.scene.get(&two.bob, &path).ok();
+    let bodies = page["chunk"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|event: &Value| Some(event["content"]["body"].as_str()?.to_owned()));
+    bodies.collect()
+}
+
+/// A room in which alice said something before bob came.
+fn with_history(two: &Two) -> String {
+    let room = two.scene.room(&two.alice, &json!({ "preset": "public_chat" }));
+    for word in ["first", "second"] {
+        two.scene.say(&two.alice, &room, word);
+    }
+    two.through(&two.bob, "join", &room).ok();
+    two.scene.simulation.settle(60_000);
+    room
+}
+
+#[test]
+fn a_page_has_what_was_said_before_the_user_came() {
+    let two = Two::new();
+    let room = with_history(&two);
+    assert_eq!(read(&two, &room), ["second", "first"]);
+}
+
+#[test]
+fn where_one_server_is_silent_another_gives_the_history() {
+    let two = Two::new();
+    let carol = two.scene.register_on(&two.scene.another("third.test:8448", 9), "carol");
+    let room = two.scene.room(&two.alice, &json!({ "preset": "public_chat" }));
+    two.through(&carol, "join", &room).ok();
+    for word in ["first", "second"] {
+        two.scene.say(&two.alice, &room, word);
+    }
+    two.scene.simulation.settle(60_000);
+    two.through(&two.bob, "join", &room).ok();
+    two.scene.simulation.settle(60_000);
+    two.cut(600_000);
+    assert_eq!(read(&two, &room), ["second", "first"]);
+}
+
+#[test]
+fn while_no_server_gives_the_history_the_page_ends_and_the_next_asks_again() {
+    let two = Two::new();
+    let room = with_history(&two);
+    two.cut(600_000);
+    assert!(read(&two, &room).is_empty());
+    two.scene.simulation.heal();
+    two.scene.pass(3_600_000);
+    assert_eq!(read(&two, &room), ["second", "first"]);
+}

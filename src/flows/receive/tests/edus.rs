@@ -1,0 +1,54 @@
+//! Does a server speak for its own users, and for nobody else's?
+
+use serde_json::{Value, json};
+
+use crate::flows::tests::Guest;
+
+fn typing(guest: &Guest, user: &str) -> Value {
+    let content = json!({ "room_id": guest.room, "user_id": user, "typing": true });
+    json!({ "edu_type": "m.typing", "content": content })
+}
+
+fn receipt(guest: &Guest, user: &str, event: &str) -> Value {
+    let receipt = json!({ "event_ids": [event], "data": { "ts": 5 } });
+    json!({ "edu_type": "m.receipt", "content": { &guest.room: { "m.read": { user: receipt } } } })
+}
+
+/// What alice is told beside events: who types, and who read what.
+fn told(guest: &Guest) -> (Value, Value) {
+    let sync = guest.scene.sync(&guest.alice, "");
+    let events = &sync["rooms"]["join"][&guest.room]["ephemeral"]["events"];
+    let of = |kind: &str| {
+        let mut events = events.as_array().into_iter().flatten();
+        events.find(|event| event["type"] == kind).map(|event| event["content"].clone())
+    };
+    (of("m.typing").unwrap_or_default(), of("m.receipt").unwrap_or_default())
+}
+
+#[test]
+fn our_users_are_told_who_types_there_and_who_read_what() {
+    let guest = Guest::new();
+    let said = guest.scene.say(&guest.alice, &guest.room, "hello");
+    let edus = [typing(&guest, &guest.user), receipt(&guest, &guest.user, &said)];
+    guest.transaction(&[], &edus);
+    guest.scene.pass(3_000);
+    let (types, read) = told(&guest);
+    assert_eq!(types["user_ids"], json!([guest.user]));
+    assert_eq!(read[&said]["m.read"][&guest.user]["ts"], 5);
+}
+
+#[test]
+fn what_a_server_says_of_users_that_are_not_its_own_has_no_effect() {
+    let guest = Guest::new();
+    let bob = guest.scene.register("bob");
+    guest.scene.act(&bob, &guest.room, "join", &json!({})).ok();
+    let said = guest.scene.say(&guest.alice, &guest.room, "hello");
+    let nonsense = json!({ "edu_type": "m.typing", "content": 5 });
+    let own = typing(&guest, &guest.user);
+    let edus = [typing(&guest, &bob.id), receipt(&guest, &bob.id, &said), nonsense, own];
+    guest.transaction(&[], &edus);
+    guest.scene.pass(3_000);
+    let (types, read) = told(&guest);
+    assert_eq!(types["user_ids"], json!([guest.user]));
+    assert!(read[&said]["m.read"][&bob.id].is_null(), "{read}");
+}

@@ -1,0 +1,4 @@
+//! Does everybody hear of what is new, once and in the end?
+
+mod deliver;
+mod tell;
