@@ -77,7 +77,12 @@ class Agreement:
                     self._differ(one, other, difference)
 
     def _why_missing(self, event_id: str, one: str, other: str) -> str | None:
-        return self._reason(event_id, other, frozenset()) or self._former(event_id, one) or self._untold(event_id, one, other)
+        """Why a server does not show an event that another shows: it lacks that, or what that redacts."""
+        held, unseen = self.copies[other].events.get(event_id), self._views[one].events - self._views[other].events
+        redacted = _redacted(held.pdu) if held and held.standing == "accepted" else []
+        lacks = [event_id, *(each for each in redacted if each in unseen)]
+        reasons = (self._reason(each, other, frozenset()) or self._former(each, one) or self._untold(each, one, other) for each in lacks)
+        return next(filter(None, reasons), None)
 
     def _compare_to_outside(self, one: str, other: str) -> None:
         """Looks for members of a server that, as that server sees it, are not in the room."""
