@@ -7,7 +7,6 @@ use ruma::RoomId;
 use tombolo_platform::{Address, AskError, Fault, World};
 
 use crate::{
-    error::Error,
     flows::{
         self,
         membership::{join, leave},
@@ -39,13 +38,16 @@ async fn take_up(world: &World, room_id: &RoomId) -> Result<Option<u64>, Fault> 
         Err(AskError::Refused(_)) => return Ok(None),
         Err(error) => return Err(Fault(error.to_string())),
     };
-    let fault = |error: Error| Fault(error.message);
     let left = match due.leave {
-        Some((user, via)) => leave::resume(world, &user, room_id, &via).await.map_err(fault),
+        Some((user, via)) => leave::resume(world, &user, room_id, &via)
+            .await
+            .map_err(|error| Fault(error.to_string())),
         None => Ok(()),
     };
     let joined = match due.attempt {
-        Some(attempt) => join::resume(world, room_id, (attempt, due.unproven)).await.map_err(fault),
+        Some(attempt) => join::resume(world, room_id, (attempt, due.unproven))
+            .await
+            .map_err(|error| Fault(error.message)),
         None => Ok(None),
     };
     left?;

@@ -6,14 +6,16 @@ use http::StatusCode;
 
 use crate::{
     error::{
-        Error, bad_gateway, forbidden, incompatible, internal, invalid_param, not_found,
-        unavailable,
+        Error, bad_gateway, bad_json, forbidden, incompatible, internal, invalid_param, not_found,
+        too_large, unavailable,
     },
     flows::{
         ours::Ours,
         receive::{self, verify::Dropped},
+        sending::{create_room::Unmade, unsent::Unsent},
         sync::Unsynced,
     },
+    objects::room::messages::Refusal,
     remote::RemoteError,
 };
 
@@ -22,6 +24,54 @@ impl From<Ours> for Error {
         match error {
             Ours::Unreachable(cause) => unavailable(cause),
             Ours::Broken(cause) => internal(cause),
+        }
+    }
+}
+
+impl From<Unsent> for Error {
+    fn from(unsent: Unsent) -> Self {
+        let message = unsent.to_string();
+        match unsent {
+            Unsent::Refused(refusal) => refusal.into(),
+            Unsent::NotThere => forbidden(message),
+            Unsent::NobodyThere => not_found(message),
+            Unsent::Incompatible(version) => incompatible(message, Some(&version)),
+            Unsent::Uninvited(error) => uninvited(error),
+            Unsent::Remote(error) => error.into(),
+            Unsent::Nonsense(_) => bad_gateway(message),
+            Unsent::Ours(error) => error.into(),
+        }
+    }
+}
+
+/// A server that does not know the room's version says it of a room that is ours.
+fn uninvited(error: RemoteError) -> Error {
+    match error {
+        RemoteError::Answered { errcode, message, .. }
+            if matches!(
+                &*errcode,
+                "M_INCOMPATIBLE_ROOM_VERSION" | "M_UNSUPPORTED_ROOM_VERSION"
+            ) =>
+        {
+            Error::new(StatusCode::BAD_REQUEST, "M_UNSUPPORTED_ROOM_VERSION", message)
+        }
+        error => error.into(),
+    }
+}
+
+impl From<Unmade> for Error {
+    fn from(unmade: Unmade) -> Self {
+        let message = unmade.to_string();
+        match unmade {
+            Unmade::AliasTaken => Self::new(StatusCode::BAD_REQUEST, "M_ROOM_IN_USE", message),
+            Unmade::Creators => invalid_param(message),
+            Unmade::Malformed(_) => bad_json(message),
+            Unmade::TooLarge(_) => too_large(message),
+            Unmade::Refused(Refusal::Forbidden(_)) => {
+                Self::new(StatusCode::BAD_REQUEST, "M_INVALID_ROOM_STATE", message)
+            }
+            Unmade::Refused(refusal) => refusal.into(),
+            Unmade::Ours(error) => error.into(),
         }
     }
 }

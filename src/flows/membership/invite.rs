@@ -4,7 +4,6 @@
 //! The room builds the event, the invited user's server signs it, and only then the room takes it in. Where that server
 //! refuses or does not answer, there is no invite, and the client learns why.
 
-use http::StatusCode;
 use ruma::{OwnedEventId, RoomId, ServerName};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -12,8 +11,9 @@ use tombolo_platform::World;
 use tombolo_protocol::{admission::Checked, room_version::RoomVersion};
 
 use crate::{
-    error::{Error, bad_gateway, internal},
-    flows::{receive::verify::countersigned, room, sending::unsent::Unsent, telling::tell},
+    flows::{
+        ours::Ours, receive::verify::countersigned, room, sending::unsent::Unsent, telling::tell,
+    },
     objects::room::messages::{DraftInvite, InviteForReply, Send, SendInvite},
     remote::{
         RemoteError, api,
@@ -27,19 +27,19 @@ pub async fn invite(
     room_id: &RoomId,
     server: &ServerName,
     send: Send,
-) -> std::result::Result<OwnedEventId, Unsent> {
+) -> Result<OwnedEventId, Unsent> {
     let address = room(room_id);
     let invite = world.ask(&address, &DraftInvite { send }).await?;
     if invite.stands {
         return Ok(invite.event_id);
     }
-    let answer = put(world, room_id, server, &invite).await.map_err(refused)?;
-    let version =
-        RoomVersion::of(&invite.version).ok_or_else(|| internal("a room of unknown version"))?;
+    let answer = put(world, room_id, server, &invite).await.map_err(Unsent::Uninvited)?;
+    let version = RoomVersion::of(&invite.version)
+        .ok_or_else(|| Ours::broken("a room of unknown version"))?;
     let ours = Checked { event_id: invite.event_id, json: invite.event };
     let event = countersigned(world, version, &ours, (server, answer.event.get().as_bytes()))
         .await
-        .map_err(|dropped| bad_gateway(dropped.reason))?;
+        .map_err(|dropped| Unsent::Nonsense(dropped.reason))?;
     let sent = world.ask(&address, &SendInvite { event }).await?;
     tell::tell_now(world, room_id, sent.news).await;
     Ok(sent.event_id)
@@ -56,25 +56,10 @@ async fn put(
     room_id: &RoomId,
     server: &ServerName,
     invite: &InviteForReply,
-) -> std::result::Result<Countersigned, RemoteError> {
+) -> Result<Countersigned, RemoteError> {
     let InviteForReply { version, event, stripped, .. } = invite;
     let body = api::Invite { room_version: version, event, invite_room_state: stripped };
     let body = client::content(&body)?;
     let path = api::invite(room_id, &invite.event_id);
     client::ask(world, server, Ask::put(&path, &body)).await
-}
-
-/// What the client is told of an invite that the other server did not take.
-fn refused(error: RemoteError) -> Error {
-    match &error {
-        RemoteError::Answered { errcode, message, .. }
-            if matches!(
-                &**errcode,
-                "M_INCOMPATIBLE_ROOM_VERSION" | "M_UNSUPPORTED_ROOM_VERSION"
-            ) =>
-        {
-            Error::new(StatusCode::BAD_REQUEST, "M_UNSUPPORTED_ROOM_VERSION", message.clone())
-        }
-        _ => error.into(),
-    }
 }

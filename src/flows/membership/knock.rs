@@ -15,8 +15,11 @@ use super::{
     template,
 };
 use crate::{
-    error::{Result, not_found},
-    flows::{room, sending::send, telling::tell},
+    flows::{
+        room,
+        sending::{send, unsent::Unsent},
+        telling::tell,
+    },
     objects::room::messages::{Describe, Knocked, Refusal},
     remote::{
         api,
@@ -40,18 +43,18 @@ pub async fn knock(
     room_id: &RoomId,
     via: &[OwnedServerName],
     reason: Option<String>,
-) -> Result<()> {
+) -> Result<(), Unsent> {
     let mut content = member_content(world, user).await?;
     content.insert("membership".to_owned(), json!("knock"));
     content.extend(reason.map(|reason| ("reason".to_owned(), json!(reason))));
     match world.ask(&room(room_id), &Describe {}).await {
         Ok(description) if description.live => {
-            return Ok(send::membership(world, room_id, user, &content, Vec::new()).await?);
+            return send::membership(world, room_id, user, &content, Vec::new()).await;
         }
         Ok(_) | Err(AskError::Refused(Refusal::Absent)) => {}
         Err(error) => return Err(error.into()),
     }
-    let mut failure = not_found("No server is known that is in this room");
+    let mut failure = Unsent::NobodyThere;
     for server in residents(world, user, room_id, via).await?.iter().take(MAX_SERVERS) {
         match through(world, user, room_id, server, &content).await {
             Ok(()) => return Ok(()),
@@ -67,7 +70,7 @@ async fn through(
     room_id: &RoomId,
     server: &ServerName,
     content: &Map<String, Value>,
-) -> Result<()> {
+) -> Result<(), Unsent> {
     let template = template::ask(world, server, Membership::Knock, room_id, user).await?;
     let (version, pdu) =
         template::build(world, user, room_id, (Membership::Knock, template), content)?;

@@ -12,8 +12,11 @@ use tombolo_protocol::membership::Membership;
 
 use super::template;
 use crate::{
-    error::{Result, forbidden},
-    flows::{room, sending::send, telling::tell},
+    flows::{
+        room,
+        sending::{send, unsent::Unsent},
+        telling::tell,
+    },
     objects::room::messages::{MembershipOf, OutOfBand, Refusal, Withdraw, Withdrawn},
     remote::{
         api,
@@ -27,7 +30,7 @@ pub async fn leave(
     user: &UserId,
     room_id: &RoomId,
     reason: Option<String>,
-) -> Result<()> {
+) -> Result<(), Unsent> {
     let address = room(room_id);
     let here = match world.ask(&address, &MembershipOf { user: user.to_owned(), live: false }).await
     {
@@ -38,7 +41,7 @@ pub async fn leave(
     let mut content = Map::from_iter([("membership".to_owned(), json!("leave"))]);
     content.extend(reason.map(|reason| ("reason".to_owned(), json!(reason))));
     if here.is_some_and(|membership| membership != Membership::Leave) {
-        return Ok(send::membership(world, room_id, user, &content, Vec::new()).await?);
+        return send::membership(world, room_id, user, &content, Vec::new()).await;
     }
     let invite = match world.ask(&address, &OutOfBand { user: user.to_owned() }).await {
         Ok(invite) if invite.membership.is_waiting() => invite,
@@ -49,7 +52,7 @@ pub async fn leave(
         {
             return Ok(());
         }
-        Err(AskError::Refused(_)) => return Err(forbidden("You are not in this room")),
+        Err(AskError::Refused(_)) => return Err(Unsent::NotThere),
         Err(error) => return Err(error.into()),
     };
     withdraw(world, user, room_id, &invite.via, &content).await
@@ -62,7 +65,7 @@ async fn withdraw(
     room_id: &RoomId,
     via: &[OwnedServerName],
     content: &Map<String, Value>,
-) -> Result<()> {
+) -> Result<(), Unsent> {
     let news = world.ask(&room(room_id), &Withdraw { user: user.to_owned() }).await?;
     tell::tell_now(world, room_id, news).await;
     carry(world, user, room_id, via, content).await
@@ -75,16 +78,15 @@ async fn carry(
     room_id: &RoomId,
     via: &[OwnedServerName],
     content: &Map<String, Value>,
-) -> Result<()> {
+) -> Result<(), Unsent> {
     for server in via {
         match decline(world, user, room_id, server, content).await {
-            Ok(()) => {
+            Ok(true) => {
                 world.ask(&room(room_id), &Withdrawn { user: user.to_owned() }).await?;
                 break;
             }
-            Err(error) => {
-                tracing::info!(%server, error = error.message, "an invite was not declined there");
-            }
+            Ok(false) => break,
+            Err(error) => tracing::info!(%server, %error, "an invite was not declined there"),
         }
     }
     Ok(())
@@ -96,27 +98,28 @@ pub async fn resume(
     user: &UserId,
     room_id: &RoomId,
     via: &[OwnedServerName],
-) -> Result<()> {
+) -> Result<(), Unsent> {
     let content = Map::from_iter([("membership".to_owned(), json!("leave"))]);
     carry(world, user, room_id, via, &content).await
 }
 
+/// Has the server take the leave; not if the user has joined meanwhile.
 async fn decline(
     world: &World,
     user: &UserId,
     room_id: &RoomId,
     server: &OwnedServerName,
     content: &Map<String, Value>,
-) -> Result<()> {
+) -> Result<bool, Unsent> {
     let template = template::ask(world, server, Membership::Leave, room_id, user).await?;
-    // The server may have taken its time: who joined meanwhile does not leave any more.
+    // The server may have taken its time.
     let held = world.ask(&room(room_id), &OutOfBand { user: user.to_owned() }).await?;
     if !held.leaving {
-        return Err(forbidden("the user has joined"));
+        return Ok(false);
     }
     let (_, pdu) = template::build(world, user, room_id, (Membership::Leave, template), content)?;
     let path = api::send_leave(room_id, &pdu.event_id);
     let body: Value = serde_json::from_str(&pdu.json)?;
     client::ask::<Value>(world, server, Ask::put(&path, &body).within(BRIEF)).await?;
-    Ok(())
+    Ok(true)
 }

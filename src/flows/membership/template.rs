@@ -18,9 +18,9 @@ use tombolo_protocol::{
 
 use crate::{
     config::Config,
-    error::{Result, bad_gateway, bad_json, incompatible},
+    flows::{ours::Ours, sending::unsent::Unsent},
     remote::{
-        api,
+        RemoteError, api,
         client::{self, Ask},
     },
 };
@@ -39,9 +39,9 @@ pub async fn ask(
     membership: Membership,
     room_id: &RoomId,
     user: &UserId,
-) -> Result<Template> {
+) -> Result<Template, RemoteError> {
     let path = api::make(membership, room_id, user);
-    Ok(client::ask(world, server, Ask::get(&path)).await?)
+    client::ask(world, server, Ask::get(&path)).await
 }
 
 /// Our own membership event. Of the template only the links are taken, and who authorises the join. A template of
@@ -52,24 +52,23 @@ pub fn build(
     room_id: &RoomId,
     (membership, template): (Membership, Template),
     content: &Map<String, Value>,
-) -> Result<(&'static RoomVersion, Pdu)> {
+) -> Result<(&'static RoomVersion, Pdu), Unsent> {
     let config = Config::of(world)?;
     let version = template.room_version.unwrap_or_else(|| "1".to_owned());
-    let version = RoomVersion::of(&version)
-        .ok_or_else(|| incompatible("Unsupported room version", Some(&version)))?;
+    let version = RoomVersion::of(&version).ok_or(Unsent::Incompatible(version))?;
     let mut content = content.clone();
     content.insert("membership".to_owned(), json!(membership));
     if !is_of(&template.event, user, room_id, membership) {
-        return Err(bad_gateway("the template is of another event"));
+        return Err(nonsense("the template is of another event"));
     }
     let is_join = membership == Membership::Join;
     let authoriser = template.event["content"]["join_authorised_via_users_server"].as_str();
     if let Some(authoriser) = authoriser.filter(|_| is_join) {
         content.insert("join_authorised_via_users_server".to_owned(), json!(authoriser));
     }
-    let links = |name: &str| -> Result<Vec<OwnedEventId>> {
+    let links = |name: &str| -> Result<Vec<OwnedEventId>, Unsent> {
         serde_json::from_value(template.event[name].clone())
-            .map_err(|_| bad_gateway("the template has no links"))
+            .map_err(|_| nonsense("the template has no links"))
     };
     let (prev_events, auth_events) = (links("prev_events")?, links("auth_events")?);
     let draft = event::Draft {
@@ -85,11 +84,11 @@ pub fn build(
         auth_events: &auth_events,
         depth: template.event["depth"]
             .as_u64()
-            .ok_or_else(|| bad_gateway("the template has no depth"))?,
+            .ok_or_else(|| nonsense("the template has no depth"))?,
         origin_server_ts: i64::try_from(world.now()).unwrap_or(i64::MAX),
     };
     let pdu = event::build(version, draft, links, &config.signing_key, config.server_name.as_str());
-    Ok((version, pdu.map_err(|fault| bad_gateway(fault.to_string()))?))
+    Ok((version, pdu.map_err(nonsense)?))
 }
 
 fn is_of(template: &Value, user: &UserId, room_id: &RoomId, membership: Membership) -> bool {
@@ -100,7 +99,11 @@ fn is_of(template: &Value, user: &UserId, room_id: &RoomId, membership: Membersh
         && template["content"]["membership"] == membership.as_str()
 }
 
-fn canonical(content: &Map<String, Value>) -> Result<CanonicalJsonObject> {
-    parse_object(serde_json::to_string(content)?.as_bytes())
-        .map_err(|fault| bad_json(fault.to_string()))
+/// A reason and a profile hold nothing that canonical JSON does not.
+fn canonical(content: &Map<String, Value>) -> Result<CanonicalJsonObject, Ours> {
+    parse_object(serde_json::to_string(content)?.as_bytes()).map_err(Ours::broken)
+}
+
+fn nonsense(reason: impl ToString) -> Unsent {
+    Unsent::Nonsense(reason.to_string())
 }

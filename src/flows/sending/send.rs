@@ -8,7 +8,6 @@ use tombolo_protocol::membership::Membership;
 use super::unsent::Unsent;
 use crate::{
     config::Config,
-    error::Error,
     flows::{membership::invite, room, telling::tell},
     objects::room::messages::{Draft, Send},
 };
@@ -17,7 +16,7 @@ use crate::{
 /// follows makes the call fail: the room's alarm repeats the telling.
 pub async fn send(world: &World, room_id: &RoomId, message: Send) -> Result<OwnedEventId, Unsent> {
     if let Some(user) = invited(&message)
-        && user.server_name() != Config::of(world).map_err(Error::from)?.server_name
+        && user.server_name() != Config::of(world)?.server_name
     {
         return invite::invite(world, room_id, user.server_name(), message).await;
     }
@@ -35,7 +34,7 @@ pub async fn membership(
     content: &Map<String, Value>,
     member_of: Vec<OwnedRoomId>,
 ) -> Result<(), Unsent> {
-    let draft = Draft::membership(user, to_raw_value(content).map_err(Error::from)?);
+    let draft = Draft::membership(user, to_raw_value(content)?);
     let message = Send { member_of, ..Send::of(user.to_owned(), draft) };
     send(world, room_id, message).await?;
     Ok(())

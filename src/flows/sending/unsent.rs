@@ -1,21 +1,46 @@
-//! Why does an event not become part of the room?
+//! Why does an event of ours not become part of a room? A change of membership is an event like any other.
 
 use tombolo_platform::AskError;
 
-use crate::{error::Error, objects::room::messages::Refusal};
+use crate::{flows::ours::Ours, objects::room::messages::Refusal, remote::RemoteError};
 
 /// Why an event was not sent.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum Unsent {
     /// The room refused it.
+    #[error("{0}")]
     Refused(Refusal),
-    /// Anything else: a part of ours did not answer, or the invited user's server did not take the invite.
-    Failed(Error),
+    /// The user has nothing to leave.
+    #[error("You are not in this room")]
+    NotThere,
+    /// The room is not here, and nobody can be asked for it.
+    #[error("No server is known that is in this room")]
+    NobodyThere,
+    /// The room is not here, and has a version that is not supported.
+    #[error("Unsupported room version")]
+    Incompatible(String),
+    /// The invited user's server did not take the invite.
+    #[error("{0}")]
+    Uninvited(RemoteError),
+    /// The server through which the event was to get into the room did not do its part.
+    #[error("{0}")]
+    Remote(RemoteError),
+    /// Another server gave what is of no use.
+    #[error("{0}")]
+    Nonsense(String),
+    #[error("{0}")]
+    Ours(Ours),
 }
 
-impl From<Error> for Unsent {
-    fn from(error: Error) -> Self {
-        Self::Failed(error)
+impl<E: Into<Ours>> From<E> for Unsent {
+    fn from(error: E) -> Self {
+        Self::Ours(error.into())
+    }
+}
+
+impl From<RemoteError> for Unsent {
+    fn from(error: RemoteError) -> Self {
+        Self::Remote(error)
     }
 }
 
@@ -23,16 +48,7 @@ impl From<AskError<Refusal>> for Unsent {
     fn from(error: AskError<Refusal>) -> Self {
         match error {
             AskError::Refused(refusal) => Self::Refused(refusal),
-            error @ AskError::Unreachable(_) => Self::Failed(error.into()),
-        }
-    }
-}
-
-impl From<Unsent> for Error {
-    fn from(unsent: Unsent) -> Self {
-        match unsent {
-            Unsent::Refused(refusal) => refusal.into(),
-            Unsent::Failed(error) => error,
+            AskError::Unreachable(cause) => Self::Ours(Ours::Unreachable(cause)),
         }
     }
 }

@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 
 use ruma::{OwnedRoomId, OwnedServerName, RoomId, UserId};
 use serde_json::{Map, Value, json};
-use tombolo_platform::{AskError, World};
+use tombolo_platform::{AskError, SqlError, World};
 use tombolo_protocol::membership::Membership;
 
 use self::attempt::Attempt;
@@ -20,6 +20,7 @@ use crate::{
     config::Config,
     error::{Result, not_found},
     flows::{
+        ours::Ours,
         room,
         sending::{send, unsent::Unsent},
     },
@@ -57,7 +58,10 @@ pub async fn join(
 }
 
 /// The display name and avatar that a local user's member events carry.
-pub async fn member_content(world: &World, user: &UserId) -> Result<Map<String, Value>> {
+pub async fn member_content(
+    world: &World,
+    user: &UserId,
+) -> std::result::Result<Map<String, Value>, SqlError> {
     let profile = profiles::find(world, user.localpart()).await?.unwrap_or_default();
     let fields = [("displayname", profile.displayname), ("avatar_url", profile.avatar_url)];
     Ok(fields
@@ -75,7 +79,11 @@ pub struct MemberOf {
 }
 
 /// The rooms among these in which a user is joined.
-pub async fn member_of(world: &World, user: &UserId, rooms: &[OwnedRoomId]) -> Result<MemberOf> {
+pub async fn member_of(
+    world: &World,
+    user: &UserId,
+    rooms: &[OwnedRoomId],
+) -> std::result::Result<MemberOf, Ours> {
     let mut member_of = MemberOf { joined: Vec::new(), blind: rooms.len() > MAX_ALLOWING };
     for room_id in rooms.iter().take(MAX_ALLOWING) {
         let ask = MembershipOf { user: user.to_owned(), live: true };
@@ -83,7 +91,7 @@ pub async fn member_of(world: &World, user: &UserId, rooms: &[OwnedRoomId]) -> R
             Ok(Some(Membership::Join)) => member_of.joined.push(room_id.clone()),
             Ok(_) => {}
             Err(AskError::Refused(_)) => member_of.blind = true,
-            Err(unreachable) => return Err(unreachable.into()),
+            Err(AskError::Unreachable(cause)) => return Err(Ours::Unreachable(cause)),
         }
     }
     Ok(member_of)
@@ -161,13 +169,13 @@ pub async fn residents(
     user: &UserId,
     room_id: &RoomId,
     via: &[OwnedServerName],
-) -> Result<Vec<OwnedServerName>> {
+) -> std::result::Result<Vec<OwnedServerName>, Ours> {
     let own = &Config::of(world)?.server_name;
     let mut servers = via.to_vec();
     match world.ask(&room(room_id), &OutOfBand { user: user.to_owned() }).await {
         Ok(invite) => servers.extend(invite.via),
         Err(AskError::Refused(_)) => {}
-        Err(unreachable) => return Err(unreachable.into()),
+        Err(AskError::Unreachable(cause)) => return Err(Ours::Unreachable(cause)),
     }
     servers.extend(room_id.server_name().map(ToOwned::to_owned));
     let mut seen = BTreeSet::new();

@@ -5,15 +5,15 @@ use ruma::{OwnedUserId, UserId};
 use serde_json::{Map, Value, json, value::to_raw_value};
 use tombolo_protocol::membership::Membership;
 
-use super::{POWER_LEVELS, Preset, Wish, is_key, power::levels};
-use crate::{error::Result, objects::room::messages::Draft};
+use super::{POWER_LEVELS, Preset, Unmade, Wish, is_key, power::levels};
+use crate::objects::room::messages::Draft;
 
 /// The events, in the order the specification gives. `creator` and `invited` bring what member events say of the users.
 pub fn after_create(
     wish: &Wish,
     creator: Map<String, Value>,
     invited: Vec<(OwnedUserId, Map<String, Value>)>,
-) -> Result<Vec<Draft>> {
+) -> Result<Vec<Draft>, Unmade> {
     let mut drafts = vec![member(&wish.creator, Membership::Join, creator)?];
     drafts.push(state(POWER_LEVELS, &Value::Object(levels(wish)?))?);
     if let Some(alias) = &wish.alias {
@@ -48,7 +48,11 @@ pub fn after_create(
 }
 
 /// The invite of a user; `content` holds what is known of them.
-pub fn invite(wish: &Wish, user: &UserId, mut content: Map<String, Value>) -> Result<Draft> {
+pub fn invite(
+    wish: &Wish,
+    user: &UserId,
+    mut content: Map<String, Value>,
+) -> serde_json::Result<Draft> {
     if wish.is_direct {
         content.insert("is_direct".to_owned(), json!(true));
     }
@@ -73,7 +77,7 @@ fn preset(preset: Preset) -> [(&'static str, Value); 3] {
     ]
 }
 
-fn state(event_type: &str, content: &Value) -> Result<Draft> {
+fn state(event_type: &str, content: &Value) -> serde_json::Result<Draft> {
     let content = to_raw_value(content)?;
     Ok(Draft {
         event_type: event_type.to_owned(),
@@ -83,7 +87,11 @@ fn state(event_type: &str, content: &Value) -> Result<Draft> {
     })
 }
 
-fn member(user: &UserId, membership: Membership, mut content: Map<String, Value>) -> Result<Draft> {
+fn member(
+    user: &UserId,
+    membership: Membership,
+    mut content: Map<String, Value>,
+) -> serde_json::Result<Draft> {
     content.insert("membership".to_owned(), json!(membership));
     let draft = state("m.room.member", &Value::Object(content))?;
     Ok(Draft { state_key: Some(user.to_string()), ..draft })

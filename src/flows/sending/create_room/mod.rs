@@ -8,11 +8,11 @@ mod events;
 mod power;
 #[cfg(test)]
 mod tests;
+mod unmade;
 
 use std::{pin::pin, time::Duration};
 
 use futures_util::{FutureExt, StreamExt, future::select, stream};
-use http::StatusCode;
 use ruma::{OwnedRoomAliasId, OwnedRoomId, OwnedUserId, RoomId};
 use serde_json::{Map, Value, json, value::RawValue};
 use tombolo_platform::{AskError, World};
@@ -23,12 +23,12 @@ use tombolo_protocol::{
     room_version::RoomVersion,
 };
 
+pub use self::unmade::Unmade;
 use super::send;
 use crate::{
     config::Config,
-    error::{Error, Result, bad_json, internal},
-    flows::{membership::join, room, telling::tell},
-    objects::room::messages::{Create, Refusal, Send},
+    flows::{membership::join, ours::Ours, room, telling::tell},
+    objects::room::messages::{Create, Send},
     stores::aliases,
 };
 
@@ -78,7 +78,7 @@ pub enum Preset {
 }
 
 /// Makes the room.
-pub async fn create_room(world: &World, wish: Wish) -> Result<OwnedRoomId> {
+pub async fn create_room(world: &World, wish: Wish) -> Result<OwnedRoomId, Unmade> {
     let creator = join::member_content(world, &wish.creator).await?;
     let own = Config::of(world)?.server_name.clone();
     let (ours, theirs): (Vec<_>, Vec<_>) =
@@ -92,7 +92,7 @@ pub async fn create_room(world: &World, wish: Wish) -> Result<OwnedRoomId> {
     if let Some(alias) = &wish.alias
         && !aliases::insert(world, alias, &room_id, &wish.creator).await?
     {
-        return Err(Error::new(StatusCode::BAD_REQUEST, "M_ROOM_IN_USE", "The alias is taken"));
+        return Err(Unmade::AliasTaken);
     }
     let message = Create {
         version: wish.version.id.to_string(),
@@ -102,7 +102,12 @@ pub async fn create_room(world: &World, wish: Wish) -> Result<OwnedRoomId> {
     };
     let created = match world.ask(&room(&room_id), &message).await {
         Ok(created) => created,
-        Err(error) => return Err(undone(world, &wish, error).await),
+        Err(error) => {
+            if let AskError::Refused(_) = &error {
+                give_back(world, &wish).await;
+            }
+            return Err(error.into());
+        }
     };
     tell::tell_now(world, &room_id, created.news).await;
     let inviting = invite(world.clone(), room_id.clone(), drafted_invites(&wish, theirs)?);
@@ -113,7 +118,7 @@ pub async fn create_room(world: &World, wish: Wish) -> Result<OwnedRoomId> {
     Ok(room_id)
 }
 
-fn drafted_invites(wish: &Wish, users: Vec<&OwnedUserId>) -> Result<Vec<Send>> {
+fn drafted_invites(wish: &Wish, users: Vec<&OwnedUserId>) -> serde_json::Result<Vec<Send>> {
     let draft = |user: &OwnedUserId| {
         let (sender, draft) = (wish.creator.clone(), events::invite(wish, user, Map::new())?);
         Ok(Send::of(sender, draft))
@@ -127,24 +132,25 @@ async fn invite(world: World, room_id: OwnedRoomId, invites: Vec<Send>) {
     let (world, room_id) = (&world, &*room_id);
     let sent = stream::iter(invites).for_each_concurrent(INVITED_AT_ONCE, |invite| async move {
         let user = invite.draft.state_key.clone();
-        if let Err(error) = send::send(world, room_id, invite).await.map_err(Error::from) {
-            tracing::warn!(?user, error = error.message, "an invite to a new room was not taken");
+        if let Err(error) = send::send(world, room_id, invite).await {
+            tracing::warn!(?user, %error, "an invite to a new room was not taken");
         }
     });
     sent.await;
 }
 
 /// The signed create event, and the ID of its room.
-fn create_event(world: &World, wish: &Wish) -> Result<(OwnedRoomId, Checked)> {
+fn create_event(world: &World, wish: &Wish) -> Result<(OwnedRoomId, Checked), Unmade> {
     let config = Config::of(world)?;
     let content = canonical_object(Value::Object(create_content(wish)?))
-        .map_err(|fault| bad_json(fault.to_string()))?;
+        .map_err(|fault| Unmade::Malformed(fault.to_string()))?;
     let letters: String =
         world.random().iter().take(ID_LETTERS).map(|byte| letter(*byte)).collect();
     let named = match wish.version.room_id_is_create_hash() {
         true => None,
         false => {
-            Some(RoomId::parse(format!("!{letters}:{}", config.server_name)).map_err(internal)?)
+            let room_id = RoomId::parse(format!("!{letters}:{}", config.server_name));
+            Some(room_id.map_err(Ours::broken)?)
         }
     };
     let draft = event::Draft {
@@ -165,17 +171,15 @@ fn create_event(world: &World, wish: &Wish) -> Result<(OwnedRoomId, Checked)> {
     let built =
         event::build(wish.version, draft, links, &config.signing_key, config.server_name.as_str());
     let pdu = built.map_err(|fault| match fault {
-        BuildFault::Format(FormatFault::TooLarge(_)) => {
-            Error::new(StatusCode::PAYLOAD_TOO_LARGE, "M_TOO_LARGE", fault.to_string())
-        }
-        _ => bad_json(fault.to_string()),
+        BuildFault::Format(FormatFault::TooLarge(_)) => Unmade::TooLarge(fault.to_string()),
+        _ => Unmade::Malformed(fault.to_string()),
     })?;
-    let json = RawValue::from_string(pdu.json).map_err(internal)?;
+    let json = RawValue::from_string(pdu.json)?;
     Ok((pdu.room_id, Checked { event_id: pdu.event_id, json }))
 }
 
 /// What the create event says. The version and the creator are not the client's to choose.
-fn create_content(wish: &Wish) -> Result<Map<String, Value>> {
+fn create_content(wish: &Wish) -> Result<Map<String, Value>, Unmade> {
     let rules = &wish.version.rules.authorization;
     let mut content = wish.creation_content.clone();
     content.remove("creator");
@@ -188,13 +192,9 @@ fn create_content(wish: &Wish) -> Result<Map<String, Value>> {
     }
     let mut creators = match content.remove("additional_creators") {
         None => Vec::new(),
-        Some(creators) => serde_json::from_value::<Vec<OwnedUserId>>(creators).map_err(|_| {
-            Error::new(
-                StatusCode::BAD_REQUEST,
-                "M_INVALID_PARAM",
-                "additional_creators is no list of users",
-            )
-        })?,
+        Some(creators) => {
+            serde_json::from_value::<Vec<OwnedUserId>>(creators).map_err(|_| Unmade::Creators)?
+        }
     };
     if wish.preset == Preset::TrustedPrivateChat {
         creators.extend(wish.invite.iter().cloned());
@@ -216,19 +216,12 @@ fn letter(byte: u8) -> char {
     char::from(if letter < 26 { b'a' + letter } else { b'A' + letter - 26 })
 }
 
-/// Gives the alias back; what the room refused is the client's mistake.
-async fn undone(world: &World, wish: &Wish, error: AskError<Refusal>) -> Error {
-    if let AskError::Refused(_) = &error
-        && let Some(alias) = &wish.alias
+/// Gives the alias back of a room that was not made.
+async fn give_back(world: &World, wish: &Wish) {
+    if let Some(alias) = &wish.alias
         && let Err(error) = aliases::delete(world, alias).await
     {
         tracing::warn!(%alias, %error, "an alias of a room that was not made cannot be given back");
-    }
-    match error {
-        AskError::Refused(Refusal::Forbidden(reason)) => {
-            Error::new(StatusCode::BAD_REQUEST, "M_INVALID_ROOM_STATE", reason)
-        }
-        error => error.into(),
     }
 }
 

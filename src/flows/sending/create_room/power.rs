@@ -4,18 +4,20 @@
 use serde_json::{Map, Value, json};
 use tombolo_protocol::json::parse_value;
 
-use super::{POWER_LEVELS, Preset, Wish, is_key};
-use crate::error::{Result, bad_json};
+use super::{POWER_LEVELS, Preset, Unmade, Wish, is_key};
 
 /// The content of the first power levels: the client's own or else ours, with the fields it overrides on top.
-pub fn levels(wish: &Wish) -> Result<Map<String, Value>> {
+pub fn levels(wish: &Wish) -> Result<Map<String, Value>, Unmade> {
     let given = wish.initial_state.iter().rev().find(|initial| is_key(initial, POWER_LEVELS));
     let mut levels = match given {
         None => preset(wish),
         Some(given) => match parse_value(given.content.get().as_bytes()) {
             Ok(Value::Object(content)) => content,
-            Ok(_) => return Err(bad_json("The content of power levels is an object")),
-            Err(fault) => return Err(bad_json(fault.to_string())),
+            Ok(_) => {
+                let reason = "The content of power levels is an object".to_owned();
+                return Err(Unmade::Malformed(reason));
+            }
+            Err(fault) => return Err(Unmade::Malformed(fault.to_string())),
         },
     };
     levels.extend(wish.levels_override.clone());

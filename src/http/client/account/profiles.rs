@@ -75,7 +75,7 @@ async fn profile(world: &World, user: &UserId, field: Option<&str>) -> Result<Ma
         if accounts::find(world, user.localpart()).await?.is_none() {
             return Err(not_found("There is no such user"));
         }
-        return flows::membership::join::member_content(world, user).await;
+        return Ok(flows::membership::join::member_content(world, user).await?);
     }
     let path = api::profile(user, field);
     Ok(client::ask(world, user.server_name(), Ask::get(&path)).await?)

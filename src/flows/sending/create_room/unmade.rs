@@ -1,0 +1,40 @@
+//! Why is a room not made?
+
+use tombolo_platform::AskError;
+
+use crate::{flows::ours::Ours, objects::room::messages::Refusal};
+
+/// Why a room was not made.
+#[derive(Debug, thiserror::Error)]
+pub enum Unmade {
+    #[error("The alias is taken")]
+    AliasTaken,
+    #[error("additional_creators is no list of users")]
+    Creators,
+    /// What the client gives for an event makes none.
+    #[error("{0}")]
+    Malformed(String),
+    /// It makes an event that is larger than one may be.
+    #[error("{0}")]
+    TooLarge(String),
+    /// The events do not go together.
+    #[error("{0}")]
+    Refused(Refusal),
+    #[error("{0}")]
+    Ours(Ours),
+}
+
+impl<E: Into<Ours>> From<E> for Unmade {
+    fn from(error: E) -> Self {
+        Self::Ours(error.into())
+    }
+}
+
+impl From<AskError<Refusal>> for Unmade {
+    fn from(error: AskError<Refusal>) -> Self {
+        match error {
+            AskError::Refused(refusal) => Self::Refused(refusal),
+            AskError::Unreachable(cause) => Self::Ours(Ours::Unreachable(cause)),
+        }
+    }
+}
