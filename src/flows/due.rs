@@ -11,6 +11,7 @@ use crate::{
         self,
         membership::{join, leave},
         receive,
+        sending::unsent::Unsent,
         telling::tell,
     },
     objects::room::{RoomClass, messages::DueJoin},
@@ -38,16 +39,13 @@ async fn take_up(world: &World, room_id: &RoomId) -> Result<Option<u64>, Fault> 
         Err(AskError::Refused(_)) => return Ok(None),
         Err(error) => return Err(Fault(error.to_string())),
     };
+    let fault = |unsent: Unsent| Fault(unsent.to_string());
     let left = match due.leave {
-        Some((user, via)) => leave::resume(world, &user, room_id, &via)
-            .await
-            .map_err(|error| Fault(error.to_string())),
+        Some((user, via)) => leave::resume(world, &user, room_id, &via).await.map_err(fault),
         None => Ok(()),
     };
     let joined = match due.attempt {
-        Some(attempt) => join::resume(world, room_id, (attempt, due.unproven))
-            .await
-            .map_err(|error| Fault(error.message)),
+        Some(attempt) => join::resume(world, room_id, (attempt, due.unproven)).await.map_err(fault),
         None => Ok(None),
     };
     left?;

@@ -104,6 +104,7 @@ fn canonical(content: &Map<String, Value>) -> Result<CanonicalJsonObject, Ours> 
     parse_object(serde_json::to_string(content)?.as_bytes()).map_err(Ours::broken)
 }
 
-fn nonsense(reason: impl ToString) -> Unsent {
+/// Another server gave what is of no use.
+pub fn nonsense(reason: impl ToString) -> Unsent {
     Unsent::Nonsense(reason.to_string())
 }

@@ -2,7 +2,11 @@
 
 use tombolo_platform::AskError;
 
-use crate::{flows::ours::Ours, objects::room::messages::Refusal, remote::RemoteError};
+use crate::{
+    flows::{ours::Ours, receive},
+    objects::room::messages::Refusal,
+    remote::RemoteError,
+};
 
 /// Why an event was not sent.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +45,17 @@ impl<E: Into<Ours>> From<E> for Unsent {
 impl From<RemoteError> for Unsent {
     fn from(error: RemoteError) -> Self {
         Self::Remote(error)
+    }
+}
+
+/// The room did not take in the event as another server signed it.
+impl From<receive::Failure> for Unsent {
+    fn from(failure: receive::Failure) -> Self {
+        match failure {
+            receive::Failure::Remote(error) => Self::Remote(error),
+            receive::Failure::Room(refusal) => Self::Refused(refusal),
+            receive::Failure::Ours(error) => Self::Ours(error),
+        }
     }
 }
 

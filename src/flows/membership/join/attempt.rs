@@ -9,10 +9,10 @@ use tombolo_protocol::{
     admission::Checked, json::Piece, membership::Membership, room_version::RoomVersion,
 };
 
-use super::super::template;
+use super::super::template::{self, nonsense};
 use crate::{
-    error::{Error, Result, bad_gateway, internal, unavailable},
     flows::{
+        ours::Ours,
         receive::{
             fetch::Events,
             given::{Given, Ordered, Slice},
@@ -20,6 +20,7 @@ use crate::{
             verify::{countersigned, verified},
         },
         room,
+        sending::unsent::Unsent,
         telling::tell,
     },
     objects::room::messages::{AbandonJoin, BeginJoin, FinishJoin, GiveJoin, Outcome, Refusal},
@@ -52,7 +53,7 @@ pub struct Attempt<'a> {
 
 impl Attempt<'_> {
     /// Joins a room that is not here.
-    pub async fn run(&self, content: &Map<String, Value>) -> Result<()> {
+    pub async fn run(&self, content: &Map<String, Value>) -> Result<(), Unsent> {
         let mut pauses = CATCHES_UP.iter();
         loop {
             let (version, event) = self.drafted(content).await?;
@@ -61,10 +62,7 @@ impl Attempt<'_> {
                 (Err(AskError::Refused(Refusal::Behind)), Some(pause)) => {
                     self.world.sleep(*pause).await;
                 }
-                // Another user's join has brought the room here: the caller joins there.
-                (Err(AskError::Refused(Refusal::AlreadyLive)), _) => {
-                    return Err(unavailable("the room came here meanwhile"));
-                }
+                // Where another user's join has brought the room here, the caller joins there.
                 (Err(error), _) => return Err(error.into()),
             }
         }
@@ -75,7 +73,7 @@ impl Attempt<'_> {
         &self,
         version: &'static RoomVersion,
         event: &Checked,
-    ) -> std::result::Result<(), AskError<Refusal>> {
+    ) -> Result<(), AskError<Refusal>> {
         let (until, mut look) = (self.world.now() + LEASE, FIRST_LOOK);
         loop {
             match self.begin(version, event).await {
@@ -90,7 +88,7 @@ impl Attempt<'_> {
 
     /// Joins a room that is here already, where only another server can authorise the join: the room takes in the event
     /// as that server signed it.
-    pub async fn be_authorised(&self, content: &Map<String, Value>) -> Result<()> {
+    pub async fn be_authorised(&self, content: &Map<String, Value>) -> Result<(), Unsent> {
         let (version, event) = self.drafted(content).await?;
         let mut answer = self.have_taken(&event, true).await?;
         let mut theirs = None;
@@ -99,24 +97,20 @@ impl Attempt<'_> {
                 theirs = Some(piece.text);
             }
         }
-        let theirs = theirs.ok_or_else(|| bad_gateway("the other server gave no event"))?;
+        let theirs = theirs.ok_or_else(|| nonsense("the other server gave no event"))?;
         let event = countersigned(self.world, version, &event, (self.server, &theirs))
             .await
-            .map_err(|dropped| bad_gateway(dropped.reason))?;
+            .map_err(|dropped| Unsent::Nonsense(dropped.reason))?;
         let (origin, event_id) = (self.server.to_owned(), event.event_id.clone());
         let outcomes = receive_in_room(self.world, &origin, self.room_id, vec![event]).await?;
         let taken = outcomes.iter().any(|(id, outcome)| {
             *id == event_id && matches!(outcome, Outcome::Accepted | Outcome::Known)
         });
-        if taken { Ok(()) } else { Err(bad_gateway("the join that was authorised is not allowed")) }
+        if taken { Ok(()) } else { Err(nonsense("the join that was authorised is not allowed")) }
     }
 
     /// Has the server take our event. With `omit_members` it need not give every member of the room.
-    async fn have_taken(
-        &self,
-        event: &Checked,
-        omit_members: bool,
-    ) -> std::result::Result<Pieces, RemoteError> {
+    async fn have_taken(&self, event: &Checked, omit_members: bool) -> Result<Pieces, RemoteError> {
         let path = api::send_join(self.room_id, &event.event_id, omit_members);
         let body: Value = serde_json::from_str(event.json.get())
             .map_err(|error| RemoteError::Refused(error.to_string()))?;
@@ -128,7 +122,7 @@ impl Attempt<'_> {
     async fn drafted(
         &self,
         content: &Map<String, Value>,
-    ) -> Result<(&'static RoomVersion, Checked)> {
+    ) -> Result<(&'static RoomVersion, Checked), Unsent> {
         let template =
             template::ask(self.world, self.server, Membership::Join, self.room_id, self.user)
                 .await?;
@@ -148,7 +142,7 @@ impl Attempt<'_> {
         &self,
         version: &'static RoomVersion,
         event: &Checked,
-    ) -> std::result::Result<(), AskError<Refusal>> {
+    ) -> Result<(), AskError<Refusal>> {
         let begin = BeginJoin {
             version: version.id.to_string(),
             user: self.user.to_owned(),
@@ -161,7 +155,7 @@ impl Attempt<'_> {
 
     /// Has the event taken, and forgets the intention if it was not. Where nobody knows whether the server took it, the
     /// room's alarm asks that server and others again.
-    async fn complete(&self, version: &'static RoomVersion, event: Checked) -> Result<()> {
+    async fn complete(&self, version: &'static RoomVersion, event: Checked) -> Result<(), Unsent> {
         let event_id = event.event_id.clone();
         let Err(Failure { error, known }) = self.finish(version, event).await else {
             return Ok(());
@@ -172,11 +166,7 @@ impl Attempt<'_> {
         Err(error)
     }
 
-    async fn finish(
-        &self,
-        version: &'static RoomVersion,
-        event: Checked,
-    ) -> std::result::Result<(), Failure> {
+    async fn finish(&self, version: &'static RoomVersion, event: Checked) -> Result<(), Failure> {
         let answer = self.have_taken(&event, false).await.map_err(Failure::of)?;
         let mut given = Given::new(self.world, self.room_id, version, self.server);
         let theirs = match self.read(answer, &mut given).await {
@@ -217,7 +207,7 @@ impl Attempt<'_> {
         &self,
         mut answer: Pieces,
         given: &mut Given<'_>,
-    ) -> std::result::Result<Option<Vec<u8>>, Failure> {
+    ) -> Result<Option<Vec<u8>>, Failure> {
         let (mut theirs, mut lists) = (None, BTreeSet::new());
         while let Some(piece) = answer.next().await.map_err(Failure::of)? {
             let Piece { member, is_element, text } = piece;
@@ -237,17 +227,13 @@ impl Attempt<'_> {
     }
 
     /// Gives the room what holds of it; answers how much of the state stands.
-    async fn give(
-        &self,
-        join: &EventId,
-        ordered: &mut Ordered<'_>,
-    ) -> std::result::Result<u64, Failure> {
+    async fn give(&self, join: &EventId, ordered: &mut Ordered<'_>) -> Result<u64, Failure> {
         let mut standing = 0;
         while let Some(slice) = ordered.next().await.map_err(Failure::of_ours)? {
             let Slice { events, state, lost, left_out } = slice;
             if let Some(lost) = lost {
                 let error =
-                    bad_gateway(format!("the room's state cannot be verified: {}", lost.reason));
+                    nonsense(format!("the room's state cannot be verified: {}", lost.reason));
                 return Err(Failure { error, known: false });
             }
             let give = GiveJoin { event_id: join.to_owned(), events, state, left_out };
@@ -269,7 +255,7 @@ impl Attempt<'_> {
 
 /// Why an attempt did not end in a join.
 struct Failure {
-    error: Error,
+    error: Unsent,
     /// Whether it is certain that the other server did not take the event, or that it is of no use to us.
     known: bool,
 }
@@ -283,9 +269,8 @@ impl Failure {
     /// Our room did not take what it was given.
     fn of_ours(error: AskError<Refusal>) -> Self {
         let error = match error {
-            AskError::Refused(Refusal::Invalid(reason)) => bad_gateway(reason),
-            AskError::Refused(refusal) => refusal.into(),
-            AskError::Unreachable(cause) => unavailable(cause),
+            AskError::Refused(Refusal::Invalid(reason)) => Unsent::Nonsense(reason),
+            error => error.into(),
         };
         // The server took the join, whatever we make of what it gave.
         Self { error, known: false }
@@ -307,15 +292,16 @@ pub async fn resume(
     world: &World,
     room_id: &RoomId,
     (begun, unproven): (BeginJoin, bool),
-) -> Result<Option<u64>> {
+) -> Result<Option<u64>, Unsent> {
     let BeginJoin { version, user, event, via, .. } = begun;
-    let version = RoomVersion::of(&version).ok_or_else(|| internal("a join of unknown version"))?;
+    let version =
+        RoomVersion::of(&version).ok_or_else(|| Ours::broken("a join of unknown version"))?;
     let attempt = Attempt { world, user: &user, room_id, server: &via, repeats: true };
     let outcome = match attempt.begin(version, &event).await {
         Ok(()) if unproven && !attempt.is_known(version, &event.event_id).await => {
             let abandon = AbandonJoin { event_id: event.event_id, again: true };
             world.ask(&room(room_id), &abandon).await?;
-            Err(bad_gateway("it has not shown that it heard of the join"))
+            Err(nonsense("it has not shown that it heard of the join"))
         }
         Ok(()) => attempt.complete(version, event).await,
         Err(AskError::Refused(Refusal::AlreadyLive)) => return Ok(None),
@@ -326,6 +312,6 @@ pub async fn resume(
         }
     };
     let Err(error) = outcome else { return Ok(None) };
-    tracing::info!(server = %via, room = %room_id, error = error.message, "a join failed again");
+    tracing::info!(server = %via, room = %room_id, %error, "a join failed again");
     Ok(Some(world.now() + LEASE))
 }

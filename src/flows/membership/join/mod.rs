@@ -18,7 +18,6 @@ use self::attempt::Attempt;
 pub use self::attempt::resume;
 use crate::{
     config::Config,
-    error::{Result, not_found},
     flows::{
         ours::Ours,
         room,
@@ -42,7 +41,7 @@ pub async fn join(
     room_id: &RoomId,
     via: &[OwnedServerName],
     content: Map<String, Value>,
-) -> Result<()> {
+) -> Result<(), Unsent> {
     let mut content: Map<String, Value> = content;
     content.extend(member_content(world, user).await?);
     content.insert("membership".to_owned(), json!("join"));
@@ -58,10 +57,7 @@ pub async fn join(
 }
 
 /// The display name and avatar that a local user's member events carry.
-pub async fn member_content(
-    world: &World,
-    user: &UserId,
-) -> std::result::Result<Map<String, Value>, SqlError> {
+pub async fn member_content(world: &World, user: &UserId) -> Result<Map<String, Value>, SqlError> {
     let profile = profiles::find(world, user.localpart()).await?.unwrap_or_default();
     let fields = [("displayname", profile.displayname), ("avatar_url", profile.avatar_url)];
     Ok(fields
@@ -83,7 +79,7 @@ pub async fn member_of(
     world: &World,
     user: &UserId,
     rooms: &[OwnedRoomId],
-) -> std::result::Result<MemberOf, Ours> {
+) -> Result<MemberOf, Ours> {
     let mut member_of = MemberOf { joined: Vec::new(), blind: rooms.len() > MAX_ALLOWING };
     for room_id in rooms.iter().take(MAX_ALLOWING) {
         let ask = MembershipOf { user: user.to_owned(), live: true };
@@ -103,7 +99,7 @@ async fn join_here(
     room_id: &RoomId,
     (description, via): (&Description, &[OwnedServerName]),
     content: &Map<String, Value>,
-) -> Result<()> {
+) -> Result<(), Unsent> {
     let ask = MembershipOf { user: user.to_owned(), live: true };
     let membership = world.ask(&room(room_id), &ask).await?;
     if membership == Some(Membership::Join) {
@@ -114,7 +110,7 @@ async fn join_here(
     let others_may = (blind || !joined.is_empty()) && membership != Some(Membership::Ban);
     let refused = match send::membership(world, room_id, user, content, joined).await {
         Err(Unsent::Refused(refusal @ Refusal::Forbidden(_))) if others_may => refusal,
-        ended => return Ok(ended?),
+        ended => return ended,
     };
     let mut servers = residents(world, user, room_id, via).await?;
     let own = &Config::of(world)?.server_name;
@@ -128,11 +124,11 @@ async fn join_here(
         match attempt.be_authorised(content).await {
             Ok(()) => return Ok(()),
             Err(error) => {
-                tracing::info!(%server, room = %room_id, error = error.message, "a join was not authorised");
+                tracing::info!(%server, room = %room_id, %error, "a join was not authorised");
             }
         }
     }
-    Err(refused.into())
+    Err(Unsent::Refused(refused))
 }
 
 async fn join_through(
@@ -141,15 +137,15 @@ async fn join_through(
     room_id: &RoomId,
     via: &[OwnedServerName],
     content: &Map<String, Value>,
-) -> Result<()> {
+) -> Result<(), Unsent> {
     let servers = residents(world, user, room_id, via).await?;
-    let mut failure = not_found("No server is known that is in this room");
+    let mut failure = Unsent::NobodyThere;
     for server in servers.into_iter().take(MAX_SERVERS) {
         let attempt = Attempt { world, user, room_id, server: &server, repeats: false };
         match attempt.run(content).await {
             Ok(()) => return Ok(()),
             Err(error) => {
-                tracing::info!(%server, room = %room_id, error = error.message, "a join failed");
+                tracing::info!(%server, room = %room_id, %error, "a join failed");
                 failure = error;
             }
         }
@@ -169,7 +165,7 @@ pub async fn residents(
     user: &UserId,
     room_id: &RoomId,
     via: &[OwnedServerName],
-) -> std::result::Result<Vec<OwnedServerName>, Ours> {
+) -> Result<Vec<OwnedServerName>, Ours> {
     let own = &Config::of(world)?.server_name;
     let mut servers = via.to_vec();
     match world.ask(&room(room_id), &OutOfBand { user: user.to_owned() }).await {
