@@ -1,8 +1,7 @@
 //! What is Tombolo? A Matrix homeserver. Bridges are planned; none is built yet.
 //!
 //! Read ARCHITECTURE.md first. Imports point one way: `worker` (the entry on Workers) and [`app`] → [`http`] →
-//! [`flows`] →
-//! [`objects`] (their messages), [`remote`], [`stores`] → [`config`], [`error`], `bucket`.
+//! [`flows`] → [`objects`] (their messages), [`remote`], [`stores`] → [`config`], `bucket`. Only [`http`] names [`error`].
 
 pub mod app;
 mod bucket;
