@@ -8,13 +8,15 @@ use tombolo_platform::{Address, AskError, Fault, World};
 
 use crate::{
     flows::{
-        self,
         membership::{join, leave},
         receive,
         sending::unsent::Unsent,
         telling::tell,
     },
-    objects::room::{RoomClass, messages::DueJoin},
+    objects::{
+        room::{RoomClass, messages::DueJoin},
+        room_object,
+    },
 };
 
 /// How long followers can be kept waiting (ms).
@@ -34,7 +36,7 @@ pub async fn room(world: World, address: Address<RoomClass>) -> Result<Option<u6
 
 /// Takes up a join that nobody ended, and tells again of a declined invite; answers when to come again (ms).
 async fn take_up(world: &World, room_id: &RoomId) -> Result<Option<u64>, Fault> {
-    let due = match world.ask(&flows::room(room_id), &DueJoin {}).await {
+    let due = match world.ask(&room_object(room_id), &DueJoin {}).await {
         Ok(due) => due,
         Err(AskError::Refused(_)) => return Ok(None),
         Err(error) => return Err(Fault(error.to_string())),

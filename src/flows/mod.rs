@@ -12,23 +12,3 @@ pub mod sync;
 pub mod telling;
 #[cfg(test)]
 mod tests;
-
-use ruma::{RoomId, ServerName, UserId};
-use tombolo_platform::Address;
-
-use crate::objects::{destination::DestinationClass, room::RoomClass, user_sync::UserSyncClass};
-
-/// The object of a room.
-pub fn room(room_id: &RoomId) -> Address<RoomClass> {
-    Address::new(room_id.as_str())
-}
-
-/// The object of a remote server.
-pub fn destination(server: &ServerName) -> Address<DestinationClass> {
-    Address::new(server.as_str())
-}
-
-/// The object of a local user: their sessions and their stream.
-pub fn user_object(user: &UserId) -> Address<UserSyncClass> {
-    Address::new(user.as_str())
-}

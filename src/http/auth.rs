@@ -14,7 +14,7 @@ use ruma::{OwnedRoomId, OwnedUserId, UserId};
 use sha2::Sha256;
 use tombolo_platform::World;
 
-pub use crate::flows::user_object;
+pub use crate::objects::user_object;
 use crate::{
     config::Config,
     error::{Result, internal, missing_token, unknown_token},

@@ -11,8 +11,10 @@ pub mod room;
 mod tests;
 pub mod user_sync;
 
-use tombolo_platform::{Answer, Class, Fault};
+use ruma::{RoomId, ServerName, UserId};
+use tombolo_platform::{Address, Answer, Class, Fault};
 
+use self::{destination::DestinationClass, room::RoomClass, user_sync::UserSyncClass};
 use crate::shell::Question;
 
 /// Hands every class of objects to a macro: its module, its type, and the name of its Durable Object.
@@ -40,3 +42,18 @@ macro_rules! answer_by_class {
     };
 }
 classes!(answer_by_class);
+
+/// The object of a room.
+pub fn room_object(room_id: &RoomId) -> Address<RoomClass> {
+    Address::new(room_id.as_str())
+}
+
+/// The object of a local user: their sessions and their stream.
+pub fn user_object(user: &UserId) -> Address<UserSyncClass> {
+    Address::new(user.as_str())
+}
+
+/// The object of a remote server.
+pub fn destination_object(server: &ServerName) -> Address<DestinationClass> {
+    Address::new(server.as_str())
+}

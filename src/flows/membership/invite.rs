@@ -11,10 +11,11 @@ use tombolo_platform::World;
 use tombolo_protocol::{admission::Checked, room_version::RoomVersion};
 
 use crate::{
-    flows::{
-        ours::Ours, receive::verify::countersigned, room, sending::unsent::Unsent, telling::tell,
+    flows::{ours::Ours, receive::verify::countersigned, sending::unsent::Unsent, telling::tell},
+    objects::{
+        room::messages::{DraftInvite, InviteForReply, Send, SendInvite},
+        room_object,
     },
-    objects::room::messages::{DraftInvite, InviteForReply, Send, SendInvite},
     remote::{
         RemoteError, api,
         client::{self, Ask},
@@ -28,7 +29,7 @@ pub async fn invite(
     server: &ServerName,
     send: Send,
 ) -> Result<OwnedEventId, Unsent> {
-    let address = room(room_id);
+    let address = room_object(room_id);
     let invite = world.ask(&address, &DraftInvite { send }).await?;
     if invite.stands {
         return Ok(invite.event_id);

@@ -16,11 +16,13 @@ use super::{
 };
 use crate::{
     flows::{
-        room,
         sending::{send, unsent::Unsent},
         telling::tell,
     },
-    objects::room::messages::{Describe, Knocked, Refusal},
+    objects::{
+        room::messages::{Describe, Knocked, Refusal},
+        room_object,
+    },
     remote::{
         api,
         client::{self, Ask},
@@ -47,7 +49,7 @@ pub async fn knock(
     let mut content = member_content(world, user).await?;
     content.insert("membership".to_owned(), json!("knock"));
     content.extend(reason.map(|reason| ("reason".to_owned(), json!(reason))));
-    match world.ask(&room(room_id), &Describe {}).await {
+    match world.ask(&room_object(room_id), &Describe {}).await {
         Ok(description) if description.live => {
             return send::membership(world, room_id, user, &content, Vec::new()).await;
         }
@@ -84,7 +86,7 @@ async fn through(
         via: server.to_owned(),
         stripped: event::shown(&answer.knock_room_state, user).unwrap_or_default(),
     };
-    let news = world.ask(&room(room_id), &knocked).await?;
+    let news = world.ask(&room_object(room_id), &knocked).await?;
     tell::tell_now(world, room_id, news).await;
     Ok(())
 }

@@ -13,11 +13,13 @@ use tombolo_protocol::membership::Membership;
 use super::template;
 use crate::{
     flows::{
-        room,
         sending::{send, unsent::Unsent},
         telling::tell,
     },
-    objects::room::messages::{MembershipOf, OutOfBand, Refusal, Withdraw, Withdrawn},
+    objects::{
+        room::messages::{MembershipOf, OutOfBand, Refusal, Withdraw, Withdrawn},
+        room_object,
+    },
     remote::{
         api,
         client::{self, Ask, BRIEF},
@@ -31,7 +33,7 @@ pub async fn leave(
     room_id: &RoomId,
     reason: Option<String>,
 ) -> Result<(), Unsent> {
-    let address = room(room_id);
+    let address = room_object(room_id);
     let here = match world.ask(&address, &MembershipOf { user: user.to_owned(), live: false }).await
     {
         Ok(membership) => membership,
@@ -66,7 +68,7 @@ async fn withdraw(
     via: &[OwnedServerName],
     content: &Map<String, Value>,
 ) -> Result<(), Unsent> {
-    let news = world.ask(&room(room_id), &Withdraw { user: user.to_owned() }).await?;
+    let news = world.ask(&room_object(room_id), &Withdraw { user: user.to_owned() }).await?;
     tell::tell_now(world, room_id, news).await;
     carry(world, user, room_id, via, content).await
 }
@@ -82,7 +84,7 @@ async fn carry(
     for server in via {
         match decline(world, user, room_id, server, content).await {
             Ok(true) => {
-                world.ask(&room(room_id), &Withdrawn { user: user.to_owned() }).await?;
+                world.ask(&room_object(room_id), &Withdrawn { user: user.to_owned() }).await?;
                 break;
             }
             Ok(false) => break,
@@ -113,7 +115,7 @@ async fn decline(
 ) -> Result<bool, Unsent> {
     let template = template::ask(world, server, Membership::Leave, room_id, user).await?;
     // The server may have taken its time.
-    let held = world.ask(&room(room_id), &OutOfBand { user: user.to_owned() }).await?;
+    let held = world.ask(&room_object(room_id), &OutOfBand { user: user.to_owned() }).await?;
     if !held.leaving {
         return Ok(false);
     }

@@ -11,8 +11,11 @@ use tombolo_platform::World;
 
 use super::{Failure, Source, fetch::Events, verify::verified_history, version};
 use crate::{
-    flows::{ours::Ours, room},
-    objects::room::messages::{History, HistoryGap, Lack, Outcome, Received, StateGiven},
+    flows::ours::Ours,
+    objects::{
+        room::messages::{History, HistoryGap, Lack, Outcome, Received, ReceivedState},
+        room_object,
+    },
     remote::{
         api,
         client::{self, Ask},
@@ -61,13 +64,13 @@ async fn fill(source: &Source<'_>, gap: &HistoryGap, others: bool) -> Result<boo
     let answer: Events = client::ask(source.world, source.origin, Ask::get(&path)).await?;
     let events = verified_history(source.world, source.version, &answer.pdus).await;
     let mut history = History { events, asked: gap.below.clone(), states: Vec::new(), others };
-    let mut received = source.world.ask(&room(source.room_id), &history).await?;
+    let mut received = source.world.ask(&room_object(source.room_id), &history).await?;
     let mut came = any(&received);
     for _ in 0..ROUNDS {
         if !help(source, &received, &mut history.states).await? {
             break;
         }
-        received = source.world.ask(&room(source.room_id), &history).await?;
+        received = source.world.ask(&room_object(source.room_id), &history).await?;
         came = came || any(&received);
     }
     Ok(came)
@@ -77,7 +80,7 @@ async fn fill(source: &Source<'_>, gap: &HistoryGap, others: bool) -> Result<boo
 async fn help(
     source: &Source<'_>,
     received: &Received,
-    states: &mut Vec<StateGiven>,
+    states: &mut Vec<ReceivedState>,
 ) -> Result<bool, Failure> {
     let mut helped = false;
     if let Some(lack) = received.lacking.iter().find(|lack| !lack.auth_events.is_empty()) {

@@ -13,8 +13,11 @@ use serde_json::value::RawValue;
 use tombolo_platform::World;
 
 use crate::{
-    flows::{room, telling::tell},
-    objects::room::messages::{Receipt, ServerAllowed, Typing},
+    flows::telling::tell,
+    objects::{
+        room::messages::{Receipt, ServerAllowed, Typing},
+        room_object,
+    },
 };
 
 /// How many rooms and receipts of one EDU are looked at.
@@ -89,7 +92,7 @@ async fn typing(world: &World, origin: &OwnedServerName, content: TypingContent)
     let until = content.typing.then(|| world.now() + tell::TYPING_LASTS);
     // Refused: the user is not in the room. Unreachable: stale in a moment.
     if let Ok(now) =
-        world.ask(&room(&content.room_id), &Typing { user: content.user_id, until }).await
+        world.ask(&room_object(&content.room_id), &Typing { user: content.user_id, until }).await
     {
         tell::tell_typing(world, &content.room_id, &now).await;
     }
@@ -116,7 +119,7 @@ async fn receipts(
             let thread = data.thread.as_str().map(str::to_owned);
             let receipt = Receipt { user, kind: "m.read".to_owned(), thread, event_id, ts };
             // Refused: the user is not in the room. Unreachable: the receipt is lost until the user reads on.
-            world.ask(&room(&room_id), &receipt).await.ok();
+            world.ask(&room_object(&room_id), &receipt).await.ok();
         }
     }
 }
@@ -134,5 +137,8 @@ fn own(
 }
 
 async fn allowed(world: &World, origin: &OwnedServerName, room_id: &OwnedRoomId) -> bool {
-    world.ask(&room(room_id), &ServerAllowed { server: origin.clone() }).await.unwrap_or(false)
+    world
+        .ask(&room_object(room_id), &ServerAllowed { server: origin.clone() })
+        .await
+        .unwrap_or(false)
 }

@@ -10,12 +10,14 @@ use serde_json::value::RawValue;
 
 use super::{
     gap::{Failure, Source},
-    given::Given,
+    incoming_state::IncomingState,
     verify::verified,
 };
 use crate::{
-    flows::room,
-    objects::room::messages::{Purpose, Receive, Received, StateGiven, Unknown},
+    objects::{
+        room::messages::{Purpose, Receive, Received, ReceivedState, Unknown},
+        room_object,
+    },
     remote::{
         RemoteError, answered, api,
         client::{self, Ask, BRIEF, LARGE},
@@ -55,7 +57,7 @@ pub struct Events {
 impl Source<'_> {
     /// The state before an event as the server tells it; what of it the room does not hold is fetched. A few events of
     /// it may be missing, since nobody can verify them.
-    pub async fn state_before(&self, id: &OwnedEventId) -> Result<StateGiven, Failure> {
+    pub async fn state_before(&self, id: &OwnedEventId) -> Result<ReceivedState, Failure> {
         let path = api::state_ids(self.room_id, id);
         let ids: StateIds = self.ask(Ask::get(&path)).await?;
         if ids.pdu_ids.len() + ids.auth_chain_ids.len() > MAX_STATE {
@@ -70,7 +72,7 @@ impl Source<'_> {
         if missing.len() > MAX_MISSING {
             return Err(RemoteError::Nonsense("its state cannot be verified".to_owned()).into());
         }
-        Ok(StateGiven { event_id: id.clone(), state: ids.pdu_ids, missing })
+        Ok(ReceivedState { event_id: id.clone(), state: ids.pdu_ids, missing })
     }
 
     /// Fetches what of a state and its auth chain the room does not hold.
@@ -87,13 +89,13 @@ impl Source<'_> {
         self.in_time()?;
         let ask = Ask::get(&path).within(LARGE);
         let mut answer = Pieces::of(client::open(self.world, self.origin, ask).await?);
-        let mut given = self.given();
+        let mut incoming = self.incoming();
         while let Some(piece) = answer.next().await? {
             if matches!(piece.member.as_str(), "pdus" | "auth_chain") {
-                given.add(&piece.text, piece.member == "pdus").await?;
+                incoming.add(&piece.text, piece.member == "pdus").await?;
             }
         }
-        self.give_outliers(given).await
+        self.store_outliers(incoming).await
     }
 
     /// Fetches events one by one, and what of their auth chains is lacking; answers which the room still does not hold.
@@ -117,7 +119,7 @@ impl Source<'_> {
         let path = api::event_auth(self.room_id, event_id);
         if let Some(answer) = answered(self.ask::<AuthChain>(Ask::get(&path).within(BRIEF)).await)?
         {
-            self.give_outliers(self.given_list(&answer.auth_chain).await?).await?;
+            self.store_outliers(self.incoming_list(&answer.auth_chain).await?).await?;
         }
         self.fetch_each(&self.unknown(wanted).await?).await
     }
@@ -138,27 +140,27 @@ impl Source<'_> {
         let events = verified(self.world, self.version, events).await;
         let (origin, again) = (self.origin.clone(), vec![again.clone()]);
         let receive = Receive { origin, events, purpose, again };
-        Ok(self.world.ask(&room(self.room_id), &receive).await?)
+        Ok(self.world.ask(&room_object(self.room_id), &receive).await?)
     }
 
-    fn given(&self) -> Given<'_> {
-        Given::new(self.world, self.room_id, self.version, self.origin)
+    fn incoming(&self) -> IncomingState<'_> {
+        IncomingState::new(self.world, self.room_id, self.version, self.origin)
     }
 
-    async fn given_list(&self, events: &[Box<RawValue>]) -> Result<Given<'_>, Failure> {
-        let mut given = self.given();
+    async fn incoming_list(&self, events: &[Box<RawValue>]) -> Result<IncomingState<'_>, Failure> {
+        let mut incoming = self.incoming();
         for event in events {
-            given.add(event.get().as_bytes(), false).await?;
+            incoming.add(event.get().as_bytes(), false).await?;
         }
-        Ok(given)
+        Ok(incoming)
     }
 
-    async fn give_outliers(&self, given: Given<'_>) -> Result<(), Failure> {
-        let mut ordered = given.ordered().await?;
+    async fn store_outliers(&self, incoming: IncomingState<'_>) -> Result<(), Failure> {
+        let mut ordered = incoming.ordered().await?;
         while let Some(slice) = ordered.next().await? {
             let (origin, purpose) = (self.origin.clone(), Purpose::Outlier);
             let receive = Receive { origin, events: slice.events, purpose, again: Vec::new() };
-            self.world.ask(&room(self.room_id), &receive).await?;
+            self.world.ask(&room_object(self.room_id), &receive).await?;
         }
         ordered.forget().await;
         Ok(())
@@ -178,7 +180,7 @@ impl Source<'_> {
                 }
             }
         }
-        self.give_outliers(self.given_list(&events).await?).await?;
+        self.store_outliers(self.incoming_list(&events).await?).await?;
         Ok(ended?)
     }
 
@@ -197,12 +199,12 @@ impl Source<'_> {
     async fn unknown_but(
         &self,
         ids: &[OwnedEventId],
-        left_out: bool,
+        unverified: bool,
     ) -> Result<Vec<OwnedEventId>, Failure> {
         let mut unknown = Vec::new();
         for ids in ids.chunks(IDS_AT_ONCE) {
-            let ask = Unknown { event_ids: ids.to_vec(), but_left_out: left_out };
-            unknown.extend(self.world.ask(&room(self.room_id), &ask).await?);
+            let ask = Unknown { event_ids: ids.to_vec(), but_unverified: unverified };
+            unknown.extend(self.world.ask(&room_object(self.room_id), &ask).await?);
         }
         Ok(unknown)
     }

@@ -17,9 +17,12 @@ use tombolo_protocol::room_version::RoomVersion;
 use super::version;
 use crate::{
     config::Config,
-    flows::{ours::Ours, room},
-    objects::room::messages::{
-        Connect, Lack, Outcome, Participants, Purpose, Received, Refusal, StateGiven,
+    flows::ours::Ours,
+    objects::{
+        room::messages::{
+            Connect, Lack, Outcome, Participants, Purpose, Received, ReceivedState, Refusal,
+        },
+        room_object,
     },
     remote::{
         RemoteError, answered, api,
@@ -120,7 +123,7 @@ async fn others(
     room_id: &RoomId,
 ) -> Result<Vec<OwnedServerName>, Failure> {
     let own = &Config::of(world)?.server_name;
-    let participants = world.ask(&room(room_id), &Participants {}).await?;
+    let participants = world.ask(&room_object(room_id), &Participants {}).await?;
     let mut others = participants.servers;
     others.retain(|server| Some(server) != origin && server != own);
     others.sort_by_key(|server| failing::is_noted(world, server));
@@ -299,10 +302,10 @@ impl Source<'_> {
             let reason = "it was never in the room".to_owned();
             return Err(RemoteError::Nonsense(reason).into());
         }
-        let StateGiven { event_id, state, missing } = self.state_before(&lack.event_id).await?;
+        let ReceivedState { event_id, state, missing } = self.state_before(&lack.event_id).await?;
         self.fetch_auth(&lack.event_id, &lack.auth_events).await?;
         let connect = Connect { origin: self.origin.clone(), event_id, state, missing };
-        open.note(self.world.ask(&room(self.room_id), &connect).await?);
+        open.note(self.world.ask(&room_object(self.room_id), &connect).await?);
         Ok(())
     }
 }

@@ -8,7 +8,7 @@ pub mod backfill;
 mod edus;
 pub mod fetch;
 mod gap;
-pub mod given;
+pub mod incoming_state;
 #[cfg(test)]
 mod tests;
 mod texts;
@@ -30,8 +30,11 @@ use tombolo_platform::{AskError, World};
 use tombolo_protocol::{admission::Checked, event, room_version::RoomVersion};
 
 use crate::{
-    flows::{ours::Ours, room, telling::tell},
-    objects::room::messages::{Describe, Outcome, Purpose, Receive, Reconsider, Refusal},
+    flows::{ours::Ours, telling::tell},
+    objects::{
+        room::messages::{Describe, Outcome, Purpose, Receive, Reconsider, Refusal},
+        room_object,
+    },
 };
 
 /// How many rooms are worked on at once.
@@ -123,7 +126,7 @@ pub async fn receive_in_room(
     let (purpose, again) = (Purpose::Live, Vec::new());
     let asked: Vec<_> = events.iter().map(|event| event.event_id.clone()).collect();
     let receive = Receive { origin: origin.clone(), events, purpose, again };
-    let received = match world.ask(&room(room_id), &receive).await {
+    let received = match world.ask(&room_object(room_id), &receive).await {
         Ok(received) => received,
         Err(AskError::Refused(Refusal::Absent)) => {
             let unknown = Outcome::Dropped("the room is unknown here".to_owned());
@@ -186,7 +189,7 @@ async fn versions<'a>(world: &World, pdus: &'a [Box<RawValue>]) -> Known<'a> {
 
 /// Tries one server's parked events again, with that server and with others; answers when to come again (ms).
 pub async fn retry(world: &World, room_id: &RoomId) -> Result<Option<u64>, Failure> {
-    let reconsidered = match world.ask(&room(room_id), &Reconsider {}).await {
+    let reconsidered = match world.ask(&room_object(room_id), &Reconsider {}).await {
         Ok(reconsidered) => reconsidered,
         Err(AskError::Refused(_)) => return Ok(None),
         Err(error) => return Err(error.into()),
@@ -216,7 +219,7 @@ pub async fn version(
     if held.is_some() {
         return Ok(held);
     }
-    let description = match world.ask(&room(room_id), &Describe {}).await {
+    let description = match world.ask(&room_object(room_id), &Describe {}).await {
         Ok(description) => description,
         Err(AskError::Refused(_)) => return Ok(None),
         Err(AskError::Unreachable(cause)) => return Err(Ours::Unreachable(cause)),

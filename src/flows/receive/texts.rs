@@ -6,12 +6,12 @@
 use ruma::RoomId;
 use tombolo_platform::{Address, AskError, World};
 
-use crate::{
-    flows::room,
-    objects::room::{
+use crate::objects::{
+    room::{
         RoomClass,
         messages::{ForgetKept, Keep, Kept, Place, Refusal},
     },
+    room_object,
 };
 
 /// How large a part grows (bytes), unless one text is larger.
@@ -44,7 +44,15 @@ impl<'a> Texts<'a> {
         let [a, b, c, d, e, f, ..] = world.random();
         let answer = i64::from_le_bytes([a, b, c, d, e, f, 0, 0]);
         let (here, leaving) = (Vec::new(), Vec::new());
-        Self { world, room: room(room_id), answer, here, there: 0, leaving, open: String::new() }
+        Self {
+            world,
+            room: room_object(room_id),
+            answer,
+            here,
+            there: 0,
+            leaving,
+            open: String::new(),
+        }
     }
 
     /// Keeps a text; answers where.

@@ -8,8 +8,11 @@ use tombolo_protocol::membership::Membership;
 use super::unsent::Unsent;
 use crate::{
     config::Config,
-    flows::{membership::invite, room, telling::tell},
-    objects::room::messages::{Draft, Send},
+    flows::{membership::invite, telling::tell},
+    objects::{
+        room::messages::{Draft, Send},
+        room_object,
+    },
 };
 
 /// Sends an event; an invite of another server's user goes through that server. Once an event is stored, nothing that
@@ -20,7 +23,7 @@ pub async fn send(world: &World, room_id: &RoomId, message: Send) -> Result<Owne
     {
         return invite::invite(world, room_id, user.server_name(), message).await;
     }
-    let sent = world.ask(&room(room_id), &message).await?;
+    let sent = world.ask(&room_object(room_id), &message).await?;
     tell::tell_meanwhile(world, room_id, sent.others);
     tell::tell_now(world, room_id, sent.news).await;
     Ok(sent.event_id)

@@ -21,12 +21,10 @@ pub use self::{
     filter::{RoomFilter, SyncFilter},
     unsynced::Unsynced,
 };
-use crate::{
-    flows::{room, user_object},
-    objects::{
-        room::messages::{EventFilter, Refusal, Window, WindowReply},
-        user_sync::messages::{Pull, Pulled, RoomNews, StreamPosition},
-    },
+use crate::objects::{
+    room::messages::{EventFilter, Refusal, Window, WindowReply},
+    room_object, user_object,
+    user_sync::messages::{Pull, Pulled, RoomNews, StreamPosition},
 };
 
 type Result<T> = std::result::Result<T, Unsynced>;
@@ -224,7 +222,7 @@ async fn stay(
         timeline: request.filter.timeline(&news.room_id, &viewer.ignored),
         state: request.filter.room.state.of_room(&news.room_id),
     };
-    let window = match world.ask(&room(&news.room_id), &window).await {
+    let window = match world.ask(&room_object(&news.room_id), &window).await {
         Ok(window) => window,
         // A room we were never in: an invite that ended.
         Err(AskError::Refused(Refusal::Absent)) if stay_only => return Ok(None),

@@ -10,13 +10,13 @@ use tombolo_platform::{Address, AskError, Fault, World};
 
 use crate::{
     config::Config,
-    flows::room,
     objects::{
         destination::{
             DestinationClass,
             messages::{Batch, Delivered, Failed, MAX_PDUS, NextBatch},
         },
         room::messages::{Outbound, Position},
+        room_object,
     },
     remote::{
         RemoteError, api,
@@ -79,7 +79,7 @@ async fn gather(
         }
         let limit = u32::try_from(left).unwrap_or_default();
         let outbound = Outbound { server: server.clone(), from: *from, to: *to, limit };
-        match world.ask(&room(room_id), &outbound).await {
+        match world.ask(&room_object(room_id), &outbound).await {
             Ok(reply) => {
                 pdus.extend(reply.events);
                 rooms.push((room_id.clone(), reply.upto));

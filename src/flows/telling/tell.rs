@@ -19,13 +19,14 @@ use serde_json::json;
 use tombolo_platform::{AskError, Fault, World};
 
 use crate::{
-    flows::{destination, room, user_object},
     objects::{
         destination::messages::{Owe, OweEdu},
+        destination_object,
         room::messages::{
             ExpireTyping, LocalNews, LocalNewsReply, LocalsTold, Position, Receipt, Refusal,
             ServerDue, Told, TypingNow, Undelivered, UndeliveredReply, UserNews,
         },
+        room_object, user_object,
         user_sync::messages::{News, TypingNews},
     },
     stores::room_servers,
@@ -38,7 +39,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Tells a room's followers; answers when to come again (ms).
 pub async fn tell(world: &World, room_id: &OwnedRoomId) -> Result<Option<u64>, Fault> {
-    let address = room(room_id);
+    let address = room_object(room_id);
     let typing = expire_typing(world, room_id).await?;
     let undelivered = match world.ask(&address, &Undelivered {}).await {
         Ok(undelivered) => undelivered,
@@ -71,7 +72,8 @@ pub async fn tell_now(world: &World, room_id: &RoomId, news: Vec<UserNews>) {
 /// begins when another server was answered shows what the answer was about.
 pub async fn tell_locals(world: &World, room_id: &RoomId) {
     let telling = async {
-        let LocalNewsReply { to, news } = world.ask(&room(room_id), &LocalNews {}).await.ok()?;
+        let LocalNewsReply { to, news } =
+            world.ask(&room_object(room_id), &LocalNews {}).await.ok()?;
         if news.is_empty() {
             return None;
         }
@@ -82,7 +84,7 @@ pub async fn tell_locals(world: &World, room_id: &RoomId) {
             .count()
             .await;
         if failed == 0 {
-            world.ask(&room(room_id), &LocalsTold { to }).await.ok()?;
+            world.ask(&room_object(room_id), &LocalsTold { to }).await.ok()?;
         }
         Some(())
     };
@@ -137,7 +139,7 @@ async fn copied(world: &World, room_id: &RoomId, moved: &[(OwnedServerName, bool
 }
 
 async fn expire_typing(world: &World, room_id: &OwnedRoomId) -> Result<Option<u64>, Fault> {
-    let expired = match world.ask(&room(room_id), &ExpireTyping {}).await {
+    let expired = match world.ask(&room_object(room_id), &ExpireTyping {}).await {
         Ok(expired) => expired,
         Err(AskError::Refused(_)) => return Ok(None),
         Err(error) => return Err(Fault(error.to_string())),
@@ -184,7 +186,7 @@ async fn tell_server(
     due: &ServerDue,
     undelivered: &UndeliveredReply,
 ) -> Result<(), String> {
-    let address = destination(&due.server);
+    let address = destination_object(&due.server);
     if due.events {
         let owe = Owe { room_id: room_id.to_owned(), from: due.since, to: undelivered.to };
         world.ask(&address, &owe).await.map_err(|error| error.to_string())?;
@@ -242,7 +244,7 @@ pub async fn tell_servers_typing(
         };
         async move {
             // Typing that is not told is stale in a moment: there is nothing to repeat.
-            world.ask(&destination(&server), &owe).await.ok();
+            world.ask(&destination_object(&server), &owe).await.ok();
         }
     });
     told.await;

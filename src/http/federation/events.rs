@@ -12,9 +12,11 @@ use super::{lists::Lists, signed::Signed};
 use crate::{
     config::Config,
     error::{Result, not_found},
-    flows::room,
     http::{arguments::Argument, router::Router},
-    objects::room::messages::{Asker, AuthChain, Backfill, EventById, MissingEvents, StateBefore},
+    objects::{
+        room::messages::{Asker, AuthChain, Backfill, EventById, MissingEvents, StateBefore},
+        room_object,
+    },
     stores::room_servers,
 };
 
@@ -50,7 +52,7 @@ async fn event(world: World, signed: Signed, event_id: OwnedEventId) -> Result<P
         .map(|room_id| {
             let ask = EventById::of(event_id.clone(), asker.clone());
             let world = &world;
-            async move { world.ask(&room(&room_id), &ask).await }
+            async move { world.ask(&room_object(&room_id), &ask).await }
         })
         .buffer_unordered(ROOMS_AT_ONCE);
     let mut failure = not_found("No such event in a room you are in");
@@ -76,7 +78,7 @@ async fn state(world: World, signed: Signed, room_id: OwnedRoomId) -> Result<Bod
         bodies: false,
         by_number: true,
     };
-    let numbers = world.ask(&room(&room_id), &ask).await?.numbers;
+    let numbers = world.ask(&room_object(&room_id), &ask).await?.numbers;
     Ok(Lists::new(&world, &room_id, &State {}, ["pdus", "auth_chain"], numbers)?.body())
 }
 
@@ -93,7 +95,7 @@ async fn state_ids(world: World, signed: Signed, room_id: OwnedRoomId) -> Result
         bodies: false,
         by_number: false,
     };
-    let reply = world.ask(&room(&room_id), &ask).await?;
+    let reply = world.ask(&room_object(&room_id), &ask).await?;
     Ok(StateIds { pdu_ids: reply.state, auth_chain_ids: reply.auth_chain })
 }
 
@@ -108,7 +110,7 @@ async fn event_auth(
     (room_id, event_id): (OwnedRoomId, OwnedEventId),
 ) -> Result<Chain> {
     let ask = AuthChain { event_id, origin: signed.origin };
-    let auth_chain = world.ask(&room(&room_id), &ask).await?;
+    let auth_chain = world.ask(&room_object(&room_id), &ask).await?;
     Ok(Chain { auth_chain })
 }
 
@@ -143,14 +145,14 @@ async fn missing_events(world: World, signed: Signed, room_id: OwnedRoomId) -> R
         limit,
         min_depth,
     };
-    let events = world.ask(&room(&room_id), &ask).await?;
+    let events = world.ask(&room_object(&room_id), &ask).await?;
     Ok(Missing { events })
 }
 
 async fn backfill(world: World, signed: Signed, room_id: OwnedRoomId) -> Result<Pdus> {
     let from = signed.all("v").into_iter().map(OwnedEventId::read).collect::<Result<Vec<_>>>()?;
     let ask = Backfill { origin: signed.origin.clone(), from, limit: signed.parameter("limit")? };
-    let events = world.ask(&room(&room_id), &ask).await?;
+    let events = world.ask(&room_object(&room_id), &ask).await?;
     pdus(&world, events)
 }
 

@@ -21,9 +21,9 @@ use super::signed::Signed;
 use crate::{
     config::Config,
     error::{Error, Result, forbidden, incompatible, internal, invalid_param, missing_param},
-    flows::{receive::verify, room, telling::tell, user_object},
+    flows::{receive::verify, telling::tell},
     http::{endpoint::fault_response, router::Router},
-    objects::{room::messages::Invited, user_sync::messages::MayInvite},
+    objects::{room::messages::Invited, room_object, user_object, user_sync::messages::MayInvite},
     stores::accounts,
 };
 
@@ -72,7 +72,7 @@ async fn invite(
         origin: signed.origin.clone(),
         stripped,
     };
-    world.ask(&room(&pdu.room_id), &invited).await?;
+    world.ask(&room_object(&pdu.room_id), &invited).await?;
     tell::tell_locals(&world, &pdu.room_id).await;
     Ok(Countersigned { event: countersigned.json })
 }

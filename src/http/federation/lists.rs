@@ -12,10 +12,12 @@ use tombolo_platform::{Address, Body, Unread, World};
 
 use crate::{
     error::{Result, internal},
-    flows::room,
-    objects::room::{
-        RoomClass, Sn,
-        messages::{Bodies, StateNumbers},
+    objects::{
+        room::{
+            RoomClass, Sn,
+            messages::{Bodies, StateNumbers},
+        },
+        room_object,
     },
 };
 
@@ -56,7 +58,7 @@ impl Lists {
             Part::Events(numbers.auth_chain, false),
             Part::Text("]}".to_owned()),
         ]);
-        Ok(Self { world: world.clone(), room: room(room_id), parts })
+        Ok(Self { world: world.clone(), room: room_object(room_id), parts })
     }
 
     /// The same as the first version of an endpoint has it: a list of the status and the answer.

@@ -23,11 +23,13 @@ use crate::{
     flows::{
         membership::join::{MemberOf, member_of},
         receive::{verify, version},
-        room,
         telling::tell,
     },
     http::{endpoint::fault_response, router::Router},
-    objects::room::messages::{Accept, Accepted, Describe, Template},
+    objects::{
+        room::messages::{Accept, Accepted, Describe, Template},
+        room_object,
+    },
 };
 
 /// What the paths name: a room and a user, a room and an event.
@@ -102,7 +104,7 @@ async fn make(
     (room_id, user): OfUser,
     membership: Membership,
 ) -> Result<Made> {
-    let address = room(&room_id);
+    let address = room_object(&room_id);
     let description = world.ask(&address, &Describe {}).await?;
     let versions = signed.all("ver").into_iter().map(str::to_owned).collect();
     let MemberOf { joined, blind } = member_of(world, &user, &description.allow_rooms).await?;
@@ -184,7 +186,7 @@ async fn take(
     }
     let origin = signed.origin.clone();
     let accept = Accept { origin, membership, event, member_of, by_number: true };
-    let accepted = world.ask(&room(&room_id), &accept).await?;
+    let accepted = world.ask(&room_object(&room_id), &accept).await?;
     tell::tell_locals(world, &room_id).await;
     Ok(accepted)
 }
@@ -224,6 +226,6 @@ async fn lets_in(
     let Some(sender) = sender.and_then(|sender| UserId::parse(sender).ok()) else {
         return Ok(Vec::new());
     };
-    let description = world.ask(&room(room_id), &Describe {}).await?;
+    let description = world.ask(&room_object(room_id), &Describe {}).await?;
     Ok(member_of(world, &sender, &description.allow_rooms).await?.joined)
 }

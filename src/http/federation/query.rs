@@ -14,9 +14,8 @@ use super::signed::Signed;
 use crate::{
     config::Config,
     error::{Result, invalid_param, not_found},
-    flows::room,
     http::router::Router,
-    objects::room::messages::Participants,
+    objects::{room::messages::Participants, room_object},
     stores::{accounts, aliases, profiles},
 };
 
@@ -61,6 +60,6 @@ async fn directory(
     let found = aliases::find(&world, &request.room_alias)
         .await?
         .ok_or_else(|| not_found("There is no such alias"))?;
-    let participants = world.ask(&room(&found.room_id), &Participants {}).await?;
+    let participants = world.ask(&room_object(&found.room_id), &Participants {}).await?;
     Ok(get_room::Response::new(found.room_id, participants.servers))
 }

@@ -16,7 +16,6 @@ use tombolo_protocol::{
 use crate::{
     config::Config,
     error::{Error, Result, bad_json, invalid_param, missing_param},
-    flows::destination,
     http::{
         arguments::Arguments,
         endpoint::{Scheme, fault_response, json_response, of_json, whole},
@@ -24,7 +23,7 @@ use crate::{
         rate_limit::{self, Kind},
         router::{Handler, Router},
     },
-    objects::{destination::messages::Heard, user_sync::messages::Cost},
+    objects::{destination::messages::Heard, destination_object, user_sync::messages::Cost},
     remote::{failing, origins, resolve},
 };
 
@@ -184,7 +183,7 @@ fn note(world: &World, origin: &OwnedServerName) {
         all.clear();
     }
     all.insert(origin.clone(), now);
-    let (world, address) = (world.clone(), destination(origin));
+    let (world, address) = (world.clone(), destination_object(origin));
     let asked = world.clone();
     world.later(async move {
         // The next request of the server says it again.

@@ -10,30 +10,30 @@ use crate::{
         followers::waking::Audience,
         graph::{events::Stored, gaps::Gaps},
         messages::Position,
-        row::Head,
+        row::RoomRow,
     },
     shell::Schema,
 };
 
-/// What a room remembers between messages. All can be read again from SQLite but `locals_told`, `told_at`, `heard` and
+/// What a room remembers between messages. All can be read again from SQLite but `locals_notified_up_to`, `told_at`, `heard` and
 /// `retold`. If those are lost, somebody is told once more, or is asked later.
 #[derive(Default)]
 pub struct Cache {
     pub schema: Schema,
-    pub head: Option<Head>,
+    pub row: Option<RoomRow>,
     pub next_sn: Option<Sn>,
     pub events: BTreeMap<Sn, Rc<Stored>>,
     pub ids: BTreeMap<OwnedEventId, Sn>,
     /// Values of the current state, also known absences; as much as was asked for.
     pub now: BTreeMap<(String, String), Option<Sn>>,
-    /// See [`Room::settled`].
-    pub settled: Option<Position>,
+    /// See [`Room::unchanged_since`].
+    pub unchanged_since: Option<Position>,
     pub audience: Option<Audience>,
     pub gaps: Option<Gaps>,
     /// See [`Room::has_unverified`].
     pub unverified: Option<bool>,
     /// Requests told all local users everything up to here.
-    pub locals_told: Position,
+    pub locals_notified_up_to: Position,
     /// When followers were last told.
     pub told_at: u64,
     /// When servers in the room last sent something.

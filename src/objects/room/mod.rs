@@ -40,7 +40,7 @@ use self::{
     messages::*,
     outside::{attempts, invites},
     reading::{describe, federation, page, view, window},
-    row::{HEAD, Head, Life},
+    row::{Life, RoomRow, SELECT},
     sending::{create, invite, receipts, send, typing},
 };
 pub use self::{graph::events::Verdict, messages::Position, schema::STEPS};
@@ -121,38 +121,38 @@ enum Telling {
 
 impl<'a> Room<'a> {
     /// The room's row; refused where there is no such room here.
-    pub fn head(&mut self) -> Result<Head> {
-        self.find_head()?.ok_or(Stop::Refused(Refusal::Absent))
+    pub fn row(&mut self) -> Result<RoomRow> {
+        self.find_row()?.ok_or(Stop::Refused(Refusal::Absent))
     }
 
     /// The room's row, if anything is known of the room.
-    pub fn find_head(&mut self) -> Result<Option<Head>> {
-        if self.cache.head.is_none() && self.cache.schema.exists(self.sql, STEPS)? {
-            self.cache.head = self.sql.row(HEAD, values![], row::read_head)?;
+    pub fn find_row(&mut self) -> Result<Option<RoomRow>> {
+        if self.cache.row.is_none() && self.cache.schema.exists(self.sql, STEPS)? {
+            self.cache.row = self.sql.row(SELECT, values![], row::read)?;
         }
-        Ok(self.cache.head.clone())
+        Ok(self.cache.row.clone())
     }
 
     /// The row of a room in which events can be judged.
-    pub fn live(&mut self) -> Result<Head> {
-        let head = self.head()?;
-        if head.life == Life::Live { Ok(head) } else { Err(Stop::Refused(Refusal::Absent)) }
+    pub fn live(&mut self) -> Result<RoomRow> {
+        let row = self.row()?;
+        if row.life == Life::Live { Ok(row) } else { Err(Stop::Refused(Refusal::Absent)) }
     }
 
     /// The row of a room whose graph we hold, though maybe no longer live.
-    pub fn graph(&mut self) -> Result<Head> {
-        let head = self.head()?;
-        if matches!(head.life, Life::Live | Life::Left) || !head.extremities.is_empty() {
-            return Ok(head);
+    pub fn graph(&mut self) -> Result<RoomRow> {
+        let row = self.row()?;
+        if matches!(row.life, Life::Live | Life::Left) || !row.extremities.is_empty() {
+            return Ok(row);
         }
         Err(Stop::Refused(Refusal::Absent))
     }
 
     /// Changes the room's row, which is written when the message has been answered. A room of which nothing was known
     /// gets its tables.
-    pub fn set_head(&mut self, head: Head) -> Result<()> {
+    pub fn set_row(&mut self, row: RoomRow) -> Result<()> {
         self.cache.schema.create(self.sql, STEPS)?;
-        self.cache.head = Some(head);
+        self.cache.row = Some(row);
         self.pending.unsaved = true;
         Ok(())
     }
@@ -170,8 +170,8 @@ impl<'a> Room<'a> {
         }
         self.arm();
         if mem::take(&mut self.pending.unsaved) {
-            let head = self.head()?;
-            head.write(self.sql)?;
+            let row = self.row()?;
+            row.write(self.sql)?;
         }
         Ok(())
     }

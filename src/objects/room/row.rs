@@ -41,7 +41,7 @@ impl Life {
 
 /// The one row that says what the room is.
 #[derive(Clone, Debug)]
-pub struct Head {
+pub struct RoomRow {
     pub id: OwnedRoomId,
     pub version: &'static RoomVersion,
     pub life: Life,
@@ -50,7 +50,7 @@ pub struct Head {
     /// The last position given out.
     pub pos: Position,
     /// Every follower was told everything up to here, but for those in `lagging`.
-    pub told: Position,
+    pub notified_up_to: Position,
     /// How many users are joined now, of all servers.
     pub joined: i64,
     /// How many users are invited now, of all servers.
@@ -61,17 +61,17 @@ pub struct Head {
     pub resident: Option<OwnedServerName>,
 }
 
-impl Head {
+impl RoomRow {
     /// The row of a room of which we hold no events yet.
     pub fn new(id: OwnedRoomId, version: &'static RoomVersion, life: Life) -> Self {
-        let (extremities, pos, told) = (Vec::new(), FIRST, FIRST);
+        let (extremities, pos, notified_up_to) = (Vec::new(), FIRST, FIRST);
         Self {
             id,
             version,
             life,
             extremities,
             pos,
-            told,
+            notified_up_to,
             joined: 0,
             invited: 0,
             floor: 0,
@@ -92,7 +92,7 @@ impl Head {
                 self.life.name(),
                 pack(&self.extremities)?.as_slice(),
                 self.pos,
-                self.told,
+                self.notified_up_to,
                 self.joined,
                 self.invited,
                 self.floor,
@@ -103,19 +103,19 @@ impl Head {
     }
 }
 
-pub const HEAD: &str =
+pub const SELECT: &str =
     "SELECT id, version, life, tips, pos, told, joined, invited, floor, resident FROM room";
 
-pub fn read_head(row: &Row<'_>) -> std::result::Result<Head, SqlError> {
+pub fn read(row: &Row<'_>) -> std::result::Result<RoomRow, SqlError> {
     let broken = |what: &str| SqlError::Database(format!("the room's row holds an unknown {what}"));
     let (version, life) = (row.text(1)?, row.text(2)?);
-    Ok(Head {
+    Ok(RoomRow {
         id: OwnedRoomId::try_from(row.text(0)?).map_err(|_| broken("room ID"))?,
         version: RoomVersion::of(&version).ok_or_else(|| broken("version"))?,
         life: Life::of(&life).ok_or_else(|| broken("life"))?,
         extremities: unpack(&row.blob(3)?),
         pos: row.int(4)?,
-        told: row.int(5)?,
+        notified_up_to: row.int(5)?,
         joined: row.int(6)?,
         invited: row.int(7)?,
         floor: u64::try_from(row.int(8)?).map_err(|_| broken("floor"))?,

@@ -46,7 +46,7 @@ pub struct Cache {
     ignored: Option<Rc<BTreeSet<OwnedUserId>>>,
 }
 
-/// The head of the stream.
+/// Where the stream ends.
 struct Loaded {
     /// The last position given out.
     pos: StreamPosition,
@@ -103,7 +103,7 @@ impl User<'_> {
         Ok(self.cache.schema.create(self.sql, STEPS)?)
     }
 
-    /// The head of the stream, read once per stay in memory.
+    /// Where the stream ends, read once per stay in memory.
     fn loaded(&mut self) -> Result<&mut Loaded> {
         if self.cache.loaded.is_none() {
             let query = "SELECT (SELECT max(pos) FROM stream), (SELECT max(pos) FROM typing), (SELECT max(pos) FROM account_data)";

@@ -89,8 +89,8 @@ impl Room {
         let until = 1_900_000_000_000;
         self.ask(BeginJoin { version, user, event: join.clone(), via, until });
         let state = BTreeSet::from([create.event_id.clone()]);
-        let left_out = Vec::new();
-        let state = self.ask(GiveJoin { event_id, events: vec![create], state, left_out });
+        let unverified = Vec::new();
+        let state = self.ask(GiveJoin { event_id, events: vec![create], state, unverified });
         self.ask(FinishJoin { event: join, state });
     }
 

@@ -15,15 +15,17 @@ use crate::{
         ours::Ours,
         receive::{
             fetch::Events,
-            given::{Given, Ordered, Slice},
+            incoming_state::{IncomingState, Ordered, Slice},
             receive_in_room,
             verify::{countersigned, verified},
         },
-        room,
         sending::unsent::Unsent,
         telling::tell,
     },
-    objects::room::messages::{AbandonJoin, BeginJoin, FinishJoin, GiveJoin, Outcome, Refusal},
+    objects::{
+        room::messages::{AbandonJoin, BeginJoin, FinishJoin, GiveJoin, Outcome, Refusal},
+        room_object,
+    },
     remote::{
         RemoteError, api,
         client::{self, Ask, LARGE},
@@ -150,7 +152,7 @@ impl Attempt<'_> {
             via: self.server.to_owned(),
             until: self.world.now() + LEASE,
         };
-        self.world.ask(&room(self.room_id), &begin).await
+        self.world.ask(&room_object(self.room_id), &begin).await
     }
 
     /// Has the event taken, and forgets the intention if it was not. Where nobody knows whether the server took it, the
@@ -162,17 +164,17 @@ impl Attempt<'_> {
         };
         // If this fails too, the lease ends by itself.
         let abandon = AbandonJoin { event_id, again: !known || self.repeats };
-        self.world.ask(&room(self.room_id), &abandon).await.ok();
+        self.world.ask(&room_object(self.room_id), &abandon).await.ok();
         Err(error)
     }
 
     async fn finish(&self, version: &'static RoomVersion, event: Checked) -> Result<(), Failure> {
         let answer = self.have_taken(&event, false).await.map_err(Failure::of)?;
-        let mut given = Given::new(self.world, self.room_id, version, self.server);
-        let theirs = match self.read(answer, &mut given).await {
+        let mut incoming = IncomingState::new(self.world, self.room_id, version, self.server);
+        let theirs = match self.read(answer, &mut incoming).await {
             Ok(theirs) => theirs,
             Err(failure) => {
-                given.forget().await;
+                incoming.forget().await;
                 return Err(failure);
             }
         };
@@ -184,11 +186,11 @@ impl Attempt<'_> {
         {
             event = signed;
         }
-        let mut ordered = given.ordered().await.map_err(Failure::of_ours)?;
+        let mut ordered = incoming.ordered().await.map_err(Failure::of_ours)?;
         let state = self.give(&event.event_id, &mut ordered).await;
         ordered.forget().await;
         let finish = FinishJoin { event, state: state? };
-        let address = room(self.room_id);
+        let address = room_object(self.room_id);
         let joined = self.world.ask(&address, &finish).await.map_err(Failure::of_ours)?;
         tell::tell_now(self.world, self.room_id, joined.news).await;
         for (origin, event) in joined.parked {
@@ -206,7 +208,7 @@ impl Attempt<'_> {
     async fn read(
         &self,
         mut answer: Pieces,
-        given: &mut Given<'_>,
+        incoming: &mut IncomingState<'_>,
     ) -> Result<Option<Vec<u8>>, Failure> {
         let (mut theirs, mut lists) = (None, BTreeSet::new());
         while let Some(piece) = answer.next().await.map_err(Failure::of)? {
@@ -214,7 +216,7 @@ impl Attempt<'_> {
             match member.as_str() {
                 "event" => theirs = Some(text),
                 "state" | "auth_chain" if is_element => {
-                    given.add(&text, member == "state").await.map_err(Failure::of_ours)?;
+                    incoming.add(&text, member == "state").await.map_err(Failure::of_ours)?;
                     lists.insert(member);
                 }
                 _ => {}
@@ -228,19 +230,19 @@ impl Attempt<'_> {
 
     /// Gives the room what holds of it; answers how much of the state stands.
     async fn give(&self, join: &EventId, ordered: &mut Ordered<'_>) -> Result<u64, Failure> {
-        let mut standing = 0;
+        let mut in_state = 0;
         while let Some(slice) = ordered.next().await.map_err(Failure::of_ours)? {
-            let Slice { events, state, lost, left_out } = slice;
+            let Slice { events, state, lost, unverified } = slice;
             if let Some(lost) = lost {
                 let error =
                     nonsense(format!("the room's state cannot be verified: {}", lost.reason));
                 return Err(Failure { error, known: false });
             }
-            let give = GiveJoin { event_id: join.to_owned(), events, state, left_out };
-            let given = self.world.ask(&room(self.room_id), &give).await;
-            standing += given.map_err(Failure::of_ours)?;
+            let give = GiveJoin { event_id: join.to_owned(), events, state, unverified };
+            let taken = self.world.ask(&room_object(self.room_id), &give).await;
+            in_state += taken.map_err(Failure::of_ours)?;
         }
-        Ok(standing)
+        Ok(in_state)
     }
 
     /// Whether the server has our join, which it cannot give without having heard of it.
@@ -300,14 +302,14 @@ pub async fn resume(
     let outcome = match attempt.begin(version, &event).await {
         Ok(()) if unproven && !attempt.is_known(version, &event.event_id).await => {
             let abandon = AbandonJoin { event_id: event.event_id, again: true };
-            world.ask(&room(room_id), &abandon).await?;
+            world.ask(&room_object(room_id), &abandon).await?;
             Err(nonsense("it has not shown that it heard of the join"))
         }
         Ok(()) => attempt.complete(version, event).await,
         Err(AskError::Refused(Refusal::AlreadyLive)) => return Ok(None),
         Err(error) => {
             let abandon = AbandonJoin { event_id: event.event_id, again: true };
-            world.ask(&room(room_id), &abandon).await?;
+            world.ask(&room_object(room_id), &abandon).await?;
             Err(error.into())
         }
     };

@@ -20,11 +20,11 @@ use crate::{
     config::Config,
     flows::{
         ours::Ours,
-        room,
         sending::{send, unsent::Unsent},
     },
-    objects::room::messages::{
-        Describe, Description, MembershipOf, OutOfBand, Participants, Refusal,
+    objects::{
+        room::messages::{Describe, Description, MembershipOf, OutOfBand, Participants, Refusal},
+        room_object,
     },
     stores::profiles,
 };
@@ -45,7 +45,7 @@ pub async fn join(
     let mut content: Map<String, Value> = content;
     content.extend(member_content(world, user).await?);
     content.insert("membership".to_owned(), json!("join"));
-    match world.ask(&room(room_id), &Describe {}).await {
+    match world.ask(&room_object(room_id), &Describe {}).await {
         Ok(description) if description.live => {
             join_here(world, user, room_id, (&description, via), &content).await
         }
@@ -83,7 +83,7 @@ pub async fn member_of(
     let mut member_of = MemberOf { joined: Vec::new(), blind: rooms.len() > MAX_ALLOWING };
     for room_id in rooms.iter().take(MAX_ALLOWING) {
         let ask = MembershipOf { user: user.to_owned(), live: true };
-        match world.ask(&room(room_id), &ask).await {
+        match world.ask(&room_object(room_id), &ask).await {
             Ok(Some(Membership::Join)) => member_of.joined.push(room_id.clone()),
             Ok(_) => {}
             Err(AskError::Refused(_)) => member_of.blind = true,
@@ -101,7 +101,7 @@ async fn join_here(
     content: &Map<String, Value>,
 ) -> Result<(), Unsent> {
     let ask = MembershipOf { user: user.to_owned(), live: true };
-    let membership = world.ask(&room(room_id), &ask).await?;
+    let membership = world.ask(&room_object(room_id), &ask).await?;
     if membership == Some(Membership::Join) {
         return Ok(());
     }
@@ -114,7 +114,7 @@ async fn join_here(
     };
     let mut servers = residents(world, user, room_id, via).await?;
     let own = &Config::of(world)?.server_name;
-    for server in world.ask(&room(room_id), &Participants {}).await?.servers {
+    for server in world.ask(&room_object(room_id), &Participants {}).await?.servers {
         if server != *own && !servers.contains(&server) {
             servers.push(server);
         }
@@ -150,7 +150,7 @@ async fn join_through(
             }
         }
         // Another user's join may have brought the room here meanwhile.
-        if let Ok(description) = world.ask(&room(room_id), &Describe {}).await
+        if let Ok(description) = world.ask(&room_object(room_id), &Describe {}).await
             && description.live
         {
             return join_here(world, user, room_id, (&description, via), content).await;
@@ -168,7 +168,7 @@ pub async fn residents(
 ) -> Result<Vec<OwnedServerName>, Ours> {
     let own = &Config::of(world)?.server_name;
     let mut servers = via.to_vec();
-    match world.ask(&room(room_id), &OutOfBand { user: user.to_owned() }).await {
+    match world.ask(&room_object(room_id), &OutOfBand { user: user.to_owned() }).await {
         Ok(invite) => servers.extend(invite.via),
         Err(AskError::Refused(_)) => {}
         Err(AskError::Unreachable(cause)) => return Err(Ours::Unreachable(cause)),

@@ -4,9 +4,9 @@ use serde_json::{Value, json};
 use tombolo_platform::values;
 use tombolo_support::{Answer, Asked, Reply, ok, refusal};
 
-use crate::flows::{
-    room,
-    tests::{Guest, PEER, membership, room_id},
+use crate::{
+    flows::tests::{Guest, PEER, membership, room_id},
+    objects::room_object,
 };
 
 /// Alice invites a user of the peer, which answers so.
@@ -29,7 +29,7 @@ fn an_invite_stands_with_the_signature_of_the_invited_users_server() {
         move |asked: &Asked| ok(&json!({ "event": peer.sign(version, &asked.body["event"]) }));
     invited(&guest, sign).ok();
     assert!(stands(&guest));
-    let tables = guest.scene.server.sql(&room(&room_id(&guest.room))).unwrap();
+    let tables = guest.scene.server.sql(&room_object(&room_id(&guest.room))).unwrap();
     let query = "SELECT e.json FROM now n JOIN events e ON e.sn = n.sn WHERE n.key = ?";
     let friend = guest.peer.user("friend");
     let event = tables.row(query, values![&friend], |row| row.text(0)).unwrap().unwrap();

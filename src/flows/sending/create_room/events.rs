@@ -5,26 +5,26 @@ use ruma::{OwnedUserId, UserId};
 use serde_json::{Map, Value, json, value::to_raw_value};
 use tombolo_protocol::membership::Membership;
 
-use super::{POWER_LEVELS, Preset, Unmade, Wish, is_key, power::levels};
+use super::{NewRoom, POWER_LEVELS, Preset, Unmade, is_key, power::levels};
 use crate::objects::room::messages::Draft;
 
 /// The events, in the order the specification gives. `creator` and `invited` bring what member events say of the users.
 pub fn after_create(
-    wish: &Wish,
+    new: &NewRoom,
     creator: Map<String, Value>,
     invited: Vec<(OwnedUserId, Map<String, Value>)>,
 ) -> Result<Vec<Draft>, Unmade> {
-    let mut drafts = vec![member(&wish.creator, Membership::Join, creator)?];
-    drafts.push(state(POWER_LEVELS, &Value::Object(levels(wish)?))?);
-    if let Some(alias) = &wish.alias {
+    let mut drafts = vec![member(&new.creator, Membership::Join, creator)?];
+    drafts.push(state(POWER_LEVELS, &Value::Object(levels(new)?))?);
+    if let Some(alias) = &new.alias {
         drafts.push(state("m.room.canonical_alias", &json!({ "alias": alias }))?);
     }
-    for (event_type, content) in preset(wish.preset) {
-        if !is_given(wish, event_type) {
+    for (event_type, content) in preset(new.preset) {
+        if !is_given(new, event_type) {
             drafts.push(state(event_type, &content)?);
         }
     }
-    for initial in wish.initial_state.iter().filter(|initial| !is_key(initial, POWER_LEVELS)) {
+    for initial in new.initial_state.iter().filter(|initial| !is_key(initial, POWER_LEVELS)) {
         drafts.push(Draft {
             event_type: initial.event_type.clone(),
             state_key: Some(initial.state_key.clone()),
@@ -32,36 +32,36 @@ pub fn after_create(
             redacts: None,
         });
     }
-    if let Some(name) = &wish.name {
+    if let Some(name) = &new.name {
         drafts.push(state("m.room.name", &json!({ "name": name }))?);
     }
-    if let Some(topic) = &wish.topic {
+    if let Some(topic) = &new.topic {
         drafts.push(state(
             "m.room.topic",
             &json!({ "topic": topic, "m.topic": { "m.text": [{ "body": topic }] } }),
         )?);
     }
     for (user, content) in invited {
-        drafts.push(invite(wish, &user, content)?);
+        drafts.push(invite(new, &user, content)?);
     }
     Ok(drafts)
 }
 
 /// The invite of a user; `content` holds what is known of them.
 pub fn invite(
-    wish: &Wish,
+    new: &NewRoom,
     user: &UserId,
     mut content: Map<String, Value>,
 ) -> serde_json::Result<Draft> {
-    if wish.is_direct {
+    if new.is_direct {
         content.insert("is_direct".to_owned(), json!(true));
     }
     member(user, Membership::Invite, content)
 }
 
 /// Whether the client brings this event itself, so that it takes the place of ours.
-fn is_given(wish: &Wish, event_type: &str) -> bool {
-    wish.initial_state.iter().any(|initial| is_key(initial, event_type))
+fn is_given(new: &NewRoom, event_type: &str) -> bool {
+    new.initial_state.iter().any(|initial| is_key(initial, event_type))
 }
 
 /// The rules a preset stands for.

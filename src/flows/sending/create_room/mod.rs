@@ -27,8 +27,11 @@ pub use self::unmade::Unmade;
 use super::send;
 use crate::{
     config::Config,
-    flows::{membership::join, ours::Ours, room, telling::tell},
-    objects::room::messages::{Create, Send},
+    flows::{membership::join, ours::Ours, telling::tell},
+    objects::{
+        room::messages::{Create, Send},
+        room_object,
+    },
     stores::aliases,
 };
 
@@ -42,9 +45,9 @@ const INVITED_AT_ONCE: usize = 5;
 /// How long the request waits for that.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What the client wants.
+/// The room that a client asks for.
 #[derive(Debug)]
-pub struct Wish {
+pub struct NewRoom {
     pub creator: OwnedUserId,
     pub version: &'static RoomVersion,
     pub preset: Preset,
@@ -78,39 +81,39 @@ pub enum Preset {
 }
 
 /// Makes the room.
-pub async fn create_room(world: &World, wish: Wish) -> Result<OwnedRoomId, Unmade> {
-    let creator = join::member_content(world, &wish.creator).await?;
+pub async fn create_room(world: &World, new: NewRoom) -> Result<OwnedRoomId, Unmade> {
+    let creator = join::member_content(world, &new.creator).await?;
     let own = Config::of(world)?.server_name.clone();
     let (ours, theirs): (Vec<_>, Vec<_>) =
-        wish.invite.iter().partition(|user| user.server_name() == own);
+        new.invite.iter().partition(|user| user.server_name() == own);
     let mut invited = Vec::new();
     for user in ours {
         invited.push((user.clone(), join::member_content(world, user).await?));
     }
-    let (room_id, create) = create_event(world, &wish)?;
-    let events = events::after_create(&wish, creator, invited)?;
-    if let Some(alias) = &wish.alias
-        && !aliases::insert(world, alias, &room_id, &wish.creator).await?
+    let (room_id, create) = create_event(world, &new)?;
+    let events = events::after_create(&new, creator, invited)?;
+    if let Some(alias) = &new.alias
+        && !aliases::insert(world, alias, &room_id, &new.creator).await?
     {
         return Err(Unmade::AliasTaken);
     }
     let message = Create {
-        version: wish.version.id.to_string(),
+        version: new.version.id.to_string(),
         create,
-        creator: wish.creator.clone(),
+        creator: new.creator.clone(),
         events,
     };
-    let created = match world.ask(&room(&room_id), &message).await {
+    let created = match world.ask(&room_object(&room_id), &message).await {
         Ok(created) => created,
         Err(error) => {
             if let AskError::Refused(_) = &error {
-                give_back(world, &wish).await;
+                give_back(world, &new).await;
             }
             return Err(error.into());
         }
     };
     tell::tell_now(world, &room_id, created.news).await;
-    let inviting = invite(world.clone(), room_id.clone(), drafted_invites(&wish, theirs)?);
+    let inviting = invite(world.clone(), room_id.clone(), drafted_invites(&new, theirs)?);
     let inviting = inviting.boxed_local().shared();
     world.later(inviting.clone());
     // Whoever makes a room does not wait for servers that are slow.
@@ -118,9 +121,9 @@ pub async fn create_room(world: &World, wish: Wish) -> Result<OwnedRoomId, Unmad
     Ok(room_id)
 }
 
-fn drafted_invites(wish: &Wish, users: Vec<&OwnedUserId>) -> serde_json::Result<Vec<Send>> {
+fn drafted_invites(new: &NewRoom, users: Vec<&OwnedUserId>) -> serde_json::Result<Vec<Send>> {
     let draft = |user: &OwnedUserId| {
-        let (sender, draft) = (wish.creator.clone(), events::invite(wish, user, Map::new())?);
+        let (sender, draft) = (new.creator.clone(), events::invite(new, user, Map::new())?);
         Ok(Send::of(sender, draft))
     };
     users.into_iter().map(draft).collect()
@@ -140,13 +143,13 @@ async fn invite(world: World, room_id: OwnedRoomId, invites: Vec<Send>) {
 }
 
 /// The signed create event, and the ID of its room.
-fn create_event(world: &World, wish: &Wish) -> Result<(OwnedRoomId, Checked), Unmade> {
+fn create_event(world: &World, new: &NewRoom) -> Result<(OwnedRoomId, Checked), Unmade> {
     let config = Config::of(world)?;
-    let content = canonical_object(Value::Object(create_content(wish)?))
+    let content = canonical_object(Value::Object(create_content(new)?))
         .map_err(|fault| Unmade::Malformed(fault.to_string()))?;
     let letters: String =
         world.random().iter().take(ID_LETTERS).map(|byte| letter(*byte)).collect();
-    let named = match wish.version.room_id_is_create_hash() {
+    let named = match new.version.room_id_is_create_hash() {
         true => None,
         false => {
             let room_id = RoomId::parse(format!("!{letters}:{}", config.server_name));
@@ -154,7 +157,7 @@ fn create_event(world: &World, wish: &Wish) -> Result<(OwnedRoomId, Checked), Un
         }
     };
     let draft = event::Draft {
-        sender: wish.creator.clone(),
+        sender: new.creator.clone(),
         event_type: "m.room.create".to_owned(),
         state_key: Some(String::new()),
         content,
@@ -169,7 +172,7 @@ fn create_event(world: &World, wish: &Wish) -> Result<(OwnedRoomId, Checked), Un
         origin_server_ts,
     };
     let built =
-        event::build(wish.version, draft, links, &config.signing_key, config.server_name.as_str());
+        event::build(new.version, draft, links, &config.signing_key, config.server_name.as_str());
     let pdu = built.map_err(|fault| match fault {
         BuildFault::Format(FormatFault::TooLarge(_)) => Unmade::TooLarge(fault.to_string()),
         _ => Unmade::Malformed(fault.to_string()),
@@ -179,14 +182,14 @@ fn create_event(world: &World, wish: &Wish) -> Result<(OwnedRoomId, Checked), Un
 }
 
 /// What the create event says. The version and the creator are not the client's to choose.
-fn create_content(wish: &Wish) -> Result<Map<String, Value>, Unmade> {
-    let rules = &wish.version.rules.authorization;
-    let mut content = wish.creation_content.clone();
+fn create_content(new: &NewRoom) -> Result<Map<String, Value>, Unmade> {
+    let rules = &new.version.rules.authorization;
+    let mut content = new.creation_content.clone();
     content.remove("creator");
     if !rules.use_room_create_sender {
-        content.insert("creator".to_owned(), json!(wish.creator));
+        content.insert("creator".to_owned(), json!(new.creator));
     }
-    content.insert("room_version".to_owned(), json!(wish.version.id.as_str()));
+    content.insert("room_version".to_owned(), json!(new.version.id.as_str()));
     if !rules.additional_room_creators {
         return Ok(content);
     }
@@ -196,12 +199,12 @@ fn create_content(wish: &Wish) -> Result<Map<String, Value>, Unmade> {
             serde_json::from_value::<Vec<OwnedUserId>>(creators).map_err(|_| Unmade::Creators)?
         }
     };
-    if wish.preset == Preset::TrustedPrivateChat {
-        creators.extend(wish.invite.iter().cloned());
+    if new.preset == Preset::TrustedPrivateChat {
+        creators.extend(new.invite.iter().cloned());
     }
     let mut distinct = Vec::new();
     for creator in creators {
-        if creator != wish.creator && !distinct.contains(&creator) {
+        if creator != new.creator && !distinct.contains(&creator) {
             distinct.push(creator);
         }
     }
@@ -217,8 +220,8 @@ fn letter(byte: u8) -> char {
 }
 
 /// Gives the alias back of a room that was not made.
-async fn give_back(world: &World, wish: &Wish) {
-    if let Some(alias) = &wish.alias
+async fn give_back(world: &World, new: &NewRoom) {
+    if let Some(alias) = &new.alias
         && let Err(error) = aliases::delete(world, alias).await
     {
         tracing::warn!(%alias, %error, "an alias of a room that was not made cannot be given back");

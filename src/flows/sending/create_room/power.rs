@@ -4,13 +4,13 @@
 use serde_json::{Map, Value, json};
 use tombolo_protocol::json::parse_value;
 
-use super::{POWER_LEVELS, Preset, Unmade, Wish, is_key};
+use super::{NewRoom, POWER_LEVELS, Preset, Unmade, is_key};
 
 /// The content of the first power levels: the client's own or else ours, with the fields it overrides on top.
-pub fn levels(wish: &Wish) -> Result<Map<String, Value>, Unmade> {
-    let given = wish.initial_state.iter().rev().find(|initial| is_key(initial, POWER_LEVELS));
+pub fn levels(new: &NewRoom) -> Result<Map<String, Value>, Unmade> {
+    let given = new.initial_state.iter().rev().find(|initial| is_key(initial, POWER_LEVELS));
     let mut levels = match given {
-        None => preset(wish),
+        None => preset(new),
         Some(given) => match parse_value(given.content.get().as_bytes()) {
             Ok(Value::Object(content)) => content,
             Ok(_) => {
@@ -20,17 +20,17 @@ pub fn levels(wish: &Wish) -> Result<Map<String, Value>, Unmade> {
             Err(fault) => return Err(Unmade::Malformed(fault.to_string())),
         },
     };
-    levels.extend(wish.levels_override.clone());
+    levels.extend(new.levels_override.clone());
     Ok(levels)
 }
 
-fn preset(wish: &Wish) -> Map<String, Value> {
-    let creators_stand_above = wish.version.rules.authorization.explicitly_privilege_room_creators;
+fn preset(new: &NewRoom) -> Map<String, Value> {
+    let creators_stand_above = new.version.rules.authorization.explicitly_privilege_room_creators;
     let mut users = Map::new();
     // Where creators stand above all numbers, they must not have one.
     if !creators_stand_above {
-        users.insert(wish.creator.to_string(), json!(100));
-        let trusted = wish.invite.iter().filter(|_| wish.preset == Preset::TrustedPrivateChat);
+        users.insert(new.creator.to_string(), json!(100));
+        let trusted = new.invite.iter().filter(|_| new.preset == Preset::TrustedPrivateChat);
         users.extend(trusted.map(|user| (user.to_string(), json!(100))));
     }
     let fields = [

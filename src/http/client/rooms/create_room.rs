@@ -18,7 +18,7 @@ use super::aliases;
 use crate::{
     config::Config,
     error::{Error, Result, bad_json, forbidden, invalid_param},
-    flows::sending::create_room::{Preset, Wish, create_room as make},
+    flows::sending::create_room::{NewRoom, Preset, create_room as make},
     http::{auth::Session, router::Router},
     objects::user_sync::messages::Cost,
 };
@@ -54,7 +54,7 @@ async fn create(
             invite.push(user);
         }
     }
-    let wish = Wish {
+    let new = NewRoom {
         creator: caller.user,
         version: version(
             request.room_version.as_ref().map_or(DEFAULT, |version| version.as_str()),
@@ -71,7 +71,7 @@ async fn create(
         invite,
         is_direct: request.is_direct,
     };
-    Ok(create_room::Response::new(make(&world, wish).await?))
+    Ok(create_room::Response::new(make(&world, new).await?))
 }
 
 fn version(id: &str) -> Result<&'static RoomVersion> {

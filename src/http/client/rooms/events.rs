@@ -15,16 +15,14 @@ use tombolo_platform::{AskError, World};
 use super::not_in_room;
 use crate::{
     error::{Error, Result, not_found},
-    flows::{
-        self,
-        sending::{self, unsent::Unsent},
-    },
+    flows::sending::{self, unsent::Unsent},
     http::{
         auth::{Reader, Session},
         router::Router,
     },
     objects::{
         room::messages::{Asker, Draft, EventById, Refusal, Send, Transaction},
+        room_object,
         user_sync::messages::Cost,
     },
 };
@@ -97,7 +95,7 @@ async fn one(
     let asker = Asker::User(caller.user);
     let (event_id, device) = (request.event_id, Some(caller.device));
     let event = EventById { event_id, asker, device, ignored };
-    match world.ask(&flows::room(&request.room_id), &event).await {
+    match world.ask(&room_object(&request.room_id), &event).await {
         // Whether the room is here is nobody's business either.
         Err(AskError::Refused(_)) => Err(no_event()),
         event => Ok(get_room_event::Response::new(Raw::from_json(event?))),

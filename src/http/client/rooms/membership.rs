@@ -30,6 +30,7 @@ use crate::{
     },
     objects::{
         room::messages::{Draft, MembershipOf, Send},
+        room_object,
         user_sync::messages::{Cost, Forget},
     },
 };
@@ -150,7 +151,7 @@ async fn forget(
 ) -> Result<forget_room::Response> {
     let room_id = request.room_id;
     let membership = world
-        .ask(&flows::room(&room_id), &MembershipOf { user: caller.user.clone(), live: false })
+        .ask(&room_object(&room_id), &MembershipOf { user: caller.user.clone(), live: false })
         .await;
     match membership {
         Ok(Some(membership)) if !membership.is_out() => {

@@ -16,11 +16,13 @@ use tombolo_protocol::membership::Membership;
 
 use crate::{
     error::{Error, Result, forbidden},
-    flows::room,
     http::router::Router,
-    objects::room::{
-        RoomClass,
-        messages::{MembershipOf, Refusal},
+    objects::{
+        room::{
+            RoomClass,
+            messages::{MembershipOf, Refusal},
+        },
+        room_object,
     },
 };
 
@@ -42,7 +44,7 @@ pub async fn ask_room<M: Message<Class = RoomClass, Refusal = Refusal>>(
     room_id: &RoomId,
     message: &M,
 ) -> Result<M::Reply> {
-    match world.ask(&room(room_id), message).await {
+    match world.ask(&room_object(room_id), message).await {
         Err(AskError::Refused(Refusal::Absent)) => Err(not_in_room()),
         answer => Ok(answer?),
     }

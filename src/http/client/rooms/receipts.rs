@@ -22,6 +22,7 @@ use crate::{
     },
     objects::{
         room::messages::{Asker, EventById, Receipt, Refusal},
+        room_object,
         user_sync::messages::{Cost, SetAccountData},
     },
 };
@@ -110,7 +111,7 @@ async fn read(
         event_id,
         ts: world.now(),
     };
-    let news = match world.ask(&flows::room(room_id), &receipt).await {
+    let news = match world.ask(&room_object(room_id), &receipt).await {
         Err(AskError::Refused(Refusal::Absent)) => return Err(not_in_room()),
         Err(AskError::Refused(Refusal::Invalid(reason))) => return Err(invalid_param(reason)),
         news => news?,

@@ -87,8 +87,8 @@ fn who_came_later_is_told_the_members_of_earlier_as_visibility_says() {
         let scene = one_server();
         let [alice, bob, carol] = ["alice", "bob", "carol"].map(|name| scene.register(name));
         let visible = json!({ "type": "m.room.history_visibility", "state_key": "", "content": { "history_visibility": visibility } });
-        let wish = json!({ "preset": "public_chat", "initial_state": [visible] });
-        let room = scene.room(&alice, &wish);
+        let request = json!({ "preset": "public_chat", "initial_state": [visible] });
+        let room = scene.room(&alice, &request);
         join(&scene, &carol, &room);
         let place = newest(&scene, &alice, &room);
         leave(&scene, &carol, &room);

@@ -89,8 +89,8 @@ fn state_that_stands_already_is_not_written_again() {
     let scene = one_server();
     let (alice, bob) = (scene.register("alice"), scene.register("bob"));
     let levels = json!({ "users": { &alice.id: 100, &bob.id: 100 } });
-    let wish = json!({ "preset": "public_chat", "power_level_content_override": levels });
-    let room = scene.room(&alice, &wish);
+    let request = json!({ "preset": "public_chat", "power_level_content_override": levels });
+    let room = scene.room(&alice, &request);
     scene.act(&bob, &room, "join", &json!({})).ok();
     let name = |user: &User, name: &str| {
         let answer = scene.put(user, &room, "state/m.room.name", &json!({ "name": name }));

@@ -5,9 +5,9 @@ use tombolo_support::{Scene, User, text};
 
 use super::one_server;
 
-fn joined(scene: &Scene, wish: &Value) -> (User, User, String) {
+fn joined(scene: &Scene, request: &Value) -> (User, User, String) {
     let (alice, bob) = (scene.register("alice"), scene.register("bob"));
-    let room = scene.room(&alice, wish);
+    let room = scene.room(&alice, request);
     scene.act(&bob, &room, "join", &json!({})).ok();
     (alice, bob, room)
 }
@@ -26,8 +26,8 @@ fn redactions(target: &str) -> [(String, Value); 3] {
 fn nobody_redacts_anothers_event_without_the_level_for_it() {
     for version in ["6", "10", "11", "12"] {
         let scene = one_server();
-        let wish = json!({ "room_version": version, "preset": "public_chat" });
-        let (alice, bob, room) = joined(&scene, &wish);
+        let request = json!({ "room_version": version, "preset": "public_chat" });
+        let (alice, bob, room) = joined(&scene, &request);
         let said = scene.say(&alice, &room, "hello");
         let topic = scene.put(&alice, &room, "state/m.room.topic", &json!({ "topic": "t" })).ok();
         let events = json!({ "users": { &alice.id: 100 }, "events": { "m.room.redaction": 0 } });
@@ -47,8 +47,8 @@ fn nobody_redacts_anothers_event_without_the_level_for_it() {
 fn ones_own_events_and_with_the_level_others_are_redacted_by_every_way() {
     for version in ["10", "11"] {
         let scene = one_server();
-        let wish = json!({ "room_version": version, "preset": "public_chat" });
-        let (alice, bob, room) = joined(&scene, &wish);
+        let request = json!({ "room_version": version, "preset": "public_chat" });
+        let (alice, bob, room) = joined(&scene, &request);
         let levels = json!({ "users": { &alice.id: 100 }, "events": { "m.room.redaction": 0 } });
         scene.put(&alice, &room, "state/m.room.power_levels", &levels).ok();
         for (number, user) in [&alice, &bob].into_iter().enumerate() {
@@ -68,8 +68,8 @@ fn ones_own_events_and_with_the_level_others_are_redacted_by_every_way() {
 fn what_is_not_in_the_room_or_holds_it_together_is_not_redacted() {
     let scene = one_server();
     let acl = json!({ "type": "m.room.server_acl", "content": { "allow": ["*"] } });
-    let wish = json!({ "preset": "public_chat", "initial_state": [acl] });
-    let (alice, bob, room) = joined(&scene, &wish);
+    let request = json!({ "preset": "public_chat", "initial_state": [acl] });
+    let (alice, bob, room) = joined(&scene, &request);
     let elsewhere = scene.room(&bob, &json!({}));
     let said = scene.say(&bob, &elsewhere, "elsewhere");
     let unknown = format!("${}", "u".repeat(43));
@@ -115,8 +115,8 @@ fn malformed_power_levels_are_the_clients_mistake() {
 fn only_who_may_set_the_alias_has_its_server_asked() {
     let scene = one_server();
     let readable = json!({ "type": "m.room.history_visibility", "content": { "history_visibility": "world_readable" } });
-    let wish = json!({ "preset": "public_chat", "initial_state": [readable] });
-    let (alice, bob, room) = joined(&scene, &wish);
+    let request = json!({ "preset": "public_chat", "initial_state": [readable] });
+    let (alice, bob, room) = joined(&scene, &request);
     let eve = scene.register("eve");
     let alias = json!({ "alias": "#x:unreachable.test" });
     for user in [&bob, &eve] {
@@ -130,9 +130,9 @@ fn only_who_may_set_the_alias_has_its_server_asked() {
 fn an_alias_is_deleted_by_who_may_set_the_canonical_one() {
     for version in ["9", "11", "12"] {
         let scene = one_server();
-        let wish =
+        let request =
             json!({ "room_version": version, "preset": "public_chat", "room_alias_name": "tea" });
-        let (alice, bob, room) = joined(&scene, &wish);
+        let (alice, bob, room) = joined(&scene, &request);
         let eve = scene.register("eve");
         let alias = "/_matrix/client/v3/directory/room/%23";
         let own = json!({ "room_id": room });
@@ -156,8 +156,8 @@ fn an_alias_is_deleted_by_who_may_set_the_canonical_one() {
 #[test]
 fn a_rooms_aliases_are_for_those_in_it_or_for_all() {
     let scene = one_server();
-    let wish = json!({ "preset": "public_chat", "room_alias_name": "tea" });
-    let (alice, bob, room) = joined(&scene, &wish);
+    let request = json!({ "preset": "public_chat", "room_alias_name": "tea" });
+    let (alice, bob, room) = joined(&scene, &request);
     let aliases = format!("/_matrix/client/v3/rooms/{room}/aliases");
     scene.get(&bob, &aliases).ok();
     scene.act(&bob, &room, "leave", &json!({})).ok();

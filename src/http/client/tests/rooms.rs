@@ -41,7 +41,7 @@ fn an_impossible_room_is_not_made() {
     let scene = one_server();
     let alice = scene.register("alice");
     let path = "POST /_matrix/client/v3/createRoom";
-    let call = |wish: Value| scene.call(Some(&alice), path, &wish);
+    let call = |request: Value| scene.call(Some(&alice), path, &request);
     call(json!({ "room_version": "99" })).refused(400, "M_UNSUPPORTED_ROOM_VERSION");
     call(json!({ "room_version": 11 })).refused(400, "M_BAD_JSON");
     call(json!({ "preset": "no_such" })).refused(400, "M_INVALID_PARAM");

@@ -23,16 +23,16 @@ use crate::objects::room::{
 
 /// Takes in history: events below what we hold.
 pub fn history(room: &mut Room<'_>, message: History) -> Result<Received> {
-    let head = room.graph()?;
-    let (extremities, min_depth) = (room.extremity_ids()?, head.floor);
+    let row = room.graph()?;
+    let (extremities, min_depth) = (room.extremity_ids()?, row.floor);
     let mut received = Received { extremities, min_depth, ..Received::default() };
     // A user who left the room has no right to more of it.
-    if head.life != Life::Live {
+    if row.life != Life::Live {
         return Ok(received);
     }
     let mut pdus = Vec::new();
     for event in &message.events {
-        match event.pdu(head.version) {
+        match event.pdu(row.version) {
             Ok(pdu) => {
                 // Who was asked before may have changed it.
                 room.complete(event)?;
@@ -49,7 +49,7 @@ pub fn history(room: &mut Room<'_>, message: History) -> Result<Received> {
     if children.is_empty() {
         return Ok(received);
     }
-    let given: BTreeSet<OwnedEventId> = pdus.iter().map(|pdu| pdu.event_id.clone()).collect();
+    let came: BTreeSet<OwnedEventId> = pdus.iter().map(|pdu| pdu.event_id.clone()).collect();
     let placed = room.judge_history(&message, pdus, &mut received)?;
     for (child, below) in room.below_each(&children, &placed)? {
         room.put_below(child, &below)?;
@@ -57,7 +57,7 @@ pub fn history(room: &mut Room<'_>, message: History) -> Result<Received> {
     // Where the last server answers but leaves out an event it was asked for, nobody has such an event to give.
     let answered =
         !message.others && received.outcomes.iter().any(|(_, outcome)| outcome.is_held());
-    let withheld = message.asked.into_iter().filter(|id| answered && !given.contains(id)).collect();
+    let withheld = message.asked.into_iter().filter(|id| answered && !came.contains(id)).collect();
     for sn in children.into_iter().chain(placed) {
         room.note_parents(sn, &withheld)?;
     }
@@ -137,11 +137,11 @@ impl Room<'_> {
         if self.find(&pdu.event_id)?.is_some_and(|held| held.before.is_some()) {
             return Ok(None);
         }
-        let given = message.states.iter().find(|given| given.event_id == pdu.event_id);
-        let mut judgement = match given {
+        let received = message.states.iter().find(|received| received.event_id == pdu.event_id);
+        let mut judgement = match received {
             _ if pdu.kind() == "m.room.create" => self.judge_outlier(pdu)?,
-            Some(given) if pdu.room_id == self.head()?.id => {
-                match self.given_state(pdu, &given.state, &given.missing)? {
+            Some(received) if pdu.room_id == self.row()?.id => {
+                match self.received_state(pdu, &received.state, &received.missing)? {
                     Some(before) => self.judge_at(pdu, before)?,
                     None => Judgement::Dropped("the state before it is not known".to_owned()),
                 }
@@ -159,7 +159,7 @@ impl Room<'_> {
     /// Stores an event of the past, without a place in the timeline.
     fn store_past(&mut self, pdu: &Pdu, judged: &Judged) -> Result<Sn> {
         // Before the create event there is no state at all.
-        let at = if pdu.kind() == "m.room.create" { 0 } else { self.head()?.pos };
+        let at = if pdu.kind() == "m.room.create" { 0 } else { self.row()?.pos };
         let entry = Entry {
             pdu,
             pos: None,

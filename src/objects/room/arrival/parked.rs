@@ -58,8 +58,8 @@ pub struct Parking<'a> {
 
 /// Looks at what is parked again: what one server's events lack for which another attempt is due.
 pub fn reconsider(room: &mut Room<'_>, _: Reconsider) -> Result<Reconsidered> {
-    let head = room.head()?;
-    if head.life != Life::Live {
+    let row = room.row()?;
+    if row.life != Life::Live {
         // None of our users is there to see what a join did not take up.
         if !room.may_be_joined()? {
             room.sql.run("DELETE FROM parked", values![])?;
@@ -140,7 +140,7 @@ impl Room<'_> {
             self.forget_parked(&event_id(id)?)?;
         }
         let query = "SELECT origin, id, json FROM parked WHERE NOT known AND retry_at <= ?";
-        let version = self.head()?.version;
+        let version = self.row()?.version;
         for row in self.sql.rows(query, values![self.moment.now], read)? {
             let (origin, event) = parked_event(row)?;
             let pdu = event.pdu(version).map_err(|fault| Stop::broken(fault.to_string()))?;
@@ -158,7 +158,7 @@ impl Room<'_> {
     /// time, so that none keeps the room busy while others need it; and of events that build on each other only the
     /// lowest, which brings in the rest.
     fn due(&mut self) -> Result<Option<(OwnedServerName, Received)>> {
-        let (head, now) = (self.head()?, self.moment.now);
+        let (row, now) = (self.row()?, self.moment.now);
         let query =
             "SELECT origin FROM parked WHERE retry_at <= ? ORDER BY retry_at, origin LIMIT 1";
         let Some(origin) = self.sql.row(query, values![now], |row| row.text(0))? else {
@@ -170,9 +170,9 @@ impl Room<'_> {
         let update = "UPDATE parked SET attempts = attempts + 1, retry_at = CAST(? AS INTEGER) + (CAST(? AS INTEGER) << (attempts + 1)) WHERE origin = ? AND retry_at <= ?";
         self.sql.run(update, values![now, FIRST_RETRY, &origin, now])?;
         let mut lacking = Vec::new();
-        for row in rows {
-            let (_, event) = parked_event(row)?;
-            let pdu = event.pdu(head.version).map_err(|fault| Stop::broken(fault.to_string()))?;
+        for waiting in rows {
+            let (_, event) = parked_event(waiting)?;
+            let pdu = event.pdu(row.version).map_err(|fault| Stop::broken(fault.to_string()))?;
             // An event that lacks nothing any more comes in when the room is asked to judge it again.
             let (prev_events, auth_events) = match self.judge(&pdu)? {
                 Judgement::Lacking { prev_events, auth_events } => (prev_events, auth_events),
@@ -182,7 +182,7 @@ impl Room<'_> {
         }
         let origin = server(origin)?;
         let stranger = !self.is_or_was_here(&origin)?;
-        let (extremities, min_depth) = (self.extremity_ids()?, head.floor);
+        let (extremities, min_depth) = (self.extremity_ids()?, row.floor);
         Ok(Some((
             origin,
             Received { outcomes: Vec::new(), lacking, extremities, min_depth, stranger },

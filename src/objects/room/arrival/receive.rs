@@ -25,8 +25,8 @@ use crate::{
 
 /// Judges events that came from another server.
 pub fn receive(room: &mut Room<'_>, message: Receive) -> Result<Received> {
-    let head = room.head()?;
-    if head.life != Life::Live {
+    let row = room.row()?;
+    if row.life != Life::Live {
         return room.receive_while_away(message);
     }
     if !room.allows(&message.origin)? {
@@ -39,7 +39,7 @@ pub fn receive(room: &mut Room<'_>, message: Receive) -> Result<Received> {
     batch.helps = message.again.first().cloned();
     let mut waiting = BTreeMap::new();
     for event in message.events {
-        match event.pdu(head.version) {
+        match event.pdu(row.version) {
             Ok(pdu) => room.take_up(&mut batch, event, pdu, &mut waiting)?,
             Err(fault) => {
                 batch.outcomes.push((event.event_id, Outcome::Dropped(fault.to_string())));
@@ -55,14 +55,14 @@ pub fn receive(room: &mut Room<'_>, message: Receive) -> Result<Received> {
 
 /// Lets in a parked event whose parents nobody has, with the state another server gave for it.
 pub fn connect(room: &mut Room<'_>, message: Connect) -> Result<Received> {
-    let head = room.live()?;
+    let row = room.live()?;
     let mut batch = room.batch(message.origin, Purpose::Gap)?;
     let mut waiting = BTreeMap::new();
     if let Some((_, event)) = room.parked(&message.event_id)?
         && batch.known
     {
-        let pdu = event.pdu(head.version).map_err(|fault| Stop::broken(fault.to_string()))?;
-        if let Some(before) = room.given_state(&pdu, &message.state, &message.missing)?
+        let pdu = event.pdu(row.version).map_err(|fault| Stop::broken(fault.to_string()))?;
+        if let Some(before) = room.received_state(&pdu, &message.state, &message.missing)?
             && let Judgement::Judged(judged) = room.judge_at(&pdu, before)?
         {
             let (sn, _) = room.insert(&pdu, &judged, Source::default())?;
@@ -84,7 +84,7 @@ pub fn unknown(room: &mut Room<'_>, message: Unknown) -> Result<Vec<OwnedEventId
             unknown.push(id);
         }
     }
-    if message.but_left_out { room.not_left_out(&unknown) } else { Ok(unknown) }
+    if message.but_unverified { room.without_unverified(&unknown) } else { Ok(unknown) }
 }
 
 /// Events on their way in, and what became of those before them.
@@ -143,7 +143,7 @@ impl Room<'_> {
     }
 
     fn received(&mut self, batch: Batch) -> Result<Received> {
-        let (extremities, min_depth) = (self.extremity_ids()?, self.head()?.floor);
+        let (extremities, min_depth) = (self.extremity_ids()?, self.row()?.floor);
         let Batch { outcomes, lacking, known, .. } = batch;
         Ok(Received { outcomes, lacking, extremities, min_depth, stranger: !known })
     }
@@ -157,7 +157,7 @@ impl Room<'_> {
         waiting: &mut BTreeMap<OwnedEventId, Waiting>,
     ) -> Result<()> {
         let id = pdu.event_id.clone();
-        if batch.purpose == Purpose::Gap && pdu.depth < self.head()?.floor {
+        if batch.purpose == Purpose::Gap && pdu.depth < self.row()?.floor {
             batch.outcomes.push((id, Outcome::Dropped("it is history".to_owned())));
             return Ok(());
         }
@@ -215,7 +215,7 @@ impl Room<'_> {
         concerns: bool,
         waiting: &mut BTreeMap<OwnedEventId, Waiting>,
     ) -> Result<()> {
-        let version = self.head()?.version;
+        let version = self.row()?.version;
         let pdu = event.pdu(version).map_err(|fault| Stop::broken(fault.to_string()))?;
         let again = Waiting { event, pdu, is_parked: true, concerns, lack: None };
         waiting.entry(again.event.event_id.clone()).or_insert(again);

@@ -25,7 +25,7 @@ impl Room<'_> {
         let origin = &message.origin;
         let now = self.moment.now;
         let lately = self.cache.retold.get(origin.as_str()).is_some_and(|at| at + RETELL > now);
-        if lately || self.head()?.life != Life::Left {
+        if lately || self.row()?.life != Life::Left {
             return Ok(());
         }
         if !self.allows(origin)? || !self.knows_the_room(message)? {
@@ -51,7 +51,7 @@ impl Room<'_> {
     /// Whether one of the events cites an event that we hold. Where the room's ID is the hash of its create event, that
     /// event does not count: anybody knows it.
     fn knows_the_room(&mut self, message: &Receive) -> Result<bool> {
-        let version = self.head()?.version;
+        let version = self.row()?.version;
         let named = version.room_id_is_create_hash();
         for event in &message.events {
             // What cannot be read is dropped by whoever takes the event in.

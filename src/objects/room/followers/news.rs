@@ -20,15 +20,15 @@ use crate::{
 
 /// What local users are to be told.
 pub fn local_news(room: &mut Room<'_>, _: LocalNews) -> Result<LocalNewsReply> {
-    let to = room.head()?.pos;
+    let to = room.row()?.pos;
     let lagging = lagging(room)?;
     Ok(LocalNewsReply { to, news: room.local_news(&lagging)? })
 }
 
 /// Notes up to where local users were told.
 pub fn locals_told(room: &mut Room<'_>, message: LocalsTold) -> Result<()> {
-    room.head()?;
-    room.cache.locals_told = room.cache.locals_told.max(message.to);
+    room.row()?;
+    room.cache.locals_notified_up_to = room.cache.locals_notified_up_to.max(message.to);
     Ok(())
 }
 
@@ -55,7 +55,7 @@ impl Room<'_> {
         membership: Membership,
         pos: Position,
     ) -> Result<UserNews> {
-        let to = if membership == Membership::Join { self.head()?.pos } else { pos };
+        let to = if membership == Membership::Join { self.row()?.pos } else { pos };
         let stripped = if membership.is_waiting() { Some(self.stripped_for(&user)?) } else { None };
         Ok(UserNews { user, to, membership, stripped })
     }
@@ -79,12 +79,12 @@ impl Room<'_> {
 
     /// What local users have not been told yet, those outside the room included.
     pub fn local_news(&mut self, lagging: &BTreeMap<String, Position>) -> Result<Vec<UserNews>> {
-        let head = self.head()?;
-        let told = head.told.max(self.cache.locals_told);
+        let row = self.row()?;
+        let told = row.notified_up_to.max(self.cache.locals_notified_up_to);
         let since = |user: &OwnedUserId| lagging.get(user.as_str()).copied().unwrap_or(told);
         let mut news = Vec::new();
         for (user, membership, pos) in self.locals()? {
-            let to = if membership == Membership::Join { head.pos } else { pos };
+            let to = if membership == Membership::Join { row.pos } else { pos };
             if to > since(&user) {
                 news.push(self.news_of(user, membership, pos)?);
             }

@@ -25,21 +25,21 @@ const COPY: &str = "room_servers";
 
 /// Who is to be told what.
 pub fn undelivered(room: &mut Room<'_>, _: Undelivered) -> Result<UndeliveredReply> {
-    let head = room.head()?;
+    let row = room.row()?;
     let lagging = lagging(room)?;
-    let first = lagging.values().copied().fold(head.told, Position::min);
+    let first = lagging.values().copied().fold(row.notified_up_to, Position::min);
     let receipts = receipts(room, first)?;
     let newest = receipts.iter().map(|(pos, _)| *pos).max().unwrap_or_default();
-    let servers = room.servers_due(&lagging, newest > head.told)?;
+    let servers = room.servers_due(&lagging, newest > row.notified_up_to)?;
     let news = room.local_news(&lagging)?;
-    let moved = room.servers_moved(lagging.get(COPY).copied().unwrap_or(head.told))?;
+    let moved = room.servers_moved(lagging.get(COPY).copied().unwrap_or(row.notified_up_to))?;
     let lagging = lagging.into_iter().collect();
-    Ok(UndeliveredReply { to: head.pos, users: news, servers, moved, receipts, lagging })
+    Ok(UndeliveredReply { to: row.pos, users: news, servers, moved, receipts, lagging })
 }
 
 /// Notes how far the telling went. Answers when to tell again, if anybody is behind.
 pub fn told(room: &mut Room<'_>, message: Told) -> Result<Option<u64>> {
-    let mut head = room.head()?;
+    let mut row = room.row()?;
     let behind: Vec<&str> = message
         .lagging_users
         .iter()
@@ -54,11 +54,11 @@ pub fn told(room: &mut Room<'_>, message: Told) -> Result<Option<u64>> {
     }
     for follower in &behind {
         let insert = "INSERT INTO lagging (follower, since) VALUES (?, ?) ON CONFLICT DO NOTHING";
-        room.sql.run(insert, values![*follower, head.told])?;
+        room.sql.run(insert, values![*follower, row.notified_up_to])?;
     }
-    head.told = head.told.max(message.to);
-    let more = head.pos > head.told;
-    room.set_head(head)?;
+    row.notified_up_to = row.notified_up_to.max(message.to);
+    let more = row.pos > row.notified_up_to;
+    room.set_row(row)?;
     let now = room.moment.now;
     room.cache.told_at = now;
     Ok(if more { Some(room.next_telling()) } else { (!behind.is_empty()).then_some(now + AGAIN) })
@@ -66,7 +66,7 @@ pub fn told(room: &mut Room<'_>, message: Told) -> Result<Option<u64>> {
 
 /// The events a server is owed in a range: ours, while it had a member in the room before them.
 pub fn outbound(room: &mut Room<'_>, message: Outbound) -> Result<OutboundReply> {
-    room.head()?;
+    room.row()?;
     let query = "SELECT since, until FROM servers WHERE server = ?";
     let stays = room.sql.rows(query, values![message.server.as_str()], |row| {
         Ok((row.int(0)?, row.int_or_null(1)?))
@@ -99,7 +99,7 @@ impl Room<'_> {
         lagging: &BTreeMap<String, Position>,
         receipts: bool,
     ) -> Result<Vec<ServerDue>> {
-        let since = self.head()?.told;
+        let since = self.row()?.notified_up_to;
         let events = self.owes_since(since)?;
         let mut due: BTreeMap<OwnedServerName, ServerDue> = BTreeMap::new();
         if !events && !receipts && lagging.is_empty() {
@@ -133,8 +133,8 @@ impl Room<'_> {
 
     /// Servers of users removed since a position.
     fn removed_servers(&mut self, since: Position) -> Result<Vec<OwnedServerName>> {
-        let head = self.head()?;
-        let events = self.between(since + 1, head.pos, false, u32::MAX)?;
+        let row = self.row()?;
+        let events = self.between(since + 1, row.pos, false, u32::MAX)?;
         Ok(events.iter().filter(|event| event.ours).filter_map(|event| removed(event)).collect())
     }
 

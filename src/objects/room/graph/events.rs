@@ -131,7 +131,7 @@ impl Room<'_> {
         if let Some(stored) = self.cache.events.get(&sn) {
             return Ok(Rc::clone(stored));
         }
-        let version = self.head()?.version;
+        let version = self.row()?.version;
         let query = format!("SELECT {COLUMNS} FROM events WHERE sn = ?");
         let raw = self
             .sql

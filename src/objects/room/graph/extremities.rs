@@ -16,7 +16,7 @@ impl Room<'_> {
     ///
     /// [auth events selection]: https://spec.matrix.org/v1.19/server-server-api/#auth-events-selection
     pub fn auth_events(&mut self, draft: &event::Draft) -> Result<Vec<OwnedEventId>> {
-        let version = self.head()?.version;
+        let version = self.row()?.version;
         let content = serde_json::value::to_raw_value(&draft.content)?;
         let keys = auth_types(
             version,
@@ -35,14 +35,14 @@ impl Room<'_> {
 
     /// The IDs of the extremities.
     pub fn extremity_ids(&mut self) -> Result<Vec<OwnedEventId>> {
-        let extremities = self.head()?.extremities;
+        let extremities = self.row()?.extremities;
         extremities.into_iter().map(|sn| Ok(self.event(sn)?.pdu.event_id.clone())).collect()
     }
 
     /// The extremities a new event cites, and its depth. Where there are too many, the deepest.
     pub fn parents(&mut self) -> Result<(Vec<OwnedEventId>, u64)> {
         let mut extremities: Vec<(u64, Sn)> = Vec::new();
-        for sn in self.head()?.extremities {
+        for sn in self.row()?.extremities {
             extremities.push((self.event(sn)?.pdu.depth, sn));
         }
         extremities.sort_unstable_by(|a, b| b.cmp(a));

@@ -55,9 +55,9 @@ impl Room<'_> {
         judged: &Judged,
         source: Source<'_>,
     ) -> Result<(Sn, Option<Position>)> {
-        let head = self.head()?;
+        let row = self.row()?;
         let accepted = judged.verdict == Verdict::Accepted;
-        let pos = accepted.then_some(head.pos + STEP);
+        let pos = accepted.then_some(row.pos + STEP);
         let entry = Entry {
             pdu,
             pos,
@@ -65,7 +65,7 @@ impl Room<'_> {
             reason: judged.reason.as_deref(),
             auth: &judged.auth,
             prev: &judged.prev,
-            before: judged.state_before(pos, head.pos),
+            before: judged.state_before(pos, row.pos),
             ours: source.ours,
             given_by: source.given_by,
             transaction: source.transaction,
@@ -78,7 +78,7 @@ impl Room<'_> {
         let sn = if new { self.add(&entry)? } else { self.put(&entry)? };
         let Some(pos) = pos else {
             // What a join gives becomes the state as a whole.
-            if head.life == Life::Live {
+            if row.life == Life::Live {
                 self.admit_late(sn)?;
             }
             return Ok((sn, None));
@@ -118,14 +118,14 @@ impl Room<'_> {
     /// Makes an accepted event a forward extremity unless an event we hold already cites it, and updates the current
     /// state.
     fn extend(&mut self, sn: Sn, pos: Position, judged: &Judged, newest: bool) -> Result<()> {
-        let mut head = self.head()?;
-        let was = head.pos;
+        let mut row = self.row()?;
+        let was = row.pos;
         let covered = self.covered(&judged.prev)?;
-        head.extremities.retain(|extremity| !covered.contains(extremity));
-        head.extremities.extend(newest.then_some(sn));
-        head.pos = pos;
-        let extremities = head.extremities.clone();
-        self.set_head(head)?;
+        row.extremities.retain(|extremity| !covered.contains(extremity));
+        row.extremities.extend(newest.then_some(sn));
+        row.pos = pos;
+        let extremities = row.extremities.clone();
+        self.set_row(row)?;
         if judged.before.is_some() || !newest {
             self.pending.resolved.push((sn, pos));
             return self.resolve_current_state(&extremities, was, pos);

@@ -59,8 +59,8 @@ enum StateAt {
 impl Room<'_> {
     /// Judges an event that wants a place in the graph.
     pub fn judge(&mut self, pdu: &Pdu) -> Result<Judgement> {
-        let head = self.head()?;
-        if pdu.room_id != head.id {
+        let row = self.row()?;
+        if pdu.room_id != row.id {
             return Ok(Judgement::Dropped("the event is of another room".to_owned()));
         }
         if pdu.kind() == "m.room.create" {
@@ -106,8 +106,8 @@ impl Room<'_> {
 
     /// Judges an event only by what it cites: its place in the graph is unknown.
     pub fn judge_outlier(&mut self, pdu: &Pdu) -> Result<Judgement> {
-        let head = self.head()?;
-        if pdu.room_id != head.id {
+        let row = self.row()?;
+        if pdu.room_id != row.id {
             return Ok(Judgement::Dropped("the event is of another room".to_owned()));
         }
         let (auth, unknown) = self.look_up(&pdu.auth_events, |_| true)?;
@@ -149,7 +149,7 @@ impl Room<'_> {
 
     /// Step 4.
     fn refused_by_citations(&mut self, pdu: &Pdu, auth: &[Rc<Stored>]) -> Result<Option<String>> {
-        let version = self.head()?.version;
+        let version = self.row()?.version;
         let mut cited: Vec<Rc<Pdu>> = auth.iter().map(|event| Rc::clone(&event.judged)).collect();
         if version.room_id_is_create_hash()
             && let Some(create) = self.now_event("m.room.create", "")?
@@ -161,7 +161,7 @@ impl Room<'_> {
 
     /// Steps 5 and 6.
     fn refused_by_state(&mut self, pdu: &Pdu, at: StateAt) -> Result<Option<String>> {
-        let version = self.head()?.version;
+        let version = self.row()?.version;
         let types =
             auth_types(version, pdu.kind(), &pdu.sender, pdu.state_key.as_deref(), &pdu.content);
         let mut keys = match types {
@@ -189,7 +189,7 @@ impl Room<'_> {
         let mut sns: Vec<Sn> = parents.iter().map(|event| event.sn).collect();
         sns.sort_unstable();
         sns.dedup();
-        let mut extremities = self.head()?.extremities;
+        let mut extremities = self.row()?.extremities;
         extremities.sort_unstable();
         let states: Vec<After> = parents.iter().filter_map(|event| event.after()).collect();
         let has_gap = self.has_gap_in(&states)?;

@@ -87,7 +87,7 @@ impl Room<'_> {
         let mut helpers: Vec<OwnedServerName> =
             names.into_iter().filter_map(|name| name.try_into().ok()).collect();
         helpers.retain(|server| !self.is_local(server));
-        let resident = self.head()?.resident;
+        let resident = self.row()?.resident;
         let heard = &self.cache.heard;
         helpers.sort_by_key(|server| {
             Reverse((heard.get(server).copied(), resident.as_ref() == Some(server)))
@@ -119,15 +119,15 @@ impl Room<'_> {
     }
 
     fn count(&mut self, old: Option<Membership>, new: Option<Membership>) -> Result<()> {
-        let mut head = self.head()?;
+        let mut row = self.row()?;
         for (membership, step) in [(old, -1), (new, 1)] {
             match membership {
-                Some(Membership::Join) => head.joined += step,
-                Some(Membership::Invite) => head.invited += step,
+                Some(Membership::Join) => row.joined += step,
+                Some(Membership::Invite) => row.invited += step,
                 _ => {}
             }
         }
-        self.set_head(head)
+        self.set_row(row)
     }
 
     fn note_local(&mut self, user: &UserId, membership: Membership, pos: Position) -> Result<()> {
@@ -145,13 +145,13 @@ impl Room<'_> {
     fn note_life(&mut self, by_event: bool) -> Result<()> {
         let query = "SELECT 1 FROM locals WHERE membership = 'join' LIMIT 1";
         let present = self.sql.row(query, values![], |row| row.int(0))?.is_some();
-        let mut head = self.head()?;
+        let mut row = self.row()?;
         match (present, by_event) {
-            (true, _) => head.life = Life::Live,
-            (false, true) => head.life = Life::Left,
+            (true, _) => row.life = Life::Live,
+            (false, true) => row.life = Life::Left,
             (false, false) => {}
         }
-        self.set_head(head)
+        self.set_row(row)
     }
 
     fn note_server(&mut self, server: &ServerName, joined: bool, pos: Position) -> Result<()> {

@@ -23,7 +23,7 @@ impl Room<'_> {
     }
 
     fn power(&mut self, create: Option<Sn>, levels: Option<Sn>) -> Result<PowerLevels> {
-        let version = self.head()?.version;
+        let version = self.row()?.version;
         let create =
             self.event(create.ok_or_else(|| Stop::broken("a room without a create event"))?)?;
         let levels = levels.map(|sn| self.event(sn)).transpose()?;

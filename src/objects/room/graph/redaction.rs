@@ -73,7 +73,7 @@ impl Room<'_> {
         if !applies {
             return Ok(());
         }
-        let version = self.head()?.version;
+        let version = self.row()?.version;
         let pruned =
             redacted(&target.pdu, version).map_err(|fault| Stop::broken(fault.to_string()))?;
         let judged = judged_content(&target.pdu, &pruned)?;

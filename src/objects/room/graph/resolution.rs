@@ -76,7 +76,7 @@ impl Room<'_> {
             sets.push(self.state_map(whole)?);
         }
         let events = self.load(&sns)?;
-        let expected = state_resolution::resolve_known(self.head()?.version, &sets, &events)
+        let expected = state_resolution::resolve_known(self.row()?.version, &sets, &events)
             .map_err(|fault| Stop::broken(fault.to_string()))?;
         let mut resolved = self.whole(base)?;
         for (key, value) in overlay {
@@ -128,7 +128,7 @@ impl Room<'_> {
         values: &BTreeMap<Key, Vec<Option<Sn>>>,
         conflicted: &[&Key],
     ) -> Result<BTreeMap<Key, Sn>> {
-        let version = self.head()?.version;
+        let version = self.row()?.version;
         let sides: Vec<Vec<Sn>> = (0..states.len())
             .map(|side| conflicted.iter().filter_map(|key| values[*key][side]).collect())
             .collect();
@@ -178,7 +178,7 @@ impl Room<'_> {
         any: &After,
         values: &BTreeMap<Key, Vec<Option<Sn>>>,
     ) -> Result<BTreeMap<Key, Sn>> {
-        let version = self.head()?.version;
+        let version = self.row()?.version;
         let mut keys: BTreeSet<Key> = ["m.room.create", "m.room.power_levels", "m.room.join_rules"]
             .map(|kind| (kind.to_owned(), String::new()))
             .into();

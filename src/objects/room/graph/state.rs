@@ -86,7 +86,7 @@ impl Room<'_> {
 
     /// The value of a key on the mainline, at a position.
     pub fn mainline(&mut self, at: Position, kind: &str, key: &str) -> Result<Option<Sn>> {
-        if at >= self.settled()? {
+        if at >= self.unchanged_since()? {
             return self.now(kind, key);
         }
         let query = "SELECT sn, since FROM past WHERE type = ? AND key = ? AND until > ? ORDER BY until LIMIT 1";
@@ -158,19 +158,19 @@ impl Room<'_> {
 
     /// The position from which on the mainline has been what it is now: what is asked of later positions is known at
     /// once.
-    pub fn settled(&mut self) -> Result<Position> {
-        if let Some(settled) = self.cache.settled {
-            return Ok(settled);
+    pub fn unchanged_since(&mut self) -> Result<Position> {
+        if let Some(since) = self.cache.unchanged_since {
+            return Ok(since);
         }
         let query = "SELECT max(coalesce((SELECT max(since) FROM now), 0), coalesce((SELECT max(until) FROM past), 0))";
-        let settled = self.sql.row(query, values![], |row| row.int(0))?.unwrap_or(0);
-        self.cache.settled = Some(settled);
-        Ok(settled)
+        let since = self.sql.row(query, values![], |row| row.int(0))?.unwrap_or(0);
+        self.cache.unchanged_since = Some(since);
+        Ok(since)
     }
 
     /// The keys whose mainline value changed after `from` and up to `to`.
     pub fn changed(&mut self, from: Position, to: Position) -> Result<Vec<Key>> {
-        if from >= self.settled()? {
+        if from >= self.unchanged_since()? {
             return Ok(Vec::new());
         }
         let query = "SELECT type, key FROM now WHERE since > ?1 AND since <= ?2
@@ -260,7 +260,7 @@ impl Room<'_> {
             }
         };
         self.cache.now.insert(key.clone(), value);
-        self.cache.settled = self.cache.settled.map(|settled| settled.max(pos));
+        self.cache.unchanged_since = self.cache.unchanged_since.map(|since| since.max(pos));
         if kind == "m.room.member" {
             self.cache.audience = None;
         }

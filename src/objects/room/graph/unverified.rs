@@ -17,7 +17,7 @@ use crate::{
             state::{After, Overlay},
         },
         messages::{Position, Refusal},
-        row::Head,
+        row::RoomRow,
     },
     shell::Stop,
 };
@@ -49,14 +49,14 @@ pub fn may_be_unverified(pdu: &Pdu) -> Result<()> {
 
 impl Room<'_> {
     /// Notes what is left out of the state that is being given.
-    pub fn note_unverified(&mut self, left_out: &[OwnedEventId]) -> Result<()> {
-        if left_out.is_empty() {
+    pub fn note_unverified(&mut self, unverified: &[OwnedEventId]) -> Result<()> {
+        if unverified.is_empty() {
             return Ok(());
         }
         let query = "SELECT count(*) FROM left_out WHERE since IS NULL";
         let noted = self.sql.row(query, values![], |row| row.int(0))?.unwrap_or_default();
         let spare = MAX_UNVERIFIED.saturating_sub(usize::try_from(noted).unwrap_or(MAX_UNVERIFIED));
-        for id in left_out.iter().take(spare) {
+        for id in unverified.iter().take(spare) {
             let insert =
                 "INSERT INTO left_out (id) VALUES (?) ON CONFLICT DO UPDATE SET since = NULL";
             self.sql.run(insert, values![id.as_str()])?;
@@ -126,14 +126,14 @@ impl Room<'_> {
     }
 
     /// Those of some events that are not left out of the mainline.
-    pub fn not_left_out(&mut self, ids: &[OwnedEventId]) -> Result<Vec<OwnedEventId>> {
+    pub fn without_unverified(&mut self, ids: &[OwnedEventId]) -> Result<Vec<OwnedEventId>> {
         if ids.is_empty() {
             return Ok(Vec::new());
         }
         let query = "SELECT id FROM left_out WHERE since IS NOT NULL";
-        let left_out: BTreeSet<String> =
+        let unverified: BTreeSet<String> =
             self.sql.rows(query, values![], |row| row.text(0))?.into_iter().collect();
-        Ok(ids.iter().filter(|id| !left_out.contains(id.as_str())).cloned().collect())
+        Ok(ids.iter().filter(|id| !unverified.contains(id.as_str())).cloned().collect())
     }
 
     /// Makes a given state, an overlay of the mainline, a state of its own, and notes what is left out of it.
@@ -141,14 +141,14 @@ impl Room<'_> {
         &mut self,
         base: Before,
         overlay: Overlay,
-        left_out: &[OwnedEventId],
+        unverified: &[OwnedEventId],
     ) -> Result<Before> {
         let fork = self.new_fork(base, overlay)?;
         // Of too many, those of the oldest states go: any server in the room can invent more.
         let delete = "DELETE FROM left_out_of_fork WHERE fork IN
                       (SELECT fork FROM left_out_of_fork ORDER BY fork DESC LIMIT -1 OFFSET ?)";
-        self.sql.run(delete, values![MAX_UNVERIFIED.saturating_sub(left_out.len())])?;
-        for id in left_out {
+        self.sql.run(delete, values![MAX_UNVERIFIED.saturating_sub(unverified.len())])?;
+        for id in unverified {
             let insert =
                 "INSERT INTO left_out_of_fork (id, fork) VALUES (?, ?) ON CONFLICT DO NOTHING";
             self.sql.run(insert, values![id.as_str(), fork])?;
@@ -221,10 +221,10 @@ impl Room<'_> {
             }
             self.derive_again(forks.into_iter().collect())?;
             // The state changes at a position without an event.
-            let Head { extremities, pos, .. } = self.head()?;
+            let RoomRow { extremities, pos, .. } = self.row()?;
             self.resolve_current_state(&extremities, pos, pos + STEP)?;
-            let head = self.head()?;
-            self.set_head(Head { pos: pos + STEP, ..head })?;
+            let row = self.row()?;
+            self.set_row(RoomRow { pos: pos + STEP, ..row })?;
             self.pending.resolved.push((sn, pos + STEP));
             self.tell(Telling::Soon);
         }
@@ -290,7 +290,7 @@ impl Room<'_> {
         if replaced.is_some() || self.now(kind, key)?.is_some() {
             return Ok(());
         }
-        let pos = self.head()?.pos + 1;
+        let pos = self.row()?.pos + 1;
         self.change(&(kind.to_owned(), key.to_owned()), Some(sn), pos)?;
         self.write_past((kind, key), sn, (since, pos))?;
         if event.pdu.membership() == Some(Membership::Join)

@@ -17,9 +17,9 @@ use crate::{
 
 /// A template that the room would accept as it is. A server that the room keeps out does not learn its version.
 pub fn template(room: &mut Room<'_>, message: Template) -> Result<TemplateReply> {
-    let head = room.live()?;
+    let row = room.live()?;
     room.admits(&message.origin)?;
-    let version = head.version.id.to_string();
+    let version = row.version.id.to_string();
     if message.versions.as_ref().is_some_and(|versions| !versions.contains(&version)) {
         return Err(Stop::Refused(Refusal::Incompatible(version)));
     }
@@ -30,9 +30,9 @@ pub fn template(room: &mut Room<'_>, message: Template) -> Result<TemplateReply>
         serde_json::value::to_raw_value(&serde_json::json!({ "membership": message.membership }))?;
     let draft = Draft::membership(&message.user, content);
     let member_of = message.member_of.clone();
-    let wish = Send { member_of, ..Send::of(message.user.clone(), draft) };
+    let member = Send { member_of, ..Send::of(message.user.clone(), draft) };
     // Built as if it were ours, so that what the rules think of it is known; signatures and hashes are left out.
-    let pdu = send::build(room, &wish)?;
+    let pdu = send::build(room, &member)?;
     if let Some(reason) = refused(room, &pdu)? {
         return Err(Stop::Refused(room.template_refusal(&message, &pdu.sender, reason)?));
     }
@@ -43,11 +43,11 @@ pub fn template(room: &mut Room<'_>, message: Template) -> Result<TemplateReply>
 
 /// Takes the event in and tells the others of it; answers what the other server needs to know.
 pub fn accept(room: &mut Room<'_>, message: Accept) -> Result<Accepted> {
-    let head = room.live()?;
+    let row = room.live()?;
     room.admits(&message.origin)?;
     let pdu = message
         .event
-        .pdu(head.version)
+        .pdu(row.version)
         .map_err(|fault| Stop::Refused(Refusal::Invalid(fault.to_string())))?;
     check(&pdu, &message)?;
     let held = room.find(&pdu.event_id)?.filter(|held| held.before.is_some());

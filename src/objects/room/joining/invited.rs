@@ -24,7 +24,7 @@ pub fn invited(room: &mut Room<'_>, message: Invited) -> Result<Vec<UserNews>> {
     let Some(user) = pdu.state_key.as_deref().and_then(|key| UserId::parse(key).ok()) else {
         return Err(Stop::Refused(Refusal::Invalid("the invite names no user".to_owned())));
     };
-    if room.find_head()?.is_some_and(|head| head.life == Life::Live) {
+    if room.find_row()?.is_some_and(|row| row.life == Life::Live) {
         room.admits(&message.origin)?;
         if room.find(&pdu.event_id)?.is_some_and(|held| held.pos.is_some()) {
             return room.news_for(&[user]);

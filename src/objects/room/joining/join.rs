@@ -21,7 +21,7 @@ use crate::{
         invalid,
         messages::{BeginJoin, FinishJoin, GiveJoin, Joined, Refusal},
         outside::invites::supported,
-        row::{Head, Life},
+        row::{Life, RoomRow},
     },
     shell::Stop,
 };
@@ -38,24 +38,24 @@ enum Taken {
 /// Stores the intention.
 pub fn begin(room: &mut Room<'_>, message: BeginJoin) -> Result<()> {
     let version = supported(&message.version)?;
-    match room.find_head()? {
-        Some(head) if head.life == Life::Live => return Err(Stop::Refused(Refusal::AlreadyLive)),
-        Some(head) => {
+    match room.find_row()? {
+        Some(row) if row.life == Life::Live => return Err(Stop::Refused(Refusal::AlreadyLive)),
+        Some(row) => {
             if let Some(until) = room.joined_by_another(&message.event.event_id)? {
                 return Err(Stop::Refused(Refusal::Joining(until)));
             }
             // The version that was stored with an invite is only what another server said.
-            if head.version.id != version.id && room.now("m.room.create", "")?.is_some() {
+            if row.version.id != version.id && room.now("m.room.create", "")?.is_some() {
                 return Err(invalid("the room is of another version"));
             }
-            room.set_head(Head { version, ..head })?;
+            room.set_row(RoomRow { version, ..row })?;
             if room.rests_on_the_past(&message)? {
                 return Err(Stop::Refused(Refusal::Behind));
             }
         }
         None => {
             let id = RoomId::parse(room.name).map_err(|_| Stop::Refused(Refusal::Absent))?;
-            room.set_head(Head::new(id, version, Life::Joining))?;
+            room.set_row(RoomRow::new(id, version, Life::Joining))?;
         }
     }
     room.sql.run("DELETE FROM given", values![])?;
@@ -69,42 +69,43 @@ pub fn begin(room: &mut Room<'_>, message: BeginJoin) -> Result<()> {
     Ok(())
 }
 
-/// Stores a part of what was given.
+/// Stores a part of the state and the auth chain that the resident server gave; answers how many of its events are in the
+/// state.
 pub fn give(room: &mut Room<'_>, message: GiveJoin) -> Result<u64> {
-    let version = room.head()?.version;
+    let version = room.row()?.version;
     room.under_way(&message.event_id)?;
-    let (mut standing, mut left_out) = (0, Vec::new());
-    for id in message.left_out {
+    let (mut in_state, mut unverified) = (0, Vec::new());
+    for id in message.unverified {
         // What was verified once needs no key any more.
         match room.find(&id)? {
-            Some(held) => standing += u64::from(room.note_given(&held)?),
-            None => left_out.push(id),
+            Some(held) => in_state += u64::from(room.note_state(&held)?),
+            None => unverified.push(id),
         }
     }
     for event in &message.events {
         let pdu = event.pdu(version).map_err(|fault| invalid(fault.to_string()))?;
         // Who was asked before may have changed it.
         let completed = room.complete(event)?;
-        let taken = room.take_given(&pdu, completed)?;
+        let taken = room.take_part(&pdu, completed)?;
         let is_state = message.state.contains(&pdu.event_id);
         match taken {
-            Taken::Held(stored) if is_state => standing += u64::from(room.note_given(&stored)?),
+            Taken::Held(stored) if is_state => in_state += u64::from(room.note_state(&stored)?),
             Taken::Lacking if is_state => {
                 may_be_unverified(&pdu)?;
-                left_out.push(pdu.event_id);
+                unverified.push(pdu.event_id);
             }
             Taken::Held(_) | Taken::Lacking | Taken::Refused => {}
         }
     }
-    room.note_unverified(&left_out)?;
-    Ok(standing)
+    room.note_unverified(&unverified)?;
+    Ok(in_state)
 }
 
-/// Goes live with what was given.
+/// Goes live with the state that was given.
 pub fn finish(room: &mut Room<'_>, message: FinishJoin) -> Result<Joined> {
-    let head = room.head()?;
+    let row = room.row()?;
     let event_id = &message.event.event_id;
-    let join = message.event.pdu(head.version).map_err(|fault| invalid(fault.to_string()))?;
+    let join = message.event.pdu(row.version).map_err(|fault| invalid(fault.to_string()))?;
     if room.find(event_id)?.is_none_or(|held| held.pos.is_none()) {
         room.under_way(event_id)?;
         room.replace_state(message.state)?;
@@ -121,7 +122,7 @@ impl Room<'_> {
     /// Whether a join cites a membership of the user that we know has ended. The server we join through has not heard
     /// of that: among those that have, the join would lose against the end, and nobody would tell us.
     fn rests_on_the_past(&mut self, message: &BeginJoin) -> Result<bool> {
-        let version = self.head()?.version;
+        let version = self.row()?.version;
         let join = message.event.pdu(version).map_err(|fault| invalid(fault.to_string()))?;
         let user = message.user.as_str();
         let query = "SELECT id FROM out_of_band WHERE user = ? AND ended";
@@ -140,7 +141,7 @@ impl Room<'_> {
     }
 
     /// Stores an event as an outlier. What was rejected without its content is judged again with it.
-    fn take_given(&mut self, pdu: &Pdu, completed: bool) -> Result<Taken> {
+    fn take_part(&mut self, pdu: &Pdu, completed: bool) -> Result<Taken> {
         if let Some(held) = self.find(&pdu.event_id)? {
             let revised = completed && held.verdict == Verdict::Rejected && held.before.is_none();
             if !revised {
@@ -163,9 +164,9 @@ impl Room<'_> {
     }
 
     fn take_create(&mut self, create: &Pdu) -> Result<Rc<Stored>> {
-        let head = self.head()?;
+        let row = self.row()?;
         let version = create.content_str("room_version").unwrap_or_else(|| "1".to_owned());
-        if create.room_id != head.id || version != head.version.id.as_str() {
+        if create.room_id != row.id || version != row.version.id.as_str() {
             return Err(invalid("the create event is of another room or version"));
         }
         if self.now("m.room.create", "")?.is_some() {
@@ -178,12 +179,12 @@ impl Room<'_> {
             return Err(invalid(judged.reason.unwrap_or_default()));
         }
         let (sn, _) = self.insert(create, &judged, Source::default())?;
-        self.change(&("m.room.create".to_owned(), String::new()), Some(sn), head.pos + 1)?;
+        self.change(&("m.room.create".to_owned(), String::new()), Some(sn), row.pos + 1)?;
         self.event(sn)
     }
 
-    /// Notes an event as part of the state we were given; answers whether it stands.
-    fn note_given(&mut self, event: &Stored) -> Result<bool> {
+    /// Notes an event as part of the state that was given, unless it was rejected; answers whether it was noted.
+    fn note_state(&mut self, event: &Stored) -> Result<bool> {
         let Some((kind, key)) = event.pdu.key() else { return Ok(false) };
         if event.verdict == Verdict::Rejected {
             return Ok(false);
@@ -195,7 +196,7 @@ impl Room<'_> {
 
     /// Makes the given state the current one, at a position between the last event and the join.
     fn replace_state(&mut self, given: u64) -> Result<()> {
-        let pos = self.head()?.pos + 1;
+        let pos = self.row()?.pos + 1;
         let count = self.sql.row("SELECT count(*) AS n FROM given", values![], |row| row.int(0))?;
         if count != i64::try_from(given).ok() || self.now("m.room.create", "")?.is_none() {
             return Err(invalid("the state is not whole"));
@@ -220,7 +221,7 @@ impl Room<'_> {
 
     /// Puts the join into the timeline, as its only forward extremity.
     fn go_live(&mut self, join: &Pdu) -> Result<()> {
-        let pos = self.head()?.pos + STEP;
+        let pos = self.row()?.pos + STEP;
         let before = Before::linear(pos);
         let Judgement::Judged(judged) = self.judge_at(join, before)? else {
             return Err(invalid("the auth chain of our join is missing"));
@@ -250,14 +251,14 @@ impl Room<'_> {
         self.note_gap(sn)?;
         self.change(&("m.room.member".to_owned(), join.sender.to_string()), Some(sn), pos)?;
         let resident = self.end_attempts(&join.event_id)?;
-        let head = self.head()?;
-        self.set_head(Head {
+        let row = self.row()?;
+        self.set_row(RoomRow {
             life: Life::Live,
             extremities: vec![sn],
             pos,
             floor: join.depth,
             resident,
-            ..head
+            ..row
         })?;
         self.tell(Telling::Soon);
         Ok(())

@@ -123,7 +123,7 @@ pub struct History {
     pub asked: Vec<OwnedEventId>,
     /// The states before events whose parents are not held, as the server told them.
     #[serde(default)]
-    pub states: Vec<StateGiven>,
+    pub states: Vec<ReceivedState>,
     /// Whether other servers can be asked for what this one left out.
     #[serde(default)]
     pub others: bool,
@@ -132,7 +132,7 @@ message!(RoomClass, History => Received, Refusal);
 
 /// The state before an event, received as outliers.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct StateGiven {
+pub struct ReceivedState {
     pub event_id: OwnedEventId,
     pub state: Vec<OwnedEventId>,
     /// What of it nobody could verify.
@@ -225,7 +225,7 @@ pub struct Reconsidered {
 pub struct Unknown {
     pub event_ids: Vec<OwnedEventId>,
     /// Without those that are left out of the current state since nobody could verify them.
-    #[serde(default)]
-    pub but_left_out: bool,
+    #[serde(default, rename = "but_left_out")]
+    pub but_unverified: bool,
 }
 message!(RoomClass, Unknown => Vec<OwnedEventId>, Refusal);

@@ -232,7 +232,8 @@ pub struct GiveJoin {
     /// Which of them are the state; the others authorise these.
     pub state: BTreeSet<OwnedEventId>,
     /// Events of the state that could not be verified: their servers' keys are out of reach.
-    pub left_out: Vec<OwnedEventId>,
+    #[serde(rename = "left_out")]
+    pub unverified: Vec<OwnedEventId>,
 }
 message!(RoomClass, GiveJoin => u64, Refusal);
 

@@ -28,7 +28,7 @@ const MAX_VIA: usize = 5;
 
 /// The attempt that is to be taken up again, and the server whose turn it is; and the leave that is to be told again.
 pub fn due(room: &mut Room<'_>, _: DueJoin) -> Result<DueJoinReply> {
-    room.head()?;
+    room.row()?;
     let (leave, next) = room.due_leave()?;
     let none = DueJoinReply { attempt: None, unproven: false, leave, next };
     let query =
@@ -56,7 +56,7 @@ pub fn due(room: &mut Room<'_>, _: DueJoin) -> Result<DueJoinReply> {
 
 /// Forgets the intention, or puts it off.
 pub fn abandon(room: &mut Room<'_>, message: AbandonJoin) -> Result<()> {
-    room.head()?;
+    room.row()?;
     let id = message.event_id.as_str();
     let query = "SELECT attempts FROM joining WHERE id = ?";
     let Some(attempts) = room.sql.row(query, values![id], |row| row.int(0))? else { return Ok(()) };

@@ -16,7 +16,7 @@ use crate::{
             DueLeave, DueLeaveReply, Knocked, OutOfBand, OutOfBandReply, Position, Refusal,
             UserNews, Withdraw, Withdrawn,
         },
-        row::{Head, Life},
+        row::{Life, RoomRow},
     },
     shell::{Stop, membership},
 };
@@ -44,7 +44,7 @@ pub fn knocked(room: &mut Room<'_>, message: Knocked) -> Result<Vec<UserNews>> {
 
 /// What a local user is to a room we are not in, and who can carry their answer.
 pub fn out_of_band(room: &mut Room<'_>, message: OutOfBand) -> Result<OutOfBandReply> {
-    let head = room.head()?;
+    let version = room.row()?.version.id.to_string();
     let query = "SELECT membership, via, json, retry_at IS NOT NULL AND NOT ended AS due FROM out_of_band WHERE user = ?";
     let row = room.sql.row(query, values![message.user.as_str()], |row| {
         Ok((membership(row, 0)?, row.text(1)?, row.text(2)?, row.int(3)? != 0))
@@ -55,13 +55,13 @@ pub fn out_of_band(room: &mut Room<'_>, message: OutOfBand) -> Result<OutOfBandR
     servers.extend(sender_of(json)?.map(|sender| sender.server_name().to_owned()));
     servers.dedup();
     servers.retain(|server| *server != room.config.server_name);
-    Ok(OutOfBandReply { version: head.version.id.to_string(), membership, via: servers, leaving })
+    Ok(OutOfBandReply { version, membership, via: servers, leaving })
 }
 
 /// A local user declines an invite or takes back a knock. If the request does not bring that to a server in the room,
 /// the alarm does.
 pub fn withdraw(room: &mut Room<'_>, message: Withdraw) -> Result<Vec<UserNews>> {
-    room.head()?;
+    room.row()?;
     let news = room.end(&message.user)?;
     let retry_at = room.moment.now + FIRST_RETRY;
     let update = "UPDATE out_of_band SET retry_at = ?, attempts = 0 WHERE user = ?";
@@ -72,14 +72,14 @@ pub fn withdraw(room: &mut Room<'_>, message: Withdraw) -> Result<Vec<UserNews>>
 
 /// Whose leave is to be told again.
 pub fn due_leave(room: &mut Room<'_>, _: DueLeave) -> Result<DueLeaveReply> {
-    room.head()?;
+    room.row()?;
     let (leave, next) = room.due_leave()?;
     Ok(DueLeaveReply { leave, next })
 }
 
 /// From now on, a server that would let the user in by that invite has not heard that it ended.
 pub fn withdrawn(room: &mut Room<'_>, message: Withdrawn) -> Result<()> {
-    room.head()?;
+    room.row()?;
     let update = "UPDATE out_of_band SET ended = 1 WHERE user = ? AND membership = 'leave'";
     room.sql.run(update, values![message.user.as_str()])?;
     Ok(())
@@ -120,7 +120,7 @@ impl Room<'_> {
     /// Ends an invite where this event of its sender's server says so; answers whether it does. A membership event
     /// cites the one it replaces: so an older leave, which comes late, ends no newer invite.
     pub fn rescind(&mut self, event: &Checked, origin: &ServerName) -> Result<bool> {
-        let version = self.head()?.version;
+        let version = self.row()?.version;
         let Ok(pdu) = event.pdu(version) else { return Ok(false) };
         let ends =
             pdu.kind() == "m.room.member" && pdu.membership().is_some_and(Membership::is_out);
@@ -175,16 +175,16 @@ impl Room<'_> {
         event: &Checked,
         known: &OutOfBandRow<'_>,
     ) -> Result<Vec<UserNews>> {
-        let head = match self.find_head()? {
-            Some(head) => head,
+        let row = match self.find_row()? {
+            Some(row) => row,
             None => {
                 let id = RoomId::parse(self.name).map_err(|_| Stop::Refused(Refusal::Absent))?;
-                Head::new(id, version, Life::OutOfBand)
+                RoomRow::new(id, version, Life::OutOfBand)
             }
         };
-        let before = head.pos;
+        let before = row.pos;
         let pos = before + STEP;
-        self.set_head(Head { pos, ..head })?;
+        self.set_row(RoomRow { pos, ..row })?;
         let given = known.stripped.iter().chain([&event.json]);
         let shown: Vec<Box<RawValue>> =
             given.filter_map(|event| event::as_stripped(event)).collect();
@@ -220,10 +220,10 @@ impl Room<'_> {
     }
 
     fn end(&mut self, user: &UserId) -> Result<Vec<UserNews>> {
-        let head = self.head()?;
-        let before = head.pos;
+        let row = self.row()?;
+        let before = row.pos;
         let pos = before + STEP;
-        self.set_head(Head { pos, ..head })?;
+        self.set_row(RoomRow { pos, ..row })?;
         let update = "UPDATE out_of_band SET membership = 'leave', stripped = '[]', pos = ? WHERE user = ? AND membership IN ('invite', 'knock')";
         if self.sql.run(update, values![pos, user.as_str()])? == 0 {
             return Err(Stop::Refused(Refusal::NotFound));

@@ -12,10 +12,10 @@ use crate::objects::room::{
 
 /// The room in a few words.
 pub fn describe(room: &mut Room<'_>, _: Describe) -> Result<Description> {
-    let head = room.head()?;
+    let row = room.row()?;
     Ok(Description {
-        version: head.version.id.to_string(),
-        live: head.life == Life::Live,
+        version: row.version.id.to_string(),
+        live: row.life == Life::Live,
         allow_rooms: room.allow_rooms()?,
     })
 }

@@ -19,10 +19,10 @@ const MAX_SCANNED: usize = 5000;
 
 /// One page. A position stands between events: the event at a position lies before it.
 pub fn page(room: &mut Room<'_>, message: Page) -> Result<PageReply> {
-    let head = room.graph()?;
+    let row = room.graph()?;
     let viewer = room.viewer(message.user.clone(), message.device.clone())?;
     let newest = if viewer.memberships.joined() {
-        head.pos
+        row.pos
     } else {
         room.visible_state(&viewer.memberships)?.at
     };

@@ -141,15 +141,15 @@ impl Room<'_> {
 
     /// The state a user may see: the current one, or that at their leave. Refused for a user who was never joined.
     pub fn visible_state(&mut self, memberships: &Memberships) -> Result<Before> {
-        let head = self.graph()?;
+        let row = self.graph()?;
         if memberships.joined() {
-            return Ok(Before { at: head.pos, fork: None });
+            return Ok(Before { at: row.pos, fork: None });
         }
         if let Some(at) = memberships.last_left(FOREVER) {
             return Ok(Before { at, fork: None });
         }
         match self.is_world_readable()? {
-            true => Ok(Before { at: head.pos, fork: None }),
+            true => Ok(Before { at: row.pos, fork: None }),
             false => Err(not_in_room()),
         }
     }
@@ -234,7 +234,7 @@ impl Room<'_> {
         if sees {
             return event.for_servers();
         }
-        let version = self.head()?.version;
+        let version = self.row()?.version;
         let pruned =
             redacted(&event.pdu, version).map_err(|fault| Stop::broken(fault.to_string()))?;
         if judged_content(&event.pdu, &pruned)?.is_some() {

@@ -69,7 +69,7 @@ pub fn window(room: &mut Room<'_>, message: Window) -> Result<WindowReply> {
     }
     let made = (range.since, message.to);
     let receipts = room.receipts_between(&viewer.user, made, &message.timeline.ignored)?;
-    let head = room.head()?;
+    let row = room.row()?;
     Ok(WindowReply {
         timeline,
         limited: slice.limited || brought_up,
@@ -78,8 +78,8 @@ pub fn window(room: &mut Room<'_>, message: Window) -> Result<WindowReply> {
         state,
         receipts,
         heroes,
-        joined_members: u32::try_from(head.joined).unwrap_or_default(),
-        invited_members: u32::try_from(head.invited).unwrap_or_default(),
+        joined_members: u32::try_from(row.joined).unwrap_or_default(),
+        invited_members: u32::try_from(row.invited).unwrap_or_default(),
     })
 }
 

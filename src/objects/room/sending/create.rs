@@ -10,7 +10,7 @@ use crate::{
         invalid,
         messages::{Create, Created, Refusal, Send},
         outside::invites::supported,
-        row::{Head, Life},
+        row::{Life, RoomRow},
         sending::send,
     },
     shell::Stop,
@@ -18,7 +18,7 @@ use crate::{
 
 /// Makes the room and its initial events. Asked again with the same create event, it answers again.
 pub fn create(room: &mut Room<'_>, message: Create) -> Result<Created> {
-    let held = room.find_head()?.is_some();
+    let held = room.find_row()?.is_some();
     if held && room.find(&message.create.event_id)?.is_none() {
         return Err(Stop::Refused(Refusal::Forbidden("the room exists".to_owned())));
     }
@@ -41,8 +41,9 @@ fn begin(room: &mut Room<'_>, message: &Create) -> Result<()> {
     if pdu.room_id != room.name || pdu.kind() != "m.room.create" || pdu.sender != message.creator {
         return Err(invalid("this create event makes another room"));
     }
-    let head = Head { told: 0, ..Head::new(pdu.room_id.clone(), version, Life::Live) };
-    room.set_head(head.clone())?;
+    let row =
+        RoomRow { notified_up_to: 0, ..RoomRow::new(pdu.room_id.clone(), version, Life::Live) };
+    room.set_row(row.clone())?;
     let sn = room.add(&Entry {
         pdu: &pdu,
         pos: Some(FIRST),
@@ -55,6 +56,6 @@ fn begin(room: &mut Room<'_>, message: &Create) -> Result<()> {
         given_by: None,
         transaction: None,
     })?;
-    room.set_head(Head { extremities: vec![sn], ..head })?;
+    room.set_row(RoomRow { extremities: vec![sn], ..row })?;
     room.change(&("m.room.create".to_owned(), String::new()), Some(sn), FIRST)
 }

@@ -66,7 +66,7 @@ impl Room<'_> {
             stripped.push(inviter.for_servers()?);
         }
         Ok(InviteForReply {
-            version: self.head()?.version.id.to_string(),
+            version: self.row()?.version.id.to_string(),
             event_id: pdu.event_id.clone(),
             event: RawValue::from_string(pdu.json.clone())?,
             stripped,

@@ -37,7 +37,7 @@ impl Room<'_> {
             }
             // The stay of a server that was told ends with the event that told it, whose insertion may resolve, too.
             dropped.retain(|(server, _)| !told.contains(server));
-            let many = self.head()?.extremities.len() > MOST_EXTREMITIES;
+            let many = self.row()?.extremities.len() > MOST_EXTREMITIES;
             if !many && dropped.is_empty() {
                 break;
             }

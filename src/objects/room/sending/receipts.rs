@@ -25,7 +25,7 @@ const MAX_ID: usize = 255;
 /// Notes a receipt; an older one of the same kind and thread is replaced. One for an event that nobody can see has no
 /// effect. One for a thread in which the event is not is refused.
 pub fn receipt(room: &mut Room<'_>, message: Receipt) -> Result<Vec<UserNews>> {
-    let mut head = room.live()?;
+    let mut row = room.live()?;
     if !room.is_joined(&message.user)? {
         return Err(not_in_room());
     }
@@ -39,7 +39,7 @@ pub fn receipt(room: &mut Room<'_>, message: Receipt) -> Result<Vec<UserNews>> {
     if !counts || !is_newer(room, &message, thread)? {
         return Ok(Vec::new());
     }
-    head.pos += STEP;
+    row.pos += STEP;
     room.sql.run(
         "INSERT INTO receipts (user, kind, thread, event, ts, pos) VALUES (?, ?, ?, ?, ?, ?)
          ON CONFLICT DO UPDATE SET event = excluded.event, ts = excluded.ts, pos = excluded.pos",
@@ -49,11 +49,11 @@ pub fn receipt(room: &mut Room<'_>, message: Receipt) -> Result<Vec<UserNews>> {
             thread,
             message.event_id.as_str(),
             message.ts,
-            head.pos
+            row.pos
         ],
     )?;
     forget_old_threads(room, &message)?;
-    room.set_head(head)?;
+    room.set_row(row)?;
     room.tell(Telling::Soon);
     if ours { room.news_for(&[message.user]) } else { Ok(Vec::new()) }
 }

@@ -98,7 +98,7 @@ impl Room<'_> {
 
     /// Whether every event of the room that a client can know of is held: the room began here, and nothing is missing.
     fn holds_all_history(&mut self) -> Result<bool> {
-        Ok(self.head()?.floor == 0 && !self.has_gaps()?)
+        Ok(self.row()?.floor == 0 && !self.has_gaps()?)
     }
 }
 

@@ -1,4 +1,4 @@
-//! How does a local user's wish become an event of the room?
+//! How does what a local user sends become an event of the room?
 
 use ruma::{EventId, OwnedEventId, OwnedRoomId, OwnedUserId, UserId};
 use tombolo_platform::values;
@@ -145,13 +145,13 @@ pub fn same_state(room: &mut Room<'_>, pdu: &Pdu) -> Result<Option<(OwnedEventId
     let is_same = held.pdu.sender == pdu.sender
         && held.pdu.redacts == pdu.redacts
         && held.pdu.content.get() == pdu.content.get();
-    let position = held.pos.unwrap_or(room.head()?.pos);
+    let position = held.pos.unwrap_or(room.row()?.pos);
     Ok(is_same.then(|| (held.pdu.event_id.clone(), position)))
 }
 
 /// Gives a draft its links, hash and signature.
 pub fn build(room: &mut Room<'_>, message: &Send) -> Result<Pdu> {
-    let head = room.head()?;
+    let row = room.row()?;
     let content = parse_object(message.draft.content.get().as_bytes())
         .map_err(|fault| invalid(fault.to_string()))?;
     if message.draft.event_type == "m.room.power_levels" {
@@ -169,14 +169,14 @@ pub fn build(room: &mut Room<'_>, message: &Send) -> Result<Pdu> {
     let auth_events = room.auth_events(&draft)?;
     let (prev_events, depth) = room.parents()?;
     let links = Links {
-        room_id: Some(&head.id),
+        room_id: Some(&row.id),
         prev_events: &prev_events,
         auth_events: &auth_events,
         depth,
         origin_server_ts: i64::try_from(room.moment.now).unwrap_or(i64::MAX),
     };
     event::build(
-        head.version,
+        row.version,
         draft,
         links,
         &room.config.signing_key,

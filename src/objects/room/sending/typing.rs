@@ -35,7 +35,7 @@ pub fn typing(room: &mut Room<'_>, message: Typing) -> Result<TypingNow> {
 
 /// Forgets who stopped typing without saying so, or left. Who came since followers were last told learns who types.
 pub fn expire(room: &mut Room<'_>, _: ExpireTyping) -> Result<TypingExpired> {
-    let told = room.head()?.told;
+    let notified_up_to = room.row()?.notified_up_to;
     let rows = room
         .sql
         .rows("SELECT user, until FROM typing", values![], |row| Ok((row.text(0)?, row.int(1)?)))?;
@@ -54,7 +54,7 @@ pub fn expire(room: &mut Room<'_>, _: ExpireTyping) -> Result<TypingExpired> {
     }
     let mut now = room.typing_now(Vec::new())?;
     if !stopped {
-        let came = room.locals()?.into_iter().filter(|(.., since)| *since > told);
+        let came = room.locals()?.into_iter().filter(|(.., since)| *since > notified_up_to);
         let came: BTreeSet<OwnedUserId> = came.map(|(user, ..)| user).collect();
         now.tell.retain(|user| came.contains(user));
     }

@@ -124,9 +124,9 @@ fn what_is_rejected_is_not_kept_of_a_room_we_are_not_in() {
 }
 
 /// A local user joins, where the membership of one who is absent could not be verified.
-fn join_without(scene: &Scene, localpart: &str, state: &[Pdu], left_out: Vec<OwnedEventId>) {
+fn join_without(scene: &Scene, localpart: &str, state: &[Pdu], unverified: Vec<OwnedEventId>) {
     let event = scene.begin_join_of(localpart, state);
-    let state = scene.give_without(&event, state, left_out).unwrap();
+    let state = scene.give_without(&event, state, unverified).unwrap();
     scene.ask(FinishJoin { event, state }).unwrap();
 }
 

@@ -209,12 +209,12 @@ fn a_membership_changes_only_from_what_the_change_is_for() {
     kick("alice").unwrap();
     assert!(matches!(kick("alice"), Err(Refusal::Forbidden(_))), "he is out");
     ban();
-    let (head, ban) = (scene.extremities(), scene.state_id("m.room.member", bob.as_str()));
+    let (row, ban) = (scene.extremities(), scene.state_id("m.room.member", bob.as_str()));
     assert!(matches!(kick("alice"), Err(Refusal::BadState(_))), "that would lift the ban");
     for deed in [kick("mallory"), unban("mallory")] {
         assert!(matches!(deed, Err(Refusal::Absent)), "a stranger learns nothing: {deed:?}");
     }
-    assert_eq!((scene.extremities(), scene.state_id("m.room.member", bob.as_str())), (head, ban));
+    assert_eq!((scene.extremities(), scene.state_id("m.room.member", bob.as_str())), (row, ban));
     unban("alice").unwrap();
 }
 

@@ -19,13 +19,15 @@ use super::{ask_room, must_be_joined, not_in_room};
 use crate::{
     config::Config,
     error::{Error, Result, forbidden, invalid_param, not_found},
-    flows,
     http::{
         auth::{Reader, Session},
         rate_limit::Stranger,
         router::Router,
     },
-    objects::room::messages::{MayRead, MaySend, Participants},
+    objects::{
+        room::messages::{MayRead, MaySend, Participants},
+        room_object,
+    },
     remote::{
         api,
         client::{self, Ask},
@@ -65,7 +67,7 @@ pub async fn resolve(world: &World, alias: &RoomAliasId) -> Result<Option<Found>
         };
     }
     let Some(held) = aliases::find(world, alias).await? else { return Ok(None) };
-    let mut servers = match world.ask(&flows::room(&held.room_id), &Participants {}).await {
+    let mut servers = match world.ask(&room_object(&held.room_id), &Participants {}).await {
         Ok(participants) => participants.servers,
         Err(AskError::Refused(_)) => Vec::new(),
         Err(error) => return Err(error.into()),
@@ -144,7 +146,7 @@ pub async fn manages(world: &World, caller: &Session, room_id: &RoomId) -> Resul
         event_type: CANONICAL_ALIAS.to_owned(),
         is_state: true,
     };
-    match world.ask(&flows::room(room_id), &may).await {
+    match world.ask(&room_object(room_id), &may).await {
         Err(AskError::Refused(_)) => Ok(false),
         may => Ok(may?),
     }

@@ -54,12 +54,12 @@ impl Scene {
         &self,
         join: &Checked,
         state: &[Pdu],
-        left_out: Vec<OwnedEventId>,
+        unverified: Vec<OwnedEventId>,
     ) -> Result<u64, Refusal> {
         let events = state.iter().map(checked).collect();
         let state = state.iter().map(|pdu| pdu.event_id.clone()).collect();
         let event_id = join.event_id.clone();
-        self.ask(GiveJoin { event_id, events, state, left_out })
+        self.ask(GiveJoin { event_id, events, state, unverified })
     }
 
     /// Bob's join, taken in.

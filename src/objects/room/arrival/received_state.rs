@@ -13,45 +13,45 @@ use crate::objects::room::{
     },
 };
 
-/// How many events may be left out of a given state beside those that are left out of the mainline.
+/// How many events may be left out of a received state beside those that are left out of the mainline.
 const MAX_MISSING: usize = 100;
 
 impl Room<'_> {
     /// The state before an event that another server gave, as an overlay of the mainline now. What was rejected is left
     /// out. What nobody could verify is noted; `None` where the event's verdict may rest on it.
-    pub fn given_state(
+    pub fn received_state(
         &mut self,
         pdu: &Pdu,
         state: &[OwnedEventId],
         missing: &[OwnedEventId],
     ) -> Result<Option<Before>> {
-        let at = self.head()?.pos;
-        let mut given = BTreeMap::new();
+        let at = self.row()?.pos;
+        let mut received = BTreeMap::new();
         for id in state {
             let Some(event) = self.find(id)? else { continue };
             let Some((kind, key)) = event.pdu.key().filter(|_| event.verdict != Verdict::Rejected)
             else {
                 continue;
             };
-            given.insert((kind.to_owned(), key.to_owned()), event.sn);
+            received.insert((kind.to_owned(), key.to_owned()), event.sn);
         }
-        if !missing.is_empty() && !self.suffices(pdu, &given)? {
+        if !missing.is_empty() && !self.suffices(pdu, &received)? {
             return Ok(None);
         }
         let base = Before { at, fork: None };
         let mut overlay: Overlay = self
             .whole(base)?
             .into_keys()
-            .filter(|key| !given.contains_key(key))
+            .filter(|key| !received.contains_key(key))
             .map(|key| (key, None))
             .collect();
-        for (key, sn) in given {
+        for (key, sn) in received {
             if self.mainline(at, &key.0, &key.1)? != Some(sn) {
                 overlay.insert(key, Some(sn));
             }
         }
         // What is left out of the mainline too comes into both together.
-        let missing = self.not_left_out(missing)?;
+        let missing = self.without_unverified(missing)?;
         match missing.len() {
             0 => self.fork(base, overlay).map(Some),
             1..=MAX_MISSING => self.fork_without(base, overlay, &missing).map(Some),
@@ -61,8 +61,8 @@ impl Room<'_> {
 
     /// Whether a state that is not whole has all that an event's verdict rests on, as far as we can know: its sender's
     /// membership, and whatever else of that is set now.
-    fn suffices(&mut self, pdu: &Pdu, given: &BTreeMap<Key, Sn>) -> Result<bool> {
-        let version = self.head()?.version;
+    fn suffices(&mut self, pdu: &Pdu, received: &BTreeMap<Key, Sn>) -> Result<bool> {
+        let version = self.row()?.version;
         let key = pdu.state_key.as_deref();
         let Ok(keys) = auth_types(version, pdu.kind(), &pdu.sender, key, &pdu.content) else {
             // An event that selects no auth events is one that no state allows.
@@ -70,7 +70,7 @@ impl Room<'_> {
         };
         for key in keys {
             let needed = key.1 == pdu.sender.as_str() || self.now(&key.0, &key.1)?.is_some();
-            if needed && !given.contains_key(&key) {
+            if needed && !received.contains_key(&key) {
                 return Ok(false);
             }
         }

@@ -1,4 +1,4 @@
-//! What did a server give us of a room, each event after those it cites?
+//! The state and auth chain that another server sends, each event after those it cites.
 //!
 //! The answer to a join may hold a hundred thousand events, in any order. It is read as it arrives: of each event stays
 //! here whom it cites and which keys it needs, and its text where [`Texts`] keeps it. When all is there, the keys are
@@ -35,8 +35,8 @@ const SLICE_BYTES: u32 = 512 << 10;
 /// The most events of an answer: of each some 200 bytes are held.
 const MAX_EVENTS: usize = 250_000;
 
-/// What is given, while it arrives.
-pub struct Given<'a> {
+/// The state and auth chain of an answer, while it arrives.
+pub struct IncomingState<'a> {
     world: &'a World,
     version: &'static RoomVersion,
     giver: &'a ServerName,
@@ -47,7 +47,7 @@ pub struct Given<'a> {
     texts: Texts<'a>,
 }
 
-/// What was given, in the order in which it can be stored.
+/// The state and auth chain of an answer, in the order in which it can be stored.
 pub struct Ordered<'a> {
     version: &'static RoomVersion,
     giver: &'a ServerName,
@@ -65,10 +65,10 @@ pub struct Slice {
     /// what, who comes in, and whom the giver itself has in the room.
     pub lost: Option<Dropped>,
     /// Others that were left out: they are taken in when they can be verified.
-    pub left_out: Vec<OwnedEventId>,
+    pub unverified: Vec<OwnedEventId>,
 }
 
-impl<'a> Given<'a> {
+impl<'a> IncomingState<'a> {
     pub fn new(
         world: &'a World,
         room_id: &RoomId,
@@ -163,7 +163,7 @@ impl Ordered<'_> {
             }
             Err(dropped) if needed => held.lost = Some(dropped),
             Err(dropped) => {
-                held.left_out.extend(id);
+                held.unverified.extend(id);
                 logged::<Checked>(Err(dropped));
             }
         }
@@ -221,9 +221,9 @@ impl Graph {
     fn ordered(mut self) -> Vec<Entry> {
         drop(std::mem::take(&mut self.numbers));
         let citing = self.citing();
-        let given = |number: &u32| self.nodes[*number as usize].entry;
+        let came = |number: &u32| self.nodes[*number as usize].entry;
         let mut waits_for: Vec<usize> =
-            self.nodes.iter().map(|node| node.cites.iter().filter_map(given).count()).collect();
+            self.nodes.iter().map(|node| node.cites.iter().filter_map(came).count()).collect();
         let mut ready: BinaryHeap<Reverse<(usize, Place, usize)>> = BinaryHeap::new();
         for (number, node) in self.nodes.iter().enumerate() {
             let entry = node.entry.filter(|_| waits_for[number] == 0);
