@@ -11,7 +11,7 @@ use http::{Response, StatusCode, header};
 use serde_json::{Map, Value, json};
 use tombolo_platform::{AskError, KvError, SqlError};
 
-use crate::objects::{destination, room, user_sync};
+use crate::objects::{message::Never, room, user_sync};
 
 /// What a handler answers.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -187,8 +187,8 @@ impl From<user_sync::messages::Refusal> for Error {
     }
 }
 
-impl From<destination::messages::Refusal> for Error {
-    fn from(refusal: destination::messages::Refusal) -> Self {
+impl From<Never> for Error {
+    fn from(refusal: Never) -> Self {
         match refusal {}
     }
 }

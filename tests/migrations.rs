@@ -14,21 +14,17 @@ use std::{
 };
 
 use sha2::{Digest, Sha256};
-use tombolo::objects::{destination, room, user_sync};
+use tombolo::objects::{SCHEMAS, room};
 use tombolo_platform::{Row, Sql, values};
 use tombolo_support::migrations;
 
 const VERBS: [&str; 4] = ["SELECT ", "INSERT ", "UPDATE ", "DELETE "];
 
-/// The folders of objects, and the steps of their schemas.
-const OBJECTS: [(&str, &[&str]); 3] =
-    [("destination", destination::STEPS), ("room", room::STEPS), ("user_sync", user_sync::STEPS)];
-
 #[test]
 fn the_statements_of_objects_fit_their_tables() {
-    for (folder, steps) in OBJECTS {
+    for (folder, steps) in SCHEMAS {
         let sql = Sql::open_in_memory().unwrap();
-        for step in steps {
+        for step in *steps {
             sql.script(step).unwrap();
             // Workerd takes what follows the last statement for one more, and a comment is none.
             assert!(step.trim_end().ends_with(';'), "{folder}: a step ends in a comment");
@@ -37,45 +33,23 @@ fn the_statements_of_objects_fit_their_tables() {
     }
 }
 
-/// The steps that are in use somewhere, by their hashes without comments and spaces. Only new ones follow.
-const IN_USE: [(&str, &[&str]); 4] = [
-    (
-        "destination",
-        &[
-            "d3dd47fb6e765e362103294a02c714c6",
-            "45f2fc17778cb99ed632cbe42b000a1b",
-            "000b5e3408d265e4b67528a0e01ed322",
-        ],
-    ),
-    (
-        "room",
-        &[
-            "d350367e7331a1231e3008706913d971",
-            "654827fab0c83ebd4017b17a0ee2e19c",
-            "9fa7ba83b9711248e7968dc0b3e2dd09",
-            "fcc3be28e96a04d8bafb284be07dd85f",
-            "86f25236e139525c39845c05ea7f004d",
-            "021c8c171a58741ae2c2dd4c8be58c66",
-            "b5bf164289f2d2e05ebaf8be300bf09e",
-            "a46c596e5a910bc0b1cb522a440f33be",
-        ],
-    ),
-    ("user_sync", &["262ca8e4296b5f06c39ee4a74f901d00"]),
-    ("migrations", &["0c99e62598eb5ca4e665c5b1042e7d53", "e63ef05aab2316355180a823b6c2f2ce"]),
-];
+/// The steps of D1 that are in use somewhere, by their hashes without comments and spaces. Only new ones follow. Those of
+/// objects stand beside their schemas.
+const IN_USE: [&str; 2] = ["0c99e62598eb5ca4e665c5b1042e7d53", "e63ef05aab2316355180a823b6c2f2ce"];
 
 #[test]
 fn a_step_that_is_in_use_never_changes() {
-    let of_objects =
-        OBJECTS.map(|(folder, steps)| (folder, steps.iter().map(|step| hash(step)).collect()));
-    let texts = migrations().into_iter().map(|(_, text)| hash(&text));
-    let now: Vec<(&str, Vec<String>)> =
-        of_objects.into_iter().chain([("migrations", texts.collect())]).collect();
-    for ((folder, steps), (of, hashes)) in now.iter().zip(IN_USE) {
-        assert_eq!(*folder, of);
-        assert_eq!(steps, hashes, "{folder}: a step changed, or a new one is to be noted here");
+    for (folder, steps) in SCHEMAS {
+        let text = fs::read(root().join(format!("src/objects/{folder}/steps.json"))).unwrap();
+        let in_use: Vec<String> = serde_json::from_slice(&text).unwrap();
+        let now: Vec<String> = steps.iter().map(|step| hash(step)).collect();
+        assert_eq!(
+            now, in_use,
+            "{folder}: a step changed, or a new one is to be noted in steps.json"
+        );
     }
-    assert_eq!(now.len(), IN_USE.len());
+    let now: Vec<String> = migrations().into_iter().map(|(_, text)| hash(&text)).collect();
+    assert_eq!(now, IN_USE, "a migration changed, or a new one is to be noted here");
 }
 
 /// The SHA-256 of a step without comments and spaces, its first half.
@@ -103,7 +77,8 @@ fn no_object_is_left_out() {
     let folders = entries.map(|entry| entry.unwrap().path()).filter(|path| path.is_dir());
     let names: BTreeSet<String> =
         folders.map(|path| path.file_name().unwrap().to_string_lossy().into_owned()).collect();
-    assert_eq!(names, OBJECTS.map(|(folder, _)| folder.to_owned()).into());
+    let known = SCHEMAS.iter().map(|(folder, _)| (*folder).to_owned());
+    assert_eq!(names, known.collect());
 }
 
 #[test]

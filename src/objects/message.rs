@@ -1,5 +1,11 @@
 //! How is a message to an object declared?
 
+use serde::{Deserialize, Serialize};
+
+/// Why an object declines that never does.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Never {}
+
 /// Declares that a struct is a message to objects of a class: `message!(RoomClass, Send => Sent, Refusal)`.
 macro_rules! message {
     ($class:ty, $message:ident => $reply:ty, $refusal:ty) => {

@@ -27,7 +27,7 @@ macro_rules! classes {
         }
     };
 }
-#[cfg(target_arch = "wasm32")]
+#[cfg(any(target_arch = "wasm32", test))]
 pub(crate) use classes;
 
 macro_rules! answer_by_class {
@@ -42,6 +42,14 @@ macro_rules! answer_by_class {
     };
 }
 classes!(answer_by_class);
+
+macro_rules! schemas {
+    ($($module:ident::$class:ident, $object:ident;)*) => {
+        /// The classes' folders, and the steps of their schemas.
+        pub const SCHEMAS: &[(&str, &[&str])] = &[$((stringify!($module), $module::STEPS)),*];
+    };
+}
+classes!(schemas);
 
 /// The object of a room.
 pub fn room_object(room_id: &RoomId) -> Address<RoomClass> {

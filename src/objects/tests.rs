@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::{destination, room, user_sync};
+use super::{classes, destination, room, user_sync};
 use crate::shell::Wire;
 
 /// By the message's name.
@@ -19,14 +19,15 @@ struct Sample {
     reply: Value,
 }
 
-fn classes() -> [(&'static [Wire], Samples); 3] {
-    let samples = |text: &str| serde_json::from_str(text).unwrap();
-    [
-        (room::WIRES, samples(include_str!("room/samples.json"))),
-        (user_sync::WIRES, samples(include_str!("user_sync/samples.json"))),
-        (destination::WIRES, samples(include_str!("destination/samples.json"))),
-    ]
+macro_rules! samples_of_classes {
+    ($($module:ident::$class:ident, $object:ident;)*) => {
+        fn classes() -> Vec<(&'static [Wire], Samples)> {
+            let samples = |text: &str| serde_json::from_str(text).unwrap();
+            vec![$(($module::WIRES, samples(include_str!(concat!(stringify!($module), "/samples.json"))))),*]
+        }
+    };
 }
+classes!(samples_of_classes);
 
 /// Whether all that `was` says is said by `is`, which may say more.
 fn says(is: &Value, was: &Value) -> bool {

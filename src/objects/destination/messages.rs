@@ -4,16 +4,16 @@ use ruma::{OwnedRoomId, OwnedServerName};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::objects::{destination::DestinationClass, message::message, room::messages::Position};
+use crate::objects::{
+    destination::DestinationClass,
+    message::{Never, message},
+    room::messages::Position,
+};
 
 /// The most PDUs of a transaction ([limits](https://spec.matrix.org/v1.19/server-server-api/#transactions)).
 pub const MAX_PDUS: usize = 50;
 /// The most EDUs of a transaction.
 pub const MAX_EDUS: usize = 100;
-
-/// A destination refuses nothing.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
-pub enum Refusal {}
 
 /// The server is owed the events of a room in this range. Idempotent: ranges are merged.
 #[derive(Debug, Serialize, Deserialize)]
@@ -24,7 +24,7 @@ pub struct Owe {
     /// Inclusive.
     pub to: Position,
 }
-message!(DestinationClass, Owe => (), Refusal);
+message!(DestinationClass, Owe => (), Never);
 
 /// The server is owed an EDU; a newer one with the same key replaces it.
 #[derive(Debug, Serialize, Deserialize)]
@@ -35,17 +35,17 @@ pub struct OweEdu {
     /// Not worth sending after this time (ms), e.g. typing; `None`: as long as it takes.
     pub until: Option<u64>,
 }
-message!(DestinationClass, OweEdu => (), Refusal);
+message!(DestinationClass, OweEdu => (), Never);
 
 /// The server sent us something it signed: it is up, so its back-off ends.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Heard {}
-message!(DestinationClass, Heard => (), Refusal);
+message!(DestinationClass, Heard => (), Never);
 
 /// What is to be sent next?
 #[derive(Debug, Serialize, Deserialize)]
 pub struct NextBatch {}
-message!(DestinationClass, NextBatch => Batch, Refusal);
+message!(DestinationClass, NextBatch => Batch, Never);
 
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Batch {
@@ -66,7 +66,7 @@ pub struct Delivered {
     pub rooms: Vec<(OwnedRoomId, Position)>,
     pub edus: Vec<i64>,
 }
-message!(DestinationClass, Delivered => Option<u64>, Refusal);
+message!(DestinationClass, Delivered => Option<u64>, Never);
 
 /// A transaction failed; the answer is when to try again (ms).
 #[derive(Debug, Serialize, Deserialize)]
@@ -75,4 +75,4 @@ pub struct Failed {
     #[serde(default)]
     pub began: Option<u64>,
 }
-message!(DestinationClass, Failed => u64, Refusal);
+message!(DestinationClass, Failed => u64, Never);

@@ -15,10 +15,13 @@ use tombolo_platform::{Fault, Moment, Sql, values};
 
 use self::messages::*;
 pub use self::schema::STEPS;
-use crate::shell::{Effects, ObjectClass, Question, Schema, Stop, class};
+use crate::{
+    objects::message::Never,
+    shell::{Effects, ObjectClass, Question, Schema, Stop, class},
+};
 
 /// What a destination's function may answer.
-pub type Result<T> = std::result::Result<T, Stop<Refusal>>;
+pub type Result<T> = std::result::Result<T, Stop<Never>>;
 
 /// What a destination remembers between messages.
 #[derive(Default)]
@@ -44,7 +47,7 @@ pub struct DestinationClass;
 impl ObjectClass for DestinationClass {
     type Cache = Cache;
     type Object<'a> = Destination<'a>;
-    type Refusal = Refusal;
+    type Refusal = Never;
 
     fn open<'a>(
         question: &Question<'a>,
