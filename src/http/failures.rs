@@ -36,6 +36,7 @@ impl From<Unsent> for Error {
             Unsent::NotThere => forbidden(message),
             Unsent::NobodyThere => not_found(message),
             Unsent::Incompatible(version) => incompatible(message, Some(&version)),
+            Unsent::TooLarge(_) => too_large(message),
             Unsent::Uninvited(error) => uninvited(error),
             Unsent::Remote(error) => error.into(),
             Unsent::Nonsense(_) => bad_gateway(message),

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use tombolo_platform::World;
 use tombolo_protocol::{
     canonical_json::CanonicalJsonObject,
-    event::{self, Links, Pdu},
+    event::{self, BuildFault, FormatFault, Links, Pdu},
     json::parse_object,
     membership::Membership,
     room_version::RoomVersion,
@@ -88,7 +88,11 @@ pub fn build(
         origin_server_ts: i64::try_from(world.now()).unwrap_or(i64::MAX),
     };
     let pdu = event::build(version, draft, links, &config.signing_key, config.server_name.as_str());
-    Ok((version, pdu.map_err(nonsense)?))
+    let pdu = pdu.map_err(|fault| match fault {
+        BuildFault::Format(FormatFault::TooLarge(_)) => Unsent::TooLarge(fault.to_string()),
+        _ => nonsense(fault),
+    })?;
+    Ok((version, pdu))
 }
 
 fn is_of(template: &Value, user: &UserId, room_id: &RoomId, membership: Membership) -> bool {

@@ -23,6 +23,9 @@ pub enum Unsent {
     /// The room is not here, and has a version that is not supported.
     #[error("Unsupported room version")]
     Incompatible(String),
+    /// What the user gives makes an event that is larger than one may be.
+    #[error("{0}")]
+    TooLarge(String),
     /// The invited user's server did not take the invite.
     #[error("{0}")]
     Uninvited(RemoteError),

@@ -24,8 +24,20 @@ fn knocked(change: impl FnOnce(&mut Value)) -> (Scene, Peer, User) {
 }
 
 fn knock(scene: &Scene, alice: &User) -> tombolo_support::Answer {
+    knock_with(scene, alice, &json!({}))
+}
+
+fn knock_with(scene: &Scene, alice: &User, body: &Value) -> tombolo_support::Answer {
     let line = format!("POST /_matrix/client/v3/knock/{ROOM}?server_name={}", encode(PEER));
-    scene.call(Some(alice), &line, &json!({}))
+    scene.call(Some(alice), &line, body)
+}
+
+#[test]
+fn a_reason_that_makes_the_event_too_large_is_its_users_fault() {
+    let (scene, peer, alice) = knocked(|_| ());
+    let body = json!({ "reason": "x".repeat(70_000) });
+    knock_with(&scene, &alice, &body).refused(413, "M_TOO_LARGE");
+    assert_eq!(peer.times_asked("send_knock"), 0);
 }
 
 #[test]
