@@ -3,9 +3,11 @@
 //!
 //! A server speaks only for its own users. What has no form, or no right, has no effect and fails nobody else.
 
+use std::collections::BTreeMap;
+
 use ruma::{
     OwnedEventId, OwnedRoomId, OwnedServerName, OwnedUserId,
-    api::federation::transactions::edu::{ReceiptContent, ReceiptMap, TypingContent},
+    api::federation::transactions::edu::{ReceiptData, TypingContent},
     events::receipt,
 };
 use serde::Deserialize;
@@ -30,6 +32,16 @@ struct Edu<'a> {
     edu_type: String,
     #[serde(borrow)]
     content: &'a RawValue,
+}
+
+/// What a key names, each value unread: one that is malformed fails no other.
+type ByKey = BTreeMap<String, Box<RawValue>>;
+
+/// The receipts of one room, by user.
+#[derive(Deserialize)]
+struct RoomReceipts {
+    #[serde(rename = "m.read", default)]
+    read: ByKey,
 }
 
 /// How much may still be asked of rooms for one transaction.
@@ -98,15 +110,11 @@ async fn typing(world: &World, origin: &OwnedServerName, content: TypingContent)
     }
 }
 
-async fn receipts(
-    world: &World,
-    origin: &OwnedServerName,
-    content: ReceiptContent,
-    budget: &mut Budget,
-) {
+async fn receipts(world: &World, origin: &OwnedServerName, content: ByKey, budget: &mut Budget) {
     let mut left = MAX_RECEIPTS;
-    let rooms =
-        content.receipts.into_iter().map(|(room_id, of_room)| (room_id, own(origin, of_room)));
+    let rooms = content.into_iter().filter_map(|(room_id, of_room)| {
+        Some((OwnedRoomId::try_from(room_id).ok()?, own(origin, &of_room)))
+    });
     for (room_id, own) in rooms.filter(|(_, own)| !own.is_empty()).take(MAX_ROOMS) {
         if left == 0 || !budget.takes_room() || !allowed(world, origin, &room_id).await {
             continue;
@@ -127,13 +135,15 @@ async fn receipts(
 /// The public receipts of a server's own users.
 fn own(
     origin: &OwnedServerName,
-    of_room: ReceiptMap,
+    of_room: &RawValue,
 ) -> Vec<(OwnedUserId, OwnedEventId, receipt::Receipt)> {
-    let own = of_room.read.into_iter().filter(|(user, _)| user.server_name() == origin);
-    own.filter_map(|(user, receipt)| {
+    let Ok(RoomReceipts { read }) = serde_json::from_str(of_room.get()) else { return Vec::new() };
+    let own = read.into_iter().filter_map(|(user, receipt)| {
+        let user = OwnedUserId::try_from(user).ok().filter(|user| user.server_name() == origin)?;
+        let receipt: ReceiptData = serde_json::from_str(receipt.get()).ok()?;
         Some((user, receipt.event_ids.into_iter().next()?, receipt.data))
-    })
-    .collect()
+    });
+    own.collect()
 }
 
 async fn allowed(world: &World, origin: &OwnedServerName, room_id: &OwnedRoomId) -> bool {

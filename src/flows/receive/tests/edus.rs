@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::flows::tests::Guest;
+use crate::flows::tests::{Guest, PEER};
 
 fn typing(guest: &Guest, user: &str) -> Value {
     let content = json!({ "room_id": guest.room, "user_id": user, "typing": true });
@@ -35,6 +35,27 @@ fn our_users_are_told_who_types_there_and_who_read_what() {
     let (types, read) = told(&guest);
     assert_eq!(types["user_ids"], json!([guest.user]));
     assert_eq!(read[&said]["m.read"][&guest.user]["ts"], 5);
+}
+
+#[test]
+fn a_malformed_receipt_fails_no_other() {
+    let guest = Guest::new();
+    let said = guest.scene.say(&guest.alice, &guest.room, "hello");
+    let whole = json!({ "event_ids": [said], "data": { "ts": 5 } });
+    let content = json!({
+        "no room": { "m.read": { &guest.user: whole } },
+        "!other:peer.test": {},
+        &guest.room: { "m.read": {
+            "no user": whole,
+            format!("@a:{PEER}"): { "event_ids": [said] },
+            format!("@b:{PEER}"): { "event_ids": "none", "data": {} },
+            &guest.user: whole,
+        } },
+    });
+    guest.transaction(&[], &[json!({ "edu_type": "m.receipt", "content": content })]);
+    guest.scene.pass(3_000);
+    let (_, read) = told(&guest);
+    assert_eq!(read[&said]["m.read"][&guest.user]["ts"], 5, "{read}");
 }
 
 #[test]
