@@ -15,7 +15,7 @@ SOURCES := $(shell find src xtask -path '*/tests' -prune -o \( -name '*.rs' -o -
 
 say = @printf '\n==> %s\n' "$(1)"
 
-.PHONY: help setup build serve test test-rust test-launcher test-deploy test-http test-oracle test-peers sequences mesh soak lint bench bench-joins weigh deploy clean
+.PHONY: help setup build serve test test-rust test-launcher test-deploy test-http test-oracle test-peers sequences mesh freeze soak lint bench bench-joins weigh deploy clean
 
 help: ## lists the tasks
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -88,6 +88,9 @@ sequences: .venv/.ready local/node_modules/.ready build/shim.js ## plays random 
 mesh: .venv/.ready local/node_modules/.ready build/shim.js ## plays random rooms on two of ours and Synapse; TOMBOLO_SEEDS=n of them
 	$(call say,random rooms on three servers: 8 seconds each)
 	@.venv/bin/python -m pytest -q -s tests/peers/test_mesh.py
+
+freeze: .venv/.ready local/node_modules/.ready build/shim.js ## writes a data folder with this build, which every later one must be able to go on with
+	@.venv/bin/python tests/peers/freeze.py
 
 soak: ## runs simulated scenarios from a random seed on until one fails; TOMBOLO_SEEDS=n at most n
 	@cargo test --profile soak --test convergence seeds_that_nobody_chose -- --ignored --nocapture

@@ -14,10 +14,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests/peers"))
 
 import authority  # noqa: E402
 from connection import Connection, User  # noqa: E402
-from resident import HISTORY, Resident, Room  # noqa: E402
+from resident import Resident, Room  # noqa: E402
 from tombolo import Tombolo  # noqa: E402
 
 MEGABYTE = 1 << 20
+# How many messages stand in a room.
+HISTORY = 200
 
 
 class Joining(Tombolo):
@@ -44,7 +46,7 @@ def main() -> None:
         Joining.notary = resident.home.name
         try:
             dead(Path(folder), trusted, resident)
-            large(Path(folder), trusted, resident.room(chosen.members, chosen.servers, 0))
+            large(Path(folder), trusted, resident.room(chosen.members, chosen.servers, history=HISTORY))
         finally:
             resident.stop()
 
@@ -53,7 +55,7 @@ def dead(folder: Path, trusted: authority.Authority, resident: Resident) -> None
     """A join of 5,000 members of 500 servers: all alive, then a tenth of them dead."""
     for count in (0, 50):
         server = Joining(folder / f"dead-{count}", trusted)
-        room = resident.room(5000, 500, count)
+        room = resident.room(5000, 500, count, HISTORY)
         server.start()
         try:
             user = User(server, "joiner")

@@ -41,19 +41,27 @@ class Room:
         return [event["content"]["body"] for event in messages if "body" in event["content"]]
 
 
-class User:
-    """A new user of a server, logged in."""
+@dataclass(frozen=True)
+class Session:
+    """What a client keeps while it is closed."""
 
-    def __init__(self, server: Server, name: str):
+    localpart: str
+    password: str
+    user_id: str
+    token: str
+    since: str | None
+
+
+class User:
+    """A user of a server: a new one, logged in, or one whose client was closed."""
+
+    def __init__(self, server: Server, name: str, session: Session | None = None):
         self.server = server
         self._http = httpx.Client(base_url=server.url, timeout=60)
-        self.localpart = f"{name}-{secrets.token_hex(4)}"
-        self.password = secrets.token_hex(8)
-        body = {"username": self.localpart, "password": self.password, "auth": {"type": "m.login.dummy"}}
-        answer = self.call("POST", "/v3/register", json=body)
-        self.id: str = answer["user_id"]
-        self._http.headers["authorization"] = f"Bearer {answer['access_token']}"
-        self._since: str | None = None
+        session = session or self._register(f"{name}-{secrets.token_hex(4)}", secrets.token_hex(8))
+        self.localpart, self.password, self.id = session.localpart, session.password, session.user_id
+        self._token, self._since = session.token, session.since
+        self._http.headers["authorization"] = f"Bearer {self._token}"
         self.joined: dict[str, Room] = {}
         self.invited: set[str] = set()
         self.left: set[str] = set()
@@ -65,9 +73,18 @@ class User:
             raise Refused(response.status_code, response.json())
         return response.json()
 
+    def session(self) -> Session:
+        """What its client keeps."""
+        return Session(self.localpart, self.password, self.id, self._token, self._since)
+
     def close(self) -> None:
         """Closes its connections."""
         self._http.close()
+
+    def _register(self, localpart: str, password: str) -> Session:
+        body = {"username": localpart, "password": password, "auth": {"type": "m.login.dummy"}}
+        answer = self.call("POST", "/v3/register", json=body)
+        return Session(localpart, password, answer["user_id"], answer["access_token"], None)
 
     # What it sees.
 

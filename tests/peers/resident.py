@@ -7,22 +7,24 @@ import base64
 import hashlib
 import json
 import random
+import secrets
 import ssl
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 
+import httpx
 from authority import Authority
 from canonicaljson import encode_canonical_json
 from nacl.signing import SigningKey
-from server import free_port
+from server import Server, free_port
 
 VERSION = "11"
-HISTORY = 200
 KEY = "ed25519:1"
 
 Event = dict[str, Any]
@@ -55,13 +57,13 @@ class Origin:
 
 
 class Room:
-    """The events of a room of version 11 with many members, each twice in it."""
+    """The events of a room of version 11 with many members, each twice in it. The same keys and numbers make the same room."""
 
-    def __init__(self, home: Origin, origins: list[Origin], members: int):
+    def __init__(self, home: Origin, origins: list[Origin], members: int, history: int):
         self.id = f"!large{members}:{home.name}"
         self.events: dict[str, bytes] = {}
         self._prev: list[str] = []
-        self._depth = 0
+        self.depth = 0
         self.home = home
         self.creator = f"@creator:{home.name}"
         create = self._add(home, "m.room.create", "", {"room_version": VERSION}, [])
@@ -70,6 +72,7 @@ class Room:
         rules = self._add(home, "m.room.join_rules", "", {"join_rule": "public"}, [create, join, levels])
         shared = self._add(home, "m.room.history_visibility", "", {"history_visibility": "shared"}, [create, join, levels])
         self.links = [create, levels, rules]
+        self._rights = [create, join, levels]
         self.state = [create, join, levels, rules, shared]
         self.auth_chain = [create, join, levels, rules]
         for number in range(members):
@@ -79,13 +82,25 @@ class Room:
             first = self._add(origin, "m.room.member", user, {"membership": "join"}, self.links)
             self.auth_chain.append(first)
             self.state.append(self._add(origin, "m.room.member", user, content, [*self.links, first]))
-        self.history = [self._add(home, "m.room.message", None, {"msgtype": "m.text", "body": f"{number}"}, [create, join, levels]) for number in range(HISTORY)]
+        self.history = [self.say(f"{number}") for number in range(history)]
         random.Random(1).shuffle(self.state)
         self.servers = [home.name, *(origin.name for origin in origins)]
 
     def template(self, user: str) -> Event:
         """The links of a join."""
-        return {"type": "m.room.member", "room_id": self.id, "sender": user, "state_key": user, "content": {"membership": "join"}, "auth_events": self.links, "prev_events": self._prev, "depth": self._depth + 1, "origin_server_ts": int(time.time() * 1000)}
+        return {"type": "m.room.member", "room_id": self.id, "sender": user, "state_key": user, "content": {"membership": "join"}, "auth_events": self.links, "prev_events": self._prev, "depth": self.depth + 1, "origin_server_ts": int(time.time() * 1000)}
+
+    def say(self, body: str) -> str:
+        """A new message of the creator."""
+        return self._add(self.home, "m.room.message", None, {"msgtype": "m.text", "body": body}, self._rights)
+
+    def invite(self, user: str) -> str:
+        """An invite by the creator."""
+        return self._add(self.home, "m.room.member", user, {"membership": "invite"}, [*self._rights, self.links[2]], sender=self.creator)
+
+    def follow(self, event_id: str, depth: int) -> None:
+        """Has what comes next follow an event of another server."""
+        self._prev, self.depth = [event_id], depth
 
     def before(self, event_id: str, limit: int) -> list[bytes]:
         """Events of the history, from this one backwards."""
@@ -94,10 +109,10 @@ class Room:
         at = self.history.index(event_id) + 1
         return [self.events[each] for each in self.history[max(0, at - limit) : at]][::-1]
 
-    def _add(self, origin: Origin, kind: str, key: str | None, content: Event, auth: list[str]) -> str:
-        self._depth += 1
-        sender = key if kind == "m.room.member" else self.creator
-        event = {"type": kind, "room_id": self.id, "sender": sender, "content": content, "auth_events": auth, "prev_events": self._prev, "depth": self._depth, "origin_server_ts": 1_700_000_000_000 + self._depth}
+    def _add(self, origin: Origin, kind: str, key: str | None, content: Event, auth: list[str], sender: str | None = None) -> str:
+        self.depth += 1
+        sender = sender or (key if kind == "m.room.member" else self.creator)
+        event = {"type": kind, "room_id": self.id, "sender": sender, "content": content, "auth_events": auth, "prev_events": self._prev, "depth": self.depth, "origin_server_ts": 1_700_000_000_000 + self.depth}
         if key is not None:
             event["state_key"] = key
         event["hashes"] = {"sha256": base(hashlib.sha256(encode_canonical_json(event)).digest())}
@@ -109,32 +124,70 @@ class Room:
         return event_id
 
 
-class Resident:
-    """The server: home of a room, and notary of every key but those of the dead."""
+class Listener(ThreadingHTTPServer):
+    """Its port. Whoever asks may hang up."""
 
-    def __init__(self, authority: Authority):
-        self.port = free_port()
-        self.home = Origin(f"localhost:{self.port}")
+    def handle_error(self, *of) -> None:
+        """Tells of all other errors."""
+        if not isinstance(sys.exception(), OSError):
+            super().handle_error(*of)
+
+
+class Resident:
+    """The server: home of rooms, and notary of every key but those of the dead. The same port and key make the same server."""
+
+    def __init__(self, authority: Authority, port: int | None = None, key: SigningKey | None = None):
+        self.port = port or free_port()
+        self.home = Origin(f"localhost:{self.port}", key=key or SigningKey.generate())
         self.rooms: dict[str, Room] = {}
+        # Events that it gives to nobody; while there are any, it gives no states either.
+        self.withheld: set[str] = set()
+        # Whether it takes transactions, and what it was sent in them, taken or not.
+        self.takes = True
+        self.received: list[Event] = []
+        # The events before which somebody asked for what is missing.
+        self.asked: list[str] = []
         self.origins: dict[str, Origin] = {self.home.name: self.home}
         handler = type("Bound", (Handler,), {"resident": self})
-        self._http = ThreadingHTTPServer(("127.0.0.1", self.port), handler)
+        self._http = Listener(("127.0.0.1", self.port), handler)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(authority.cert, authority.key)
         self._http.socket = context.wrap_socket(self._http.socket, server_side=True)
         threading.Thread(target=self._http.serve_forever, daemon=True).start()
 
-    def room(self, members: int, servers: int, dead: int) -> Room:
-        """A new room with members of so many servers, some of which are dead."""
+    def room(self, members: int, servers: int = 0, dead: int = 0, history: int = 0) -> Room:
+        """A new room with members of so many servers, or of this one, and messages. Some of the servers are dead."""
         origins = [Origin(f"s{number}-{len(self.rooms)}.invalid", dead=number < dead) for number in range(servers)]
         self.origins.update({origin.name: origin for origin in origins})
-        room = Room(self.home, origins, members)
+        room = Room(self.home, origins or [self.home], members, history)
         self.rooms[room.id] = room
         return room
+
+    def send(self, server: Server, pdus: list[bytes]) -> Event:
+        """Sends a transaction, and returns what is answered."""
+        body = {"origin": self.home.name, "origin_server_ts": int(time.time() * 1000), "pdus": [json.loads(pdu) for pdu in pdus]}
+        return self._put(server, f"/_matrix/federation/v1/send/{secrets.token_hex(8)}", body)
+
+    def invite(self, server: Server, room: Room, user: str) -> Event:
+        """Invites a user of another server, and returns what is answered."""
+        event_id = room.invite(user)
+        state = [json.loads(room.events[each]) for each in room.links]
+        body = {"room_version": VERSION, "event": json.loads(room.events[event_id]), "invite_room_state": state}
+        return self._put(server, f"/_matrix/federation/v2/invite/{quote(room.id)}/{quote(event_id)}", body)
 
     def stop(self) -> None:
         """Stops listening."""
         self._http.shutdown()
+        self._http.server_close()
+
+    def _put(self, server: Server, path: str, body: Event) -> Event:
+        request = {"method": "PUT", "uri": path, "origin": self.home.name, "destination": server.name, "content": body}
+        signature = self.home.sign(request)[self.home.name][KEY]
+        header = f'X-Matrix origin="{self.home.name}",destination="{server.name}",key="{KEY}",sig="{signature}"'
+        url = f"https://localhost:{server.federation_port}{path}"
+        answer = httpx.put(url, json=body, headers={"Authorization": header}, verify=ssl.create_default_context(cafile=str(server.authority.ca)), timeout=30)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -158,13 +211,15 @@ class Handler(BaseHTTPRequestHandler):
                 self._send([json.dumps(template).encode()])
             case ["federation", "v1", "backfill", room_id]:
                 self._pdus(self._room(room_id).before(query["v"][0], int(query["limit"][0])))
+            case ["federation", "v1", "state_ids" | "state", _] if self.resident.withheld:
+                self._missing()
             case ["federation", "v1", "state_ids", room_id]:
                 room = self._room(room_id)
                 self._send([json.dumps({"pdu_ids": room.state, "auth_chain_ids": room.auth_chain}).encode()])
             case ["federation", "v1", "state", room_id]:
                 self._send(self._lists(self._room(room_id), b"{", ("pdus", "auth_chain")))
             case ["federation", "v1", "event", event_id]:
-                held = [room.events[event_id] for room in self.resident.rooms.values() if event_id in room.events]
+                held = [] if event_id in self.resident.withheld else [room.events[event_id] for room in self.resident.rooms.values() if event_id in room.events]
                 self._pdus(held) if held else self._missing()
             case _:
                 self._missing()
@@ -173,16 +228,31 @@ class Handler(BaseHTTPRequestHandler):
         """Joins and transactions."""
         body = self._body()
         match [unquote(part) for part in urlsplit(self.path).path.split("/")[2:]]:
-            case ["federation", "v2", "send_join", room_id, _]:
+            case ["federation", "v2", "send_join", room_id, event_id]:
                 self._send(self._joined(self._room(room_id), body))
+                self._room(room_id).follow(event_id, json.loads(body)["depth"])
             case ["federation", "v1", "send", _]:
-                self._send([b'{"pdus":{}}'])
+                self.resident.received += json.loads(body)["pdus"]
+                self._send([b'{"pdus":{}}']) if self.resident.takes else self._send([b"{}"], 503)
             case _:
                 self._missing()
 
     def do_POST(self) -> None:
-        """Questions for keys."""
-        asked = json.loads(self._body()).get("server_keys", {})
+        """Questions for keys and for missing events."""
+        body = json.loads(self._body())
+        match [unquote(part) for part in urlsplit(self.path).path.split("/")[2:]]:
+            case ["federation", "v1", "get_missing_events", room_id]:
+                self._missing_events(self._room(room_id), body["latest_events"])
+            case _:
+                self._keys(body.get("server_keys", {}))
+
+    def _missing_events(self, room: Room, latest: list[str]) -> None:
+        self.resident.asked += latest
+        prev = [each for event_id in latest for each in json.loads(room.events[event_id])["prev_events"]]
+        given = [room.events[each] for each in prev if each in room.events and each not in self.resident.withheld]
+        self._send([b'{"events":[', b",".join(given), b"]}"])
+
+    def _keys(self, asked: Event) -> None:
         known = [origin for name in asked if (origin := self.resident.origins.get(name)) and not origin.dead]
         keys = [origin.keys() for origin in known]
         home = self.resident.home
