@@ -106,7 +106,16 @@ class Agreement:
             return reason
         if merge := self._refused_merge(one, other):
             return f"it soft-failed {merge}, by which {other} merged what put {user} out"
-        return self._unfounded(join, other)
+        return self._unfounded(join, other) or self._unheard(join, one, other, ends)
+
+    def _unheard(self, join: str, one: str, other: str, ends: list[str]) -> str | None:
+        """Why a server never heard of the end of another's stay: none of its users was in the room there, and the other one never
+        heard of the joins by which they are in it now."""
+        heard = self._weighed(other)
+        own = [self._views[one].ids()["m.room.member", user] for user in self._views[one].members(self._server_names[one])]
+        untold = (each for each in ends if join in self._past(each) and not self._was_in(one, each))
+        end = next(untold, None) if not any(each in heard for each in own) else None
+        return f"{one} was not in the room by {end}, and {other} has not heard that it is by {' '.join(own)}" if end else None
 
     def _unfounded(self, event_id: str, name: str) -> str | None:
         """Why a server accepted an event that is not in its state: a resolution undid what that rests on."""
