@@ -192,14 +192,6 @@ fn paths_of<R: Metadata>() -> Vec<&'static str> {
     R::PATH_BUILDER.all_paths().collect()
 }
 
-/// An identifier in the path of a [`Router::page`].
-pub fn identifier<'a, T>(argument: &'a str) -> Result<T>
-where
-    T: TryFrom<&'a str, Error: std::fmt::Display>,
-{
-    T::try_from(argument).map_err(|error| invalid_param(error.to_string()))
-}
-
 /// The request ruma reads, from a body that our own scan has bounded.
 pub fn decode<R: IncomingRequest>(request: &Request<Bytes>, arguments: &[String]) -> Result<R> {
     let body = request.body();

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::{classes, destination, room, user_sync};
+use super::*;
 use crate::shell::Wire;
 
 /// By the message's name.

@@ -5,6 +5,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::canonical_json::{CanonicalJsonObject, CanonicalJsonValue};
+
 /// A user's membership.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -24,6 +26,12 @@ impl Membership {
     #[must_use]
     pub fn of(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|membership| membership.as_str() == name)
+    }
+
+    /// What the content of a member event says.
+    #[must_use]
+    pub fn of_content(content: &CanonicalJsonObject) -> Option<Self> {
+        content.get("membership").and_then(CanonicalJsonValue::as_str).and_then(Self::of)
     }
 
     /// Its name, as events have it.

@@ -2,7 +2,8 @@
 //! ([server-server API](https://spec.matrix.org/v1.19/server-server-api/))
 //!
 //! One function for each path, with its query, and one type for each body that is more than an event. Ruma's requests do
-//! not escape the `%` of an identifier, so these are ours.
+//! not escape the `%` of an identifier, so these are ours. Ruma's answers are read from whole HTTP responses; ours are
+//! small types beside the flow that asks, read by serde within its limits.
 
 use std::collections::BTreeMap;
 

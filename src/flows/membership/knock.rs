@@ -47,7 +47,7 @@ pub async fn knock(
     reason: Option<String>,
 ) -> Result<(), Unsent> {
     let mut content = member_content(world, user).await?;
-    content.insert("membership".to_owned(), json!("knock"));
+    content.insert("membership".to_owned(), json!(Membership::Knock));
     content.extend(reason.map(|reason| ("reason".to_owned(), json!(reason))));
     match world.ask(&room_object(room_id), &Describe {}).await {
         Ok(description) if description.live => {

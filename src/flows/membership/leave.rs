@@ -40,7 +40,7 @@ pub async fn leave(
         Err(AskError::Refused(_)) => None,
         Err(error) => return Err(error.into()),
     };
-    let mut content = Map::from_iter([("membership".to_owned(), json!("leave"))]);
+    let mut content = Map::from_iter([("membership".to_owned(), json!(Membership::Leave))]);
     content.extend(reason.map(|reason| ("reason".to_owned(), json!(reason))));
     if here.is_some_and(|membership| membership != Membership::Leave) {
         return send::membership(world, room_id, user, &content, Vec::new()).await;
@@ -101,7 +101,7 @@ pub async fn resume(
     room_id: &RoomId,
     via: &[OwnedServerName],
 ) -> Result<(), Unsent> {
-    let content = Map::from_iter([("membership".to_owned(), json!("leave"))]);
+    let content = Map::from_iter([("membership".to_owned(), json!(Membership::Leave))]);
     carry(world, user, room_id, via, &content).await
 }
 

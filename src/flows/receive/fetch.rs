@@ -5,17 +5,16 @@
 
 use futures_util::{StreamExt, stream};
 use ruma::{EventId, OwnedEventId};
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{
-    gap::{Failure, Source},
-    incoming_state::IncomingState,
-    verify::verified,
+    incoming_state::{IncomingState, Ordered},
+    source::{Failure, Source},
 };
 use crate::{
     objects::{
-        room::messages::{Purpose, Receive, Received, ReceivedState, Unknown},
+        room::messages::{Purpose, Receive, ReceivedState, Unknown},
         room_object,
     },
     remote::{
@@ -88,12 +87,11 @@ impl Source<'_> {
         let path = api::state(self.room_id, id);
         self.in_time()?;
         let ask = Ask::get(&path).within(LARGE);
-        let mut answer = Pieces::of(client::open(self.world, self.origin, ask).await?);
+        let answer = Pieces::of(client::open(self.world, self.origin, ask).await?);
         let mut incoming = self.incoming();
-        while let Some(piece) = answer.next().await? {
-            if matches!(piece.member.as_str(), "pdus" | "auth_chain") {
-                incoming.add(&piece.text, piece.member == "pdus").await?;
-            }
+        if let Err(failure) = read_state(answer, &mut incoming).await {
+            incoming.forget().await;
+            return Err(failure);
         }
         self.store_outliers(incoming).await
     }
@@ -124,25 +122,6 @@ impl Source<'_> {
         self.fetch_each(&self.unknown(wanted).await?).await
     }
 
-    /// Asks the server, unless time is up.
-    pub async fn ask<T: DeserializeOwned>(&self, ask: Ask<'_>) -> Result<T, RemoteError> {
-        self.in_time()?;
-        client::ask(self.world, self.origin, ask).await
-    }
-
-    /// Verifies events and gives them to the room, which judges with them a parked one again.
-    pub async fn give(
-        &self,
-        purpose: Purpose,
-        events: &[Box<RawValue>],
-        again: &OwnedEventId,
-    ) -> Result<Received, Failure> {
-        let events = verified(self.world, self.version, events).await;
-        let (origin, again) = (self.origin.clone(), vec![again.clone()]);
-        let receive = Receive { origin, events, purpose, again };
-        Ok(self.world.ask(&room_object(self.room_id), &receive).await?)
-    }
-
     fn incoming(&self) -> IncomingState<'_> {
         IncomingState::new(self.world, self.room_id, self.version, self.origin)
     }
@@ -157,12 +136,17 @@ impl Source<'_> {
 
     async fn store_outliers(&self, incoming: IncomingState<'_>) -> Result<(), Failure> {
         let mut ordered = incoming.ordered().await?;
+        let stored = self.store(&mut ordered).await;
+        ordered.forget().await;
+        stored
+    }
+
+    async fn store(&self, ordered: &mut Ordered<'_>) -> Result<(), Failure> {
         while let Some(slice) = ordered.next().await? {
             let (origin, purpose) = (self.origin.clone(), Purpose::Outlier);
             let receive = Receive { origin, events: slice.events, purpose, again: Vec::new() };
             self.world.ask(&room_object(self.room_id), &receive).await?;
         }
-        ordered.forget().await;
         Ok(())
     }
 
@@ -208,11 +192,14 @@ impl Source<'_> {
         }
         Ok(unknown)
     }
+}
 
-    fn in_time(&self) -> Result<(), RemoteError> {
-        if self.world.now() < self.until {
-            return Ok(());
+/// Reads the events of a state and its auth chain.
+async fn read_state(mut answer: Pieces, incoming: &mut IncomingState<'_>) -> Result<(), Failure> {
+    while let Some(piece) = answer.next().await? {
+        if matches!(piece.member.as_str(), "pdus" | "auth_chain") {
+            incoming.add(&piece.text, piece.member == "pdus").await?;
         }
-        Err(RemoteError::Unreachable("it takes too long".to_owned()))
     }
+    Ok(())
 }

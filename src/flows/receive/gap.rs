@@ -11,17 +11,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use ruma::{OwnedEventId, OwnedServerName, RoomId};
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use tombolo_platform::{AskError, World};
-use tombolo_protocol::room_version::RoomVersion;
+use tombolo_platform::World;
 
-use super::version;
+use super::{
+    source::{Failure, Source},
+    versions::version,
+};
 use crate::{
     config::Config,
     flows::ours::Ours,
     objects::{
-        room::messages::{
-            Connect, Lack, Outcome, Participants, Purpose, Received, ReceivedState, Refusal,
-        },
+        room::messages::{Connect, Lack, Outcome, Participants, Purpose, Received, ReceivedState},
         room_object,
     },
     remote::{
@@ -43,19 +43,6 @@ const LIMIT: usize = 20;
 #[derive(Deserialize)]
 struct MissingEvents {
     events: Vec<Box<RawValue>>,
-}
-
-/// One room and the server that sent it something.
-#[derive(Clone, Copy)]
-pub struct Source<'a> {
-    pub world: &'a World,
-    pub origin: &'a OwnedServerName,
-    pub room_id: &'a RoomId,
-    pub version: &'static RoomVersion,
-    /// Whether the server was never in the room, as far as we know: then its word on the state counts for nothing.
-    pub stranger: bool,
-    /// When to stop asking it (ms).
-    pub until: u64,
 }
 
 /// Fetches what is lacking from the origin, and then from others in the room; answers what became of the events
@@ -129,39 +116,6 @@ async fn others(
     others.sort_by_key(|server| failing::is_noted(world, server));
     others.truncate(OTHERS);
     Ok(others)
-}
-
-/// Why a room does not get what it should.
-#[derive(Debug, thiserror::Error)]
-pub enum Failure {
-    #[error("{0}")]
-    Remote(RemoteError),
-    /// The room does not take it, for example because we left it meanwhile.
-    #[error("{0}")]
-    Room(Refusal),
-    #[error("{0}")]
-    Ours(Ours),
-}
-
-impl<E: Into<Ours>> From<E> for Failure {
-    fn from(error: E) -> Self {
-        Self::Ours(error.into())
-    }
-}
-
-impl From<RemoteError> for Failure {
-    fn from(error: RemoteError) -> Self {
-        Self::Remote(error)
-    }
-}
-
-impl From<AskError<Refusal>> for Failure {
-    fn from(error: AskError<Refusal>) -> Self {
-        match error {
-            AskError::Refused(refusal) => Self::Room(refusal),
-            AskError::Unreachable(cause) => Self::Ours(Ours::Unreachable(cause)),
-        }
-    }
 }
 
 /// What is still lacking, and what has become of the events so far.

@@ -9,30 +9,32 @@ mod edus;
 pub mod fetch;
 mod gap;
 pub mod incoming_state;
+mod source;
 #[cfg(test)]
 mod tests;
 mod texts;
 pub mod verify;
+mod versions;
 
-pub use self::gap::{Failure, Source};
-use self::verify::Dropped;
-
-use std::{
-    cell::RefCell,
-    collections::{BTreeMap, BTreeSet},
+pub use self::{
+    source::{Failure, Source},
+    versions::version,
 };
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::{StreamExt, stream};
 use ruma::{OwnedEventId, OwnedRoomId, OwnedServerName, RoomId};
 use serde::Deserialize;
-use serde_json::{Value, json, value::RawValue};
+use serde_json::value::RawValue;
 use tombolo_platform::{AskError, World};
 use tombolo_protocol::{admission::Checked, event, room_version::RoomVersion};
 
+use self::verify::Dropped;
 use crate::{
-    flows::{ours::Ours, telling::tell},
+    flows::telling::tell,
     objects::{
-        room::messages::{Describe, Outcome, Purpose, Receive, Reconsider, Refusal},
+        room::messages::{Outcome, Purpose, Receive, Reconsider, Refusal},
         room_object,
     },
 };
@@ -48,14 +50,14 @@ pub struct Transaction {
     pub edus: Vec<Box<RawValue>>,
 }
 
-/// Takes a transaction; answers what became of each event: `{}` or `{"error": …}`.
+/// Takes a transaction; answers what became of each event, as far as its ID is known.
 pub async fn receive(
     world: &World,
     origin: &OwnedServerName,
     transaction: Transaction,
-) -> Result<Value, Failure> {
+) -> Result<BTreeMap<OwnedEventId, Outcome>, Failure> {
     let Known { pdus, mut reached, mut failure } = versions(world, &transaction.pdus).await;
-    let mut results: BTreeMap<String, Value> = BTreeMap::new();
+    let mut results: BTreeMap<OwnedEventId, Outcome> = BTreeMap::new();
     let verdicts =
         verify::verify(world, pdus.iter().map(|(_, version, event)| (*version, *event))).await;
     let mut rooms: BTreeMap<OwnedRoomId, Vec<Checked>> = BTreeMap::new();
@@ -63,7 +65,7 @@ pub async fn receive(
         match verdict {
             Ok(event) => rooms.entry(room_id.clone()).or_default().push(event),
             Err(Dropped { event_id: Some(id), reason }) => {
-                results.insert(id.to_string(), json!({ "error": reason }));
+                results.insert(id, Outcome::Dropped(reason));
             }
             // An event without an ID cannot be answered for.
             Err(Dropped { event_id: None, .. }) => {}
@@ -73,15 +75,12 @@ pub async fn receive(
         match outcomes {
             Ok(outcomes) => {
                 reached = true;
-                results
-                    .extend(outcomes.iter().map(|(id, outcome)| (id.to_string(), result(outcome))));
+                results.extend(outcomes);
             }
             // A room that fails does not keep the others from their events.
             Err(error) => {
-                let unreached = |id: OwnedEventId| {
-                    (id.to_string(), json!({ "error": "the room cannot be reached" }))
-                };
-                results.extend(ids.into_iter().map(unreached));
+                let unreached = Outcome::Dropped("the room cannot be reached".to_owned());
+                results.extend(ids.into_iter().map(|id| (id, unreached.clone())));
                 failure = Some(error);
             }
         }
@@ -93,7 +92,7 @@ pub async fn receive(
     for edu in &transaction.edus {
         edus::take_effect(world, origin, edu, &mut budget).await;
     }
-    Ok(json!({ "pdus": results }))
+    Ok(results)
 }
 
 /// Gives each room its events, some rooms at once; answers which they were, and what became of them.
@@ -194,47 +193,19 @@ pub async fn retry(world: &World, room_id: &RoomId) -> Result<Option<u64>, Failu
         Err(AskError::Refused(_)) => return Ok(None),
         Err(error) => return Err(error.into()),
     };
+    // Each attempt is counted already: one that fails does not keep the others from being made.
+    let mut ended = Ok(());
     for (origin, received) in reconsidered.due {
-        if gap::fill(world, &origin, room_id, received).await?.values().any(Outcome::is_held) {
-            tell::tell_locals(world, room_id).await;
+        match gap::fill(world, &origin, room_id, received).await {
+            Ok(outcomes) if outcomes.values().any(Outcome::is_held) => {
+                tell::tell_locals(world, room_id).await;
+            }
+            Ok(_) => {}
+            Err(error) => ended = Err(error.into()),
         }
     }
     if !reconsidered.wanted.is_empty() {
-        gap::fetch_wanted(world, room_id, reconsidered.wanted).await?;
+        ended = gap::fetch_wanted(world, room_id, reconsidered.wanted).await.and(ended);
     }
-    Ok(reconsidered.next)
-}
-
-#[derive(Default)]
-struct Versions(RefCell<BTreeMap<OwnedRoomId, &'static RoomVersion>>);
-
-/// The version of a room that is known here. It never changes once we are in the room, so an isolate asks once; before
-/// that it is what another server says.
-pub async fn version(
-    world: &World,
-    room_id: &RoomId,
-) -> Result<Option<&'static RoomVersion>, Ours> {
-    let versions = world.isolate(|_| Versions::default());
-    let held = versions.0.borrow().get(room_id).copied();
-    if held.is_some() {
-        return Ok(held);
-    }
-    let description = match world.ask(&room_object(room_id), &Describe {}).await {
-        Ok(description) => description,
-        Err(AskError::Refused(_)) => return Ok(None),
-        Err(AskError::Unreachable(cause)) => return Err(Ours::Unreachable(cause)),
-    };
-    let version = RoomVersion::of(&description.version)
-        .ok_or_else(|| Ours::broken("a room of unknown version"))?;
-    if description.live {
-        versions.0.borrow_mut().insert(room_id.to_owned(), version);
-    }
-    Ok(Some(version))
-}
-
-fn result(outcome: &Outcome) -> Value {
-    match outcome {
-        Outcome::Accepted | Outcome::SoftFailed(_) | Outcome::Known | Outcome::Parked => json!({}),
-        Outcome::Rejected(reason) | Outcome::Dropped(reason) => json!({ "error": reason }),
-    }
+    ended.map(|()| reconsidered.next)
 }

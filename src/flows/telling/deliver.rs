@@ -104,7 +104,7 @@ async fn send(
     let body = client::content(&api::Transaction { origin, origin_server_ts, pdus, edus })?;
     let path = api::send(&batch.txn_id);
     let answer: Value = client::ask(world, server, Ask::put(&path, &body)).await?;
-    // What the server says of single events is its own judgement: nothing is sent again for it.
+    // What the server says of single events is its own judgement: nothing is sent again for it, whatever its form.
     for (event, result) in answer["pdus"].as_object().into_iter().flatten() {
         if let Some(error) = result["error"].as_str() {
             tracing::debug!(%server, %event, error, "the server did not take an event");

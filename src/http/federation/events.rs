@@ -3,7 +3,10 @@
 
 use futures_util::{StreamExt, stream};
 use http::Method;
-use ruma::{OwnedEventId, OwnedRoomId, OwnedServerName};
+use ruma::{
+    OwnedEventId, OwnedRoomId, OwnedServerName,
+    api::federation::event::get_room_state_ids::v1 as state_ids,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tombolo_platform::{AskError, Body, World};
@@ -30,7 +33,7 @@ const MAX_ENDS: usize = 20;
 pub fn routes(router: &mut Router) {
     router.federation(&Method::GET, "/_matrix/federation/v1/event/{event_id}", event);
     router.federation_stream(&Method::GET, "/_matrix/federation/v1/state/{room_id}", state);
-    router.federation(&Method::GET, "/_matrix/federation/v1/state_ids/{room_id}", state_ids);
+    router.endpoint::<state_ids::Request, _, _>(ids_of_state);
     router.federation(
         &Method::GET,
         "/_matrix/federation/v1/event_auth/{room_id}/{event_id}",
@@ -82,21 +85,15 @@ async fn state(world: World, signed: Signed, room_id: OwnedRoomId) -> Result<Bod
     Ok(Lists::new(&world, &room_id, &State {}, ["pdus", "auth_chain"], numbers)?.body())
 }
 
-#[derive(Serialize)]
-struct StateIds {
-    pdu_ids: Vec<OwnedEventId>,
-    auth_chain_ids: Vec<OwnedEventId>,
-}
-
-async fn state_ids(world: World, signed: Signed, room_id: OwnedRoomId) -> Result<StateIds> {
-    let ask = StateBefore {
-        event_id: signed.parameter("event_id")?,
-        origin: signed.origin.clone(),
-        bodies: false,
-        by_number: false,
-    };
-    let reply = world.ask(&room_object(&room_id), &ask).await?;
-    Ok(StateIds { pdu_ids: reply.state, auth_chain_ids: reply.auth_chain })
+async fn ids_of_state(
+    world: World,
+    signed: Signed,
+    request: state_ids::Request,
+) -> Result<state_ids::Response> {
+    let (event_id, origin) = (request.event_id, signed.origin);
+    let ask = StateBefore { event_id, origin, bodies: false, by_number: false };
+    let reply = world.ask(&room_object(&request.room_id), &ask).await?;
+    Ok(state_ids::Response::new(reply.auth_chain, reply.state))
 }
 
 #[derive(Serialize)]

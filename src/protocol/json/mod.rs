@@ -50,17 +50,6 @@ pub enum JsonFault {
     BadJson(String),
 }
 
-impl JsonFault {
-    /// The Matrix error code for this fault.
-    #[must_use]
-    pub fn errcode(&self) -> &'static str {
-        match self {
-            Self::NotJson(_) => "M_NOT_JSON",
-            Self::BadJson(_) => "M_BAD_JSON",
-        }
-    }
-}
-
 /// Reads an object that canonical JSON can express: integers within ±(2^53 − 1) and no `-0`.
 pub fn parse_object(bytes: &[u8]) -> Result<CanonicalJsonObject, JsonFault> {
     canonical::parse(scan::text(bytes)?)

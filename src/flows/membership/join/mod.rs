@@ -44,7 +44,7 @@ pub async fn join(
 ) -> Result<(), Unsent> {
     let mut content: Map<String, Value> = content;
     content.extend(member_content(world, user).await?);
-    content.insert("membership".to_owned(), json!("join"));
+    content.insert("membership".to_owned(), json!(Membership::Join));
     match world.ask(&room_object(room_id), &Describe {}).await {
         Ok(description) if description.live => {
             join_here(world, user, room_id, (&description, via), &content).await

@@ -6,10 +6,14 @@ use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
 use ruma::{
     OwnedUserId, ServerName, UserId,
-    api::client::session::{logout::v3 as logout, logout_all::v3 as logout_all},
+    api::client::session::{
+        get_login_types::v3::{self as get_login_types, LoginType, PasswordLoginType},
+        login::v3::Response as LoggedIn,
+        logout::v3 as logout,
+        logout_all::v3 as logout_all,
+    },
 };
 use serde::Deserialize;
-use serde_json::json;
 use tombolo_platform::World;
 
 use crate::{
@@ -17,9 +21,9 @@ use crate::{
     error::{Error, Result, forbidden, internal, invalid_param, missing_param},
     http::{
         auth::{self, Session, user_object},
-        endpoint::{json_body, json_response},
+        endpoint::{encode, json_body},
         passwords::{self, Effort, MAX_BYTES},
-        rate_limit::{self, Kind},
+        rate_limit::{self, Kind, Stranger},
         router::Router,
     },
     objects::user_sync::messages::{AttemptLogin, Login, Logout},
@@ -32,8 +36,8 @@ const PASSWORD: &str = "m.login.password";
 const MAX_DEVICE_ID: usize = 255;
 
 pub fn routes(router: &mut Router) {
+    router.endpoint::<get_login_types::Request, _, _>(flows);
     for path in PATHS {
-        router.page(&Method::GET, path, flows);
         router.page(&Method::POST, path, login);
     }
     router.endpoint::<logout::Request, _, _>(end);
@@ -66,8 +70,13 @@ struct Opened {
     pub device_id: String,
 }
 
-async fn flows(_: World, _: Request<Bytes>, _: ()) -> Result<Response<Bytes>> {
-    json_response(StatusCode::OK, &json!({ "flows": [{ "type": PASSWORD }] }))
+async fn flows(
+    _: World,
+    _: Stranger,
+    _: get_login_types::Request,
+) -> Result<get_login_types::Response> {
+    let password = LoginType::Password(PasswordLoginType::new());
+    Ok(get_login_types::Response::new(vec![password]))
 }
 
 async fn login(world: World, request: Request<Bytes>, _: ()) -> Result<Response<Bytes>> {
@@ -91,15 +100,13 @@ pub async fn logged_in(
     (user, device_id, display_name): (&UserId, Option<String>, Option<String>),
 ) -> Result<Response<Bytes>> {
     let opened = open(world, user, device_id, display_name).await?;
-    json_response(
-        StatusCode::OK,
-        &json!({
-            "user_id": user,
-            "access_token": opened.access_token,
-            "device_id": opened.device_id,
-            "home_server": server_name,
-        }),
-    )
+    let device_id = opened.device_id.into();
+    let mut answer = LoggedIn::new(user.to_owned(), opened.access_token, device_id);
+    #[expect(deprecated, reason = "old clients read it")]
+    {
+        answer.home_server = Some(server_name.to_owned());
+    }
+    encode(answer)
 }
 
 async fn open(

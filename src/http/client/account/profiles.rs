@@ -12,6 +12,7 @@ use ruma::{
 };
 use serde_json::{Map, Value, json, value::to_raw_value};
 use tombolo_platform::World;
+use tombolo_protocol::membership::Membership;
 
 use crate::{
     config::Config,
@@ -114,7 +115,7 @@ fn checked(value: String) -> Result<Option<String>> {
 async fn announce(world: &World, caller: &Session) -> Result<()> {
     let rooms = world.ask(&user_object(&caller.user), &JoinedRooms {}).await?;
     let mut content = flows::membership::join::member_content(world, &caller.user).await?;
-    content.insert("membership".to_owned(), json!("join"));
+    content.insert("membership".to_owned(), json!(Membership::Join));
     let content = &to_raw_value(&content)?;
     let announced =
         stream::iter(rooms).for_each_concurrent(AT_ONCE, |room_id: OwnedRoomId| async move {

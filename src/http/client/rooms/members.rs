@@ -15,7 +15,7 @@ use ruma::{
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tombolo_platform::World;
-use tombolo_protocol::event::field;
+use tombolo_protocol::{event::field, membership::Membership};
 
 use super::{ask_room, must_be_joined, not_in_room};
 use crate::{
@@ -62,7 +62,7 @@ async fn joined(
     let members = Members {
         user: caller.user,
         at: None,
-        membership: Some("join".to_owned()),
+        membership: Some(Membership::Join.to_string()),
         not_membership: None,
     };
     let events = ask_room(&world, &request.room_id, &members).await?;

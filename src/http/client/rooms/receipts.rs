@@ -17,7 +17,7 @@ use crate::{
     flows,
     http::{
         auth::{self, Session, user_object},
-        endpoint::{identifier, json_body, json_response},
+        endpoint::{json_body, json_response},
         router::Router,
     },
     objects::{
@@ -47,11 +47,9 @@ pub fn routes(router: &mut Router) {
 async fn receipt(
     world: World,
     request: Request<Bytes>,
-    (room_id, kind, event_id): (String, String, String),
+    (room_id, kind, event_id): (OwnedRoomId, String, OwnedEventId),
 ) -> Result<Response<Bytes>> {
     let caller = auth::session(&world, &request, Cost::Free).await?;
-    let (room_id, event_id): (OwnedRoomId, OwnedEventId) =
-        (identifier(&room_id)?, identifier(&event_id)?);
     // Old clients send no body.
     let thread = match request.body().is_empty() {
         true => None,

@@ -15,7 +15,7 @@ use crate::{
     http::{
         auth,
         client::must_be,
-        endpoint::{identifier, json_body, json_response},
+        endpoint::{json_body, json_response},
         router::Router,
     },
     objects::{room::messages, user_sync::messages::Cost},
@@ -48,11 +48,9 @@ pub fn routes(router: &mut Router) {
 async fn typing(
     world: World,
     request: Request<Bytes>,
-    (room_id, user_id): (String, String),
+    (room_id, user_id): (OwnedRoomId, OwnedUserId),
 ) -> Result<Response<Bytes>> {
     let caller = auth::session(&world, &request, Cost::Free).await?;
-    let (room_id, user_id): (OwnedRoomId, OwnedUserId) =
-        (identifier(&room_id)?, identifier(&user_id)?);
     must_be(&caller, &user_id)?;
     let told: Typing = json_body(&request)?;
     let until = told.typing.then(|| world.now() + told.timeout.unwrap_or(USUAL).min(LONGEST));

@@ -90,7 +90,7 @@ fn is_declining(room: &mut Room<'_>, message: &Send) -> Result<bool> {
     }
     let content =
         parse_object(draft.content.get().as_bytes()).map_err(|fault| invalid(fault.to_string()))?;
-    let leaves = content.get("membership").and_then(|value| value.as_str()) == Some("leave");
+    let leaves = Membership::of_content(&content) == Some(Membership::Leave);
     Ok(leaves && room.membership_of(user)?.is_some_and(Membership::is_waiting))
 }
 
@@ -198,7 +198,7 @@ impl Room<'_> {
         member_of: &[OwnedRoomId],
     ) -> Result<()> {
         let joins = draft.event_type == "m.room.member"
-            && draft.content.get("membership").and_then(|value| value.as_str()) == Some("join");
+            && Membership::of_content(&draft.content) == Some(Membership::Join);
         if !joins {
             return Ok(());
         }

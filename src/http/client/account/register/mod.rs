@@ -40,7 +40,8 @@ pub fn routes(router: &mut Router) {
     router.endpoint::<availability::Request, _, _>(available);
 }
 
-/// The body of a registration. What else clients send, `admin` above all, has no effect.
+/// The body of a registration. What else clients send, `admin` above all, has no effect. Not ruma's type, which refuses
+/// an `auth` that it does not know; here it is answered like none.
 #[derive(Deserialize)]
 struct Body {
     username: Option<String>,
