@@ -15,8 +15,8 @@ use crate::{
     shell::Schema,
 };
 
-/// What a room remembers between messages. All can be read again from SQLite but `locals_notified_up_to`, `told_at`, `heard` and
-/// `retold`. If those are lost, somebody is told once more, or is asked later.
+/// What a room remembers between messages. All can be read again from SQLite but `locals_notified_up_to`, `told_at`,
+/// `heard` and `retold`. If these are lost, a follower is told twice, or a helpful server is asked later.
 #[derive(Default)]
 pub struct Cache {
     pub schema: Schema,
@@ -24,7 +24,7 @@ pub struct Cache {
     pub next_sn: Option<Sn>,
     pub events: BTreeMap<Sn, Rc<Stored>>,
     pub ids: BTreeMap<OwnedEventId, Sn>,
-    /// Values of the current state, also known absences; as much as was asked for.
+    /// Values of the current state that were looked up; `None`: the key is not set.
     pub now: BTreeMap<(String, String), Option<Sn>>,
     /// See [`Room::unchanged_since`].
     pub unchanged_since: Option<Position>,
@@ -36,8 +36,8 @@ pub struct Cache {
     pub locals_notified_up_to: Position,
     /// When followers were last told.
     pub told_at: u64,
-    /// When servers in the room last sent something.
+    /// When each server in the room last sent something.
     pub heard: BTreeMap<OwnedServerName, u64>,
-    /// When servers that count us in were last told that we left.
+    /// When each server that counts us in was last told that we left.
     pub retold: BTreeMap<String, u64>,
 }

@@ -51,7 +51,7 @@ use crate::{
 
 /// The position of the first live event.
 pub const FIRST: Position = 1 << 40;
-/// How far apart live events stand; late history takes the numbers between.
+/// The distance between the positions of two live events; history that comes later takes the positions between.
 pub const STEP: Position = 1 << 20;
 
 /// A position after every event, in queries. Below 2^53: SQL's integers cross JavaScript as doubles.
@@ -103,11 +103,11 @@ pub struct Room<'a> {
 struct Pending {
     /// The room's row has changed.
     unsaved: bool,
-    /// Events whose insertion resolved the state, and the position at which it did.
+    /// Events whose insertion had the current state resolved, each with the position of that resolution.
     resolved: Vec<(Sn, Position)>,
     /// Local users whose membership has changed.
     moved: Vec<OwnedUserId>,
-    /// Followers have something to be told.
+    /// When followers are to be told, if there is news for them.
     telling: Option<Telling>,
 }
 
@@ -120,7 +120,7 @@ enum Telling {
 }
 
 impl<'a> Room<'a> {
-    /// The room's row; refused where there is no such room here.
+    /// The room's row; refused if nothing is known of the room.
     pub fn row(&mut self) -> Result<RoomRow> {
         self.find_row()?.ok_or(Stop::Refused(Refusal::Absent))
     }
@@ -133,13 +133,13 @@ impl<'a> Room<'a> {
         Ok(self.cache.row.clone())
     }
 
-    /// The row of a room in which events can be judged.
+    /// The row of a live room: only there can new events be judged. Refused for any other.
     pub fn live(&mut self) -> Result<RoomRow> {
         let row = self.row()?;
         if row.life == Life::Live { Ok(row) } else { Err(Stop::Refused(Refusal::Absent)) }
     }
 
-    /// The row of a room whose graph we hold, though maybe no longer live.
+    /// The row of a room whose events we hold, live or left.
     pub fn graph(&mut self) -> Result<RoomRow> {
         let row = self.row()?;
         if matches!(row.life, Life::Live | Life::Left) || !row.extremities.is_empty() {
@@ -148,8 +148,8 @@ impl<'a> Room<'a> {
         Err(Stop::Refused(Refusal::Absent))
     }
 
-    /// Changes the room's row, which is written when the message has been answered. A room of which nothing was known
-    /// gets its tables.
+    /// Changes the room's row, which is written when the message has been answered. Creates the tables if nothing was
+    /// known of the room.
     pub fn set_row(&mut self, row: RoomRow) -> Result<()> {
         self.cache.schema.create(self.sql, STEPS)?;
         self.cache.row = Some(row);
@@ -157,7 +157,7 @@ impl<'a> Room<'a> {
         Ok(())
     }
 
-    /// Has followers told of what is new.
+    /// Has the alarm tell followers what is new. Of two calls the sooner one wins.
     fn tell(&mut self, when: Telling) {
         self.pending.telling = self.pending.telling.max(Some(when));
     }
@@ -243,12 +243,12 @@ class!(RoomClass = "room" {
     DueLeave => invites::due_leave,
 });
 
-/// What somebody is told who asks for what makes no sense.
+/// The refusal of a request that makes no sense.
 pub fn invalid(reason: impl Into<String>) -> Stop<Refusal> {
     Stop::Refused(Refusal::Invalid(reason.into()))
 }
 
-/// What somebody who has no business in the room is told.
+/// The refusal of a request by somebody who is not in the room.
 pub fn not_in_room() -> Stop<Refusal> {
     Stop::Refused(Refusal::Forbidden("you are not in the room".to_owned()))
 }

@@ -1,4 +1,4 @@
-//! What is the one row that says what a room is?
+//! What does the one row of a room hold?
 
 use ruma::{OwnedRoomId, OwnedServerName};
 use tombolo_platform::{Row, Sql, SqlError, values};
@@ -14,11 +14,11 @@ use crate::{
 pub enum Life {
     /// Invites or knocks of local users to a room we are not in.
     OutOfBand,
-    /// A join through another server is under way, and no local user is joined.
+    /// A join through another server was begun, and nothing else was known of the room.
     Joining,
-    /// At least one local user is joined (or was the last to leave a moment ago).
+    /// At least one local user is joined, or a resolution (no event) removed the last one.
     Live,
-    /// No local user is joined any more.
+    /// An event removed the last local user.
     Left,
 }
 
@@ -39,7 +39,7 @@ impl Life {
     }
 }
 
-/// The one row that says what the room is.
+/// The one row of a room.
 #[derive(Clone, Debug)]
 pub struct RoomRow {
     pub id: OwnedRoomId,
@@ -49,15 +49,16 @@ pub struct RoomRow {
     pub extremities: Vec<Sn>,
     /// The last position given out.
     pub pos: Position,
-    /// Every follower was told everything up to here, but for those in `lagging`.
+    /// The low-water mark: every follower was told everything up to here, but for those in `lagging`.
     pub notified_up_to: Position,
     /// How many users are joined now, of all servers.
     pub joined: i64,
     /// How many users are invited now, of all servers.
     pub invited: i64,
-    /// The depth of the join by which we are here; what is below it is history. 0 where the room began here.
+    /// The depth of the join by which this server is in the room; events below it are history. 0 where the room began
+    /// here.
     pub floor: u64,
-    /// The server through which we joined last.
+    /// The resident server through which we joined last.
     pub resident: Option<OwnedServerName>,
 }
 
@@ -126,7 +127,7 @@ pub fn read(row: &Row<'_>) -> std::result::Result<RoomRow, SqlError> {
     })
 }
 
-/// Numbers of events as bytes, four each, little-endian. A room of more events than that holds no further ones.
+/// Packs event numbers into four bytes each, little-endian. A room whose numbers outgrow these takes no more events.
 pub fn pack(sns: &[Sn]) -> Result<Vec<u8>> {
     let mut packed = Vec::with_capacity(sns.len() * 4);
     for sn in sns {

@@ -1,9 +1,9 @@
 //! How does history come in below what we hold?
 //!
-//! An event whose parents we were never given stands above a gap. What fills the gap is judged like any other event,
-//! with the state before its lowest event as the other server tells it. It is put below the event that waits for it, so
-//! that a filled gap renumbers nothing. History is no forward extremity, and changes no current state: what is above it
-//! was judged with it.
+//! An event stands above a gap if we lack a parent of it. Events that fill the gap are judged like any other event,
+//! with the state before the lowest of them as the other server gives it. They are put below the event that waits for
+//! them, so that a filled gap renumbers nothing. History is no forward extremity, and changes no current state: the
+//! state above the gap contains its effect already.
 
 use std::collections::BTreeSet;
 
@@ -34,7 +34,7 @@ pub fn history(room: &mut Room<'_>, message: History) -> Result<Received> {
     for event in &message.events {
         match event.pdu(row.version) {
             Ok(pdu) => {
-                // Who was asked before may have changed it.
+                // A server that was asked before may have changed the event's content.
                 room.complete(event)?;
                 pdus.push(pdu);
             }
@@ -54,7 +54,7 @@ pub fn history(room: &mut Room<'_>, message: History) -> Result<Received> {
     for (child, below) in room.below_each(&children, &placed)? {
         room.put_below(child, &below)?;
     }
-    // Where the last server answers but leaves out an event it was asked for, nobody has such an event to give.
+    // If the last server answers but leaves out an event it was asked for, no server will give that event.
     let answered =
         !message.others && received.outcomes.iter().any(|(_, outcome)| outcome.is_held());
     let withheld = message.asked.into_iter().filter(|id| answered && !came.contains(id)).collect();
@@ -65,8 +65,8 @@ pub fn history(room: &mut Room<'_>, message: History) -> Result<Received> {
 }
 
 impl Room<'_> {
-    /// Which of these stored events, oldest first, go below which of the events that wait, lowest first: each below the
-    /// lowest that builds on it.
+    /// Which of the stored events in `placed` (oldest first) go below which child (lowest first): each event below the
+    /// lowest child that builds on it.
     fn below_each(&mut self, children: &[Sn], placed: &[Sn]) -> Result<Vec<(Sn, Vec<Sn>)>> {
         let Some((highest, others)) = children.split_last() else { return Ok(Vec::new()) };
         let (mut groups, mut rest) = (Vec::new(), placed.to_vec());
@@ -80,12 +80,12 @@ impl Room<'_> {
         Ok(groups)
     }
 
-    /// At most so many of the events that an event builds on, down to what has its place in the timeline.
+    /// The ancestors of an event that have no position yet, at most `most`. The search stops at events that have one.
     fn unplaced_ancestors(&mut self, child: Sn, most: usize) -> Result<BTreeSet<Sn>> {
         let mut found = BTreeSet::new();
         let mut next = self.event(child)?.pdu.prev_events.clone();
         while let Some(id) = next.pop().filter(|_| found.len() < most) {
-            // Outliers have no place in the graph either.
+            // Outliers do not count: they have no place in the graph.
             let unplaced = |event: &Stored| event.pos.is_none() && event.before.is_some();
             let Some(event) = self.find(&id)?.filter(|event| unplaced(event)) else { continue };
             if found.insert(event.sn) {
@@ -95,7 +95,8 @@ impl Room<'_> {
         Ok(found)
     }
 
-    /// Judges events, parents first, and stores them without a place; answers those that are to have one, oldest first.
+    /// Judges events, parents first, and stores them without a position; answers those that are to get one, oldest
+    /// first.
     fn judge_history(
         &mut self,
         message: &History,
@@ -132,7 +133,8 @@ impl Room<'_> {
         }
     }
 
-    /// Judges an event of the past: what the state is now says nothing about it. `None`: it has its place already.
+    /// Judges an event of the past. It is never soft-failed, since the state now says nothing about it. `None`: the
+    /// event has its place in the graph already.
     fn judge_past(&mut self, message: &History, pdu: &Pdu) -> Result<Option<Judgement>> {
         if self.find(&pdu.event_id)?.is_some_and(|held| held.before.is_some()) {
             return Ok(None);
@@ -156,7 +158,7 @@ impl Room<'_> {
         Ok(Some(judgement))
     }
 
-    /// Stores an event of the past, without a place in the timeline.
+    /// Stores an event of the past, without a position.
     fn store_past(&mut self, pdu: &Pdu, judged: &Judged) -> Result<Sn> {
         // Before the create event there is no state at all.
         let at = if pdu.kind() == "m.room.create" { 0 } else { self.row()?.pos };

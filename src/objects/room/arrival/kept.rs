@@ -1,8 +1,8 @@
 //! Where does a large answer of another server wait until its events can be verified?
 //!
-//! It may be larger than what a Worker can hold. Its text is kept here in parts of a few events each, and read back in
-//! the order in which the events can be stored. What nobody forgot is deleted when its time is up and the next answer
-//! comes.
+//! The answer may be larger than what a Worker can hold. The room keeps its text in parts of a few events each, and
+//! gives the events back in the order in which they can be stored. Parts that nobody deletes go when their time is up
+//! and the next answer comes.
 
 use tombolo_platform::values;
 
@@ -52,7 +52,7 @@ pub fn forget(room: &mut Room<'_>, message: ForgetKept) -> Result<()> {
 }
 
 impl Room<'_> {
-    /// Deletes what answers to earlier joins left.
+    /// Deletes all parts, which earlier attempts to join left.
     pub fn forget_all_kept(&mut self) -> Result<()> {
         self.sql.run("DELETE FROM kept", values![])?;
         Ok(())

@@ -1,8 +1,8 @@
 //! Which events wait for others, how much may wait, and when is another attempt due?
 //!
 //! A parked event is unknown to the graph: no parent, no forward extremity, not answered to others. The request that
-//! brought it tries to fetch what it lacks; after that the room's alarm does, less and less often, and then forgets it:
-//! it may come again.
+//! brought it tries to fetch what it lacks; after that the room's alarm tries, less and less often, until the room
+//! forgets the event, which may come again.
 //!
 //! A server that is, or was, in the room may have some events wait. A server whose join has not reached us yet looks
 //! like one that only knows the room's ID: all such strangers together may have a few wait, for a moment, and nothing
@@ -29,7 +29,7 @@ const FIRST_RETRY: u64 = 10_000;
 const MAX_ATTEMPTS: i64 = 8;
 /// How many events are tried together.
 const TRIED_TOGETHER: i64 = 10;
-/// How soon the next events are tried where some are due already (ms).
+/// How soon the alarm comes again where more events are due already (ms).
 const NEXT: u64 = 1000;
 /// How long strangers' events wait (ms).
 const STRANGERS_WAIT: u64 = 30_000;
@@ -51,16 +51,16 @@ pub struct Parking<'a> {
     /// Whether the origin, or the sender's server, is or was in the room.
     pub known: bool,
     pub lack: Option<&'a Lack>,
-    /// The parked event for which this one was fetched. It is tried as often as that one: else each attempt could bring
-    /// another that is to be tried.
+    /// The parked event for which this one was fetched. This one takes over its count of attempts: else each attempt
+    /// could bring another event that is to be tried.
     pub helps: Option<&'a EventId>,
 }
 
-/// Looks at what is parked again: what one server's events lack for which another attempt is due.
+/// Answers what the due events of one server lack, and which unverified events are to be asked for.
 pub fn reconsider(room: &mut Room<'_>, _: Reconsider) -> Result<Reconsidered> {
     let row = room.row()?;
     if row.life != Life::Live {
-        // None of our users is there to see what a join did not take up.
+        // No local user is in the room, to see events that a join did not take up.
         if !room.may_be_joined()? {
             room.sql.run("DELETE FROM parked", values![])?;
             room.sql.run("DELETE FROM awaited", values![])?;
@@ -132,8 +132,8 @@ impl Room<'_> {
         Ok(())
     }
 
-    /// Forgets what was tried often enough, and strangers' events whose time is over. The events of a server that is no
-    /// stranger any more are tried like others.
+    /// Forgets events that were tried often enough, and strangers' events whose time is over. The events of a server
+    /// that is no stranger any more are tried like others.
     fn forget_hopeless(&mut self) -> Result<()> {
         let query = "SELECT id FROM parked WHERE attempts >= ?";
         for id in self.sql.rows(query, values![MAX_ATTEMPTS], |row| row.text(0))? {
@@ -154,9 +154,9 @@ impl Room<'_> {
         Ok(())
     }
 
-    /// What the events lack of the server whose turn it is, and counts the attempt for all of them. One server at a
-    /// time, so that none keeps the room busy while others need it; and of events that build on each other only the
-    /// lowest, which brings in the rest.
+    /// What the due events of one server lack; counts the attempt for all its due events. One server has its turn at a
+    /// time, so that none keeps the room busy while others need it. Of events that build on each other only the lowest
+    /// is answered: it brings in the rest.
     fn due(&mut self) -> Result<Option<(OwnedServerName, Received)>> {
         let (row, now) = (self.row()?, self.moment.now);
         let query =

@@ -1,7 +1,8 @@
 //! What does the room do with events of another server?
 //!
-//! Each is judged as soon as everything it builds on is held. One that builds on unknown events is parked: unknown to
-//! the graph, no forward extremity, not answered to others, until the flow that received it has fetched what it lacks.
+//! Each event is judged as soon as everything it builds on is held. One that builds on unknown events is parked:
+//! unknown to the graph, no forward extremity, not answered to others, until the flow that received it has fetched what
+//! it lacks.
 
 use std::collections::BTreeMap;
 
@@ -87,7 +88,7 @@ pub fn unknown(room: &mut Room<'_>, message: Unknown) -> Result<Vec<OwnedEventId
     if message.but_unverified { room.without_unverified(&unknown) } else { Ok(unknown) }
 }
 
-/// Events on their way in, and what became of those before them.
+/// A batch of incoming events, and what became of those that were judged.
 struct Batch {
     origin: OwnedServerName,
     purpose: Purpose,
@@ -104,13 +105,14 @@ struct Waiting {
     event: Checked,
     pdu: Pdu,
     is_parked: bool,
-    /// Whether the asker is told what it lacks.
+    /// Whether the reply says what the event lacks.
     concerns: bool,
     lack: Option<Lack>,
 }
 
 impl Room<'_> {
-    /// Events of a room we are not in: kept while a join is under way, and the end of an invite.
+    /// Takes events of a room we are not in. While a join is under way they are parked; else an event only counts if it
+    /// ends an invite.
     fn receive_while_away(&mut self, message: Receive) -> Result<Received> {
         let joining = self.is_being_joined()?;
         self.ask_to_be_let_in(&message)?;
@@ -119,7 +121,7 @@ impl Room<'_> {
         }
         let mut outcomes = Vec::new();
         for event in message.events {
-            // We do not know yet who is in the room.
+            // Who is in the room is not known yet: nobody is taken for a stranger.
             let parking = Parking { origin: &message.origin, known: true, lack: None, helps: None };
             let outcome = if joining && self.park(&event, &parking)? {
                 Outcome::Parked
@@ -148,7 +150,7 @@ impl Room<'_> {
         Ok(Received { outcomes, lacking, extremities, min_depth, stranger: !known })
     }
 
-    /// Has an event judged, unless it is held or is history.
+    /// Queues an event for judgement, unless it is held or is history.
     fn take_up(
         &mut self,
         batch: &mut Batch,
@@ -165,7 +167,7 @@ impl Room<'_> {
         let done = self.find(&id)?.is_some_and(|held| {
             let placed = held.before.is_some();
             let rejected = held.verdict == Verdict::Rejected;
-            // What was rejected without its content is judged again with it.
+            // An event that was rejected without its content is judged again with it.
             placed || !(completed && rejected) && (rejected || batch.purpose == Purpose::Outlier)
         });
         if done {
@@ -177,7 +179,7 @@ impl Room<'_> {
         Ok(())
     }
 
-    /// Has a parked event judged again.
+    /// Queues a parked event, to be judged again.
     fn take_up_again(
         &mut self,
         batch: &mut Batch,
@@ -195,7 +197,7 @@ impl Room<'_> {
         self.wait_again(event, true, waiting)
     }
 
-    /// Has those parked events judged again that lacked this one.
+    /// Queues the parked events that lacked this one, which is parked no more.
     fn release(
         &mut self,
         batch: &Batch,
@@ -248,7 +250,7 @@ impl Room<'_> {
         Ok(())
     }
 
-    /// One pass over what waits; answers whether anything came in.
+    /// Judges each waiting event once; answers whether any came in.
     fn judge_ready(
         &mut self,
         batch: &mut Batch,
@@ -301,12 +303,12 @@ impl Room<'_> {
             return Ok(false);
         }
         self.insert(pdu, judged, Source::default())?;
-        // Each event on a fork is resolved against all extremities: a server that makes many would make us slow.
+        // Each event on a fork has all extremities resolved: a server that makes many forks would make us slow.
         self.merge_extremities()?;
         if batch.purpose != Purpose::Outlier {
             self.release(batch, &id, waiting)?;
         } else if judged.verdict == Verdict::Rejected {
-            // What is allowed still waits for its place.
+            // An allowed outlier stays parked: it still waits for its place.
             self.forget_parked(&id)?;
         }
         batch.outcomes.push((id, outcome(judged)));

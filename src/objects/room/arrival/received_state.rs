@@ -1,4 +1,4 @@
-//! What is the state that another server gives for one event?
+//! How is a state read that another server gives for one event?
 
 use std::collections::BTreeMap;
 
@@ -13,12 +13,13 @@ use crate::objects::room::{
     },
 };
 
-/// How many events may be left out of a received state beside those that are left out of the mainline.
+/// How many unverified events a received state may lack, beside those that the mainline lacks too.
 const MAX_MISSING: usize = 100;
 
 impl Room<'_> {
-    /// The state before an event that another server gave, as an overlay of the mainline now. What was rejected is left
-    /// out. What nobody could verify is noted; `None` where the event's verdict may rest on it.
+    /// The state before an event, as another server gave it, stored as an overlay of the mainline now. Rejected events
+    /// are left out. Unverified events (`missing`) are noted; `None` if there are too many, or if the event's verdict
+    /// may rest on one.
     pub fn received_state(
         &mut self,
         pdu: &Pdu,
@@ -50,7 +51,7 @@ impl Room<'_> {
                 overlay.insert(key, Some(sn));
             }
         }
-        // What is left out of the mainline too comes into both together.
+        // An event that the mainline lacks too needs no note: when the mainline gets it, the overlay shows it.
         let missing = self.without_unverified(missing)?;
         match missing.len() {
             0 => self.fork(base, overlay).map(Some),
@@ -59,13 +60,13 @@ impl Room<'_> {
         }
     }
 
-    /// Whether a state that is not whole has all that an event's verdict rests on, as far as we can know: its sender's
-    /// membership, and whatever else of that is set now.
+    /// Whether an incomplete state has all that an event's verdict rests on, as far as we can know: its sender's
+    /// membership, and each other value the rules read that is set now.
     fn suffices(&mut self, pdu: &Pdu, received: &BTreeMap<Key, Sn>) -> Result<bool> {
         let version = self.row()?.version;
         let key = pdu.state_key.as_deref();
         let Ok(keys) = auth_types(version, pdu.kind(), &pdu.sender, key, &pdu.content) else {
-            // An event that selects no auth events is one that no state allows.
+            // If the rules select no auth events for an event, they allow it in no state.
             return Ok(true);
         };
         for key in keys {

@@ -10,7 +10,7 @@ use crate::objects::room::{
     row::Life,
 };
 
-/// How often a server that counts us in is told that we left (ms),
+/// How soon a server that counts us in is told again that we left (ms),
 const RETELL: u64 = 60_000;
 /// of how many users at once,
 const RETOLD: u32 = 50;
@@ -18,9 +18,9 @@ const RETOLD: u32 = 50;
 const MAX_TOLD: i64 = 5_000;
 
 impl Room<'_> {
-    /// A server that sends us events of a room we left counts us in: it did not hear how our users went, or heard of it
-    /// before it knew of them. It is told (again), if it cites an event that we hold: whoever knows nothing of the room
-    /// learns nothing of who was in it.
+    /// Tells a server that sends us events of a room we left how our users left. Such a server counts us in: it did not
+    /// get their leaves, or got them before it knew of these users. It is told only if its events cite one that we
+    /// hold: a server that knows nothing of the room must not learn who was in it.
     pub fn tell_that_we_left(&mut self, message: &Receive) -> Result<()> {
         let origin = &message.origin;
         let now = self.moment.now;
@@ -38,7 +38,7 @@ impl Room<'_> {
             if !heard {
                 self.note_stranger(origin, *pos)?;
             }
-            // It may be somebody else's event, which removed a user of ours.
+            // The event may be another user's, who removed a local user.
             self.tell_of(*sn)?;
         }
         if let Some((lowest, ..)) = ends.last() {
@@ -54,7 +54,7 @@ impl Room<'_> {
         let version = self.row()?.version;
         let named = version.room_id_is_create_hash();
         for event in &message.events {
-            // What cannot be read is dropped by whoever takes the event in.
+            // An event that cannot be read is dropped where the events are taken in.
             let Ok(pdu) = event.pdu(version) else { continue };
             for id in pdu.prev_events.iter().chain(&pdu.auth_events) {
                 let tells = |held: &Stored| !named || !held.pdu.is("m.room.create", "");
@@ -66,8 +66,9 @@ impl Room<'_> {
         Ok(false)
     }
 
-    /// The events by which our users went that a server is to be told of, and which of them it heard: those it did not
-    /// hear, and the last, which may have been lost. A server that was removed hears nothing of what came after.
+    /// The events that removed our users and that a server is to be told of, and which of them it was told before:
+    /// those it was not told, and the last, which may have been lost. A server that was removed itself is told of
+    /// nothing after that.
     fn ends_for(&mut self, server: &ServerName) -> Result<Vec<(Position, Sn, bool)>> {
         let until = self.heard_until(server)?.unwrap_or(FOREVER);
         let query = "WITH ends AS (

@@ -48,7 +48,7 @@ impl Room<'_> {
         Ok(news)
     }
 
-    /// What a local user is to be told, whose membership has been this one since a position.
+    /// What a local user is to be told who has had this membership since a position.
     pub fn news_of(
         &mut self,
         user: OwnedUserId,
@@ -77,7 +77,7 @@ impl Room<'_> {
         Ok(RawValue::from_string(format!("[{}]", texts.join(",")))?)
     }
 
-    /// What local users have not been told yet, those outside the room included.
+    /// What local users have not been told yet, those with an invite or knock from outside included.
     pub fn local_news(&mut self, lagging: &BTreeMap<String, Position>) -> Result<Vec<UserNews>> {
         let row = self.row()?;
         let told = row.notified_up_to.max(self.cache.locals_notified_up_to);
@@ -97,7 +97,7 @@ impl Room<'_> {
     }
 }
 
-/// The followers that could not be told, and since when.
+/// The followers that could not be told, and the position up to which they were.
 pub fn lagging(room: &mut Room<'_>) -> Result<BTreeMap<String, Position>> {
     let rows = room.sql.rows("SELECT follower, since FROM lagging", values![], |row| {
         Ok((row.text(0)?, row.int(1)?))

@@ -1,7 +1,7 @@
 //! What do the room's followers still have to be told?
 //!
-//! Telling is a low-water mark, not a queue: everybody was told up to `told`, but for those in `lagging`. What a
-//! follower lacks is derived from positions.
+//! Telling is a low-water mark, not a queue: every follower was told everything up to `notified_up_to`, but for those
+//! in `lagging`. What a follower lacks is derived from positions.
 
 use std::collections::BTreeMap;
 
@@ -20,7 +20,8 @@ use crate::objects::room::{
 
 /// How long a follower that could not be told is left alone (ms).
 const AGAIN: u64 = 5_000;
-/// What follows beside users and servers: D1's copy of which servers are in the room. No server's name has a `_`.
+/// The name in `lagging` of a follower beside users and servers: D1's copy of which servers are in the room. No
+/// server's name has a `_`.
 const COPY: &str = "room_servers";
 
 /// Who is to be told what.
@@ -64,7 +65,8 @@ pub fn told(room: &mut Room<'_>, message: Told) -> Result<Option<u64>> {
     Ok(if more { Some(room.next_telling()) } else { (!behind.is_empty()).then_some(now + AGAIN) })
 }
 
-/// The events a server is owed in a range: ours, while it had a member in the room before them.
+/// The events that we tell a server, in a range: those during its stays in the room, and those that remove one of its
+/// users.
 pub fn outbound(room: &mut Room<'_>, message: Outbound) -> Result<OutboundReply> {
     room.row()?;
     let query = "SELECT since, until FROM servers WHERE server = ?";
@@ -138,7 +140,7 @@ impl Room<'_> {
         Ok(events.iter().filter(|event| event.ours).filter_map(|event| removed(event)).collect())
     }
 
-    /// A follower is told again what came after a position.
+    /// Has a follower told again of everything after a position.
     pub fn tell_again(&mut self, follower: &str, since: Position) -> Result<()> {
         let insert = "INSERT INTO lagging (follower, since) VALUES (?, ?) ON CONFLICT DO UPDATE SET since = min(since, excluded.since)";
         self.sql.run(insert, values![follower, since])?;
@@ -146,8 +148,8 @@ impl Room<'_> {
     }
 }
 
-/// The server of the user whom this event removes. They may only have been invited, so that their server is in no
-/// interval.
+/// The server of the user whom this event removes. If the user was only invited, that server may have no stay in the
+/// room.
 fn removed(event: &Stored) -> Option<OwnedServerName> {
     let removes = event.pdu.membership().is_some_and(Membership::is_out);
     let user = event

@@ -1,8 +1,8 @@
 //! Whom can the request that sends a message tell by itself?
 //!
 //! Where the members are few and all ours, nobody needs to wait for the alarm: the request tells them all, and the
-//! alarm, armed in the same transaction, only makes sure. Elsewhere the alarm tells. What comes while it is at work it
-//! tells together, so a burst of messages is one piece of news to each follower.
+//! alarm, armed in the same transaction, only makes sure. Elsewhere the alarm tells. News that comes while it is at
+//! work is told together, so a burst of messages is one piece of news to each follower.
 
 use std::rc::Rc;
 
@@ -27,7 +27,7 @@ const MAKES_SURE: u64 = 2_000;
 /// How long after a telling the next one may begin (ms); until then news gathers.
 const PAUSE: u64 = 100;
 
-/// The room's joined users, as far as this matters.
+/// The room's joined users: whether one request can tell them all.
 #[derive(Clone)]
 pub enum Audience {
     /// All of them: few, and ours.
@@ -62,8 +62,7 @@ impl Room<'_> {
         }
     }
 
-    /// When to check whether what came during a telling was told: the request that brought it has armed the alarm for
-    /// it.
+    /// When to look again for news that came during a telling: the request that brought it has armed the alarm for it.
     pub fn next_telling(&self) -> u64 {
         self.moment.now + MAKES_SURE
     }

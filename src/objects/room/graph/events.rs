@@ -24,9 +24,9 @@ use crate::{
 pub enum Verdict {
     /// In the timeline: it has a position.
     Accepted,
-    /// Allowed when it was made, forbidden by the state we knew when it came: in the graph, not in the timeline.
+    /// Allowed by the state before it, forbidden by the state now when it came: in the graph, not in the timeline.
     SoftFailed,
-    /// Forbidden: in the graph, of no effect.
+    /// Forbidden by the events it cites or by the state before it: in the graph, of no effect.
     Rejected,
     /// Allowed by its auth events, place in the graph unknown.
     Outlier,
@@ -35,7 +35,7 @@ pub enum Verdict {
 impl Verdict {
     const ALL: [Self; 4] = [Self::Accepted, Self::SoftFailed, Self::Rejected, Self::Outlier];
 
-    /// As stored.
+    /// The number under which the verdict is stored.
     fn number(self) -> i64 {
         match self {
             Self::Accepted => 0,
@@ -66,7 +66,7 @@ pub struct Stored {
     /// Its place in the timeline, if it is accepted.
     pub pos: Option<Position>,
     pub verdict: Verdict,
-    /// The length of the longest path of auth events below it: what it cites is lower.
+    /// The length of the longest path in its auth chain: the events it cites are lower.
     pub height: i64,
     /// Its auth events.
     pub auth: Vec<Sn>,
@@ -76,17 +76,17 @@ pub struct Stored {
     pub before: Option<Before>,
     /// Whether we tell other servers of it.
     pub ours: bool,
-    /// The server that gave it to us to tell.
+    /// The server that gave us the event to pass on, and is not told of it.
     pub given_by: Option<OwnedServerName>,
     /// The redaction that took its content.
     pub redacted_by: Option<Sn>,
     pub pdu: Rc<Pdu>,
-    /// The event as the authorization rules read it, who read more than a redaction leaves.
+    /// The event as the authorization rules read it: they may read more content than a redaction leaves.
     pub judged: Rc<Pdu>,
 }
 
 impl Stored {
-    /// The event as servers see it.
+    /// The event in federation format.
     pub fn for_servers(&self) -> Result<Box<RawValue>> {
         Ok(RawValue::from_string(for_federation(&self.pdu).to_owned())?)
     }
@@ -106,7 +106,7 @@ pub struct Entry<'a> {
     pub transaction: Option<&'a Transaction>,
 }
 
-/// Events kept parsed; beyond, the cache starts anew.
+/// How many parsed events the cache holds; once full, it is emptied.
 const CACHED_EVENTS: usize = 4096;
 
 const COLUMNS: &str =
@@ -217,8 +217,8 @@ impl Room<'_> {
         }
     }
 
-    /// Takes the content of an event that we hold only in the redacted form, because whoever gave it first had changed
-    /// it; answers whether it did.
+    /// Stores the full text of an event that we hold only redacted, because the first server to give it had changed its
+    /// content; answers whether it did.
     pub fn take_content(&mut self, held: &Stored, text: &str) -> Result<bool> {
         let fuller = held.redacted_by.is_none() && text.len() > held.pdu.json.len();
         let takes = fuller && !is_whole(&held.pdu.json) && is_whole(text);
@@ -248,19 +248,19 @@ impl Room<'_> {
         Ok(())
     }
 
-    /// From now on other servers are told of an event.
+    /// Marks an event as one that we tell other servers of.
     pub fn tell_of(&mut self, sn: Sn) -> Result<()> {
         self.sql.run("UPDATE events SET ours = 1 WHERE sn = ?", values![sn])?;
         self.forget(sn);
         Ok(())
     }
 
-    /// Drops what is remembered of an event whose row has changed.
+    /// Drops from the cache an event whose row has changed.
     fn forget(&mut self, sn: Sn) {
         self.cache.events.remove(&sn);
     }
 
-    /// Gives an event we already hold (an outlier, or one judged anew) its place.
+    /// Gives a new verdict and place to an event we already hold: an outlier, or an event judged anew.
     pub fn replace_row(&mut self, sn: Sn, entry: &Entry<'_>) -> Result<()> {
         self.cache.events.remove(&sn);
         let prev = pack(entry.prev)?;
@@ -281,7 +281,8 @@ impl Room<'_> {
         Ok(())
     }
 
-    /// Replaces an event's text by its redacted form; `judged` is the content that the rules read on, if it is another.
+    /// Replaces an event's text by its redacted form; `judged` is the content that the rules go on reading, if it
+    /// differs.
     pub fn overwrite(
         &mut self,
         sn: Sn,

@@ -1,4 +1,4 @@
-//! What does a new event build on?
+//! Which auth events and parents does an event of ours cite?
 
 use ruma::OwnedEventId;
 use tombolo_protocol::{event, event_auth::auth_types};

@@ -1,7 +1,7 @@
 //! Where does the graph that we hold have gaps?
 //!
-//! An event whose parents we were never given stands above a gap. What fills the gap is put below the event that waits
-//! for it, so that a filled gap renumbers nothing.
+//! An event stands above a gap if we lack a parent of it. Events that fill the gap are put below the one that waits for
+//! them, so that a filled gap renumbers nothing.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -16,7 +16,7 @@ use crate::{
     shell::Stop,
 };
 
-/// How many refused events are searched between an event of the timeline and what it lacks.
+/// How many refused events (soft-failed, rejected) are searched for missing parents below an event of the timeline.
 pub const MAX_REFUSED: usize = 100;
 
 impl Room<'_> {
@@ -25,7 +25,8 @@ impl Room<'_> {
         self.note_parents(child, &BTreeSet::new())
     }
 
-    /// Notes which parents of an event we hold, and which we do not and may yet be given.
+    /// Notes which parents of an event we hold, and which are missing. Those in `withheld` are not noted: no server
+    /// gives them.
     pub fn note_parents(&mut self, child: Sn, withheld: &BTreeSet<OwnedEventId>) -> Result<()> {
         let (mut held, mut missing) = (Vec::new(), Vec::new());
         let parents = self.event(child)?.pdu.prev_events.clone();
@@ -38,7 +39,7 @@ impl Room<'_> {
             match self.find(&id)?.filter(|event| event.before.is_some()) {
                 Some(event) => {
                     held.extend(parents.contains(&id).then_some(event.sn));
-                    // A refused event is held but has no place in the timeline: what it lacks is lacking here.
+                    // A refused event is held but has no place in the timeline: parents that it lacks are missing here.
                     if event.pos.is_none() {
                         next.extend(event.pdu.prev_events.iter().cloned());
                     }
@@ -57,7 +58,7 @@ impl Room<'_> {
         Ok(())
     }
 
-    /// Whether an event had parents we did not hold when it came.
+    /// Whether an event stands above a gap, or above one that is filled by now.
     pub fn is_above_gap(&mut self, sn: Sn) -> Result<bool> {
         Ok(self.gaps()?.missing.contains_key(&sn))
     }
@@ -85,7 +86,7 @@ impl Room<'_> {
         Ok(waiting.into_iter().map(|(_, child)| child).collect())
     }
 
-    /// The gaps, read once: every event that comes in is asked about, and every one that is shown.
+    /// The gaps, read once and then kept in memory: every event that comes in or is shown is looked up in them.
     fn gaps(&mut self) -> Result<&mut Gaps> {
         if self.cache.gaps.is_none() {
             let mut gaps = Gaps::default();
@@ -100,7 +101,8 @@ impl Room<'_> {
         Ok(self.cache.gaps.get_or_insert_default())
     }
 
-    /// Puts stored events, oldest first, below another: right below it, or where there is room for all of them.
+    /// Gives stored events, oldest first, positions below another event: right below it, or at the next place down that
+    /// has room for all of them.
     pub fn put_below(&mut self, above: Sn, placed: &[Sn]) -> Result<()> {
         let mut top = self.event(above)?.pos.unwrap_or_default();
         let count = Position::try_from(placed.len()).unwrap_or(Position::MAX);
@@ -131,7 +133,7 @@ impl Room<'_> {
 pub struct Gaps {
     /// By the event above the gap: the parents we have not been given yet; none where the gap is filled.
     missing: BTreeMap<Sn, Vec<OwnedEventId>>,
-    /// The same, the other way round.
+    /// By missing parent: the events above the gap.
     children: BTreeMap<OwnedEventId, BTreeSet<Sn>>,
 }
 

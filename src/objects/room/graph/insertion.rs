@@ -21,9 +21,9 @@ use crate::objects::room::{
 /// Where an event came from, and who is to hear of it through us.
 #[derive(Clone, Copy, Default)]
 pub struct Source<'a> {
-    /// We tell other servers.
+    /// Whether we tell other servers of the event.
     pub ours: bool,
-    /// The server that gave it to us to tell.
+    /// The server that gave us the event to pass on.
     pub given_by: Option<&'a str>,
     pub transaction: Option<&'a Transaction>,
 }
@@ -36,8 +36,8 @@ impl Source<'_> {
 }
 
 impl Judged {
-    /// The state before the event, if it has a place in the graph: at the `end` of the timeline unless it was judged
-    /// elsewhere.
+    /// The state before the event; `None` if the event has no place in the graph. A linear event was judged by the
+    /// state now: before it is the mainline below `pos`, or at the `end` of the timeline.
     fn state_before(&self, pos: Option<Position>, end: Position) -> Option<Before> {
         if self.verdict == Verdict::Outlier || self.prev.is_empty() && self.before.is_none() {
             return None;
@@ -77,7 +77,7 @@ impl Room<'_> {
         };
         let sn = if new { self.add(&entry)? } else { self.put(&entry)? };
         let Some(pos) = pos else {
-            // What a join gives becomes the state as a whole.
+            // The state that a join gives becomes current as a whole, not event by event.
             if row.life == Life::Live {
                 self.admit_late(sn)?;
             }
@@ -88,12 +88,12 @@ impl Room<'_> {
             self.meet(sn, &children)?;
         }
         self.note_gap_below(sn, &judged.prev)?;
-        // The request that brings another server's event tells local users.
+        // For an event of another server, the request that brought it tells local users; the alarm only makes sure.
         self.tell(if source.ours { Telling::Soon } else { Telling::MakeSure });
         Ok((sn, Some(pos)))
     }
 
-    /// An event meets what was here before it: those that wait for it, redactions, states that it was left out of.
+    /// Connects an event with what was here before it: its children, redactions, states that it was left out of.
     fn meet(&mut self, sn: Sn, children: &[Sn]) -> Result<()> {
         match children.first() {
             Some(lowest) => self.put_below(*lowest, &[sn])?,
@@ -105,7 +105,7 @@ impl Room<'_> {
         self.admit_to_forks(sn)
     }
 
-    /// Notes a gap where one of an event's parents has no place.
+    /// Notes a gap where one of an event's parents has no position: that parent may itself lack parents.
     fn note_gap_below(&mut self, sn: Sn, parents: &[Sn]) -> Result<()> {
         for parent in parents {
             if self.event(*parent)?.pos.is_none() {
@@ -137,7 +137,8 @@ impl Room<'_> {
         }
     }
 
-    /// The parents, and the parents of those that are no extremities themselves because they were refused.
+    /// The extremities that an event with these parents replaces: the parents and, below refused ones, which are no
+    /// extremities, their parents.
     fn covered(&mut self, parents: &[Sn]) -> Result<BTreeSet<Sn>> {
         let mut covered = BTreeSet::new();
         let mut next = parents.to_vec();
@@ -153,11 +154,11 @@ impl Room<'_> {
         Ok(covered)
     }
 
-    /// Takes the content of an event that is held without it; answers whether it did.
+    /// Stores the content of an event that is held without it; answers whether it did.
     pub fn complete(&mut self, event: &Checked) -> Result<bool> {
         let Some(held) = self.find(&event.event_id)? else { return Ok(false) };
         let completes = self.take_content(&held, event.json.get())?;
-        // What it redacts was not known before.
+        // A redaction without its content may not have named its target.
         if completes && held.pos.is_some() {
             self.redact_on(held.sn)?;
         }

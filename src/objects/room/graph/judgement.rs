@@ -36,7 +36,7 @@ pub struct Judged {
     pub before: Option<Before>,
 }
 
-/// The outcome of looking at an event.
+/// Whether an event could be judged, and how.
 #[derive(Debug)]
 pub enum Judgement {
     Judged(Judged),
@@ -57,7 +57,7 @@ enum StateAt {
 }
 
 impl Room<'_> {
-    /// Judges an event that wants a place in the graph.
+    /// Judges an event by the events it cites, the state before it and the state now.
     pub fn judge(&mut self, pdu: &Pdu) -> Result<Judgement> {
         let row = self.row()?;
         if pdu.room_id != row.id {
@@ -86,7 +86,7 @@ impl Room<'_> {
         }))
     }
 
-    /// Judges an event whose state before is given, because its parents are unknown.
+    /// Judges an event by a given state before it, since its parents are not held.
     pub fn judge_at(&mut self, pdu: &Pdu, before: Before) -> Result<Judgement> {
         let (auth, unknown) = self.look_up(&pdu.auth_events, |_| true)?;
         if !unknown.is_empty() {
@@ -104,7 +104,7 @@ impl Room<'_> {
         }))
     }
 
-    /// Judges an event only by what it cites: its place in the graph is unknown.
+    /// Judges an event only by the events it cites: its place in the graph is unknown.
     pub fn judge_outlier(&mut self, pdu: &Pdu) -> Result<Judgement> {
         let row = self.row()?;
         if pdu.room_id != row.id {
@@ -147,7 +147,7 @@ impl Room<'_> {
         Ok((Verdict::Accepted, None))
     }
 
-    /// Step 4.
+    /// Why the cited events forbid the event, if they do: step 4.
     fn refused_by_citations(&mut self, pdu: &Pdu, auth: &[Rc<Stored>]) -> Result<Option<String>> {
         let version = self.row()?.version;
         let mut cited: Vec<Rc<Pdu>> = auth.iter().map(|event| Rc::clone(&event.judged)).collect();
@@ -159,7 +159,7 @@ impl Room<'_> {
         Ok(check_auth_events(version, pdu, &cited).err().map(|rejection| rejection.to_string()))
     }
 
-    /// Steps 5 and 6.
+    /// Why a state forbids the event, if it does: the state before is step 5, the state now step 6.
     fn refused_by_state(&mut self, pdu: &Pdu, at: StateAt) -> Result<Option<String>> {
         let version = self.row()?.version;
         let types =
@@ -184,7 +184,8 @@ impl Room<'_> {
         Ok(check_state(version, pdu, look_up).err().map(|rejection| rejection.to_string()))
     }
 
-    /// The state before an event with these parents; `None` where they are all the extremities: the state now.
+    /// The state before an event with these parents; `None` where they are all the extremities: then it is the state
+    /// now.
     fn before(&mut self, parents: &[Rc<Stored>]) -> Result<Option<Before>> {
         let mut sns: Vec<Sn> = parents.iter().map(|event| event.sn).collect();
         sns.sort_unstable();
@@ -193,14 +194,15 @@ impl Room<'_> {
         extremities.sort_unstable();
         let states: Vec<After> = parents.iter().filter_map(|event| event.after()).collect();
         let has_gap = self.has_gap_in(&states)?;
-        // A fork can be written again when the missing event comes; the mainline cannot.
+        // Where the states lack an unverified event, a fork is made: it can be rewritten when that event comes, the
+        // mainline cannot.
         if sns == extremities && !has_gap {
             return Ok(None);
         }
         match states.as_slice() {
             [] => Ok(None),
             [After { before, plus: None }] => Ok(Some(*before)),
-            // A flattened fork is a copy: it would not see that its parent was written again.
+            // A flattened fork is a copy: it would not follow when its parent is rewritten.
             [After { before, plus: Some((key, sn)) }]
                 if !has_gap || self.is_chained(*before)? =>
             {

@@ -1,4 +1,4 @@
-//! What is read of very many events at once? As little as is needed.
+//! Reads of very many events at once: no more of each than is needed.
 
 use ruma::OwnedEventId;
 use serde_json::value::RawValue;
@@ -32,7 +32,7 @@ impl Room<'_> {
         Ok(ids)
     }
 
-    /// Events as servers see them.
+    /// Events in federation format.
     pub fn bodies(&mut self, sns: &[Sn]) -> Result<Vec<Box<RawValue>>> {
         let mut bodies = Vec::with_capacity(sns.len());
         for sn in sns {

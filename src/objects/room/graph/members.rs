@@ -1,7 +1,7 @@
-//! Who follows the room, and from where to where?
+//! Who follows the room, and from which position to which?
 //!
-//! A change of a current member is the one thing that opens and closes followers' intervals: local users in `locals`,
-//! servers in `servers` (from their first member's join until the event that removed the last, inclusive).
+//! Only a change of a current membership opens or closes a follower's interval: of local users in `locals`, of servers
+//! in `servers` (from their first member's join until the event that removed the last, inclusive).
 
 use std::cmp::Reverse;
 
@@ -16,11 +16,12 @@ use crate::{
     shell::{Stop, membership},
 };
 
-/// Of how many servers a room remembers when they sent something.
+/// For how many servers a room remembers when they last sent something.
 const MAX_HEARD: usize = 1000;
 
 impl Room<'_> {
-    /// Writes a new current value of a key and what follows from it.
+    /// Sets the current value of a key from `pos` on. For a member, also updates the counts, `locals`, `servers` and
+    /// the room's life.
     pub fn change(&mut self, key: &Key, value: Option<Sn>, pos: Position) -> Result<()> {
         if key.0 != "m.room.member" {
             return self.write_now(key, value, pos);
@@ -95,7 +96,7 @@ impl Room<'_> {
         Ok(helpers)
     }
 
-    /// Servers in the room at some moment after `from`, with their interval still open or closed after it.
+    /// Servers that were in the room at some time after `from`.
     pub fn servers_since(&mut self, from: Position) -> Result<Vec<OwnedServerName>> {
         self.servers_between(Some(from))
     }
@@ -140,8 +141,8 @@ impl Room<'_> {
         Ok(())
     }
 
-    /// The room is left when an event removed the last local user. What a resolution took away, another may give back:
-    /// the other servers may still count the user in, so we go on listening.
+    /// Marks the room as left when an event removed the last local user. When a resolution did, another resolution may
+    /// undo it, and other servers may still count the user in: the room stays live.
     fn note_life(&mut self, by_event: bool) -> Result<()> {
         let query = "SELECT 1 FROM locals WHERE membership = 'join' LIMIT 1";
         let present = self.sql.row(query, values![], |row| row.int(0))?.is_some();
@@ -173,14 +174,14 @@ impl Room<'_> {
         Ok(())
     }
 
-    /// Moves the end of a stay.
+    /// Moves the end of a server's stay.
     pub fn extend_stay(&mut self, server: &str, end: Position, to: Position) -> Result<()> {
         let update = "UPDATE servers SET until = ? WHERE server = ? AND until = ?";
         self.sql.run(update, values![to, server, end])?;
         Ok(())
     }
 
-    /// Notes that a server was in the room, though nobody knew then.
+    /// Notes a server's stay that was not known at its time.
     pub fn note_stay(
         &mut self,
         server: &ServerName,
@@ -199,22 +200,22 @@ impl Room<'_> {
         Ok(self.sql.row(query, values![server.as_str()], |row| row.int(0))?.is_some())
     }
 
-    /// Where the last stay of a server ended: it hears nothing after that. Nothing if it was never here.
+    /// Where a server's last stay ended: the server is told nothing after it. `FOREVER` for a server in the room,
+    /// `None` for one that never was.
     pub fn heard_until(&mut self, server: &ServerName) -> Result<Option<Position>> {
         let query = "SELECT max(coalesce(until, ?)) FROM servers WHERE server = ? AND members >= 0";
         let read = |row: &Row<'_>| row.int_or_null(0);
         Ok(self.sql.row(query, values![FOREVER, server.as_str()], read)?.flatten())
     }
 
-    /// The same of all servers that were ever here.
+    /// [`Room::heard_until`] of every server that is or was in the room.
     pub fn all_heard_until(&mut self) -> Result<BTreeMap<String, Position>> {
         let query = "SELECT server, max(coalesce(until, ?)) FROM servers WHERE members >= 0 GROUP BY server";
         let read = |row: &Row<'_>| Ok((row.text(0)?, row.int(1)?));
         Ok(self.sql.rows(query, values![FOREVER], read)?.into_iter().collect())
     }
 
-    /// Notes that a server that was never in the room is told of the event at a position, and entitled to nothing by
-    /// that.
+    /// Has a server that was never in the room told of the event at a position. That entitles the server to nothing.
     pub fn note_stranger(&mut self, server: &ServerName, pos: Position) -> Result<()> {
         let insert = "INSERT INTO servers (server, since, until, members) VALUES (?, ?, ?, -1) ON CONFLICT DO NOTHING";
         self.sql.run(insert, values![server.as_str(), pos - 1, pos])?;

@@ -1,4 +1,4 @@
-//! What does a redaction do, whichever of it and its target comes first?
+//! What does a redaction do, whether it comes before or after its target?
 //! ([redactions](https://spec.matrix.org/v1.19/rooms/v11/#handling-redactions))
 
 use std::rc::Rc;
@@ -19,7 +19,7 @@ use crate::{
 };
 
 impl Room<'_> {
-    /// Applies what a new event redacts, and the redactions that were waiting for it.
+    /// Applies a new event if it is a redaction, and the redactions of it that came earlier.
     pub fn redact_on(&mut self, sn: Sn) -> Result<()> {
         let event = self.event(sn)?;
         if event.pdu.kind() == "m.room.redaction"
@@ -34,7 +34,7 @@ impl Room<'_> {
         self.redact_late(sn)
     }
 
-    /// Applies the redactions that came before their target.
+    /// Applies to an event the redactions that came before it.
     fn redact_late(&mut self, sn: Sn) -> Result<()> {
         let event = self.event(sn)?;
         let query = "SELECT sn FROM redactions WHERE target = ?";
@@ -45,18 +45,20 @@ impl Room<'_> {
         Ok(())
     }
 
-    /// Whether the sender may redact this event: one of their own server's, or with the power to redact any. Never the
-    /// create event: without its content nobody could judge the room, so servers ignore such redactions.
+    /// Whether the sender may redact this event: it is of the sender's server, or the sender has the power to redact
+    /// any event. Never the create event: without its content nobody could judge the room, so servers ignore such
+    /// redactions.
     pub fn may_redact(&mut self, target: &Pdu, sender: &UserId, power: &PowerLevels) -> bool {
         target.kind() != "m.room.create"
             && (target.sender.server_name() == sender.server_name()
                 || power.suffices(sender, power.redact()))
     }
 
-    /// Whether clients may act on a redaction: it took an event's content, or could have where another did.
+    /// Whether clients may act on a redaction: it took its target's content, or would have if another had not been
+    /// first.
     pub fn is_in_effect(&mut self, redaction: &Stored) -> Result<bool> {
         let Some(before) = redaction.before else { return Ok(false) };
-        // One that was redacted itself does not say any more what it redacts: whoever sees it hides nothing.
+        // A redaction that was redacted itself names no target any more: a client that sees it hides nothing.
         let Some(id) = &redaction.pdu.redacts else { return Ok(true) };
         let Some(target) = self.find(id)? else { return Ok(false) };
         let power = self.power_at(before)?;

@@ -1,7 +1,7 @@
 //! What is the state where several states meet?
 //!
-//! Only what differs is looked at: the keys in which the states disagree, the events their verdicts rest on, and the
-//! part of the auth graph above the lowest of them. [`tombolo_protocol::state_resolution`] decides.
+//! Only what differs is looked at: the keys in which the states disagree, the part of the auth chains that differs, and
+//! the unconflicted state by which the rules judge these events. [`tombolo_protocol::state_resolution`] decides.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -29,7 +29,8 @@ use crate::{
 };
 
 impl Room<'_> {
-    /// Resolves the states after several events. The answer is relative to the mainline at the newest position.
+    /// Resolves the states after several events. The answer is an overlay of the mainline at the newest of their
+    /// positions.
     pub fn resolve(&mut self, states: &[After]) -> Result<(Before, Overlay)> {
         let at = states.iter().map(|after| after.before.at).max().unwrap_or_default();
         let base = Before { at, fork: None };
@@ -43,7 +44,7 @@ impl Room<'_> {
             values.iter().map(|(key, each)| (key.clone(), each[0])).collect();
         if !conflicted.is_empty() {
             resolved.extend(conflicted.iter().map(|key| ((*key).clone(), None)));
-            // What only the auth chains hold may become state where no state has the key.
+            // An event from the auth chains may become state under a key that none of the states has.
             let decided = self.decide(states, &values, &conflicted)?;
             resolved.extend(decided.into_iter().map(|(key, sn)| (key, Some(sn))));
         }
@@ -171,7 +172,7 @@ impl Room<'_> {
         Ok(answer)
     }
 
-    /// The unconflicted state that verdicts about these events rest on.
+    /// The unconflicted state by which the rules judge these events.
     fn foundation(
         &mut self,
         full: &BTreeSet<Sn>,
@@ -185,7 +186,7 @@ impl Room<'_> {
         for sn in full {
             let event = self.event(*sn)?;
             let pdu = &event.judged;
-            // An event that selects no auth events at all is one that no state allows.
+            // If the rules select no auth events for an event, they allow it in no state.
             keys.extend(
                 auth_types(
                     version,
@@ -209,8 +210,8 @@ impl Room<'_> {
     /// Events in the full auth chain of some state but not of all. The full chain of a state holds the state's own
     /// events too.
     ///
-    /// Unconflicted events give every state the same chain, so only what the conflicted ones reach can differ. What
-    /// is unconflicted, or what an unconflicted event reaches, is then common to all.
+    /// Unconflicted events, and all they reach, are in the chain of every state. So only events that a conflicted one
+    /// reaches can differ, less those that an unconflicted one reaches.
     fn auth_difference(
         &mut self,
         sides: &[Vec<Sn>],
@@ -253,19 +254,20 @@ impl Room<'_> {
         Ok(difference)
     }
 
-    /// These events and everything reachable from them by auth events, not below a height.
+    /// These events and their auth chains, down to a height.
     fn full_chain_of(&mut self, from: &[Sn], lowest: i64) -> Result<BTreeSet<Sn>> {
         let mut chain = self.auth_chain_of(from, lowest)?;
         chain.extend(from);
         Ok(chain)
     }
 
-    /// Everything reachable by auth events from these, themselves excluded unless reached, not below a height.
+    /// The auth chains of these events, down to a height. The events themselves are left out unless another one's chain
+    /// has them.
     pub fn auth_chain_of(&mut self, from: &[Sn], lowest: i64) -> Result<BTreeSet<Sn>> {
         let mut chain = BTreeSet::new();
         let mut next: Vec<Sn> = from.to_vec();
         while let Some(sn) = next.pop() {
-            // Where all are wanted, there may be very many: they are not read whole.
+            // A chain without a lowest height may be very long: its events are not read, only what each cites.
             let whole = lowest > 0;
             let cited = if whole { self.event(sn)?.auth.clone() } else { self.auth_of(sn)? };
             for auth in cited {
@@ -318,7 +320,8 @@ impl Room<'_> {
         sns.iter().map(|sn| Ok(self.event(*sn)?.pdu.event_id.clone())).collect()
     }
 
-    /// Makes the current state the resolution of the states after all extremities.
+    /// Makes the current state the resolution of the states after all extremities. Changed values hold from `pos` on;
+    /// `was` is the newest position before.
     pub fn resolve_current_state(
         &mut self,
         extremities: &[Sn],

@@ -16,7 +16,7 @@ use crate::{
 /// A type and a state key.
 pub type Key = (String, String);
 
-/// Where a state differs from the mainline at its position; `None`: the key is not set.
+/// The keys in which a state differs from the mainline at its position; `None`: the key is not set.
 pub type Overlay = BTreeMap<Key, Option<Sn>>;
 
 /// Forks are chained so that a step costs one row; a chain longer than this is flattened.
@@ -37,13 +37,13 @@ impl Before {
 }
 
 impl Stored {
-    /// Whether the event came in below what we held: it stands between the steps of live events, and the state around
-    /// it is known only roughly.
+    /// Whether the event came in below others that we held: its position is between the steps of live events, and the
+    /// state around it is known only roughly.
     pub fn is_history(&self) -> bool {
         self.pos.is_some_and(|pos| pos % STEP != 0)
     }
 
-    /// Whether an event may be judged by the state after this one.
+    /// Whether an event that cites this one as its parent may be judged by the state after this one.
     pub fn is_parent(&self) -> bool {
         self.before.is_some() && !self.is_history()
     }
@@ -121,7 +121,7 @@ impl Room<'_> {
         }
     }
 
-    /// Everything in which a fork, its ancestors included, differs from the mainline.
+    /// All keys in which a fork, its ancestors included, differs from the mainline.
     pub fn overlay(&mut self, fork: Option<i64>) -> Result<Overlay> {
         let mut overlay = Overlay::new();
         let mut next = fork;
@@ -156,8 +156,7 @@ impl Room<'_> {
         Ok(whole)
     }
 
-    /// The position from which on the mainline has been what it is now: what is asked of later positions is known at
-    /// once.
+    /// The position of the mainline's last change: from there on, every value is the current one.
     pub fn unchanged_since(&mut self) -> Result<Position> {
         if let Some(since) = self.cache.unchanged_since {
             return Ok(since);
@@ -179,7 +178,7 @@ impl Room<'_> {
         Ok(self.sql.rows(query, values![from, to], |row| Ok((row.text(0)?, row.text(1)?)))?)
     }
 
-    /// Makes `overlay` on top of `parent` a state of its own.
+    /// Stores `parent` overlaid by `overlay` as a fork. An empty overlay makes none: the state is `parent`.
     pub fn fork(&mut self, parent: Before, overlay: Overlay) -> Result<Before> {
         if overlay.is_empty() {
             return Ok(parent);
@@ -188,7 +187,7 @@ impl Room<'_> {
         Ok(Before { at, fork: Some(fork) })
     }
 
-    /// Makes `overlay` on top of `parent` a state of its own, though it may be empty.
+    /// Stores the fork that is `parent` overlaid by `overlay`, which may be empty; answers the fork's number.
     pub fn new_fork(&mut self, parent: Before, overlay: Overlay) -> Result<i64> {
         let depth = self.depth_upon(parent.fork)?;
         let (base, depth, overlay) = if depth > LONGEST_CHAIN {
@@ -205,13 +204,13 @@ impl Room<'_> {
         Ok(fork)
     }
 
-    /// Writes anew in what a fork differs from its parent.
+    /// Replaces the differences of a fork from its parent.
     pub fn rewrite_fork(&mut self, fork: i64, overlay: &Overlay) -> Result<()> {
         self.sql.run("DELETE FROM forks WHERE fork = ?", values![fork])?;
         self.write_fork(fork, overlay)
     }
 
-    /// Sets a key of a fork that is set to nothing there, or as its parent has it.
+    /// Sets a key of a fork, unless the fork itself sets that key to another event.
     pub fn set_in_fork(&mut self, fork: i64, (kind, key): (&str, &str), sn: Sn) -> Result<()> {
         let insert = "INSERT INTO forks (fork, type, key, sn) VALUES (?, ?, ?, ?)
                       ON CONFLICT DO UPDATE SET sn = excluded.sn WHERE sn IS NULL";
@@ -219,7 +218,7 @@ impl Room<'_> {
         Ok(())
     }
 
-    /// Writes in what a fork differs from its parent.
+    /// Writes the differences of a fork from its parent.
     fn write_fork(&mut self, fork: i64, overlay: &Overlay) -> Result<()> {
         for ((kind, key), sn) in overlay {
             self.sql.run(
@@ -230,7 +229,7 @@ impl Room<'_> {
         Ok(())
     }
 
-    /// Whether a fork upon this state would be chained to it.
+    /// Whether a new fork on top of this state would be chained to it, not flattened.
     pub fn is_chained(&mut self, parent: Before) -> Result<bool> {
         Ok(self.depth_upon(parent.fork)? <= LONGEST_CHAIN)
     }
@@ -240,8 +239,8 @@ impl Room<'_> {
         Ok(parent.map_or(0, |(_, depth)| depth + 1))
     }
 
-    /// Writes a new current value of a key, holding from `pos` on. Call [`Room::change`], which also notes what
-    /// follows.
+    /// Writes the current value of a key, which holds from `pos` on. Call [`Room::change`], which also updates members
+    /// and followers.
     pub fn write_now(&mut self, key: &Key, value: Option<Sn>, pos: Position) -> Result<()> {
         let (kind, name) = (key.0.as_str(), key.1.as_str());
         let query = "SELECT sn, since FROM now WHERE type = ? AND key = ?";
@@ -267,7 +266,7 @@ impl Room<'_> {
         Ok(())
     }
 
-    /// Notes what a key was on the mainline from a position on until before another.
+    /// Writes the value that a key had on the mainline from `since` until before `until`.
     pub fn write_past(
         &mut self,
         (kind, key): (&str, &str),

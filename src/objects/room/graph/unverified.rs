@@ -1,7 +1,8 @@
-//! Which events of a given state could nobody verify, and how do they come into it later?
+//! Which events of a given state could nobody verify, and how does the state get them later?
 //!
-//! An event that could not be verified then, or that cites such a one, is noted, and taken into the state once it is
-//! stored. It is asked for again a few times: in a quiet room nobody may ever send it.
+//! Another server gives a state with a join, or for one event. Events of it that nobody could verify, and events that
+//! cite these, are left out and noted; each is added once it is stored. The room asks for them again a few times: in a
+//! quiet room nobody may ever send them.
 
 use std::collections::BTreeSet;
 
@@ -22,12 +23,12 @@ use crate::{
     shell::Stop,
 };
 
-/// How many events are noted that could not be verified: a server may invent them.
+/// How many unverified events are noted: a server may invent them.
 const MAX_UNVERIFIED: usize = 10_000;
-/// How many states that come from one of which something is left out are derived again when it is known. What comes
-/// after them counts as whole: otherwise whoever invents an event would make each later one costlier, for ever.
+/// How many states are noted that derive from an incomplete one, to be derived again when its missing event comes.
+/// Later ones count as complete: else a server that invents an event would make every later event costlier, for ever.
 const MAX_DERIVED: i64 = 1000;
-/// When what is left out is asked for again (ms); four times as long each time,
+/// When unverified events are asked for again (ms); four times as long each time,
 const FIRST_PAUSE: u64 = 60_000;
 /// up to a day (ms),
 const LONGEST_PAUSE: u64 = 86_400_000;
@@ -36,7 +37,7 @@ const MOST_TIMES: u32 = 8;
 /// How many events are asked for at once.
 const WANTED_AT_ONCE: usize = 50;
 
-/// Refuses a state without what the room's members see it by: who may do what, and who comes in.
+/// Refuses a join's state if this event, which it would have to leave out, says who may do what, or who comes in.
 pub fn may_be_unverified(pdu: &Pdu) -> Result<()> {
     match pdu.kind() {
         kind @ ("m.room.power_levels" | "m.room.join_rules") => {
@@ -48,7 +49,7 @@ pub fn may_be_unverified(pdu: &Pdu) -> Result<()> {
 }
 
 impl Room<'_> {
-    /// Notes what is left out of the state that is being given.
+    /// Notes the events that are left out of the state that a join is being given.
     pub fn note_unverified(&mut self, unverified: &[OwnedEventId]) -> Result<()> {
         if unverified.is_empty() {
             return Ok(());
@@ -64,13 +65,13 @@ impl Room<'_> {
         Ok(())
     }
 
-    /// Forgets what was noted for an attempt to join that came to nothing.
+    /// Forgets the notes of an attempt to join that came to nothing.
     pub fn forget_unverified(&mut self) -> Result<()> {
         self.sql.run("DELETE FROM left_out WHERE since IS NULL", values![])?;
         Ok(())
     }
 
-    /// What was noted is left out of the state that begins at a position, and nothing else is any more.
+    /// Binds the notes to the state that begins at `pos`, and drops older ones.
     pub fn begin_unverified(&mut self, pos: Position) -> Result<()> {
         self.sql.run("DELETE FROM left_out WHERE since IS NOT NULL", values![])?;
         self.sql.run("UPDATE left_out SET since = ?", values![pos])?;
@@ -80,7 +81,7 @@ impl Room<'_> {
         Ok(())
     }
 
-    /// Has what is left out asked for again soon.
+    /// Has the alarm ask for the unverified events again soon.
     fn want_again(&mut self) -> Result<()> {
         let at = self.moment.now + FIRST_PAUSE;
         let insert = "INSERT INTO wanted (one, retry_at, attempts, upto) VALUES (1, ?, 0, '')
@@ -119,13 +120,13 @@ impl Room<'_> {
         Ok((ids.into_iter().filter_map(|id| id.try_into().ok()).collect(), Some(next)))
     }
 
-    /// What was left out came in after all: the others may be there again too.
+    /// Starts to count attempts anew, since an unverified event came in: the others may be there again too.
     fn want_more(&mut self) -> Result<()> {
         self.sql.run("UPDATE wanted SET attempts = 0", values![])?;
         self.want_again()
     }
 
-    /// Those of some events that are not left out of the mainline.
+    /// These events, without those that are left out of the mainline.
     pub fn without_unverified(&mut self, ids: &[OwnedEventId]) -> Result<Vec<OwnedEventId>> {
         if ids.is_empty() {
             return Ok(Vec::new());
@@ -136,7 +137,7 @@ impl Room<'_> {
         Ok(ids.iter().filter(|id| !unverified.contains(id.as_str())).cloned().collect())
     }
 
-    /// Makes a given state, an overlay of the mainline, a state of its own, and notes what is left out of it.
+    /// Stores a given state as a fork of the mainline, and notes the unverified events that are left out of it.
     pub fn fork_without(
         &mut self,
         base: Before,
@@ -144,7 +145,7 @@ impl Room<'_> {
         unverified: &[OwnedEventId],
     ) -> Result<Before> {
         let fork = self.new_fork(base, overlay)?;
-        // Of too many, those of the oldest states go: any server in the room can invent more.
+        // If there are too many notes, those of the oldest states go: any server in the room can invent more.
         let delete = "DELETE FROM left_out_of_fork WHERE fork IN
                       (SELECT fork FROM left_out_of_fork ORDER BY fork DESC LIMIT -1 OFFSET ?)";
         self.sql.run(delete, values![MAX_UNVERIFIED.saturating_sub(unverified.len())])?;
@@ -158,8 +159,8 @@ impl Room<'_> {
         Ok(Before { fork: Some(fork), ..base })
     }
 
-    /// Makes the state that comes from those after several events a state of its own. Where one of them `has_gap`, it is
-    /// noted how this one came about.
+    /// Stores the resolution of the states after several events. Where one of the states `has_gap`, the parents are
+    /// noted, so that the resolution can be made again.
     pub fn fork_from(&mut self, parents: &[Sn], states: &[After], has_gap: bool) -> Result<Before> {
         let (base, overlay) = self.resolve(states)?;
         if !has_gap {
@@ -172,7 +173,7 @@ impl Room<'_> {
         Ok(Before { fork: Some(fork), ..base })
     }
 
-    /// Whether something is left out of one of these states, or of one that it comes from.
+    /// Whether an unverified event is left out of one of these states, or of a state from which one of them derives.
     pub fn has_gap_in(&mut self, states: &[After]) -> Result<bool> {
         if !self.has_unverified()? {
             return Ok(false);
@@ -190,7 +191,7 @@ impl Room<'_> {
         Ok(false)
     }
 
-    /// Whether something is left out of any state that a server gave for one event.
+    /// Whether an unverified event is left out of any state that a server gave for one event.
     fn has_unverified(&mut self) -> Result<bool> {
         if self.cache.unverified.is_none() {
             let query = "SELECT 1 FROM left_out_of_fork LIMIT 1";
@@ -200,8 +201,8 @@ impl Room<'_> {
         Ok(self.cache.unverified.unwrap_or_default())
     }
 
-    /// Takes an event into the states given for single events that it was left out of, and into those that come from
-    /// them. The state now may rest on them.
+    /// Adds an event to the forks that it was left out of, derives again the forks that rest on these, and resolves the
+    /// state now, which may rest on them.
     pub fn admit_to_forks(&mut self, sn: Sn) -> Result<()> {
         if !self.has_unverified()? {
             return Ok(());
@@ -234,7 +235,7 @@ impl Room<'_> {
         Ok(())
     }
 
-    /// Makes the states anew that come from those that have changed; the older ones first, from which others come.
+    /// Derives again the forks that rest on changed ones; the older first, since later ones may rest on them.
     fn derive_again(&mut self, mut changed: BTreeSet<i64>) -> Result<()> {
         let query = "SELECT fork, parents FROM derived ORDER BY fork";
         let read = |row: &Row<'_>| Ok((row.int(0)?, row.text(1)?));
@@ -267,14 +268,14 @@ impl Room<'_> {
         Ok(false)
     }
 
-    /// Takes an event into the states it was left out of.
+    /// Adds an event to every state that it was left out of.
     pub fn admit_late(&mut self, sn: Sn) -> Result<()> {
         self.admit_to_join_state(sn)?;
         self.admit_to_forks(sn)
     }
 
-    /// Takes an event into the state from where that begins, if it was left out of it then and nothing has replaced it
-    /// since. Whoever reads the state from before is shown it as what changed now.
+    /// Adds an event to a join's state from that state's begin on, if it was left out there and its key was not set
+    /// since. A client that read the state before sees it as a change that happens now.
     fn admit_to_join_state(&mut self, sn: Sn) -> Result<()> {
         let event = self.event(sn)?;
         let query = "DELETE FROM left_out WHERE id = ? AND since IS NOT NULL RETURNING since";

@@ -15,7 +15,8 @@ use crate::{
     shell::Stop,
 };
 
-/// A template that the room would accept as it is. A server that the room keeps out does not learn its version.
+/// A template that the room would accept as it is. A server that the room's ACL keeps out does not learn the room's
+/// version.
 pub fn template(room: &mut Room<'_>, message: Template) -> Result<TemplateReply> {
     let row = room.live()?;
     room.admits(&message.origin)?;
@@ -137,8 +138,8 @@ impl Room<'_> {
         })
     }
 
-    /// A join that one of our users authorises must be one we would have authorised: whether the user is in one of the
-    /// rooms the join rule names, only we have checked.
+    /// Refuses a join that names a local user as its authoriser, unless we would have authorised it: only we have
+    /// checked whether the joining user is in one of the rooms that the join rule names.
     fn check_authorised(&mut self, pdu: &Pdu, member_of: &[OwnedRoomId]) -> Result<()> {
         let authoriser = pdu.content_str("join_authorised_via_users_server");
         let authoriser = authoriser.and_then(|user| UserId::parse(user).ok());

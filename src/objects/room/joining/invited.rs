@@ -41,7 +41,8 @@ pub fn invited(room: &mut Room<'_>, message: Invited) -> Result<Vec<UserNews>> {
             room.insert(&pdu, &judged, Source::default())?;
             return room.news_for(&[user]);
         }
-        // What it builds on may be under way from a server in the room; no other has a say here.
+        // The events it builds on may be under way, if the inviting server is in the room; no other server has a say
+        // here.
         if !room.servers()?.contains(&message.origin) {
             let reason = "your server is not in the room".to_owned();
             return Err(Stop::Refused(Refusal::Forbidden(reason)));

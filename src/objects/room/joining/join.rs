@@ -1,7 +1,8 @@
 //! How does the room begin (or begin again) through another server?
 //!
-//! The signed join is stored before the other server is asked to take it. What that server gives comes in parts: each
-//! event is stored as an outlier, judged by its auth events. In one transaction the whole becomes the state.
+//! The signed join is stored before the other server is asked to take it. The state that this server gives comes in
+//! parts: each event is stored as an outlier, judged by its auth events. In one transaction the whole becomes the
+//! current state.
 
 use std::rc::Rc;
 
@@ -35,7 +36,7 @@ enum Taken {
     Refused,
 }
 
-/// Stores the intention.
+/// Stores a signed join, before the resident server is asked to take it.
 pub fn begin(room: &mut Room<'_>, message: BeginJoin) -> Result<()> {
     let version = supported(&message.version)?;
     match room.find_row()? {
@@ -62,21 +63,21 @@ pub fn begin(room: &mut Room<'_>, message: BeginJoin) -> Result<()> {
     room.forget_all_kept()?;
     room.forget_unverified()?;
     room.note_attempt(&message, version)?;
-    // Who joins does not leave any more.
+    // A user who joins has no declined invite left to tell of.
     room.stop_telling_of_leave(&message.user)?;
     // The request that began it may not live to see its end.
     room.wake_at(message.until);
     Ok(())
 }
 
-/// Stores a part of the state and the auth chain that the resident server gave; answers how many of its events are in the
+/// Stores a part of the state and the auth chain that the resident server gave; answers how many events were noted as
 /// state.
 pub fn give(room: &mut Room<'_>, message: GiveJoin) -> Result<u64> {
     let version = room.row()?.version;
     room.under_way(&message.event_id)?;
     let (mut in_state, mut unverified) = (0, Vec::new());
     for id in message.unverified {
-        // What was verified once needs no key any more.
+        // An event that we hold was verified once, and needs no key any more.
         match room.find(&id)? {
             Some(held) => in_state += u64::from(room.note_state(&held)?),
             None => unverified.push(id),
@@ -84,7 +85,7 @@ pub fn give(room: &mut Room<'_>, message: GiveJoin) -> Result<u64> {
     }
     for event in &message.events {
         let pdu = event.pdu(version).map_err(|fault| invalid(fault.to_string()))?;
-        // Who was asked before may have changed it.
+        // A server that was asked before may have changed the event's content.
         let completed = room.complete(event)?;
         let taken = room.take_part(&pdu, completed)?;
         let is_state = message.state.contains(&pdu.event_id);
@@ -119,8 +120,8 @@ pub fn finish(room: &mut Room<'_>, message: FinishJoin) -> Result<Joined> {
 }
 
 impl Room<'_> {
-    /// Whether a join cites a membership of the user that we know has ended. The server we join through has not heard
-    /// of that: among those that have, the join would lose against the end, and nobody would tell us.
+    /// Whether a join cites a membership of the user that we know has ended. The resident server has not heard of the
+    /// end. On servers that have, the join would lose against the end, and nobody would tell us.
     fn rests_on_the_past(&mut self, message: &BeginJoin) -> Result<bool> {
         let version = self.row()?.version;
         let join = message.event.pdu(version).map_err(|fault| invalid(fault.to_string()))?;
@@ -129,7 +130,7 @@ impl Room<'_> {
         let ended = self.sql.row(query, values![user], |row| row.text(0))?;
         let now = self.now("m.room.member", user)?;
         for id in &join.auth_events {
-            // An outlier is nothing that we ever saw to hold, so nothing that we saw end.
+            // We never saw an outlier in the current state, and so did not see it end.
             let held = self.find(id)?.filter(|held| held.before.is_some());
             let held = held.filter(|held| held.pdu.is("m.room.member", user));
             let replaced = held.is_some_and(|held| now.is_some_and(|now| now != held.sn));
@@ -140,7 +141,7 @@ impl Room<'_> {
         Ok(false)
     }
 
-    /// Stores an event as an outlier. What was rejected without its content is judged again with it.
+    /// Stores a given event as an outlier. One that was rejected without its content is judged again with it.
     fn take_part(&mut self, pdu: &Pdu, completed: bool) -> Result<Taken> {
         if let Some(held) = self.find(&pdu.event_id)? {
             let revised = completed && held.verdict == Verdict::Rejected && held.before.is_none();

@@ -1,4 +1,4 @@
-//! What can a room be asked about events that are to come in: ours, and those of other servers?
+//! How is a room asked to take in events: ours, and those of other servers?
 
 use ruma::{OwnedEventId, OwnedRoomId, OwnedServerName, OwnedUserId, UserId};
 use serde::{Deserialize, Serialize};
@@ -56,17 +56,17 @@ pub struct Send {
     /// The device and transaction ID that make a repeated send one event.
     #[serde(default)]
     pub transaction: Option<Transaction>,
-    /// Rooms of a restricted join rule in which the joining user is known to be joined.
+    /// Those rooms of a restricted join rule in which the joining user is joined, as far as we know.
     #[serde(default)]
     pub member_of: Vec<OwnedRoomId>,
-    /// For a change of somebody's membership: the user must have one of these now. None named: any, or none at all.
+    /// For a membership change: the user must have one of these memberships now. An empty list allows any, or none.
     #[serde(default)]
     pub memberships: Vec<Membership>,
 }
 message!(RoomClass, Send => Sent, Refusal);
 
 impl Send {
-    /// An event of this sender, whatever was sent before.
+    /// An event of this sender, without conditions and without a transaction ID.
     pub fn of(sender: OwnedUserId, draft: Draft) -> Self {
         Self { sender, draft, transaction: None, member_of: Vec::new(), memberships: Vec::new() }
     }
@@ -121,7 +121,7 @@ pub struct History {
     pub events: Vec<Checked>,
     /// The missing events that the server was asked for.
     pub asked: Vec<OwnedEventId>,
-    /// The states before events whose parents are not held, as the server told them.
+    /// The state before each event whose parents are not held, as the server gave it.
     #[serde(default)]
     pub states: Vec<ReceivedState>,
     /// Whether other servers can be asked for what this one left out.
@@ -130,12 +130,12 @@ pub struct History {
 }
 message!(RoomClass, History => Received, Refusal);
 
-/// The state before an event, received as outliers.
+/// The state before an event. The state events were received as outliers.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ReceivedState {
     pub event_id: OwnedEventId,
     pub state: Vec<OwnedEventId>,
-    /// What of it nobody could verify.
+    /// Events of the state that nobody could verify.
     #[serde(default)]
     pub missing: Vec<OwnedEventId>,
 }
@@ -143,7 +143,8 @@ pub struct ReceivedState {
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Received {
     pub outcomes: Vec<(OwnedEventId, Outcome)>,
-    /// Which of these events, and of those of the same origin that waited for them, are parked, and what they wait for.
+    /// Events that wait, each with what it lacks: those that were given, and parked ones of the same origin that lacked
+    /// these.
     pub lacking: Vec<Lack>,
     /// The room's forward extremities: what `get_missing_events` calls earliest events.
     #[serde(rename = "tips")]
@@ -159,7 +160,7 @@ pub struct Received {
 /// What became of one incoming event.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Outcome {
-    /// It is in the timeline; or it ended an invite to a room we are not in.
+    /// It is in the timeline, or stored as an outlier; or it ended an invite to a room we are not in.
     Accepted,
     /// It is in the graph and not in the timeline, for this reason.
     SoftFailed(String),
@@ -174,13 +175,13 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// Whether the event is part of the graph.
+    /// Whether the room holds the event.
     pub fn is_held(&self) -> bool {
         !matches!(self, Self::Dropped(_) | Self::Parked)
     }
 }
 
-/// What a parked event waits for. Both lists empty: for another judgement only.
+/// What a waiting event lacks. If both lists are empty, it only needs to be judged again.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Lack {
     pub event_id: OwnedEventId,
@@ -195,25 +196,25 @@ pub struct Lack {
 pub struct Connect {
     pub origin: OwnedServerName,
     pub event_id: OwnedEventId,
-    /// State before the event, received as outliers.
+    /// The state before the event. The state events were received as outliers.
     pub state: Vec<OwnedEventId>,
-    /// What of it nobody could verify.
+    /// Events of the state that nobody could verify.
     #[serde(default)]
     pub missing: Vec<OwnedEventId>,
 }
 message!(RoomClass, Connect => Received, Refusal);
 
-/// What do parked events lack, for which another attempt is due? And which events that nobody could verify are to be
-/// asked for again? Counts the attempts.
+/// For which parked events is another attempt due, and what do they lack? Which events that nobody could verify are to
+/// be asked for again? Counts the attempts.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Reconsider {}
 message!(RoomClass, Reconsider => Reconsidered, Refusal);
 
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Reconsidered {
-    /// What is lacking of one server's events.
+    /// A server, and what its parked events lack.
     pub due: Vec<(OwnedServerName, Received)>,
-    /// Events that are left out of a state.
+    /// Events that nobody could verify, left out of a state, to be asked for again.
     #[serde(default)]
     pub wanted: Vec<OwnedEventId>,
     /// When to look again (ms).
@@ -224,7 +225,7 @@ pub struct Reconsidered {
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Unknown {
     pub event_ids: Vec<OwnedEventId>,
-    /// Without those that are left out of the current state since nobody could verify them.
+    /// Whether to leave out of the answer what the current state lacks because nobody could verify it.
     #[serde(default, rename = "but_left_out")]
     pub but_unverified: bool,
 }

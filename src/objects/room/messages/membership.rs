@@ -10,7 +10,7 @@ use tombolo_protocol::{admission::Checked, membership::Membership};
 use super::{Refusal, StateNumbers, UserNews};
 use crate::objects::{message::message, room::RoomClass};
 
-/// What is this room, in a few words?
+/// Which version does the room have, is it live, and whose members may join it?
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Describe {}
 message!(RoomClass, Describe => Description, Refusal);
@@ -31,7 +31,7 @@ pub struct Template {
     pub membership: Membership,
     #[serde(default)]
     pub member_of: Vec<OwnedRoomId>,
-    /// Whether the user may be in other rooms that the join rule names, which are not known here.
+    /// Whether the join rule names rooms whose members this server does not know: the user may be in one of them.
     #[serde(default)]
     pub blind: bool,
     /// The room versions that the asker supports, one of which must be the room's; `None` where none is needed.
@@ -52,10 +52,10 @@ pub struct Accept {
     pub origin: OwnedServerName,
     pub membership: Membership,
     pub event: Checked,
-    /// Which of the rooms that the join rule names the user is in.
+    /// The rooms of the join rule in which the user is joined.
     #[serde(default)]
     pub member_of: Vec<OwnedRoomId>,
-    /// Whether the state is answered by numbers, for [`super::Bodies`]: so it may be of any size.
+    /// Whether the state is answered as event numbers, whose texts [`super::Bodies`] gives: so it may be of any size.
     #[serde(default)]
     pub by_number: bool,
 }
@@ -69,7 +69,7 @@ pub struct Accepted {
     pub state: Vec<Box<RawValue>>,
     pub auth_chain: Vec<Box<RawValue>>,
     pub servers: Vec<OwnedServerName>,
-    /// In place of both, where numbers were asked for.
+    /// For a join: the state and auth chain as event numbers. With `by_number`, the two lists of texts are empty.
     #[serde(default)]
     pub numbers: StateNumbers,
 }
@@ -102,7 +102,7 @@ pub struct Knocked {
 }
 message!(RoomClass, Knocked => Vec<UserNews>, Refusal);
 
-/// Where did the invite (or knock) of this local user come from? Empty when the room is live.
+/// Which servers know of this local user's invite or knock to a room we are not in? `NotFound` where there is none.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct OutOfBand {
     pub user: OwnedUserId,
@@ -142,7 +142,7 @@ message!(RoomClass, DueLeave => DueLeaveReply, Refusal);
 
 #[derive(Debug, Serialize, Deserialize)]
 pub struct DueLeaveReply {
-    /// Who left, and the servers that may be asked to carry it.
+    /// The user who left, and the servers that may be asked to take the leave.
     pub leave: Option<(OwnedUserId, Vec<OwnedServerName>)>,
     /// When to look again (ms).
     pub next: Option<u64>,
@@ -155,7 +155,7 @@ pub struct BeginJoin {
     pub user: OwnedUserId,
     pub event: Checked,
     pub via: OwnedServerName,
-    /// When the attempt counts as given up (ms).
+    /// When the attempt's lease ends (ms): then it counts as given up.
     pub until: u64,
 }
 message!(RoomClass, BeginJoin => (), Refusal);
@@ -169,17 +169,17 @@ pub struct AbandonJoin {
 }
 message!(RoomClass, AbandonJoin => (), Refusal);
 
-/// Which attempt to join outlived its lease, so that nobody knows how it ended? And of which declined invite has no
-/// server heard? Counts the attempt to tell it.
+/// Which attempt to join outlived its lease, so that nobody knows how it ended? And which declined invite is to be told
+/// to a server again? Counts the attempt to tell it.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct DueJoin {}
 message!(RoomClass, DueJoin => DueJoinReply, Refusal);
 
 #[derive(Debug, Serialize, Deserialize)]
 pub struct DueJoinReply {
-    /// The attempt, as it was begun.
+    /// The attempt as it was begun, but with the server whose turn it is to be asked.
     pub attempt: Option<BeginJoin>,
-    /// Whether the server has yet to show that it heard of the join: it was not chosen to take it.
+    /// Whether that server must first show that it heard of the join, since it is not the one chosen to take it.
     #[serde(default)]
     pub unproven: bool,
     /// Who declined an invite, or took a knock back, and the servers that may be told.
@@ -208,7 +208,7 @@ pub struct Place {
     pub length: u32,
 }
 
-/// The texts at these places.
+/// Which texts are kept at these places?
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Kept {
     pub answer: i64,
@@ -216,7 +216,7 @@ pub struct Kept {
 }
 message!(RoomClass, Kept => Vec<String>, Refusal);
 
-/// Nothing of this answer is needed any more.
+/// Deletes what is kept of this answer.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct ForgetKept {
     pub answer: i64,
@@ -224,12 +224,12 @@ pub struct ForgetKept {
 message!(RoomClass, ForgetKept => (), Refusal);
 
 /// Stores a part of the room as a resident server gave it, while the join with this ID is under way: the create event
-/// first, each other event after those it cites. Answers how many of the state events stand.
+/// first, each other event after those it cites. Answers how many events were noted as state.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct GiveJoin {
     pub event_id: OwnedEventId,
     pub events: Vec<Checked>,
-    /// Which of them are the state; the others authorise these.
+    /// Which of the events are the state; the others are auth events of these.
     pub state: BTreeSet<OwnedEventId>,
     /// Events of the state that could not be verified: their servers' keys are out of reach.
     #[serde(rename = "left_out")]
@@ -237,11 +237,11 @@ pub struct GiveJoin {
 }
 message!(RoomClass, GiveJoin => u64, Refusal);
 
-/// Makes what was given the room's state, and goes live.
+/// Makes the given state the room's current state, puts the join on it, and goes live.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct FinishJoin {
     pub event: Checked,
-    /// How many state events stand, all parts together: a part that another attempt took away is missed.
+    /// How many state events were noted, in all parts together: if another attempt deleted some, the room notices.
     pub state: u64,
 }
 message!(RoomClass, FinishJoin => Joined, Refusal);

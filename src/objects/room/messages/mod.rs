@@ -1,7 +1,7 @@
 //! What can a room be asked?
 //!
-//! Every message is data between deployments: fields are added with a default, never renamed. Raw events cross as
-//! [`RawValue`], once, with what was already checked about them.
+//! Every message is data between deployments: fields are added with a default, never renamed. A raw event crosses as
+//! [`RawValue`], only once, with what was already checked of it.
 
 mod events;
 mod membership;
@@ -30,7 +30,7 @@ pub enum Refusal {
     /// The rules of the room, or the asker's rights, forbid it.
     #[error("{0}")]
     Forbidden(String),
-    /// The user whose membership is to change has another than the change is for.
+    /// The change does not apply to the user's current membership: only a banned user can be unbanned, for example.
     #[error("{0}")]
     BadState(String),
     /// The event is larger than an event may be.
@@ -39,16 +39,16 @@ pub enum Refusal {
     /// The request contradicts itself or the format of events.
     #[error("{0}")]
     Invalid(String),
-    /// The asker does not support the version of the room, which is this.
+    /// The asker does not support the room's version, which is this one.
     #[error("your server does not support the version of this room")]
     Incompatible(String),
     /// A join of this room is under way; its lease ends at this time (ms).
     #[error("a join of this room is under way")]
     Joining(u64),
-    /// The room exists, with local users in it, and nothing needs to be fetched.
+    /// The room is live here: nothing needs to be fetched.
     #[error("this server is already in the room")]
     AlreadyLive,
-    /// The join cites a membership that has ended; the server we join through does not know that yet.
+    /// The join cites a membership of the user that has ended; the resident server has not heard of the end yet.
     #[error("the server through which to join has not heard yet that you left")]
     Behind,
     /// A local user annotated the same event in the same way before.
@@ -57,13 +57,13 @@ pub enum Refusal {
     /// The event may not relate to the one it names.
     #[error("{0}")]
     Unrelatable(String),
-    /// The restricted join needs a server that can authorise it.
+    /// This server cannot tell whether the user may make the restricted join; another server may be able to.
     #[error("{0}")]
     UnableToAuthorise(String),
     /// The restricted join may be authorised, but by no user of this server.
     #[error("{0}")]
     UnableToGrant(String),
-    /// The event is not what the request is for.
+    /// The event is not of the kind that the request takes.
     #[error("{0}")]
     Unfit(String),
 }

@@ -13,7 +13,7 @@ use crate::objects::{
     room::{RoomClass, Sn},
 };
 
-/// Which local user may ask, or which server.
+/// Who asks: a local user, or another server.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Asker {
     User(OwnedUserId),
@@ -35,7 +35,7 @@ pub struct EventById {
 message!(RoomClass, EventById => Box<RawValue>, Refusal);
 
 impl EventById {
-    /// An event as these see it who ignore nobody.
+    /// An event as an asker sees it who ignores nobody.
     pub const fn of(event_id: OwnedEventId, asker: Asker) -> Self {
         Self { event_id, asker, device: None, ignored: BTreeSet::new() }
     }
@@ -48,7 +48,7 @@ pub struct StateBefore {
     pub origin: OwnedServerName,
     /// Whether a Worker of an earlier deployment asks, which wants the events beside their IDs.
     pub bodies: bool,
-    /// Whether they are answered by numbers alone, for [`Bodies`]: so the state may be of any size.
+    /// Whether the events are answered as numbers alone, whose texts [`Bodies`] gives: so the state may be of any size.
     #[serde(default)]
     pub by_number: bool,
 }
@@ -60,7 +60,7 @@ pub struct StateBeforeReply {
     pub auth_chain: Vec<OwnedEventId>,
     pub state_bodies: Vec<Box<RawValue>>,
     pub auth_chain_bodies: Vec<Box<RawValue>>,
-    /// In place of all these, where numbers were asked for.
+    /// With `by_number`: the state and auth chain as event numbers, in place of the four lists.
     #[serde(default)]
     pub numbers: StateNumbers,
 }
@@ -72,7 +72,7 @@ pub struct StateNumbers {
     pub auth_chain: Vec<Sn>,
 }
 
-/// The events of these numbers, as servers see them: as many of the first as one answer holds, one at least.
+/// The events of these numbers in federation format: the first ones, as many as one answer holds, one at least.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Bodies {
     pub numbers: Vec<Sn>,
@@ -146,7 +146,7 @@ pub struct ParticipantsReply {
 #[derive(Debug, Serialize, Deserialize)]
 pub struct MembershipOf {
     pub user: OwnedUserId,
-    /// Only where the room is live here: what is known of one that everybody left may be over.
+    /// Whether to refuse if the room is not live here: what we know of a room that our users left may be out of date.
     #[serde(default)]
     pub live: bool,
 }
@@ -181,7 +181,7 @@ message!(RoomClass, ServerAllowed => bool, Refusal);
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct EventFilter {
-    /// Counts events of a timeline alone: what it cut from anything else would never be shown.
+    /// The most events of a timeline or page. State is not limited: an event cut from it would never be shown.
     pub limit: Option<u32>,
     pub rooms: Option<Vec<OwnedRoomId>>,
     pub not_rooms: Vec<OwnedRoomId>,
@@ -189,18 +189,18 @@ pub struct EventFilter {
     pub not_types: Vec<String>,
     pub senders: Option<Vec<OwnedUserId>>,
     pub not_senders: Vec<OwnedUserId>,
-    /// Only the members that the shown events need. A client may allow us to leave out those it already knows
-    /// (`include_redundant_members: false`); we do not remember which, so it gets them again.
+    /// Whether only those members are shown that the shown events need. A client may allow us to leave out members it
+    /// already knows (`include_redundant_members: false`); we do not remember which, so it gets them again.
     pub lazy_load_members: bool,
     pub contains_url: Option<bool>,
-    /// Users whose messages are not shown: those the viewer ignores. Nothing a client chooses here.
+    /// Users whom the viewer ignores: their messages are not shown. No part of a client's filter.
     pub ignored: BTreeSet<OwnedUserId>,
-    /// Whether events are shown as servers see them (`event_format`). Nothing a client chooses here.
+    /// Whether events are shown in federation format (`event_format`, which a client sets for all rooms together).
     pub raw: bool,
 }
 
 impl EventFilter {
-    /// What of it concerns one room: a filter for other rooms lets nothing through.
+    /// The filter for one room. If it is a filter for other rooms, it lets nothing through.
     #[must_use]
     pub fn of_room(&self, room: &RoomId) -> Self {
         let names = |rooms: &Vec<OwnedRoomId>| rooms.iter().any(|named| named == room);
@@ -217,10 +217,10 @@ pub struct Window {
     pub device: String,
     /// Exclusive; 0 for an initial sync.
     pub from: Position,
-    /// Inclusive; nothing past it is read.
+    /// Inclusive; no event past it is shown.
     pub to: Position,
     pub full_state: bool,
-    /// Nothing where the user was in the room at no time of the range.
+    /// Whether the answer is empty if the user was joined at no time of the range.
     #[serde(default)]
     pub stay_only: bool,
     pub timeline: EventFilter,
@@ -238,7 +238,7 @@ pub struct WindowReply {
     pub anew: bool,
     /// A room position for `/messages?from=`.
     pub prev_batch: Position,
-    /// State between `from` (or the beginning) and the start of the timeline.
+    /// State that, applied before the timeline, gives the client the state at the window's end.
     pub state: Vec<Box<RawValue>>,
     /// The content of the `m.receipt` event for the range, if there is any.
     pub receipts: Option<Box<RawValue>>,
@@ -256,7 +256,7 @@ pub struct Page {
     pub from: Option<Position>,
     pub to: Option<Position>,
     pub backwards: bool,
-    /// Whether to go on below events whose parents are missing here.
+    /// Whether the page goes on below a gap instead of ending there.
     #[serde(default, rename = "over_holes")]
     pub over_gaps: bool,
     pub filter: EventFilter,
@@ -271,7 +271,7 @@ pub struct PageReply {
     pub end: Option<Position>,
     /// Member events for lazy loading.
     pub state: Vec<Box<RawValue>>,
-    /// The page reached a gap: events whose parents must be fetched from these servers before it can go on.
+    /// The gap that the page reached: missing events must be fetched from these servers before the page can go on.
     #[serde(rename = "hole")]
     pub gap: Option<HistoryGap>,
 }

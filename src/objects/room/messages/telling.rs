@@ -1,4 +1,4 @@
-//! What can a room be asked about what its followers have yet to be told?
+//! What can a room be asked about receipts, typing, news for its followers, and invites that go out?
 
 use ruma::{OwnedEventId, OwnedServerName, OwnedUserId};
 use serde::{Deserialize, Serialize};
@@ -16,7 +16,7 @@ pub struct Receipt {
     #[serde(default)]
     pub thread: Option<String>,
     pub event_id: OwnedEventId,
-    /// When it was read, by the reader's server (ms).
+    /// When the event was read, by the clock of the reader's server (ms).
     pub ts: u64,
 }
 message!(RoomClass, Receipt => Vec<UserNews>, Refusal);
@@ -39,7 +39,7 @@ pub struct TypingNow {
     pub servers: Vec<OwnedServerName>,
 }
 
-/// Forgets who stopped typing without saying so.
+/// Forgets users whose typing timed out or who left.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct ExpireTyping {}
 message!(RoomClass, ExpireTyping => TypingExpired, Refusal);
@@ -63,7 +63,7 @@ pub struct LocalNewsReply {
     pub news: Vec<UserNews>,
 }
 
-/// All local users have been told everything up to here. The room remembers it while it is in memory.
+/// Notes that all local users were told everything up to here. The room remembers it while it is in memory.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct LocalsTold {
     pub to: Position,
@@ -80,12 +80,13 @@ pub struct UndeliveredReply {
     pub to: Position,
     pub users: Vec<UserNews>,
     pub servers: Vec<ServerDue>,
-    /// Servers that came into the room (`true`) or left it since everybody was told.
+    /// Servers that came into the room (`true`) or left it since D1's copy was last told.
     #[serde(default)]
     pub moved: Vec<(OwnedServerName, bool)>,
     /// Public receipts of local users, for the servers, each with its position.
     pub receipts: Vec<(Position, Receipt)>,
-    /// Who could not be told before, and since when: whoever falls behind meanwhile is not among them.
+    /// Followers that could not be told before, and the position up to which they were. A follower that falls behind
+    /// during this telling is not among them.
     #[serde(default)]
     pub lagging: Vec<(String, Position)>,
 }
@@ -94,11 +95,11 @@ pub struct UndeliveredReply {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ServerDue {
     pub server: OwnedServerName,
-    /// It was told everything up to here.
+    /// The server was told everything up to here.
     pub since: Position,
     /// Whether there are events for it, not only receipts.
     pub events: bool,
-    /// Receipts up to here are for it: where its last stay ended, if it did.
+    /// The server gets receipts up to here: to the end of its last stay, if that ended.
     pub receipts: Position,
 }
 
@@ -106,7 +107,7 @@ pub struct ServerDue {
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Told {
     pub to: Position,
-    /// Who was behind when this telling began.
+    /// The followers that were behind when this telling began.
     pub lagging: Vec<(String, Position)>,
     pub lagging_users: Vec<OwnedUserId>,
     pub lagging_servers: Vec<OwnedServerName>,
@@ -155,14 +156,14 @@ pub struct InviteForReply {
     pub stands: bool,
 }
 
-/// Builds and judges an invite for another server's user, without taking it in.
+/// Builds and judges an invite for another server's user, without storing it.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct DraftInvite {
     pub send: Send,
 }
 message!(RoomClass, DraftInvite => InviteForReply, Refusal);
 
-/// Takes in an invite that was drafted, with the signature of the invited user's server.
+/// Stores a drafted invite, with the signature of the invited user's server.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct SendInvite {
     pub event: Checked,

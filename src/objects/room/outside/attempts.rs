@@ -1,6 +1,7 @@
 //! Which joins were begun, and how do they stand?
 //!
-//! The signed join is stored before the other server is asked to take it, so that its end can be asked for.
+//! The signed join is stored before the other server is asked to take it, so that servers can be asked later how it
+//! ended.
 
 use ruma::{EventId, OwnedServerName};
 use serde_json::value::RawValue;
@@ -54,7 +55,7 @@ pub fn due(room: &mut Room<'_>, _: DueJoin) -> Result<DueJoinReply> {
     Ok(DueJoinReply { attempt: Some(attempt), unproven: turn > 0, ..none })
 }
 
-/// Forgets the intention, or puts it off.
+/// Forgets an attempt, or puts it off.
 pub fn abandon(room: &mut Room<'_>, message: AbandonJoin) -> Result<()> {
     room.row()?;
     let id = message.event_id.as_str();
@@ -73,15 +74,15 @@ pub fn abandon(room: &mut Room<'_>, message: AbandonJoin) -> Result<()> {
 }
 
 impl Room<'_> {
-    /// Whether somebody is joining now.
+    /// Whether an attempt to join is under way now.
     pub fn is_being_joined(&mut self) -> Result<bool> {
         let query = "SELECT 1 FROM joining WHERE active AND until > ? LIMIT 1";
         Ok(self.sql.row(query, values![self.moment.now], |row| row.int(0))?.is_some())
     }
 
-    /// A server that sends us events of the room may have heard of a join of which we know no end, if it knows the
-    /// room: events in it rest on the same power levels and join rules as our join. It has its turn to be asked, when
-    /// it has shown that it heard of the join; whoever did not get the join cannot show it.
+    /// Adds a server that sends us events of the room to those that are asked how our join ended. It must know the
+    /// room: one of its events cites our join, or, as our join does, the power levels or the join rules. When its turn
+    /// comes, it must first show that it has the join, which a server that never got the join cannot.
     pub fn ask_to_be_let_in(&mut self, message: &Receive) -> Result<()> {
         let query = "SELECT id, version, json, via, active FROM joining";
         let read = |row: &Row<'_>| {
@@ -99,7 +100,7 @@ impl Room<'_> {
             let event_id = id.as_str().try_into().map_err(|_| broken())?;
             let join = Checked { event_id, json: RawValue::from_string(json)? };
             let join = join.pdu(version).map_err(|fault| Stop::broken(fault.to_string()))?;
-            // What cannot be read is dropped by whoever takes the event in.
+            // An event that cannot be read is dropped where the events are taken in.
             let pdus: Vec<Pdu> =
                 message.events.iter().filter_map(|event| event.pdu(version).ok()).collect();
             let mut cited =
@@ -120,12 +121,12 @@ impl Room<'_> {
         Ok(())
     }
 
-    /// Whether somebody is joining, or may turn out to have joined.
+    /// Whether an attempt to join is under way, or may turn out to have succeeded.
     pub fn may_be_joined(&mut self) -> Result<bool> {
         Ok(self.sql.row("SELECT 1 FROM joining LIMIT 1", values![], |row| row.int(0))?.is_some())
     }
 
-    /// Until when another attempt is under way.
+    /// When the lease of another attempt ends that is under way (ms).
     pub fn joined_by_another(&mut self, event_id: &EventId) -> Result<Option<u64>> {
         let query = "SELECT until FROM joining WHERE active AND until > ? AND id <> ? LIMIT 1";
         let values = values![self.moment.now, event_id.as_str()];
@@ -139,7 +140,7 @@ impl Room<'_> {
         found.map(|_| ()).ok_or_else(|| invalid("no such join is under way"))
     }
 
-    /// Notes an attempt, and that somebody is at it until its lease is over.
+    /// Stores an attempt as under way until its lease is over.
     pub fn note_attempt(&mut self, begun: &BeginJoin, version: &RoomVersion) -> Result<()> {
         self.sql.run(
             "INSERT INTO joining (id, version, user, via, json, active, attempts, until) VALUES (?, ?, ?, ?, ?, 1, 0, ?)
@@ -158,7 +159,7 @@ impl Room<'_> {
         Ok(())
     }
 
-    /// Forgets all attempts, since one succeeded; answers the server that took it.
+    /// Forgets all attempts, since one succeeded; answers the server that was chosen to take it.
     pub fn end_attempts(&mut self, event_id: &EventId) -> Result<Option<OwnedServerName>> {
         let query = "SELECT via FROM joining WHERE id = ?";
         let via = self.sql.row(query, values![event_id.as_str()], |row| row.text(0))?;

@@ -1,4 +1,4 @@
-//! What is known of rooms we are not in: invites and knocks of local users?
+//! What is known of a room we are not in: which invites and knocks of local users?
 //!
 //! Such a room is a handful of rows: who, by which event, through whom, and the stripped state that was shown.
 
@@ -42,7 +42,7 @@ pub fn knocked(room: &mut Room<'_>, message: Knocked) -> Result<Vec<UserNews>> {
     room.note_out_of_band(version, &message.event, &entry)
 }
 
-/// What a local user is to a room we are not in, and who can carry their answer.
+/// A local user's membership in a room we are not in, and the servers that may be asked to take a leave or a join.
 pub fn out_of_band(room: &mut Room<'_>, message: OutOfBand) -> Result<OutOfBandReply> {
     let version = room.row()?.version.id.to_string();
     let query = "SELECT membership, via, json, retry_at IS NOT NULL AND NOT ended AS due FROM out_of_band WHERE user = ?";
@@ -77,7 +77,8 @@ pub fn due_leave(room: &mut Room<'_>, _: DueLeave) -> Result<DueLeaveReply> {
     Ok(DueLeaveReply { leave, next })
 }
 
-/// From now on, a server that would let the user in by that invite has not heard that it ended.
+/// Notes that a server in the room took the leave: a server that would still let the user in by that invite has not
+/// heard of it.
 pub fn withdrawn(room: &mut Room<'_>, message: Withdrawn) -> Result<()> {
     room.row()?;
     let update = "UPDATE out_of_band SET ended = 1 WHERE user = ? AND membership = 'leave'";
@@ -117,8 +118,9 @@ impl Room<'_> {
         Ok((Some((user, via)), Some(now + FIRST_RETRY)))
     }
 
-    /// Ends an invite where this event of its sender's server says so; answers whether it does. A membership event
-    /// cites the one it replaces: so an older leave, which comes late, ends no newer invite.
+    /// Ends an invite or knock if this event is a leave or ban from the inviter's server, or from the one it came
+    /// through; answers whether it is. A membership event cites the one it replaces: so an older leave, which comes
+    /// late, ends no newer invite.
     pub fn rescind(&mut self, event: &Checked, origin: &ServerName) -> Result<bool> {
         let version = self.row()?.version;
         let Ok(pdu) = event.pdu(version) else { return Ok(false) };
@@ -206,14 +208,14 @@ impl Room<'_> {
         self.news_out_of_band(before)
     }
 
-    /// Tells nobody any more that a user left.
+    /// Ends the attempts to tell a server that a user declined an invite or took back a knock.
     pub fn stop_telling_of_leave(&mut self, user: &UserId) -> Result<()> {
         let update = "UPDATE out_of_band SET retry_at = NULL WHERE user = ?";
         self.sql.run(update, values![user.as_str()])?;
         Ok(())
     }
 
-    /// Forgets a user: what they are to the room is answered by the room itself.
+    /// Forgets a user's invite or knock: the state of the room itself says what their membership is.
     pub fn forget_out_of_band(&mut self, user: &UserId) -> Result<()> {
         self.sql.run("DELETE FROM out_of_band WHERE user = ?", values![user.as_str()])?;
         Ok(())
@@ -233,7 +235,7 @@ impl Room<'_> {
     }
 }
 
-/// Who sent an event that is kept as text.
+/// The sender of an event that is kept as text.
 fn sender_of(json: String) -> Result<Option<OwnedUserId>> {
     let event = RawValue::from_string(json)?;
     Ok(event::field(&event, "sender").and_then(|sender| serde_json::from_str(sender.get()).ok()))

@@ -10,7 +10,7 @@ use crate::objects::room::{
     row::Life,
 };
 
-/// The room in a few words.
+/// The room's version, whether it is live, and the rooms whose members may join.
 pub fn describe(room: &mut Room<'_>, _: Describe) -> Result<Description> {
     let row = room.row()?;
     Ok(Description {
@@ -47,7 +47,7 @@ pub fn may_send(room: &mut Room<'_>, message: MaySend) -> Result<bool> {
     Ok(room.is_joined(&message.user)? && power.suffices(&message.user, needed))
 }
 
-/// Whether a user may know the room as it is now.
+/// Whether a user may read the current state.
 pub fn may_read(room: &mut Room<'_>, message: MayRead) -> Result<bool> {
     room.graph()?;
     Ok(room.is_joined(&message.user)? || room.is_world_readable()?)

@@ -1,4 +1,5 @@
-//! Who may see an event? ([history visibility](https://spec.matrix.org/v1.19/client-server-api/#room-history-visibility))
+//! Who may see an event?
+//! ([history visibility](https://spec.matrix.org/v1.19/client-server-api/#room-history-visibility))
 
 use ruma::{ServerName, UserId};
 use tombolo_platform::values;
@@ -23,7 +24,7 @@ pub struct Period {
     pub membership: Membership,
 }
 
-/// What a user was, from the beginning to now.
+/// A user's memberships on the mainline, from the beginning to now.
 #[derive(Clone, Debug, Default)]
 pub struct Memberships(Vec<Period>);
 
@@ -33,7 +34,7 @@ impl Memberships {
         self.period(pos).map(|period| period.membership)
     }
 
-    /// Since when the user had that membership.
+    /// When the membership began that the user has at a position.
     pub fn since(&self, pos: Position) -> Option<Position> {
         self.period(pos).map(|period| period.since)
     }
@@ -110,7 +111,7 @@ impl Memberships {
 pub struct Horizon(Position);
 
 impl Horizon {
-    /// Whether an event lies before it. One without a place is shown only to servers in the room.
+    /// Whether an event is within the horizon. An event without a place is shown only to servers in the room.
     pub fn covers(self, event: &Stored) -> bool {
         let place = event.pos.or(event.before.map(|before| before.at));
         place.map_or(self.0 == FOREVER, |place| place <= self.0)
@@ -158,7 +159,7 @@ impl Room<'_> {
         if event.pdu.kind() == DUMMY {
             return Ok(false);
         }
-        // A redaction without effect would have clients hide what the room holds.
+        // Clients would hide the target of a redaction even where the redaction has no effect.
         if event.pdu.kind() == "m.room.redaction" && !self.is_in_effect(event)? {
             return Ok(false);
         }
@@ -191,8 +192,8 @@ impl Room<'_> {
         Ok(held.any(|(since, until)| memberships.joined_between(since, until.unwrap_or(FOREVER))))
     }
 
-    /// From where on a user may know what the room was: this position if they may see it, else the start of their next
-    /// stay.
+    /// From where on a user may see the state of the room: from this position if they may see it, else from the start
+    /// of their next stay.
     pub fn seen_from(
         &mut self,
         memberships: &Memberships,

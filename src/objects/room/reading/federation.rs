@@ -25,7 +25,7 @@ use crate::{
 const MAX_BACKFILL: usize = 100;
 /// The most events one answer to `/get_missing_events` holds.
 const MAX_MISSING: usize = 20;
-/// How large the events may be together that are read at once (bytes).
+/// How large one answer to [`Bodies`] may be (bytes), unless its first event is larger.
 const MAX_BODIES: usize = 512 << 10;
 /// How many events one walk visits, whatever it finds.
 const MAX_VISITED: usize = 2000;
@@ -34,8 +34,7 @@ const MAX_VISITED: usize = 2000;
 pub fn state_before(room: &mut Room<'_>, message: StateBefore) -> Result<StateBeforeReply> {
     let horizon = room.entitled(&message.origin)?;
     let event = room.placed(&message.event_id)?;
-    // What the room was before an event is no secret to a server that has to build on it, though the event itself may
-    // be.
+    // A server that has to build on an event may know the state before it, though it may not see the event itself.
     if !horizon.covers(&event) {
         return Err(Stop::Refused(Refusal::NotFound));
     }
@@ -56,7 +55,7 @@ pub fn state_before(room: &mut Room<'_>, message: StateBefore) -> Result<StateBe
     Ok(reply)
 }
 
-/// Events, as servers see them.
+/// Events in federation format, as many as one answer holds.
 pub fn bodies(room: &mut Room<'_>, message: Bodies) -> Result<Vec<Box<RawValue>>> {
     let (mut bodies, mut bytes) = (Vec::new(), 0);
     for sn in message.numbers {

@@ -49,7 +49,8 @@ struct Scan {
 }
 
 impl Scan {
-    /// The same, of all there is up to a position that the client named: where that is nothing, nothing follows.
+    /// A scan that has no more events to look at. It ends at the client's `to` if it found any event; else nothing
+    /// follows.
     fn ended(self, to: Option<Position>) -> Self {
         Self { end: to.filter(|_| !self.events.is_empty()), ..self }
     }
@@ -146,7 +147,7 @@ impl Room<'_> {
         Ok(Some(HistoryGap { below, servers: self.helpers()? }))
     }
 
-    /// The members that sent the events of a page, as they were at its newest event: so a client shows them beside it.
+    /// The member events of a page's senders, as they were at its newest event.
     fn lazy_members(
         &mut self,
         viewer: &Viewer,

@@ -1,4 +1,4 @@
-//! What does a user learn of a room that they are out of?
+//! What does `/sync` show of a room to a user who is not in it?
 
 use serde_json::value::RawValue;
 
@@ -9,15 +9,15 @@ use crate::objects::room::{
 };
 
 impl Room<'_> {
-    /// What a user who was not in the room in the whole range learns of it: how an invite ended, a ban, its end.
+    /// What a user is shown who was joined at no time of the range: how an invite ended, a ban, the end of a ban.
     pub fn parting(&mut self, viewer: &Viewer, message: &Window) -> Result<WindowReply> {
         let [timeline, state] = self.fate(viewer, message, message.from, true)?;
         Ok(WindowReply { timeline, state, prev_batch: message.to, ..WindowReply::default() })
     }
 
-    /// The user's own member event, if it is new since `since`. It stands in the timeline if it happened in the range and
-    /// the filter lets it through, else in the state. `moved`: also one that is new in the state without having
-    /// happened in the range, since it came with a join, or a resolution brought it back.
+    /// The user's own member event, if it is new since `since`: in the timeline if it happened in the range and the
+    /// filter lets it through, else in the state. With `moved`, also an event that did not happen in the range but
+    /// became state in it, by a join's state or a resolution.
     pub fn fate(
         &mut self,
         viewer: &Viewer,

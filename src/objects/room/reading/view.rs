@@ -30,11 +30,11 @@ pub struct Viewer {
     pub user: OwnedUserId,
     pub device: String,
     pub memberships: Memberships,
-    /// Whether they see events as servers do.
+    /// Whether the viewer gets events in federation format.
     pub raw: bool,
 }
 
-/// What is known beside an event. Events in it stay text: they may be nested deeper than `serde_json` makes values of.
+/// An event's `unsigned`. Events in it stay text: they may be nested deeper than `serde_json` makes values of.
 #[derive(Debug, Default, Serialize)]
 struct Unsigned {
     age: i64,
@@ -117,7 +117,7 @@ pub fn members(room: &mut Room<'_>, message: Members) -> Result<Vec<Box<RawValue
     let mut sns = Vec::new();
     for sn in room.sql.rows(query, values![before.at], |row| row.int(0))? {
         let membership = room.event(sn)?.pdu.membership();
-        // Of two conditions one suffices.
+        // Where both filters are given, a member needs to pass only one.
         let wanted = match (&message.membership, &message.not_membership) {
             (None, None) => true,
             (one, not) => {
@@ -133,13 +133,14 @@ pub fn members(room: &mut Room<'_>, message: Members) -> Result<Vec<Box<RawValue
 }
 
 impl Room<'_> {
-    /// A user, as somebody for whom events are rendered.
+    /// The viewer for a user and device, with the user's memberships.
     pub fn viewer(&mut self, user: OwnedUserId, device: String) -> Result<Viewer> {
         let memberships = self.memberships(&user)?;
         Ok(Viewer { user, device, memberships, raw: false })
     }
 
-    /// The state a user may see: the current one, or that at their leave. Refused for a user who was never joined.
+    /// The state a user may see: the current one, or that at their leave. A user who was never joined is refused,
+    /// unless the room is world-readable.
     pub fn visible_state(&mut self, memberships: &Memberships) -> Result<Before> {
         let row = self.graph()?;
         if memberships.joined() {
@@ -169,7 +170,7 @@ impl Room<'_> {
         Ok(views)
     }
 
-    /// An event in the client's format, with what is known beside it in `unsigned`.
+    /// An event in client format, with its `unsigned`.
     pub fn client_view(
         &mut self,
         viewer: &Viewer,
@@ -188,7 +189,7 @@ impl Room<'_> {
         shown(viewer, event, room_id, &unsigned)
     }
 
-    /// What the viewer knows beside an event, but for who redacted it.
+    /// An event's `unsigned` for the viewer, without `redacted_because`.
     fn unsigned(&mut self, viewer: &Viewer, event: &Stored) -> Result<Unsigned> {
         let now = i64::try_from(self.moment.now).unwrap_or(i64::MAX);
         let age = now.saturating_sub(event.pdu.origin_server_ts);
@@ -228,7 +229,7 @@ impl Room<'_> {
         }))
     }
 
-    /// An event in the federation's format. A server that may not see its content gets it redacted, unless the rules read
+    /// An event in federation format. A server that may not see its content gets it redacted, unless the rules read
     /// something that a redaction takes away.
     pub fn federation_view(&mut self, event: &Stored, sees: bool) -> Result<Box<RawValue>> {
         if sees {
@@ -244,7 +245,7 @@ impl Room<'_> {
     }
 }
 
-/// An event with what is known beside it, in the viewer's format.
+/// An event with its `unsigned`, in the viewer's format.
 fn shown(
     viewer: &Viewer,
     event: &Stored,
@@ -257,7 +258,7 @@ fn shown(
     Ok(RawValue::from_string(format!("{text},\"unsigned\":{unsigned}}}"))?)
 }
 
-/// An event as servers see it, with its ID, which they compute.
+/// An event in federation format with its ID, which servers compute.
 fn raw(pdu: &Pdu) -> Result<String> {
     let mut object = parse_object(for_federation(pdu).as_bytes())
         .map_err(|fault| Stop::broken(fault.to_string()))?;

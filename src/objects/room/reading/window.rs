@@ -31,9 +31,10 @@ const MAX_LIMIT: u32 = 100;
 const PAGE: u32 = 2 * MAX_LIMIT;
 /// How many events are looked at for one timeline, whatever the filter hides.
 const MAX_SCANNED: u32 = 2000;
-/// The most members that a room without a name is called after.
+/// How many heroes a room without a name has at most.
 const HEROES: usize = 5;
-/// Of how many members that is looked for: in a room of many who left it would cost too much to find five who did not.
+/// How many members are looked at for heroes: in a room of many who left it would cost too much to find five who did
+/// not.
 const MOST_CANDIDATES: u32 = 500;
 
 /// The timeline of the range, the state beside it, receipts and the summary.
@@ -41,7 +42,7 @@ pub fn window(room: &mut Room<'_>, message: Window) -> Result<WindowReply> {
     room.graph()?;
     let viewer = room.viewer(message.user.clone(), message.device.clone())?;
     let viewer = Viewer { raw: message.timeline.raw, ..viewer };
-    // The end of an invite brings up a stay from before it, which the invite hid from a client that had not seen it.
+    // An invite hides earlier stays from a client that had not seen them; the end of the invite brings them up.
     let brought_up = !message.stay_only && viewer.memberships.uncovered(message.from, message.to);
     if !viewer.memberships.joined_between(message.from, message.to + 1) && !brought_up {
         return if message.stay_only {
@@ -83,15 +84,15 @@ pub fn window(room: &mut Room<'_>, message: Window) -> Result<WindowReply> {
     })
 }
 
-/// What of the room a client is shown.
+/// Which part of the room a client is shown.
 struct Range {
-    /// Since when it has known the room, without a break; 0 where it does not know it yet.
+    /// Since when the client has known the room, without a break; 0 where it does not know it yet.
     since: Position,
-    /// Whether it is shown the room from the beginning.
+    /// Whether the client is shown the room from the beginning.
     anew: bool,
-    /// It was told the state up to here, and maybe what came later.
+    /// The client was told the state up to here, and maybe what came later.
     told: Position,
-    /// What is looked at: above `low`, up to `end`.
+    /// Events and changes above `low` and up to `end` are looked at.
     low: Position,
     end: Position,
 }
@@ -104,7 +105,7 @@ pub struct Slice {
 }
 
 impl Slice {
-    /// The same, the other way round.
+    /// The slice with its events in the other order.
     fn turned(mut self) -> Self {
         self.events.reverse();
         self
@@ -115,7 +116,7 @@ impl Slice {
         self.events.first().and_then(|event| event.pos).map_or(end, |pos| pos - 1)
     }
 
-    /// What the timeline says last of each key of the state, and which event says so.
+    /// For each state key that the timeline sets, the index of the last event that does.
     fn said(&self) -> BTreeMap<Key, usize> {
         let state = self.events.iter().enumerate();
         state.filter_map(|(index, event)| Some((owned(event.pdu.key()?), index))).collect()
@@ -127,9 +128,10 @@ impl Room<'_> {
         let (from, memberships) = (message.from, &viewer.memberships);
         let was_joined = from > 0 && memberships.at(from) == Some(Membership::Join);
         let since = if was_joined { from } else { 0 };
-        // A user who comes back was told what they saw before they left.
+        // A user who comes back was shown the room before: the range begins at `from`.
         let low = if memberships.joined_until(from) { from } else { 0 };
-        // An invite may have hidden from the client what became of the room during the stays before it.
+        // An invite may have hidden from the client what became of the room during the stays before it: only what was
+        // there at the first join counts as told.
         let told = if was_joined { low } else { memberships.first_joined(low).unwrap_or_default() };
         let end = memberships.visible_end(message.to);
         Range { since, anew: !was_joined || message.full_state, told, low, end }
@@ -156,7 +158,7 @@ impl Room<'_> {
                 return Ok(slice.turned());
             };
             for event in page {
-                // What came in below a gap was in no window before, so it is in none after: `/messages` has it.
+                // History that came in below a gap was in no window before, so it is in none after: `/messages` has it.
                 if event.is_history() {
                     return Ok(Slice { limited: true, ..slice }.turned());
                 }
@@ -184,8 +186,8 @@ impl Room<'_> {
         }
     }
 
-    /// Cuts off the timeline's beginning where it would leave the client with a wrong state: an event of a fork that
-    /// lost against what came before it. `/messages` has what is cut off.
+    /// Cuts off the timeline's beginning up to an event that would leave the client with a wrong state: one of a fork
+    /// that lost against an older event. `/messages` has the events that are cut off.
     fn cut_to_the_right_state(
         &mut self,
         mut slice: Slice,
@@ -210,8 +212,8 @@ impl Room<'_> {
     }
 
     /// The state the client needs beside the timeline: applied one after the other, `state` and the timeline give the
-    /// state at the end of the window. What the timeline says is shown as it was at the timeline's start; what it does
-    /// not say (the viewer may not see the event, the filter hides it, it is cut off) as it is at the end.
+    /// state at the end of the window. A key that the timeline sets is shown as it was at the timeline's start. Any
+    /// other key (the viewer may not see the event, the filter hides it, it is cut off) is shown as it is at the end.
     fn state_shown(
         &mut self,
         viewer: &Viewer,
@@ -252,8 +254,8 @@ impl Room<'_> {
         Ok(kept)
     }
 
-    /// Lazy loading: of the members only those that are needed, and those that changed since the client was told of
-    /// them.
+    /// Lazy loading: keeps of the members only those that are needed and those that changed since the client was told
+    /// of them, and adds needed ones that did not change.
     fn load_lazily(
         &mut self,
         shown: &mut BTreeMap<Key, Sn>,
@@ -281,8 +283,8 @@ impl Room<'_> {
         Ok(())
     }
 
-    /// Members after whom a room without a name or alias is called: those who are in it or invited, else those who
-    /// were.
+    /// The heroes of a room without a name or alias: members who are joined or invited, else those who left or are
+    /// banned.
     fn heroes(&mut self, viewer: &Viewer) -> Result<Vec<OwnedUserId>> {
         if self.is_called("m.room.name", "name")?
             || self.is_called("m.room.canonical_alias", "alias")?
@@ -320,7 +322,7 @@ impl Room<'_> {
     }
 }
 
-/// Whether state of this type decides after whom a room is called.
+/// Whether state of this type can change the heroes.
 fn names_rooms(kind: &str) -> bool {
     matches!(kind, "m.room.member" | "m.room.name" | "m.room.canonical_alias")
 }

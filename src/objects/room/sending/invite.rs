@@ -1,8 +1,8 @@
 //! How does an invite of another server's user become part of the room?
 //! ([inviting](https://spec.matrix.org/v1.19/server-server-api/#inviting-to-a-room))
 //!
-//! It is built and judged first, then signed by the invited user's server, and only then stored: a server that refuses
-//! keeps its user out of the room.
+//! The invite is built and judged first, then signed by the invited user's server, and only then stored: a server that
+//! refuses keeps its user out of the room.
 
 use serde_json::value::RawValue;
 use tombolo_protocol::event::{Pdu, SHOWN_TO_INVITED};

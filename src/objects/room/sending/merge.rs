@@ -1,7 +1,7 @@
-//! When do we send an event that says nothing?
+//! When do we send a dummy event?
 //!
-//! It cites all forward extremities. So it merges them where there are many, and it is the last event of a server that
-//! a resolution took out of the room.
+//! A dummy event cites all forward extremities. So it merges them where there are many, and it is the last event told
+//! to a server that a resolution took out of the room.
 
 use std::{collections::BTreeSet, mem};
 
@@ -19,23 +19,25 @@ use crate::{
     shell::Stop,
 };
 
-/// The type of an event that only joins what lies before it; clients are not shown it. The name is Synapse's.
+/// The type of a dummy event, which only merges extremities; clients are not shown it. The name is Synapse's.
 pub const DUMMY: &str = "org.matrix.dummy_event";
 
-/// When there are more forward extremities than this, an event of ours joins them.
+/// When there are more forward extremities than this, a dummy event merges them.
 const MOST_EXTREMITIES: usize = 10;
 
 impl Room<'_> {
-    /// Sends such an event where what the message inserted calls for one.
+    /// Sends a dummy event where the inserted events left many extremities, or took a server out of the room.
     pub fn merge_extremities(&mut self) -> Result<()> {
-        // Where there are more extremities than an event may cite, the insertion of ours resolves states, too.
+        // If there are more extremities than an event may cite, inserting the dummy event resolves states, too: hence
+        // the loop.
         let mut told = BTreeSet::new();
         while !self.pending.resolved.is_empty() {
             let mut dropped = Vec::new();
             for (sn, pos) in mem::take(&mut self.pending.resolved) {
                 dropped.extend(self.dropped_by(sn, pos)?);
             }
-            // The stay of a server that was told ends with the event that told it, whose insertion may resolve, too.
+            // A told server's stay now ends with the dummy event, whose insertion may resolve states, too: the server
+            // would be found dropped again.
             dropped.retain(|(server, _)| !told.contains(server));
             let many = self.row()?.extremities.len() > MOST_EXTREMITIES;
             if !many && dropped.is_empty() {
@@ -50,8 +52,8 @@ impl Room<'_> {
         Ok(())
     }
 
-    /// The other servers whose stay ended when the state was resolved. No event says so, and nobody would tell them:
-    /// from an event that cites all extremities on, they can find out by themselves.
+    /// The other servers whose stay ended when the state was resolved. No event says so, and nobody would tell them: an
+    /// event that cites all extremities lets them find out by themselves.
     fn dropped_by(&mut self, sn: Sn, pos: Position) -> Result<Vec<(String, Position)>> {
         let query = "SELECT server FROM servers WHERE until = ?";
         let mut dropped = self.sql.rows(query, values![pos], |row| row.text(0))?;
@@ -65,7 +67,7 @@ impl Room<'_> {
         Ok(dropped.into_iter().map(|server| (server, pos)).collect())
     }
 
-    /// Sends the event as the first local user who may; answers its position.
+    /// Sends a dummy event as the first local user who may; answers its position.
     fn send_dummy(&mut self) -> Result<Option<Position>> {
         for (sender, membership, _) in self.locals()? {
             if membership != Membership::Join {

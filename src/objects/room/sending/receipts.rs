@@ -22,8 +22,9 @@ const MAX_THREADS: u32 = 50;
 /// How long an event's ID may be (bytes).
 const MAX_ID: usize = 255;
 
-/// Notes a receipt; an older one of the same kind and thread is replaced. One for an event that nobody can see has no
-/// effect. One for a thread in which the event is not is refused.
+/// Notes a receipt; an older one of the same kind and thread is replaced. A receipt for an event outside the timeline
+/// has no effect. If the event is not in the receipt's thread, a local user is refused and a remote user's receipt has
+/// no effect.
 pub fn receipt(room: &mut Room<'_>, message: Receipt) -> Result<Vec<UserNews>> {
     let mut row = room.live()?;
     if !room.is_joined(&message.user)? {
@@ -58,8 +59,8 @@ pub fn receipt(room: &mut Room<'_>, message: Receipt) -> Result<Vec<UserNews>> {
     if ours { room.news_for(&[message.user]) } else { Ok(Vec::new()) }
 }
 
-/// Whether the event of a receipt is in its thread, whose root may be older than what is held here. Other servers may
-/// draw the border of the main one differently.
+/// Whether the event of a receipt is in its thread, whose root may be older than what is held here. In the main thread
+/// a remote user's receipt always is: other servers may draw its border differently.
 fn is_of_thread(room: &mut Room<'_>, message: &Receipt, thread: &str) -> Result<bool> {
     if thread.is_empty() || thread == MAIN && !room.is_ours(&message.user) {
         return Ok(true);
@@ -67,7 +68,7 @@ fn is_of_thread(room: &mut Room<'_>, message: &Receipt, thread: &str) -> Result<
     Ok(thread.len() <= MAX_ID && room.is_in_thread(&message.event_id, thread)?)
 }
 
-/// Keeps the newest receipts of a user's threads: whoever reads on reads there.
+/// Deletes all but the newest threaded receipts of a user: users read on in recent threads.
 fn forget_old_threads(room: &mut Room<'_>, message: &Receipt) -> Result<()> {
     let delete = "DELETE FROM receipts WHERE user = ?1 AND kind = ?2 AND thread IN (SELECT thread FROM receipts WHERE user = ?1 AND kind = ?2 AND thread NOT IN ('', 'main') ORDER BY pos DESC LIMIT -1 OFFSET ?3)";
     room.sql.run(delete, values![message.user.as_str(), &message.kind, MAX_THREADS])?;
@@ -89,7 +90,7 @@ fn is_newer(room: &mut Room<'_>, message: &Receipt, thread: &str) -> Result<bool
         Ok(room.find(&id)?.and_then(|event| event.pos))
     };
     let (old, new) = (position(&held)?, position(message.event_id.as_str())?);
-    // An event that has lost its place may have come before or after: the later receipt counts.
+    // An event without a position may have come before or after: the later receipt counts.
     Ok(old.is_none() || new.is_none() || new > old)
 }
 
@@ -100,7 +101,7 @@ impl Room<'_> {
     }
 
     /// The content of an `m.receipt` event with the receipts that were made in a range, of users who are not ignored.
-    /// Of several of one user for one event the unthreaded one is shown: it holds for every thread.
+    /// If a user has several receipts for one event, the unthreaded one is shown: it holds for every thread.
     pub fn receipts_between(
         &mut self,
         user: &UserId,

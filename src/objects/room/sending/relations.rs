@@ -1,7 +1,7 @@
 //! May this event of ours relate to that one, and in which thread is an event?
 //! ([relationships](https://spec.matrix.org/v1.19/client-server-api/#relationships-between-events))
 //!
-//! Only what our users send is refused. What other servers let in is shown as it is.
+//! Only events of local users are refused. Events that other servers let in are shown as they are.
 
 use ruma::EventId;
 use tombolo_platform::values;
@@ -14,14 +14,15 @@ use crate::{
 
 /// The longest key of an annotation, in characters.
 const MAX_KEY: usize = 500;
-/// How many relations lead from an event to its thread.
+/// How many relations are followed from an event to its thread.
 const MAX_STEPS: usize = 3;
 
 /// The thread of events that are in no other.
 pub const MAIN: &str = "main";
 
 impl Room<'_> {
-    /// Refuses what relates to an event that is not here, annotates twice, or begins a thread within another relation.
+    /// Refuses an event that relates to one that is not here, annotates twice, or begins a thread within another
+    /// relation.
     pub fn check_relation(&mut self, pdu: &Pdu) -> Result<()> {
         let Some(relation) = Relation::of(&pdu.content) else { return Ok(()) };
         let target = match EventId::parse(relation.event_id.as_str()) {
@@ -73,14 +74,14 @@ impl Room<'_> {
         }
     }
 
-    /// Whether an event is in a thread: that of the event it relates to, however indirectly. In the main one is what
-    /// leads into no other. The root and what relates to it count as in their thread too, though the specification has
-    /// them in the main one: clients read a thread up to them, and Synapse takes such receipts.
+    /// Whether an event is in a thread: the one to which its relations lead, else the main one. A thread's root, and
+    /// events that relate to the root, count as in the thread too, though the specification has them in the main one:
+    /// clients read a thread up to them, and Synapse takes such receipts.
     pub fn is_in_thread(&mut self, event_id: &EventId, thread: &str) -> Result<bool> {
         let mut next = self.find(event_id)?;
         for _ in 0..=MAX_STEPS {
             let Some(event) = next else { break };
-            // What it related to went with its content.
+            // A redacted event has lost its relation: it may have been in this thread.
             if event.pdu.event_id == thread || event.redacted_by.is_some() {
                 return Ok(true);
             }

@@ -24,8 +24,8 @@ use crate::{
     shell::Stop,
 };
 
-/// Sends an event, once per transaction ID. A room that all its local members left takes nothing new, but for the leave
-/// of who was invited to it, or knocked.
+/// Sends an event, once per transaction ID. A room that all local users left takes nothing new but the leave of a user
+/// who is invited or knocked.
 pub fn send(room: &mut Room<'_>, message: Send) -> Result<Sent> {
     room.graph()?;
     if let Some(transaction) = &message.transaction
@@ -47,7 +47,8 @@ pub fn send(room: &mut Room<'_>, message: Send) -> Result<Sent> {
     Ok(Sent { event_id, position, news, others: Vec::new() })
 }
 
-/// Builds, judges and inserts; refused unless it is accepted. The state that stands there already is not written again.
+/// Builds, judges and inserts an event; refused unless it is accepted. An event that only repeats the current state is
+/// not inserted: the held one is answered.
 pub fn write(room: &mut Room<'_>, message: &Send) -> Result<(OwnedEventId, Position)> {
     check_membership(room, message)?;
     let pdu = build(room, message)?;
@@ -69,7 +70,7 @@ pub fn write(room: &mut Room<'_>, message: &Send) -> Result<(OwnedEventId, Posit
     }
 }
 
-/// What the room makes of an event of ours; refused unless it is accepted.
+/// Judges an event of ours; refused unless it is accepted.
 pub fn allowed(room: &mut Room<'_>, pdu: &Pdu) -> Result<Judged> {
     let reason = match room.judge(pdu)? {
         Judgement::Judged(judged) if judged.verdict == Verdict::Accepted => return Ok(judged),
@@ -94,8 +95,8 @@ fn is_declining(room: &mut Room<'_>, message: &Send) -> Result<bool> {
     Ok(leaves && room.membership_of(user)?.is_some_and(Membership::is_waiting))
 }
 
-/// Refuses a change of a membership that the user does not have: for a banned user a kick would lift the ban. A sender
-/// who is not in the room does not learn what it is.
+/// Refuses a membership change unless the user has one of the wanted memberships now: a kick would lift a ban. A sender
+/// who is not in the room does not learn the user's membership.
 fn check_membership(room: &mut Room<'_>, message: &Send) -> Result<()> {
     let wanted = &message.memberships;
     if wanted.is_empty() {
@@ -128,7 +129,7 @@ fn sent_before(
         let event = room.event(sn)?;
         let same = match scope {
             Some(scope) => scope == transaction.scope,
-            // Its path was not noted; it named the type.
+            // No scope was noted, but the path had the event type in it.
             None => event.pdu.kind() == message.draft.event_type,
         };
         if same {
@@ -138,7 +139,7 @@ fn sent_before(
     Ok(None)
 }
 
-/// The event that holds now what this one would set: of the same sender, with the same content.
+/// The event of the current state that this one would only repeat: same sender, same content.
 pub fn same_state(room: &mut Room<'_>, pdu: &Pdu) -> Result<Option<(OwnedEventId, Position)>> {
     let Some((kind, key)) = pdu.key() else { return Ok(None) };
     let Some(held) = room.now_event(kind, key)? else { return Ok(None) };
@@ -223,7 +224,8 @@ impl Room<'_> {
     }
 }
 
-/// Whom the sender's `/sync` must agree with: the sender and, for a membership change, the user it names.
+/// Local users who must see the event as soon as the sender is answered: the sender and, for a membership change, the
+/// user it names.
 fn concerned(room: &Room<'_>, message: &Send) -> Vec<OwnedUserId> {
     let mut users = vec![message.sender.clone()];
     if message.draft.event_type == "m.room.member"
@@ -237,7 +239,7 @@ fn concerned(room: &Room<'_>, message: &Send) -> Vec<OwnedUserId> {
     users
 }
 
-/// The event that the content of a redaction names: older rooms keep it beside the content.
+/// The target that the content of a redaction names: older room versions keep it beside the content.
 fn redacted(message: &Send, content: &CanonicalJsonObject) -> Option<OwnedEventId> {
     let named = content.get("redacts").filter(|_| message.draft.event_type == "m.room.redaction");
     EventId::parse(named?.as_str()?).ok()
@@ -253,7 +255,7 @@ fn check_redaction(room: &mut Room<'_>, pdu: &Pdu) -> Result<()> {
     let may_redact_all = power.suffices(&pdu.sender, power.redact());
     let target = room.find(target)?.filter(|event| event.verdict != Verdict::Rejected);
     let refused = match target {
-        // It may come later; by then the power counts that its sender has now.
+        // The target may come later: then the power that the sender has now counts.
         None if may_redact_all => return Ok(()),
         None => Refusal::NotFound,
         // An access list without content keeps everybody out.

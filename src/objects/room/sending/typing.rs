@@ -33,7 +33,7 @@ pub fn typing(room: &mut Room<'_>, message: Typing) -> Result<TypingNow> {
     room.typing_now(servers)
 }
 
-/// Forgets who stopped typing without saying so, or left. Who came since followers were last told learns who types.
+/// Forgets users whose typing timed out, or who left. Users who came since followers were last told learn who types.
 pub fn expire(room: &mut Room<'_>, _: ExpireTyping) -> Result<TypingExpired> {
     let notified_up_to = room.row()?.notified_up_to;
     let rows = room
@@ -79,7 +79,7 @@ impl Room<'_> {
     }
 }
 
-/// Whether clients are told what this user does outside events: old IDs may hold anything
+/// Whether clients are shown this user's typing and receipts, and see the user as a hero: old IDs may hold anything
 /// ([historical user IDs](https://spec.matrix.org/v1.19/appendices/#historical-user-ids)).
 pub fn is_shown(user: &UserId) -> bool {
     let localpart = user.localpart();

@@ -1,4 +1,4 @@
-//! Who is asked how a join ended of which nobody knows, and what of that which is given is kept?
+//! Which server is asked how a join ended, and which given events are kept?
 
 use ruma::OwnedEventId;
 use serde_json::json;
@@ -37,12 +37,12 @@ fn hear(scene: &Scene, origin: &str, parent: &OwnedEventId) {
     scene.receive_from(origin, &[&message]);
 }
 
-/// Whether it is time to ask, and whose turn it is.
+/// The server whose turn it is to be asked, if an attempt is due.
 fn due(scene: &Scene) -> Option<String> {
     scene.ask(DueJoin {}).unwrap().attempt.map(|attempt| attempt.via.to_string())
 }
 
-/// Whose turn it is, when it is time; that fails too.
+/// The server whose turn it is, when an attempt is due; this attempt fails too.
 fn next(scene: &Scene, event_id: &OwnedEventId) -> String {
     let server = due(scene).unwrap_or_else(|| {
         scene.pass(24 * 3600 * 1000);
@@ -100,7 +100,7 @@ fn what_one_server_changed_another_gives_whole() {
     let (scene, state) = Scene::of_bob();
     let join = scene.begin_join(&state);
     let mut changed = state.clone();
-    // An event whose content does not match its hash is taken without it.
+    // An event whose content does not match its hash is stored redacted.
     changed[5] = redacted(&state[5], scene.version).unwrap();
     assert_eq!(scene.give(&join, &changed), 6);
     fail(&scene, &join.event_id);
@@ -123,7 +123,7 @@ fn what_is_rejected_is_not_kept_of_a_room_we_are_not_in() {
     assert_eq!(scene.count("events"), 6);
 }
 
-/// A local user joins, where the membership of one who is absent could not be verified.
+/// A local user joins with a state of which some events could not be verified.
 fn join_without(scene: &Scene, localpart: &str, state: &[Pdu], unverified: Vec<OwnedEventId>) {
     let event = scene.begin_join_of(localpart, state);
     let state = scene.give_without(&event, state, unverified).unwrap();

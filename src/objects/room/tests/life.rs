@@ -145,7 +145,7 @@ fn a_kick_by_nobody_is_rejected() {
 
 #[test]
 fn a_redaction_changes_no_verdict() {
-    // In version 10 it takes the level for invites away.
+    // In version 10 a redaction takes the level for invites away.
     let scene = Scene::new("10");
     scene.join_bob();
     let alice = user("alice", OURS);

@@ -84,7 +84,7 @@ fn a_newcomers_event_waits_for_his_join() {
     let early = scene.theirs("m.room.message", None, &json!({ "body": "hi" }), parent);
     assert_eq!(scene.outcome(&early), Outcome::Parked);
     let came = scene.receive(&[&join]).outcomes;
-    // As it cites no membership it is refused, but it was judged.
+    // The early event cites no membership, so it is rejected; that shows that it was judged.
     let outcome = came.iter().find(|(id, _)| *id == early.event_id);
     assert!(matches!(outcome, Some((_, Outcome::Rejected(_)))), "{came:?}");
     assert_eq!((scene.count("parked"), scene.count("awaited")), (0, 0));

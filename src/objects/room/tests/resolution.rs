@@ -18,7 +18,7 @@ fn an_unconflicted_member_is_no_part_of_the_conflict() {
             scene.theirs("m.room.join_rules", Some(""), &rule("public"), &scene.extremities());
         assert_eq!(scene.outcome(&public), Outcome::Accepted);
         let invite = scene.send("alice", "m.room.join_rules", Some(""), &rule("invite")).unwrap();
-        // Bob had not heard of it.
+        // Bob had not heard of Alice's join rule.
         let said =
             scene.theirs("m.room.message", None, &json!({ "body": "hi" }), &[public.event_id]);
         assert_eq!(scene.outcome(&said), Outcome::Accepted);

@@ -1,4 +1,4 @@
-//! Is what a follower could not be told told the next time?
+//! Does a follower that could not be told get the news the next time?
 
 use serde_json::{Value, json, value::RawValue};
 use tombolo_protocol::event::Pdu;

@@ -22,7 +22,7 @@ pub fn wish(kind: &str, key: Option<&str>, content: &Value) -> Draft {
     Draft { event_type: kind.to_owned(), state_key: key.map(str::to_owned), content, redacts: None }
 }
 
-/// The event's body, for comparing timelines.
+/// The events' IDs, for comparing timelines.
 pub fn ids(events: &[Box<RawValue>]) -> Vec<String> {
     let id = |event: &RawValue| {
         serde_json::from_str::<Value>(event.get()).unwrap()["event_id"].as_str().unwrap().to_owned()

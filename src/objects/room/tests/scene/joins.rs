@@ -1,4 +1,4 @@
-//! How does a room of the other server come to be ours?
+//! How do local users come into a room of the other server, and Bob into ours?
 
 use ruma::{OwnedEventId, RoomId};
 use serde_json::json;
@@ -8,7 +8,7 @@ use super::*;
 use crate::objects::room::messages::*;
 
 impl Scene {
-    /// A room that Bob made and keeps Carl out of, which is not here, and its state.
+    /// A room of Bob's, from which Carl is banned and in which we are not, and its state.
     pub fn of_bob() -> (Self, Vec<Pdu>) {
         let room_id = RoomId::parse("!room:theirs.test").unwrap();
         let scene = Self::of(RoomVersion::of("11").unwrap(), room_id);
@@ -44,12 +44,12 @@ impl Scene {
         event
     }
 
-    /// Gives a room that is being joined its state; answers how much of it stands.
+    /// Gives a room that is being joined its state; answers how many events were noted as state.
     pub fn give(&self, join: &Checked, state: &[Pdu]) -> u64 {
         self.give_without(join, state, Vec::new()).unwrap()
     }
 
-    /// The same, where some of it could not be verified.
+    /// The same, where some of the state could not be verified.
     pub fn give_without(
         &self,
         join: &Checked,
@@ -62,7 +62,7 @@ impl Scene {
         self.ask(GiveJoin { event_id, events, state, unverified })
     }
 
-    /// Bob's join, taken in.
+    /// Has the room take in Bob's join; answers its ID.
     pub fn join_bob(&self) -> OwnedEventId {
         let join = self.theirs(
             "m.room.member",

@@ -31,7 +31,7 @@ pub struct Scene {
 }
 
 impl Scene {
-    /// A room of this version, made by `@alice:ours.test`, with this preset of events after the create event.
+    /// A public room of this version, made by `@alice:ours.test`, with her join and power levels.
     pub fn new(version: &str) -> Self {
         let version = RoomVersion::of(version).unwrap();
         let alice = user("alice", OURS);
@@ -92,7 +92,7 @@ impl Scene {
         self.object.alarm.get().map(|at| at - self.now.get())
     }
 
-    /// The next message comes in the same moment as the last.
+    /// Has the next message come in the same moment as the last.
     pub fn rewind(&self) {
         self.now.set(self.now.get() - 1000);
     }
@@ -169,7 +169,7 @@ impl Scene {
         )
     }
 
-    /// An event in a room that is not here, built on the last of those it cites.
+    /// An event in a room that is not here; its parent is the last event that it cites.
     pub fn elsewhere(
         &self,
         sender: &UserId,
@@ -199,8 +199,8 @@ impl Scene {
         self.ask(Receive { origin, events, purpose, again: Vec::new() }).unwrap()
     }
 
-    /// Bob's server gives the state before a parked event as it is now here, of which some may be missing and one key,
-    /// or type, may be left out; answers what became of events by that.
+    /// Has Bob's server give the current state as the state before a parked event, with some events named as missing
+    /// and one key, or type, left out; answers the outcomes.
     pub fn connect(
         &self,
         child: &Pdu,
@@ -235,7 +235,7 @@ impl Scene {
         self.now.set(self.now.get() + time);
     }
 
-    /// What became of one of them.
+    /// Gives the room an event of the other server; answers what became of it.
     pub fn outcome(&self, pdu: &Pdu) -> Outcome {
         let received = self.receive(&[pdu]);
         received.outcomes.into_iter().find(|(id, _)| *id == pdu.event_id).unwrap().1
