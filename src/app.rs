@@ -1,4 +1,4 @@
-//! How does the platform reach the program? The one implementation of its upward calls.
+//! How does the platform call the program? The one implementation of its `Application`.
 
 use futures_util::future::LocalBoxFuture;
 use http::{Request, Response};

@@ -1,4 +1,4 @@
-//! What do all object classes share: how is a message decoded, answered in one transaction, and its effect noted?
+//! What do all object classes share? How a message is decoded and answered, and how an object's schema is kept.
 
 use std::fmt::Debug;
 
@@ -16,7 +16,7 @@ pub enum Stop<R> {
 }
 
 impl<R> Stop<R> {
-    /// A broken invariant of our own data.
+    /// A fault: an invariant of our own data is broken.
     pub fn broken(what: impl Into<String>) -> Self {
         Self::Fault(Fault(what.into()))
     }
@@ -40,7 +40,7 @@ impl<R> From<serde_json::Error> for Stop<R> {
     }
 }
 
-/// What an answer does besides answering.
+/// The effects of an answer beside the reply.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Effects {
     /// Be woken at this time (ms) at the latest.
@@ -58,7 +58,7 @@ impl Effects {
     }
 }
 
-/// A class of objects, as its objects answer.
+/// How the objects of a class answer messages.
 pub trait ObjectClass: Class {
     /// What an object remembers between messages.
     type Cache: Default + 'static;
@@ -67,20 +67,20 @@ pub trait ObjectClass: Class {
     /// Why an object declines.
     type Refusal: Serialize + DeserializeOwned + Debug;
 
-    /// The object that is to answer.
+    /// Opens the object for one message.
     fn open<'a>(
         question: &Question<'a>,
         cache: &'a mut Self::Cache,
         effects: &'a mut Effects,
     ) -> Result<Self::Object<'a>, Fault>;
 
-    /// Does what a message left to be done once it is answered.
+    /// Does what the message left to be done, once its function has returned and in the same transaction.
     fn finish(_: &mut Self::Object<'_>) -> Result<(), Stop<Self::Refusal>> {
         Ok(())
     }
 }
 
-/// Decodes a message, has it answered, and encodes what came of it.
+/// Decodes a message, has it answered by `work`, and encodes the reply or refusal with its effects.
 pub fn reply<C: ObjectClass, M: Message<Class = C, Refusal = C::Refusal>>(
     question: &Question<'_>,
     work: impl FnOnce(&mut C::Object<'_>, M) -> Result<M::Reply, Stop<M::Refusal>>,
@@ -103,7 +103,7 @@ pub fn reply<C: ObjectClass, M: Message<Class = C, Refusal = C::Refusal>>(
     })
 }
 
-/// How a message and what answers it are read, and written again.
+/// How a message and its reply are read and written again.
 #[cfg(test)]
 pub struct Wire {
     pub name: &'static str,
@@ -141,7 +141,7 @@ macro_rules! class {
 
             match question.message {
                 $($message::NAME => $crate::shell::reply::<$class, $message>(question, $function),)*
-                // A newer deployment asked an older one: worth another try.
+                // A newer deployment asked an older one: a retry may succeed.
                 unknown => Err(tombolo_platform::unknown(unknown)),
             }
         }
@@ -149,14 +149,14 @@ macro_rules! class {
 }
 pub(crate) use class;
 
-/// Whether an object's tables exist, known once per stay in memory.
+/// The version of an object's schema, read once per stay in memory.
 #[derive(Debug, Default)]
 pub struct Schema {
     version: Option<usize>,
 }
 
 impl Schema {
-    /// Whether the object holds anything; brings old tables up to date, creates none.
+    /// Whether the object has tables. Brings old tables up to date, but creates none.
     pub fn exists(&mut self, sql: &Sql, steps: &[&str]) -> Result<bool, SqlError> {
         let version = self.read(sql)?;
         if version == 0 {
@@ -166,7 +166,7 @@ impl Schema {
         Ok(true)
     }
 
-    /// Runs the steps that this database has not seen.
+    /// Creates the tables or brings them up to date: runs the steps that this database has not seen.
     pub fn create(&mut self, sql: &Sql, steps: &[&str]) -> Result<(), SqlError> {
         let version = self.read(sql)?;
         if version >= steps.len() {
@@ -201,7 +201,7 @@ impl Schema {
     }
 }
 
-/// A membership, as a table holds it.
+/// Reads a membership from a column.
 pub fn membership(row: &Row<'_>, column: usize) -> Result<Membership, SqlError> {
     let name = row.text(column)?;
     Membership::of(&name).ok_or_else(|| SqlError::Database(format!("{name} is no membership")))

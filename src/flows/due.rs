@@ -1,7 +1,7 @@
 //! What does a room's alarm do?
 //!
-//! Each part asks the object what is due, does it, and says when to come again. A part that fails does not keep the
-//! others from their work; the alarm comes again for it.
+//! Each part asks the room what is due, does it, and says when the alarm shall come again. A part that fails does not
+//! stop the other parts; the alarm repeats it.
 
 use ruma::RoomId;
 use tombolo_platform::{Address, AskError, Fault, World};
@@ -19,22 +19,23 @@ use crate::{
     },
 };
 
-/// How long followers can be kept waiting (ms).
+/// How long the retry of parked events may take before the followers are told again, ahead of the rest (ms).
 const MOMENT: u64 = 1000;
 
-/// The alarm of a room: tells its followers, tries parked events again, takes up what was begun.
+/// Runs a room's alarm: tells the followers, tries parked events again, resumes joins and leaves.
 pub async fn room(world: World, address: Address<RoomClass>) -> Result<Option<u64>, Fault> {
     let Ok(room_id) = RoomId::parse(&*address.name) else { return Ok(None) };
     let told = tell::tell(&world, &room_id).await;
     let begun = world.now();
     let retried = receive::retry(&world, &room_id).await.map_err(|error| Fault(error.to_string()));
-    // What came meanwhile does not wait for what else there is to do.
+    // Events that came in meanwhile are told now: they do not wait for other servers.
     let told = if world.now() > begun + MOMENT { tell::tell(&world, &room_id).await } else { told };
     let taken_up = take_up(&world, &room_id).await;
     Ok([told?, retried?, taken_up?].into_iter().flatten().min())
 }
 
-/// Takes up a join that nobody ended, and tells again of a declined invite; answers when to come again (ms).
+/// Resumes a join whose outcome is unknown, and sends the leave of a declined invite again; answers when to come again
+/// (ms).
 async fn take_up(world: &World, room_id: &RoomId) -> Result<Option<u64>, Fault> {
     let due = match world.ask(&room_object(room_id), &DueJoin {}).await {
         Ok(due) => due,

@@ -1,7 +1,8 @@
-//! What takes several steps, objects or servers? One folder per subject, one file per flow.
+//! Which operations take several steps, objects or servers? One folder per subject, one file per flow.
 //!
-//! Gather (from other servers and objects), let one object decide and write, then tell. A flow may be repeated from the
-//! start: the objects it asks are idempotent, and the one that holds the intention is asked first and last.
+//! A flow gathers from other servers and objects, has one object decide and write, and then tells the followers. A flow
+//! may be repeated from the start: its objects are idempotent, and the object that holds the intention is asked first
+//! and last.
 
 pub mod due;
 pub mod membership;

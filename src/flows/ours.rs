@@ -1,16 +1,16 @@
-//! What of ours did not do its part?
+//! Which part of this server failed?
 
 use tombolo_platform::{SqlError, Unreachable};
 
 use crate::config::Misconfigured;
 
-/// A failure of ours, whatever was asked.
+/// A failure of this server itself, not of a client or of another server.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Ours {
-    /// A part did not answer; asked again, it may in a moment.
+    /// An object or D1 did not answer; a retry may succeed.
     #[error("unreachable: {0}")]
     Unreachable(String),
-    /// Something is broken, until somebody mends it.
+    /// Something is broken, such as the configuration or stored data: a retry does not help.
     #[error("{0}")]
     Broken(String),
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Why an object declines that never does.
+/// The refusal of an object that never refuses.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Never {}
 
@@ -11,7 +11,7 @@ macro_rules! message {
     ($class:ty, $message:ident => $reply:ty, $refusal:ty) => {
         $crate::objects::message::message!($class, $message = stringify!($message) => $reply, $refusal);
     };
-    // Its name on the wire, where that is another.
+    // With a name on the wire that differs from the struct's.
     ($class:ty, $message:ident = $name:expr => $reply:ty, $refusal:ty) => {
         impl tombolo_platform::Message for $message {
             const NAME: &'static str = $name;

@@ -1,8 +1,8 @@
 //! Which facts exist, and which object owns each of them?
 //!
 //! One Durable Object per thing: a room, a user, a remote server. Inside, an object is a set of synchronous functions
-//! over its own SQLite database; each message is decided and written in one transaction, so nothing comes between read
-//! and write. Objects do no I/O: what they want done elsewhere they answer with, or leave behind as something due.
+//! over its own SQLite database. Each message is decided and written in one transaction, so nothing comes between read
+//! and write. Objects do no I/O: work elsewhere is part of their answer, or stays behind as due.
 
 pub mod destination;
 pub mod message;

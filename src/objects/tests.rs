@@ -1,7 +1,7 @@
-//! Do objects still understand what was written before?
+//! Do objects still read the messages that earlier deployments wrote?
 //!
-//! `samples.json` of each class holds messages and their replies as deployments wrote them: for each message a list of
-//! pairs. They are never changed; a new message or field gets a new sample.
+//! `samples.json` of each class holds messages and their replies as deployments wrote them: a list of pairs for each
+//! message. Samples are never changed; a new message or field gets a new sample.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::*;
 use crate::shell::Wire;
 
-/// By the message's name.
+/// Samples by the name of the message.
 type Samples = BTreeMap<String, Vec<Sample>>;
 
 #[derive(serde::Deserialize)]
@@ -29,7 +29,7 @@ macro_rules! samples_of_classes {
 }
 classes!(samples_of_classes);
 
-/// Whether all that `was` says is said by `is`, which may say more.
+/// Whether `is` holds everything that `was` holds; it may hold more.
 fn says(is: &Value, was: &Value) -> bool {
     match (is, was) {
         (Value::Object(is), Value::Object(was)) => {

@@ -1,7 +1,7 @@
-//! How does a user of another server come to be invited?
+//! How does a local user invite a user of another server?
 //! ([inviting](https://spec.matrix.org/v1.19/server-server-api/#inviting-to-a-room))
 //!
-//! The room builds the event, the invited user's server signs it, and only then the room takes it in. Where that server
+//! The room builds the event, the invited user's server signs it, and only then does the room insert it. If that server
 //! refuses or does not answer, there is no invite, and the client learns why.
 
 use ruma::{OwnedEventId, RoomId, ServerName};
@@ -22,7 +22,7 @@ use crate::{
     },
 };
 
-/// Invites a user of this other server; `send` is the invite.
+/// Invites a user of `server`; `send` is the invite.
 pub async fn invite(
     world: &World,
     room_id: &RoomId,

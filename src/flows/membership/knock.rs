@@ -1,8 +1,8 @@
 //! How does a local user knock on a room?
 //! ([knocking](https://spec.matrix.org/v1.19/server-server-api/#knocking-upon-a-room))
 //!
-//! In a room that is live here a knock is an event like any other. Else a server in the room takes our event and shows
-//! the room's stripped state, and the knock is kept out of band until somebody answers it.
+//! If the room is live here, a knock is an event like any other. Otherwise a resident server takes our event
+//! (`send_knock`) and answers with the stripped state, and the knock is kept out of band until somebody answers it.
 
 use ruma::{OwnedServerName, RoomId, ServerName, UserId};
 use serde::Deserialize;
@@ -38,7 +38,7 @@ struct SendKnock {
     knock_room_state: Vec<Box<RawValue>>,
 }
 
-/// Knocks.
+/// Knocks on a room, which is live here or through one of several resident servers.
 pub async fn knock(
     world: &World,
     user: &UserId,

@@ -1,9 +1,9 @@
 //! How does a local user leave a room, or decline an invite to one?
 //! ([leaving rooms](https://spec.matrix.org/v1.19/server-server-api/#leaving-rooms-rejecting-invites))
 //!
-//! In a room that is live here a leave is an event like any other. An invite to a room we are not in is declined
-//! through a server in it; the user is rid of it whether or not that server answers, and the room's alarm tells it
-//! again.
+//! If the room is live here, a leave is an event like any other. An invite to a room we are not in is declined through
+//! a resident server. The user is rid of the invite at once, even if that server does not answer: the room's alarm
+//! sends the leave again.
 
 use ruma::{OwnedServerName, RoomId, UserId};
 use serde_json::{Map, Value, json};
@@ -26,7 +26,7 @@ use crate::{
     },
 };
 
-/// Leaves the room.
+/// Leaves a room, declines an invite or takes a knock back.
 pub async fn leave(
     world: &World,
     user: &UserId,
@@ -47,7 +47,7 @@ pub async fn leave(
     }
     let invite = match world.ask(&address, &OutOfBand { user: user.to_owned() }).await {
         Ok(invite) if invite.membership.is_waiting() => invite,
-        // Leaving twice is no mistake.
+        // Leaving twice is no error.
         Ok(_) => return Ok(()),
         Err(AskError::Refused(Refusal::Absent | Refusal::NotFound))
             if here == Some(Membership::Leave) =>
@@ -60,7 +60,7 @@ pub async fn leave(
     withdraw(world, user, room_id, &invite.via, &content).await
 }
 
-/// Rids the user of an invite or knock, and tells a server in the room, if one of those that know of it answers.
+/// Removes the user's invite or knock here, and then sends the leave to a server that knows of it.
 async fn withdraw(
     world: &World,
     user: &UserId,
@@ -73,7 +73,7 @@ async fn withdraw(
     carry(world, user, room_id, via, content).await
 }
 
-/// Has one of these servers take the leave, if one does.
+/// Sends the leave through the first of these servers that takes it. If one does, the alarm does not repeat it.
 async fn carry(
     world: &World,
     user: &UserId,
@@ -94,7 +94,7 @@ async fn carry(
     Ok(())
 }
 
-/// Tells these servers again of a leave of which none has heard.
+/// Sends a leave again that no server has taken.
 pub async fn resume(
     world: &World,
     user: &UserId,
@@ -105,7 +105,8 @@ pub async fn resume(
     carry(world, user, room_id, via, &content).await
 }
 
-/// Has the server take the leave; not if the user has joined meanwhile.
+/// Sends the leave through one server. Answers `false` if there is nothing to send any more, for example because the
+/// user has joined.
 async fn decline(
     world: &World,
     user: &UserId,
@@ -114,7 +115,7 @@ async fn decline(
     content: &Map<String, Value>,
 ) -> Result<bool, Unsent> {
     let template = template::ask(world, server, Membership::Leave, room_id, user).await?;
-    // The server may have taken its time.
+    // The template may have taken long: the user may have joined meanwhile.
     let held = world.ask(&room_object(room_id), &OutOfBand { user: user.to_owned() }).await?;
     if !held.leaving {
         return Ok(false);

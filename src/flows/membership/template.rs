@@ -1,8 +1,8 @@
-//! What does another server say our membership event should look like, and what do we make of it?
+//! How is a local user's membership event built from another server's template?
 //! ([templates](https://spec.matrix.org/v1.19/server-server-api/#joining-rooms))
 //!
-//! Joins, leaves and knocks through a server in the room begin so. The event is ours: of the template only the links
-//! are taken, and who authorises a join.
+//! Joins, leaves and knocks through a resident server begin with a template. Our event takes only the links from it
+//! (`prev_events`, `auth_events`, `depth`) and the user who authorises a restricted join.
 
 use ruma::{OwnedEventId, RoomId, ServerName, UserId};
 use serde::Deserialize;
@@ -25,7 +25,7 @@ use crate::{
     },
 };
 
-/// What another server says a membership event should look like.
+/// The answer to `make_join`, `make_leave` or `make_knock`.
 #[derive(Deserialize)]
 pub struct Template {
     pub room_version: Option<String>,
@@ -44,8 +44,8 @@ pub async fn ask(
     client::ask(world, server, Ask::get(&path)).await
 }
 
-/// Our own membership event. Of the template only the links are taken, and who authorises the join. A template of
-/// another event than was asked for is none.
+/// Builds and signs our membership event. From the template it takes only the links and the user who authorises a join.
+/// A template for another event than the one we asked for is refused.
 pub fn build(
     world: &World,
     user: &UserId,
@@ -103,12 +103,12 @@ fn is_of(template: &Value, user: &UserId, room_id: &RoomId, membership: Membersh
         && template["content"]["membership"] == membership.as_str()
 }
 
-/// A reason and a profile hold nothing that canonical JSON does not.
+/// Reads the content as canonical JSON. It holds only strings, a reason and a profile, so a failure is a fault of ours.
 fn canonical(content: &Map<String, Value>) -> Result<CanonicalJsonObject, Ours> {
     parse_object(serde_json::to_string(content)?.as_bytes()).map_err(Ours::broken)
 }
 
-/// Another server gave what is of no use.
+/// The error for a useless answer of another server.
 pub fn nonsense(reason: impl ToString) -> Unsent {
     Unsent::Nonsense(reason.to_string())
 }

@@ -1,8 +1,8 @@
-//! How does history get below what we hold?
+//! How is history below a gap fetched from other servers?
 //! ([backfilling](https://spec.matrix.org/v1.19/server-server-api/#backfilling-and-retrieving-missing-events))
 //!
-//! A server in the room is asked for what is below the gap, and for the state before the lowest of it: so what comes
-//! is judged, and shown, as it was then.
+//! A server in the room is asked for the events below the gap, and for the state before the lowest of them: so these
+//! events are judged, and shown, by the state of their own time.
 
 use std::collections::BTreeSet;
 
@@ -29,12 +29,12 @@ const PATIENCE: u64 = 30_000;
 const LIMIT: usize = 100;
 /// How many servers are tried.
 const MAX_SERVERS: usize = 5;
-/// How often one server is asked for what the events of its answer build on.
+/// How many times one server is asked for what the events of its answer lack.
 const ROUNDS: usize = 4;
-/// For how many events of an answer the state before them is asked.
+/// For how many events of an answer the state before the event is asked.
 const MAX_STATES: usize = 10;
 
-/// Fills a gap from one of the servers in the room; answers whether anything came.
+/// Fills a gap from one of the servers in the room; answers whether any event was accepted.
 pub async fn backfill(world: &World, room_id: &RoomId, gap: &HistoryGap) -> Result<bool, Ours> {
     let Some(version) = version(world, room_id).await? else { return Ok(false) };
     let mut servers: Vec<_> = gap.servers.iter().collect();
@@ -48,7 +48,7 @@ pub async fn backfill(world: &World, room_id: &RoomId, gap: &HistoryGap) -> Resu
             Ok(true) => return Ok(true),
             Ok(false) => {}
             Err(Failure::Ours(error)) => return Err(error),
-            // We left, and are shown no more of the room than we have.
+            // The room refuses: we left it, and may see no more of it than we hold.
             Err(Failure::Room(_)) => return Ok(false),
             Err(Failure::Remote(error)) => {
                 tracing::info!(%server, %error, "no history from there");
@@ -58,7 +58,7 @@ pub async fn backfill(world: &World, room_id: &RoomId, gap: &HistoryGap) -> Resu
     Ok(false)
 }
 
-/// Asks one server; `others` tells whether there are more.
+/// Asks one server; `others` says whether further servers can be asked after it.
 async fn fill(source: &Source<'_>, gap: &HistoryGap, others: bool) -> Result<bool, Failure> {
     let path = api::backfill(source.room_id, &gap.below, LIMIT);
     let answer: Events = client::ask(source.world, source.origin, Ask::get(&path)).await?;
@@ -76,7 +76,7 @@ async fn fill(source: &Source<'_>, gap: &HistoryGap, others: bool) -> Result<boo
     Ok(came)
 }
 
-/// Fetches what lacking events build on; answers whether there was anything to fetch.
+/// Fetches the auth events and the states that events lack; answers whether there was anything to fetch.
 async fn help(
     source: &Source<'_>,
     received: &Received,
@@ -89,7 +89,7 @@ async fn help(
     }
     let waiting: BTreeSet<&OwnedEventId> =
         received.lacking.iter().map(|lack| &lack.event_id).collect();
-    // What builds on history that has its place already is lowest too: that stands for no state.
+    // An event whose prev event is history with a position is lowest too: history is no parent, and gives no state.
     let lowest = |lack: &&Lack| lack.prev_events.iter().any(|prev| !waiting.contains(prev));
     for lack in received.lacking.iter().filter(lowest) {
         let asked = states.iter().any(|state| state.event_id == lack.event_id);

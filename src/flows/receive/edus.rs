@@ -1,7 +1,8 @@
-//! What happens to what other servers say beside events?
+//! What happens to the EDUs of another server?
 //! ([EDUs](https://spec.matrix.org/v1.19/server-server-api/#edus))
 //!
-//! A server speaks only for its own users. What has no form, or no right, has no effect and fails nobody else.
+//! A server speaks only for its own users. An EDU that is malformed or not allowed has no effect, and does not stop the
+//! others.
 
 use std::collections::BTreeMap;
 
@@ -22,11 +23,11 @@ use crate::{
     },
 };
 
-/// How many rooms and receipts of one EDU are looked at.
+/// How many rooms and receipts of one EDU have an effect.
 const MAX_ROOMS: usize = 100;
 const MAX_RECEIPTS: usize = 200;
 
-/// An EDU of any kind. Not ruma's, which would read also the kinds that have no effect here.
+/// An EDU of any kind. Not ruma's type, which also parses the kinds that have no effect here.
 #[derive(Deserialize)]
 struct Edu<'a> {
     edu_type: String,
@@ -34,7 +35,7 @@ struct Edu<'a> {
     content: &'a RawValue,
 }
 
-/// What a key names, each value unread: one that is malformed fails no other.
+/// An object whose values are parsed one by one, so that a malformed value does not spoil the others.
 type ByKey = BTreeMap<String, Box<RawValue>>;
 
 /// The receipts of one room, by user.
@@ -44,7 +45,7 @@ struct RoomReceipts {
     read: ByKey,
 }
 
-/// How much may still be asked of rooms for one transaction.
+/// How many rooms and receipts of one transaction may still have an effect.
 pub struct Budget {
     rooms: usize,
     receipts: usize,
@@ -72,7 +73,7 @@ fn take(left: &mut usize) -> bool {
     is_left
 }
 
-/// Gives one EDU its effect, if it has one.
+/// Applies one EDU, if it is of a kind that has an effect.
 pub async fn take_effect(
     world: &World,
     origin: &OwnedServerName,

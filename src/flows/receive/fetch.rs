@@ -1,7 +1,7 @@
-//! How does a room get the events that one server holds and it does not?
+//! How are events fetched that one server holds and a room lacks?
 //!
-//! Each answer is verified and given to the room in parts, each event after those it cites. All the asking ends when
-//! the gap's time is up, between two requests.
+//! Each answer is verified and given to the room in parts, each event after those it cites. Once the gap's time is up,
+//! no further request is sent.
 
 use futures_util::{StreamExt, stream};
 use ruma::{EventId, OwnedEventId};
@@ -27,11 +27,12 @@ use crate::{
 /// How many single events are fetched for one event or state, and how many at once.
 const MAX_FETCHED: usize = 50;
 const AT_ONCE: usize = 6;
-/// For how many of them the auth chain is fetched too.
+/// For how many of these events the auth chain is fetched too.
 const MAX_CHAINS: usize = 10;
 /// How many events a state and its auth chain may have.
 const MAX_STATE: usize = 250_000;
-/// How many events of a state may be such that nobody can verify them; the room lets fewer be that are news to it.
+/// How many events of a state may stay missing because nobody can verify them; the room allows fewer that are new to
+/// it.
 const MAX_MISSING: usize = 10_000;
 /// How many events the room is asked about at once.
 const IDS_AT_ONCE: usize = 5000;
@@ -47,15 +48,15 @@ struct StateIds {
     auth_chain_ids: Vec<OwnedEventId>,
 }
 
-/// Events, as several requests are answered.
+/// The events of an answer, in the form that several endpoints share.
 #[derive(Deserialize)]
 pub struct Events {
     pub pdus: Vec<Box<RawValue>>,
 }
 
 impl Source<'_> {
-    /// The state before an event as the server tells it; what of it the room does not hold is fetched. A few events of
-    /// it may be missing, since nobody can verify them.
+    /// The state before an event, as the server gives it; events that the room lacks are fetched. A few may stay
+    /// missing because nobody can verify them.
     pub async fn state_before(&self, id: &OwnedEventId) -> Result<ReceivedState, Failure> {
         let path = api::state_ids(self.room_id, id);
         let ids: StateIds = self.ask(Ask::get(&path)).await?;
@@ -74,7 +75,7 @@ impl Source<'_> {
         Ok(ReceivedState { event_id: id.clone(), state: ids.pdu_ids, missing })
     }
 
-    /// Fetches what of a state and its auth chain the room does not hold.
+    /// Fetches the events of a state and its auth chain that the room lacks.
     async fn fetch_state(&self, id: &EventId, ids: &[OwnedEventId]) -> Result<(), Failure> {
         let unknown = self.unknown(ids).await?;
         if unknown.len() <= MAX_FETCHED {
@@ -83,7 +84,7 @@ impl Source<'_> {
         if self.unknown(&unknown).await?.is_empty() {
             return Ok(());
         }
-        // What did not come one by one is fetched all together.
+        // If too many are unknown, or some could not be stored, the whole state is fetched in one request.
         let path = api::state(self.room_id, id);
         self.in_time()?;
         let ask = Ask::get(&path).within(LARGE);
@@ -96,7 +97,8 @@ impl Source<'_> {
         self.store_outliers(incoming).await
     }
 
-    /// Fetches events one by one, and what of their auth chains is lacking; answers which the room still does not hold.
+    /// Fetches events one by one, and the auth chains of those that could not be stored; returns the IDs of the events
+    /// that the room still lacks.
     pub async fn fetch_single(&self, ids: &[OwnedEventId]) -> Result<Vec<OwnedEventId>, Failure> {
         self.fetch_each(ids).await?;
         for id in self.unknown(ids).await?.iter().take(MAX_CHAINS) {
@@ -105,7 +107,7 @@ impl Source<'_> {
         self.unknown(ids).await
     }
 
-    /// Fetches the auth chain of an event, then one by one what the answer left out.
+    /// Fetches the auth chain of an event, and then one by one the wanted events that the answer left out.
     pub async fn fetch_auth(
         &self,
         event_id: &EventId,
@@ -150,7 +152,7 @@ impl Source<'_> {
         Ok(())
     }
 
-    /// Fetches some events, a few at a time; one the server does not give need not spoil the others.
+    /// Fetches events, several at once. An event that the server does not give does not spoil the others.
     async fn fetch_each(&self, ids: &[OwnedEventId]) -> Result<(), Failure> {
         let wanted = ids.iter().take(MAX_FETCHED);
         let mut answers = stream::iter(wanted).map(|id| self.fetch(id)).buffer_unordered(AT_ONCE);
@@ -179,7 +181,8 @@ impl Source<'_> {
         self.unknown_but(ids, false).await
     }
 
-    /// The same, maybe without those that are left out of its state since nobody could verify them.
+    /// The same; with `unverified`, without the events that are left out of the room's state because nobody could
+    /// verify them.
     async fn unknown_but(
         &self,
         ids: &[OwnedEventId],

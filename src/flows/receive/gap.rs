@@ -1,10 +1,9 @@
-//! How does a room get what parked events build on?
+//! How does a room get the events that parked events build on?
 //! ([missing events](https://spec.matrix.org/v1.19/server-server-api/#backfilling-and-retrieving-missing-events))
 //!
-//! First the origin is asked for the events between our extremities and the parked one. If it cannot give them all, it
-//! is asked for the state before the parked event. Then the event enters, though events below it are missing. Where the
-//! origin is out of reach or refuses, the event stays parked, and the room's alarm tries again, with others in the room
-//! too.
+//! First the origin is asked for the events between our extremities and the parked event. If it cannot give them all,
+//! it is asked for the state before the parked event, which then enters with a gap below it. If the origin is out of
+//! reach or refuses, the event stays parked; the room's alarm tries again, also with other servers in the room.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -31,9 +30,9 @@ use crate::{
     },
 };
 
-/// How long a gap is worked on (ms): what is not done by then, the room's alarm takes up.
+/// How long a gap is worked on (ms); the room's alarm continues later.
 const PATIENCE: u64 = 10_000;
-/// How often one server is asked for what lies between.
+/// How many rounds of requests for missing events one server gets.
 const ROUNDS: usize = 10;
 /// How many servers beside the origin are asked.
 const OTHERS: usize = 3;
@@ -45,8 +44,8 @@ struct MissingEvents {
     events: Vec<Box<RawValue>>,
 }
 
-/// Fetches what is lacking from the origin, and then from others in the room; answers what became of the events
-/// meanwhile. For what only a stranger sent, nobody else is troubled.
+/// Fetches the lacking events from the origin, and then from others in the room; returns the outcomes so far. For
+/// events that only a stranger sent, no other server is asked.
 pub async fn fill(
     world: &World,
     origin: &OwnedServerName,
@@ -65,7 +64,7 @@ pub async fn fill(
     }
     let others = match others(world, Some(origin), room_id).await {
         Ok(others) => others,
-        // What came in stays in; the room's alarm tries again.
+        // Events that came in stay; the room's alarm tries again.
         Err(error) => {
             tracing::warn!(room = %room_id, %error, "nobody else can be asked");
             return Ok(open.outcomes);
@@ -103,7 +102,8 @@ pub async fn fetch_wanted(
     Ok(())
 }
 
-/// Others in the room: the origin may know less of us than they do.
+/// The other servers in the room, those that failed lately last. They may answer where the origin does not: the origin
+/// may not know yet that we are in the room.
 async fn others(
     world: &World,
     origin: Option<&OwnedServerName>,
@@ -118,7 +118,7 @@ async fn others(
     Ok(others)
 }
 
-/// What is still lacking, and what has become of the events so far.
+/// The parked events with what they lack, and the outcomes so far.
 #[derive(Default)]
 struct Open {
     lacking: BTreeMap<OwnedEventId, Lack>,
@@ -134,7 +134,7 @@ impl Open {
         for (id, outcome) in received.outcomes {
             self.lacking.remove(&id);
             match outcome {
-                // It had an outcome before.
+                // An earlier outcome of the event says more.
                 Outcome::Known => _ = self.outcomes.entry(id).or_insert(outcome),
                 Outcome::Parked | Outcome::Dropped(_) => _ = self.outcomes.insert(id, outcome),
                 Outcome::Accepted | Outcome::SoftFailed(_) | Outcome::Rejected(_) => {
@@ -147,7 +147,7 @@ impl Open {
         (self.extremities, self.min_depth) = (received.extremities, received.min_depth);
     }
 
-    /// The lowest of what is lacking among these: nothing of it builds on others of them.
+    /// The first of these parked events that builds on no other parked event.
     fn lowest(&self, of: &[OwnedEventId]) -> Option<Lack> {
         let open: Vec<&Lack> = of.iter().filter_map(|id| self.lacking.get(id)).collect();
         let lowest =
@@ -157,7 +157,7 @@ impl Open {
 }
 
 impl Source<'_> {
-    /// Fetches what one server can give of what is lacking; answers whether others may be asked.
+    /// Fetches from this server what it can give; answers whether other servers may be asked.
     async fn narrow_by_one(&self, open: &mut Open) -> Result<bool, Ours> {
         match self.narrow(open).await {
             Ok(()) => Ok(true),
@@ -173,10 +173,10 @@ impl Source<'_> {
         }
     }
 
-    /// Fetches for some rounds what is lacking.
+    /// Works on the lacking events for some rounds.
     ///
     /// # Errors
-    /// This server can help no further, or none can.
+    /// This server cannot help any further, or no server can.
     async fn narrow(&self, open: &mut Open) -> Result<(), Failure> {
         let mut tried: BTreeSet<OwnedEventId> = BTreeSet::new();
         for _ in 0..ROUNDS {
@@ -184,7 +184,7 @@ impl Source<'_> {
             let Some(lack) = next else { break };
             let came = open.came;
             match self.close(&lack, open).await {
-                // What it cannot help this event with, it may help others with.
+                // A server that cannot help with this event may help with others.
                 Err(Failure::Remote(
                     error @ (RemoteError::Answered { .. } | RemoteError::Nonsense(_)),
                 )) => {
@@ -199,7 +199,7 @@ impl Source<'_> {
         Ok(())
     }
 
-    /// One attempt for one parked event.
+    /// Tries once to bring in one parked event.
     async fn close(&self, lack: &Lack, open: &mut Open) -> Result<(), Failure> {
         self.fetch_auth(&lack.event_id, &lack.auth_events).await?;
         if lack.prev_events.is_empty() {
@@ -219,7 +219,7 @@ impl Source<'_> {
             return self.connect(lack, open).await;
         }
         let received = self.give(Purpose::Gap, &events, &lack.event_id).await?;
-        // What is held already, or is history, does not help.
+        // Events that are held already, or are dropped as history, do not help.
         let helpless = |outcome: &Outcome| matches!(outcome, Outcome::Known | Outcome::Dropped(_));
         let helpless = received.outcomes.iter().all(|(_, outcome)| helpless(outcome));
         let lacking: Vec<_> = received.lacking.iter().map(|lack| lack.event_id.clone()).collect();
@@ -230,7 +230,7 @@ impl Source<'_> {
         if helpless {
             return self.connect(lack, open).await;
         }
-        // Where what came does not reach down to what we hold, the lowest of it is connected by its state.
+        // If the new events do not reach down to what we hold, the lowest of them enters by the state before it.
         match open.lowest(&lacking).filter(|lowest| lowest.event_id != lack.event_id) {
             Some(lowest) => {
                 self.fetch_auth(&lowest.event_id, &lowest.auth_events).await?;
@@ -244,13 +244,13 @@ impl Source<'_> {
         }
     }
 
-    /// What an event cited is fetched: that may have been all.
+    /// Has the room judge a parked event again: its auth events were fetched, and it may lack nothing else.
     async fn judge_again(&self, lack: &Lack, open: &mut Open) -> Result<(), Failure> {
         open.note(self.give(Purpose::Gap, &[], &lack.event_id).await?);
         Ok(())
     }
 
-    /// Asks for the state before the event, and lets the event in with it.
+    /// Asks for the state before a parked event, and has the room let the event in with that state.
     async fn connect(&self, lack: &Lack, open: &mut Open) -> Result<(), Failure> {
         if self.stranger {
             let reason = "it was never in the room".to_owned();

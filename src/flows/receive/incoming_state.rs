@@ -1,8 +1,9 @@
-//! The state and auth chain that another server sends, each event after those it cites.
+//! How are the state and auth chain of another server's answer verified and ordered?
 //!
-//! The answer to a join may hold a hundred thousand events, in any order. It is read as it arrives: of each event stays
-//! here whom it cites and which keys it needs, and its text where [`Texts`] keeps it. When all is there, the keys are
-//! fetched together, and the events are read back and verified a slice at a time.
+//! The answer to a join may hold a hundred thousand events, in any order, and is read as it arrives. Memory holds only
+//! which events each event cites and which keys it needs; [`Texts`] keeps its text. When the answer is complete, all
+//! keys are fetched together, and the events are read back and verified slice by slice, each event after those it
+//! cites.
 
 use std::{
     cmp::Reverse,
@@ -32,7 +33,7 @@ use crate::{
 const SLICE: usize = 400;
 /// How large the text of a slice may grow (bytes).
 const SLICE_BYTES: u32 = 512 << 10;
-/// The most events of an answer: of each some 200 bytes are held.
+/// The most events of an answer: each takes some 200 bytes of memory.
 const MAX_EVENTS: usize = 250_000;
 
 /// The state and auth chain of an answer, while it arrives.
@@ -42,7 +43,7 @@ pub struct IncomingState<'a> {
     giver: &'a ServerName,
     graph: Graph,
     needed: Needed,
-    /// The servers whose keys are waited for.
+    /// The servers that signed events without which the state is of no use: their keys are waited for longest.
     awaited: BTreeSet<OwnedServerName>,
     texts: Texts<'a>,
 }
@@ -56,15 +57,14 @@ pub struct Ordered<'a> {
     events: std::vec::IntoIter<Entry>,
 }
 
-/// Some events, each after those it cites, and which of them are the state.
+/// Verified events, each after those it cites.
 #[derive(Default)]
 pub struct Slice {
     pub events: Vec<Checked>,
     pub state: BTreeSet<OwnedEventId>,
-    /// An event of the state that was left out, and without which the room is not what its members see: who may do
-    /// what, who comes in, and whom the giver itself has in the room.
+    /// A state event that could not be verified, and without which the state is of no use (`is_needed`).
     pub lost: Option<Dropped>,
-    /// Others that were left out: they are taken in when they can be verified.
+    /// Other state events that could not be verified: they are taken in later, when they can be.
     pub unverified: Vec<OwnedEventId>,
 }
 
@@ -86,7 +86,7 @@ impl<'a> IncomingState<'a> {
         }
     }
 
-    /// Takes an event of the state, or of what authorises the state. What is no event is left out.
+    /// Adds an event of the state or of the auth chain. Text that is no event is left out.
     pub async fn add(&mut self, text: &[u8], is_state: bool) -> Result<(), AskError<Refusal>> {
         let Some(event) = logged(admission::parse(text, self.version)) else { return Ok(()) };
         let Ok(text) = std::str::from_utf8(text) else { return Ok(()) };
@@ -99,7 +99,7 @@ impl<'a> IncomingState<'a> {
             self.awaited.extend(event.required_keys().into_iter().map(|(server, _)| server));
         }
         let mut cited = event.auth_events();
-        // In version 12 no event cites the create event, and yet every one is judged with it.
+        // From room version 12 on no event cites the create event, but every event is judged with it.
         let by_hash = self.version.room_id_is_create_hash();
         let create = by_hash.then(|| create_event_id(&event.room_id)).flatten();
         cited.extend(create.filter(|create| *create != event.event_id));
@@ -108,7 +108,7 @@ impl<'a> IncomingState<'a> {
         Ok(())
     }
 
-    /// All is there: orders the events and fetches the keys they need, all together.
+    /// Ends the reading: orders the events, and fetches all the keys that they need together.
     pub async fn ordered(mut self) -> Result<Ordered<'a>, AskError<Refusal>> {
         self.texts.end().await?;
         let ring = keys::ring_of_all(self.world, &self.needed.keys(), &self.awaited).await;
@@ -117,19 +117,19 @@ impl<'a> IncomingState<'a> {
         Ok(Ordered { version, giver, ring, texts, events })
     }
 
-    /// Nothing of it is wanted any more.
+    /// Has the kept texts deleted.
     pub async fn forget(self) {
         self.texts.forget().await;
     }
 }
 
 impl Ordered<'_> {
-    /// Nothing of it is wanted any more.
+    /// Has the kept texts deleted.
     pub async fn forget(self) {
         self.texts.forget().await;
     }
 
-    /// The next of the events that hold.
+    /// The next slice, with the events that can be verified.
     pub async fn next(&mut self) -> Result<Option<Slice>, AskError<Refusal>> {
         let mut bytes = 0;
         let fits = |entry: &&Entry| {
@@ -170,7 +170,8 @@ impl Ordered<'_> {
     }
 }
 
-/// Whether the room is not what its members see without this event of its state.
+/// Whether a state is of no use without this event: it says who may do what and who may come in, or is an event of the
+/// giver's own users.
 fn is_needed(event: &Unverified, giver: &ServerName) -> bool {
     let kind = event.object().get("type").and_then(CanonicalJsonValue::as_str);
     event.sender.server_name() == giver
@@ -183,7 +184,7 @@ struct Entry {
     is_state: bool,
 }
 
-/// Which event cites which, by numbers: IDs are held once.
+/// Which event cites which. Events are numbers here, so that each ID is held once.
 #[derive(Default)]
 struct Graph {
     numbers: BTreeMap<OwnedEventId, usize>,
@@ -192,7 +193,7 @@ struct Graph {
 
 #[derive(Default)]
 struct Node {
-    /// Missing where the event is only cited.
+    /// `None` for an event that others cite and that has not arrived.
     entry: Option<Entry>,
     cites: Vec<u32>,
 }
@@ -215,9 +216,9 @@ impl Graph {
         number
     }
 
-    /// The events, each after those it cites, and else as they came: each sweep over the answer takes what has become
-    /// possible, so that events which are read together stand together. IDs are hashes, so no event cites itself by a
-    /// detour.
+    /// The events, each after those it cites, and otherwise in the order of arrival. Each sweep over the answer takes
+    /// the events whose citations are all taken, so that events read together stand together. IDs are hashes, so there
+    /// are no cycles.
     fn ordered(mut self) -> Vec<Entry> {
         drop(std::mem::take(&mut self.numbers));
         let citing = self.citing();
@@ -265,7 +266,7 @@ impl Graph {
     }
 }
 
-/// For each event those that cite it, one list after another.
+/// For each event the events that cite it, one list after another.
 struct Citing {
     /// Where each list begins; it ends where the next one begins.
     begins: Vec<usize>,

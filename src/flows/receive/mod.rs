@@ -1,8 +1,9 @@
 //! What happens to a transaction of another server?
 //! ([transactions](https://spec.matrix.org/v1.19/server-server-api/#transactions))
 //!
-//! Each PDU is verified here, and each room gets its own in one message. What a room lacks is asked of the origin, by
-//! the same path, for a few rounds; then the rest stays parked until somebody can connect it.
+//! Each PDU is verified here, and each room gets its PDUs in one message. Events that a room lacks are asked of the
+//! origin, for a few rounds, and are verified in the same way. An event that still lacks others stays parked until they
+//! arrive.
 
 pub mod backfill;
 mod edus;
@@ -42,7 +43,7 @@ use crate::{
 /// How many rooms are worked on at once.
 const ROOMS_AT_ONCE: usize = 8;
 
-/// The body of a transaction. Whatever else it says of its origin, the request's signature decides.
+/// The body of a transaction. Its own `origin` is not read: the request's signature says who sent it.
 #[derive(Deserialize)]
 pub struct Transaction {
     pub pdus: Vec<Box<RawValue>>,
@@ -95,7 +96,7 @@ pub async fn receive(
     Ok(results)
 }
 
-/// Gives each room its events, some rooms at once; answers which they were, and what became of them.
+/// Gives each room its events, several rooms at once; returns for each room the event IDs and the outcomes.
 async fn receive_in_rooms(
     world: &World,
     origin: &OwnedServerName,
@@ -115,7 +116,7 @@ async fn receive_in_rooms(
         .await
 }
 
-/// Gives a room events of another server, and helps it to what they build on.
+/// Gives a room events of another server, and fetches the events that these build on and the room lacks.
 pub async fn receive_in_room(
     world: &World,
     origin: &OwnedServerName,
@@ -137,7 +138,7 @@ pub async fn receive_in_room(
     if !received.lacking.is_empty() {
         match gap::fill(world, origin, room_id, received).await {
             Ok(filled) => outcomes.extend(filled),
-            // What is parked, the room's alarm tries again.
+            // The room's alarm tries parked events again.
             Err(error) => {
                 tracing::warn!(room = %room_id, %error, "a gap stays open");
             }
@@ -152,14 +153,14 @@ pub async fn receive_in_room(
 /// The events of a transaction whose room is known here.
 struct Known<'a> {
     pdus: Vec<(OwnedRoomId, &'static RoomVersion, &'a RawValue)>,
-    /// Whether a room answered that it is unknown.
+    /// Whether some room answered, if only that it is unknown here: then the transaction as a whole does not fail.
     reached: bool,
     /// Why a room did not answer.
     failure: Option<Failure>,
 }
 
-/// The events with the versions of their rooms. The others have no effect: without the version not even their ID is
-/// known.
+/// Finds the room version of each event. Events of unknown rooms have no effect: without the room version not even
+/// their event ID is known.
 async fn versions<'a>(world: &World, pdus: &'a [Box<RawValue>]) -> Known<'a> {
     let mut known = Known { pdus: Vec::new(), reached: false, failure: None };
     let mut others: BTreeSet<OwnedRoomId> = BTreeSet::new();
@@ -186,7 +187,8 @@ async fn versions<'a>(world: &World, pdus: &'a [Box<RawValue>]) -> Known<'a> {
     known
 }
 
-/// Tries one server's parked events again, with that server and with others; answers when to come again (ms).
+/// Tries parked events again that are due, and fetches events that are left out of a state; answers when to come again
+/// (ms).
 pub async fn retry(world: &World, room_id: &RoomId) -> Result<Option<u64>, Failure> {
     let reconsidered = match world.ask(&room_object(room_id), &Reconsider {}).await {
         Ok(reconsidered) => reconsidered,

@@ -19,16 +19,16 @@ use crate::{
     },
 };
 
-/// One room and the server that sent it something.
+/// One room, and one server that is asked for its events.
 #[derive(Clone, Copy)]
 pub struct Source<'a> {
     pub world: &'a World,
     pub origin: &'a OwnedServerName,
     pub room_id: &'a RoomId,
     pub version: &'static RoomVersion,
-    /// Whether the server was never in the room, as far as we know: then its word on the state counts for nothing.
+    /// Whether the server was never in the room, as far as we know: then the state that it gives counts for nothing.
     pub stranger: bool,
-    /// When to stop asking it (ms).
+    /// When to stop asking the server (ms).
     pub until: u64,
 }
 
@@ -39,7 +39,7 @@ impl Source<'_> {
         client::ask(self.world, self.origin, ask).await
     }
 
-    /// Verifies events and gives them to the room, which judges with them a parked one again.
+    /// Verifies events and gives them to the room, which then judges the parked event `again` anew.
     pub async fn give(
         &self,
         purpose: Purpose,
@@ -61,12 +61,12 @@ impl Source<'_> {
     }
 }
 
-/// Why a room does not get what it should.
+/// Why a room does not get the events it lacks.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
     #[error("{0}")]
     Remote(RemoteError),
-    /// The room does not take it, for example because we left it meanwhile.
+    /// The room refuses the events, for example because we left it meanwhile.
     #[error("{0}")]
     Room(Refusal),
     #[error("{0}")]

@@ -1,6 +1,6 @@
 //! Where does a large answer wait until its events can be verified?
 //!
-//! A Worker has 128 MB for everything. The first megabytes stay here; the room keeps the rest, in parts that hold a few
+//! A Worker has 128 MB for everything. It holds the first megabytes itself; the room keeps the rest, in parts of a few
 //! events each.
 
 use ruma::RoomId;
@@ -16,24 +16,24 @@ use crate::objects::{
 
 /// How large a part grows (bytes), unless one text is larger.
 const PART: usize = 64 << 10;
-/// How many parts stay here.
+/// How many parts the Worker holds itself.
 const HERE: usize = 64;
-/// How many go to the room at once.
+/// How many parts go to the room at once.
 const TOGETHER: usize = 8;
-/// How long the room keeps them (ms).
+/// How long the room keeps the parts (ms).
 const LIFE: u64 = 900_000;
 
 /// The texts of one answer.
 pub struct Texts<'a> {
     world: &'a World,
     room: Address<RoomClass>,
-    /// The number of the answer at the room.
+    /// A random number under which the room keeps the parts of this answer.
     answer: i64,
-    /// The parts that stay.
+    /// The parts that the Worker holds itself.
     here: Vec<String>,
     /// How many parts the room has.
     there: usize,
-    /// Those that it gets next.
+    /// The parts that go to the room next.
     leaving: Vec<String>,
     /// The part that still grows.
     open: String,
@@ -68,7 +68,7 @@ impl<'a> Texts<'a> {
         Ok(Place { part: number(part)?, start: number(start)?, length: number(text.len())? })
     }
 
-    /// Ends the keeping: from now on texts are read.
+    /// Closes the last part. From now on texts are only read.
     pub async fn end(&mut self) -> Result<(), AskError<Refusal>> {
         self.close();
         self.send().await
@@ -96,7 +96,7 @@ impl<'a> Texts<'a> {
         texts.ok_or(AskError::Refused(Refusal::NotFound))
     }
 
-    /// Has the room delete what it keeps; if that fails, its time ends by itself.
+    /// Has the room delete its parts; if that fails, they expire by themselves.
     pub async fn forget(&self) {
         if self.there > 0 {
             self.world.ask(&self.room, &ForgetKept { answer: self.answer }).await.ok();

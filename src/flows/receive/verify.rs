@@ -1,7 +1,7 @@
-//! Are these events what they say, signed by whom they must be?
+//! Are these events well-formed and signed by the right servers?
 //! ([checks on receipt](https://spec.matrix.org/v1.19/server-server-api/#checks-performed-on-receipt-of-a-pdu), steps 1 to 3)
 //!
-//! Every way in passes here: transactions, joins, invites, and every event in an answer of another server.
+//! Every event of another server passes here: in transactions, joins, invites, and all other answers.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ use tombolo_protocol::{
 
 use crate::remote::keys;
 
-/// Why an event goes no further. The ID is known once the event can be read.
+/// Why an event is dropped. Its ID is known if it could be parsed.
 #[derive(Clone, Debug)]
 pub struct Dropped {
     pub event_id: Option<OwnedEventId>,
@@ -32,7 +32,7 @@ impl From<admission::Drop> for Dropped {
     }
 }
 
-/// Verifies events, in order; all the keys they need are fetched together.
+/// Verifies events and keeps their order; all the keys that they need are fetched together.
 pub async fn verify<'a>(
     world: &World,
     events: impl IntoIterator<Item = (&'static RoomVersion, &'a RawValue)>,
@@ -41,7 +41,7 @@ pub async fn verify<'a>(
     verify_parsed(world, events.into_iter().map(|event| Ok(parse(event)?)).collect()).await
 }
 
-/// The events of the past that hold; the others are left out.
+/// Verifies the events of backfilled history, which may cite more events than new ones; leaves out those that fail.
 pub async fn verified_history(
     world: &World,
     version: &'static RoomVersion,
@@ -62,7 +62,7 @@ async fn verify_parsed(
     parsed.into_iter().map(|event| event.and_then(|event| check(event, &ring))).collect()
 }
 
-/// The events of an answer that hold, of one room version; the others are left out.
+/// Verifies the events of an answer, all of one room version; leaves out those that fail.
 pub async fn verified(
     world: &World,
     version: &'static RoomVersion,
@@ -73,10 +73,10 @@ pub async fn verified(
     verdicts.into_iter().filter_map(logged).collect()
 }
 
-/// Our event with the signature that another server gave with it; its text stays ours.
+/// Adds to our event the signature that another server gave; the rest of the event stays ours.
 ///
 /// # Errors
-/// It gave another event, or did not sign ours.
+/// The server gave another event, or did not sign ours.
 pub async fn countersigned(
     world: &World,
     version: &'static RoomVersion,
@@ -113,7 +113,8 @@ pub async fn countersigned(
     Ok(Checked { event_id: ours.event_id.clone(), json })
 }
 
-/// An event of an answer, if it holds; if it does not, that is no fault of ours, and the others may still hold.
+/// The event, if it could be verified. A failure is only logged: it is no fault of ours, and the other events of the
+/// answer may be valid.
 pub fn logged<T>(verdict: Result<T, impl Into<Dropped>>) -> Option<T> {
     match verdict {
         Ok(event) => Some(event),
@@ -133,12 +134,12 @@ pub fn check(event: Unverified, ring: &KeyRing) -> Result<Checked, Dropped> {
     checked.map_err(|drop| dropped(drop.to_string()))
 }
 
-/// Which keys of which servers, and of what time.
+/// The keys that some events need: by server and key ID, the latest time at which the key must have been valid.
 #[derive(Default)]
 pub struct Needed(BTreeMap<OwnedServerName, BTreeMap<String, i64>>);
 
 impl Needed {
-    /// Adds those that an event needs.
+    /// Adds the keys that an event needs.
     pub fn add(&mut self, event: &Unverified) {
         let at = event.keys_valid_at().unwrap_or(i64::MIN);
         for (server, key_ids) in event.required_keys() {

@@ -14,8 +14,8 @@ use crate::{
 #[derive(Default)]
 struct Versions(RefCell<BTreeMap<OwnedRoomId, &'static RoomVersion>>);
 
-/// The version of a room that is known here. It never changes once we are in the room, so an isolate asks once; before
-/// that it is what another server says.
+/// The version of a room that is known here. Once the room is live its version never changes, so an isolate asks once;
+/// before, the version is only what another server said.
 pub async fn version(
     world: &World,
     room_id: &RoomId,

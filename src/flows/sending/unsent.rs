@@ -1,4 +1,4 @@
-//! Why does an event of ours not become part of a room? A change of membership is an event like any other.
+//! Why is a local user's event not sent? Changes of membership are such events too.
 
 use tombolo_platform::AskError;
 
@@ -17,22 +17,22 @@ pub enum Unsent {
     /// The user has nothing to leave.
     #[error("You are not in this room")]
     NotThere,
-    /// The room is not here, and nobody can be asked for it.
+    /// The room is not live here, and no server in it is known.
     #[error("No server is known that is in this room")]
     NobodyThere,
-    /// The room is not here, and has a version that is not supported.
+    /// The room is not live here, and has a version that is not supported.
     #[error("Unsupported room version")]
     Incompatible(String),
-    /// What the user gives makes an event that is larger than one may be.
+    /// The event would be larger than an event may be.
     #[error("{0}")]
     TooLarge(String),
     /// The invited user's server did not take the invite.
     #[error("{0}")]
     Uninvited(RemoteError),
-    /// The server through which the event was to get into the room did not do its part.
+    /// The resident server through which the event should get into the room failed.
     #[error("{0}")]
     Remote(RemoteError),
-    /// Another server gave what is of no use.
+    /// Another server gave a useless answer.
     #[error("{0}")]
     Nonsense(String),
     #[error("{0}")]
@@ -51,7 +51,7 @@ impl From<RemoteError> for Unsent {
     }
 }
 
-/// The room did not take in the event as another server signed it.
+/// A failure to receive our own event with another server's signature.
 impl From<receive::Failure> for Unsent {
     fn from(failure: receive::Failure) -> Self {
         match failure {

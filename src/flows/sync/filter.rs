@@ -1,4 +1,4 @@
-//! What of the news does a client want to see? ([filtering](https://spec.matrix.org/v1.19/client-server-api/#filtering))
+//! Which news does a client's filter let through?
 
 use std::collections::BTreeSet;
 
@@ -7,18 +7,18 @@ use tombolo_protocol::event::Projection;
 
 use crate::objects::room::messages::EventFilter;
 
-/// A filter. There is no presence to filter.
+/// A client's filter for `/sync`. There is no presence here, so no filter for it.
 #[derive(Clone, Debug, Default)]
 pub struct SyncFilter {
     /// The fields of events that are shown, where not all are.
     pub event_fields: Option<Projection>,
-    /// Whether events are shown as servers see them.
+    /// Whether events are shown in the federation format.
     pub raw: bool,
     pub room: RoomFilter,
     pub account_data: EventFilter,
 }
 
-/// Which rooms are shown, and what of each.
+/// Which rooms are shown, and which parts of each.
 #[derive(Clone, Debug, Default)]
 pub struct RoomFilter {
     pub rooms: Option<Vec<OwnedRoomId>>,

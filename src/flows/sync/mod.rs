@@ -1,7 +1,7 @@
 //! What is new for a client? This gathers it; `http/client/sync/response.rs` writes it.
 //!
-//! The user's object says which rooms have news and up to where; each room is asked once for its window. While there is
-//! nothing, the Worker waits on a socket to the user's object: a timer runs only here.
+//! The user's object says which rooms have news and up to which position; each room is asked once for its window. While
+//! there is no news, the Worker waits on a socket to the user's object: a timer runs only here.
 
 mod filter;
 #[cfg(test)]
@@ -44,18 +44,18 @@ pub struct Claim {
 #[derive(Debug, Default)]
 pub struct Request {
     pub since: Option<StreamPosition>,
-    /// How long it waits for news (ms).
+    /// How long the client waits for news (ms).
     pub timeout: u64,
     pub full_state: bool,
     pub filter: Rc<SyncFilter>,
 }
 
-/// What is new for a client, of what its filter shows.
+/// What is new for a client, after its filter.
 #[derive(Debug)]
 pub struct Updates {
     /// Where the client's next request begins.
     pub next: StreamPosition,
-    /// A room may be in it twice: a stay that ended, and the invite that came after it.
+    /// A room may be listed twice: with a stay that ended, and with an invite that came after it.
     pub rooms: Vec<RoomUpdate>,
     pub account_data: Vec<Data>,
 }
@@ -64,15 +64,15 @@ pub struct Updates {
 #[derive(Debug)]
 pub struct RoomUpdate {
     pub room_id: OwnedRoomId,
-    /// What the user is in the room.
+    /// The user's membership in the room.
     pub membership: Membership,
     pub content: Content,
 }
 
 #[derive(Debug)]
 pub enum Content {
-    /// The user is invited to the room, or knocks at it: the list of the state events that they are shown. There is none
-    /// where there was too much to be loaded.
+    /// The stripped state of a room to which the user is invited or at which they knock; `None` where the stripped
+    /// states of all rooms were too much to load.
     Stripped(Option<Box<RawValue>>),
     /// The user is in the room, or was.
     Stay(Box<Stay>),
@@ -84,16 +84,16 @@ pub struct Stay {
     pub timeline: Vec<Box<RawValue>>,
     /// Whether there is more before the timeline that the client does not know.
     pub limited: bool,
-    /// Where `/messages` goes on before the timeline; nowhere in a room that the user was never in.
+    /// Where `/messages` goes on before the timeline; `None` for a room that the user was never in.
     pub prev_batch: Option<i64>,
-    /// What of the state the client does not learn from the timeline.
+    /// The state events that the client needs and that the timeline does not give.
     pub state: Vec<Box<RawValue>>,
     pub account_data: Vec<Data>,
-    /// What only a user who is in the room is told.
+    /// What only a joined user is told.
     pub inside: Option<Inside>,
 }
 
-/// What only a user who is in the room is told.
+/// What only a joined user is told.
 #[derive(Debug)]
 pub struct Inside {
     pub joined_members: u32,
@@ -103,7 +103,7 @@ pub struct Inside {
     pub ephemeral: Vec<Data>,
 }
 
-/// Something with a type that is no event of the room: account data, receipts, who types.
+/// An item that is no event of the room: account data, receipts, typing.
 #[derive(Debug, Serialize)]
 pub struct Data {
     #[serde(rename = "type")]
@@ -127,12 +127,12 @@ pub async fn gather(world: &World, claim: Claim, request: Request) -> Result<Upd
         if done || !updates.rooms.is_empty() || !updates.account_data.is_empty() {
             return Ok(updates);
         }
-        // What a filter hides is no reason to answer.
+        // News that the filter hides is no reason to answer.
         request.since = Some(updates.next);
     }
 }
 
-/// Asks the user's object; waits there while it has nothing.
+/// Pulls the news from the user's object; waits there while there is none.
 async fn pull(world: &World, claim: &Claim, request: &Request, until: u64) -> Result<Pulled> {
     let address = user_object(&claim.user);
     let hold = request.since.is_some() && !request.full_state && until > world.now();
@@ -173,14 +173,14 @@ async fn of_all(
     Ok(Updates { next, rooms: updates.into_iter().flatten().collect(), account_data })
 }
 
-/// For whom rooms are asked.
+/// The user and device for whom rooms are asked.
 struct Viewer {
     user: OwnedUserId,
     device: String,
     ignored: BTreeSet<OwnedUserId>,
 }
 
-/// What is new of one room. An invite does not hide a stay that ended since the last request.
+/// What is new of one room. Besides an invite or knock, a stay that ended since the last request is reported too.
 async fn of_room(
     world: &World,
     viewer: &Viewer,
@@ -202,7 +202,8 @@ async fn of_room(
     Ok(updates)
 }
 
-/// A room that the user is in, or was. With `stay_only`, nothing is said of one that the user was not in meanwhile.
+/// The update of a room that the user is in, or was in. With `stay_only`, `None` for a room that the user was not in
+/// since the last request.
 async fn stay(
     world: &World,
     viewer: &Viewer,
@@ -224,7 +225,7 @@ async fn stay(
     };
     let window = match world.ask(&room_object(&news.room_id), &window).await {
         Ok(window) => window,
-        // A room we were never in: an invite that ended.
+        // We were never in this room: only its invite ended.
         Err(AskError::Refused(Refusal::Absent)) if stay_only => return Ok(None),
         Err(AskError::Refused(Refusal::Absent)) => return update(Stay::default()),
         Err(error) => return Err(error.into()),
@@ -236,14 +237,14 @@ async fn stay(
     }
 }
 
-/// Whether there is anything to say of a room. That the user left it is news by itself, unless only a stay is.
+/// Whether there is anything to report of a room. That the user left is news by itself, except with `stay_only`.
 fn has_news(request: &Request, news: &RoomNews, window: &WindowReply, stay_only: bool) -> bool {
     let beside = !news.account_data.is_empty() || news.typing.is_some();
     if beside || request.full_state && !stay_only {
         return true;
     }
     let has_left = !stay_only && news.membership != Membership::Join;
-    // A gap alone is news: `/messages` has what lies in it. So is a room that the client does not know yet.
+    // A `limited` timeline is news even when empty: `/messages` has the rest. So is a room that is new to the client.
     let has_content = window.anew
         || window.limited
         || !window.timeline.is_empty()
@@ -278,7 +279,7 @@ fn shown(request: &Request, news: RoomNews, window: WindowReply) -> Result<Stay>
     Ok(stay)
 }
 
-/// What passes a filter, of things that nobody sent: no list of senders names one.
+/// The items that pass a filter. They have no sender, so a filter with a list of `senders` lets none pass.
 fn passing(
     items: impl IntoIterator<Item = (String, Box<RawValue>)>,
     filter: &EventFilter,

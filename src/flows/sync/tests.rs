@@ -8,7 +8,8 @@ use tombolo_support::{Answer, Scene, User, ask, encode, text};
 
 use crate::flows::tests::ours;
 
-/// A sync of a user that waits so long (ms), while something is done half a second later; how long it took (ms).
+/// Runs a sync with this timeout (ms), and half a second later a request that sends a message, if one is given; returns
+/// the answer of the sync and how long it took (ms).
 fn waited(
     scene: &Scene,
     user: &User,
@@ -33,7 +34,7 @@ fn waited(
     (answer, ended - began)
 }
 
-/// A user in a room of their own, and where their next sync begins.
+/// A user in a room of their own, the room, and the token of their next sync.
 fn settled(scene: &Scene) -> (User, String, String) {
     let alice = scene.register("alice");
     let room = scene.room(&alice, &json!({}));

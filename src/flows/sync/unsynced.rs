@@ -1,4 +1,4 @@
-//! Why does a client not learn what is new?
+//! Why does a sync fail?
 
 use tombolo_platform::AskError;
 
@@ -7,13 +7,13 @@ use crate::{
     objects::{room, user_sync},
 };
 
-/// Why nothing was gathered.
+/// Why a sync failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Unsynced {
-    /// The user's object refused it: the session has ended, for example.
+    /// The user's object refused, for example because the session has ended.
     #[error("{0}")]
     User(user_sync::messages::Refusal),
-    /// A room refused to be shown.
+    /// A room refused to show itself to the user.
     #[error("{0}")]
     Room(room::messages::Refusal),
     #[error(transparent)]

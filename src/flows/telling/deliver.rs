@@ -1,8 +1,8 @@
-//! How does another server get what it is owed?
+//! How are events and EDUs delivered to another server?
 //! ([transactions](https://spec.matrix.org/v1.19/server-server-api/#transactions))
 //!
-//! What a destination's alarm does: one transaction at a time, with the bodies asked of the rooms now, until nothing is
-//! owed or the server fails.
+//! A destination's alarm runs this flow: it sends one transaction at a time, and asks the rooms for the events just
+//! before, until nothing is owed or the server fails.
 
 use ruma::{OwnedRoomId, OwnedServerName};
 use serde_json::{Value, value::RawValue};
@@ -25,9 +25,9 @@ use crate::{
     },
 };
 
-/// How many transactions one alarm sends; then it is armed anew, so that none runs for ever.
+/// How many transactions one alarm sends before it is armed anew: no alarm runs for ever.
 const TRANSACTIONS: usize = 20;
-/// After a pause of this length or more, the server is looked up anew (ms): it has been failing for as long.
+/// If the back-off has grown to this length (ms), the server's address is looked up anew: it may have moved.
 const LOOKED_UP_AFTER: u64 = 3_600_000;
 /// How soon a room that did not answer is asked again (ms).
 const AGAIN: u64 = 1_000;
@@ -43,7 +43,7 @@ pub async fn deliver(
         let Ok((pdus, rooms)) = gather(&world, &server, &batch).await else {
             return Ok(Some(world.now() + AGAIN));
         };
-        // Its own back-off says when this server is tried: no other is in the way.
+        // The destination's own back-off says when this server is tried: the resolver's must not delay it.
         resolve::forgive(&world, &server);
         let began = Some(world.now());
         if (!pdus.is_empty() || !batch.edus.is_empty())
@@ -65,7 +65,8 @@ pub async fn deliver(
     Ok(Some(world.now()))
 }
 
-/// The events of the rooms, as many as fit, and up to where they reach.
+/// Reads the owed events from their rooms, as many as fit; returns the events, and up to which position of each room
+/// they reach.
 async fn gather(
     world: &World,
     server: &OwnedServerName,
@@ -104,7 +105,7 @@ async fn send(
     let body = client::content(&api::Transaction { origin, origin_server_ts, pdus, edus })?;
     let path = api::send(&batch.txn_id);
     let answer: Value = client::ask(world, server, Ask::put(&path, &body)).await?;
-    // What the server says of single events is its own judgement: nothing is sent again for it, whatever its form.
+    // The server's verdict on a single event is its own: no event is sent again because of it, whatever its form.
     for (event, result) in answer["pdus"].as_object().into_iter().flatten() {
         if let Some(error) = result["error"].as_str() {
             tracing::debug!(%server, %event, error, "the server did not take an event");

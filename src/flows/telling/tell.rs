@@ -1,8 +1,8 @@
 //! How do a room's followers learn that there is news?
 //!
-//! [`tell`] is what a room's alarm does: it asks the room what is undelivered, tells each follower, and notes how far
-//! it came. It may be repeated: followers take news by position. [`tell_now`] is the short way, inside a request, for
-//! the users whose next `/sync` must agree with the answer.
+//! A room's alarm runs [`tell`]: it asks the room what is undelivered, tells each follower, and notes how far it came.
+//! It may be repeated, since followers take news by position. [`tell_now`] is the short way inside a request, for the
+//! users whose next `/sync` must agree with the answer.
 
 use std::time::Duration;
 
@@ -34,7 +34,7 @@ use crate::{
 
 /// How many followers are told at once.
 const AT_ONCE: usize = 20;
-/// How long a request waits for the news to arrive, and a telling for D1; the room's alarm does the rest.
+/// How long a request waits for its news to be told, and [`tell`] for D1; the room's alarm does the rest.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Tells a room's followers; answers when to come again (ms).
@@ -60,7 +60,7 @@ pub async fn tell_now(world: &World, room_id: &RoomId, news: Vec<UserNews>) {
         return;
     }
     let telling = stream::iter(news).for_each_concurrent(AT_ONCE, |news| async {
-        // If this fails, the room's alarm does it.
+        // If this fails, the room's alarm tells the user.
         tell_user(world, room_id, news).await.ok();
     });
     match select(Box::pin(telling), Box::pin(world.sleep(PATIENCE))).await {
@@ -68,8 +68,8 @@ pub async fn tell_now(world: &World, room_id: &RoomId, news: Vec<UserNews>) {
     }
 }
 
-/// Tells a room's local users what they have not been told, and waits until they know, but not for long: a `/sync` that
-/// begins when another server was answered shows what the answer was about.
+/// Tells a room's local users their untold news and waits until they know, but not for long: a `/sync` that begins
+/// after we answered another server shows the events of that answer.
 pub async fn tell_locals(world: &World, room_id: &RoomId) {
     let telling = async {
         let LocalNewsReply { to, news } =
@@ -88,11 +88,11 @@ pub async fn tell_locals(world: &World, room_id: &RoomId) {
         }
         Some(())
     };
-    // What fails or takes longer, the room's alarm does.
+    // The room's alarm tells whoever is missed here.
     select(Box::pin(telling), Box::pin(world.sleep(PATIENCE))).await;
 }
 
-/// Tells these users, while the caller goes on.
+/// Tells these users in the background.
 pub fn tell_meanwhile(world: &World, room_id: &RoomId, news: Vec<UserNews>) {
     if news.is_empty() {
         return;
@@ -100,10 +100,10 @@ pub fn tell_meanwhile(world: &World, room_id: &RoomId, news: Vec<UserNews>) {
     let (telling, room_id) = (world.clone(), room_id.to_owned());
     let mut told = Box::pin(async move {
         let told = news.into_iter().map(|news| tell_user(&telling, &room_id, news));
-        // If one fails, the room's alarm does it.
+        // If one fails, the room's alarm tells the user.
         join_all(told).await;
     });
-    // They are asked at once: what the caller does next comes after them.
+    // One poll sends the messages now, so that they precede whatever the caller does next.
     if told.as_mut().now_or_never().is_none() {
         world.later(told);
     }
@@ -113,14 +113,14 @@ pub fn tell_meanwhile(world: &World, room_id: &RoomId, news: Vec<UserNews>) {
 pub async fn tell_typing(world: &World, room_id: &RoomId, now: &TypingNow) {
     let told = stream::iter(&now.tell).for_each_concurrent(AT_ONCE, |user| async move {
         let news = TypingNews { room_id: room_id.to_owned(), typing: now.typing.clone() };
-        // Typing that is not told is stale in a moment: there is nothing to repeat.
+        // Typing is stale in a moment: it is not told again.
         world.ask(&user_object(user), &news).await.ok();
     });
     told.await;
 }
 
-/// Whether D1 has the copy of which servers came and went. Where it has not, the room's alarm does it again: a D1 that
-/// is slow or down keeps nobody waiting for news.
+/// Copies to D1 which servers came into the room and left it; answers whether that succeeded. If not, the room's alarm
+/// does it again: a D1 that is slow or down delays nobody's news.
 async fn copied(world: &World, room_id: &RoomId, moved: &[(OwnedServerName, bool)]) -> bool {
     if moved.is_empty() {
         return true;
@@ -201,7 +201,7 @@ async fn tell_server(
     Ok(())
 }
 
-/// Not of ruma's types: a client may name any text as the thread, and they do not hold every text.
+/// Made without ruma's types: a client may name any text as the thread, and they cannot hold every text.
 fn receipt_edu(room_id: &RoomId, receipt: &Receipt) -> Result<OweEdu, String> {
     let mut data = json!({ "ts": receipt.ts });
     if let Some(thread) = &receipt.thread {
@@ -221,7 +221,7 @@ fn receipt_edu(room_id: &RoomId, receipt: &Receipt) -> Result<OweEdu, String> {
     Ok(OweEdu { key, edu, until: None })
 }
 
-/// How long a remote user's typing lasts without another word (ms), and so how long a notice of it is worth sending.
+/// How long a remote user's typing lasts unless it is renewed (ms), and so how long a notice of it is worth sending.
 pub const TYPING_LASTS: u64 = 30_000;
 
 /// Tells other servers that one of our users types, or stopped.
@@ -243,7 +243,7 @@ pub async fn tell_servers_typing(
             until: Some(until),
         };
         async move {
-            // Typing that is not told is stale in a moment: there is nothing to repeat.
+            // Typing is stale in a moment: it is not told again.
             world.ask(&destination_object(&server), &owe).await.ok();
         }
     });

@@ -1,4 +1,4 @@
-//! Does a room's alarm do what is due, each part for itself?
+//! Does a room's alarm do all that is due, even if one part fails or waits?
 
 use serde_json::json;
 use tombolo_platform::Address;

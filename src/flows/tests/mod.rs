@@ -1,4 +1,4 @@
-//! What do the tests of flows stand on? Servers of ours, a server that follows a script, and users in rooms of theirs.
+//! What do the tests of flows share? Servers of ours, a scripted peer, and users in rooms.
 
 mod due;
 
@@ -37,7 +37,7 @@ impl Two {
         Self { scene, alice, bob }
     }
 
-    /// A user of another server joins alice's room, or knocks at it.
+    /// A user of the other server joins alice's room, or knocks at it, through her server.
     pub fn through(&self, user: &User, deed: &str, room: &str) -> Answer {
         let line = format!("POST /_matrix/client/v3/{deed}/{room}?server_name={}", encode(OURS));
         self.scene.call(Some(user), &line, &json!({}))
@@ -51,7 +51,7 @@ impl Two {
         room
     }
 
-    /// For so long (ms) nothing passes between the two.
+    /// Cuts the link between the two servers for this time (ms).
     pub fn cut(&self, time: u64) {
         let until = self.scene.simulation.now() + time;
         self.scene.simulation.partition(OURS, OTHER, until);
@@ -92,7 +92,7 @@ impl Guest {
         Self { scene, alice, peer, user, room, version, state, joined }
     }
 
-    /// An event of the guest on these.
+    /// An event of the guest with these prev events.
     pub fn event(&self, of: (&str, Option<&str>), content: &Value, prev: &[String]) -> Value {
         let state = |key: &(String, String)| self.state.get(key).cloned();
         let place = Place {
@@ -121,14 +121,14 @@ impl Guest {
         id_of(self.version, pdu)
     }
 
-    /// A transaction of the peer; what is answered for each event.
+    /// Sends a transaction of the peer; returns the answer for each event.
     pub fn transaction(&self, pdus: &[Value], edus: &[Value]) -> Value {
         let line = format!("PUT /_matrix/federation/v1/send/{}", self.scene.simulation.now());
         let body = json!({ "origin": PEER, "origin_server_ts": 1, "pdus": pdus, "edus": edus });
         self.scene.signed(&self.peer, &line, Some(&body)).ok()["pdus"].clone()
     }
 
-    /// From now on the peer gives these events where it is asked for one.
+    /// From now on the peer answers `/event` with these events.
     pub fn gives(&self, pdus: &[Value]) {
         let (version, pdus) = (self.version, pdus.to_vec());
         self.peer.on("event", move |asked| {
@@ -139,13 +139,13 @@ impl Guest {
         });
     }
 
-    /// What alice's first sync shows of what was said.
+    /// The messages in alice's initial sync.
     pub fn heard(&self) -> Vec<String> {
         heard(&self.scene, &self.alice, &self.room)
     }
 }
 
-/// What a user's first sync shows of what was said in a room.
+/// The messages of a room in a user's initial sync.
 pub fn heard(scene: &Scene, user: &User, room: &str) -> Vec<String> {
     let sync = scene.sync(user, "");
     let events = sync["rooms"]["join"][room]["timeline"]["events"].as_array().cloned();

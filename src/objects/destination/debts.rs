@@ -1,4 +1,4 @@
-//! What is the server owed, and what has it been given?
+//! What is the server owed, and what has been delivered?
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::value::RawValue;
@@ -11,13 +11,13 @@ use super::{
 };
 use crate::shell::Stop;
 
-/// How many EDUs are remembered at most. One more is dropped: the next receipt of a user replaces it, and typing ends.
+/// The most EDUs in memory. One more is dropped: a user's next receipt replaces a lost one, and typing ends by itself.
 const MAX_REMEMBERED: usize = 10 * MAX_EDUS;
 
-/// The most rooms asked for one transaction: with one event each they fill it.
+/// The most rooms of one transaction: with one event each they fill it.
 const ROOMS: usize = MAX_PDUS;
 
-/// Notes a range of a room; ranges of the same room are merged.
+/// Notes that the server is owed a range of a room; ranges of one room are merged.
 pub fn owe(destination: &mut Destination<'_>, message: Owe) -> Result<()> {
     destination.create()?;
     destination.sql.run(
@@ -28,8 +28,8 @@ pub fn owe(destination: &mut Destination<'_>, message: Owe) -> Result<()> {
     destination.wake()
 }
 
-/// Remembers an EDU; one with the same key is replaced. It is written down only when sending it fails: until then it is
-/// lost where the object is.
+/// Notes an EDU, in place of one with the same key. It is held in memory, and lost if the object is evicted; only while
+/// the server is failing are EDUs written down.
 pub fn owe_edu(destination: &mut Destination<'_>, message: OweEdu) -> Result<()> {
     destination.create()?;
     let OweEdu { key, edu, until } = message;
@@ -44,7 +44,7 @@ pub fn owe_edu(destination: &mut Destination<'_>, message: OweEdu) -> Result<()>
     destination.wake()
 }
 
-/// The server is up: what waits for the end of its back-off goes now.
+/// Ends the back-off of a server that is up: what it is owed is sent now.
 pub fn heard(destination: &mut Destination<'_>, _: Heard) -> Result<()> {
     if destination.exists()? && destination.health()?.is_failing() {
         destination.set_health(Health::default())?;
@@ -53,8 +53,8 @@ pub fn heard(destination: &mut Destination<'_>, _: Heard) -> Result<()> {
     Ok(())
 }
 
-/// What to send next, under a transaction ID of its own. An attempt that was not answered is not repeated under its old
-/// ID: events, receipts and typing have the same effect when they come twice.
+/// The next transaction, under a new transaction ID. An attempt without an answer is not repeated under its old ID:
+/// events, receipts and typing have the same effect when they arrive twice.
 pub fn next_batch(destination: &mut Destination<'_>, _: NextBatch) -> Result<Batch> {
     let txn_id = URL_SAFE_NO_PAD.encode(&destination.moment.draw()[..16]);
     let mut batch = Batch { server: None, rooms: Vec::new(), edus: Vec::new(), txn_id, next: None };
@@ -96,7 +96,7 @@ pub fn next_batch(destination: &mut Destination<'_>, _: NextBatch) -> Result<Bat
     Ok(batch)
 }
 
-/// Settles what was taken; answers when to go on, if there is more.
+/// Removes what the server has taken; answers when to go on, if more is owed.
 pub fn delivered(destination: &mut Destination<'_>, message: Delivered) -> Result<Option<u64>> {
     for (room, upto) in message.rooms {
         destination
@@ -118,14 +118,14 @@ pub fn delivered(destination: &mut Destination<'_>, message: Delivered) -> Resul
     Ok(more.then_some(destination.moment.now))
 }
 
-/// Notes a failure, and what was not sent; answers when to try again.
+/// Notes a failed transaction, and writes down the EDUs that were in memory; answers when to try again (ms).
 pub fn failed(destination: &mut Destination<'_>, message: Failed) -> Result<u64> {
     let (health, now) = (destination.health()?, destination.moment.now);
     let since = health.since.or(message.began).unwrap_or(now);
     let retry_at = now.saturating_add(backoff::wait(now.saturating_sub(since)));
     destination.set_health(Health { since: Some(since), retry_at })?;
     for (key, PendingEdu { until, edu, .. }) in std::mem::take(&mut destination.cache.edus) {
-        // What is worth sending however long the outage lasts.
+        // Only EDUs without an end are worth sending however long the outage lasts.
         if until.is_none() {
             destination.write_edu(&key, &edu)?;
         }

@@ -29,10 +29,10 @@ message!(DestinationClass, Owe => (), Never);
 /// The server is owed an EDU; a newer one with the same key replaces it.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct OweEdu {
-    /// e.g. the room, user and thread of a receipt.
+    /// For example the room, user and thread of a receipt.
     pub key: String,
     pub edu: Box<RawValue>,
-    /// Not worth sending after this time (ms), e.g. typing; `None`: as long as it takes.
+    /// After this time (ms) the EDU is not worth sending, for example typing; `None`: it always is.
     pub until: Option<u64>,
 }
 message!(DestinationClass, OweEdu => (), Never);
@@ -42,7 +42,7 @@ message!(DestinationClass, OweEdu => (), Never);
 pub struct Heard {}
 message!(DestinationClass, Heard => (), Never);
 
-/// What is to be sent next?
+/// Asks for the next transaction.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct NextBatch {}
 message!(DestinationClass, NextBatch => Batch, Never);
@@ -60,7 +60,7 @@ pub struct Batch {
     pub next: Option<u64>,
 }
 
-/// A transaction was taken by the server: these ranges and EDUs are settled.
+/// The server took a transaction: these ranges and EDUs are settled.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Delivered {
     pub rooms: Vec<(OwnedRoomId, Position)>,
@@ -71,7 +71,7 @@ message!(DestinationClass, Delivered => Option<u64>, Never);
 /// A transaction failed; the answer is when to try again (ms).
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Failed {
-    /// When the attempt began (ms): the server has been failing since then, if it was not before.
+    /// When the attempt began (ms): if the server was not failing before, it has been failing since then.
     #[serde(default)]
     pub began: Option<u64>,
 }

@@ -1,8 +1,8 @@
-//! What does one remote server still have to be told, and when is it tried (again)? The DestinationObject.
+//! What is one remote server still owed, and when is it tried (again)? The DestinationObject.
 //!
-//! It holds ranges of rooms and EDUs (in memory until sending one fails), no events: the flow
-//! [`crate::flows::telling::deliver`] asks the rooms for the bodies when it sends. One transaction is in flight at a time, since
-//! only this object's alarm sends.
+//! It holds ranges of room positions, and EDUs (in memory until a transaction fails), but no events: the flow
+//! [`crate::flows::telling::deliver`] asks the rooms for the events when it sends. One transaction is in flight at a
+//! time, since only this object's alarm sends.
 
 mod debts;
 pub mod messages;
@@ -27,15 +27,15 @@ pub type Result<T> = std::result::Result<T, Stop<Never>>;
 #[derive(Default)]
 pub struct Cache {
     schema: Schema,
-    /// EDUs that were not sent yet, by key: the server's next transaction carries them, and no row is written.
+    /// EDUs that are not sent yet, by key: the server's next transaction carries them, and no row is written.
     edus: BTreeMap<String, PendingEdu>,
-    /// How many EDUs were remembered.
+    /// How many EDUs were ever put into memory: the source of their IDs.
     remembered: i64,
 }
 
-/// An EDU that is only remembered.
+/// An EDU that is only in memory.
 struct PendingEdu {
-    /// Negative, since rows have positive ones.
+    /// Negative: rows have positive IDs.
     id: i64,
     until: Option<u64>,
     edu: Box<RawValue>,
@@ -68,7 +68,8 @@ pub struct Destination<'a> {
     effects: &'a mut Effects,
 }
 
-/// Since when the server has been failing, and when it may be tried again (ms); 0 where it is not failing.
+/// Since when the server has been failing, and when it may be tried again (ms); `retry_at` is 0 while it is not
+/// failing.
 #[derive(Clone, Copy, Default)]
 struct Health {
     since: Option<u64>,
@@ -110,7 +111,7 @@ impl Destination<'_> {
         Ok(())
     }
 
-    /// Sends soon, or when the back-off ends.
+    /// Arms the alarm: for now, or for the end of the back-off.
     fn wake(&mut self) -> Result<()> {
         let retry_at = self.health()?.retry_at;
         self.effects.alarm_at(retry_at.max(self.moment.now));

@@ -7,7 +7,7 @@ use tombolo_platform::values;
 use super::{AccountData, Refusal, Result, SetAccountData, User, ignored::IGNORED_USERS};
 use crate::shell::Stop;
 
-/// Sets an item; the same content again is no news.
+/// Sets an item. Setting the same content again is no news.
 pub fn set(user: &mut User<'_>, message: SetAccountData) -> Result<()> {
     user.exists()?;
     let room = message.room_id.as_ref().map(|room| room.as_str()).unwrap_or_default();

@@ -1,7 +1,7 @@
-//! Where did each room of the stream end, without reading the stream from its beginning?
+//! How is the last stream row of each room found without reading the stream from its beginning?
 //!
-//! The stream only grows. Now and then the last row of every room is written down, so that an object that wakes reads
-//! that and what came after it.
+//! The stream only grows. Every so often a checkpoint of each room's last row is written, so that an object that wakes
+//! reads only the checkpoint and the rows after it.
 
 use std::collections::BTreeMap;
 
@@ -52,8 +52,8 @@ impl User<'_> {
         Ok(rooms)
     }
 
-    /// Writes a checkpoint if it is time for one. Rows up to the last issued token are final; of those above it there
-    /// are no more than rooms.
+    /// Writes a checkpoint if it is time for one. It covers the rows up to the last issued token, which are final;
+    /// above them each room has at most one row.
     pub fn checkpoint(&mut self) -> Result<()> {
         let loaded = self.loaded()?;
         if loaded.pos % EVERY != 0 {

@@ -1,4 +1,4 @@
-//! Which rooms does the user not want to see any more?
+//! Which rooms has the user forgotten?
 //! ([leaving rooms](https://spec.matrix.org/v1.19/client-server-api/#leaving-rooms))
 
 use ruma::RoomId;
@@ -7,7 +7,7 @@ use tombolo_platform::values;
 use super::{Forget, Forgotten, Refusal, Result, User};
 use crate::shell::Stop;
 
-/// Forgets a room the user is not in. A room they never knew is forgotten already.
+/// Forgets a room that the user is not in. A room the user never knew counts as forgotten.
 pub fn forget(user: &mut User<'_>, message: Forget) -> Result<()> {
     user.exists()?;
     let room = message.room_id.as_str();
@@ -36,7 +36,7 @@ impl User<'_> {
         Ok(self.sql.row(query, values![room.as_str()], |row| row.int(0))?.is_some())
     }
 
-    /// The user is in the room again, or invited to it.
+    /// Ends the forgetting of a room: the user is in it again, or invited to it.
     pub fn remember(&mut self, room: &RoomId) -> Result<()> {
         self.sql.run("DELETE FROM forgotten WHERE room = ?", values![room.as_str()])?;
         Ok(())

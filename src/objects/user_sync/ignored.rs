@@ -1,8 +1,8 @@
 //! Whom does the user ignore?
 //! ([ignoring users](https://spec.matrix.org/v1.19/client-server-api/#ignoring-users))
 //!
-//! The list is an item of account data. Messages of those in it are left out by the rooms, which are told the list with
-//! each question; their invites are left out here.
+//! The list is an item of account data. Rooms get it with each question and leave out the messages of these users; this
+//! object leaves out their invites.
 
 use std::{collections::BTreeSet, rc::Rc};
 
@@ -13,7 +13,7 @@ use tombolo_protocol::event::fields;
 
 use super::{Result, User};
 
-/// The type of the list.
+/// The account data type of the list.
 pub const IGNORED_USERS: &str = "m.ignored_user_list";
 
 impl User<'_> {
@@ -31,7 +31,7 @@ impl User<'_> {
         Ok(ignored)
     }
 
-    /// Whether an invite, shown by this state, comes from somebody the user ignores.
+    /// Whether an invite comes from somebody the user ignores; `shown` is its stripped state, if it was loaded.
     pub fn ignores_invite(&mut self, room: &OwnedRoomId, shown: Option<&RawValue>) -> Result<bool> {
         let ignored = self.ignored()?;
         if ignored.is_empty() {
@@ -40,7 +40,7 @@ impl User<'_> {
         if let Some(shown) = shown {
             return Ok(inviter(shown.get(), self.name).is_some_and(|user| ignored.contains(&user)));
         }
-        // Where there are many invites, not the state of all of them is loaded.
+        // With many invites, not every stripped state was loaded: it is read here.
         let pos = self.loaded()?.rooms.get(room).map(|last| last.pos);
         let query = "SELECT stripped FROM stream WHERE pos = ?";
         let shown = self.sql.row(query, values![pos], |row| row.text_or_null(0))?.flatten();
@@ -49,7 +49,7 @@ impl User<'_> {
     }
 }
 
-/// The users of the list; what is none has no effect.
+/// The users of the list; entries that are no user IDs have no effect.
 fn read(content: &str) -> BTreeSet<OwnedUserId> {
     #[derive(Default, serde::Deserialize)]
     #[serde(default)]
@@ -60,7 +60,7 @@ fn read(content: &str) -> BTreeSet<OwnedUserId> {
     list.ignored_users.into_keys().filter_map(|user| user.try_into().ok()).collect()
 }
 
-/// Who sent the member event of this user.
+/// The sender of this user's member event in a stripped state.
 fn inviter(shown: &str, user: &str) -> Option<OwnedUserId> {
     let events: Vec<&RawValue> = serde_json::from_str(shown).ok()?;
     let invites = events.into_iter().rev().filter_map(|event| {

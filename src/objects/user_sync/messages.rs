@@ -35,7 +35,7 @@ pub enum Refusal {
     Limited(u64),
 }
 
-/// Opens a session on a device, which is made if it is new.
+/// Opens a session on a device; a new device is created.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Login {
     pub user: OwnedUserId,
@@ -63,12 +63,12 @@ pub enum Cost {
     Membership,
 }
 
-/// Is this session alive, and may it make this request now?
+/// Checks that a session is alive and may make this request now.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Authorise {
     pub session: String,
     pub cost: Cost,
-    /// The room that is to be read, if the request reads one.
+    /// The room that the request reads, if it reads one.
     #[serde(default)]
     pub reads: Option<OwnedRoomId>,
 }
@@ -77,15 +77,15 @@ message!(UserSyncClass, Authorise => Authorised, Refusal);
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Authorised {
     pub device_id: String,
-    /// Whether the user has forgotten the room that is to be read.
+    /// Whether the user has forgotten the room that the request reads.
     #[serde(default)]
     pub forgotten: bool,
-    /// Whom the user ignores; empty where no room is read.
+    /// Whom the user ignores; empty if the request reads no room.
     #[serde(default)]
     pub ignored: BTreeSet<OwnedUserId>,
 }
 
-/// May somebody try a password of this account now? Asked before it is hashed; creates nothing.
+/// May a caller try a password of this account now? Asked before the password is hashed; creates nothing.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct AttemptLogin {}
 message!(UserSyncClass, AttemptLogin => (), Refusal);
@@ -167,19 +167,19 @@ pub struct RoomNews {
     /// Room positions: `from` exclusive (0 for an initial sync), `to` inclusive. Equal: nothing new in the timeline.
     pub from: Position,
     pub to: Position,
-    /// For invites and knocks; none where there are so many that it would be too much at once.
+    /// The stripped state of an invite or knock; `None` where those of all rooms were too much to load.
     pub stripped: Option<Box<RawValue>>,
     /// Account data of the room changed since the token.
     pub account_data: Vec<(String, Box<RawValue>)>,
-    /// Who types, where that changed since the token.
+    /// Who types, if that changed since the token.
     pub typing: Option<Vec<OwnedUserId>>,
-    /// Whether the invite is of somebody the user ignores: of it nothing is shown.
+    /// Whether the invite comes from somebody the user ignores: nothing of it is shown.
     #[serde(default)]
     pub hidden: bool,
 }
 
 impl RoomNews {
-    /// A range of a room, with nothing beside it yet.
+    /// A range of a room without anything else yet.
     #[must_use]
     pub fn of(room_id: OwnedRoomId, membership: Membership, from: Position, to: Position) -> Self {
         let (stripped, account_data, typing) = (None, Vec::new(), None);
@@ -191,8 +191,8 @@ impl RoomNews {
 pub struct JoinedRooms {}
 message!(UserSyncClass, JoinedRooms => Vec<OwnedRoomId>, Refusal);
 
-/// Up to which position of a room had the user been told at this place of their stream? Not found: they knew nothing of
-/// it.
+/// Up to which position of a room had the user been told at this position of their stream? `NotFound` if they knew
+/// nothing of the room.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct RoomPosition {
     pub room_id: OwnedRoomId,

@@ -41,7 +41,7 @@ pub struct Cache {
     schema: Schema,
     loaded: Option<Loaded>,
     sessions: BTreeMap<String, String>,
-    /// When it was last written down that a device was seen (ms).
+    /// When the `last_seen` of each device was last written (ms).
     seen: BTreeMap<String, u64>,
     ignored: Option<Rc<BTreeSet<OwnedUserId>>>,
 }
@@ -52,7 +52,7 @@ struct Loaded {
     pos: StreamPosition,
     /// The highest position any token may have named: rows at or below it never change.
     issued: StreamPosition,
-    /// Where typing last changed, and where account data did.
+    /// The positions of the last change of typing and of account data.
     typing: StreamPosition,
     account_data: StreamPosition,
     rooms: BTreeMap<OwnedRoomId, Last>,
@@ -90,7 +90,7 @@ pub struct User<'a> {
 }
 
 impl User<'_> {
-    /// Refused unless there is such a user here.
+    /// Refuses if this object is empty: there is no such user.
     fn exists(&mut self) -> Result<()> {
         if self.cache.schema.exists(self.sql, STEPS)? {
             Ok(())
@@ -114,7 +114,7 @@ impl User<'_> {
             let (stream, typing, account_data) = ends.unwrap_or_default();
             let pos = stream.max(typing).max(account_data);
             let rooms = self.last_rows()?;
-            // It is no longer known which tokens were issued: none may be above the end of the stream.
+            // Which tokens were issued is not stored, but none can be above the end of the stream.
             self.cache.loaded = Some(Loaded { pos, issued: pos, typing, account_data, rooms });
         }
         self.cache.loaded.as_mut().ok_or_else(|| Stop::broken("the stream was not loaded"))

@@ -13,7 +13,7 @@ use tombolo_protocol::membership::Membership;
 use super::{Pull, Pulled, Result, RoomNews, StreamPosition, User};
 use crate::shell::{Stop, membership};
 
-/// How many bytes of the state shown with invites one answer holds.
+/// The most bytes of stripped state in one answer.
 const MAX_STRIPPED: usize = 4 << 20;
 
 /// Everything after the token, or, without a token, everything there is.
@@ -72,7 +72,7 @@ impl User<'_> {
         Ok(rooms)
     }
 
-    /// Adds the state shown with invites and knocks, the newest first: of very many the oldest come without.
+    /// Adds the stripped state of invites and knocks, newest first; where there is too much, the oldest get none.
     fn add_stripped(&mut self, rooms: &mut BTreeMap<OwnedRoomId, RoomNews>) -> Result<()> {
         let shows = |news: &&mut RoomNews| news.membership.is_waiting();
         let mut places = Vec::new();
@@ -92,8 +92,7 @@ impl User<'_> {
         Ok(())
     }
 
-    /// Takes away the invites of those whom the user ignores. Where the range holds more than the invite, the rest
-    /// stays.
+    /// Hides the invites of users whom the user ignores. A room of which the range holds more than the invite stays.
     fn hide_ignored_invites(&mut self, rooms: &mut BTreeMap<OwnedRoomId, RoomNews>) -> Result<()> {
         for news in rooms.values_mut().filter(|news| news.membership == Membership::Invite) {
             news.hidden = self.ignores_invite(&news.room_id, news.stripped.as_deref())?;
@@ -173,7 +172,7 @@ impl User<'_> {
         Ok(())
     }
 
-    /// The news of a room, empty where there was none; `None` for a room the user does not know.
+    /// The news of a room, made empty if there is none; `None` for a room without news that the user is not joined to.
     fn room_of<'a>(
         &mut self,
         rooms: &'a mut BTreeMap<OwnedRoomId, RoomNews>,

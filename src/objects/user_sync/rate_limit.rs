@@ -1,7 +1,7 @@
-//! May the user do this now?
+//! Is the user within their rate limits?
 //!
-//! A bucket per kind of request, in the isolate's memory: the object's own memory is forgotten with every refusal, and
-//! to refuse is what a full bucket is for. A fresh isolate forgives.
+//! One bucket per kind of request, in the memory of the isolate and not of the object: a refusal clears the object's
+//! memory, and refusing is what a full bucket does. A new isolate starts with empty buckets.
 
 use std::{cell::RefCell, collections::BTreeMap};
 
@@ -15,14 +15,14 @@ const EVENTS: Limit = Limit { burst: 10.0, per_second: 0.2 };
 const LOGINS: Limit = Limit { burst: 5.0, per_second: 0.17 };
 const MEMBERSHIPS: Limit = Limit { burst: 10.0, per_second: 0.1 };
 
-/// The most users whose buckets are remembered; beyond, all are forgiven.
+/// The most users whose buckets are remembered; beyond that, all are forgotten.
 const MAX_USERS: usize = 10_000;
 
 /// The buckets of the users whose objects run in this isolate.
 #[derive(Default)]
 pub struct Users(RefCell<BTreeMap<String, Buckets>>);
 
-/// How full a user's buckets are, and since when.
+/// The buckets of one user.
 #[derive(Default)]
 struct Buckets {
     events: Bucket,
@@ -31,7 +31,7 @@ struct Buckets {
 }
 
 impl User<'_> {
-    /// Takes a request's cost out of its bucket, or says how long to wait.
+    /// Counts a request in the bucket of its cost, or refuses with the time to wait.
     pub fn spend(&mut self, cost: Cost) -> Result<()> {
         if !self.config.rate_limits {
             return Ok(());
@@ -53,7 +53,7 @@ impl User<'_> {
         self.buckets(|buckets| buckets.logins.take(&LOGINS, now))
     }
 
-    /// Works on this user's buckets; refused if that answers how long to wait.
+    /// Works on this user's buckets; refuses if `take` answers how long to wait.
     fn buckets(&self, take: impl FnOnce(&mut Buckets) -> Option<u64>) -> Result<()> {
         let mut users = self.limits.0.borrow_mut();
         if users.len() > MAX_USERS {

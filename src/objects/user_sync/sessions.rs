@@ -10,9 +10,9 @@ use super::{
 };
 use crate::shell::Stop;
 
-/// How many characters a device ID has that the server makes.
+/// How many characters a device ID made by the server has.
 const DEVICE_ID: usize = 10;
-/// How late it may be written down that a device was seen (ms): not every request writes a row.
+/// How old the `last_seen` of a device may be (ms): not every request writes a row.
 const SEEN_EVERY: u64 = 300_000;
 
 /// Opens a session. An older session on the same device ends.
@@ -38,7 +38,8 @@ pub fn login(user: &mut User<'_>, message: Login) -> Result<LoggedIn> {
     Ok(LoggedIn { device_id })
 }
 
-/// Which device this session is on, if it is alive and within its limits; and what counts where it reads a room.
+/// Returns the device of a session that is alive and within its rate limits; for a request that reads a room, also
+/// whether the user has forgotten that room and whom they ignore.
 pub fn authorise(user: &mut User<'_>, message: Authorise) -> Result<Authorised> {
     let device_id = user.device_of(&message.session)?;
     user.spend(message.cost)?;
@@ -50,7 +51,7 @@ pub fn authorise(user: &mut User<'_>, message: Authorise) -> Result<Authorised> 
     Ok(Authorised { device_id, forgotten: user.has_forgotten(room)?, ignored })
 }
 
-/// Counts an attempt to log in, whether or not there is such a user: the asker learns nothing from it.
+/// Counts an attempt to log in, whether or not the user exists: the caller learns nothing from it.
 pub fn attempt_login(user: &mut User<'_>, _: AttemptLogin) -> Result<()> {
     user.count_login()
 }

@@ -1,7 +1,7 @@
-//! How does news of a room get into the user's stream?
+//! How does a room's news get into the user's stream?
 //!
-//! A row covered by an issued token never changes, so that the same token always gives the same answer; a younger row
-//! grows with the news.
+//! A row covered by an issued token never changes, so the same token always gives the same answer. A newer row grows
+//! with the news.
 
 use ruma::OwnedRoomId;
 use tombolo_platform::values;
@@ -24,7 +24,7 @@ pub struct Last {
     pub membership: Membership,
 }
 
-/// Notes that a room has something new. Told twice, it is noted once.
+/// Notes that a room has news. Told twice, the news is noted once.
 pub fn news(user: &mut User<'_>, message: News) -> Result<()> {
     user.create()?;
     let News { room_id, news } = message;
@@ -37,7 +37,8 @@ pub fn news(user: &mut User<'_>, message: News) -> Result<()> {
         user.remember(&room_id)?;
     }
     if news.membership.is_out() {
-        // Nobody tells the user any more when those stop who type there. The row stays: its position was given out.
+        // The user gets no more typing news of this room, so nobody types there for them. The row stays, since its
+        // position was given out.
         let update = "UPDATE typing SET users = '[]' WHERE room = ?";
         user.sql.run(update, values![room_id.as_str()])?;
     }
@@ -65,7 +66,7 @@ pub fn news(user: &mut User<'_>, message: News) -> Result<()> {
     Ok(())
 }
 
-/// Whether another invite may come from elsewhere.
+/// Refuses a further invite from another server if too many are unanswered.
 pub fn may_invite(user: &mut User<'_>, message: MayInvite) -> Result<()> {
     if !user.cache.schema.exists(user.sql, STEPS)? {
         return Ok(());
@@ -107,7 +108,7 @@ pub fn joined_rooms(user: &mut User<'_>, _: JoinedRooms) -> Result<Vec<OwnedRoom
     Ok(rooms.map(|(room, _)| room.clone()).collect())
 }
 
-/// How far the user had been told of a room at a place in their stream.
+/// Up to which position of a room the user had been told at a position of their stream.
 pub fn room_position(user: &mut User<'_>, message: RoomPosition) -> Result<Position> {
     user.exists()?;
     let last = user.loaded()?.rooms.get(&message.room_id).filter(|last| last.pos <= message.at);

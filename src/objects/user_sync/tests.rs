@@ -1,4 +1,4 @@
-//! Does a user's stream end where it ended, however long it is and however often its object sleeps?
+//! Does a user's stream end in the same place after every eviction of its object, however long it is?
 
 use std::rc::Rc;
 
@@ -27,7 +27,7 @@ impl Scene {
         self.ask(&News { room_id: RoomId::parse(room).unwrap(), news }).unwrap();
     }
 
-    /// As if a token had named the end of the stream.
+    /// Evicts the object. When it wakes, all its rows count as covered by a token.
     fn sleep(&self) {
         self.0.evict();
     }

@@ -35,26 +35,27 @@ use crate::{
 
 /// How long an attempt may take before another may begin (ms).
 const LEASE: u64 = 150_000;
-/// How long to wait before looking again whether another user's attempt is over: longer each time,
+/// How long to wait before asking again whether another user's attempt has ended: twice as long each time,
 const FIRST_LOOK: Duration = Duration::from_millis(250);
 /// up to this.
 const LAST_LOOK: Duration = Duration::from_secs(2);
-/// How long a server that has not heard how we left is given to hear of it.
+/// Pauses between attempts through a server that has not yet received the event by which our user left.
 const CATCHES_UP: [Duration; 3] =
     [Duration::from_millis(500), Duration::from_secs(1), Duration::from_secs(2)];
 
-/// One attempt through one server.
+/// One attempt to join through one resident server.
 pub struct Attempt<'a> {
     pub world: &'a World,
     pub user: &'a UserId,
     pub room_id: &'a RoomId,
     pub server: &'a ServerName,
-    /// Whether an earlier attempt with the same event may have ended in a join, whatever is said to this one.
+    /// Whether an earlier attempt with the same event may have succeeded: then even a refusal of this attempt leaves
+    /// the outcome unknown.
     pub repeats: bool,
 }
 
 impl Attempt<'_> {
-    /// Joins a room that is not here.
+    /// Joins a room that is not live here.
     pub async fn run(&self, content: &Map<String, Value>) -> Result<(), Unsent> {
         let mut pauses = CATCHES_UP.iter();
         loop {
@@ -64,13 +65,13 @@ impl Attempt<'_> {
                 (Err(AskError::Refused(Refusal::Behind)), Some(pause)) => {
                     self.world.sleep(*pause).await;
                 }
-                // Where another user's join has brought the room here, the caller joins there.
+                // If another user's join has made the room live meanwhile, the caller joins it locally.
                 (Err(error), _) => return Err(error.into()),
             }
         }
     }
 
-    /// Stores the intention, once no other user's attempt is under way any more.
+    /// Stores the intention in the room once no other user's attempt is under way.
     async fn begin_after_others(
         &self,
         version: &'static RoomVersion,
@@ -88,8 +89,8 @@ impl Attempt<'_> {
         }
     }
 
-    /// Joins a room that is here already, where only another server can authorise the join: the room takes in the event
-    /// as that server signed it.
+    /// Joins a room that is live here, but whose restricted join only another server can authorise: the room receives
+    /// our event with that server's signature.
     pub async fn be_authorised(&self, content: &Map<String, Value>) -> Result<(), Unsent> {
         let (version, event) = self.drafted(content).await?;
         let mut answer = self.have_taken(&event, true).await?;
@@ -111,7 +112,7 @@ impl Attempt<'_> {
         if taken { Ok(()) } else { Err(nonsense("the join that was authorised is not allowed")) }
     }
 
-    /// Has the server take our event. With `omit_members` it need not give every member of the room.
+    /// Sends our event with `send_join`. With `omit_members` the answer need not hold every member of the room.
     async fn have_taken(&self, event: &Checked, omit_members: bool) -> Result<Pieces, RemoteError> {
         let path = api::send_join(self.room_id, &event.event_id, omit_members);
         let body: Value = serde_json::from_str(event.json.get())
@@ -120,7 +121,7 @@ impl Attempt<'_> {
         Ok(Pieces::of(client::open(self.world, self.server, ask).await?))
     }
 
-    /// Our join, on the links that the server says.
+    /// Our join event, built from the server's template.
     async fn drafted(
         &self,
         content: &Map<String, Value>,
@@ -139,7 +140,7 @@ impl Attempt<'_> {
         Ok((version, Checked { event_id: pdu.event_id, json }))
     }
 
-    /// Stores the intention.
+    /// Stores the intention in the room.
     async fn begin(
         &self,
         version: &'static RoomVersion,
@@ -155,14 +156,14 @@ impl Attempt<'_> {
         self.world.ask(&room_object(self.room_id), &begin).await
     }
 
-    /// Has the event taken, and forgets the intention if it was not. Where nobody knows whether the server took it, the
-    /// room's alarm asks that server and others again.
+    /// Sends the event, and abandons the attempt if that fails. If the server may have taken the event, the room's
+    /// alarm tries that server and others again.
     async fn complete(&self, version: &'static RoomVersion, event: Checked) -> Result<(), Unsent> {
         let event_id = event.event_id.clone();
         let Err(Failure { error, known }) = self.finish(version, event).await else {
             return Ok(());
         };
-        // If this fails too, the lease ends by itself.
+        // If this fails too, the lease expires by itself.
         let abandon = AbandonJoin { event_id, again: !known || self.repeats };
         self.world.ask(&room_object(self.room_id), &abandon).await.ok();
         Err(error)
@@ -179,7 +180,8 @@ impl Attempt<'_> {
             }
         };
         let mut event = event;
-        // A restricted join has the signature of the server that authorised it; the room judges whether it needs one.
+        // A restricted join carries the signature of the server that authorised it; the room judges whether it needs
+        // one.
         if let Some(theirs) = theirs
             && let Ok(signed) =
                 countersigned(self.world, version, &event, (self.server, &theirs)).await
@@ -194,7 +196,7 @@ impl Attempt<'_> {
         let joined = self.world.ask(&address, &finish).await.map_err(Failure::of_ours)?;
         tell::tell_now(self.world, self.room_id, joined.news).await;
         for (origin, event) in joined.parked {
-            // The join stands; what was parked can come again.
+            // The join stands; parked events can be sent again.
             if let Err(error) =
                 receive_in_room(self.world, &origin, self.room_id, vec![event]).await
             {
@@ -204,7 +206,8 @@ impl Attempt<'_> {
         Ok(())
     }
 
-    /// Reads what the server gives us of the room; answers the join as it signed it, if it gives that.
+    /// Reads the state and the auth chain of a `send_join` answer; returns the join as the server signed it, if the
+    /// answer has it.
     async fn read(
         &self,
         mut answer: Pieces,
@@ -228,7 +231,7 @@ impl Attempt<'_> {
         Ok(theirs)
     }
 
-    /// Gives the room what holds of it; answers how much of the state stands.
+    /// Gives the room the verified events, slice by slice; returns how many state events the room noted.
     async fn give(&self, join: &EventId, ordered: &mut Ordered<'_>) -> Result<u64, Failure> {
         let mut in_state = 0;
         while let Some(slice) = ordered.next().await.map_err(Failure::of_ours)? {
@@ -245,7 +248,7 @@ impl Attempt<'_> {
         Ok(in_state)
     }
 
-    /// Whether the server has our join, which it cannot give without having heard of it.
+    /// Whether the server shows that it has our join, by returning the event.
     async fn is_known(&self, version: &'static RoomVersion, event_id: &EventId) -> bool {
         let path = api::event(event_id);
         let answer = client::ask::<Events>(self.world, self.server, Ask::get(&path)).await;
@@ -258,23 +261,23 @@ impl Attempt<'_> {
 /// Why an attempt did not end in a join.
 struct Failure {
     error: Unsent,
-    /// Whether it is certain that the other server did not take the event, or that it is of no use to us.
+    /// Whether it is certain that the other server did not take the event.
     known: bool,
 }
 
 impl Failure {
-    /// The other server did not answer as it should.
+    /// The other server failed, or did not answer as it should.
     fn of(error: RemoteError) -> Self {
         Self { known: is_final(&error), error: error.into() }
     }
 
-    /// Our room did not take what it was given.
+    /// Our room refused what it was given, or did not answer.
     fn of_ours(error: AskError<Refusal>) -> Self {
         let error = match error {
             AskError::Refused(Refusal::Invalid(reason)) => Unsent::Nonsense(reason),
             error => error.into(),
         };
-        // The server took the join, whatever we make of what it gave.
+        // The server took the join, even if we could not use its answer.
         Self { error, known: false }
     }
 }
@@ -288,8 +291,8 @@ fn is_final(error: &RemoteError) -> bool {
     }
 }
 
-/// Takes up an attempt whose end nobody knows, of whose server it may be `unproven` that it heard of the join; answers
-/// when to look again (ms).
+/// Resumes an attempt whose outcome is unknown; answers when to look again (ms). If the server is `unproven`, it must
+/// first show that it has the join.
 pub async fn resume(
     world: &World,
     room_id: &RoomId,

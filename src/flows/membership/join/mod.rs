@@ -1,9 +1,9 @@
 //! How does a local user join a room?
 //! ([joining rooms](https://spec.matrix.org/v1.19/server-server-api/#joining-rooms))
 //!
-//! Where the room is live here, a join is an event like any other. Else a server in the room is asked: we build our own
-//! event from the links of its template, store the intention in the room, have the event taken, verify what we are
-//! given, and the room goes live in one transaction. Several servers are tried in turn.
+//! If the room is live here, a join is an event like any other. Otherwise we build our own event from the template of a
+//! resident server, store the intention in the room, send the event, verify the state that the server answers with, and
+//! make the room live in one transaction. Several servers are tried in turn.
 
 mod attempt;
 
@@ -29,12 +29,12 @@ use crate::{
     stores::profiles,
 };
 
-/// How many of the rooms whose members a restricted join lets in are asked.
+/// The most rooms of a restricted join rule that are asked whether the user is joined to them.
 const MAX_ALLOWING: usize = 20;
 /// How many servers are tried.
 const MAX_SERVERS: usize = 5;
 
-/// Joins; `content` holds further members of the event's content, such as a reason.
+/// Joins a room; `content` holds further keys of the event's content, such as a reason.
 pub async fn join(
     world: &World,
     user: &UserId,
@@ -66,15 +66,15 @@ pub async fn member_content(world: &World, user: &UserId) -> Result<Map<String, 
         .collect())
 }
 
-/// In which of some rooms a user is joined, as far as this server knows.
+/// In which of several rooms a user is joined, as far as this server knows.
 #[derive(Default)]
 pub struct MemberOf {
     pub joined: Vec<OwnedRoomId>,
-    /// Whether it does not know one of the rooms.
+    /// Whether a room is unknown here or was not asked: the user may be joined to it.
     pub blind: bool,
 }
 
-/// The rooms among these in which a user is joined.
+/// Finds out in which of these rooms a user is joined.
 pub async fn member_of(
     world: &World,
     user: &UserId,
@@ -106,7 +106,7 @@ async fn join_here(
         return Ok(());
     }
     let MemberOf { joined, blind } = member_of(world, user, &description.allow_rooms).await?;
-    // Others in the room may be able to authorise what we cannot.
+    // Another resident server may be able to authorise a restricted join that we cannot.
     let others_may = (blind || !joined.is_empty()) && membership != Some(Membership::Ban);
     let refused = match send::membership(world, room_id, user, content, joined).await {
         Err(Unsent::Refused(refusal @ Refusal::Forbidden(_))) if others_may => refusal,
@@ -149,7 +149,7 @@ async fn join_through(
                 failure = error;
             }
         }
-        // Another user's join may have brought the room here meanwhile.
+        // Another user's join may have made the room live meanwhile.
         if let Ok(description) = world.ask(&room_object(room_id), &Describe {}).await
             && description.live
         {
@@ -159,7 +159,8 @@ async fn join_through(
     Err(failure)
 }
 
-/// Servers that may be in the room: those named, those an invite came through, and the one in the room's ID.
+/// Servers that may be in the room: those the client named, those that the user's invite or knock came through, and the
+/// one in the room ID.
 pub async fn residents(
     world: &World,
     user: &UserId,

@@ -1,4 +1,4 @@
-//! Is an invite of another server's user one that this server signed?
+//! Does an invite of another server's user stand only with that server's signature?
 
 use serde_json::{Value, json};
 use tombolo_platform::values;
@@ -9,7 +9,7 @@ use crate::{
     objects::room_object,
 };
 
-/// Alice invites a user of the peer, which answers so.
+/// Alice invites a user of the peer, which gives this answer.
 fn invited(guest: &Guest, answer: impl Fn(&Asked) -> Reply + 'static) -> Answer {
     guest.peer.on("invite", answer);
     let body = json!({ "user_id": guest.peer.user("friend") });

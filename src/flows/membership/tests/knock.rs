@@ -1,10 +1,10 @@
-//! Does a knock reach a room that is not here?
+//! Does a knock reach a room that is not live here?
 
 use serde_json::json;
 
 use crate::flows::tests::{Two, membership};
 
-/// Alice's room, which takes knocks.
+/// A room of alice that accepts knocks.
 fn closed_room(two: &Two) -> String {
     let rule = json!({ "type": "m.room.join_rules", "content": { "join_rule": "knock" } });
     two.scene.room(&two.alice, &json!({ "name": "Closed", "initial_state": [rule] }))

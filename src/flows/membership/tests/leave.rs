@@ -1,4 +1,4 @@
-//! Is a user rid of a room or of an invite at once, whoever hears of it?
+//! Is a user rid of a room or an invite at once, even if other servers hear of it later?
 
 use serde_json::json;
 
@@ -49,7 +49,7 @@ fn who_leaves_a_room_that_is_here_leaves_it_everywhere() {
     two.scene.simulation.settle(60_000);
     let bob = membership(&two.scene, &two.alice, &room, &two.bob.id);
     assert_eq!(bob.as_deref(), Some("leave"));
-    // Leaving twice is no mistake; what they were never in, they cannot leave.
+    // Leaving twice is no error; leaving a room that the user was never in is one.
     leave(&two, &room);
     let private = two.scene.room(&two.alice, &json!({}));
     two.scene.act(&two.bob, &private, "leave", &json!({})).refused(403, "M_FORBIDDEN");

@@ -1,4 +1,4 @@
-//! What becomes of another server's template?
+//! What does a server take from another server's template?
 
 use serde_json::{Value, json};
 use tombolo_support::{Peer, Scene, User, encode, ok};
@@ -7,7 +7,8 @@ use crate::flows::tests::{PEER, ours};
 
 const ROOM: &str = "!room:peer.test:8448";
 
-/// A server of ours with alice, and a peer that gives this template for a knock, changed so, and takes what comes.
+/// Our server with alice, and a peer that answers `make_knock` with a template altered by `change`, and takes every
+/// knock.
 fn knocked(change: impl FnOnce(&mut Value)) -> (Scene, Peer, User) {
     let scene = ours();
     let (alice, peer) = (scene.register("alice"), Peer::new(&scene.simulation, PEER, 3));

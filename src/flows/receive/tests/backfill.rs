@@ -1,10 +1,10 @@
-//! Does who comes later page into what was said before?
+//! Can a user who joins later page through older history?
 
 use serde_json::{Value, json};
 
 use crate::flows::tests::Two;
 
-/// What bob reads by `/messages`, newest first.
+/// The messages that bob reads by `/messages`, newest first.
 fn read(two: &Two, room: &str) -> Vec<String> {
     let path = format!("/_matrix/client/v3/rooms/{room}/messages?dir=b&limit=100");
     let page = two.scene.get(&two.bob, &path).ok();
@@ -16,7 +16,7 @@ fn read(two: &Two, room: &str) -> Vec<String> {
     bodies.collect()
 }
 
-/// A room in which alice said something before bob came.
+/// A room with messages of alice from before bob joined.
 fn with_history(two: &Two) -> String {
     let room = two.scene.room(&two.alice, &json!({ "preset": "public_chat" }));
     for word in ["first", "second"] {

@@ -14,7 +14,7 @@ fn receipt(guest: &Guest, user: &str, event: &str) -> Value {
     json!({ "edu_type": "m.receipt", "content": { &guest.room: { "m.read": { user: receipt } } } })
 }
 
-/// What alice is told beside events: who types, and who read what.
+/// The ephemeral events that alice is told: who types, and who read what.
 fn told(guest: &Guest) -> (Value, Value) {
     let sync = guest.scene.sync(&guest.alice, "");
     let events = &sync["rooms"]["join"][&guest.room]["ephemeral"]["events"];

@@ -1,12 +1,12 @@
-//! Is the state before an event fetched where what lies between cannot be had?
+//! Is the state before an event fetched where the events below it cannot be had?
 
 use serde_json::{Value, json};
 use tombolo_support::{ok, refusal};
 
 use crate::flows::tests::{Guest, membership};
 
-/// What the peer is to tell of its room: a message on a topic that it set, of which we know nothing. It gives the state
-/// before the message, and not what lies between.
+/// Two events of the peer: a change of its user's display name, and a message on top of it. We know nothing of the
+/// change. The peer gives the state before the message, but not the events between.
 fn told(guest: &Guest) -> (Value, Value) {
     let topic = json!({ "displayname": "Guest", "membership": "join" });
     let member = ("m.room.member", Some(&*guest.user));

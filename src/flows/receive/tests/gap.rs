@@ -1,4 +1,4 @@
-//! Does what lies between come with what builds on it?
+//! Do missing events come in before the event that builds on them?
 
 use serde_json::{Value, json};
 use tombolo_support::{ok, refusal};

@@ -1,4 +1,4 @@
-//! What becomes of what other servers send, and of what it builds on?
+//! What happens to events and EDUs of other servers, and to what they build on?
 
 mod backfill;
 mod edus;

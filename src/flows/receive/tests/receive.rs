@@ -1,4 +1,4 @@
-//! Does each event of a transaction get an answer of its own, and is what was answered seen?
+//! Does each event of a transaction get its own answer, and does the next sync show what was accepted?
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! Do only events come through that are what they say, signed by whom they must be?
+//! Do only events pass that are well-formed and signed by the right servers?
 
 use serde_json::{Value, json, value::to_raw_value};
 use tombolo_protocol::{admission::Checked, room_version::RoomVersion};

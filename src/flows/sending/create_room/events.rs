@@ -8,7 +8,8 @@ use tombolo_protocol::membership::Membership;
 use super::{NewRoom, POWER_LEVELS, Preset, Unmade, is_key, power::levels};
 use crate::objects::room::messages::Draft;
 
-/// The events, in the order the specification gives. `creator` and `invited` bring what member events say of the users.
+/// The events, in the order the specification gives. `creator` and `invited` hold the content of the users' member
+/// events.
 pub fn after_create(
     new: &NewRoom,
     creator: Map<String, Value>,
@@ -47,7 +48,7 @@ pub fn after_create(
     Ok(drafts)
 }
 
-/// The invite of a user; `content` holds what is known of them.
+/// The invite of a user; `content` holds their display name and avatar, if known.
 pub fn invite(
     new: &NewRoom,
     user: &UserId,
@@ -59,7 +60,7 @@ pub fn invite(
     member(user, Membership::Invite, content)
 }
 
-/// Whether the client brings this event itself, so that it takes the place of ours.
+/// Whether the client gives this event itself, which then replaces ours.
 fn is_given(new: &NewRoom, event_type: &str) -> bool {
     new.initial_state.iter().any(|initial| is_key(initial, event_type))
 }

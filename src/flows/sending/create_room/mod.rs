@@ -1,8 +1,9 @@
 //! How does a local user make a room?
 //! ([`createRoom`](https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3createroom))
 //!
-//! The create event is built here, since in newer rooms its hash is the room's ID. An alias is claimed first, so that
-//! no two rooms get it; then the room takes all its first events in one transaction, and the invited are told.
+//! The create event is built here, since in newer room versions its hash is the room ID. An alias is claimed first, so
+//! that no two rooms get it; then the room takes all its first events in one transaction, and the invited users are
+//! told.
 
 mod events;
 mod power;
@@ -38,11 +39,11 @@ use crate::{
 /// The type of the event that is third in every room.
 const POWER_LEVELS: &str = "m.room.power_levels";
 
-/// How many letters a room's ID has, where the room version does not make it of a hash.
+/// How many random letters a room ID has, in room versions where it is not a hash.
 const ID_LETTERS: usize = 18;
 /// How many users of other servers are invited at once.
 const INVITED_AT_ONCE: usize = 5;
-/// How long the request waits for that.
+/// How long the request waits for these invites.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The room that a client asks for.
@@ -116,7 +117,7 @@ pub async fn create_room(world: &World, new: NewRoom) -> Result<OwnedRoomId, Unm
     let inviting = invite(world.clone(), room_id.clone(), drafted_invites(&new, theirs)?);
     let inviting = inviting.boxed_local().shared();
     world.later(inviting.clone());
-    // Whoever makes a room does not wait for servers that are slow.
+    // The creator does not wait for slow servers: the invites go on after the answer.
     select(inviting, pin!(world.sleep(PATIENCE))).await;
     Ok(room_id)
 }
@@ -129,8 +130,8 @@ fn drafted_invites(new: &NewRoom, users: Vec<&OwnedUserId>) -> serde_json::Resul
     users.into_iter().map(draft).collect()
 }
 
-/// Invites users of other servers, a few at once. The room stands, whatever a server says of its invite, its not
-/// knowing the room's version included: a client that is told of a failure makes another room.
+/// Invites users of other servers, a few at once. A refused invite, even for an unsupported room version, does not fail
+/// the request: the room exists, and a client that is told of a failure makes another room.
 async fn invite(world: World, room_id: OwnedRoomId, invites: Vec<Send>) {
     let (world, room_id) = (&world, &*room_id);
     let sent = stream::iter(invites).for_each_concurrent(INVITED_AT_ONCE, |invite| async move {
@@ -181,7 +182,7 @@ fn create_event(world: &World, new: &NewRoom) -> Result<(OwnedRoomId, Checked), 
     Ok((pdu.room_id, Checked { event_id: pdu.event_id, json }))
 }
 
-/// What the create event says. The version and the creator are not the client's to choose.
+/// The content of the create event. The client cannot choose the room version and the creator.
 fn create_content(new: &NewRoom) -> Result<Map<String, Value>, Unmade> {
     let rules = &new.version.rules.authorization;
     let mut content = new.creation_content.clone();
@@ -219,7 +220,7 @@ fn letter(byte: u8) -> char {
     char::from(if letter < 26 { b'a' + letter } else { b'A' + letter - 26 })
 }
 
-/// Gives the alias back of a room that was not made.
+/// Frees the alias of a room that was not made.
 async fn give_back(world: &World, new: &NewRoom) {
     if let Some(alias) = &new.alias
         && let Err(error) = aliases::delete(world, alias).await
@@ -228,7 +229,7 @@ async fn give_back(world: &World, new: &NewRoom) {
     }
 }
 
-/// Whether this is the state event of a type with the empty key.
+/// Whether this is the state event of the type with the empty state key.
 fn is_key(initial: &InitialState, event_type: &str) -> bool {
     initial.event_type == event_type && initial.state_key.is_empty()
 }

@@ -27,7 +27,7 @@ pub fn levels(new: &NewRoom) -> Result<Map<String, Value>, Unmade> {
 fn preset(new: &NewRoom) -> Map<String, Value> {
     let creators_stand_above = new.version.rules.authorization.explicitly_privilege_room_creators;
     let mut users = Map::new();
-    // Where creators stand above all numbers, they must not have one.
+    // Where creators have infinite power, they must not be listed in `users`.
     if !creators_stand_above {
         users.insert(new.creator.to_string(), json!(100));
         let trusted = new.invite.iter().filter(|_| new.preset == Preset::TrustedPrivateChat);
@@ -48,7 +48,8 @@ fn preset(new: &NewRoom) -> Map<String, Value> {
     fields.into_iter().map(|(name, level)| (name.to_owned(), level)).collect()
 }
 
-/// What only the most powerful may change. Replacing the room is for creators alone, where there are such.
+/// The levels of event types that not every moderator may send. Where creators have infinite power, only they may
+/// replace the room.
 fn events(creators_stand_above: bool) -> Value {
     json!({
         "m.room.name": 50,

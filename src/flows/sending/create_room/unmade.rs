@@ -11,13 +11,13 @@ pub enum Unmade {
     AliasTaken,
     #[error("additional_creators is no list of users")]
     Creators,
-    /// What the client gives for an event makes none.
+    /// The client's content makes no valid event.
     #[error("{0}")]
     Malformed(String),
-    /// It makes an event that is larger than one may be.
+    /// An event would be larger than an event may be.
     #[error("{0}")]
     TooLarge(String),
-    /// The events do not go together.
+    /// The room refuses the events, for example because the auth rules do not allow one after the others.
     #[error("{0}")]
     Refused(Refusal),
     #[error("{0}")]

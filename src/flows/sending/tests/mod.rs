@@ -1,4 +1,4 @@
-//! Does what users send and make reach those it is for?
+//! Do events, invites and new rooms reach the users they are for?
 
 mod create_room;
 mod send;

@@ -1,4 +1,4 @@
-//! Is what was sent told to those who must know at once, and what was refused to nobody?
+//! Who is told of an event that was sent, and is nobody told of a refused one?
 
 use serde_json::json;
 

@@ -1,11 +1,11 @@
-//! Does another server get what it is owed, in order, and again where it failed?
+//! Does another server get its events in order, and again after a failure?
 
 use serde_json::json;
 use tombolo_support::{ok, refusal};
 
 use crate::flows::tests::Guest;
 
-/// What was said in the transactions that the peer was sent, in order.
+/// The messages in the transactions that the peer was sent, in order.
 fn sent(guest: &Guest) -> Vec<String> {
     let transactions = guest.peer.asked("send").into_iter();
     let pdus = transactions.flat_map(|asked| asked.body["pdus"].as_array().unwrap().clone());

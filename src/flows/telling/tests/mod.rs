@@ -1,4 +1,4 @@
-//! Does everybody hear of what is new, once and in the end?
+//! Does every follower hear of news in the end, and only once?
 
 mod deliver;
 mod tell;

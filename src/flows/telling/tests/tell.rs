@@ -9,7 +9,7 @@ use crate::flows::{
     tests::{heard, ours, room_id},
 };
 
-/// A room with so many users that only its alarm tells all of them; the first made it.
+/// A room with so many users that only its alarm tells all of them; the first user is its creator.
 fn crowd(scene: &Scene) -> (String, Vec<User>) {
     let users: Vec<User> = (0..6).map(|number| scene.register(&format!("u{number}"))).collect();
     let room = scene.room(&users[0], &json!({ "preset": "public_chat" }));
