@@ -1,6 +1,6 @@
-//! What do the arguments of a path say?
+//! How are the arguments of a path parsed?
 //!
-//! A handler names their types, and never sees a malformed one: that is `400 M_INVALID_PARAM`.
+//! A handler names the types of its arguments and never sees a malformed one: that is `400 M_INVALID_PARAM`.
 
 use std::str::FromStr;
 
@@ -10,7 +10,7 @@ use crate::error::{Result, internal, invalid_param};
 
 /// An identifier in a path, or in a query.
 pub trait Argument: FromStr {
-    /// What it is, in words.
+    /// What the identifier is, in words.
     const NAME: &'static str;
 
     fn read(text: &str) -> Result<Self> {
@@ -38,7 +38,7 @@ impl Argument for String {
     const NAME: &'static str = "text";
 }
 
-/// All arguments of a path, in order. `()` looks at none, however many there are.
+/// All arguments of a path, in order. `()` ignores them, however many there are.
 pub trait Arguments: Sized {
     fn read(path: &[String]) -> Result<Self>;
 }
@@ -70,7 +70,7 @@ impl<A: Argument, B: Argument, C: Argument> Arguments for (A, B, C) {
     }
 }
 
-/// A mistake of ours: the path a handler is registered for has other arguments than it takes.
+/// A fault of ours: a handler is registered for a path with other arguments than it takes.
 fn other_arguments() -> crate::error::Error {
     internal("the handler takes other arguments than its path has")
 }

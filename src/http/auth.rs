@@ -1,8 +1,8 @@
-//! Which user calls, and by which session?
+//! Which user sends a request, and in which session?
 //!
-//! A token names its user and proves it, before any object is asked: `tmb.<localpart>.<session>.<mac>`, where the MAC
-//! is keyed by a secret made at set-up. So garbage wakes nothing. The user's object then knows whether the session
-//! lives.
+//! An access token names its user and proves it before any object is asked: `tmb.<localpart>.<session>.<mac>`, where
+//! the MAC is keyed by a secret made at set-up. So an invalid token wakes no object. The user's object then says
+//! whether the session is alive.
 
 use std::collections::BTreeSet;
 
@@ -47,8 +47,8 @@ pub async fn session(world: &World, request: &Request<Bytes>, cost: Cost) -> Res
     Ok(session)
 }
 
-/// The live session of a request that reads a room; `None` where the user has forgotten that room. The one check of
-/// all that can be read of it.
+/// The live session of a request that reads a room; `None` if the user has forgotten that room. Every endpoint that
+/// reads a room makes this check.
 pub async fn reader(
     world: &World,
     request: &Request<Bytes>,
@@ -71,14 +71,14 @@ async fn authorised(
     Ok((Session { user: claim.user, device, session: claim.session }, authorised))
 }
 
-/// The claim of a request's token, if the token is ours.
+/// The claim of a request's access token, if this server issued the token.
 pub fn claim(world: &World, request: &Request<Bytes>) -> Result<Claim> {
     let config = Config::of(world)?;
     let token = token(request).ok_or_else(missing_token)?;
     read(&config, &token).ok_or_else(unknown_token)
 }
 
-/// The token of a request: in the header, or in the query, as old clients send it.
+/// The access token of a request: from the header, or from the query, as old clients send it.
 pub fn token(request: &Request<Bytes>) -> Option<String> {
     if let Some(value) = request.headers().get(header::AUTHORIZATION) {
         let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
@@ -92,7 +92,7 @@ pub fn token(request: &Request<Bytes>) -> Option<String> {
     Some(percent_encoding::percent_decode_str(pair.1).decode_utf8().ok()?.into_owned())
 }
 
-/// Makes the token of a session.
+/// Makes the access token of a session.
 pub fn issue(config: &Config, user: &UserId, session: &str) -> Result<String> {
     let claim = format!("{PREFIX}.{}.{session}", URL_SAFE_NO_PAD.encode(user.localpart()));
     let mac = mac(config, &claim).map_err(internal)?.finalize().into_bytes();

@@ -1,8 +1,8 @@
 //! How does a handler become a route?
 //!
-//! A handler is `async fn(World, Caller, Request) -> Result<Response>` over ruma's request type, which gives the
-//! method, every path the endpoint ever had, and who may call it: [`Scheme`] turns ruma's authentication scheme into
-//! the caller the handler gets, so no route can be without one.
+//! A handler is `async fn(World, Caller, Request) -> Result<Response>` over ruma's request type. This type gives the
+//! method, every path the endpoint ever had, and the authentication: [`Scheme`] turns ruma's authentication scheme into
+//! the caller that the handler gets, so no route can lack one.
 
 use std::rc::Rc;
 
@@ -31,10 +31,10 @@ use crate::{
     objects::user_sync::messages::Cost,
 };
 
-/// The largest body of a client's request, media apart.
+/// The largest body of a client's request, except for media.
 const MAX_BODY: usize = 1 << 20;
 
-/// Who calls, as an endpoint's authentication scheme wants it proved.
+/// How an authentication scheme finds the caller of a request.
 pub trait Scheme {
     type Caller: 'static;
     fn caller(
@@ -91,7 +91,7 @@ impl Router {
         self.costly(Cost::Free, handler);
     }
 
-    /// The same, for requests that are limited per user.
+    /// The same, for requests that count against the user's rate limits.
     pub fn costly<R, H, F>(&mut self, cost: Cost, handler: H)
     where
         R: IncomingRequest + Metadata + 'static,
@@ -102,7 +102,7 @@ impl Router {
         self.costly_at(&paths_of::<R>(), cost, handler);
     }
 
-    /// The same, under paths that the request type reads and need not name.
+    /// The same, under these paths instead of the request type's own.
     pub fn costly_at<R, H, F>(&mut self, paths: &[&str], cost: Cost, handler: H)
     where
         R: IncomingRequest + Metadata + 'static,
@@ -121,8 +121,8 @@ impl Router {
         self.add_at(&R::METHOD, paths, &answer);
     }
 
-    /// The same, for what reads the room that is the first argument of the path. A user who has forgotten it is
-    /// answered with `refusal`.
+    /// The same, for requests that read the room in the first argument of the path. A user who has forgotten that room
+    /// gets `refusal`.
     pub fn reading<R, H, F>(&mut self, refusal: fn() -> Error, handler: H)
     where
         R: IncomingRequest + Metadata<Authentication = AccessToken> + 'static,
@@ -132,7 +132,7 @@ impl Router {
         self.reading_at(&paths_of::<R>(), refusal, handler);
     }
 
-    /// The same, under paths that the request type reads and need not name.
+    /// The same, under these paths instead of the request type's own.
     pub fn reading_at<R, H, F>(&mut self, paths: &[&str], refusal: fn() -> Error, handler: H)
     where
         R: IncomingRequest + Metadata<Authentication = AccessToken> + 'static,
@@ -174,7 +174,7 @@ impl Router {
     }
 }
 
-/// The request with its whole body, if that has at most so many bytes.
+/// Reads the whole body of a request, if it has at most `most` bytes.
 pub async fn whole(request: Request<Body>, most: usize) -> Result<Request<Bytes>> {
     let (head, body) = request.into_parts();
     let body = body.whole(most).await.map_err(|unread| match unread {
@@ -192,10 +192,10 @@ fn paths_of<R: Metadata>() -> Vec<&'static str> {
     R::PATH_BUILDER.all_paths().collect()
 }
 
-/// The request ruma reads, from a body that our own scan has bounded.
+/// Parses ruma's request type, after our own scan has bounded the body.
 pub fn decode<R: IncomingRequest>(request: &Request<Bytes>, arguments: &[String]) -> Result<R> {
     let body = request.body();
-    // Old clients leave out the body of a POST that needs none; a PUT always says what to put.
+    // Old clients omit the body of a POST that needs none; a PUT always has one.
     if !body.is_empty() || request.method() == http::Method::PUT {
         json::scan(body).map_err(|fault| fault_response(&fault))?;
     }
@@ -210,12 +210,12 @@ pub fn decode<R: IncomingRequest>(request: &Request<Bytes>, arguments: &[String]
     *raw.headers_mut() = request.headers().clone();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     R::try_from_http_request_inner(raw, &arguments).map_err(|error| match error {
-        // No place in the text: it lacks what the path names.
+        // An error without a place in the text: the body lacks the field that the path names.
         DeserializationError::Json(error) if error.line() == 0 && lacks_field(&error) => {
             missing_param(error.to_string())
         }
         DeserializationError::Json(error) => misread(&error),
-        // What the path or the query asks for; its name is in serde's words. A body that lacks something is bad JSON.
+        // The query lacks a parameter, which serde's message names. A body that lacks a field is bad JSON instead.
         DeserializationError::Query(error) if lacks_field(&error) => {
             missing_param(error.to_string())
         }
@@ -251,13 +251,13 @@ pub fn fault_response(fault: &json::JsonFault) -> Error {
     }
 }
 
-/// The response ruma writes.
+/// Writes a response of ruma's types.
 pub fn encode<S: OutgoingResponse>(response: S) -> Result<Response<Bytes>> {
     let response = response.try_into_http_response::<Vec<u8>>().map_err(crate::error::internal)?;
     Ok(response.map(Bytes::from))
 }
 
-/// A response of our own making.
+/// Writes a JSON response of our own types.
 pub fn json_response(status: StatusCode, body: &impl serde::Serialize) -> Result<Response<Bytes>> {
     let mut response = of_json(Bytes::from(serde_json::to_vec(body)?));
     *response.status_mut() = status;

@@ -1,6 +1,6 @@
-//! What is answered when a flow fails, or another server?
+//! How is a request answered when a flow or another server fails?
 //!
-//! Flows say what happened. Here it becomes a status and an `errcode`, for every surface alike.
+//! Flows say what happened. Here that becomes a status and an `errcode`, the same for all endpoints.
 
 use http::StatusCode;
 
@@ -45,7 +45,8 @@ impl From<Unsent> for Error {
     }
 }
 
-/// A server that does not know the room's version says it of a room that is ours.
+/// The answer to a failed invite. If the other server does not support the room version, that is the version of a room
+/// of ours: `M_UNSUPPORTED_ROOM_VERSION`. `M_INCOMPATIBLE_ROOM_VERSION` is about a room that the client wants to join.
 fn uninvited(error: RemoteError) -> Error {
     match error {
         RemoteError::Answered { errcode, message, .. }
@@ -104,7 +105,7 @@ impl From<Dropped> for Error {
 }
 
 impl From<RemoteError> for Error {
-    /// What another server says about an event or a room is told on; what it says about tokens never is.
+    /// Passes on what another server says about an event or a room, but never what it says about tokens.
     fn from(error: RemoteError) -> Self {
         let RemoteError::Answered { status, errcode, message, room_version } = &error else {
             return bad_gateway(error.to_string());

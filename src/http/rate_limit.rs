@@ -1,7 +1,7 @@
-//! May somebody without an account ask this now?
+//! May a caller without an access token make this request now?
 //!
-//! Whoever asks is known by an address, in the header that the operator's network sets (`ADDRESS_HEADER`). Where there
-//! is none, all share one bucket.
+//! The caller is known by the address in the header that the operator's network sets (`ADDRESS_HEADER`). Without that
+//! header, all callers share one bucket.
 
 use std::{cell::RefCell, collections::BTreeMap};
 
@@ -16,14 +16,14 @@ use crate::{
     error::{Result, limited},
 };
 
-/// What is asked.
+/// The kinds of requests that are counted.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
-    /// An account.
+    /// Making an account.
     Registration,
-    /// A session, for whatever name: each attempt costs a password hash.
+    /// Logging in, under whatever name: each attempt costs a password hash.
     Login,
-    /// What makes us write, or ask other servers.
+    /// A request that makes us write, or ask another server.
     Errand,
 }
 
@@ -37,17 +37,17 @@ impl Kind {
     }
 }
 
-/// The most addresses whose buckets are remembered; beyond, all are forgiven.
+/// The most addresses whose buckets are remembered; beyond that, all are forgotten.
 const MAX_ADDRESSES: usize = 10_000;
 
 #[derive(Default)]
 struct Addresses(RefCell<BTreeMap<(Kind, String), Bucket>>);
 
-/// Somebody who asks without an account, known by an address.
+/// A caller without an access token, known by an address.
 pub struct Stranger(String);
 
 impl Stranger {
-    /// Who asks this.
+    /// The caller of a request.
     pub fn of(world: &World, request: &Request<Bytes>) -> Result<Self> {
         let config = Config::of(world)?;
         let header = config.address_header.as_deref();
@@ -55,7 +55,7 @@ impl Stranger {
         Ok(Self(address.unwrap_or_default().to_owned()))
     }
 
-    /// Counts what they ask.
+    /// Counts a request of this kind.
     ///
     /// # Errors
     /// `M_LIMIT_EXCEEDED` with the time to wait.
@@ -72,7 +72,7 @@ impl Stranger {
         bucket.take(&kind.limit(), world.now()).map_or(Ok(()), |wait| Err(limited(wait)))
     }
 
-    /// Counts an errand, where a server other than this one has to be asked.
+    /// Counts an errand if a server other than this one has to be asked.
     ///
     /// # Errors
     /// `M_LIMIT_EXCEEDED` with the time to wait.
@@ -84,7 +84,7 @@ impl Stranger {
     }
 }
 
-/// Counts a request.
+/// Counts a request of its caller.
 ///
 /// # Errors
 /// `M_LIMIT_EXCEEDED` with the time to wait.

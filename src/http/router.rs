@@ -1,7 +1,7 @@
 //! Which handler answers a method and a path?
 //!
-//! Paths are matched as they arrived, anchored at both ends; only the arguments are percent-decoded, one by one. What
-//! no route knows is `404 M_UNRECOGNIZED`, a known path with another method `405`; CORS is answered here for all.
+//! Paths are matched as they arrived, anchored at both ends; only the arguments are percent-decoded, one by one. A path
+//! without a route is `404 M_UNRECOGNIZED`, a known path with another method `405`. CORS is answered here for all.
 
 use std::rc::Rc;
 
@@ -24,7 +24,7 @@ pub struct Router {
 }
 
 impl Router {
-    /// Adds a route. Two handlers for one method and path, or a malformed path, are a mistake of ours.
+    /// Adds a route. A second handler for the same method and path, or a malformed path, is a fault of ours.
     pub fn add(&mut self, method: &Method, path: &str, handler: Handler) {
         if let Ok(found) = self.table.at_mut(path)
             && found.params.iter().all(|(name, value)| value == format!("{{{name}}}"))

@@ -13,8 +13,9 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use tombolo_protocol::{membership::Membership, room_version::SUPPORTED};
 
-/// What is escaped: all but the unreserved characters ([RFC 3986](https://www.rfc-editor.org/rfc/rfc3986#section-2.3)).
-/// A proxy may write those plainly, and our signature would not cover that path.
+/// The characters to percent-encode: all but the unreserved ones of
+/// [RFC 3986](https://www.rfc-editor.org/rfc/rfc3986#section-2.3). A proxy may decode an encoded unreserved character,
+/// and our signature would not match that path.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// The keys of the server that is asked.
@@ -22,7 +23,7 @@ pub const KEYS: &str = "/_matrix/key/v2/server";
 /// The keys of other servers; the body is a [`KeyQuery`].
 pub const KEY_QUERY: &str = "/_matrix/key/v2/query";
 
-/// Which keys a notary is asked for: by server and key ID, until when each must be valid.
+/// The keys a notary is asked for: by server and key ID, until when each must be valid.
 #[derive(Serialize)]
 pub struct KeyQuery<'a> {
     pub server_keys: BTreeMap<&'a ServerName, BTreeMap<&'a str, KeyCriteria>>,
@@ -33,8 +34,8 @@ pub struct KeyCriteria {
     pub minimum_valid_until_ts: i64,
 }
 
-/// A template of a user's own membership event: `make_join`, `make_leave` or `make_knock`. One to leave with may be of
-/// any room version.
+/// A template of a user's own membership event: `make_join`, `make_leave` or `make_knock`. A leave may be of any room
+/// version.
 pub fn make(membership: Membership, room_id: &RoomId, user: &UserId) -> String {
     let endpoint = format!("v1/make_{}", membership.as_str());
     let path = path(&endpoint, [room_id.as_str(), user.as_str()]);
@@ -44,7 +45,7 @@ pub fn make(membership: Membership, room_id: &RoomId, user: &UserId) -> String {
     }
 }
 
-/// Has a join taken; the body is the event. With `omit_members` the answer may leave out members of the state.
+/// Sends a join; the body is the event. With `omit_members` the answer may leave out member events of the state.
 pub fn send_join(room_id: &RoomId, event_id: &EventId, omit_members: bool) -> String {
     let omit_members = if omit_members { "true" } else { "false" };
     with(
@@ -53,12 +54,12 @@ pub fn send_join(room_id: &RoomId, event_id: &EventId, omit_members: bool) -> St
     )
 }
 
-/// Has a leave taken; the body is the event.
+/// Sends a leave; the body is the event.
 pub fn send_leave(room_id: &RoomId, event_id: &EventId) -> String {
     path("v2/send_leave", [room_id.as_str(), event_id.as_str()])
 }
 
-/// Has a knock taken; the body is the event.
+/// Sends a knock; the body is the event.
 pub fn send_knock(room_id: &RoomId, event_id: &EventId) -> String {
     path("v1/send_knock", [room_id.as_str(), event_id.as_str()])
 }
@@ -85,7 +86,7 @@ pub fn state(room_id: &RoomId, event_id: &EventId) -> String {
     with(path("v1/state", [room_id.as_str()]), [("event_id", event_id.as_str())])
 }
 
-/// The same, by the IDs of the events.
+/// The IDs of the events of the state before an event, and of its auth chain.
 pub fn state_ids(room_id: &RoomId, event_id: &EventId) -> String {
     with(path("v1/state_ids", [room_id.as_str()]), [("event_id", event_id.as_str())])
 }
@@ -95,14 +96,14 @@ pub fn event_auth(room_id: &RoomId, event_id: &EventId) -> String {
     path("v1/event_auth", [room_id.as_str(), event_id.as_str()])
 }
 
-/// These events and what is below them, at most so many.
+/// These events and the events below them, `limit` at most.
 pub fn backfill(room_id: &RoomId, from: &[OwnedEventId], limit: usize) -> String {
     let limit = limit.to_string();
     let from = from.iter().map(|event_id| ("v", event_id.as_str()));
     with(path("v1/backfill", [room_id.as_str()]), from.chain([("limit", &*limit)]))
 }
 
-/// The events between some and others; the body is a [`MissingEvents`].
+/// The events between the earliest and the latest events; the body is a [`MissingEvents`].
 pub fn get_missing_events(room_id: &RoomId) -> String {
     path("v1/get_missing_events", [room_id.as_str()])
 }

@@ -17,14 +17,14 @@ use tombolo_protocol::{canonical_json::loose_to_string, json, x_matrix};
 use super::{RemoteError, reach, resolve};
 use crate::config::Config;
 
-/// What most requests may take.
+/// The limits of most requests.
 const USUAL: Limits = Limits { time: Duration::from_secs(20), bytes: 16 << 20 };
-/// What the answer to a join may take, which is never held whole.
+/// The limits of an answer with a whole state, to a join or `/state`, which is never held whole.
 pub const LARGE: Limits = Limits { time: Duration::from_secs(120), bytes: 256 << 20 };
-/// What is asked while somebody waits for something else.
+/// The limits of small requests on which other work waits.
 pub const BRIEF: Limits = Limits { time: Duration::from_secs(5), bytes: 4 << 20 };
 
-/// The largest error that is read, in bytes; what is larger is no server's.
+/// The largest error body that is read, in bytes; no homeserver sends a larger one.
 const MAX_ERROR: usize = 8 << 10;
 
 /// A request to another server.
@@ -56,14 +56,15 @@ impl<'a> Ask<'a> {
     }
 }
 
-/// What is to be sent, as it is signed. Events in it may be nested deeper than `serde_json` makes values of.
+/// The request body as the JSON value that is signed. Events in it may be nested deeper than `serde_json` reads into
+/// values.
 pub fn content(of: &impl Serialize) -> Result<Value, RemoteError> {
     let refused = |error: String| RemoteError::Refused(error);
     let text = serde_json::to_vec(of).map_err(|error| refused(error.to_string()))?;
     json::parse_value(&text).map_err(|fault| refused(fault.to_string()))
 }
 
-/// Sends a signed request and reads the JSON it is answered with.
+/// Sends a signed request, and reads the JSON of the answer.
 pub async fn ask<T: DeserializeOwned>(
     world: &World,
     server: &ServerName,
@@ -73,8 +74,8 @@ pub async fn ask<T: DeserializeOwned>(
     read::<T>(&body)
 }
 
-/// Reads the JSON of an answer. Its events are left as text, whose depth is looked at when each is read: so one that
-/// cannot be read costs only itself.
+/// Reads the JSON of an answer. Events in it stay text, and the depth of each is checked when that event is parsed: an
+/// event that is too deep spoils no other.
 pub fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, RemoteError> {
     let text = json::text(body).map_err(|fault| RemoteError::Nonsense(fault.to_string()))?;
     serde_json::from_str(text).map_err(|error| RemoteError::Nonsense(error.to_string()))
@@ -86,8 +87,8 @@ pub async fn send(world: &World, server: &ServerName, ask: Ask<'_>) -> Result<By
     Ok(open(world, server, ask).await?.whole(most).await?)
 }
 
-/// Sends a signed request, to each place at which the server may listen until one answers. Its answer is read chunk by
-/// chunk.
+/// Sends a signed request to the places at which the server may listen, in turn until one answers. The answer is read
+/// chunk by chunk.
 pub async fn open(world: &World, server: &ServerName, ask: Ask<'_>) -> Result<Body, RemoteError> {
     let config = Config::of(world).map_err(|error| RemoteError::Refused(error.to_string()))?;
     if *server == config.server_name {
@@ -101,7 +102,7 @@ pub async fn open(world: &World, server: &ServerName, ask: Ask<'_>) -> Result<Bo
     let body = Bytes::from(content.unwrap_or_default());
     let mut failure = RemoteError::Unreachable("it listens nowhere".to_owned());
     for target in resolve::resolve(world, server).await? {
-        // The platform makes `Host` of the URL: it has the port also where the server's name has none.
+        // The platform takes `Host` from the URL: it has a port even where the server name has none.
         let mut request = Request::builder()
             .method(ask.method.clone())
             .uri(format!("https://{}:{}{}", target.host, target.port, ask.path))
@@ -127,8 +128,8 @@ pub async fn open(world: &World, server: &ServerName, ask: Ask<'_>) -> Result<Bo
     Err(failure)
 }
 
-/// What the server answered, if it was the server. What stands before it answers with pages for people: such an error
-/// says nothing of the server, and of what was asked.
+/// The body of a success, or the error of the server. An error whose body is no JSON object comes from a proxy before
+/// the server, and says nothing of the server or of what was asked.
 async fn of_the_server(response: Response<Body>) -> Result<Body, RemoteError> {
     let status = response.status();
     if status.is_success() {
@@ -149,7 +150,7 @@ async fn of_the_server(response: Response<Body>) -> Result<Body, RemoteError> {
     })
 }
 
-/// What a server's error says
+/// The body of a server's error
 /// ([standard error response](https://spec.matrix.org/v1.19/client-server-api/#standard-error-response)).
 #[derive(Default, Deserialize)]
 #[serde(default)]
@@ -159,7 +160,7 @@ struct Said {
     room_version: Text,
 }
 
-/// A text, or what stands in its place.
+/// A string, or a value of another type, which is ignored.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Text {
@@ -168,7 +169,7 @@ enum Text {
 }
 
 impl Said {
-    /// What an error's body says, if it is an object of the size of an error.
+    /// Reads an error body; `None` if it is no JSON object, or larger than an error is.
     async fn read(body: Body) -> Result<Option<Self>, RemoteError> {
         let body = match body.whole(MAX_ERROR).await {
             Ok(body) => body,

@@ -1,6 +1,7 @@
-//! What does the DNS say? ([DNS over HTTPS](https://www.rfc-editor.org/rfc/rfc8484), in the JSON form resolvers share)
+//! Which records does DNS have? ([DNS over HTTPS](https://www.rfc-editor.org/rfc/rfc8484), in the JSON form that
+//! resolvers share)
 //!
-//! Workers have no resolver of their own to ask for SRV records, and `fetch` does not tell which address it reached.
+//! Workers have no resolver that could be asked for SRV records, and `fetch` does not tell which address it reached.
 
 use std::{net::IpAddr, time::Duration};
 
@@ -15,7 +16,7 @@ use crate::config::Config;
 
 const LIMITS: Limits = Limits { time: Duration::from_secs(5), bytes: 64 << 10 };
 
-/// The codes of an answer that settles the question: it is there, or there is no such name.
+/// The status codes that settle a question: there is an answer, or there is no such name.
 const SETTLED: [u16; 2] = [0, 3];
 
 #[derive(Deserialize)]
@@ -33,20 +34,20 @@ struct Entry {
     data: String,
 }
 
-/// The SRV records of a name; none where the operator wants no resolver to be asked.
+/// The SRV records of a name; none if the operator has configured no resolver.
 ///
 /// # Errors
-/// The resolver did not say whether there are any.
+/// The resolver gave no answer that settles the question.
 pub async fn srv(world: &World, name: &str) -> Result<Vec<Record>, RemoteError> {
     let entries = query(world, name, "SRV").await?;
     let records = entries.iter().filter(|entry| entry.kind == 33);
     Ok(records.filter_map(|entry| record(&entry.data)).collect())
 }
 
-/// The addresses of a name; none where the operator wants no resolver to be asked.
+/// The addresses of a name; none if the operator has configured no resolver.
 ///
 /// # Errors
-/// The resolver did not say which there are, or there are none.
+/// The resolver gave no answer that settles the question, or the name has no address.
 pub async fn addresses(world: &World, name: &str) -> Result<Vec<IpAddr>, RemoteError> {
     let mut addresses = Vec::new();
     if Config::of(world).is_ok_and(|config| config.dns_over_https.is_none()) {
@@ -81,7 +82,7 @@ async fn query(world: &World, name: &str, kind: &str) -> Result<Vec<Entry>, Remo
     Ok(answer.answer)
 }
 
-/// `priority weight port target.`
+/// Reads `priority weight port target.`.
 fn record(data: &str) -> Option<Record> {
     let mut words = data.split_whitespace();
     let mut number = || words.next()?.parse::<u16>().ok();

@@ -1,7 +1,8 @@
 //! Which servers failed when this isolate last tried to deliver to them?
 //!
-//! A hint, not a fact: the destination's object knows its back-off, and another isolate may have delivered. It lets a
-//! sign of life end the back-off within a minute, where else one is passed on only every hour.
+//! A hint, not a fact: the destination's object knows its back-off, and another isolate may have delivered. A request
+//! from a server that is noted here ends its back-off within a minute; a request from another is passed on to the
+//! destination only once an hour.
 
 use std::{cell::RefCell, collections::BTreeSet};
 

@@ -1,8 +1,9 @@
 //! With which keys do other servers sign?
 //! ([retrieving server keys](https://spec.matrix.org/v1.19/server-server-api/#retrieving-server-keys))
 //!
-//! Each server is asked itself ([`super::origins`]). For servers out of reach, the notaries that the operator trusts are
-//! asked ([`super::notaries`]). Where the keys of many servers are missing, the notaries are asked first.
+//! Each server is asked for its own keys ([`super::origins`]). If servers are out of reach, the notaries that the
+//! operator trusts are asked ([`super::notaries`]); if the keys of many servers are missing, the notaries are asked
+//! first.
 
 use std::{collections::BTreeSet, pin::pin, time::Duration};
 
@@ -24,29 +25,30 @@ use super::{
 
 /// How many servers are asked at once: an invocation has six connections, and the notaries need some.
 const AT_ONCE: usize = 4;
-/// How many are asked while nobody waits for them.
+/// How many servers are asked at once in the background.
 const AT_ONCE_MEANWHILE: usize = 2;
-/// How long servers are asked themselves (ms).
+/// How long servers are asked for their own keys (ms).
 const PATIENCE: u64 = 30_000;
-/// How long they are for somebody else, to whom we are a notary (ms).
+/// The same where we are the notary of the server that asks (ms).
 const PATIENCE_OF_OTHERS: u64 = 10_000;
-/// How long they are asked before the notaries are.
+/// How long servers are asked before the notaries are.
 const BEFORE_NOTARIES: Duration = Duration::from_millis(1500);
-/// Where more servers than this are unknown, notaries are asked before they are: of the many servers of a large room,
-/// many are dead.
+/// If the keys of more servers than this are missing, the notaries are asked first: in a large room, many servers are
+/// dead.
 const MANY: usize = 20;
-/// As many servers are waited for, and so often; where more are missing, they will not all come back in a minute.
+/// How many servers out of reach are waited for at most, and how often. If more are missing, they will not all come
+/// back in a minute.
 const FEW: usize = 5;
 const ROUNDS: usize = 2;
 
-/// The keys of several servers, as far as they can be had from them or from the notaries that the operator trusts.
+/// The keys of several servers, as far as the servers or the notaries give them.
 pub async fn ring(world: &World, needed: &Needed) -> KeyRing {
     gather(world, needed, None).await;
     held_of(world, needed).await
 }
 
-/// Like [`ring`], where nobody asks again soon for what cannot be verified, and where it is noted what could not be:
-/// a few servers out of reach are waited for, but nobody whom the notaries do not know either, unless all rests on them
+/// Like [`ring`], for events that are noted if they cannot be verified, and not soon asked for again. A few servers out
+/// of reach are waited for. A server that the notaries do not know either is waited for only if all depends on it
 /// (`awaited`).
 pub async fn ring_of_all(
     world: &World,
@@ -65,8 +67,8 @@ pub async fn ring_of_all(
     ring(world, needed).await
 }
 
-/// Asks for the keys that are missing. With `awaited`, of the servers that the notaries do not know only these are
-/// waited for; the others are asked all the same.
+/// Asks for the missing keys. With `awaited`, a server that the notaries do not know is waited for only if it is among
+/// these; the others are asked in the background.
 async fn gather(world: &World, needed: &Needed, awaited: Option<&BTreeSet<OwnedServerName>>) {
     load_all(world, needed.keys()).await;
     let mut open = missing(world, needed).await;
@@ -75,7 +77,7 @@ async fn gather(world: &World, needed: &Needed, awaited: Option<&BTreeSet<OwnedS
         notaries::ask(world, &open).await;
         open = missing(world, &open).await;
     }
-    // Notaries that know few of those who are there are no witnesses of who is not.
+    // Notaries that know less than half of the servers prove nothing about the rest.
     let trusted = 2 * open.len() <= asked;
     let is_awaited = |server: &ServerName| {
         awaited.is_none_or(|awaited| awaited.contains(server))
@@ -97,7 +99,7 @@ async fn gather(world: &World, needed: &Needed, awaited: Option<&BTreeSet<OwnedS
     }
 }
 
-/// Asks each server for its own keys, until the patience is over.
+/// Asks each server for its own keys, until the time for it is up.
 async fn ask_themselves(world: World, needed: Needed, at_once: usize) {
     let until = world.now() + PATIENCE;
     stream::iter(&needed)
@@ -121,19 +123,19 @@ async fn held_of(world: &World, needed: &Needed) -> KeyRing {
     ring
 }
 
-/// What somebody wants to know of a server's keys, whom we are a notary for.
+/// Which keys of a server another server asks us for as a notary.
 #[derive(Debug)]
 pub struct Question {
     pub server: OwnedServerName,
-    /// The keys wanted; all there are where none is named.
+    /// The wanted key IDs; empty: all keys.
     pub key_ids: Vec<String>,
     /// Until when the answer should hold (ms).
     pub minimum_valid_until_ts: i64,
 }
 
-/// The answers of servers about their keys, as they signed them: what a notary passes on. Each is asked for anew if
-/// what is held does not suffice; what it lists no more comes from its answers before. Those out of reach and unknown
-/// are left out.
+/// What we pass on as a notary: the answers of servers about their keys, as they signed them. A server is asked anew if
+/// what we hold does not suffice; keys that its newest answer no longer lists come from older answers. Servers that are
+/// out of reach and unknown are left out.
 pub async fn answers(world: &World, questions: &[Question]) -> Vec<Box<RawValue>> {
     let until = world.now() + PATIENCE_OF_OTHERS;
     let asked = stream::iter(questions).map(|question| async move {
@@ -144,7 +146,7 @@ pub async fn answers(world: &World, questions: &[Question]) -> Vec<Box<RawValue>
         };
         let left = Duration::from_millis(until.saturating_sub(world.now()));
         let asking = pin!(known_or_asked(world, &question.server, suffices));
-        // Who asks does not wait for ever: whoever was not reached in time is out of reach.
+        // The server that asks does not wait for ever: a server that was not reached in time counts as out of reach.
         drop(select(asking, pin!(world.sleep(left))).await);
         load(world, &question.server).await.answers(&question.key_ids)
     });

@@ -1,8 +1,8 @@
 //! What is remembered of other servers' keys?
 //!
-//! The isolate's memory comes before KV, and remembers for a while what KV did not hold. KV is read many servers at a
-//! time, and written once for each server of which something was learned. Both are caches: what they cannot give or
-//! take costs a request to another server, nothing else.
+//! The isolate's memory is asked before KV, and remembers for a while which servers KV did not hold. KV is read for
+//! many servers at a time, and written once for each server whose keys changed. Both are caches: a miss or a failed
+//! write only costs a request to another server.
 
 use std::{
     cell::RefCell,
@@ -18,11 +18,11 @@ use tombolo_protocol::server_keys::ServerKeys;
 
 /// How many servers are remembered at most, in the isolate's memory.
 const MOST_KNOWN: usize = 10_000;
-/// How long KV keeps what is known of a server, in seconds; what is valid within it is decided by the keys themselves.
+/// How long KV keeps what is known of a server, in seconds; how long a key is valid, the key itself says.
 const KEPT: u64 = 30 * 24 * 3600;
-/// How long it is believed that KV does not hold a server (ms).
+/// How long we remember that KV does not hold a server (ms).
 const ABSENT: u64 = 600_000;
-/// How many answers before the newest are kept of a server, and how large one may be, in bytes.
+/// How many answers older than the newest are kept of a server, and how large each may be, in bytes.
 const MOST_OLDER: usize = 8;
 const MAX_OLDER: usize = 16 << 10;
 /// How many servers are written to KV at once.
@@ -39,13 +39,13 @@ struct Cache {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Known {
     pub keys: ServerKeys,
-    /// The newest answer about them, as it was signed.
+    /// The newest answer of the server about its keys, as it was signed.
     pub answer: Option<Box<RawValue>>,
-    /// Answers before it that list a key which no later one lists, the newest first: whoever asks us as a notary may
+    /// Older answers that list a key which no newer answer lists, newest first: a server that asks us as a notary may
     /// need it for an old event.
     #[serde(default)]
     pub older: Vec<Box<RawValue>>,
-    /// Until when that answer holds, by its own account (ms).
+    /// Until when the newest answer holds, as it says itself (ms).
     #[serde(default)]
     pub valid_until_ts: i64,
 }
@@ -60,7 +60,7 @@ pub enum Source {
 }
 
 impl Known {
-    /// Takes over what an answer says.
+    /// Merges what an answer says. An older answer of a notary only adds what the newer one lacks.
     fn learn(&mut self, learned: Self, source: Source, now: i64) {
         if source == Source::Notary && learned.valid_until_ts <= self.valid_until_ts {
             self.keys.complete(learned.keys);
@@ -75,7 +75,8 @@ impl Known {
         self.valid_until_ts = learned.valid_until_ts;
     }
 
-    /// Keeps, of an answer that is not the newest and of those kept, what lists a key that no later one lists.
+    /// Puts an answer that is not the newest among the older ones, and keeps of these those that list a key which no
+    /// newer answer lists.
     fn keep(&mut self, answer: Option<Box<RawValue>>) {
         let mut seen = self.answer.as_deref().map(listed).unwrap_or_default();
         let older = std::mem::take(&mut self.older);
@@ -89,7 +90,7 @@ impl Known {
         self.older = all.filter(|answer| is_needed(answer)).take(MOST_OLDER).collect();
     }
 
-    /// The answers that list these keys, or all where none is named; the newest is always among them.
+    /// The newest answer, and the older ones that list further keys among these; all answers if no key is named.
     pub fn answers(self, key_ids: &[String]) -> Vec<Box<RawValue>> {
         let newest = self.answer.as_deref().map(listed).unwrap_or_default();
         let missing: BTreeSet<&String> =
@@ -123,7 +124,7 @@ pub async fn load(world: &World, server: &ServerName) -> Known {
     world.isolate(|_| Cache::default()).known.borrow().get(server).cloned().unwrap_or_default()
 }
 
-/// Brings into the isolate's memory what the caches hold of these servers.
+/// Loads what KV holds of these servers into the isolate's memory.
 pub async fn load_all(world: &World, servers: impl IntoIterator<Item = &OwnedServerName>) {
     let (cache, now) = (world.isolate(|_| Cache::default()), world.now());
     let unknown = |server: &&OwnedServerName| {
@@ -144,7 +145,8 @@ pub async fn load_all(world: &World, servers: impl IntoIterator<Item = &OwnedSer
     }
 }
 
-/// Adds what was learned of servers, of each in this order. The isolate knows it from now on; KV is told afterwards.
+/// Adds what was learned of servers, for each server in this order. The isolate's memory has it at once; KV is written
+/// in the background.
 pub async fn remember(
     world: &World,
     learned: BTreeMap<OwnedServerName, Vec<Known>>,
@@ -171,7 +173,8 @@ pub async fn remember(
     });
 }
 
-/// Keeps a map in the isolate's memory from growing for ever: names of servers can be invented.
+/// Inserts into a map in the isolate's memory. A full map is cleared first: server names can be invented, and it must
+/// not grow for ever.
 pub fn put<V>(map: &RefCell<BTreeMap<OwnedServerName, V>>, server: &ServerName, value: V) {
     let mut map = map.borrow_mut();
     if map.len() >= MOST_KNOWN {

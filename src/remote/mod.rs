@@ -1,4 +1,4 @@
-//! How are other homeservers spoken to? The I/O only: its rules are in [`tombolo_protocol`].
+//! How does this server talk to other homeservers? Only the I/O is here; the rules are in [`tombolo_protocol`].
 
 pub mod api;
 pub mod client;
@@ -17,22 +17,23 @@ use tombolo_platform::Unread;
 /// Why another server did not give what it was asked for.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RemoteError {
-    /// Its name cannot be that of a server, or leads where we do not go.
+    /// We do not send the request, for example because the server name is invalid or leads to a private address.
     #[error("{0}")]
     Refused(String),
     /// It could not be reached, or did not answer in time.
     #[error("{0}")]
     Unreachable(String),
-    /// It answered with an error: status, `errcode`, message, and the room's version where that is why.
+    /// It answered with an error: status, `errcode`, message, and the room version if that is the reason.
     #[error("{status} {errcode}: {message}")]
     Answered { status: u16, errcode: String, message: String, room_version: Option<String> },
-    /// What it answered makes no sense.
+    /// Its answer cannot be used.
     #[error("nonsense: {0}")]
     Nonsense(String),
 }
 
 impl RemoteError {
-    /// Whether the server says that there is no such thing. One that does not know the endpoint says nothing of that.
+    /// Whether the server says that the thing does not exist. A server that does not know the endpoint
+    /// (`M_UNRECOGNIZED`) says nothing of that.
     pub fn is_not_found(&self) -> bool {
         matches!(self, Self::Answered { status: 404, errcode, .. } if errcode == "M_NOT_FOUND")
     }
@@ -44,7 +45,7 @@ impl From<Unread> for RemoteError {
     }
 }
 
-/// What a server answered; nothing if that was an error or nonsense. It may still answer other questions.
+/// The answer; `None` if it is an error or nonsense, since the server may still answer other requests.
 pub fn answered<T>(answer: Result<T, RemoteError>) -> Result<Option<T>, RemoteError> {
     match answer {
         Ok(answer) => Ok(Some(answer)),

@@ -1,8 +1,8 @@
 //! What do the notaries that the operator trusts know of other servers' keys?
 //! ([querying keys through another server](https://spec.matrix.org/v1.19/server-server-api/#querying-keys-through-another-server))
 //!
-//! Nobody else is asked: whoever gives us an event may have forged it. A notary is asked for the very keys that are
-//! needed, and says until when they must be valid: so it looks for those that it does not hold.
+//! Nobody else is asked about a server's keys: a server that gives us an event may have forged it. The query names the
+//! needed keys, and until when each must be valid, so that the notary itself looks for those it does not hold.
 
 use std::{
     cell::{Cell, RefCell},
@@ -31,12 +31,12 @@ use crate::config::Config;
 /// For how many servers a notary is asked in one request, and in how many requests at once.
 const MOST_ASKED: usize = 100;
 const AT_ONCE: usize = 3;
-/// How long what a notary did not give is not asked of it again (ms).
+/// How long notaries are not asked again about a server that one has answered about (ms).
 const ANSWERED: u64 = 60_000;
 
 #[derive(Default)]
 struct Cache {
-    /// When notaries last answered about a server.
+    /// When a notary last answered about a server.
     answered: RefCell<BTreeMap<OwnedServerName, u64>>,
 }
 
@@ -45,8 +45,8 @@ struct Vouched {
     server_keys: Vec<Box<RawValue>>,
 }
 
-/// Asks the notaries for keys, in turn while there are any missing. A key that a server gave itself is not replaced by
-/// what a notary says.
+/// Asks the notaries for keys, one after the other while any key is missing. A key that a server gave itself is not
+/// replaced by what a notary says.
 pub async fn ask(world: &World, needed: &Needed) {
     let Ok(config) = Config::of(world) else { return };
     let mut open: Needed =
@@ -61,13 +61,13 @@ pub async fn ask(world: &World, needed: &Needed) {
     }
 }
 
-/// Whether a notary has answered about a server just now: then it has no more to say.
+/// Whether a notary answered about a server just now: asking again would bring nothing new.
 pub fn have_answered(world: &World, server: &ServerName) -> bool {
     let cache = world.isolate(|_| Cache::default());
     cache.answered.borrow().get(server).is_some_and(|at| at + ANSWERED > world.now())
 }
 
-/// What one notary gives, by server; of several answers of a server the oldest comes first.
+/// The keys that one notary gives, by server; of several answers about a server the oldest comes first.
 async fn ask_one(
     world: &World,
     notary: &ServerName,
@@ -110,7 +110,7 @@ async fn query<'a>(
     notary: &ServerName,
     wanted: &[(&'a OwnedServerName, &'a Vec<(String, i64)>)],
 ) -> Result<BTreeMap<OwnedServerName, Vec<Known>>, RemoteError> {
-    // Where the room's version does not ask when a key was valid, any time will do.
+    // If the room version does not check when a key was valid, any time will do.
     let criteria = |at: i64| KeyCriteria { minimum_valid_until_ts: at.max(0) };
     let of_server = |keys: &'a [(String, i64)]| {
         keys.iter().map(|(key_id, at)| (&**key_id, criteria(*at))).collect()

@@ -18,11 +18,11 @@ use super::{
 };
 use crate::config::Config;
 
-/// By server: the ID of a key, and when what it signed was signed (ms).
+/// The needed keys of each server: the key ID, and the time at which the key must have been valid (ms).
 pub type Needed = BTreeMap<OwnedServerName, Vec<(String, i64)>>;
 
-/// How long a server that answered without the key it was asked for is left alone, so that events with invented key IDs
-/// cause no storm of requests (ms).
+/// How long a server that answered without the wanted key is left alone (ms), so that events with invented key IDs
+/// cause no storm of requests.
 const ANSWERED: u64 = 60_000;
 /// How long a server that did not answer is left alone (ms).
 pub(super) const FAILED: u64 = 10_000;
@@ -31,12 +31,13 @@ pub(super) const FAILED: u64 = 10_000;
 #[derive(Default)]
 struct LeftAlone(RefCell<BTreeMap<OwnedServerName, u64>>);
 
-/// The keys of a server, asked for anew if those known do not cover what is wanted: (key ID, time of signing).
+/// The keys of a server, asked for anew if the known ones do not cover what is wanted: key IDs, each with a time of
+/// signing.
 pub async fn of(world: &World, server: &ServerName, wanted: &[(String, i64)]) -> ServerKeys {
     known_or_asked(world, server, |known| covers(&known.keys, wanted)).await
 }
 
-/// The keys of a server, asked for anew if it signs with none of those known any more.
+/// The keys of a server, asked for anew if none of the known ones is in use any more.
 pub async fn current(world: &World, server: &ServerName) -> ServerKeys {
     let now = i64::try_from(world.now()).unwrap_or(i64::MAX);
     let live = |known: &Known| {
@@ -45,7 +46,7 @@ pub async fn current(world: &World, server: &ServerName) -> ServerKeys {
     known_or_asked(world, server, live).await
 }
 
-/// What of the keys needed is not known. Of ours nothing is: what our key did not sign is not ours.
+/// The needed keys that are not known. Our own keys are never missing: an event that our key did not sign is not ours.
 pub async fn missing(world: &World, needed: &Needed) -> Needed {
     let own = Config::of(world).ok().map(|config| config.server_name.clone());
     let mut missing = Needed::new();
@@ -103,7 +104,7 @@ fn covers(keys: &ServerKeys, wanted: &[(String, i64)]) -> bool {
     wanted.iter().all(|(key_id, at)| keys.covers(key_id, *at))
 }
 
-/// Our own key: events of our users come back to us in answers.
+/// Our own key, for events of our users that come back in other servers' answers.
 fn own(config: &Config) -> ServerKeys {
     let key = VerifyKey {
         key: config.signing_key.public_key(),

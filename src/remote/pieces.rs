@@ -7,13 +7,13 @@ use tombolo_protocol::json::{JsonFault, Piece, Split};
 
 use super::RemoteError;
 
-/// The longest piece that is read (bytes): escaped in full, an event of 64 KiB is shorter.
+/// The longest piece that is read (bytes): an event of 64 KiB is shorter even when every character is escaped.
 const MAX_PIECE: usize = 512 << 10;
 
 /// The pieces of an answer.
 pub struct Pieces {
     body: Body,
-    /// Missing after the answer's end.
+    /// `None` after the end of the answer.
     split: Option<Split>,
     ready: VecDeque<Piece>,
 }

@@ -1,8 +1,8 @@
-//! How does a request leave, whoever it is for?
+//! How does any HTTP request leave this server?
 //!
-//! Each says who sends it: networks turn away those that do not. Where nobody answered yet, one place is tried at a
-//! time, and one that failed is left alone for a while. On one machine the runtime does nothing else while it looks up
-//! a name: hundreds of names that do not exist would keep it from answering anybody.
+//! Each request has a `User-Agent`: some networks reject those without. Places (host and port) that have not answered
+//! yet are tried one at a time, and a place that failed is left alone for a while. On one machine the runtime does
+//! nothing else while it looks up a name: hundreds of names that do not exist would keep it from answering anybody.
 
 use std::{
     cell::{Cell, RefCell},
@@ -19,19 +19,19 @@ use tombolo_protocol::backoff;
 use super::RemoteError;
 use crate::config::Config;
 
-/// From this status on an answer is the network's, which says so that the server itself did not answer
+/// Statuses from this one on come from Cloudflare's network: the server itself did not answer
 /// ([Cloudflare's 5xx](https://developers.cloudflare.com/support/troubleshooting/http-status-codes/cloudflare-5xx-errors/)).
 const OF_THE_NETWORK: u16 = 520;
-/// A place that may be tried again so soon is waited for (ms).
+/// If a place that failed may be tried again this soon, the request waits for it (ms).
 const SOON: u64 = 1_500;
-/// How long a place counts as there after it answered (ms).
+/// How long a place counts as up after it answered (ms).
 const ANSWERED: u64 = 3_600_000;
 /// How many places are remembered at most.
 const MOST_KNOWN: usize = 10_000;
-/// How long the first step of a request to a new place may keep others back (ms). While a name is looked up nobody runs
-/// anyhow.
+/// How long the first step of a request to a new place may keep other new places waiting (ms). During a look-up nothing
+/// else runs anyway.
 const LONGEST_STEP: u64 = 250;
-/// How often the others look whether it is their turn (ms): soon at first, then seldom, since many may wait.
+/// How often a waiting request checks whether it is its turn (ms): soon at first, then seldom, since many may wait.
 const FIRST_LOOK: u64 = 2;
 const LAST_LOOK: u64 = 50;
 
@@ -45,7 +45,7 @@ struct Places {
 /// What is known of a place: a host and a port.
 #[derive(Clone, Copy)]
 enum Standing {
-    /// When it last did.
+    /// When the place last answered (ms).
     Answered { at: u64 },
     /// Since when, and until when it is left alone (ms).
     Failed { since: u64, until: u64 },
@@ -54,7 +54,7 @@ enum Standing {
 /// Sends a request, and reads the whole response. Redirects are not followed.
 ///
 /// # Errors
-/// Nobody answered, or the network in their place.
+/// The server did not answer, or only the network in its place.
 pub async fn fetch(
     world: &World,
     request: Request<Bytes>,
@@ -108,8 +108,8 @@ impl Places {
         })
     }
 
-    /// Notes how a request ended. One that took too long says nothing of the place's name, nor does a failure of a
-    /// place that answered lately.
+    /// Notes how a request ended. A timeout does not count against the place, since it says nothing of its name; nor
+    /// does a failure of a place that answered lately.
     fn note(&self, place: &str, answered: bool, in_time: bool, now: u64) {
         let standing = match self.standing(place, now) {
             _ if answered => Standing::Answered { at: now },
@@ -125,8 +125,8 @@ impl Places {
         known.insert(place.to_owned(), standing);
     }
 
-    /// Waits until a new place may be tried. Each waits by a timer of its own: what one invocation waits for, another
-    /// cannot end.
+    /// Waits until a new place may be tried. Each request has a timer of its own: on Workers, one invocation cannot
+    /// wake another.
     async fn turn(&self, world: &World, patience: Duration) -> Result<(), String> {
         let (until, mut look) = (world.now() + milliseconds(patience), FIRST_LOOK);
         while world.now() < self.next.get() {
@@ -136,12 +136,13 @@ impl Places {
             world.sleep(Duration::from_millis(look)).await;
             look = (2 * look).min(LAST_LOOK);
         }
-        // If this invocation ends before its step does, the others go on.
+        // If this invocation ends before its step does, the others go on after this time.
         self.next.set(world.now() + LONGEST_STEP);
         Ok(())
     }
 
-    /// Ends the first step of a request, which a timer outlasts: the next may follow after as much time for others.
+    /// Ends the first step of a request: a short timer fires once a look-up no longer blocks the runtime. The next new
+    /// place is tried after as much time again, which is left for other work.
     async fn step(&self, world: &World) {
         let began = world.now();
         world.sleep(Duration::from_millis(1)).await;
@@ -150,7 +151,7 @@ impl Places {
     }
 }
 
-/// Forgets that a place failed: its server shows that it is there.
+/// Forgets that a place failed, since its server has shown that it is up.
 pub fn forgive(world: &World, host: &str, port: u16) {
     let places = world.isolate(|_| Places::default());
     let mut known = places.known.borrow_mut();
@@ -170,7 +171,7 @@ fn milliseconds(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Who we are, and where more is to be found about us.
+/// The `User-Agent`: who we are, and where more is to be found about us.
 fn user_agent(config: &Config) -> HeaderValue {
     const NAME: &str = concat!("Tombolo/", env!("CARGO_PKG_VERSION"));
     let place = config.public_baseurl.as_ref().map(|url| format!("{NAME} (+{url})"));

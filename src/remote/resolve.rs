@@ -1,9 +1,9 @@
 //! Where does the server of this name listen?
 //! ([resolving server names](https://spec.matrix.org/v1.19/server-server-api/#resolving-server-names))
 //!
-//! Answers are cached in the isolate and in KV for as long as the server's well-known file says, and so are failures
-//! for a while. `fetch` verifies the certificate of the host it connects to, so an SRV record that names another host
-//! cannot be followed; such a name does not mean port 8448 either.
+//! Results are cached in the isolate and in KV for as long as the server's well-known file says, and failures for a
+//! while. `fetch` verifies the certificate of the host it connects to, so an SRV record that names another host cannot
+//! be followed; port 8448 is no substitute for it.
 
 use std::{cell::RefCell, collections::BTreeMap, time::Duration};
 
@@ -24,9 +24,10 @@ use crate::config::Config;
 const LIMITS: Limits = Limits { time: Duration::from_secs(10), bytes: discovery::MAX_BODY };
 /// The shortest time to live that KV allows (s).
 const MIN_TTL: i64 = 60;
-/// How long what was found without an answer about the well-known file is kept, unless a server does answer there (ms).
+/// How long a place is kept that was found while the well-known file could not be read, unless the server answers there
+/// (ms).
 const DOUBTFUL: i64 = 60_000;
-/// How long a place that was known before is kept past its time where there is no such answer (ms).
+/// How long a known place is kept past its time while the well-known file cannot be read (ms).
 const LAST_GOOD: i64 = 2 * 3600 * 1000;
 /// How many servers are remembered at most, in the isolate's memory.
 const MOST_KNOWN: usize = 10_000;
@@ -36,10 +37,11 @@ const MOST_KNOWN: usize = 10_000;
 struct Known {
     places: Vec<Place>,
     until: i64,
-    /// Whether nobody said what the well-known file says.
+    /// Whether the well-known file could not be read.
     #[serde(default)]
     doubtful: bool,
-    /// Past its time: until when it is not looked up again, since that failed a moment ago (ms).
+    /// After `until`: until when the places are used all the same, since the last look-up failed to read the well-known
+    /// file (ms).
     #[serde(skip)]
     again_at: i64,
 }
@@ -57,7 +59,8 @@ pub struct Place {
     pub port: u16,
 }
 
-/// Why a server was not found, since when, and until when it is not looked for (ms): for as long as it was not found.
+/// Why a server was not found, since when, and until when it is not looked up again (ms): for as long as it has been
+/// failing.
 struct Failure {
     error: RemoteError,
     since: i64,
@@ -119,7 +122,7 @@ async fn remember(world: &World, server: &ServerName, known: &Known, now: i64) {
     world.kv().put(&key(server), &text, u64::try_from(ttl).ok()).await.ok();
 }
 
-/// A server gave what it was asked for where it was looked for in doubt: so it does listen there.
+/// A server answered at a place that was in doubt: it does listen there.
 pub fn confirm(world: &World, server: &ServerName) {
     let cache = world.isolate(|_| Cache::default());
     if let Some(known) = cache.known.borrow_mut().get_mut(server).filter(|known| known.doubtful) {
@@ -128,8 +131,8 @@ pub fn confirm(world: &World, server: &ServerName) {
     }
 }
 
-/// Nobody has answered for long where a server is believed to listen: it may have moved, and is looked up anew. Until
-/// its well-known file says something else, it is still looked for there.
+/// Nobody has answered for long at a server's places: it may have moved, and is looked up anew. The old places are kept
+/// until its well-known file names others.
 pub async fn doubt(world: &World, server: &ServerName) {
     let cache = world.isolate(|_| Cache::default());
     let now = i64::try_from(world.now()).unwrap_or(i64::MAX);
@@ -139,7 +142,7 @@ pub async fn doubt(world: &World, server: &ServerName) {
     remember(world, server, &known, now).await;
 }
 
-/// A server shows that it is there: it is looked for again at once.
+/// A server has shown that it is up: its failures are forgotten, so that it is looked up and tried at once.
 pub fn forgive(world: &World, server: &ServerName) {
     let cache = world.isolate(|_| Cache::default());
     cache.failed.borrow_mut().remove(server);
@@ -150,7 +153,8 @@ pub fn forgive(world: &World, server: &ServerName) {
     }
 }
 
-/// Keeps a map in the isolate's memory from growing for ever: names of servers can be invented.
+/// Inserts into a map in the isolate's memory. A full map is cleared first: server names can be invented, and it must
+/// not grow for ever.
 fn put<V>(map: &RefCell<BTreeMap<OwnedServerName, V>>, server: &ServerName, value: V) {
     let mut map = map.borrow_mut();
     if map.len() >= MOST_KNOWN {
@@ -194,13 +198,13 @@ async fn discover(world: &World, server: &ServerName, now: i64) -> Result<Known,
     }
 }
 
-/// What is heard of a server's well-known file.
+/// What became of reading a server's well-known file.
 enum Said {
-    /// It names this server, and for how long that holds (ms).
+    /// It delegates to this server name, for this long (ms).
     Delegated(String, i64),
-    /// There is none.
+    /// There is none, or none that we may follow.
     Nothing,
-    /// Nobody answered who would know: the server is away, or something before it turns us away.
+    /// It could not be read: the server is out of reach, or a proxy before it turns us away.
     Unknown,
 }
 
@@ -235,7 +239,7 @@ async fn fetch_well_known(world: &World, well_known: &WellKnown) -> Said {
                 let lifetime = discovery::lifetime(control.as_deref(), expires.as_deref(), now);
                 match discovery::delegated(response.body()) {
                     Ok(name) => Said::Delegated(name, lifetime),
-                    // A page for people, maybe for a moment: it is no reason to forget a place that was good.
+                    // Perhaps a page for people, and only for a moment: it is no reason to forget a good place.
                     Err(_) => Said::Unknown,
                 }
             }
@@ -246,7 +250,7 @@ async fn fetch_well_known(world: &World, well_known: &WellKnown) -> Said {
     Said::Nothing
 }
 
-/// The targets that `fetch` can connect to and that lie where we may go.
+/// The targets that `fetch` can connect to, and that are on networks where we may go.
 async fn reachable(world: &World, targets: Vec<Target>) -> Result<Vec<Place>, RemoteError> {
     let mut places = Vec::new();
     let mut failure = RemoteError::Unreachable("it listens nowhere".to_owned());
@@ -263,16 +267,16 @@ async fn reachable(world: &World, targets: Vec<Target>) -> Result<Vec<Place>, Re
     if places.is_empty() { Err(failure) } else { Ok(places) }
 }
 
-/// Refuses addresses that are not of the public network, unless the operator allows them. Names are looked up where a
-/// resolver may be asked; else the platform's own network is what guards: workerd checks the address it connects to,
-/// and Cloudflare's has no way to private ones.
+/// Refuses addresses outside the public network, unless the operator allows them. Names are looked up if a resolver is
+/// configured. Otherwise the platform guards: workerd checks the address it connects to, and Cloudflare's network has
+/// no way to private ones.
 async fn guard(world: &World, host: &str) -> Result<(), RemoteError> {
     let config = Config::of(world).map_err(|error| RemoteError::Refused(error.to_string()))?;
     if config.allow_private_addresses {
         return Ok(());
     }
     let refused = || RemoteError::Refused(format!("{host} is not on the public network"));
-    // A URL's host may be read as an address where we see none, such as `127.1`.
+    // A URL's host may be read as an address where we see a name, such as `127.1`.
     let Ok((place, None)) = server_name::split(host) else { return Err(refused()) };
     let addresses = match place.address() {
         Some(address) => vec![address],

@@ -1,4 +1,4 @@
-//! Which accounts are there, and what proves their owners? (D1)
+//! Which local accounts are there, and what proves their owners? (D1)
 
 use tombolo_platform::{SqlError, World, values};
 

@@ -29,7 +29,7 @@ pub async fn find(world: &World, alias: &RoomAliasId) -> Result<Option<Alias>, S
         .d1()
         .row(query, values![alias.as_str()], |row| Ok((row.text(0)?, row.text(1)?)))
         .await?;
-    // What cannot be read names nothing: these columns are written by `insert` alone.
+    // A row that cannot be read counts as no alias: only `insert` writes these columns.
     Ok(row.and_then(|(room_id, creator)| {
         Some(Alias { room_id: room_id.try_into().ok()?, creator: creator.try_into().ok()? })
     }))

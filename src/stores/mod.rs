@@ -1,4 +1,4 @@
-//! Which facts belong to no single object? One file per fact; its first line says where it lies.
+//! Which facts belong to no single object? One file per fact; its first line says where the fact is stored.
 
 pub mod accounts;
 pub mod aliases;

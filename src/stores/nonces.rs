@@ -5,7 +5,7 @@ use tombolo_platform::{SqlError, World, values};
 /// How long a nonce is good for, in milliseconds.
 const LIFETIME: u64 = 60_000;
 
-/// Stores a nonce, and forgets those nobody used.
+/// Stores a nonce, and deletes expired ones.
 pub async fn insert(world: &World, nonce: &str) -> Result<(), SqlError> {
     let old = world.now().saturating_sub(LIFETIME);
     world.d1().run("DELETE FROM registration_nonces WHERE created_ts < ?", values![old]).await?;

@@ -1,4 +1,4 @@
-//! What do local users call themselves? (D1)
+//! What are the display names and avatars of local users? (D1)
 
 use tombolo_platform::{SqlError, World, values};
 

@@ -4,7 +4,7 @@ use ruma::{OwnedRoomId, OwnedServerName, RoomId, ServerName};
 use serde_json::json;
 use tombolo_platform::{SqlError, Statement, World, values};
 
-/// The most rooms asked about one event.
+/// The most rooms of a server that are named.
 const MAX_ROOMS: u32 = 1000;
 
 /// Notes which servers came into a room (`true`) and which left it.

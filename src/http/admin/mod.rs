@@ -1,4 +1,4 @@
-//! What can an operator ask? The small part of Synapse's admin API that tools and test suites rely on.
+//! Which endpoints are for operators? The small part of Synapse's admin API that tools and test suites rely on.
 
 pub mod register;
 mod units;

@@ -26,7 +26,7 @@ use crate::{
     http::{auth::Session, endpoint::json_response, rate_limit::Stranger, router::Router},
 };
 
-/// Versions of the specification whose rules are followed, as far as an endpoint is built at all.
+/// The versions of the specification whose rules are followed, in the endpoints that are built.
 const VERSIONS: &[&str] = &[
     "v1.1", "v1.2", "v1.3", "v1.4", "v1.5", "v1.6", "v1.7", "v1.8", "v1.9", "v1.10", "v1.11",
     "v1.12",
@@ -38,7 +38,7 @@ pub fn routes(router: &mut Router) {
     router.endpoint::<get_capabilities::Request, _, _>(capabilities);
 }
 
-// Not by ruma's type, whose optional token would have to be valid: this is asked before logging in anew.
+// Not read by ruma's type, which refuses an invalid token: clients ask this before they log in anew.
 async fn versions(_: World, _: Request<Bytes>, _: ()) -> Result<Response<Bytes>> {
     json_response(StatusCode::OK, &json!({ "versions": VERSIONS, "unstable_features": {} }))
 }

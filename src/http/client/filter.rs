@@ -1,6 +1,6 @@
 //! What does a client's filter say? ([filtering](https://spec.matrix.org/v1.19/client-server-api/#filtering))
 //!
-//! Ruma reads it, for `/sync` and `/messages` alike. Here it becomes what flows and rooms are asked with.
+//! Ruma reads the filter, for `/sync` and `/messages` alike. Here it becomes the filters that flows and rooms take.
 
 use ruma::api::client::filter::{
     self, EventFormat, Filter, FilterDefinition, RoomEventFilter, UrlFilter,

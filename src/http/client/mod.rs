@@ -1,7 +1,7 @@
 //! What can a client ask? ([Client-Server API](https://spec.matrix.org/v1.19/client-server-api/))
 //!
-//! One folder per subject, one file per resource; each registers its own routes. What is built nowhere is `404
-//! M_UNRECOGNIZED`.
+//! One folder per subject, one file per resource; each registers its own routes. Endpoints that are not built answer
+//! `404 M_UNRECOGNIZED`.
 
 pub mod account;
 pub mod discovery;
@@ -17,7 +17,7 @@ use ruma::UserId;
 use super::{auth::Session, router::Router};
 use crate::error::{Result, forbidden};
 
-/// Registers everything a client can ask.
+/// Registers the routes for clients.
 pub fn routes(router: &mut Router) {
     discovery::routes(router);
     account::routes(router);
@@ -25,7 +25,7 @@ pub fn routes(router: &mut Router) {
     sync::routes(router);
 }
 
-/// Refused unless the caller is this user.
+/// Refuses unless the caller is this user.
 pub fn must_be(caller: &Session, user: &UserId) -> Result<()> {
     if caller.user == user {
         Ok(())

@@ -23,11 +23,11 @@ use crate::{
     stores::room_servers,
 };
 
-/// How many rooms are asked at once whether an event is theirs.
+/// How many rooms are asked at once whether they have an event.
 const ROOMS_AT_ONCE: usize = 16;
-/// The most rooms asked for it: one request may make a thousand requests of its own.
+/// The most rooms asked for one event: one request may make a thousand requests of its own.
 const MAX_ROOMS: usize = 500;
-/// How many events a question for missing ones may name at either end.
+/// How many earliest and how many latest events of `get_missing_events` are looked at.
 const MAX_ENDS: usize = 20;
 
 pub fn routes(router: &mut Router) {
@@ -47,7 +47,7 @@ pub fn routes(router: &mut Router) {
     router.federation(&Method::GET, "/_matrix/federation/v1/backfill/{room_id}", backfill);
 }
 
-/// One event. The request names no room, so the rooms the asker is in are asked.
+/// One event. The request names no room, so all rooms are asked that the origin is in.
 async fn event(world: World, signed: Signed, event_id: OwnedEventId) -> Result<Pdus> {
     let rooms = room_servers::rooms_of(&world, &signed.origin).await?;
     let asker = Asker::Server(signed.origin.clone());
@@ -69,7 +69,7 @@ async fn event(world: World, signed: Signed, event_id: OwnedEventId) -> Result<P
     Err(failure)
 }
 
-/// What is said of a state beside its events: nothing.
+/// The answer to `/state` beside its events: nothing.
 #[derive(Serialize)]
 struct State {}
 

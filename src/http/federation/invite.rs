@@ -1,7 +1,7 @@
 //! How do other servers invite our users? ([inviting](https://spec.matrix.org/v1.19/server-server-api/#inviting-to-a-room))
 //!
-//! The one event of another server that we sign: only an invite of one of our users, by a user of the server that asks,
-//! to the room of the path.
+//! An invite of another server gets our signature only if it invites one of our users, its sender belongs to the server
+//! that asks, and it is of the room that the path names.
 
 use http::{Method, StatusCode};
 use ruma::{OwnedEventId, OwnedRoomId, RoomId, UserId};
@@ -77,8 +77,8 @@ async fn invite(
     Ok(Countersigned { event: countersigned.json })
 }
 
-/// Version 1 of the endpoint carries no room version: it is for room versions 1 and 2. It refuses everything, so no ACL
-/// is checked.
+/// Version 1 of the endpoint carries no room version: it is for room versions 1 and 2, which are not supported. It
+/// refuses everything, so no ACL is checked.
 async fn invite_v1(_: World, _: Signed, _: ()) -> Result<Countersigned> {
     Err(unsupported("1"))
 }
@@ -109,7 +109,7 @@ async fn check(
     Ok(world.ask(&user_object(&invited), &MayInvite { room_id }).await?)
 }
 
-/// Where a room is named by the hash of its create event, the invite shows that event
+/// If the room ID is the hash of the create event, `invite_room_state` must have that event
 /// ([MSC4311](https://github.com/matrix-org/matrix-spec-proposals/pull/4311)).
 ///
 /// The proposal asks for whole, signed events in the other entries as well. Synapse 1.163 sends those stripped, so

@@ -1,8 +1,8 @@
-//! What are our signing keys, what runs here, and where?
+//! What are our signing keys, which keys of other servers do we know, and what runs here?
 //! ([publishing keys](https://spec.matrix.org/v1.19/server-server-api/#publishing-keys))
 //!
-//! Keys are signed, so our own canonical JSON reads and writes them. Nor do ruma's types read the queries for them: for
-//! one key ID without form they refuse a whole batch, and they ask a clock that Workers do not have.
+//! Keys are signed, so our own canonical JSON reads and writes them. Ruma's types do not read the queries either: they
+//! refuse a whole batch for one malformed key ID, and need a clock that Workers do not have.
 
 use std::collections::BTreeMap;
 
@@ -35,10 +35,10 @@ use crate::{
     remote::keys::{self, Question},
 };
 
-/// For how many servers one query vouches.
+/// The most servers whose keys one query may ask for.
 const MAX_SERVERS: usize = 100;
 
-/// How long our keys may be believed without asking again (ms).
+/// How long other servers may use our keys without asking again (ms).
 const VALID: u64 = 24 * 3600 * 1000;
 
 pub fn routes(router: &mut Router) {
@@ -50,8 +50,8 @@ pub fn routes(router: &mut Router) {
     router.endpoint::<discover_homeserver::Request, _, _>(delegation);
 }
 
-/// Where other servers reach this one, if users reach it by its own name ([well-known URI]). Cloudflare does not listen
-/// at 8448, where they would look without it.
+/// Where other servers reach this one, if the host of its server name leads here ([well-known URI]). Cloudflare does
+/// not listen at port 8448, which is the default.
 ///
 /// [well-known URI]: https://spec.matrix.org/v1.19/server-server-api/#getwell-knownmatrixserver
 async fn delegation(
@@ -89,13 +89,13 @@ struct Query {
     server_keys: BTreeMap<OwnedServerName, BTreeMap<String, Criteria>>,
 }
 
-/// What is wanted of one key.
+/// What the query asks of one key.
 #[derive(Deserialize)]
 struct Criteria {
     minimum_valid_until_ts: Option<i64>,
 }
 
-/// The keys of other servers, vouched for ([querying keys through another server]).
+/// The keys of other servers, signed by us as a notary ([querying keys through another server]).
 ///
 /// [querying keys through another server]: https://spec.matrix.org/v1.19/server-server-api/#querying-keys-through-another-server
 async fn query_many(world: World, request: Request<Bytes>, _: ()) -> Result<Response<Bytes>> {

@@ -1,4 +1,4 @@
-//! How is an answer written that holds a state of any size?
+//! How is an answer with a state of any size written?
 //!
 //! The room names the events by numbers, and gives their texts a few hundred at a time while the answer is sent.
 
@@ -21,7 +21,7 @@ use crate::{
     },
 };
 
-/// How many events the room is asked for at once, of which it gives as many as one message holds.
+/// How many events the room is asked for at once; it gives as many as fit in one message.
 const AT_ONCE: usize = 400;
 
 /// An answer that is written while it is sent.
@@ -61,7 +61,7 @@ impl Lists {
         Ok(Self { world: world.clone(), room: room_object(room_id), parts })
     }
 
-    /// The same as the first version of an endpoint has it: a list of the status and the answer.
+    /// The form of version 1 of an endpoint: a list of the status and the answer.
     #[must_use]
     pub fn with_status(mut self, status: u16) -> Self {
         self.parts.push_front(Part::Text(format!("[{status},")));

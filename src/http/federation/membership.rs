@@ -1,4 +1,4 @@
-//! How do other servers' users join, leave and knock through us?
+//! How do users of other servers join, leave and knock through us?
 //! ([joining](https://spec.matrix.org/v1.19/server-server-api/#joining-rooms),
 //! [leaving](https://spec.matrix.org/v1.19/server-server-api/#leaving-rooms-rejecting-invites),
 //! [knocking](https://spec.matrix.org/v1.19/server-server-api/#knocking-upon-a-room))
@@ -32,7 +32,7 @@ use crate::{
     },
 };
 
-/// What the paths name: a room and a user, a room and an event.
+/// The arguments of the paths: a room and a user, or a room and an event.
 type OfUser = (OwnedRoomId, OwnedUserId);
 type OfEvent = (OwnedRoomId, OwnedEventId);
 
@@ -79,7 +79,7 @@ pub fn routes(router: &mut Router) {
     );
 }
 
-/// A template that we would take, once it is signed.
+/// A template of an event that we would accept once it is signed.
 #[derive(Serialize)]
 struct Made {
     room_version: String,
@@ -120,7 +120,7 @@ async fn make(
     Ok(Made { room_version: template.version, event: template.event })
 }
 
-/// What a server that joined is given, beside the state before its join and the auth chain of both.
+/// The answer to `send_join` beside its lists: the state before the join, and the auth chain.
 #[derive(Serialize)]
 struct SendJoin {
     origin: OwnedServerName,
@@ -191,8 +191,8 @@ async fn take(
     Ok(accepted)
 }
 
-/// The event with our signature where a user of ours authorises the join; verified like any other. The room answers it
-/// only if it accepts it, so the signature leaves this server on no other event.
+/// Verifies the event, with our signature added if one of our users authorises the join. The room returns it only if it
+/// accepts it, so our signature leaves this server on no other event.
 async fn verified(
     world: &World,
     version: &'static RoomVersion,
@@ -216,7 +216,7 @@ fn authorised_here(event: &CanonicalJsonObject, config: &Config) -> bool {
     authoriser.is_some_and(|user| user.server_name() == config.server_name)
 }
 
-/// The rooms that let the sender of a restricted join in, as far as this server knows.
+/// The rooms of a restricted join rule that the sender is joined to, as far as this server knows.
 async fn lets_in(
     world: &World,
     room_id: &RoomId,

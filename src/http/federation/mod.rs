@@ -1,7 +1,8 @@
 //! What may other servers ask? ([server-server API](https://spec.matrix.org/v1.19/server-server-api/))
 //!
-//! [`signed`] authenticates; each file below answers one group of questions. Where no event travels, ruma's types read
-//! and write it, as for clients. Events are read by our own rules alone: they must not be understood twice in two ways.
+//! [`signed`] authenticates the origin; each other file answers one group of requests. Requests without events are read
+//! and written by ruma's types, as for clients. Events are read by our own rules alone: two parsers could understand
+//! one event in two ways.
 
 mod events;
 mod invite;

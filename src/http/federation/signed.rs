@@ -1,4 +1,4 @@
-//! Which server asks, and did it sign the question?
+//! Which server sends a request, and did it sign the request?
 //! ([request authentication](https://spec.matrix.org/v1.19/server-server-api/#request-authentication))
 
 use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
@@ -29,7 +29,7 @@ use crate::{
 
 /// The largest body that is read: 50 events of 64 KiB and 100 EDUs are much smaller.
 const MAX_BODY: usize = 16 << 20;
-/// How often the destination of an origin is told that it is up, where it fails and where nothing is known (ms).
+/// How often a destination is told that its server is up (ms): if the server is noted as failing, and otherwise.
 const HEARD_EVERY: u64 = 60_000;
 const HEARD_SELDOM: u64 = 3_600_000;
 /// How many origins are remembered at most.
@@ -79,8 +79,8 @@ impl Scheme for ServerSignatures {
 }
 
 impl Router {
-    /// Registers a handler for requests of other servers in which events travel. Its answer is written straight to text:
-    /// a tree of values could not be made of events, which may be nested deeper than `serde_json` reads.
+    /// Registers a handler for requests of other servers that carry events or are answered with them. The answer is
+    /// serialised directly to text: events may be nested deeper than `serde_json` reads into values.
     pub fn federation<P, H, F, A>(&mut self, method: &Method, path: &str, handler: H)
     where
         P: Arguments,
@@ -98,7 +98,7 @@ impl Router {
         self.add(method, path, answer);
     }
 
-    /// The same for an answer that is written while it is sent.
+    /// The same, for an answer that is written while it is sent.
     pub fn federation_stream<P, H, F>(&mut self, method: &Method, path: &str, handler: H)
     where
         P: Arguments,
@@ -115,7 +115,7 @@ impl Router {
     }
 }
 
-/// The request, once its origin is known to be up.
+/// Reads and authenticates a request, and notes that its origin is up.
 async fn signed(world: &World, request: Request<Body>) -> Result<Signed> {
     let request = whole(request, MAX_BODY).await?;
     ServerSignatures::caller(world, &request, Cost::Free).await
@@ -139,7 +139,7 @@ async fn authenticate(world: &World, request: &Request<Bytes>) -> Result<Signed>
     let method = request.method().as_str();
     let signed = x_matrix::Request { method, uri, content: content.as_deref() };
     let now = i64::try_from(world.now()).unwrap_or(i64::MAX);
-    // Whoever asks in the name of a server that nobody knows has us look for it.
+    // A request in the name of an unknown server makes us look for that server.
     let needed =
         BTreeMap::from([(authorization.origin.clone(), vec![(authorization.key.clone(), now)])]);
     if !origins::missing(world, &needed).await.is_empty() {
@@ -167,8 +167,8 @@ fn refusal(fault: &XMatrixFault) -> Error {
 #[derive(Default)]
 struct LastHeard(RefCell<BTreeMap<OwnedServerName, u64>>);
 
-/// A server that asks is up: its back-off ends. Its destination is told where this isolate knows that it fails, at most
-/// once a minute, and else once an hour: another isolate may know.
+/// Ends the back-off of a server that sends a request: it is up. Its destination is told at most once a minute if this
+/// isolate knows that the server fails, and otherwise once an hour, since another isolate may know.
 fn note(world: &World, origin: &OwnedServerName) {
     let heard = world.isolate(|_| LastHeard::default());
     let now = world.now();
@@ -186,7 +186,7 @@ fn note(world: &World, origin: &OwnedServerName) {
     let (world, address) = (world.clone(), destination_object(origin));
     let asked = world.clone();
     world.later(async move {
-        // The next request of the server says it again.
+        // If this fails, the next request of the server repeats it.
         asked.ask(&address, &Heard {}).await.ok();
     });
 }

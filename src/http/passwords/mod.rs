@@ -1,7 +1,7 @@
 //! Is this the password of the account? ([OWASP's parameters for Argon2id])
 //!
-//! A hash carries its parameters, so a change of the cost concerns new passwords only. Where there is no account, as
-//! much work is done: the time of an answer must not tell which accounts exist.
+//! A hash carries its parameters, so a change of the cost concerns new passwords only. A login to an account that does
+//! not exist costs as much work: the time of an answer must not tell which accounts exist.
 //!
 //! [OWASP's parameters for Argon2id]: https://cheatsheetseries.owasp.org/cheatsheets/Password_Storage_Cheat_Sheet.html
 
@@ -31,7 +31,8 @@ pub fn hash(password: &str, salt: &[u8; 32], effort: Effort) -> Result<String, E
     Ok(hasher(effort)?.hash_password(password.as_bytes(), &salt)?.to_string())
 }
 
-/// Whether a password is the one that was hashed. `None`, for want of an account, is never it, and takes as long.
+/// Whether a password is the one that was hashed. `None` stands for a missing account: no password fits, and the check
+/// takes as long.
 pub fn verify(password: &str, held: Option<&str>, effort: Effort) -> Result<bool, Error> {
     let Some(held) = held else {
         hash(password, &[0; 32], effort)?;

@@ -1,6 +1,6 @@
 //! How does an operator make an account? ([shared-secret registration])
 //!
-//! Whoever knows the shared secret signs what they want, with a nonce that is used up by the attempt.
+//! An operator signs the request with the shared secret and a nonce. Each attempt uses its nonce up.
 //!
 //! [shared-secret registration]: https://element-hq.github.io/synapse/latest/admin_api/register_api.html
 
@@ -38,7 +38,7 @@ pub fn routes(router: &mut Router) {
     router.page(&Method::POST, PATH, register);
 }
 
-/// What the operator wants.
+/// The body of a registration.
 #[derive(Deserialize)]
 struct Body {
     nonce: String,
@@ -93,7 +93,7 @@ fn secret(world: &World) -> Result<String> {
     Config::of(world)?.registration_shared_secret.clone().ok_or_else(disabled)
 }
 
-/// Whether the MAC is one over what the body asks for.
+/// Whether the MAC covers what the body asks for.
 fn is_signed(secret: &str, body: &Body) -> bool {
     let Some(proof) = from_hex(&body.mac) else { return false };
     let Ok(mac) = Hmac::<Sha1>::new_from_slice(secret.as_bytes()) else { return false };

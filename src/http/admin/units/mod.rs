@@ -1,7 +1,6 @@
 //! What would the work done so far cost? The counters of this isolate, for measurements only.
 //!
-//! Answers only where the variable `UNITS` is `yes`, which no deployment sets: elsewhere the path is as unknown as any
-//! other.
+//! Answers only if the variable `UNITS` is `yes`, which no deployment sets: otherwise the path is unknown.
 
 #[cfg(test)]
 mod tests;

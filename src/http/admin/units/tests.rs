@@ -1,4 +1,4 @@
-//! Are the units told only where they are asked for?
+//! Are the counters shown only if `UNITS` is `yes`?
 
 use std::rc::Rc;
 
@@ -7,7 +7,7 @@ use tombolo_support::{Answer, Scene};
 
 use crate::app::Tombolo;
 
-/// What a server with these further variables answers.
+/// The answer of a server with these further variables.
 fn ask(further: &[(&str, &str)]) -> (u16, Value) {
     let scene = Scene::new(Rc::new(Tombolo), "example.org", further);
     let Answer { status, body, .. } = scene.call(None, "GET /_tombolo/units", &Value::Null);

@@ -1,4 +1,4 @@
-//! What do a user's clients keep here for each other?
+//! How do clients read and write account data?
 //! ([client config](https://spec.matrix.org/v1.19/client-server-api/#client-config))
 
 use http::StatusCode;
@@ -29,7 +29,7 @@ use crate::{
 
 const PUSH_RULES: &str = "m.push_rules";
 const FULLY_READ: &str = "m.fully_read";
-/// The longest type, in bytes.
+/// The longest type of an item, in bytes.
 const MAX_TYPE: usize = 255;
 
 pub fn routes(router: &mut Router) {

@@ -44,13 +44,13 @@ pub fn routes(router: &mut Router) {
     router.endpoint::<logout_all::Request, _, _>(end_all);
 }
 
-/// The body of a login. Not ruma's type, which takes a body without `type` for a mistake of ours and panics.
+/// The body of a login. Not ruma's type, which panics over a body without `type`.
 #[derive(Deserialize)]
 struct Body {
     #[serde(rename = "type")]
     kind: String,
     identifier: Option<Identifier>,
-    /// What clients sent before there were identifiers.
+    /// What old clients send in place of `identifier`.
     user: Option<String>,
     password: Option<String>,
     device_id: Option<String>,
@@ -93,7 +93,7 @@ async fn login(world: World, request: Request<Bytes>, _: ()) -> Result<Response<
     logged_in(&world, &config.server_name, device).await
 }
 
-/// Opens a session of a user who has proved their identity, or is new, and says so.
+/// Opens a session for a user who has proved their identity or is new, and answers with it.
 pub async fn logged_in(
     world: &World,
     server_name: &ServerName,
@@ -131,7 +131,7 @@ async fn open(
     })
 }
 
-/// How much work this server's passwords cost.
+/// How much work a password costs on this server.
 pub fn effort(config: &Config) -> Effort {
     if config.cheap_passwords { Effort::Cheap } else { Effort::Standard }
 }

@@ -1,4 +1,4 @@
-//! What do users call themselves?
+//! How do clients read and set display names and avatars?
 //! ([profiles](https://spec.matrix.org/v1.19/client-server-api/#profiles))
 
 use futures_util::{StreamExt, stream};
@@ -70,7 +70,7 @@ async fn field(
     Ok(get_profile_field::Response::new(value))
 }
 
-/// A user's profile, here or at their server; of a remote one at least the field that is asked for.
+/// A user's profile, from this server or from theirs; of a remote user at least the field that is asked for.
 async fn profile(world: &World, user: &UserId, field: Option<&str>) -> Result<Map<String, Value>> {
     if user.server_name() == Config::of(world)?.server_name {
         if accounts::find(world, user.localpart()).await?.is_none() {
@@ -111,7 +111,7 @@ fn checked(value: String) -> Result<Option<String>> {
     Ok(Some(value).filter(|value| !value.is_empty()))
 }
 
-/// Says the new profile in every room the user is in.
+/// Sends the new profile as a member event to every room the user is in.
 async fn announce(world: &World, caller: &Session) -> Result<()> {
     let rooms = world.ask(&user_object(&caller.user), &JoinedRooms {}).await?;
     let mut content = flows::membership::join::member_content(world, &caller.user).await?;
@@ -120,7 +120,7 @@ async fn announce(world: &World, caller: &Session) -> Result<()> {
     let announced =
         stream::iter(rooms).for_each_concurrent(AT_ONCE, |room_id: OwnedRoomId| async move {
             let draft = Draft::membership(&caller.user, content.clone());
-            // The profile is set; a room that does not take the event shows the old one.
+            // The profile is set; a room that refuses the event shows the old one.
             if let Err(error) = send_draft(world, caller, &room_id, draft, None).await {
                 tracing::info!(%room_id, error = error.message, "a profile was not announced");
             }

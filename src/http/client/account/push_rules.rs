@@ -1,7 +1,7 @@
 //! By which rules is a user notified?
 //! ([push rules](https://spec.matrix.org/v1.19/client-server-api/#push-rules-api))
 //!
-//! Everybody has the rules of the specification: they cannot be changed here.
+//! Every user has the default rules of the specification; they cannot be changed.
 
 use ruma::{
     api::client::push::{get_pushrules_all::v3 as all, get_pushrules_global_scope::v3 as global},

@@ -23,7 +23,7 @@ use crate::{
     objects::user_sync::messages::Cost,
 };
 
-/// How many users can be invited with the making of a room.
+/// How many users one request can invite.
 const MAX_INVITES: usize = 100;
 
 pub fn routes(router: &mut Router) {
@@ -85,7 +85,8 @@ fn version(id: &str) -> Result<&'static RoomVersion> {
     RoomVersion::of(id).ok_or_else(unsupported)
 }
 
-/// The preset; where none is named, that of the visibility, which has no other effect: there is no public directory.
+/// The preset, or else the one that the visibility stands for. Visibility has no other effect: there is no public
+/// directory.
 fn preset(preset: Option<&RoomPreset>, visibility: &Visibility) -> Result<Preset> {
     match preset {
         Some(RoomPreset::PublicChat) => Ok(Preset::PublicChat),

@@ -78,8 +78,7 @@ pub async fn send_draft(
     send(world, room_id, Send { transaction, ..Send::of(caller.user.clone(), draft) }).await
 }
 
-/// Sends an event of a user of ours. A room that is not here is one they are not in; an event that is not there is not
-/// found.
+/// Sends a local user's event. A room that is unknown here counts as one that the user is not in.
 pub async fn send(world: &World, room_id: &RoomId, message: Send) -> Result<OwnedEventId> {
     sending::send::send(world, room_id, message).await.map_err(|unsent| match unsent {
         Unsent::Refused(Refusal::Absent) => not_in_room(),
@@ -96,7 +95,7 @@ async fn one(
     let (event_id, device) = (request.event_id, Some(caller.device));
     let event = EventById { event_id, asker, device, ignored };
     match world.ask(&room_object(&request.room_id), &event).await {
-        // Whether the room is here is nobody's business either.
+        // The answer must not tell whether the room is known here.
         Err(AskError::Refused(_)) => Err(no_event()),
         event => Ok(get_room_event::Response::new(Raw::from_json(event?))),
     }

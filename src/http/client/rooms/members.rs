@@ -80,7 +80,8 @@ async fn rooms(
     Ok(joined_rooms::Response::new(rooms))
 }
 
-/// A member, as far as their event can be read: the content is the sender's.
+/// The user and the profile of a member event. Fields that cannot be read are left out: the content is whatever its
+/// sender wrote.
 fn member(event: &RawValue) -> Option<(OwnedUserId, RoomMember)> {
     #[derive(Deserialize)]
     struct Event {

@@ -52,7 +52,7 @@ struct Change<'a> {
     room_id: &'a RoomId,
     user: &'a UserId,
     membership: Membership,
-    /// Which memberships it is for; none named: any.
+    /// The memberships that the change is for; empty: any.
     of: &'static [Membership],
     reason: Option<String>,
 }
@@ -100,7 +100,7 @@ async fn knock(
     Ok(knock_room::Response::new(room_id))
 }
 
-/// The room of an ID or alias, and servers that may be in it.
+/// The room that an ID or alias names, and servers that may be in it.
 async fn named_room(
     world: &World,
     name: &RoomOrAliasId,

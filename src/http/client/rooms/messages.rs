@@ -1,4 +1,4 @@
-//! What was said in a room?
+//! How does a client page through the events of a room?
 //! ([`/messages`](https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3roomsroomidmessages))
 
 use ruma::{
@@ -62,8 +62,8 @@ async fn place(
     }
 }
 
-/// A page; where it is short because history is missing here, that is fetched first. What nobody gives is passed over,
-/// so that the next page lies elsewhere.
+/// A page. If it is short because history is missing here, that is fetched first. A gap that no server fills is passed
+/// over, so that the next page goes on below it.
 async fn filled(world: &World, room_id: &RoomId, mut page: Page) -> Result<PageReply> {
     let mut reply = ask_room(world, room_id, &page).await?;
     for _ in 0..FETCHES {

@@ -38,7 +38,7 @@ pub fn routes(router: &mut Router) {
     typing::routes(router);
 }
 
-/// Asks a room. To a client, a room that is not here is one they are not in.
+/// Asks a room. To a client, a room that is unknown here is one they are not in.
 pub async fn ask_room<M: Message<Class = RoomClass, Refusal = Refusal>>(
     world: &World,
     room_id: &RoomId,
@@ -50,7 +50,7 @@ pub async fn ask_room<M: Message<Class = RoomClass, Refusal = Refusal>>(
     }
 }
 
-/// Refused unless the user is in the room.
+/// Refuses unless the user is joined to the room.
 pub async fn must_be_joined(world: &World, user: &UserId, room_id: &RoomId) -> Result<()> {
     let ask = MembershipOf { user: user.to_owned(), live: false };
     match ask_room(world, room_id, &ask).await? {
@@ -59,7 +59,7 @@ pub async fn must_be_joined(world: &World, user: &UserId, room_id: &RoomId) -> R
     }
 }
 
-/// What a user learns of a room they are not in, whether it exists or not.
+/// The error for a room that the user is not in, whether or not the room exists.
 pub fn not_in_room() -> Error {
     forbidden("You are not in this room")
 }

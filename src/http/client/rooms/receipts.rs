@@ -1,4 +1,4 @@
-//! Up to where has a user read?
+//! How do clients set receipts and read markers?
 //! ([receipts](https://spec.matrix.org/v1.19/client-server-api/#receipts),
 //! [read markers](https://spec.matrix.org/v1.19/client-server-api/#fully-read-markers))
 
@@ -43,7 +43,7 @@ pub fn routes(router: &mut Router) {
     router.endpoint::<set_read_marker::Request, _, _>(markers);
 }
 
-/// Read by hand: a thread that is no text is the client's mistake, also where it is `null`.
+/// Read without ruma's type: a `thread_id` that is no string, `null` included, is the client's mistake.
 async fn receipt(
     world: World,
     request: Request<Bytes>,
@@ -126,7 +126,7 @@ async fn fully_read(
 ) -> Result<()> {
     let content = to_raw_value(&json!({ "event_id": event_id }))?;
     let asker = Asker::User(caller.user.clone());
-    // Not found: the marker stands at an event of the room that its user can see.
+    // Refused unless the event is in the room and its user can see it: the marker may stand only there.
     ask_room(world, room_id, &EventById::of(event_id, asker)).await?;
     let item = SetAccountData {
         room_id: Some(room_id.to_owned()),

@@ -30,7 +30,7 @@ use crate::{
     },
 };
 
-/// The paths of the empty state key, which ruma's types read but do not name.
+/// The paths for the empty state key, which ruma's types can read but do not list.
 const KEYLESS: [&str; 4] = [
     "/_matrix/client/v3/rooms/{room_id}/state/{event_type}",
     "/_matrix/client/v3/rooms/{room_id}/state/{event_type}/",
@@ -97,7 +97,7 @@ async fn send(
     Ok(send_state_event::Response::new(event_id))
 }
 
-/// One event of the state, as the caller may see it; nothing where none stands.
+/// One event of the state, as the caller may see it; `None` if there is none.
 async fn event(
     world: &World,
     caller: &Session,
@@ -132,7 +132,7 @@ impl CanonicalAlias {
     }
 }
 
-/// Refuses aliases, new in this event, that do not lead to the room
+/// Refuses aliases that are new in this event and do not lead to the room
 /// ([`m.room.canonical_alias`](https://spec.matrix.org/v1.19/client-server-api/#mroomcanonical_alias)).
 async fn check_aliases(
     world: &World,
@@ -140,14 +140,14 @@ async fn check_aliases(
     room_id: &RoomId,
     content: &RawValue,
 ) -> Result<()> {
-    // Whoever may not set it has no other server asked.
+    // A user who may not set the aliases must not make us ask other servers.
     if !aliases::manages(world, caller, room_id).await? {
         return Err(forbidden("You may not set the aliases of this room"));
     }
     let new: CanonicalAlias =
         serde_json::from_str(content.get()).map_err(|error| bad_json(error.to_string()))?;
     let held = match event(world, caller, room_id, (aliases::CANONICAL_ALIAS, "")).await? {
-        // What stands there already need not be of form.
+        // The current event may be malformed.
         Some(event) => {
             serde_json::from_str::<CanonicalAlias>(content_of(&event)?.get()).unwrap_or_default()
         }

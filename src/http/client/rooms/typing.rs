@@ -1,4 +1,4 @@
-//! Who is typing?
+//! How does a client say that its user is typing?
 //! ([typing notifications](https://spec.matrix.org/v1.19/client-server-api/#typing-notifications))
 
 use bytes::Bytes;
@@ -26,10 +26,10 @@ const PATHS: [&str; 2] = [
     "/_matrix/client/r0/rooms/{room_id}/typing/{user_id}",
 ];
 
-/// The longest a client may type without saying so again (ms).
+/// The longest time for which one request says that a user is typing (ms).
 const LONGEST: u64 = 120_000;
 
-/// How long a client types that does not say for how long (ms).
+/// The time for a request that names none (ms).
 const USUAL: u64 = 30_000;
 
 #[derive(Deserialize)]
@@ -44,7 +44,7 @@ pub fn routes(router: &mut Router) {
     }
 }
 
-/// Read by hand: `timeout` may be absent.
+/// Read without ruma's type: `timeout` may be absent.
 async fn typing(
     world: World,
     request: Request<Bytes>,

@@ -1,4 +1,4 @@
-//! Filters: those that clients store, and the one that a sync names or carries. A filter may hold more than we apply.
+//! The filters that clients store, and the filter that a sync names or carries. A filter may hold more than we apply.
 //! ([filtering](https://spec.matrix.org/v1.19/client-server-api/#filtering))
 
 use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
@@ -55,7 +55,7 @@ async fn find(
     Ok(get_filter::Response::new(serde_json::from_str(filter.get()).map_err(internal)?))
 }
 
-/// Refuses a new filter that names too many fields of events. What was stored before applies as it stands.
+/// Refuses a new filter that names too many fields of events. A stored filter applies as it is.
 fn check_fields(filter: &FilterDefinition) -> Result<()> {
     if filter.event_fields.as_ref().map_or(0, Vec::len) <= MAX_FIELDS {
         return Ok(());
@@ -63,7 +63,7 @@ fn check_fields(filter: &FilterDefinition) -> Result<()> {
     Err(invalid_param("event_fields names too many fields"))
 }
 
-/// The most bytes of filters that an isolate remembers, as they were stored; beyond, all are asked for again.
+/// The most bytes of stored filters that an isolate remembers; beyond that, all are forgotten and asked for again.
 const MAX_REMEMBERED: usize = 4 << 20;
 
 /// Stored filters, by user and ID. They never change.
@@ -92,7 +92,7 @@ pub async fn stored(world: &World, user: &UserId, id: &str) -> Result<Rc<SyncFil
     Ok(filter)
 }
 
-/// A filter that stands in the query.
+/// A filter that the query carries.
 pub fn given(text: &str) -> Result<SyncFilter> {
     let filter = read(text)?;
     check_fields(&filter)?;

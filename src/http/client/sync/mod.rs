@@ -1,8 +1,8 @@
 //! What does `GET /_matrix/client/v3/sync` ask for, and how is it answered?
 //! ([spec](https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3sync))
 //!
-//! Read by hand: the session is checked by the same question that asks for the news, and an empty `since` or `filter` is
-//! none.
+//! Read without ruma's type: one question to the user's object both checks the session and asks for the news, and an
+//! empty `since` or `filter` counts as absent.
 
 mod filters;
 mod response;

@@ -1,4 +1,4 @@
-//! The response of `GET /_matrix/client/v3/sync`. It is written straight to text, like all that holds events.
+//! The response of `GET /_matrix/client/v3/sync`. It is serialised directly to text, like all answers with events.
 
 use std::collections::BTreeMap;
 
@@ -22,7 +22,7 @@ pub struct SyncResponse {
     account_data: Option<Events<Data>>,
 }
 
-/// What is said of a room.
+/// The entry of a room.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 enum Room {
@@ -31,7 +31,7 @@ enum Room {
     Stay(Box<StayRoom>),
 }
 
-/// A list of events that is text already.
+/// A list of events that is JSON text already.
 #[derive(Debug, Serialize)]
 struct Stripped {
     events: Box<RawValue>,
@@ -76,7 +76,7 @@ struct Summary {
     heroes: Vec<OwnedUserId>,
 }
 
-/// Writes what is new; of its events, the fields that the client wants.
+/// Makes the response; its events have only the fields that the client wants.
 pub fn render(updates: Updates, fields: Option<&Projection>) -> Result<SyncResponse> {
     let mut rooms: BTreeMap<_, BTreeMap<_, _>> = BTreeMap::new();
     for update in updates.rooms {
@@ -91,7 +91,7 @@ pub fn render(updates: Updates, fields: Option<&Projection>) -> Result<SyncRespo
     })
 }
 
-/// The part of the response that has the rooms of this membership.
+/// The section of the response for rooms with this membership.
 fn section(membership: Membership) -> &'static str {
     match membership {
         Membership::Invite => "invite",

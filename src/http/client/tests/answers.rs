@@ -1,4 +1,4 @@
-//! What stands around an answer: its headers, its code, and how often it is given?
+//! Which headers and codes do answers have, and when are requests limited?
 
 use serde_json::{Value, json};
 use tombolo_support::{Answer, text};
@@ -85,7 +85,7 @@ fn strangers_have_other_servers_asked_only_so_often() {
         let statuses: Vec<u16> =
             (0..80).map(|_| scene.call(None, &line, &Value::Null).status).collect();
         assert_eq!((statuses[0], statuses[79]), (502, 429), "{path}: {statuses:?}");
-        // What is known here is told as often as it is asked for.
+        // Questions about our own users and aliases are not limited.
         let own = line.replace("unreachable.test", "example.org");
         assert_eq!(scene.call(None, &own, &Value::Null).status, 404);
     }

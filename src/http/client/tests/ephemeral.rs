@@ -1,4 +1,4 @@
-//! Who is told who types, and who read up to where?
+//! Who is told of typing and of receipts?
 
 use serde_json::{Value, json};
 use tombolo_support::{Scene, User, text};
@@ -19,7 +19,7 @@ fn type_for_long(scene: &Scene, user: &User, room: &str) {
     scene.put(user, room, &rest, &json!({ "typing": true, "timeout": 120_000 })).ok();
 }
 
-/// Who types, as a sync says; `Null` where it says nothing of it.
+/// Who types, by the answer of a sync; `Null` if it does not say.
 fn typing(synced: &Value, room: &str) -> Value {
     content(synced, room, "m.typing")["user_ids"].clone()
 }
@@ -67,7 +67,7 @@ fn who_comes_is_told_who_types_and_when_that_ends() {
     let since = text(&synced["next_batch"]);
     scene.put(&alice, &room, &format!("typing/{}", alice.id), &json!({ "typing": false })).ok();
     assert_eq!(typing(&scene.sync(&carol, &format!("since={since}")), &room), json!([]));
-    // Who was away is not told what was so before.
+    // A user who left and came back is not told who typed before.
     type_for_long(&scene, &alice, &room);
     scene.act(&bob, &room, "leave", &json!({})).ok();
     scene.put(&alice, &room, &format!("typing/{}", alice.id), &json!({ "typing": false })).ok();

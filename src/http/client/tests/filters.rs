@@ -1,4 +1,4 @@
-//! What does a filter leave of a sync, and of history?
+//! What does a filter let through in `/sync` and `/messages`?
 
 use serde_json::{Value, json};
 use tombolo_support::{Scene, User, encode, text};
@@ -10,7 +10,7 @@ fn types(events: &Value) -> Vec<String> {
     events.iter().map(|event| text(&event["type"])).collect()
 }
 
-/// A room with something in every part of its section.
+/// A room that has something in every part of `/sync`.
 fn full(scene: &Scene, user: &User) -> String {
     let room = scene.room(user, &json!({}));
     let said = scene.say(user, &room, "hello");

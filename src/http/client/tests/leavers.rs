@@ -1,4 +1,4 @@
-//! What does a room tell somebody who left, came later, or was never in it?
+//! What does a room show to a user who left, joined later, or was never in it?
 
 use serde_json::{Value, json};
 use tombolo_support::{Answer, Scene, User, text};
@@ -24,7 +24,7 @@ fn redact(scene: &Scene, user: &User, room: &str, event: &str) {
     scene.call(Some(user), &line, &json!({ "reason": "nobody's business" })).ok();
 }
 
-/// Who is joined at a place, as a user is told.
+/// Who was joined at a token, as a user is told.
 fn joined_at(scene: &Scene, user: &User, room: &str, at: &str) -> Vec<String> {
     let path = format!("/_matrix/client/v3/rooms/{room}/members?membership=join&at={at}");
     let members = scene.get(user, &path).ok();
@@ -38,7 +38,7 @@ fn joined_at(scene: &Scene, user: &User, room: &str, at: &str) -> Vec<String> {
     joined
 }
 
-/// The newest place of a room, as a token.
+/// The token of the newest position in a room.
 fn newest(scene: &Scene, user: &User, room: &str) -> String {
     let path = format!("/_matrix/client/v3/rooms/{room}/messages?dir=b&limit=1");
     text(&scene.get(user, &path).ok()["start"])

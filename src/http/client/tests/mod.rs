@@ -1,4 +1,4 @@
-//! What does a client meet, from the request to the response? One server, simulated, with all its parts.
+//! How does the whole server answer clients, from the request to the response? One simulated server.
 
 mod accounts;
 mod answers;
@@ -24,7 +24,7 @@ fn one_server() -> Scene {
     one_server_with(&[])
 }
 
-/// The same, with some of its variables.
+/// The same, with these variables.
 fn one_server_with(variables: &[(&str, &str)]) -> Scene {
     Scene::new(Rc::new(Tombolo), "example.org", variables)
 }

@@ -1,4 +1,4 @@
-//! What do profiles, account data and filters keep, and for whom?
+//! What do profiles, account data and filters store, and who may read it?
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! Which event is another one, and which would be the same again?
+//! When does a repeated request make no new event, and to which events may an event relate?
 
 use serde_json::{Value, json};
 use tombolo_support::{Answer, Scene, User, text};
@@ -79,7 +79,7 @@ fn an_event_relates_to_one_of_its_room() {
     let reply = text(&relate("m.thread", &here, "thread").ok()["event_id"]);
     relate("m.thread", &reply, "nested").refused(400, "M_UNKNOWN");
     relate("m.reference", &reply, "reference").ok();
-    // A reply names what it answers for people, not for servers.
+    // `m.in_reply_to` is for people: servers do not check it.
     let answer = json!({ "m.relates_to": { "m.in_reply_to": { "event_id": there } } });
     scene.put(&alice, &room, "send/m.room.message/reply", &answer).ok();
 }
@@ -115,7 +115,7 @@ fn state_that_stands_already_is_not_written_again() {
     assert_eq!(invited(), held);
     scene.act(&alice, &room, "invite", &json!({ "user_id": carol.id, "reason": "please" })).ok();
     assert_ne!(text(&scene.get(&alice, &member).ok()["event_id"]), held);
-    // Who may not set it is refused, though it stands.
+    // A user who may not set the state is refused even where it would not change.
     scene.act(&bob, &room, "leave", &json!({})).ok();
     let again = scene.put(&bob, &room, "state/m.room.name", &json!({ "name": "a" }));
     again.refused(403, "M_FORBIDDEN");

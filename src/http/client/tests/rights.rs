@@ -1,4 +1,4 @@
-//! May a user do this to what others said and set, by whatever endpoint?
+//! What may a user do to other users' events and state, by any endpoint?
 
 use serde_json::{Value, json};
 use tombolo_support::{Scene, User, text};

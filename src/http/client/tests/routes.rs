@@ -4,7 +4,7 @@ use http::Method;
 
 use crate::http::routes;
 
-/// What is built, one line each; a room, a user and a type stand for the arguments.
+/// The endpoints that are built, one per line; the arguments are a room, a user and a type.
 const BUILT: &[&str] = &[
     "GET /.well-known/matrix/client",
     "GET /_matrix/client/versions",

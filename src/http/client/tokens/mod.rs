@@ -1,4 +1,4 @@
-//! What place does a token name, in a room or in a user's stream?
+//! Which position does a pagination or sync token name?
 //! ([pagination](https://spec.matrix.org/v1.19/client-server-api/#pagination))
 //!
 //! `t<n>` is a position in the room, as `/messages` and `prev_batch` give it; `s<n>` a position in the user's stream,
@@ -24,7 +24,7 @@ use crate::{
 pub enum Token {
     /// Everything of the user's stream up to here.
     Sync(StreamPosition),
-    /// A place in the room.
+    /// A position in the room.
     Room(Position),
 }
 
@@ -43,7 +43,7 @@ impl Token {
     }
 }
 
-/// The token of a place in a room.
+/// The token of a position in a room.
 pub fn of_room(position: Position) -> String {
     format!("t{position}")
 }
@@ -53,7 +53,7 @@ pub fn of_stream(position: StreamPosition) -> String {
     format!("s{position}")
 }
 
-/// The place in a room that a client's token names.
+/// The position in a room that a client's token names.
 pub async fn place(
     world: &World,
     caller: &Session,
@@ -66,7 +66,7 @@ pub async fn place(
             let position = RoomPosition { room_id: room_id.to_owned(), at };
             match world.ask(&user_object(&caller.user), &position).await {
                 Ok(position) => Ok(position),
-                // The user knew nothing of the room then: their history of it begins later.
+                // At that token the user knew nothing of the room: their history of it begins later.
                 Err(AskError::Refused(Refusal::NotFound)) => Ok(0),
                 Err(error) => Err(error.into()),
             }

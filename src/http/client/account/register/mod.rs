@@ -40,8 +40,8 @@ pub fn routes(router: &mut Router) {
     router.endpoint::<availability::Request, _, _>(available);
 }
 
-/// The body of a registration. What else clients send, `admin` above all, has no effect. Not ruma's type, which refuses
-/// an `auth` that it does not know; here it is answered like none.
+/// The body of a registration. Other fields that clients send, above all `admin`, have no effect. Not ruma's type, which
+/// refuses an `auth` that it does not know; here such an `auth` is answered like none.
 #[derive(Deserialize)]
 struct Body {
     username: Option<String>,
@@ -135,7 +135,7 @@ fn is_guest(request: &Request<Bytes>) -> bool {
     query.iter().any(|(name, value)| name == "kind" && value == "guest")
 }
 
-/// A name nobody chose: small letters from dice.
+/// A random name of small letters.
 fn chosen_name(dice: &[u8; 32]) -> String {
     dice.iter().take(CHOSEN_NAME).map(|byte| char::from(b'a' + byte % 26)).collect()
 }

@@ -1,4 +1,4 @@
-//! Which sessions complete a registration, and what is a chosen name?
+//! Which sessions complete a registration, and is a random name valid?
 
 use serde_json::{Value, json};
 

@@ -2,7 +2,7 @@
 //! ([user-interactive authentication](https://spec.matrix.org/v1.19/client-server-api/#user-interactive-authentication-api))
 //!
 //! There is one flow of one stage, `m.login.dummy`, so nothing has to be remembered between two requests: the session
-//! is a time and a MAC over what it is for. Nobody can forge one or use it for another account.
+//! is a time and a MAC over what it is for. Nobody can forge a session or use it for another account.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use hmac::{Hmac, KeyInit, Mac};
@@ -21,7 +21,7 @@ pub struct Purpose<'a> {
     pub username: &'a str,
 }
 
-/// Whether `auth` completes the flow; else the body of the response that says what is to be done.
+/// Whether `auth` completes the flow; if not, the body of the response that says what is left to do.
 pub fn check(purpose: &Purpose<'_>, auth: Option<&Value>, now: u64) -> Result<(), Value> {
     let Some(auth) = auth else { return Err(purpose.flows(now)) };
     let ours = match auth.get("session") {

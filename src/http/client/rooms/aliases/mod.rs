@@ -47,7 +47,7 @@ pub fn routes(router: &mut Router) {
     router.reading::<room_aliases::Request, _, _>(not_in_room, of_room);
 }
 
-/// What an alias leads to.
+/// The room of an alias.
 #[derive(Debug, Deserialize)]
 pub struct Found {
     pub room_id: OwnedRoomId,
@@ -55,7 +55,7 @@ pub struct Found {
     pub servers: Vec<OwnedServerName>,
 }
 
-/// What an alias leads to, here or at the server it belongs to; nothing if there is no such alias.
+/// The room of an alias, from this server or the alias's own; `None` if there is no such alias.
 pub async fn resolve(world: &World, alias: &RoomAliasId) -> Result<Option<Found>> {
     let config = Config::of(world)?;
     if alias.server_name() != config.server_name {
@@ -77,7 +77,7 @@ pub async fn resolve(world: &World, alias: &RoomAliasId) -> Result<Option<Found>
     Ok(Some(Found { room_id: held.room_id, servers }))
 }
 
-/// Refuses an alias that does not belong to this server, or has no form.
+/// Refuses an alias that does not belong to this server or is malformed.
 pub fn must_be_ours(world: &World, alias: &RoomAliasId) -> Result<()> {
     let ours = alias.server_name() == Config::of(world)?.server_name;
     let formed = alias.as_str().len() <= MAX_BYTES
@@ -152,7 +152,7 @@ pub async fn manages(world: &World, caller: &Session, room_id: &RoomId) -> Resul
     }
 }
 
-/// What is said of an alias that leads nowhere.
+/// The error for an unknown alias.
 pub fn unknown() -> Error {
     not_found("There is no such alias")
 }
