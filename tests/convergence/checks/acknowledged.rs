@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use tombolo::objects::room::Verdict;
+use tombolo::objects::room::{STEP, Verdict};
 
 use super::{Copies, copies, counts};
 use crate::{
@@ -97,10 +97,13 @@ fn is_heard(home: &Copy, held: &Held, copy: &Copy) -> bool {
 
 /// Whether a server had a member at a position, as another saw it, by a join that let the member in at the server
 /// itself: a join of which the server never heard that it was taken lets nobody in there, though the state given with a
-/// later one names it, and what followed came before the member did.
+/// later one names it or history shows it, and what followed came before the member did.
 fn was_there(run: &Run, (home, pos): (&Copy, i64), (server, copy): (usize, &Copy)) -> bool {
     let users = run.network.users.iter().filter(|user| user.server == server);
-    let let_in = |id: &str| copy.events.get(id).is_some_and(|held| held.pos.is_some());
+    let is_history = |pos: i64| pos % STEP != 0;
+    let let_in = |id: &str| {
+        copy.events.get(id).and_then(|held| held.pos).is_some_and(|pos| !is_history(pos))
+    };
     users.into_iter().any(|user| {
         let (stays, own) = (home.stretches(&user.id), copy.stretches(&user.id));
         stays.iter().any(|stay| {

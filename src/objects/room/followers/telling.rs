@@ -140,8 +140,10 @@ impl Room<'_> {
         Ok(events.iter().filter(|event| event.ours).filter_map(|event| removed(event)).collect())
     }
 
-    /// Has a follower told again of everything after a position.
+    /// Has a follower told of everything after a position, though the follower was told of it before.
     pub fn tell_again(&mut self, follower: &str, since: Position) -> Result<()> {
+        // What the follower was not told yet must not be left out.
+        let since = since.min(self.row()?.notified_up_to);
         let insert = "INSERT INTO lagging (follower, since) VALUES (?, ?) ON CONFLICT DO UPDATE SET since = min(since, excluded.since)";
         self.sql.run(insert, values![follower, since])?;
         Ok(())

@@ -274,8 +274,8 @@ impl Room<'_> {
         self.admit_to_forks(sn)
     }
 
-    /// Adds an event to a join's state from that state's begin on, if it was left out there and its key was not set
-    /// since. A client that read the state before sees it as a change that happens now.
+    /// Adds an event to a join's state from that state's begin on, if it was left out there, until its key was set. A
+    /// client that read the state before sees the event as a change that happens now.
     fn admit_to_join_state(&mut self, sn: Sn) -> Result<()> {
         let event = self.event(sn)?;
         let query = "DELETE FROM left_out WHERE id = ? AND since IS NOT NULL RETURNING since";
@@ -289,7 +289,7 @@ impl Room<'_> {
         let query = "SELECT 1 FROM past WHERE type = ? AND key = ? AND until > ? LIMIT 1";
         let replaced = self.sql.row(query, values![kind, key, since], |row| row.int(0))?;
         if replaced.is_some() || self.now(kind, key)?.is_some() {
-            return Ok(());
+            return self.resolve_since(since, (kind, key), sn);
         }
         let pos = self.row()?.pos + 1;
         self.change(&(kind.to_owned(), key.to_owned()), Some(sn), pos)?;
@@ -301,5 +301,53 @@ impl Room<'_> {
         }
         self.tell(Telling::Soon);
         Ok(())
+    }
+
+    /// Resolves anew the values that resolutions gave a key since a position, if the value now is such a one: they
+    /// lacked this event.
+    fn resolve_since(&mut self, since: Position, key: (&str, &str), sn: Sn) -> Result<()> {
+        let query = "SELECT s.since, e.pos FROM (
+                         SELECT since, sn FROM past WHERE type = ?1 AND key = ?2 AND since > ?3
+                         UNION ALL SELECT since, sn FROM now WHERE type = ?1 AND key = ?2 AND since > ?3
+                     ) s JOIN events e ON e.sn = s.sn ORDER BY s.since";
+        let read = |row: &Row<'_>| Ok((row.int(0)?, row.int_or_null(1)?));
+        let values = self.sql.rows(query, values![key.0, key.1, since], read)?;
+        let by_resolution = |(set, own): &(Position, Option<Position>)| *own != Some(*set);
+        let Some((first, _)) = values.first().copied() else { return Ok(()) };
+        if self.now(key.0, key.1)?.is_none() || !values.last().is_some_and(by_resolution) {
+            return Ok(());
+        }
+        let mut resolved = Vec::new();
+        for (set, _) in values.into_iter().filter(by_resolution) {
+            resolved.push((set, self.resolve_with(set, key, sn)?));
+        }
+        let (_, now) = resolved.last().copied().unwrap_or_default();
+        let pos = self.row()?.pos + 1;
+        self.change(&(key.0.to_owned(), key.1.to_owned()), now, pos)?;
+        for (set, value) in resolved {
+            let change = match value {
+                Some(_) => "UPDATE past SET sn = ?4 WHERE type = ?1 AND key = ?2 AND since = ?3",
+                None => {
+                    "DELETE FROM past WHERE type = ?1 AND key = ?2 AND since = ?3 AND ?4 IS NULL"
+                }
+            };
+            self.sql.run(change, values![key.0, key.1, set, value])?;
+        }
+        self.write_past(key, sn, (since, first))?;
+        self.pending.resolved.push((sn, pos));
+        self.tell(Telling::Soon);
+        Ok(())
+    }
+
+    /// What a key is where the state at a position meets the same state with this event.
+    fn resolve_with(&mut self, at: Position, key: (&str, &str), sn: Sn) -> Result<Option<Sn>> {
+        let (key, then) = ((key.0.to_owned(), key.1.to_owned()), Before { at, fork: None });
+        let with = self.fork(then, Overlay::from([(key.clone(), Some(sn))]))?;
+        let states = [then, with].map(|before| After { before, plus: None });
+        let (_, overlay) = self.resolve(&states)?;
+        match overlay.get(&key) {
+            Some(value) => Ok(*value),
+            None => self.mainline(at, &key.0, &key.1),
+        }
     }
 }

@@ -175,6 +175,30 @@ fn what_could_not_be_verified_is_in_the_state_when_it_can_be() {
 }
 
 #[test]
+fn what_was_resolved_without_what_could_not_be_verified_is_resolved_again() {
+    let (scene, state) = Scene::of_bob();
+    let invite = dora_is(&scene, "bob", "invite", &[&state[0], &state[1], &state[2]]);
+    let absent = dora_is(&scene, "dora", "join", &[&state[0], &invite, &state[2], &state[3]]);
+    join_without(&scene, "alice", &state, vec![absent.event_id.clone()]);
+    take_outlier(&scene, &invite);
+    scene.send("alice", "m.room.message", None, &json!({ "body": "hi" })).unwrap();
+    // On another branch, from before Dora accepted the invite.
+    let unknown = format!("${}", "u".repeat(43)).try_into().unwrap();
+    let beside = scene.theirs("m.room.message", None, &json!({ "body": "ho" }), &[unknown]);
+    assert_eq!(scene.outcome(&beside), Outcome::Parked);
+    let given = state.iter().chain([&invite]).map(|pdu| pdu.event_id.clone()).collect();
+    let (origin, event_id) = (THEIRS.try_into().unwrap(), beside.event_id.clone());
+    scene.ask(Connect { origin, event_id, state: given, missing: Vec::new() }).unwrap();
+    assert_eq!(of_dora(&scene), Some(invite.event_id));
+    take_outlier(&scene, &absent);
+    assert_eq!(of_dora(&scene), Some(absent.event_id.clone()));
+    // The event that merges the branches resolves their states once more.
+    let merging = scene.send("alice", "m.room.message", None, &json!({ "body": "so" })).unwrap();
+    assert_eq!(scene.extremities(), [merging]);
+    assert_eq!(of_dora(&scene), Some(absent.event_id));
+}
+
+#[test]
 fn what_cites_what_could_not_be_verified_is_left_out_as_long() {
     let (scene, mut state) = Scene::of_bob();
     let invite = dora_is(&scene, "bob", "invite", &[&state[0], &state[1], &state[2]]);

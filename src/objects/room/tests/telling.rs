@@ -112,6 +112,24 @@ fn a_server_that_counts_us_in_is_told_how_each_of_us_went() {
     assert_eq!(told(&scene).unwrap(), ["@carl:ours.test"], "the last may have been lost");
 }
 
+#[test]
+fn what_a_server_was_not_told_yet_is_told_with_how_we_went() {
+    let scene = Scene::new("11");
+    scene.join_bob();
+    scene.join("carl");
+    let news = scene.theirs("m.room.message", None, &json!({ "body": "hi" }), &scene.extremities());
+    let to = scene.ask(Undelivered {}).unwrap().to;
+    end_telling(&scene, to, &[], &[]);
+    leave(&scene, "alice");
+    leave(&scene, "carl");
+    scene.outcome(&news);
+    let UndeliveredReply { to, mut servers, .. } = scene.ask(Undelivered {}).unwrap();
+    let ServerDue { server, since, .. } = servers.pop().unwrap();
+    let events = scene.ask(Outbound { server, from: since, to, limit: 50 }).unwrap().events;
+    let senders: Vec<String> = events.iter().map(|event| sender_of_leave(event)).collect();
+    assert_eq!(senders, ["@alice:ours.test", "@carl:ours.test"]);
+}
+
 /// A room that Alice and Carl left one after the other, and an event of Bob's, who was never in it.
 fn left() -> (Scene, Pdu) {
     let scene = Scene::new("11");
