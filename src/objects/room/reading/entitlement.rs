@@ -225,7 +225,9 @@ impl Room<'_> {
             return Ok(false);
         }
         // Not by `LIKE`: the platform refuses a pattern as long as some server names.
-        let query = "SELECT sn FROM now WHERE type = 'm.room.member' AND substr(key, instr(key, ':') + 1) = ? AND since <= ?";
+        let query = "SELECT sn FROM now WHERE type = 'm.room.member' AND substr(key, instr(key, ':') + 1) = ?1 AND since <= ?2
+                     UNION ALL SELECT sn FROM past WHERE type = 'm.room.member' AND substr(key, instr(key, ':') + 1) = ?1
+                     AND since <= ?2 AND until > ?2";
         for sn in self.sql.rows(query, values![server.as_str(), at], |row| row.int(0))? {
             if self.event(sn)?.pdu.membership() == Some(Membership::Invite) {
                 return Ok(true);

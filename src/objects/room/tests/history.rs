@@ -8,7 +8,7 @@ use super::scene::*;
 use crate::objects::room::messages::*;
 
 /// Two messages of Bob's that the room does not hold, with a third that builds on both and was let in above them.
-fn above_a_hole(scene: &Scene) -> [Pdu; 2] {
+fn above_a_gap(scene: &Scene) -> [Pdu; 2] {
     scene.join_bob();
     let extremities = scene.extremities();
     let says = |body: &str, parents: &[OwnedEventId]| {
@@ -25,7 +25,7 @@ fn above_a_hole(scene: &Scene) -> [Pdu; 2] {
 fn what_one_server_leaves_out_is_asked_of_the_others() {
     for others in [true, false] {
         let scene = Scene::new("11");
-        let missing = above_a_hole(&scene);
+        let missing = above_a_gap(&scene);
         let gaps = |pdu: &Pdu| {
             scene.count(&format!("holes WHERE missing LIKE '%{}%'", &pdu.event_id.as_str()[1..]))
         };
@@ -35,6 +35,25 @@ fn what_one_server_leaves_out_is_asked_of_the_others() {
         scene.ask(History { events, asked, states: Vec::new(), others }).unwrap();
         assert_eq!(missing.each_ref().map(gaps), [0, i64::from(others)], "others: {others}");
     }
+}
+
+#[test]
+fn who_was_invited_when_it_was_said_may_read_it_though_they_declined() {
+    let scene = Scene::new("11");
+    let content = json!({ "history_visibility": "invited" });
+    scene.send("alice", "m.room.history_visibility", Some(""), &content).unwrap();
+    let bob = user("bob", THEIRS);
+    let invite = json!({ "membership": "invite" });
+    scene.send("alice", "m.room.member", Some(bob.as_str()), &invite).unwrap();
+    scene.send("alice", "m.room.message", None, &json!({ "body": "you may know" })).unwrap();
+    let kick = json!({ "membership": "leave" });
+    scene.send("alice", "m.room.member", Some(bob.as_str()), &kick).unwrap();
+    scene.send("alice", "m.room.message", None, &json!({ "body": "you may not" })).unwrap();
+    let from = vec![scene.join_bob()];
+    let asked = Backfill { origin: THEIRS.try_into().unwrap(), from, limit: 4 };
+    let given = scene.ask(asked).unwrap();
+    let has = |text: &str| given.iter().any(|event| event.get().contains(text));
+    assert!(has("you may know") && !has("you may not"), "{given:?}");
 }
 
 #[test]
