@@ -178,6 +178,7 @@ KNOWN: list[Known] = [
     Known("the history of a room is for who was in it; Synapse shows it to who was only invited", "state|oneState|members|messages", "status", "403 M_FORBIDDEN", r"[\[{].*", where="never"),
     Known("who is not in a room does not learn what is in it", "oneState", "status", "403 M_FORBIDDEN", "404 M_NOT_FOUND", where="never"),
     Known("who left may read what they saw, though nobody is left; Synapse has forgotten the room", "event", "status", r'\{"content": .*', "404 M_NOT_FOUND", where="deserted"),
+    Known("users see what became of their own membership; to Synapse, who declined an invite is a stranger", "event", "status", r'\{.*"state_key": "<caller>", "type": "m.room.member".*', "404 M_NOT_FOUND", where="never"),
     Known("who is banned is forbidden to come (the specification)", "join|knock|invite", "status", "403 M_FORBIDDEN", "403 M_BAD_STATE", said=".*banned.*"),
     Known("power levels that break the rules are forbidden", "setState", "status", "403 M_FORBIDDEN", "400 M_(UNKNOWN|BAD_JSON|INVALID_PARAM)", lambda call: "m.room.power_levels" in call.path),
     Known("a read marker stands at an event of the room that its user sees (the specification: MUST)", "read_markers", "status", "404 M_NOT_FOUND", r"\{\}", lambda call: "m.fully_read" in json.dumps(call.body)),
