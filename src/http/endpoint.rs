@@ -32,7 +32,7 @@ use crate::{
 };
 
 /// The largest body of a client's request, except for media.
-const MAX_BODY: usize = 1 << 20;
+pub const MAX_BODY: usize = 1 << 20;
 
 /// How an authentication scheme finds the caller of a request.
 pub trait Scheme {
@@ -188,7 +188,7 @@ pub async fn whole(request: Request<Body>, most: usize) -> Result<Request<Bytes>
 }
 
 /// Every path of a request type.
-fn paths_of<R: Metadata>() -> Vec<&'static str> {
+pub fn paths_of<R: Metadata>() -> Vec<&'static str> {
     R::PATH_BUILDER.all_paths().collect()
 }
 

@@ -6,6 +6,7 @@ pub mod admin;
 pub mod arguments;
 pub mod auth;
 pub mod client;
+mod credentials;
 pub mod endpoint;
 mod failures;
 mod federation;
@@ -13,6 +14,7 @@ pub mod passwords;
 pub mod query;
 mod rate_limit;
 pub mod router;
+mod uia;
 
 use self::router::Router;
 

@@ -25,3 +25,9 @@ pub async fn find(world: &World, localpart: &str) -> Result<Option<Account>, Sql
     };
     world.d1().row(query, values![localpart], read).await
 }
+
+/// Replaces a password; answers whether there is such an account.
+pub async fn set_password(world: &World, localpart: &str, hash: &str) -> Result<bool, SqlError> {
+    let update = "UPDATE accounts SET password_hash = ? WHERE localpart = ? RETURNING 1 AS one";
+    Ok(world.d1().row(update, values![hash, localpart], |row| row.int(0)).await?.is_some())
+}

@@ -98,6 +98,28 @@ pub struct Logout {
 }
 message!(UserSyncClass, Logout => (), Refusal);
 
+/// Ends all sessions but this one, and removes their devices; waiting syncs end at once.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct LogoutOthers {
+    pub session: String,
+}
+message!(UserSyncClass, LogoutOthers => (), Refusal);
+
+/// Removes devices, and ends their sessions. Devices that are not there are removed already.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct RemoveDevices {
+    pub device_ids: Vec<String>,
+}
+message!(UserSyncClass, RemoveDevices => (), Refusal);
+
+/// Names a device.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct RenameDevice {
+    pub device_id: String,
+    pub display_name: String,
+}
+message!(UserSyncClass, RenameDevice => (), Refusal);
+
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Devices {}
 message!(UserSyncClass, Devices => Vec<Device>, Refusal);

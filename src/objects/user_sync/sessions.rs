@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use tombolo_platform::values;
 
 use super::{
-    AttemptLogin, Authorise, Authorised, Device, Devices, LoggedIn, Login, Logout, Refusal, Result,
-    User,
+    AttemptLogin, Authorise, Authorised, Device, Devices, LoggedIn, Login, Logout, LogoutOthers,
+    Refusal, RemoveDevices, RenameDevice, Result, User,
 };
 use crate::shell::Stop;
 
@@ -23,8 +23,7 @@ pub fn login(user: &mut User<'_>, message: Login) -> Result<LoggedIn> {
         dice.iter().take(DEVICE_ID).map(|byte| char::from(b'A' + byte % 26)).collect()
     });
     user.sql.run("DELETE FROM sessions WHERE device = ?", values![&device_id])?;
-    user.cache.sessions.clear();
-    user.cache.seen.clear();
+    user.forget_sessions();
     user.sql.run(
         "INSERT INTO devices (device, display_name, last_seen) VALUES (?, ?, ?)
          ON CONFLICT DO UPDATE SET display_name = coalesce(devices.display_name, excluded.display_name), last_seen = excluded.last_seen",
@@ -34,7 +33,6 @@ pub fn login(user: &mut User<'_>, message: Login) -> Result<LoggedIn> {
         "INSERT INTO sessions (session, device) VALUES (?, ?)",
         values![&message.session, &device_id],
     )?;
-    user.effects.wake = true;
     Ok(LoggedIn { device_id })
 }
 
@@ -63,13 +61,38 @@ pub fn logout(user: &mut User<'_>, message: Logout) -> Result<()> {
         user.sql.run("DELETE FROM sessions", values![])?;
         user.sql.run("DELETE FROM devices", values![])?;
     } else {
-        user.sql.run("DELETE FROM sessions WHERE device = ?", values![&device])?;
-        user.sql.run("DELETE FROM devices WHERE device = ?", values![&device])?;
+        user.remove_device(&device)?;
     }
-    user.cache.sessions.clear();
-    user.cache.seen.clear();
-    user.effects.wake = true;
+    user.forget_sessions();
     Ok(())
+}
+
+/// Ends all sessions but one, and removes their devices.
+pub fn logout_others(user: &mut User<'_>, message: LogoutOthers) -> Result<()> {
+    let device = user.device_of(&message.session)?;
+    user.sql.run("DELETE FROM sessions WHERE device <> ?", values![&device])?;
+    user.sql.run("DELETE FROM devices WHERE device <> ?", values![&device])?;
+    user.forget_sessions();
+    Ok(())
+}
+
+/// Removes devices and ends their sessions.
+pub fn remove_devices(user: &mut User<'_>, message: RemoveDevices) -> Result<()> {
+    user.exists()?;
+    for device in &message.device_ids {
+        user.remove_device(device)?;
+    }
+    user.forget_sessions();
+    Ok(())
+}
+
+/// Names a device.
+pub fn rename_device(user: &mut User<'_>, message: RenameDevice) -> Result<()> {
+    user.exists()?;
+    let update = "UPDATE devices SET display_name = ? WHERE device = ? RETURNING 1";
+    let values = values![&message.display_name, &message.device_id];
+    let renamed = user.sql.row(update, values, |row| row.int(0))?;
+    renamed.map(|_| ()).ok_or(Stop::Refused(Refusal::NotFound))
 }
 
 /// The user's devices.
@@ -83,6 +106,19 @@ pub fn devices(user: &mut User<'_>, _: Devices) -> Result<Vec<Device>> {
 }
 
 impl User<'_> {
+    fn remove_device(&mut self, device: &str) -> Result<()> {
+        self.sql.run("DELETE FROM sessions WHERE device = ?", values![device])?;
+        self.sql.run("DELETE FROM devices WHERE device = ?", values![device])?;
+        Ok(())
+    }
+
+    /// Forgets what the object remembers of sessions, since some have ended: their waiting syncs end.
+    fn forget_sessions(&mut self) {
+        self.cache.sessions.clear();
+        self.cache.seen.clear();
+        self.effects.wake = true;
+    }
+
     /// Notes that a device was seen, unless that was written down a moment ago.
     pub fn note_seen(&mut self, device: &str) -> Result<()> {
         let now = self.moment.now;

@@ -5,7 +5,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
 use ruma::{
-    OwnedUserId, ServerName, UserId,
+    ServerName, UserId,
     api::client::session::{
         get_login_types::v3::{self as get_login_types, LoginType, PasswordLoginType},
         login::v3::Response as LoggedIn,
@@ -18,20 +18,19 @@ use tombolo_platform::World;
 
 use crate::{
     config::Config,
-    error::{Error, Result, forbidden, internal, invalid_param, missing_param},
+    error::{Error, Result, forbidden, invalid_param, missing_param},
     http::{
         auth::{self, Session, user_object},
+        credentials,
         endpoint::{encode, json_body},
-        passwords::{self, Effort, MAX_BYTES},
         rate_limit::{self, Kind, Stranger},
         router::Router,
+        uia::PASSWORD,
     },
-    objects::user_sync::messages::{AttemptLogin, Login, Logout},
-    stores::accounts,
+    objects::user_sync::messages::{Login, Logout},
 };
 
 const PATHS: [&str; 2] = ["/_matrix/client/v3/login", "/_matrix/client/r0/login"];
-const PASSWORD: &str = "m.login.password";
 /// The longest device ID a client may choose, in bytes.
 const MAX_DEVICE_ID: usize = 255;
 
@@ -88,7 +87,8 @@ async fn login(world: World, request: Request<Bytes>, _: ()) -> Result<Response<
     let config = Config::of(&world)?;
     let named = named_user(&body)?;
     let password = body.password.as_deref().ok_or_else(|| missing_param("There is no password"))?;
-    let user = prove(&world, &config, named, password).await?;
+    let user = credentials::prove(&world, &config, named, password).await?;
+    let user = user.ok_or_else(|| forbidden("Invalid username or password"))?;
     let device = (&*user, body.device_id, body.initial_device_display_name);
     logged_in(&world, &config.server_name, device).await
 }
@@ -131,11 +131,6 @@ async fn open(
     })
 }
 
-/// How much work a password costs on this server.
-pub fn effort(config: &Config) -> Effort {
-    if config.cheap_passwords { Effort::Cheap } else { Effort::Standard }
-}
-
 fn named_user(body: &Body) -> Result<&str> {
     let named = match &body.identifier {
         Some(identifier) if identifier.kind == "m.id.user" => identifier.user.as_deref(),
@@ -149,34 +144,6 @@ fn named_user(body: &Body) -> Result<&str> {
         None => body.user.as_deref(),
     };
     named.ok_or_else(|| missing_param("There is no user"))
-}
-
-/// The user, if the password is theirs. Unknown users and wrong passwords look alike, and take as long.
-async fn prove(world: &World, config: &Config, named: &str, password: &str) -> Result<OwnedUserId> {
-    let user = local_user(named, &config.server_name);
-    let account = match &user {
-        Some(user) => {
-            world.ask(&user_object(user), &AttemptLogin {}).await?;
-            accounts::find(world, user.localpart()).await?
-        }
-        None => None,
-    };
-    let held = account.and_then(|account| account.password_hash);
-    let fits = password.len() <= MAX_BYTES;
-    let proved =
-        passwords::verify(if fits { password } else { "" }, held.as_deref(), effort(config))
-            .map_err(internal)?;
-    user.filter(|_| proved && fits).ok_or_else(|| forbidden("Invalid username or password"))
-}
-
-/// A user of this server, named by their whole ID or its local part.
-fn local_user(named: &str, server_name: &ServerName) -> Option<OwnedUserId> {
-    let (localpart, server) = match named.strip_prefix('@') {
-        Some(rest) => rest.split_once(':')?,
-        None => (named, server_name.as_str()),
-    };
-    let user = UserId::parse(format!("@{}:{server_name}", localpart.to_ascii_lowercase())).ok()?;
-    (server == server_name).then_some(user)
 }
 
 async fn end(world: World, caller: Session, _: logout::Request) -> Result<logout::Response> {

@@ -3,6 +3,7 @@
 pub mod account_data;
 pub mod devices;
 pub mod login;
+mod password;
 pub mod profiles;
 pub mod push_rules;
 pub mod register;
@@ -14,6 +15,7 @@ pub fn routes(router: &mut Router) {
     register::routes(router);
     login::routes(router);
     devices::routes(router);
+    password::routes(router);
     profiles::routes(router);
     account_data::routes(router);
     push_rules::routes(router);

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod answers;
+mod devices;
 mod ephemeral;
 mod filters;
 mod ignored;

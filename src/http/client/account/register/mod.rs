@@ -3,7 +3,6 @@
 
 #[cfg(test)]
 mod tests;
-mod uia;
 
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
@@ -12,19 +11,17 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tombolo_platform::World;
 
-use super::{
-    login::{effort, logged_in},
-    usernames,
-};
+use super::{login::logged_in, usernames};
 use crate::{
     config::Config,
-    error::{Error, Result, forbidden, internal, invalid_param, missing_param, unknown_token},
+    error::{Error, Result, forbidden, missing_param, unknown_token},
     http::{
+        credentials,
         endpoint::{json_body, json_response},
-        passwords::{self, MAX_BYTES},
         query,
         rate_limit::{self, Kind, Stranger},
         router::Router,
+        uia::{DUMMY, Purpose},
     },
     stores::accounts::{self, Account},
 };
@@ -76,11 +73,10 @@ async fn register(world: World, request: Request<Bytes>, _: ()) -> Result<Respon
     if let Some(user) = &wanted {
         must_be_free(&world, user).await?;
     }
-    let purpose = uia::Purpose {
-        secret: &config.token_secret,
-        username: wanted.as_deref().map(UserId::localpart).unwrap_or_default(),
-    };
-    if let Err(unproved) = uia::check(&purpose, body.auth.as_ref(), world.now()) {
+    let username = wanted.as_deref().map(UserId::localpart).unwrap_or_default();
+    if let Err(unproved) =
+        purpose(&config.token_secret, username).stage(body.auth.as_ref(), world.now())
+    {
         return json_response(StatusCode::UNAUTHORIZED, &unproved);
     }
     let password = body.password.as_deref().ok_or_else(|| missing_param("There is no password"))?;
@@ -96,6 +92,11 @@ async fn register(world: World, request: Request<Bytes>, _: ()) -> Result<Respon
     logged_in(&world, &config.server_name, device).await
 }
 
+/// What a session of a registration is for: an account of this name, or of one that the server is to choose.
+fn purpose<'a>(secret: &'a [u8], username: &str) -> Purpose<'a> {
+    Purpose { secret, of: format!("register\0{username}"), stages: &[DUMMY] }
+}
+
 /// Makes an account, if its name is free.
 pub async fn create_account(
     world: &World,
@@ -103,11 +104,7 @@ pub async fn create_account(
     password: &str,
     admin: bool,
 ) -> Result<()> {
-    if password.len() > MAX_BYTES {
-        return Err(invalid_param("The password is too long"));
-    }
-    let config = Config::of(world)?;
-    let hash = passwords::hash(password, &world.random(), effort(&config)).map_err(internal)?;
+    let hash = credentials::hash(world, password)?;
     let account = Account { password_hash: Some(hash), admin };
     if accounts::insert(world, user.localpart(), &account).await? { Ok(()) } else { Err(in_use()) }
 }

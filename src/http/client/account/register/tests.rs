@@ -2,16 +2,13 @@
 
 use serde_json::{Value, json};
 
-use super::{
-    chosen_name,
-    uia::{Purpose, check},
-};
+use super::{chosen_name, purpose};
 
 const SECRET: &[u8] = b"the secret of this server";
 
 /// A session of a registration that is under way.
 fn begun(secret: &[u8], username: &str, now: u64) -> String {
-    let flows = check(&Purpose { secret, username }, None, now).unwrap_err();
+    let flows = purpose(secret, username).stage(None, now).unwrap_err();
     flows["session"].as_str().unwrap().to_owned()
 }
 
@@ -21,46 +18,45 @@ fn dummy(session: &str) -> Value {
 
 #[test]
 fn without_auth_the_client_learns_the_flow_and_no_error() {
-    let body = check(&Purpose { secret: SECRET, username: "alice" }, None, 0).unwrap_err();
+    let body = purpose(SECRET, "alice").stage(None, 0).unwrap_err();
     assert_eq!(body["flows"], json!([{ "stages": ["m.login.dummy"] }]));
     assert!(body.get("errcode").is_none());
 }
 
 #[test]
 fn the_dummy_stage_completes_the_flow() {
-    let purpose = Purpose { secret: SECRET, username: "alice" };
-    check(&purpose, Some(&dummy(&begun(SECRET, "alice", 0))), 1_000).unwrap();
-    check(&purpose, Some(&json!({ "type": "m.login.dummy" })), 0).unwrap();
+    let purpose = purpose(SECRET, "alice");
+    purpose.stage(Some(&dummy(&begun(SECRET, "alice", 0))), 1_000).unwrap();
+    purpose.stage(Some(&json!({ "type": "m.login.dummy" })), 0).unwrap();
 }
 
 #[test]
 fn a_session_serves_one_account_only() {
     let session = begun(SECRET, "alice", 0);
-    let refused =
-        check(&Purpose { secret: SECRET, username: "bob" }, Some(&dummy(&session)), 0).unwrap_err();
+    let refused = purpose(SECRET, "bob").stage(Some(&dummy(&session)), 0).unwrap_err();
     assert_eq!(refused["errcode"], "M_FORBIDDEN");
 }
 
 #[test]
 fn forged_and_old_sessions_are_refused() {
-    let purpose = Purpose { secret: SECRET, username: "alice" };
+    let purpose = purpose(SECRET, "alice");
     let foreign = begun(b"another", "alice", 0);
     for session in ["", "1", "99999999999999.AAAA", foreign.as_str()] {
-        assert!(check(&purpose, Some(&dummy(session)), 0).is_err(), "{session}");
+        assert!(purpose.stage(Some(&dummy(session)), 0).is_err(), "{session}");
     }
-    assert!(check(&purpose, Some(&dummy(&begun(SECRET, "alice", 0))), 600_001).is_err());
+    assert!(purpose.stage(Some(&dummy(&begun(SECRET, "alice", 0))), 600_001).is_err());
 }
 
 #[test]
 fn another_stage_completes_nothing() {
-    let purpose = Purpose { secret: SECRET, username: "" };
+    let purpose = purpose(SECRET, "");
     for auth in [
         json!({ "type": "m.login.password" }),
         json!({}),
         json!("m.login.dummy"),
         json!({ "type": 1 }),
     ] {
-        assert!(check(&purpose, Some(&auth), 0).is_err(), "{auth}");
+        assert!(purpose.stage(Some(&auth), 0).is_err(), "{auth}");
     }
 }
 

@@ -1,0 +1,137 @@
+//! What may a user do with their devices and their password, once they have proved who they are?
+
+use serde_json::{Value, json};
+use tombolo_support::{PASSWORD, Scene, User};
+
+use super::one_server;
+
+const LOGIN: &str = "POST /_matrix/client/v3/login";
+
+/// The body of a login on a device.
+fn login(user: &User, password: &str, device: &str) -> Value {
+    let identifier = json!({ "type": "m.id.user", "user": user.id });
+    json!({ "type": "m.login.password", "identifier": identifier, "password": password, "device_id": device })
+}
+
+/// The same user on another device.
+fn on(scene: &Scene, user: &User, device: &str) -> User {
+    let answer = scene.call(None, LOGIN, &login(user, PASSWORD, device));
+    User::of(&scene.server, &answer).unwrap()
+}
+
+/// What proves, in this session, that the password is known.
+fn proof(user: &User, password: &str, session: &Value) -> Value {
+    let identifier = json!({ "type": "m.id.user", "user": user.id });
+    json!({ "type": "m.login.password", "identifier": identifier, "password": password, "session": session })
+}
+
+/// Asks for something until it asks for a proof; answers the session.
+#[track_caller]
+fn asked(scene: &Scene, user: &User, line: &str, body: &Value) -> Value {
+    let asked = scene.call(Some(user), line, body);
+    assert_eq!((asked.status, asked.body.get("errcode")), (401, None), "{}", asked.body);
+    assert_eq!(asked.body["flows"], json!([{ "stages": ["m.login.password"] }]));
+    asked.body["session"].clone()
+}
+
+fn devices(scene: &Scene, user: &User) -> Vec<String> {
+    let devices = scene.get(user, "/_matrix/client/v3/devices").ok()["devices"].clone();
+    let devices = devices.as_array().unwrap().iter();
+    devices.map(|device| device["device_id"].as_str().unwrap().to_owned()).collect()
+}
+
+fn is_logged_in(scene: &Scene, user: &User) -> bool {
+    scene.get(user, "/_matrix/client/v3/account/whoami").status == 200
+}
+
+#[test]
+fn a_device_is_removed_by_who_knows_the_password() {
+    let scene = one_server();
+    let alice = scene.register("alice");
+    let (phone, tablet) = (on(&scene, &alice, "PHONE"), on(&scene, &alice, "TABLET"));
+    let line = "DELETE /_matrix/client/v3/devices/PHONE";
+    let session = asked(&scene, &alice, line, &json!({}));
+    for password in ["wrong", ""] {
+        let body = json!({ "auth": proof(&alice, password, &session) });
+        scene.call(Some(&alice), line, &body).refused(401, "M_FORBIDDEN");
+    }
+    assert!(is_logged_in(&scene, &phone));
+    scene.call(Some(&alice), line, &json!({ "auth": proof(&alice, PASSWORD, &session) })).ok();
+    assert!(!is_logged_in(&scene, &phone) && is_logged_in(&scene, &tablet));
+    assert!(!devices(&scene, &alice).contains(&"PHONE".to_owned()));
+}
+
+#[test]
+fn a_proof_is_for_one_request_of_one_session() {
+    let scene = one_server();
+    let (alice, bob) = (scene.register("alice"), scene.register("bob"));
+    let phone = on(&scene, &alice, "PHONE");
+    let line = "POST /_matrix/client/v3/delete_devices";
+    let session = asked(&scene, &alice, line, &json!({ "devices": ["A"] }));
+    let proved =
+        |devices: &[&str]| json!({ "devices": devices, "auth": proof(&alice, PASSWORD, &session) });
+    // Another body, another path, another access token, another user.
+    scene.call(Some(&alice), line, &proved(&["PHONE"])).refused(401, "M_FORBIDDEN");
+    let other = "DELETE /_matrix/client/v3/devices/PHONE";
+    scene.call(Some(&alice), other, &proved(&["A"])).refused(401, "M_FORBIDDEN");
+    scene.call(Some(&phone), line, &proved(&["A"])).refused(401, "M_FORBIDDEN");
+    scene.call(Some(&bob), line, &proved(&["A"])).refused(401, "M_FORBIDDEN");
+    scene.pass(600_001);
+    scene.call(Some(&alice), line, &proved(&["A"])).refused(401, "M_FORBIDDEN");
+    let session = asked(&scene, &alice, line, &json!({ "devices": ["PHONE", "GONE"] }));
+    // The password of somebody else proves nothing.
+    let body = json!({ "devices": ["PHONE", "GONE"], "auth": proof(&bob, PASSWORD, &session) });
+    scene.call(Some(&alice), line, &body).refused(401, "M_FORBIDDEN");
+    let body = json!({ "devices": ["PHONE", "GONE"], "auth": proof(&alice, PASSWORD, &session) });
+    scene.call(Some(&alice), line, &body).ok();
+    assert!(!is_logged_in(&scene, &phone));
+}
+
+#[test]
+fn a_device_is_named_by_its_user() {
+    let scene = one_server();
+    let alice = scene.register("alice");
+    on(&scene, &alice, "PHONE");
+    let line = "PUT /_matrix/client/v3/devices/PHONE";
+    scene.call(Some(&alice), line, &json!({ "display_name": "my phone" })).ok();
+    scene.call(Some(&alice), line, &json!({})).ok();
+    let phone = scene.get(&alice, "/_matrix/client/v3/devices/PHONE").ok();
+    assert_eq!(phone["display_name"], "my phone");
+    let long = json!({ "display_name": "x".repeat(2000) });
+    scene.call(Some(&alice), line, &long).refused(413, "M_TOO_LARGE");
+    let unknown = "PUT /_matrix/client/v3/devices/NONE";
+    for body in [json!({ "display_name": "x" }), json!({})] {
+        scene.call(Some(&alice), unknown, &body).refused(404, "M_NOT_FOUND");
+    }
+}
+
+#[test]
+fn a_new_password_logs_the_other_devices_out_unless_they_may_stay() {
+    for stay in [true, false] {
+        let scene = one_server();
+        let alice = scene.register("alice");
+        let phone = on(&scene, &alice, "PHONE");
+        let line = "POST /_matrix/client/v3/account/password";
+        let mut body = json!({ "new_password": "another" });
+        if stay {
+            body["logout_devices"] = json!(false);
+        }
+        let session = asked(&scene, &alice, line, &body);
+        body["auth"] = proof(&alice, PASSWORD, &session);
+        scene.call(Some(&alice), line, &body).ok();
+        assert!(is_logged_in(&scene, &alice));
+        assert_eq!(is_logged_in(&scene, &phone), stay);
+        let old = login(&alice, PASSWORD, "PHONE");
+        scene.call(None, LOGIN, &old).refused(403, "M_FORBIDDEN");
+        scene.call(None, LOGIN, &login(&alice, "another", "PHONE")).ok();
+    }
+}
+
+#[test]
+fn a_password_is_not_changed_without_a_session() {
+    let scene = one_server();
+    scene.register("alice");
+    let body = json!({ "new_password": "another" });
+    let line = "POST /_matrix/client/v3/account/password";
+    scene.call(None, line, &body).refused(401, "M_MISSING_TOKEN");
+}
