@@ -24,9 +24,6 @@ const FILTERS: &[&str] = &[
 /// A prime that does not divide what else is chosen by the seed's remainder: so every filter meets every other choice.
 const FILTER_CYCLE: u64 = 97;
 
-/// What a position of an event that came as new is a multiple of; history that was found later lies between.
-const STEP: i64 = 1 << 20;
-
 /// The filter of a user's second client.
 pub fn filter(seed: u64, user: usize) -> &'static str {
     FILTERS[(usize::try_from(seed % FILTER_CYCLE).unwrap() + user) % FILTERS.len()]
@@ -122,9 +119,7 @@ impl Client<'_> {
         let mut needed = copy.mainline(end);
         // Of what comes after a stay, the user learns what it made of them; an invite is shown elsewhere.
         if ["invite", "knock"].iter().all(|name| synced.body["rooms"][name][room].is_null()) {
-            let last = copy.mainline(to).remove_entry(&own);
-            let happened = |pos: i64| pos > end && pos % STEP == 0;
-            needed.extend(last.filter(|(_, id)| copy.events[id].pos.is_some_and(happened)));
+            needed.extend(copy.mainline(to).remove_entry(&own));
         }
         Some(needed)
     }

@@ -64,7 +64,9 @@ pub fn window(room: &mut Room<'_>, message: Window) -> Result<WindowReply> {
     }
     let mut state = room.client_views(&viewer, shown.into_values(), false)?;
     if end < message.to && !message.stay_only {
-        let [last, behind] = room.fate(&viewer, &message, end.max(message.from), brought_up)?;
+        let own = ("m.room.member".to_owned(), viewer.user.to_string());
+        let contradicted = slice.said().contains_key(&own);
+        let [last, behind] = room.fate(&viewer, &message, end.max(message.from), contradicted)?;
         timeline.extend(last);
         state.extend(behind);
     }

@@ -253,3 +253,43 @@ fn a_member_whom_the_client_knows_otherwise_is_in_the_lazy_state() {
     let joined = scene.state_id("m.room.member", bertha).unwrap();
     assert!(ids(&window.state).contains(&joined.to_string()));
 }
+
+#[test]
+fn a_ban_by_a_resolution_is_shown_after_the_leave_it_undoes() {
+    let scene = Scene::new("11");
+    scene.join_bob();
+    let carl = user("carl", OURS);
+    let levels = json!({ "users": { "@alice:ours.test": 100, "@bob:theirs.test": 100 } });
+    scene.send("alice", "m.room.power_levels", Some(""), &levels).unwrap();
+    scene.join("carl");
+    let from = scene.ask(Undelivered {}).unwrap().to;
+    // Bob's server, which has not heard yet that Carl leaves, has him banned, and then says something.
+    let bob = user("bob", THEIRS);
+    let cited =
+        [("m.room.create", ""), ("m.room.power_levels", ""), ("m.room.member", bob.as_str())];
+    let cited = cited.map(|(kind, key)| scene.state_id(kind, key).unwrap());
+    let ban = json!({ "membership": "ban" });
+    let ban = scene.elsewhere(&bob, ("m.room.member", Some(carl.as_str())), &ban, &cited);
+    let unknown = format!("${}", "u".repeat(43)).try_into().unwrap();
+    let beside = scene.theirs("m.room.message", None, &json!({ "body": "ho" }), &[unknown]);
+    let leave = json!({ "membership": "leave" });
+    scene.send("carl", "m.room.member", Some(carl.as_str()), &leave).unwrap();
+    let origin = || THEIRS.try_into().unwrap();
+    let (events, purpose) = (vec![checked(&ban)], Purpose::Outlier);
+    scene.ask(Receive { origin: origin(), events, purpose, again: Vec::new() }).unwrap();
+    assert_eq!(scene.outcome(&beside), Outcome::Parked);
+    let keys = [("m.room.create", ""), ("m.room.power_levels", ""), ("m.room.join_rules", "")];
+    let members = ["@alice:ours.test", "@bob:theirs.test"].map(|user| ("m.room.member", user));
+    let held = keys.into_iter().chain(members).filter_map(|(kind, key)| scene.state_id(kind, key));
+    let state = held.chain([ban.event_id.clone()]).collect();
+    let event_id = beside.event_id.clone();
+    scene.ask(Connect { origin: origin(), event_id, state, missing: Vec::new() }).unwrap();
+    assert_eq!(scene.state_id("m.room.member", carl.as_str()), Some(ban.event_id.clone()));
+    let to = scene.ask(Undelivered {}).unwrap().to;
+    let (timeline, state) = (EventFilter::default(), EventFilter::default());
+    let (user, device) = (carl, "D".to_owned());
+    let window =
+        Window { user, device, from, to, full_state: false, stay_only: false, timeline, state };
+    let shown = ids(&scene.ask(window).unwrap().timeline);
+    assert_eq!(shown.last(), Some(&ban.event_id.to_string()), "{shown:?}");
+}
