@@ -7,7 +7,7 @@ use tombolo_platform::{Answer, AnyAddress, Application, Body, Fault, Moment, Obj
 use crate::{
     flows,
     http::{router::Router, routes},
-    objects::{self, destination::DestinationClass, room::RoomClass},
+    objects::{self, destination::DestinationClass, room::RoomClass, user_sync::UserSyncClass},
     shell::Question,
 };
 
@@ -37,6 +37,9 @@ impl Application<World> for Tombolo {
         Box::pin(async move {
             if let Some(room) = address.of::<RoomClass>() {
                 return flows::due::room(world, room).await;
+            }
+            if let Some(user) = address.of::<UserSyncClass>() {
+                return flows::due::user(world, user).await;
             }
             if let Some(destination) = address.of::<DestinationClass>() {
                 return flows::telling::deliver::deliver(world, destination).await;

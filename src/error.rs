@@ -183,6 +183,11 @@ impl From<user_sync::messages::Refusal> for Error {
             Refusal::Invalid(message) => invalid_param(message),
             Refusal::Forbidden(message) => forbidden(message),
             Refusal::Limited(ms) => limited(ms),
+            Refusal::Deactivated => Self::new(
+                StatusCode::FORBIDDEN,
+                "M_USER_DEACTIVATED",
+                "This account was deactivated",
+            ),
         }
     }
 }

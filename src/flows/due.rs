@@ -1,14 +1,14 @@
-//! What does a room's alarm do?
+//! What does the alarm of a room, or of a user, do?
 //!
-//! Each part asks the room what is due, does it, and says when the alarm shall come again. A part that fails does not
+//! Each part asks the object what is due, does it, and says when the alarm shall come again. A part that fails does not
 //! stop the other parts; the alarm repeats it.
 
-use ruma::RoomId;
+use ruma::{RoomId, UserId};
 use tombolo_platform::{Address, AskError, Fault, World};
 
 use crate::{
     flows::{
-        membership::{join, leave},
+        membership::{depart, join, leave},
         receive,
         sending::unsent::Unsent,
         telling::tell,
@@ -16,6 +16,7 @@ use crate::{
     objects::{
         room::{RoomClass, messages::DueJoin},
         room_object,
+        user_sync::UserSyncClass,
     },
 };
 
@@ -32,6 +33,12 @@ pub async fn room(world: World, address: Address<RoomClass>) -> Result<Option<u6
     let told = if world.now() > begun + MOMENT { tell::tell(&world, &room_id).await } else { told };
     let taken_up = take_up(&world, &room_id).await;
     Ok([told?, retried?, taken_up?].into_iter().flatten().min())
+}
+
+/// Runs a user's alarm: goes on with a deactivation.
+pub async fn user(world: World, address: Address<UserSyncClass>) -> Result<Option<u64>, Fault> {
+    let Ok(user) = UserId::parse(&*address.name) else { return Ok(None) };
+    depart::depart(&world, &user).await.map_err(|error| Fault(error.to_string()))
 }
 
 /// Resumes a join whose outcome is unknown, and sends the leave of a declined invite again; answers when to come again

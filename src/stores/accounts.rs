@@ -8,6 +8,7 @@ pub struct Account {
     /// A PHC string; `None`: no login by password.
     pub password_hash: Option<String>,
     pub admin: bool,
+    pub deactivated: bool,
 }
 
 /// Makes an account; answers whether the name was free.
@@ -19,15 +20,25 @@ pub async fn insert(world: &World, localpart: &str, account: &Account) -> Result
 
 /// The account of this name.
 pub async fn find(world: &World, localpart: &str) -> Result<Option<Account>, SqlError> {
-    let query = "SELECT password_hash, admin FROM accounts WHERE localpart = ?";
+    let query = "SELECT password_hash, admin, deactivated FROM accounts WHERE localpart = ?";
     let read = |row: &tombolo_platform::Row<'_>| {
-        Ok(Account { password_hash: row.text_or_null(0)?, admin: row.int(1)? != 0 })
+        Ok(Account {
+            password_hash: row.text_or_null(0)?,
+            admin: row.int(1)? != 0,
+            deactivated: row.int(2)? != 0,
+        })
     };
     world.d1().row(query, values![localpart], read).await
 }
 
 /// Replaces a password; answers whether there is such an account.
 pub async fn set_password(world: &World, localpart: &str, hash: &str) -> Result<bool, SqlError> {
-    let update = "UPDATE accounts SET password_hash = ? WHERE localpart = ? RETURNING 1 AS one";
+    let update = "UPDATE accounts SET password_hash = ? WHERE localpart = ? AND NOT deactivated RETURNING 1 AS one";
     Ok(world.d1().row(update, values![hash, localpart], |row| row.int(0)).await?.is_some())
+}
+
+/// Takes an account its password for good. Its name stays taken.
+pub async fn deactivate(world: &World, localpart: &str) -> Result<(), SqlError> {
+    let update = "UPDATE accounts SET deactivated = 1, password_hash = NULL WHERE localpart = ?";
+    world.d1().run(update, values![localpart]).await.map(|_| ())
 }

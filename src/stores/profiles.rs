@@ -25,3 +25,9 @@ pub async fn save(world: &World, localpart: &str, profile: &Profile) -> Result<(
     let values = values![localpart, profile.displayname.as_deref(), profile.avatar_url.as_deref()];
     world.d1().run(upsert, values).await.map(|_| ())
 }
+
+/// Removes a profile.
+pub async fn remove(world: &World, localpart: &str) -> Result<(), SqlError> {
+    let delete = "DELETE FROM profiles WHERE localpart = ?";
+    world.d1().run(delete, values![localpart]).await.map(|_| ())
+}

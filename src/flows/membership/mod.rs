@@ -1,5 +1,6 @@
 //! How do users come and go: joins, invites, knocks, leaves?
 
+pub mod depart;
 pub mod invite;
 pub mod join;
 pub mod knock;

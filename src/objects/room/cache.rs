@@ -32,6 +32,8 @@ pub struct Cache {
     pub gaps: Option<Gaps>,
     /// See [`Room::has_unverified`].
     pub unverified: Option<bool>,
+    /// The users of the table `erased`.
+    pub erased: Option<BTreeMap<String, Position>>,
     /// Requests told all local users everything up to here.
     pub locals_notified_up_to: Position,
     /// When followers were last told.

@@ -39,7 +39,7 @@ use self::{
     joining::{accept, invited, join},
     messages::*,
     outside::{attempts, invites},
-    reading::{describe, federation, page, view, window},
+    reading::{describe, erasure, federation, page, view, window},
     row::{Life, RoomRow, SELECT},
     sending::{create, invite, receipts, send, typing},
 };
@@ -214,6 +214,7 @@ class!(RoomClass = "room" {
     ForgetKept => kept::forget,
     GiveJoin => join::give,
     FinishJoin => join::finish,
+    Erase => erasure::erase,
     EventById => view::event_by_id,
     StateBefore => federation::state_before,
     Bodies => federation::bodies,

@@ -117,4 +117,7 @@ CREATE TABLE kept (answer INTEGER, part INTEGER, until INTEGER NOT NULL, text TE
 ", "
 -- When what is left out is asked for again (ms), how often it was, and which was the last.
 CREATE TABLE wanted (one INTEGER PRIMARY KEY, retry_at INTEGER NOT NULL, attempts INTEGER NOT NULL, upto TEXT NOT NULL);
+", "
+-- Local users of whose messages those see nothing who came into the room after this position.
+CREATE TABLE erased (user TEXT PRIMARY KEY, pos INTEGER NOT NULL) WITHOUT ROWID;
 "];

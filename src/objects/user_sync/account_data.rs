@@ -38,3 +38,12 @@ pub fn account_data(user: &mut User<'_>, message: AccountData) -> Result<Box<Raw
     let content = user.sql.row(query, values![room, &message.event_type], |row| row.text(0))?;
     Ok(RawValue::from_string(content.ok_or(Stop::Refused(Refusal::NotFound))?)?)
 }
+
+impl User<'_> {
+    /// Removes everything that is stored.
+    pub fn drop_account_data(&mut self) -> Result<()> {
+        self.sql.run("DELETE FROM account_data", values![])?;
+        self.cache.ignored = None;
+        Ok(())
+    }
+}

@@ -41,3 +41,11 @@ pub fn filter(user: &mut User<'_>, message: Filter) -> Result<Box<RawValue>> {
         user.sql.row("SELECT filter FROM filters WHERE id = ?", values![id], |row| row.text(0))?;
     Ok(RawValue::from_string(text.ok_or(Stop::Refused(Refusal::NotFound))?)?)
 }
+
+impl User<'_> {
+    /// Removes all filters.
+    pub fn drop_filters(&mut self) -> Result<()> {
+        self.sql.run("DELETE FROM filters", values![])?;
+        Ok(())
+    }
+}

@@ -5,6 +5,7 @@
 
 mod account_data;
 mod checkpoint;
+mod deactivation;
 mod filters;
 mod forget;
 mod ignored;
@@ -138,6 +139,9 @@ class!(UserSyncClass = "user_sync" {
     LogoutOthers => sessions::logout_others,
     RemoveDevices => sessions::remove_devices,
     RenameDevice => sessions::rename_device,
+    Deactivate => deactivation::deactivate,
+    DueDeparture => deactivation::due,
+    Departed => deactivation::departed,
     Devices => sessions::devices,
     News => stream::news,
     MayInvite => stream::may_invite,

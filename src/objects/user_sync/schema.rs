@@ -23,4 +23,12 @@ CREATE TABLE checkpoint (
     pos INTEGER NOT NULL,        -- every row of the stream up to here is in it
     rooms TEXT NOT NULL          -- JSON: room, pos, upto, membership of its last row
 );
+", "
+-- There is a row once the account is deactivated.
+CREATE TABLE deactivated (
+    one INTEGER PRIMARY KEY,
+    erase INTEGER NOT NULL,      -- whether who joins a room later is not shown what the user said there
+    attempts INTEGER NOT NULL,   -- how often the rooms were tried to be left
+    retry_at INTEGER             -- when they are tried next (ms); NULL: the user is in none any more
+);
 "];

@@ -18,6 +18,7 @@ const SEEN_EVERY: u64 = 300_000;
 /// Opens a session. An older session on the same device ends.
 pub fn login(user: &mut User<'_>, message: Login) -> Result<LoggedIn> {
     user.create()?;
+    user.must_be_active()?;
     let device_id = message.device_id.unwrap_or_else(|| {
         let dice = user.moment.draw();
         dice.iter().take(DEVICE_ID).map(|byte| char::from(b'A' + byte % 26)).collect()
@@ -58,11 +59,9 @@ pub fn attempt_login(user: &mut User<'_>, _: AttemptLogin) -> Result<()> {
 pub fn logout(user: &mut User<'_>, message: Logout) -> Result<()> {
     let device = user.device_of(&message.session)?;
     if message.all {
-        user.sql.run("DELETE FROM sessions", values![])?;
-        user.sql.run("DELETE FROM devices", values![])?;
-    } else {
-        user.remove_device(&device)?;
+        return user.end_all_sessions();
     }
+    user.remove_device(&device)?;
     user.forget_sessions();
     Ok(())
 }
@@ -106,6 +105,14 @@ pub fn devices(user: &mut User<'_>, _: Devices) -> Result<Vec<Device>> {
 }
 
 impl User<'_> {
+    /// Ends all sessions, and removes all devices.
+    pub fn end_all_sessions(&mut self) -> Result<()> {
+        self.sql.run("DELETE FROM sessions", values![])?;
+        self.sql.run("DELETE FROM devices", values![])?;
+        self.forget_sessions();
+        Ok(())
+    }
+
     fn remove_device(&mut self, device: &str) -> Result<()> {
         self.sql.run("DELETE FROM sessions WHERE device = ?", values![device])?;
         self.sql.run("DELETE FROM devices WHERE device = ?", values![device])?;

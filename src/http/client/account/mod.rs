@@ -1,6 +1,7 @@
 //! A user's account: how it is made and used, its devices, profile and account data.
 
 pub mod account_data;
+mod deactivate;
 pub mod devices;
 pub mod login;
 mod password;
@@ -16,6 +17,7 @@ pub fn routes(router: &mut Router) {
     login::routes(router);
     devices::routes(router);
     password::routes(router);
+    deactivate::routes(router);
     profiles::routes(router);
     account_data::routes(router);
     push_rules::routes(router);

@@ -1,4 +1,4 @@
-//! What may a user do with their devices and their password, once they have proved who they are?
+//! What may a user do with their devices, their password and their account, once they have proved who they are?
 
 use serde_json::{Value, json};
 use tombolo_support::{PASSWORD, Scene, User};
@@ -134,4 +134,63 @@ fn a_password_is_not_changed_without_a_session() {
     let body = json!({ "new_password": "another" });
     let line = "POST /_matrix/client/v3/account/password";
     scene.call(None, line, &body).refused(401, "M_MISSING_TOKEN");
+}
+
+/// Gives up the account; with `erase`, what was said is hidden from who comes later.
+#[track_caller]
+fn give_up(scene: &Scene, user: &User, erase: bool) {
+    let line = "POST /_matrix/client/v3/account/deactivate";
+    let mut body = json!({ "erase": erase });
+    let session = asked(scene, user, line, &body);
+    body["auth"] = proof(user, PASSWORD, &session);
+    let answer = scene.call(Some(user), line, &body).ok();
+    assert_eq!(answer["id_server_unbind_result"], "success");
+}
+
+#[test]
+fn a_deactivated_account_is_out_of_everything_for_good() {
+    let scene = one_server();
+    let (alice, bob) = (scene.register("alice"), scene.register("bob"));
+    let room = scene.room(&alice, &json!({ "preset": "public_chat" }));
+    scene.act(&bob, &room, "join", &json!({})).ok();
+    let invited = scene.room(&alice, &json!({ "invite": [bob.id] }));
+    let phone = on(&scene, &bob, "PHONE");
+    let name = format!("PUT /_matrix/client/v3/profile/{}/displayname", bob.id);
+    scene.call(Some(&bob), &name, &json!({ "displayname": "Bob" })).ok();
+    give_up(&scene, &bob, false);
+    assert!(!is_logged_in(&scene, &bob) && !is_logged_in(&scene, &phone));
+    scene.call(None, LOGIN, &login(&bob, PASSWORD, "PHONE")).refused(403, "M_FORBIDDEN");
+    let register = "POST /_matrix/client/v3/register";
+    scene.call(None, register, &tombolo_support::registration("bob")).refused(400, "M_USER_IN_USE");
+    scene.pass(10_000);
+    for room in [&room, &invited] {
+        let path = format!("/_matrix/client/v3/rooms/{room}/state/m.room.member/{}", bob.id);
+        assert_eq!(scene.get(&alice, &path).ok()["membership"], "leave", "{room}");
+    }
+    let profile = format!("/_matrix/client/v3/profile/{}", bob.id);
+    assert_eq!(scene.get(&alice, &profile).ok(), json!({}));
+}
+
+#[test]
+fn who_comes_after_an_erasure_is_not_shown_what_was_said() {
+    for erase in [true, false] {
+        let scene = one_server();
+        let (alice, bob, carol) =
+            (scene.register("alice"), scene.register("bob"), scene.register("carol"));
+        let room = scene.room(&alice, &json!({ "preset": "public_chat" }));
+        scene.act(&bob, &room, "join", &json!({})).ok();
+        scene.say(&bob, &room, "a secret");
+        scene.say(&alice, &room, "no secret");
+        give_up(&scene, &bob, erase);
+        scene.pass(10_000);
+        scene.act(&carol, &room, "join", &json!({})).ok();
+        let history = format!("/_matrix/client/v3/rooms/{room}/messages?dir=b&limit=100");
+        let sees = |user: &User| {
+            let page = scene.get(user, &history).ok().to_string();
+            assert!(page.contains("no secret"), "{page}");
+            page.contains("a secret")
+        };
+        assert!(sees(&alice), "who was there keeps it");
+        assert_eq!(sees(&carol), !erase);
+    }
 }

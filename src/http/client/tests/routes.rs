@@ -22,6 +22,7 @@ const BUILT: &[&str] = &[
     "DELETE /_matrix/client/v3/devices/D",
     "POST /_matrix/client/v3/delete_devices",
     "POST /_matrix/client/v3/account/password",
+    "POST /_matrix/client/v3/account/deactivate",
     "POST /_matrix/client/v3/createRoom",
     "POST /_matrix/client/v3/join/!r",
     "POST /_matrix/client/v3/rooms/!r/join",

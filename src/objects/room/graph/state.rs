@@ -278,6 +278,22 @@ impl Room<'_> {
         Ok(())
     }
 
+    /// Replaces the value that a key has had on the mainline since a position, until it changed.
+    pub fn rewrite_past(
+        &mut self,
+        (kind, key): (&str, &str),
+        since: Position,
+        value: Option<Sn>,
+    ) -> Result<()> {
+        let values = values![kind, key, since, value];
+        let change = match value {
+            Some(_) => "UPDATE past SET sn = ?4 WHERE type = ?1 AND key = ?2 AND since = ?3",
+            None => "DELETE FROM past WHERE type = ?1 AND key = ?2 AND since = ?3 AND ?4 IS NULL",
+        };
+        self.sql.run(change, values)?;
+        Ok(())
+    }
+
     fn parent(&mut self, fork: i64) -> Result<(Option<i64>, i64)> {
         let query = "SELECT parent, depth FROM fork WHERE fork = ?";
         let found =

@@ -325,13 +325,7 @@ impl Room<'_> {
         let pos = self.row()?.pos + 1;
         self.change(&(key.0.to_owned(), key.1.to_owned()), now, pos)?;
         for (set, value) in resolved {
-            let change = match value {
-                Some(_) => "UPDATE past SET sn = ?4 WHERE type = ?1 AND key = ?2 AND since = ?3",
-                None => {
-                    "DELETE FROM past WHERE type = ?1 AND key = ?2 AND since = ?3 AND ?4 IS NULL"
-                }
-            };
-            self.sql.run(change, values![key.0, key.1, set, value])?;
+            self.rewrite_past(key, set, value)?;
         }
         self.write_past(key, sn, (since, first))?;
         self.pending.resolved.push((sn, pos));

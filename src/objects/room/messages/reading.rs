@@ -13,6 +13,13 @@ use crate::objects::{
     room::{RoomClass, Sn},
 };
 
+/// Hides the messages of a local user, who gave up their account, from all who come into the room from now on.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Erase {
+    pub user: OwnedUserId,
+}
+message!(RoomClass, Erase => (), Refusal);
+
 /// Who asks: a local user, or another server.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Asker {

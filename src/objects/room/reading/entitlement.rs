@@ -211,6 +211,9 @@ impl Room<'_> {
 
     /// Whether some user of a server may see an event.
     pub fn server_sees(&mut self, server: &ServerName, event: &Stored) -> Result<bool> {
+        if self.is_erased_for_server(server, event)? {
+            return Ok(false);
+        }
         let Some(before) = event.before else { return Ok(true) };
         let at = event.pos.unwrap_or(before.at);
         let query = "SELECT 1 FROM servers WHERE server = ? AND members >= 0 AND since <= ? AND (until IS NULL OR until >= ?)";

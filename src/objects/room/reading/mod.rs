@@ -2,6 +2,7 @@
 
 pub mod describe;
 pub mod entitlement;
+pub mod erasure;
 pub mod federation;
 pub mod page;
 pub mod parting;

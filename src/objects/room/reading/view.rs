@@ -183,10 +183,19 @@ impl Room<'_> {
             // A user who had left by then is not told who redacted it.
             if self.user_sees(&viewer.user, &viewer.memberships, &because)? {
                 let beside = self.unsigned(viewer, &because)?;
-                unsigned.redacted_because = Some(shown(viewer, &because, room_id, &beside)?);
+                unsigned.redacted_because = Some(shown(viewer, &because.pdu, room_id, &beside)?);
             }
         }
-        shown(viewer, event, room_id, &unsigned)
+        if self.is_erased_for_user(&viewer.memberships, event)? {
+            return shown(viewer, &self.pruned(event)?, room_id, &unsigned);
+        }
+        shown(viewer, &event.pdu, room_id, &unsigned)
+    }
+
+    /// An event as a redaction leaves it.
+    fn pruned(&mut self, event: &Stored) -> Result<Pdu> {
+        let version = self.row()?.version;
+        redacted(&event.pdu, version).map_err(|fault| Stop::broken(fault.to_string()))
     }
 
     /// An event's `unsigned` for the viewer, without `redacted_because`.
@@ -235,9 +244,7 @@ impl Room<'_> {
         if sees {
             return event.for_servers();
         }
-        let version = self.row()?.version;
-        let pruned =
-            redacted(&event.pdu, version).map_err(|fault| Stop::broken(fault.to_string()))?;
+        let pruned = self.pruned(event)?;
         if judged_content(&event.pdu, &pruned)?.is_some() {
             return event.for_servers();
         }
@@ -246,13 +253,8 @@ impl Room<'_> {
 }
 
 /// An event with its `unsigned`, in the viewer's format.
-fn shown(
-    viewer: &Viewer,
-    event: &Stored,
-    room_id: bool,
-    unsigned: &Unsigned,
-) -> Result<Box<RawValue>> {
-    let mut text = if viewer.raw { raw(&event.pdu)? } else { client_event(&event.pdu, room_id) };
+fn shown(viewer: &Viewer, pdu: &Pdu, room_id: bool, unsigned: &Unsigned) -> Result<Box<RawValue>> {
+    let mut text = if viewer.raw { raw(pdu)? } else { client_event(pdu, room_id) };
     text.pop();
     let unsigned = serde_json::to_string(unsigned)?;
     Ok(RawValue::from_string(format!("{text},\"unsigned\":{unsigned}}}"))?)

@@ -105,7 +105,7 @@ pub async fn create_account(
     admin: bool,
 ) -> Result<()> {
     let hash = credentials::hash(world, password)?;
-    let account = Account { password_hash: Some(hash), admin };
+    let account = Account { password_hash: Some(hash), admin, deactivated: false };
     if accounts::insert(world, user.localpart(), &account).await? { Ok(()) } else { Err(in_use()) }
 }
 

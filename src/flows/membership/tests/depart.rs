@@ -1,0 +1,29 @@
+//! Does a deactivated user leave all rooms, whatever becomes of the request that asked for it?
+
+use ruma::UserId;
+use serde_json::json;
+
+use crate::{
+    flows::tests::{Two, membership},
+    objects::{user_object, user_sync::messages::Deactivate},
+    stores::accounts,
+};
+
+#[test]
+fn the_alarm_does_what_the_request_did_not_live_to_do() {
+    let two = Two::new();
+    let room = two.meet();
+    let invited = two.scene.room(&two.alice, &json!({ "invite": [two.bob.id] }));
+    two.cut(600_000);
+    let bob = UserId::parse(two.bob.id.as_str()).unwrap();
+    let world = two.bob.server.world();
+    let (address, deactivate) = (user_object(&bob), Deactivate { erase: true });
+    two.scene.simulation.run(world.ask(&address, &deactivate)).unwrap();
+    two.scene.pass(5_000);
+    let account = two.scene.simulation.run(accounts::find(&world, "bob")).unwrap().unwrap();
+    assert!(account.deactivated && account.password_hash.is_none());
+    let is = |room: &str| membership(&two.scene, &two.alice, room, &two.bob.id);
+    assert_eq!((is(&room).as_deref(), is(&invited).as_deref()), (Some("join"), Some("invite")));
+    two.scene.simulation.settle(86_400_000);
+    assert_eq!((is(&room).as_deref(), is(&invited).as_deref()), (Some("leave"), Some("leave")));
+}

@@ -1,0 +1,32 @@
+//! How does a user give up their account?
+//! ([spec](https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3accountdeactivate))
+
+use ruma::api::client::account::{ThirdPartyIdRemovalStatus, deactivate::v3 as deactivate};
+use tombolo_platform::World;
+
+use crate::{
+    error::Result,
+    http::{
+        auth::{Session, user_object},
+        router::Router,
+    },
+    objects::user_sync::messages::Deactivate,
+    stores::{accounts, profiles},
+};
+
+pub fn routes(router: &mut Router) {
+    router.proven::<deactivate::Request, _, _>(give_up);
+}
+
+/// The user's object is told first: from then on its alarm sees to the rest, whatever becomes of this request.
+async fn give_up(
+    world: World,
+    caller: Session,
+    request: deactivate::Request,
+) -> Result<deactivate::Response> {
+    world.ask(&user_object(&caller.user), &Deactivate { erase: request.erase }).await?;
+    accounts::deactivate(&world, caller.user.localpart()).await?;
+    profiles::remove(&world, caller.user.localpart()).await?;
+    // No identifier of a third party was ever bound.
+    Ok(deactivate::Response::new(ThirdPartyIdRemovalStatus::Success))
+}
