@@ -179,6 +179,7 @@ impl From<user_sync::messages::Refusal> for Error {
         use user_sync::messages::Refusal;
         match refusal {
             Refusal::NoSession => unknown_token(),
+            Refusal::Expired => unknown_token().with("soft_logout", true),
             Refusal::NotFound => not_found("Not found"),
             Refusal::Invalid(message) => invalid_param(message),
             Refusal::Forbidden(message) => forbidden(message),

@@ -22,7 +22,9 @@ use crate::{
     objects::user_sync::messages::{Authorise, Authorised, Cost},
 };
 
-const PREFIX: &str = "tmb";
+/// What a token is for, as it begins.
+const ACCESS: &str = "tmb";
+const REFRESH: &str = "tmr";
 
 /// An authenticated client.
 #[derive(Clone, Debug)]
@@ -75,7 +77,7 @@ async fn authorised(
 pub fn claim(world: &World, request: &Request<Bytes>) -> Result<Claim> {
     let config = Config::of(world)?;
     let token = token(request).ok_or_else(missing_token)?;
-    read(&config, &token).ok_or_else(unknown_token)
+    read(&config, ACCESS, &token).ok_or_else(unknown_token)
 }
 
 /// The access token of a request: from the header, or from the query, as old clients send it.
@@ -92,22 +94,39 @@ pub fn token(request: &Request<Bytes>) -> Option<String> {
     Some(percent_encoding::percent_decode_str(pair.1).decode_utf8().ok()?.into_owned())
 }
 
+/// The user and the name in a refresh token, if this server issued it.
+pub fn refresh_claim(config: &Config, token: &str) -> Option<(OwnedUserId, String)> {
+    read(config, REFRESH, token).map(|claim| (claim.user, claim.session))
+}
+
 /// Makes the access token of a session.
 pub fn issue(config: &Config, user: &UserId, session: &str) -> Result<String> {
-    let claim = format!("{PREFIX}.{}.{session}", URL_SAFE_NO_PAD.encode(user.localpart()));
+    sealed(config, ACCESS, (user, session))
+}
+
+/// Makes a refresh token of this name.
+pub fn issue_refresh(config: &Config, user: &UserId, refresh: &str) -> Result<String> {
+    sealed(config, REFRESH, (user, refresh))
+}
+
+fn sealed(config: &Config, prefix: &str, (user, name): (&UserId, &str)) -> Result<String> {
+    let claim = format!("{prefix}.{}.{name}", URL_SAFE_NO_PAD.encode(user.localpart()));
     let mac = mac(config, &claim).map_err(internal)?.finalize().into_bytes();
     Ok(format!("{claim}.{}", URL_SAFE_NO_PAD.encode(mac)))
 }
 
-fn read(config: &Config, token: &str) -> Option<Claim> {
+fn read(config: &Config, prefix: &str, token: &str) -> Option<Claim> {
     let (claim, proof) = token.rsplit_once('.')?;
     mac(config, claim).ok()?.verify_slice(&URL_SAFE_NO_PAD.decode(proof).ok()?).ok()?;
     let mut parts = claim.split('.');
-    let (Some(PREFIX), Some(localpart), Some(session), None) =
+    let (Some(kind), Some(localpart), Some(session), None) =
         (parts.next(), parts.next(), parts.next(), parts.next())
     else {
         return None;
     };
+    if kind != prefix {
+        return None;
+    }
     let localpart = String::from_utf8(URL_SAFE_NO_PAD.decode(localpart).ok()?).ok()?;
     let user = UserId::parse(format!("@{localpart}:{}", config.server_name)).ok()?;
     Some(Claim { user, session: session.to_owned() })

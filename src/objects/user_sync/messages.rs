@@ -35,6 +35,9 @@ pub enum Refusal {
     Limited(u64),
     #[error("this account was deactivated")]
     Deactivated,
+    /// The session has to be refreshed.
+    #[error("expired session")]
+    Expired,
 }
 
 /// Opens a session on a device; a new device is created.
@@ -46,8 +49,31 @@ pub struct Login {
     pub display_name: Option<String>,
     /// A random name of the session, part of its token.
     pub session: String,
+    /// How the session can be refreshed; `None`: it never expires.
+    #[serde(default)]
+    pub refresh: Option<Refreshable>,
 }
 message!(UserSyncClass, Login => LoggedIn, Refusal);
+
+/// A session that expires, and can be refreshed.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Refreshable {
+    /// A random name, part of the refresh token.
+    pub refresh: String,
+    /// When the session expires (ms).
+    pub expires_at: u64,
+}
+
+/// Opens a new session in the place of one that expires. The old one ends with the first use of the new one.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Refresh {
+    /// The name in the refresh token.
+    pub refresh: String,
+    /// The new session, and how it can be refreshed.
+    pub session: String,
+    pub next: Refreshable,
+}
+message!(UserSyncClass, Refresh => (), Refusal);
 
 #[derive(Debug, Serialize, Deserialize)]
 pub struct LoggedIn {

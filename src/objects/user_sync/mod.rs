@@ -12,6 +12,7 @@ mod ignored;
 pub mod messages;
 mod pull;
 mod rate_limit;
+mod refreshes;
 mod schema;
 mod sessions;
 mod stream;
@@ -41,7 +42,7 @@ pub type Result<T> = std::result::Result<T, Stop<Refusal>>;
 pub struct Cache {
     schema: Schema,
     loaded: Option<Loaded>,
-    sessions: BTreeMap<String, String>,
+    sessions: BTreeMap<String, sessions::Alive>,
     /// When the `last_seen` of each device was last written (ms).
     seen: BTreeMap<String, u64>,
     ignored: Option<Rc<BTreeSet<OwnedUserId>>>,
@@ -133,6 +134,7 @@ impl User<'_> {
 
 class!(UserSyncClass = "user_sync" {
     Login => sessions::login,
+    Refresh => refreshes::refresh,
     Authorise => sessions::authorise,
     AttemptLogin => sessions::attempt_login,
     Logout => sessions::logout,

@@ -31,4 +31,10 @@ CREATE TABLE deactivated (
     attempts INTEGER NOT NULL,   -- how often the rooms were tried to be left
     retry_at INTEGER             -- when they are tried next (ms); NULL: the user is in none any more
 );
+", "
+ALTER TABLE sessions ADD COLUMN expires_at INTEGER;  -- (ms); NULL: never
+-- The session that was refreshed, and ends when this one is used.
+ALTER TABLE sessions ADD COLUMN replaces TEXT;
+-- Which refresh token belongs to which session.
+CREATE TABLE refreshes (refresh TEXT PRIMARY KEY, session TEXT NOT NULL) WITHOUT ROWID;
 "];

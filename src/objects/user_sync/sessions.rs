@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use tombolo_platform::values;
+use tombolo_platform::{Row, values};
 
 use super::{
     AttemptLogin, Authorise, Authorised, Device, Devices, LoggedIn, Login, Logout, LogoutOthers,
@@ -15,6 +15,14 @@ const DEVICE_ID: usize = 10;
 /// How old the `last_seen` of a device may be (ms): not every request writes a row.
 const SEEN_EVERY: u64 = 300_000;
 
+/// A session that is alive, as the object remembers it.
+#[derive(Clone, Debug)]
+pub struct Alive {
+    pub device: String,
+    /// When it expires (ms).
+    expires_at: Option<u64>,
+}
+
 /// Opens a session. An older session on the same device ends.
 pub fn login(user: &mut User<'_>, message: Login) -> Result<LoggedIn> {
     user.create()?;
@@ -24,16 +32,17 @@ pub fn login(user: &mut User<'_>, message: Login) -> Result<LoggedIn> {
         dice.iter().take(DEVICE_ID).map(|byte| char::from(b'A' + byte % 26)).collect()
     });
     user.sql.run("DELETE FROM sessions WHERE device = ?", values![&device_id])?;
-    user.forget_sessions();
+    user.forget_sessions()?;
     user.sql.run(
         "INSERT INTO devices (device, display_name, last_seen) VALUES (?, ?, ?)
          ON CONFLICT DO UPDATE SET display_name = coalesce(devices.display_name, excluded.display_name), last_seen = excluded.last_seen",
         values![&device_id, message.display_name.as_deref(), user.moment.now],
     )?;
-    user.sql.run(
-        "INSERT INTO sessions (session, device) VALUES (?, ?)",
-        values![&message.session, &device_id],
-    )?;
+    let expires_at = message.refresh.as_ref().map(|refresh| refresh.expires_at);
+    user.open_session(&message.session, &device_id, (expires_at, None))?;
+    if let Some(refresh) = &message.refresh {
+        user.note_refresh(&message.session, refresh)?;
+    }
     Ok(LoggedIn { device_id })
 }
 
@@ -62,8 +71,7 @@ pub fn logout(user: &mut User<'_>, message: Logout) -> Result<()> {
         return user.end_all_sessions();
     }
     user.remove_device(&device)?;
-    user.forget_sessions();
-    Ok(())
+    user.forget_sessions()
 }
 
 /// Ends all sessions but one, and removes their devices.
@@ -71,8 +79,7 @@ pub fn logout_others(user: &mut User<'_>, message: LogoutOthers) -> Result<()> {
     let device = user.device_of(&message.session)?;
     user.sql.run("DELETE FROM sessions WHERE device <> ?", values![&device])?;
     user.sql.run("DELETE FROM devices WHERE device <> ?", values![&device])?;
-    user.forget_sessions();
-    Ok(())
+    user.forget_sessions()
 }
 
 /// Removes devices and ends their sessions.
@@ -81,8 +88,7 @@ pub fn remove_devices(user: &mut User<'_>, message: RemoveDevices) -> Result<()>
     for device in &message.device_ids {
         user.remove_device(device)?;
     }
-    user.forget_sessions();
-    Ok(())
+    user.forget_sessions()
 }
 
 /// Names a device.
@@ -109,8 +115,7 @@ impl User<'_> {
     pub fn end_all_sessions(&mut self) -> Result<()> {
         self.sql.run("DELETE FROM sessions", values![])?;
         self.sql.run("DELETE FROM devices", values![])?;
-        self.forget_sessions();
-        Ok(())
+        self.forget_sessions()
     }
 
     fn remove_device(&mut self, device: &str) -> Result<()> {
@@ -119,11 +124,31 @@ impl User<'_> {
         Ok(())
     }
 
-    /// Forgets what the object remembers of sessions, since some have ended: their waiting syncs end.
-    fn forget_sessions(&mut self) {
+    /// Forgets what belongs to sessions that have ended. Their waiting syncs end.
+    fn forget_sessions(&mut self) -> Result<()> {
         self.cache.sessions.clear();
         self.cache.seen.clear();
         self.effects.wake = true;
+        self.drop_refreshes()
+    }
+
+    /// Opens a session on a device; `replaces` is the session that ends when this one is used.
+    pub fn open_session(
+        &mut self,
+        session: &str,
+        device: &str,
+        (expires_at, replaces): (Option<u64>, Option<&str>),
+    ) -> Result<()> {
+        let insert =
+            "INSERT INTO sessions (session, device, expires_at, replaces) VALUES (?, ?, ?, ?)";
+        self.sql.run(insert, values![session, device, expires_at, replaces])?;
+        Ok(())
+    }
+
+    /// Ends the sessions that would replace this one.
+    pub fn end_successors(&mut self, session: &str) -> Result<()> {
+        self.sql.run("DELETE FROM sessions WHERE replaces = ?", values![session])?;
+        self.forget_sessions()
     }
 
     /// Notes that a device was seen, unless that was written down a moment ago.
@@ -149,13 +174,31 @@ impl User<'_> {
     /// The device of a session that is alive.
     pub fn device_of(&mut self, session: &str) -> Result<String> {
         self.exists()?;
-        if let Some(device) = self.cache.sessions.get(session) {
-            return Ok(device.clone());
+        let alive = match self.cache.sessions.get(session) {
+            Some(alive) => alive.clone(),
+            None => self.use_session(session)?,
+        };
+        if alive.expires_at.is_some_and(|at| at <= self.moment.now) {
+            return Err(Stop::Refused(Refusal::Expired));
         }
-        let query = "SELECT device FROM sessions WHERE session = ?";
-        let device = self.sql.row(query, values![session], |row| row.text(0))?;
-        let device = device.ok_or(Stop::Refused(Refusal::NoSession))?;
-        self.cache.sessions.insert(session.to_owned(), device.clone());
-        Ok(device)
+        Ok(alive.device)
+    }
+
+    /// A session that has not ended, though it may have expired. With its use the session that it replaces ends.
+    pub fn use_session(&mut self, session: &str) -> Result<Alive> {
+        let query = "SELECT device, expires_at, replaces FROM sessions WHERE session = ?";
+        let read = |row: &Row<'_>| Ok((row.text(0)?, row.int_or_null(1)?, row.text_or_null(2)?));
+        let held = self.sql.row(query, values![session], read)?;
+        let (device, expires_at, replaces) = held.ok_or(Stop::Refused(Refusal::NoSession))?;
+        if let Some(replaced) = replaces {
+            self.sql.run("DELETE FROM sessions WHERE session = ?", values![&replaced])?;
+            let update = "UPDATE sessions SET replaces = NULL WHERE session = ?";
+            self.sql.run(update, values![session])?;
+            self.forget_sessions()?;
+        }
+        let expires_at = expires_at.and_then(|at| u64::try_from(at).ok());
+        let alive = Alive { device, expires_at };
+        self.cache.sessions.insert(session.to_owned(), alive.clone());
+        Ok(alive)
     }
 }

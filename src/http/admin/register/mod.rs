@@ -20,7 +20,11 @@ use crate::{
     config::Config,
     error::{Error, Result, forbidden, invalid_param},
     http::{
-        client::account::{login::logged_in, register::create_account, usernames},
+        client::account::{
+            login::{NewSession, logged_in},
+            register::create_account,
+            usernames,
+        },
         endpoint::{json_body, json_response},
         rate_limit::{self, Kind},
         router::Router,
@@ -79,7 +83,8 @@ async fn register(world: World, request: Request<Bytes>, _: ()) -> Result<Respon
         let profile = Profile { displayname: body.displayname, avatar_url: None };
         profiles::save(&world, user.localpart(), &profile).await?;
     }
-    logged_in(&world, &config.server_name, (&user, None, None)).await
+    let session = NewSession { user: &user, device_id: None, display_name: None, refreshes: false };
+    logged_in(&world, &config, session).await
 }
 
 fn secret(world: &World) -> Result<String> {

@@ -1,11 +1,10 @@
 //! How does a client get a session, and end it?
 //! ([login](https://spec.matrix.org/v1.19/client-server-api/#login))
 
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
 use ruma::{
-    ServerName, UserId,
+    UserId,
     api::client::session::{
         get_login_types::v3::{self as get_login_types, LoginType, PasswordLoginType},
         login::v3::Response as LoggedIn,
@@ -16,6 +15,7 @@ use ruma::{
 use serde::Deserialize;
 use tombolo_platform::World;
 
+use super::refresh;
 use crate::{
     config::Config,
     error::{Error, Result, forbidden, invalid_param, missing_param},
@@ -54,6 +54,8 @@ struct Body {
     password: Option<String>,
     device_id: Option<String>,
     initial_device_display_name: Option<String>,
+    #[serde(default)]
+    refresh_token: bool,
 }
 
 #[derive(Deserialize)]
@@ -63,10 +65,14 @@ struct Identifier {
     user: Option<String>,
 }
 
-/// A session, as its client learns of it.
-struct Opened {
-    pub access_token: String,
-    pub device_id: String,
+/// On what a session is opened.
+pub struct NewSession<'a> {
+    pub user: &'a UserId,
+    /// `None`: on a new device.
+    pub device_id: Option<String>,
+    pub display_name: Option<String>,
+    /// Whether the client can refresh the session, which then expires.
+    pub refreshes: bool,
 }
 
 async fn flows(
@@ -89,46 +95,42 @@ async fn login(world: World, request: Request<Bytes>, _: ()) -> Result<Response<
     let password = body.password.as_deref().ok_or_else(|| missing_param("There is no password"))?;
     let user = credentials::prove(&world, &config, named, password).await?;
     let user = user.ok_or_else(|| forbidden("Invalid username or password"))?;
-    let device = (&*user, body.device_id, body.initial_device_display_name);
-    logged_in(&world, &config.server_name, device).await
+    let session = NewSession {
+        user: &user,
+        device_id: body.device_id,
+        display_name: body.initial_device_display_name,
+        refreshes: body.refresh_token,
+    };
+    logged_in(&world, &config, session).await
 }
 
 /// Opens a session for a user who has proved their identity or is new, and answers with it.
 pub async fn logged_in(
     world: &World,
-    server_name: &ServerName,
-    (user, device_id, display_name): (&UserId, Option<String>, Option<String>),
+    config: &Config,
+    session: NewSession<'_>,
 ) -> Result<Response<Bytes>> {
-    let opened = open(world, user, device_id, display_name).await?;
-    let device_id = opened.device_id.into();
-    let mut answer = LoggedIn::new(user.to_owned(), opened.access_token, device_id);
-    #[expect(deprecated, reason = "old clients read it")]
-    {
-        answer.home_server = Some(server_name.to_owned());
-    }
-    encode(answer)
-}
-
-async fn open(
-    world: &World,
-    user: &UserId,
-    device_id: Option<String>,
-    display_name: Option<String>,
-) -> Result<Opened> {
-    if device_id
-        .as_ref()
-        .is_some_and(|device_id| device_id.is_empty() || device_id.len() > MAX_DEVICE_ID)
-    {
+    let NewSession { user, device_id, display_name, refreshes } = session;
+    let chosen = device_id.as_ref().map_or(1, String::len);
+    if chosen == 0 || chosen > MAX_DEVICE_ID {
         return Err(invalid_param("The device ID is empty or too long"));
     }
-    let session = URL_SAFE_NO_PAD.encode(world.random());
-    let login = Login { user: user.to_owned(), device_id, display_name, session: session.clone() };
-    let logged_in = world.ask(&user_object(user), &login).await?;
-    let config = Config::of(world)?;
-    Ok(Opened {
-        access_token: auth::issue(&config, user, &session)?,
-        device_id: logged_in.device_id,
-    })
+    let session = refresh::new_name(world);
+    let refresh = refreshes.then(|| refresh::refreshable(world));
+    let (user_id, name) = (user.to_owned(), session.clone());
+    let login = Login { user: user_id, device_id, display_name, session, refresh: refresh.clone() };
+    let device_id = world.ask(&user_object(user), &login).await?.device_id.into();
+    let access_token = auth::issue(config, user, &name)?;
+    let mut answer = LoggedIn::new(user.to_owned(), access_token, device_id);
+    if let Some(refresh) = refresh {
+        answer.refresh_token = Some(auth::issue_refresh(config, user, &refresh.refresh)?);
+        answer.expires_in = Some(refresh::LIFETIME);
+    }
+    #[expect(deprecated, reason = "old clients read it")]
+    {
+        answer.home_server = Some(config.server_name.clone());
+    }
+    encode(answer)
 }
 
 fn named_user(body: &Body) -> Result<&str> {

@@ -7,6 +7,7 @@ pub mod login;
 mod password;
 pub mod profiles;
 pub mod push_rules;
+mod refresh;
 pub mod register;
 pub mod usernames;
 
@@ -15,6 +16,7 @@ use crate::http::router::Router;
 pub fn routes(router: &mut Router) {
     register::routes(router);
     login::routes(router);
+    refresh::routes(router);
     devices::routes(router);
     password::routes(router);
     deactivate::routes(router);

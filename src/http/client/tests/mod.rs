@@ -8,6 +8,7 @@ mod filters;
 mod ignored;
 mod leavers;
 mod profiles;
+mod refreshes;
 mod relations;
 mod rights;
 mod rooms;

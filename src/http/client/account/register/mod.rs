@@ -11,7 +11,10 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tombolo_platform::World;
 
-use super::{login::logged_in, usernames};
+use super::{
+    login::{NewSession, logged_in},
+    usernames,
+};
 use crate::{
     config::Config,
     error::{Error, Result, forbidden, missing_param, unknown_token},
@@ -47,6 +50,8 @@ struct Body {
     initial_device_display_name: Option<String>,
     #[serde(default)]
     inhibit_login: bool,
+    #[serde(default)]
+    refresh_token: bool,
     #[serde(rename = "type")]
     kind: Option<String>,
     auth: Option<Value>,
@@ -88,8 +93,13 @@ async fn register(world: World, request: Request<Bytes>, _: ()) -> Result<Respon
     if body.inhibit_login {
         return json_response(StatusCode::OK, &json!({ "user_id": user }));
     }
-    let device = (&*user, body.device_id, body.initial_device_display_name);
-    logged_in(&world, &config.server_name, device).await
+    let session = NewSession {
+        user: &user,
+        device_id: body.device_id,
+        display_name: body.initial_device_display_name,
+        refreshes: body.refresh_token,
+    };
+    logged_in(&world, &config, session).await
 }
 
 /// What a session of a registration is for: an account of this name, or of one that the server is to choose.
