@@ -71,6 +71,33 @@ fn past() -> Vec<String> {
     past
 }
 
+/// What a liar tells beside its history: no events, events of others, of another room, on nothing, an altered one.
+fn no_history(scene: &Scene, hosted: &Hosted, said: &Value) -> Vec<Value> {
+    let say = |sender: &str, body: &str| {
+        hosted.event(&scene.evil, sender, "m.room.message", None, &json!({ "body": body }))
+    };
+    let changed = |body: &str, field: &str, value: Value| {
+        let mut pdu = say(&hosted.creator, body);
+        pdu[field] = value;
+        pdu
+    };
+    let sealed = |pdu: Value| scene.evil.seal(scene.version, &pdu);
+    let other = Hosted::new(scene, &scene.evil);
+    let mut junk = vec![json!(5), json!("x"), json!(null), json!([]), json!({})];
+    junk.push(changed("unsigned", "signatures", json!({})));
+    junk.push(say(&scene.evil.user("stranger"), "a stranger"));
+    junk.push(say(&scene.third.user("victim"), "in another's name"));
+    junk.push(say(&format!("@alice:{OURS}"), "in our name"));
+    junk.push(other.events.borrow().last().unwrap().clone());
+    junk.push(sealed(changed("moved", "room_id", json!(other.room))));
+    let nothing = json!([format!("${}", "n".repeat(43))]);
+    junk.push(sealed(changed("on nothing", "prev_events", nothing)));
+    let mut altered = said.clone();
+    altered["content"]["body"] = json!("altered");
+    junk.push(altered);
+    junk
+}
+
 #[test]
 fn honest_history_is_read() {
     for version in ["6", "11", "12"] {
@@ -86,39 +113,7 @@ fn what_is_no_history_is_not_read() {
     for version in ["6", "11", "12"] {
         let (scene, hosted, said) = joined(version);
         let state = scene.state_of(&hosted.room);
-        let say = |sender: &str, body: &str| {
-            hosted.event(&scene.evil, sender, "m.room.message", None, &json!({ "body": body }))
-        };
-        let mut unsigned = say(&hosted.creator, "unsigned");
-        unsigned["signatures"] = json!({});
-        let stranger = say(&scene.evil.user("stranger"), "a stranger");
-        let victim = say(&scene.third.user("victim"), "in another's name");
-        let ours = say(&format!("@alice:{OURS}"), "in our name");
-        let other = Hosted::new(&scene, &scene.evil);
-        let foreign = other.events.borrow().last().unwrap().clone();
-        let mut moved = say(&hosted.creator, "moved");
-        moved["room_id"] = json!(other.room);
-        let moved = scene.evil.seal(scene.version, &moved);
-        let mut lone = say(&hosted.creator, "on nothing");
-        lone["prev_events"] = json!([format!("${}", "n".repeat(43))]);
-        let lone = scene.evil.seal(scene.version, &lone);
-        let mut altered = said[2].clone();
-        altered["content"]["body"] = json!("altered");
-        let junk = vec![
-            json!(5),
-            json!("x"),
-            json!(null),
-            json!([]),
-            json!({}),
-            unsigned,
-            stranger,
-            victim,
-            ours,
-            foreign,
-            moved,
-            lone,
-            altered,
-        ];
+        let junk = no_history(&scene, &hosted, &said[2]);
         tell_history(&scene, &hosted, junk, vec![said[0].clone(), said[0].clone()]);
         let read = bodies(&scene.timeline(&hosted.room));
         for forged in

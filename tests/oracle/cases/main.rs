@@ -3,11 +3,11 @@
 //! `oracle verdicts <versions> <count> <first seed>`, the same with `resolutions` (of states), or with `rooms` (the same
 //! by RoomObjects), with versions as in `10,11,12`. The same arguments give the same cases.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
-#![expect(clippy::too_many_lines, reason = "lists of what may be wrong")]
 #![expect(clippy::explicit_auto_deref, reason = "without the dereference the type is not inferred")]
 
 mod branches;
 mod deeds;
+mod fields;
 mod founding;
 mod judge;
 mod levels;

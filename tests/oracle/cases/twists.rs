@@ -1,9 +1,13 @@
-//! How might an event be wrong in its form, its citations or its text?
+//! How might an event be wrong in its citations, its proofs or its text?
 
+use ruma::OwnedEventId;
 use serde_json::{Value, json};
 use tombolo_protocol::canonical_json::{CanonicalJsonObject, CanonicalJsonValue};
 
-use crate::world::{Branch, Parts, SERVERS, USERS, World, text_of};
+use crate::{
+    fields,
+    world::{Branch, Parts, SERVERS, USERS, World, text_of},
+};
 
 /// A twisted event.
 pub struct Twist {
@@ -36,7 +40,7 @@ pub fn twist(world: &World, branch: &Branch, parts: &mut Parts) -> Twist {
             Twist { aim, text: text_of(&world.seal(parts)), keep: true }
         }
         11..15 => {
-            let aim = field(world, parts);
+            let aim = fields::twist(world, parts);
             Twist { aim, text: text_of(&world.seal(parts)), keep: false }
         }
         15 | 16 => proofs(world, parts),
@@ -55,57 +59,78 @@ fn list<'a>(parts: &'a mut Parts, field: &str) -> &'a mut Vec<Value> {
 
 fn citations(world: &World, branch: &Branch, parts: &mut Parts) -> &'static str {
     let dice = &world.dice;
-    let known: Vec<_> = world.events.keys().map(|id| Value::from(id.as_str())).collect();
-    let current: Vec<_> = branch.state.values().map(|id| Value::from(id.as_str())).collect();
-    let create = world.room_id.as_ref().map(|id| id.as_str().replacen('!', "$", 1));
     let cited = list(parts, "auth_events");
-    let place = if cited.is_empty() { 0 } else { dice.below(cited.len()) };
-    match dice.below(12) {
-        0 if !cited.is_empty() => {
+    let place = if cited.is_empty() { None } else { Some(dice.below(cited.len())) };
+    match (dice.below(12), place) {
+        (choice @ (0 | 1 | 4..=6 | 8), Some(place)) => change_citation(world, cited, place, choice),
+        (choice, _) => add_citation(world, branch, cited, choice),
+    }
+}
+
+/// Removes, repeats or replaces a citation.
+fn change_citation(
+    world: &World,
+    cited: &mut Vec<Value>,
+    place: usize,
+    choice: usize,
+) -> &'static str {
+    match choice {
+        0 => {
             cited.remove(place);
             "one citation less"
         }
-        1 if !cited.is_empty() => {
+        1 => {
             cited.push(cited[place].clone());
             "cited twice"
         }
-        2 => {
-            cited.push(dice.one(&known).clone());
-            "anything cited too"
-        }
-        3 if !current.is_empty() => {
-            cited.push(dice.one(&current).clone());
-            "some state cited too"
-        }
-        4 if !cited.is_empty() => {
-            cited[place] = dice.one(&known).clone();
+        4 => {
+            cited[place] = any_event(world);
             "something else cited"
         }
-        5 | 6 if !cited.is_empty() => {
+        5 | 6 => {
             cited[place] = older(world, &cited[place]);
             "an older event cited"
         }
-        7 => {
-            cited.push(dice.one(&world.foreign).as_str().into());
-            "another room cited too"
-        }
-        8 if !cited.is_empty() => {
-            cited[place] = dice.one(&world.foreign).as_str().into();
+        _ => {
+            cited[place] = one_of(world, &world.foreign);
             "another room cited"
         }
-        9 if !world.refused.is_empty() => {
-            cited.push(dice.one(&world.refused).as_str().into());
-            "a refused event cited"
-        }
-        10 => {
-            cited.push(format!("${}", "A".repeat(43)).into());
-            "an unknown event cited"
-        }
-        _ => {
-            cited.extend(create.map(Value::from));
-            "the create event cited by its room"
-        }
     }
+}
+
+/// Adds a citation.
+fn add_citation(
+    world: &World,
+    branch: &Branch,
+    cited: &mut Vec<Value>,
+    choice: usize,
+) -> &'static str {
+    let (aim, more) = match choice {
+        2 => ("anything cited too", Some(any_event(world))),
+        3 if !branch.state.is_empty() => {
+            let current: Vec<_> = branch.state.values().cloned().collect();
+            ("some state cited too", Some(one_of(world, &current)))
+        }
+        7 => ("another room cited too", Some(one_of(world, &world.foreign))),
+        9 if !world.refused.is_empty() => {
+            ("a refused event cited", Some(one_of(world, &world.refused)))
+        }
+        10 => ("an unknown event cited", Some(format!("${}", "A".repeat(43)).into())),
+        _ => {
+            let create = world.room_id.as_ref().map(|id| id.as_str().replacen('!', "$", 1));
+            ("the create event cited by its room", create.map(Value::from))
+        }
+    };
+    cited.extend(more);
+    aim
+}
+
+fn one_of(world: &World, ids: &[OwnedEventId]) -> Value {
+    world.dice.one(ids).as_str().into()
+}
+
+fn any_event(world: &World) -> Value {
+    one_of(world, &world.events.keys().cloned().collect::<Vec<_>>())
 }
 
 /// Another event of the same type and state key, if there is one.
@@ -119,7 +144,6 @@ fn older(world: &World, id: &Value) -> Value {
 
 fn previous(world: &World, parts: &mut Parts) -> &'static str {
     let dice = &world.dice;
-    let known: Vec<_> = world.events.keys().map(|id| Value::from(id.as_str())).collect();
     let create = world.events.values().find(|event| event.kind() == "m.room.create");
     let create = create.map(|event| Value::from(event.event_id.as_str()));
     let previous = list(parts, "prev_events");
@@ -137,7 +161,7 @@ fn previous(world: &World, parts: &mut Parts) -> &'static str {
             "only the create event before it"
         }
         3 => {
-            previous.push(dice.one(&known).clone());
+            previous.push(any_event(world));
             "two events before it"
         }
         _ => {
@@ -146,129 +170,6 @@ fn previous(world: &World, parts: &mut Parts) -> &'static str {
             "many events before it"
         }
     }
-}
-
-fn field(world: &World, parts: &mut Parts) -> &'static str {
-    let dice = &world.dice;
-    let long = |bytes: usize| Value::from("x".repeat(bytes));
-    let accents = |count: usize| Value::from("é".repeat(count));
-    let user = |bytes: usize| Value::from(format!("@{}:a.example", "x".repeat(bytes - 11)));
-    let ids = |count: usize| Value::from_iter((0..count).map(|n| format!("${n:0>43}")));
-    let hash = "A".repeat(43);
-    let choices: Vec<(&'static str, Vec<Value>)> = vec![
-        (
-            "depth",
-            vec![
-                json!(-1),
-                json!(0),
-                json!("5"),
-                Value::Null,
-                json!(true),
-                json!([]),
-                json!(9_007_199_254_740_991_i64),
-            ],
-        ),
-        (
-            "origin_server_ts",
-            vec![json!("5"), Value::Null, json!(-5), json!(0), json!(true), json!([])],
-        ),
-        (
-            "type",
-            vec![
-                json!(5),
-                Value::Null,
-                long(255),
-                long(256),
-                accents(127),
-                accents(128),
-                accents(255),
-                json!(""),
-            ],
-        ),
-        (
-            "state_key",
-            vec![json!(5), Value::Null, long(255), long(256), accents(128), accents(256)],
-        ),
-        (
-            "sender",
-            vec![
-                json!(5),
-                Value::Null,
-                json!("evil"),
-                json!("@evil"),
-                json!("@:a.example"),
-                json!("@a:a.example:99999"),
-                json!("@a:a b"),
-                user(255),
-                user(256),
-            ],
-        ),
-        ("content", vec![Value::Null, json!([]), json!("x"), json!(5), json!({})]),
-        (
-            "room_id",
-            vec![
-                json!(5),
-                Value::Null,
-                json!("evil"),
-                json!("!room"),
-                json!("!room:a.example"),
-                json!(format!("!{hash}")),
-                json!("!A+/A"),
-                json!(""),
-            ],
-        ),
-        (
-            "prev_events",
-            vec![
-                json!(5),
-                Value::Null,
-                json!("x"),
-                json!({}),
-                json!([5]),
-                json!([[format!("${hash}"), { "sha256": "x" }]]),
-                json!([Value::Null]),
-                json!(["evil"]),
-                ids(20),
-                ids(21),
-            ],
-        ),
-        (
-            "auth_events",
-            vec![
-                json!(5),
-                Value::Null,
-                json!("x"),
-                json!({}),
-                json!([5]),
-                json!([[format!("${hash}"), { "sha256": "x" }]]),
-                json!(["evil"]),
-                ids(11),
-            ],
-        ),
-        ("event_id", vec![json!(format!("${hash}")), json!(5), json!("$x:a.example")]),
-        (
-            "unsigned",
-            vec![
-                json!("x"),
-                Value::Null,
-                json!([]),
-                json!({ "age": 5, "redacted_because": {}, "prev_content": {}, "m.relations": {} }),
-                json!({ "age": "x" }),
-            ],
-        ),
-        ("redacts", vec![json!("$x"), json!(5), Value::Null]),
-        ("origin", vec![json!("a.example"), json!(5)]),
-        ("membership", vec![json!("join"), json!(5)]),
-        ("prev_state", vec![json!([]), json!(5)]),
-        ("org.example.extra", vec![json!("x"), json!({ "a": [1, "\u{10000}", "\u{e000}"] })]),
-    ];
-    let (name, values) = dice.one(&choices);
-    if dice.percent(15) {
-        parts.fields.remove(*name);
-    } else {
-        parts.fields.insert((*name).to_owned(), dice.one(values).clone());
-    }
-    name
 }
 
 /// What is wrong with hashes and signatures. A wrong signature is no case: the other side is not asked to verify.
