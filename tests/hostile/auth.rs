@@ -1,40 +1,46 @@
 //! What becomes of events that the rules of the room forbid? (AUTHEV, AR and SOFT)
 
-use http::Method;
 use serde_json::{Value, json};
 use tombolo::objects::room::Verdict;
 use tombolo_support::encode;
 
-use crate::{
-    hosted::Hosted,
-    scene::{OURS, Scene},
-};
+use crate::scene::{HostileScene, OURS};
 
 const VERSIONS: [&str; 4] = ["6", "9", "11", "12"];
 
-fn state_id(scene: &Scene, kind: &str, key: &str) -> String {
+fn state_id(scene: &HostileScene, kind: &str, key: &str) -> String {
     scene.state()[&(kind.to_owned(), key.to_owned())].clone()
 }
 
 /// Mallory's message that cites also these.
-fn citing(scene: &Scene, more: &[&String]) -> Value {
+fn citing(scene: &HostileScene, more: &[&String]) -> Value {
     let mut pdu = scene.message();
     let cited = pdu["auth_events"].as_array_mut().unwrap();
     cited.extend(more.iter().map(|id| json!(id)));
     scene.evil.seal(scene.version, &pdu)
 }
 
-fn set_power(scene: &Scene, content: &Value) -> Value {
+fn set_power(scene: &HostileScene, content: &Value) -> Value {
     scene.event("mallory", "m.room.power_levels", Some(""), content)
 }
 
 #[test]
 fn what_an_event_cites_is_what_it_may_cite() {
     for version in VERSIONS {
-        let scene = Scene::new(version);
+        let scene = HostileScene::new(version);
         let minion = scene.evil.user("minion");
-        let old_name = scene.set("m.room.power_levels", "", &power(&scene, json!({ "ban": 60 })));
-        scene.set("m.room.power_levels", "", &power(&scene, json!({ "ban": 50 })));
+        let old_name = scene.set(
+            &scene.alice,
+            &scene.room,
+            ("m.room.power_levels", ""),
+            &power(&scene, json!({ "ban": 60 })),
+        );
+        scene.set(
+            &scene.alice,
+            &scene.room,
+            ("m.room.power_levels", ""),
+            &power(&scene, json!({ "ban": 50 })),
+        );
         let alice = state_id(&scene, "m.room.member", &format!("@alice:{OURS}"));
         scene.rejected("AUTHEV1 another's membership", &citing(&scene, &[&alice]));
         let minions = state_id(&scene, "m.room.member", &minion);
@@ -52,14 +58,14 @@ fn what_an_event_cites_is_what_it_may_cite() {
 #[test]
 fn the_create_event_is_cited_where_it_must_be() {
     for version in ["6", "11"] {
-        let scene = Scene::new(version);
+        let scene = HostileScene::new(version);
         let create = json!(state_id(&scene, "m.room.create", ""));
         let mut pdu = scene.message();
         pdu["auth_events"].as_array_mut().unwrap().retain(|id| *id != create);
         scene.rejected("AUTHEV3 without create", &scene.evil.seal(scene.version, &pdu));
         scene.goes_on();
     }
-    let scene = Scene::new("12");
+    let scene = HostileScene::new("12");
     let create = state_id(&scene, "m.room.create", "");
     scene.dropped("AUTHEV3 with create", &citing(&scene, &[&create]));
     scene.goes_on();
@@ -68,7 +74,7 @@ fn the_create_event_is_cited_where_it_must_be() {
 #[test]
 fn rejected_and_foreign_events_are_not_to_be_cited() {
     for version in ["11", "12"] {
-        let scene = Scene::new(version);
+        let scene = HostileScene::new(version);
         let mine = json!({ "users": { scene.evil.user("mallory"): 100 } });
         let coup = set_power(&scene, &mine);
         scene.rejected("a coup", &coup);
@@ -83,7 +89,7 @@ fn rejected_and_foreign_events_are_not_to_be_cited() {
         let mut pdu = scene.message();
         pdu["auth_events"].as_array_mut().unwrap().push(json!(foreign));
         refused_for_good(&scene, &scene.evil.seal(scene.version, &pdu));
-        let hosted = Hosted::new(&scene, &scene.evil);
+        let hosted = scene.hosted(&scene.evil);
         hosted.give(&scene.evil);
         let mut pdu = scene.message();
         let create =
@@ -96,9 +102,9 @@ fn rejected_and_foreign_events_are_not_to_be_cited() {
 }
 
 /// An event that may be parked for a while and never comes in.
-fn refused_for_good(scene: &Scene, pdu: &Value) {
+fn refused_for_good(scene: &HostileScene, pdu: &Value) {
     let state = scene.state();
-    let answer = scene.send(&scene.evil, std::slice::from_ref(pdu), &[]);
+    let answer = scene.transaction(&scene.evil, std::slice::from_ref(pdu), &[]);
     assert_eq!(answer.status, 200, "{answer:?}");
     scene.simulation.settle(86_400_000);
     let verdict = scene.verdict(&scene.id(pdu));
@@ -109,7 +115,7 @@ fn refused_for_good(scene: &Scene, pdu: &Value) {
 
 #[test]
 fn unknown_citations_are_asked_for_a_bounded_number_of_times() {
-    let scene = Scene::new("11");
+    let scene = HostileScene::new("11");
     let unknown = format!("${}", "u".repeat(43));
     scene.evil.forget_asked();
     refused_for_good(&scene, &citing(&scene, &[&unknown]));
@@ -122,7 +128,7 @@ fn unknown_citations_are_asked_for_a_bounded_number_of_times() {
 #[test]
 fn an_older_world_does_not_help() {
     for version in VERSIONS {
-        let scene = Scene::new(version);
+        let scene = HostileScene::new(version);
         let old = scene.message();
         let mallory = scene.evil.user("mallory");
         let join = json!({ "membership": "join" });
@@ -141,7 +147,7 @@ fn an_older_world_does_not_help() {
 }
 
 /// The power levels now, with some members changed.
-fn power(scene: &Scene, changes: Value) -> Value {
+fn power(scene: &HostileScene, changes: Value) -> Value {
     let id = state_id(scene, "m.room.power_levels", "");
     let mut content = scene.held(&id).unwrap().pdu["content"].clone();
     let Value::Object(changes) = changes else { panic!("changes are an object") };
@@ -154,18 +160,18 @@ fn power(scene: &Scene, changes: Value) -> Value {
 #[test]
 fn a_room_is_created_once() {
     for version in VERSIONS {
-        let scene = Scene::new(version);
+        let scene = HostileScene::new(version);
         let mallory = scene.evil.user("mallory");
         let content = json!({ "creator": mallory, "room_version": version });
         let mut second = scene.event("mallory", "m.room.create", Some(""), &content);
-        scene.send(&scene.evil, std::slice::from_ref(&second), &[]);
+        scene.transaction(&scene.evil, std::slice::from_ref(&second), &[]);
         assert!(!scene.sees(&scene.id(&second)), "AR1 {version}");
         second["prev_events"] = json!([]);
         second["auth_events"] = json!([]);
         second["depth"] = json!(1);
         let before = scene.state();
         let second = scene.evil.seal(scene.version, &second);
-        assert_eq!(scene.send(&scene.evil, std::slice::from_ref(&second), &[]).status, 200);
+        assert_eq!(scene.transaction(&scene.evil, std::slice::from_ref(&second), &[]).status, 200);
         assert_eq!(scene.state(), before, "AR1 {version}");
         assert!(!scene.sees(&scene.id(&second)), "AR1 {version}");
         scene.goes_on();
@@ -175,7 +181,7 @@ fn a_room_is_created_once() {
 #[test]
 fn memberships_follow_the_rules() {
     for version in VERSIONS {
-        let scene = Scene::new(version);
+        let scene = HostileScene::new(version);
         let (mallory, minion) = (scene.evil.user("mallory"), scene.evil.user("minion"));
         let (alice, other) = (format!("@alice:{OURS}"), scene.evil.user("other"));
         for (what, key, content) in [
@@ -221,12 +227,12 @@ fn memberships_follow_the_rules() {
 #[test]
 fn nobody_comes_in_uninvited() {
     for version in VERSIONS {
-        let scene = Scene::new(version);
+        let scene = HostileScene::new(version);
         let stranger = scene.evil.user("stranger");
         let authoriser = format!("@alice:{OURS}");
         let restricted = json!({ "join_rule": "restricted", "allow": [{ "type": "m.room_membership", "room_id": "!other:evil.test" }] });
         for rule in [json!({ "join_rule": "invite" }), restricted, json!({ "join_rule": 5 })] {
-            scene.set("m.room.join_rules", "", &rule);
+            scene.set(&scene.alice, &scene.room, ("m.room.join_rules", ""), &rule);
             for content in [
                 json!({ "membership": "join" }),
                 json!({ "membership": "join", "join_authorised_via_users_server": authoriser }),
@@ -236,7 +242,7 @@ fn nobody_comes_in_uninvited() {
             ] {
                 let pdu = scene.event("stranger", "m.room.member", Some(&stranger), &content);
                 let what = format!("AR2 SIG7 {version} {rule} {content}");
-                let answer = scene.send(&scene.evil, std::slice::from_ref(&pdu), &[]);
+                let answer = scene.transaction(&scene.evil, std::slice::from_ref(&pdu), &[]);
                 assert_eq!(answer.status, 200, "{what}");
                 let error = &answer.body["pdus"][scene.id(&pdu)]["error"];
                 assert!(error.is_string(), "{what}: {answer:?}");
@@ -252,10 +258,10 @@ fn nobody_comes_in_uninvited() {
 #[test]
 fn nobody_raises_himself() {
     for version in VERSIONS {
-        let scene = Scene::new(version);
+        let scene = HostileScene::new(version);
         let mallory = scene.evil.user("mallory");
         let trusted = power(&scene, json!({ "users": users(&scene, &mallory, 50), "events": {} }));
-        scene.set("m.room.power_levels", "", &trusted);
+        scene.set(&scene.alice, &scene.room, ("m.room.power_levels", ""), &trusted);
         let named = |users: Value| power(&scene, json!({ "users": users }));
         for (what, content) in [
             ("himself", named(users(&scene, &mallory, 51))),
@@ -295,7 +301,7 @@ fn nobody_raises_himself() {
 }
 
 /// The users of the power levels, one of them with another level.
-fn users(scene: &Scene, user: &str, level: i64) -> Value {
+fn users(scene: &HostileScene, user: &str, level: i64) -> Value {
     let mut users = power(scene, json!({}))["users"].clone();
     if users.is_null() {
         users = json!({});
@@ -307,10 +313,10 @@ fn users(scene: &Scene, user: &str, level: i64) -> Value {
 #[test]
 fn state_has_its_owner() {
     for version in VERSIONS {
-        let scene = Scene::new(version);
+        let scene = HostileScene::new(version);
         let mut open = power(&scene, json!({ "state_default": 0 }));
         open["events"]["org.example.mine"] = json!(0);
-        scene.set("m.room.power_levels", "", &open);
+        scene.set(&scene.alice, &scene.room, ("m.room.power_levels", ""), &open);
         let (mallory, minion) = (scene.evil.user("mallory"), scene.evil.user("minion"));
         let of = |key: &str| scene.event("mallory", "org.example.mine", Some(key), &json!({}));
         scene.rejected("AR7 another's key", &of(&minion));
@@ -320,25 +326,27 @@ fn state_has_its_owner() {
         scene.accepted("AR7 aliases are state like any other", &aliases(server));
         scene.goes_on();
     }
-    let mut scene = Scene::bare("11");
+    let mut scene = HostileScene::bare("11");
     let body = json!({ "preset": "public_chat", "creation_content": { "m.federate": false } });
-    scene.room =
-        scene.alice(&Method::POST, "/_matrix/client/v3/createRoom", &body).text("room_id").unwrap();
+    scene.room = scene
+        .call(Some(&scene.alice), "POST /_matrix/client/v3/createRoom", &body)
+        .text("room_id")
+        .unwrap();
     assert!(matches!(scene.enter(&scene.evil, "mallory").status, 400 | 403), "AR7 m.federate");
     let mallory = scene.evil.user("mallory");
     let join =
         scene.event("mallory", "m.room.member", Some(&mallory), &json!({ "membership": "join" }));
-    scene.send(&scene.evil, &[join], &[]);
+    scene.transaction(&scene.evil, &[join], &[]);
     assert_eq!(scene.membership(&scene.room, &mallory), "", "AR7 m.federate");
 }
 
 #[test]
 fn a_fork_from_before_the_ban_is_soft_failed() {
     for version in VERSIONS {
-        let scene = Scene::new(version);
+        let scene = HostileScene::new(version);
         let (mallory, alice) = (scene.evil.user("mallory"), format!("@alice:{OURS}"));
         let trusted = power(&scene, json!({ "users": users(&scene, &mallory, 50) }));
-        scene.set("m.room.power_levels", "", &trusted);
+        scene.set(&scene.alice, &scene.room, ("m.room.power_levels", ""), &trusted);
         let message = scene.message();
         let name = scene.event("mallory", "m.room.name", Some(""), &json!({ "name": "mine" }));
         let stay = json!({ "membership": "join", "displayname": "still here" });
@@ -364,16 +372,17 @@ fn a_fork_from_before_the_ban_is_soft_failed() {
 #[test]
 fn a_redaction_reaches_no_further_than_its_right() {
     for version in VERSIONS {
-        let scene = Scene::new(version);
+        let scene = HostileScene::new(version);
         let other = scene.create_room("private_chat");
-        let secret = scene.say(&other, "in another room");
-        let alices = scene.say(&scene.room, "in this room");
+        let secret = scene.say(&scene.alice, &other, "in another room");
+        let alices = scene.say(&scene.alice, &scene.room, "in this room");
         let create = state_id(&scene, "m.room.create", "");
         for target in [&alices, &secret, &create, &format!("${}", "n".repeat(43))] {
             let mut pdu =
                 scene.event("mallory", "m.room.redaction", None, &json!({ "redacts": target }));
             pdu["redacts"] = json!(target);
-            let answer = scene.send(&scene.evil, &[scene.evil.seal(scene.version, &pdu)], &[]);
+            let answer =
+                scene.transaction(&scene.evil, &[scene.evil.seal(scene.version, &pdu)], &[]);
             assert_eq!(answer.status, 200, "DAG6 {answer:?}");
         }
         assert_eq!(scene.seen(&alices).body["content"]["body"], json!("in this room"), "DAG6");
@@ -382,7 +391,7 @@ fn a_redaction_reaches_no_further_than_its_right() {
         let created = scene.held(&create).unwrap();
         assert!(created.pdu["content"]["room_version"].is_string(), "DAG6");
         let path = format!("/_matrix/client/v3/rooms/{}/event/{}", encode(&other), encode(&secret));
-        let seen = scene.alice(&Method::GET, &path, &Value::Null).body;
+        let seen = scene.get(&scene.alice, &path).body;
         assert_eq!(seen["content"]["body"], json!("in another room"), "DAG6");
         scene.goes_on();
     }

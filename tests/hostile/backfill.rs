@@ -2,34 +2,30 @@
 
 use std::collections::BTreeMap;
 
-use http::Method;
 use serde_json::{Value, json};
-use tombolo_support::{Reply, encode, id_of, ok, refusal};
+use tombolo_support::{Hosted, Reply, encode, id_of, ok, refusal};
 
-use crate::{
-    hosted::Hosted,
-    scene::{OURS, Scene},
-};
+use crate::scene::{HostileScene, OURS};
 
 /// A room of the peer with some history, in which alice is; what its history is told with comes after.
-fn joined(version: &str) -> (Scene, Hosted, Vec<Value>) {
-    let scene = Scene::bare(version);
-    let hosted = Hosted::new(&scene, &scene.evil);
+fn joined(version: &str) -> (HostileScene, Hosted, Vec<Value>) {
+    let scene = HostileScene::bare(version);
+    let hosted = scene.hosted(&scene.evil);
     let creator = hosted.creator.clone();
     let said = (0..5).map(|number| {
         let content = json!({ "body": format!("past {number}") });
-        hosted.say(&scene.evil, &creator, "m.room.message", None, &content)
+        hosted.say(&scene.evil, &creator, ("m.room.message", None), &content)
     });
     let said = said.collect();
     hosted.give(&scene.evil);
-    let answer = hosted.join(&scene, &scene.evil);
+    let answer = scene.join(&hosted, &scene.evil);
     assert_eq!(answer.status, 200, "{answer:?}");
     tell_states(&scene, &hosted);
     (scene, hosted, said)
 }
 
 /// The honest state before each event.
-pub fn tell_states(scene: &Scene, hosted: &Hosted) {
+pub fn tell_states(scene: &HostileScene, hosted: &Hosted) {
     let told = hosted.clone();
     scene.evil.on("state_ids", move |asked| {
         let wanted = asked.query.split("event_id=").nth(1).unwrap_or_default();
@@ -48,7 +44,7 @@ pub fn tell_states(scene: &Scene, hosted: &Hosted) {
 }
 
 /// The honest answer, newest first, with some events more before it and after.
-fn tell_history(scene: &Scene, hosted: &Hosted, before: Vec<Value>, after: Vec<Value>) {
+fn tell_history(scene: &HostileScene, hosted: &Hosted, before: Vec<Value>, after: Vec<Value>) {
     let told = hosted.clone();
     scene.evil.on("backfill", move |_| {
         let events = told.events.borrow();
@@ -72,9 +68,9 @@ fn past() -> Vec<String> {
 }
 
 /// What a liar tells beside its history: no events, events of others, of another room, on nothing, an altered one.
-fn no_history(scene: &Scene, hosted: &Hosted, said: &Value) -> Vec<Value> {
+fn no_history(scene: &HostileScene, hosted: &Hosted, said: &Value) -> Vec<Value> {
     let say = |sender: &str, body: &str| {
-        hosted.event(&scene.evil, sender, "m.room.message", None, &json!({ "body": body }))
+        hosted.event(&scene.evil, sender, ("m.room.message", None), &json!({ "body": body }))
     };
     let changed = |body: &str, field: &str, value: Value| {
         let mut pdu = say(&hosted.creator, body);
@@ -82,7 +78,7 @@ fn no_history(scene: &Scene, hosted: &Hosted, said: &Value) -> Vec<Value> {
         pdu
     };
     let sealed = |pdu: Value| scene.evil.seal(scene.version, &pdu);
-    let other = Hosted::new(scene, &scene.evil);
+    let other = scene.hosted(&scene.evil);
     let mut junk = vec![json!(5), json!("x"), json!(null), json!([]), json!({})];
     junk.push(changed("unsigned", "signatures", json!({})));
     junk.push(say(&scene.evil.user("stranger"), "a stranger"));
@@ -104,7 +100,7 @@ fn honest_history_is_read() {
         let (scene, hosted, _) = joined(version);
         tell_history(&scene, &hosted, Vec::new(), Vec::new());
         assert_eq!(bodies(&scene.timeline(&hosted.room)), past(), "{version}");
-        hosted.hears(&scene, &scene.evil);
+        scene.hears(&hosted, &scene.evil);
     }
 }
 
@@ -126,7 +122,7 @@ fn what_is_no_history_is_not_read() {
             assert_eq!(copies, 1, "RES5 {version} {body}: {read:?}");
         }
         assert_eq!(scene.state_of(&hosted.room), state, "RES5 {version} history changed the state");
-        hosted.hears(&scene, &scene.evil);
+        scene.hears(&hosted, &scene.evil);
     }
 }
 
@@ -137,7 +133,7 @@ fn history_changes_no_state() {
         let state = scene.state_of(&hosted.room);
         let alice = format!("@alice:{OURS}");
         let of = |kind: &str, key: &str, content: Value| {
-            let mut pdu = hosted.event(&scene.evil, &hosted.creator, kind, Some(key), &content);
+            let mut pdu = hosted.event(&scene.evil, &hosted.creator, (kind, Some(key)), &content);
             pdu["prev_events"] = json!([hosted.id(&said[0])]);
             pdu["depth"] = json!(8);
             scene.evil.seal(scene.version, &pdu)
@@ -151,8 +147,8 @@ fn history_changes_no_state() {
         scene.timeline(&hosted.room);
         assert_eq!(scene.state_of(&hosted.room), state, "RES5 {version}");
         assert_eq!(scene.membership(&hosted.room, &alice), "join", "RES5 {version}");
-        scene.say(&hosted.room, "alice is still here");
-        hosted.hears(&scene, &scene.evil);
+        scene.say(&scene.alice, &hosted.room, "alice is still here");
+        scene.hears(&hosted, &scene.evil);
     }
 }
 
@@ -173,7 +169,7 @@ fn answers_without_form_end_the_page_and_nothing_else() {
         assert_eq!(bodies(&scene.timeline(&hosted.room)), Vec::<String>::new(), "{reply:?}");
         tell_history(&scene, &hosted, Vec::new(), Vec::new());
         assert_eq!(bodies(&scene.timeline(&hosted.room)), past(), "{reply:?}");
-        hosted.hears(&scene, &scene.evil);
+        scene.hears(&hosted, &scene.evil);
     }
 }
 
@@ -184,7 +180,7 @@ fn a_page_of_refused_events_is_passed_over() {
     let mut refused: Vec<Value> = Vec::new();
     for number in 0..90 {
         let content = json!({ "body": format!("refused {number}") });
-        let mut pdu = hosted.event(&scene.evil, &stranger, "m.room.message", None, &content);
+        let mut pdu = hosted.event(&scene.evil, &stranger, ("m.room.message", None), &content);
         pdu["prev_events"] =
             json!([refused.last().map_or_else(|| hosted.id(&said[1]), |last| hosted.id(last))]);
         pdu["depth"] = json!(50 + number);
@@ -193,7 +189,7 @@ fn a_page_of_refused_events_is_passed_over() {
     refused.reverse();
     tell_history(&scene, &hosted, refused, Vec::new());
     assert_eq!(bodies(&scene.timeline(&hosted.room)), past(), "DAG5");
-    hosted.hears(&scene, &scene.evil);
+    scene.hears(&hosted, &scene.evil);
 }
 
 #[test]
@@ -203,8 +199,7 @@ fn an_endless_past_is_read_a_bounded_piece_at_a_time() {
     let pattern = hosted.event(
         &scene.evil,
         &hosted.creator,
-        "m.room.message",
-        None,
+        ("m.room.message", None),
         &json!({ "body": "endless" }),
     );
     scene.evil.on("backfill", move |asked| {
@@ -217,9 +212,9 @@ fn an_endless_past_is_read_a_bounded_piece_at_a_time() {
     scene.evil.forget_asked();
     let path =
         format!("/_matrix/client/v3/rooms/{}/messages?dir=b&limit=100", encode(&hosted.room));
-    let page = scene.alice(&Method::GET, &path, &Value::Null);
+    let page = scene.get(&scene.alice, &path);
     assert_eq!(page.status, 200, "{page:?}");
     let asked = scene.evil.times_asked("backfill");
     assert!((1..=30).contains(&asked), "one page costs {asked} requests");
-    hosted.hears(&scene, &scene.evil);
+    scene.hears(&hosted, &scene.evil);
 }

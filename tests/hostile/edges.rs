@@ -7,14 +7,11 @@ use std::{cell::Cell, rc::Rc};
 
 use bytes::Bytes;
 use futures_util::future::join_all;
-use http::{Method, Request};
+use http::Request;
 use serde_json::{Value, json};
 use tombolo_support::{Peer, Reply, encode, ok, refusal};
 
-use crate::{
-    hosted::Hosted,
-    scene::{OURS, Scene},
-};
+use crate::scene::{HostileScene, OURS};
 
 /// What edges say.
 fn pages() -> [Reply; 7] {
@@ -39,14 +36,19 @@ fn keys_of(peer: &Peer, until: u64) -> Reply {
 }
 
 /// Whether we get the keys of a server, asked as its notary.
-fn is_found(scene: &Scene, name: &str) -> bool {
-    let path = format!("/_matrix/key/v2/query/{name}");
-    let answer = scene.client(None, &Method::GET, &path, &Value::Null);
+fn is_found(scene: &HostileScene, name: &str) -> bool {
+    let line = format!("GET /_matrix/key/v2/query/{name}");
+    let answer = scene.call(None, &line, &Value::Null);
     answer.body["server_keys"].as_array().is_some_and(|keys| !keys.is_empty())
 }
 
 /// The peer at a name, which is asked for its well-known file too; its answers to anything but that are its own.
-fn at(scene: &Scene, name: &str, seed: u8, well_known: impl Fn() -> Reply + 'static) -> Peer {
+fn at(
+    scene: &HostileScene,
+    name: &str,
+    seed: u8,
+    well_known: impl Fn() -> Reply + 'static,
+) -> Peer {
     let peer = Peer::new(&scene.simulation, name, seed);
     peer.on("", move |_| well_known());
     peer
@@ -65,7 +67,7 @@ fn every_request_says_who_sends_it() {
             ("DNS_OVER_HTTPS", resolver),
             ("ALLOW_PRIVATE_ADDRESSES", "no"),
         ];
-        let scene = Scene::with("11", &variables);
+        let scene = HostileScene::with("11", &variables);
         let dns = Peer::new(&scene.simulation, "resolver.test", 60);
         dns.on("", |_| ok(&json!({ "Status": 0, "Answer": [{ "type": 1, "data": "8.8.8.8" }] })));
         let named = at(&scene, "named.test", 61, || refusal(404, "M_NOT_FOUND"));
@@ -81,14 +83,14 @@ fn every_request_says_who_sends_it() {
 #[test]
 fn a_page_of_the_network_is_not_the_answer_of_the_server() {
     for page in pages() {
-        let scene = Scene::bare("11");
-        let hosted = Hosted::new(&scene, &scene.evil);
+        let scene = HostileScene::bare("11");
+        let hosted = scene.hosted(&scene.evil);
         hosted.give(&scene.evil);
         let said = page.clone();
         scene.evil.on("make_join", move |_| said.clone());
-        let answer = hosted.join(&scene, &scene.evil);
+        let answer = scene.join(&hosted, &scene.evil);
         assert_eq!(answer.status, 502, "NET7 {page:?}: {answer:?}");
-        hosted.comes_right(&scene, &scene.evil);
+        scene.comes_right(&hosted, &scene.evil);
     }
 }
 
@@ -96,12 +98,12 @@ fn a_page_of_the_network_is_not_the_answer_of_the_server() {
 fn an_error_in_an_odd_form_is_the_answer_of_the_server() {
     let long = format!("{{\"error\":\"{}\"}}", "é".repeat(2000));
     for body in ["{}", "\n{\"errcode\":5,\"error\":[{\"a\":null}]}", "{\"a\":[[1.5]]}", &long] {
-        let scene = Scene::bare("11");
-        let hosted = Hosted::new(&scene, &scene.evil);
+        let scene = HostileScene::bare("11");
+        let hosted = scene.hosted(&scene.evil);
         hosted.give(&scene.evil);
         let said = Reply { status: 403, body: Bytes::copy_from_slice(body.as_bytes()) };
         scene.evil.on("make_join", move |_| said.clone());
-        let answer = hosted.join(&scene, &scene.evil);
+        let answer = scene.join(&hosted, &scene.evil);
         let said = answer.refused(403, "M_FORBIDDEN");
         assert!(said["error"].as_str().unwrap_or_default().chars().count() <= 200, "{said}");
     }
@@ -109,12 +111,12 @@ fn an_error_in_an_odd_form_is_the_answer_of_the_server() {
 
 #[test]
 fn the_version_that_a_server_cannot_have_us_join_in_is_told_on() {
-    let scene = Scene::bare("11");
-    let hosted = Hosted::new(&scene, &scene.evil);
+    let scene = HostileScene::bare("11");
+    let hosted = scene.hosted(&scene.evil);
     let body = r#"{"errcode":"M_INCOMPATIBLE_ROOM_VERSION","error":"no","room_version":"x.y"}"#;
     let said = Reply { status: 400, body: Bytes::from_static(body.as_bytes()) };
     scene.evil.on("make_join", move |_| said.clone());
-    let refused = hosted.join(&scene, &scene.evil).refused(400, "M_INCOMPATIBLE_ROOM_VERSION");
+    let refused = scene.join(&hosted, &scene.evil).refused(400, "M_INCOMPATIBLE_ROOM_VERSION");
     assert_eq!(refused["room_version"], "x.y");
 }
 
@@ -122,20 +124,16 @@ fn the_version_that_a_server_cannot_have_us_join_in_is_told_on() {
 fn where_the_network_answers_for_one_server_the_next_is_asked() {
     for endpoint in ["make_join", "send_join"] {
         for page in pages() {
-            let scene = Scene::bare("11");
-            let hosted = Hosted::new(&scene, &scene.third);
+            let scene = HostileScene::bare("11");
+            let hosted = scene.hosted(&scene.third);
             hosted.give(&scene.third);
             hosted.give(&scene.evil);
             let said = page.clone();
             scene.evil.on(endpoint, move |_| said.clone());
-            let (room, via) = (encode(&hosted.room), encode(scene.evil.name()));
-            let third = encode(scene.third.name());
-            let path =
-                format!("/_matrix/client/v3/join/{room}?server_name={via}&server_name={third}");
-            let answer = scene.alice(&Method::POST, &path, &json!({}));
+            let answer = hosted.join(&scene, &scene.alice, &[&scene.evil, &scene.third]);
             assert_eq!(answer.status, 200, "NET7 {endpoint} {page:?}: {answer:?}");
             assert!(scene.evil.times_asked(endpoint) > 0);
-            hosted.hears(&scene, &scene.third);
+            scene.hears(&hosted, &scene.third);
         }
     }
 }
@@ -143,7 +141,8 @@ fn where_the_network_answers_for_one_server_the_next_is_asked() {
 #[test]
 fn where_the_network_answers_for_one_place_the_next_is_tried() {
     for page in pages() {
-        let scene = Scene::with("11", &[("DNS_OVER_HTTPS", "https://resolver.test/dns-query")]);
+        let scene =
+            HostileScene::with("11", &[("DNS_OVER_HTTPS", "https://resolver.test/dns-query")]);
         let dns = Peer::new(&scene.simulation, "resolver.test", 62);
         dns.on("", |_| {
             let record =
@@ -164,7 +163,7 @@ fn where_the_network_answers_for_one_place_the_next_is_tried() {
 #[test]
 fn a_page_in_place_of_the_well_known_file_is_soon_asked_for_again() {
     for page in pages() {
-        let scene = Scene::bare("11");
+        let scene = HostileScene::bare("11");
         let (turned_away, said) = (Rc::new(Cell::new(true)), page.clone());
         let is_turned_away = Rc::clone(&turned_away);
         let named = at(&scene, "named.test", 66, move || match is_turned_away.get() {
@@ -185,7 +184,7 @@ fn a_page_in_place_of_the_well_known_file_is_soon_asked_for_again() {
 #[test]
 fn a_page_in_place_of_the_well_known_file_undoes_nothing_that_was_known() {
     for page in pages() {
-        let scene = Scene::bare("11");
+        let scene = HostileScene::bare("11");
         let (turned_away, said) = (Rc::new(Cell::new(false)), page.clone());
         let is_turned_away = Rc::clone(&turned_away);
         let named = at(&scene, "named.test", 66, move || match is_turned_away.get() {
@@ -212,7 +211,7 @@ fn a_page_in_place_of_the_well_known_file_undoes_nothing_that_was_known() {
 
 #[test]
 fn a_place_that_was_known_is_not_kept_for_ever() {
-    let scene = Scene::bare("11");
+    let scene = HostileScene::bare("11");
     let turned_away = Rc::new(Cell::new(false));
     let is_turned_away = Rc::clone(&turned_away);
     let named = at(&scene, "named.test", 66, move || match is_turned_away.get() {
@@ -240,7 +239,7 @@ fn a_place_that_was_known_is_not_kept_for_ever() {
 
 #[test]
 fn a_server_that_moved_is_found_before_its_file_was_to_be_asked_for_again() {
-    let scene = Scene::new("11");
+    let scene = HostileScene::new("11");
     let has_moved = Rc::new(Cell::new(false));
     let moved = Rc::clone(&has_moved);
     let named = at(&scene, "named.test", 66, move || {
@@ -253,12 +252,12 @@ fn a_server_that_moved_is_found_before_its_file_was_to_be_asked_for_again() {
         peer
     });
     assert_eq!(scene.enter(&named, "x").status, 200);
-    scene.say(&scene.room, "where it is");
+    scene.say(&scene.alice, &scene.room, "where it is");
     scene.settle();
     assert!(old.times_asked("send") > 0);
     has_moved.set(true);
     scene.simulation.partition(OURS, old.name(), u64::MAX);
-    scene.say(&scene.room, "where it is no more");
+    scene.say(&scene.alice, &scene.room, "where it is no more");
     let before = named.times_asked("");
     scene.wait(3600);
     assert_eq!(named.times_asked(""), before, "an outage of an hour moves no server");
@@ -272,8 +271,8 @@ fn profile(name: &str) -> String {
 }
 
 /// The status with which a profile of another server is answered.
-fn asked(scene: &Scene, name: &str) -> u16 {
-    scene.client(None, &Method::GET, &profile(name), &Value::Null).status
+fn asked(scene: &HostileScene, name: &str) -> u16 {
+    scene.call(None, &format!("GET {}", profile(name)), &Value::Null).status
 }
 
 /// When each fetch began.
@@ -288,7 +287,7 @@ fn a_name_that_leads_nowhere_is_not_looked_up_again_and_again() {
     for (answer, name) in [("{\"Status\":3}", "n.test"), ("{\"Status\":2}", "n.test:1")] {
         let resolver = "https://resolver.test/dns-query";
         let variables = [("DNS_OVER_HTTPS", resolver), ("ALLOW_PRIVATE_ADDRESSES", "no")];
-        let scene = Scene::with("11", &variables);
+        let scene = HostileScene::with("11", &variables);
         let dns = Peer::new(&scene.simulation, "resolver.test", 69);
         dns.on("", move |_| Reply { status: 200, body: answer.into() });
         let count = |waited: u64| {
@@ -307,7 +306,7 @@ fn a_name_that_leads_nowhere_is_not_looked_up_again_and_again() {
 
 #[test]
 fn a_place_that_never_answered_is_left_alone_for_a_moment() {
-    let scene = Scene::bare("11");
+    let scene = HostileScene::bare("11");
     scene.simulation.record();
     let count = |waited: u64| {
         scene.wait(waited);
@@ -321,16 +320,16 @@ fn a_place_that_never_answered_is_left_alone_for_a_moment() {
     assert_eq!(count(10), 1);
     assert_eq!(count(8), 0, "NET9 the pause does not grow");
     let peer = Peer::new(&scene.simulation, "nowhere.test:1", 70);
-    assert_eq!(scene.send(&peer, &[], &[]).status, 401, "its keys cannot be asked for yet");
+    assert_eq!(scene.transaction(&peer, &[], &[]).status, 401, "its keys cannot be asked for yet");
     scene.wait(15);
-    assert_eq!(scene.send(&peer, &[], &[]).status, 200);
+    assert_eq!(scene.transaction(&peer, &[], &[]).status, 200);
     peer.on("query", |_| ok(&json!({ "displayname": "x" })));
     assert_eq!(asked(&scene, "nowhere.test:1"), 200);
 }
 
 #[test]
 fn of_many_new_names_one_is_looked_up_at_a_time() {
-    let scene = Scene::bare("11");
+    let scene = HostileScene::bare("11");
     scene.simulation.record();
     let request =
         |number| Request::get(profile(&format!("n{number}.test"))).body(Bytes::new()).unwrap();
@@ -343,13 +342,13 @@ fn of_many_new_names_one_is_looked_up_at_a_time() {
 }
 
 /// How often the destination of the peer was told that it is up.
-fn heard(scene: &Scene) -> usize {
+fn heard(scene: &HostileScene) -> usize {
     scene.simulation.transcript().matches("destination/evil.test:8448 Heard").count()
 }
 
 #[test]
 fn a_sign_of_life_is_passed_on_where_a_server_fails() {
-    let scene = Scene::new("11");
+    let scene = HostileScene::new("11");
     scene.simulation.record();
     for _ in 0..20 {
         scene.accepted("a message", &scene.message());
@@ -358,7 +357,7 @@ fn a_sign_of_life_is_passed_on_where_a_server_fails() {
     assert!(heard(&scene) <= 1, "told {} times that a server is up that was", heard(&scene));
     let (before, now) = (heard(&scene), scene.simulation.now());
     scene.simulation.partition(OURS, scene.evil.name(), now + 60_000);
-    scene.say(&scene.room, "while it is away");
+    scene.say(&scene.alice, &scene.room, "while it is away");
     scene.wait(61);
     scene.evil.forget_asked();
     scene.accepted("a sign of life", &scene.message());

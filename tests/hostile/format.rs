@@ -5,16 +5,16 @@ use tombolo::objects::room::Verdict;
 use tombolo_protocol::canonical_json::to_string;
 use tombolo_support::canonical;
 
-use crate::scene::Scene;
+use crate::scene::HostileScene;
 
 /// Mallory's message with one member set to something else, hashed and signed as it then is.
-fn with(scene: &Scene, member: &str, value: &Value) -> Value {
+fn with(scene: &HostileScene, member: &str, value: &Value) -> Value {
     let mut pdu = scene.message();
     pdu[member] = value.clone();
     scene.evil.seal(scene.version, &pdu)
 }
 
-fn without(scene: &Scene, member: &str) -> Value {
+fn without(scene: &HostileScene, member: &str) -> Value {
     let mut pdu = scene.message();
     pdu.as_object_mut().unwrap().remove(member);
     scene.evil.seal(scene.version, &pdu)
@@ -27,7 +27,7 @@ fn ids(count: usize) -> Value {
 
 #[test]
 fn the_largest_event_is_65536_bytes() {
-    let scene = Scene::new("11");
+    let scene = HostileScene::new("11");
     let sized = |wanted: usize| {
         let of = |padding: usize| {
             scene.event("mallory", "m.room.message", None, &json!({ "body": "x".repeat(padding) }))
@@ -45,7 +45,7 @@ fn the_largest_event_is_65536_bytes() {
 
 #[test]
 fn identifiers_have_255_bytes_at_most() {
-    let scene = Scene::new("11");
+    let scene = HostileScene::new("11");
     for (member, value) in [
         ("type", "é".repeat(128)),
         ("type", "t".repeat(256)),
@@ -61,7 +61,7 @@ fn identifiers_have_255_bytes_at_most() {
 
 #[test]
 fn links_have_a_form() {
-    let scene = Scene::new("11");
+    let scene = HostileScene::new("11");
     let tip = scene.tips()[0].clone();
     for (what, member, value) in [
         ("21", "prev_events", ids(21)),
@@ -89,7 +89,7 @@ fn links_have_a_form() {
 
 #[test]
 fn depth_is_a_number_and_orders_nothing() {
-    let scene = Scene::new("11");
+    let scene = HostileScene::new("11");
     for value in [json!(-1), json!("5"), json!(null), json!(true), json!([])] {
         scene.dropped(&format!("FMT3 {value}"), &with(&scene, "depth", &value));
     }
@@ -100,7 +100,7 @@ fn depth_is_a_number_and_orders_nothing() {
     }
     scene.accepted("FMT4 0", &with(&scene, "depth", &json!(0)));
     scene.accepted("FMT4 2^53-1", &with(&scene, "depth", &json!(9_007_199_254_740_991_u64)));
-    let deepest = scene.say(&scene.room, "after the deepest");
+    let deepest = scene.say(&scene.alice, &scene.room, "after the deepest");
     let depth = scene.held(&deepest).unwrap().pdu["depth"].as_u64();
     assert!(depth.is_some_and(|depth| depth < 1 << 53), "FMT4 {depth:?}");
     scene.accepted("FMT4 after it", &scene.message());
@@ -109,7 +109,7 @@ fn depth_is_a_number_and_orders_nothing() {
 
 #[test]
 fn the_time_is_an_integer() {
-    let scene = Scene::new("11");
+    let scene = HostileScene::new("11");
     for value in [json!("5"), json!(null), json!([])] {
         scene.dropped(&format!("FMT5 {value}"), &with(&scene, "origin_server_ts", &value));
     }
@@ -122,7 +122,7 @@ fn the_time_is_an_integer() {
 
 #[test]
 fn members_have_their_types() {
-    let scene = Scene::new("11");
+    let scene = HostileScene::new("11");
     for (member, value) in [
         ("type", json!(5)),
         ("type", json!(null)),
@@ -149,7 +149,7 @@ fn members_have_their_types() {
 #[test]
 fn strange_names_and_characters_are_held() {
     for version in ["6", "11", "12"] {
-        let scene = Scene::new(version);
+        let scene = HostileScene::new(version);
         for localpart in ["", "Ümläut und Leerzeichen", "{}\"\\'%_"] {
             let user = scene.evil.user(localpart);
             let content = json!({ "membership": "join", "displayname": "x\u{0}y" });
@@ -170,11 +170,11 @@ fn strange_names_and_characters_are_held() {
 
 #[test]
 fn unsigned_may_be_anything() {
-    let scene = Scene::new("11");
+    let scene = HostileScene::new("11");
     for unsigned in [json!("x"), json!(5), json!([]), json!({ "age": "old" }), json!(null)] {
         let mut pdu = scene.message();
         pdu["unsigned"] = unsigned.clone();
-        let answer = scene.send(&scene.evil, std::slice::from_ref(&pdu), &[]);
+        let answer = scene.transaction(&scene.evil, std::slice::from_ref(&pdu), &[]);
         assert_eq!(answer.status, 200, "FMT9 {unsigned}");
         let verdict = scene.verdict(&scene.id(&pdu));
         assert!(matches!(verdict, None | Some(Verdict::Accepted)), "FMT9 {unsigned}");

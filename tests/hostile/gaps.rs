@@ -1,14 +1,10 @@
 //! What becomes of events whose parents we lack, where the server that has them lies? (DAG1, RES5)
 
-use http::Method;
 use serde_json::{Value, json};
 use tombolo::objects::room::Verdict;
 use tombolo_support::{Reply, encode, id_of, ok, refusal};
 
-use crate::{
-    hosted::Hosted,
-    scene::{OURS, Scene},
-};
+use crate::scene::{HostileScene, OURS};
 
 const DAY: u64 = 86_400_000;
 
@@ -18,7 +14,7 @@ fn nowhere() -> String {
 }
 
 /// Mallory's message on this parent.
-fn on(scene: &Scene, parent: &str, depth: u64) -> Value {
+fn on(scene: &HostileScene, parent: &str, depth: u64) -> Value {
     let mut pdu = scene.message();
     pdu["prev_events"] = json!([parent]);
     pdu["depth"] = json!(depth);
@@ -26,7 +22,7 @@ fn on(scene: &Scene, parent: &str, depth: u64) -> Value {
 }
 
 /// So many messages, each on the one before, the first on this parent.
-fn chain(scene: &Scene, parent: &str, count: usize) -> Vec<Value> {
+fn chain(scene: &HostileScene, parent: &str, count: usize) -> Vec<Value> {
     let mut chain: Vec<Value> = Vec::new();
     for depth in (100..).take(count) {
         let parent = chain.last().map_or(parent.to_owned(), |pdu| scene.id(pdu));
@@ -36,9 +32,9 @@ fn chain(scene: &Scene, parent: &str, count: usize) -> Vec<Value> {
 }
 
 /// The event is sent, and whatever became of it a day later, the state is what it was and nobody was harmed.
-fn sent(scene: &Scene, what: &str, pdu: &Value) -> Option<Verdict> {
+fn sent(scene: &HostileScene, what: &str, pdu: &Value) -> Option<Verdict> {
     let state = scene.state();
-    let answer = scene.send(&scene.evil, std::slice::from_ref(pdu), &[]);
+    let answer = scene.transaction(&scene.evil, std::slice::from_ref(pdu), &[]);
     assert_eq!(answer.status, 200, "{what}: {answer:?}");
     scene.simulation.settle(DAY);
     assert_eq!(scene.state(), state, "{what} changed the state");
@@ -49,11 +45,11 @@ fn sent(scene: &Scene, what: &str, pdu: &Value) -> Option<Verdict> {
 #[test]
 fn a_gap_is_filled_with_what_is_good_of_an_answer() {
     for version in ["6", "11", "12"] {
-        let scene = Scene::new(version);
+        let scene = HostileScene::new(version);
         let chain = chain(&scene, &scene.tips()[0], 6);
         let mut unsigned = scene.message();
         unsigned["signatures"] = json!({});
-        let other = Hosted::new(&scene, &scene.evil);
+        let other = scene.hosted(&scene.evil);
         let foreign = other.events.borrow().last().unwrap().clone();
         let mut moved = scene.message();
         moved["room_id"] = json!(other.room);
@@ -98,13 +94,13 @@ fn answers_without_form_leave_the_gap_and_nothing_else() {
         Reply { status: 200, body: format!("{{\"events\":{}", "[".repeat(100_000)).into() },
         Reply { status: 200, body: vec![b' '; 5 << 20].into() },
     ] {
-        let scene = Scene::new("11");
+        let scene = HostileScene::new("11");
         let chain = chain(&scene, &scene.tips()[0], 2);
         for endpoint in ["get_missing_events", "state_ids", "state", "event", "event_auth"] {
             let reply = reply.clone();
             scene.evil.on(endpoint, move |_| reply.clone());
         }
-        let answer = scene.send(&scene.evil, &chain[1..], &[]);
+        let answer = scene.transaction(&scene.evil, &chain[1..], &[]);
         assert_eq!(answer.status, 200, "{reply:?}: {answer:?}");
         assert!(!scene.sees(&scene.id(&chain[1])), "{reply:?}");
         scene.goes_on();
@@ -118,7 +114,7 @@ fn answers_without_form_leave_the_gap_and_nothing_else() {
 
 #[test]
 fn a_gap_without_end_costs_a_bounded_number_of_requests() {
-    let scene = Scene::new("11");
+    let scene = HostileScene::new("11");
     let chain = chain(&scene, &nowhere(), 400);
     let given: Vec<(String, Value)> =
         chain.iter().map(|pdu| (scene.id(pdu), pdu.clone())).collect();
@@ -129,7 +125,7 @@ fn a_gap_without_end_costs_a_bounded_number_of_requests() {
     });
     scene.evil.forget_asked();
     let last = chain.last().unwrap();
-    assert_eq!(scene.send(&scene.evil, std::slice::from_ref(last), &[]).status, 200);
+    assert_eq!(scene.transaction(&scene.evil, std::slice::from_ref(last), &[]).status, 200);
     let endpoints = ["get_missing_events", "state_ids", "state", "event", "event_auth"];
     let asked = || endpoints.iter().map(|endpoint| scene.evil.times_asked(endpoint)).sum::<usize>();
     assert!((1..=60).contains(&asked()), "one event costs {} requests", asked());
@@ -142,7 +138,7 @@ fn a_gap_without_end_costs_a_bounded_number_of_requests() {
 
 #[test]
 fn an_answer_that_is_the_question_ends() {
-    let scene = Scene::new("11");
+    let scene = HostileScene::new("11");
     let pdu = on(&scene, &nowhere(), 100);
     let (one, other) = (on(&scene, &scene.id(&pdu), 101), scene.message());
     let events = json!({ "events": [pdu, one, other] });
@@ -156,11 +152,11 @@ fn an_answer_that_is_the_question_ends() {
 
 #[test]
 fn an_answer_may_hold_too_much() {
-    let scene = Scene::new("11");
+    let scene = HostileScene::new("11");
     let chain = chain(&scene, &scene.tips()[0], 300);
     let events = json!({ "events": chain[..299] });
     scene.evil.on("get_missing_events", move |_| ok(&events));
-    let answer = scene.send(&scene.evil, &chain[299..], &[]);
+    let answer = scene.transaction(&scene.evil, &chain[299..], &[]);
     assert_eq!(answer.status, 200, "{answer:?}");
     scene.simulation.settle(DAY);
     scene.goes_on();
@@ -170,13 +166,13 @@ fn an_answer_may_hold_too_much() {
 }
 
 /// A message of mallory whose parents nobody has, and the state before it as the peer tells it.
-fn with_state(scene: &Scene, state: &[String], more: &[Value]) -> Value {
+fn with_state(scene: &HostileScene, state: &[String], more: &[Value]) -> Value {
     let pdu = on(scene, &nowhere(), 100);
     tell_state(scene, state, more);
     pdu
 }
 
-fn tell_state(scene: &Scene, state: &[String], more: &[Value]) {
+fn tell_state(scene: &HostileScene, state: &[String], more: &[Value]) {
     let ids = json!({ "pdu_ids": state, "auth_chain_ids": state });
     scene.evil.on("state_ids", move |_| ok(&ids));
     let (version, given) = (scene.version, more.to_vec());
@@ -190,12 +186,12 @@ fn tell_state(scene: &Scene, state: &[String], more: &[Value]) {
     scene.evil.on("state", move |_| ok(&whole));
 }
 
-fn current(scene: &Scene) -> Vec<String> {
+fn current(scene: &HostileScene) -> Vec<String> {
     scene.state().into_values().collect()
 }
 
 /// Power levels that mallory gives herself, citing a world in which nobody has any.
-fn coup(scene: &Scene) -> Value {
+fn coup(scene: &HostileScene) -> Value {
     let mallory = scene.evil.user("mallory");
     let content = json!({ "users": { &mallory: 100 }, "users_default": 0 });
     let mut pdu = scene.event("mallory", "m.room.power_levels", Some(""), &content);
@@ -212,7 +208,7 @@ fn coup(scene: &Scene) -> Value {
 #[test]
 fn a_told_state_takes_nothing_away() {
     for version in ["6", "11", "12"] {
-        let scene = Scene::new(version);
+        let scene = HostileScene::new(version);
         let (create, mallory) = (
             ("m.room.create".to_owned(), String::new()),
             ("m.room.member".to_owned(), scene.evil.user("mallory")),
@@ -237,7 +233,7 @@ fn a_told_state_takes_nothing_away() {
 #[test]
 fn a_told_state_makes_nobody_powerful() {
     for version in ["6", "11", "12"] {
-        let scene = Scene::new(version);
+        let scene = HostileScene::new(version);
         let state = scene.state();
         let coup = coup(&scene);
         let mallory = &state[&("m.room.member".to_owned(), scene.evil.user("mallory"))];
@@ -266,7 +262,7 @@ fn a_told_state_makes_nobody_powerful() {
 #[test]
 fn a_told_state_lifts_no_ban() {
     for version in ["6", "11", "12"] {
-        let scene = Scene::new(version);
+        let scene = HostileScene::new(version);
         let before = current(&scene);
         let mallory = scene.evil.user("mallory");
         let pdu = with_state(&scene, &before, &[]);
@@ -288,10 +284,10 @@ fn a_told_state_lifts_no_ban() {
 #[test]
 fn a_told_state_of_forged_foreign_or_missing_events_lets_nothing_in() {
     for version in ["11", "12"] {
-        let scene = Scene::new(version);
+        let scene = HostileScene::new(version);
         let private = scene.create_room("private_chat");
         let secrets: Vec<String> = scene.state_of(&private).into_values().collect();
-        let other = Hosted::new(&scene, &scene.evil);
+        let other = scene.hosted(&scene.evil);
         let foreign: Vec<Value> = other.state().into_values().collect();
         let foreign_ids: Vec<String> = foreign.iter().map(|pdu| scene.id(pdu)).collect();
         let alice = format!("@alice:{OURS}");
@@ -318,7 +314,7 @@ fn a_told_state_of_forged_foreign_or_missing_events_lets_nothing_in() {
 
 #[test]
 fn a_room_parks_a_bounded_number_of_events() {
-    let scene = Scene::new("11");
+    let scene = HostileScene::new("11");
     let pattern = scene.message();
     let make = |number: u64| {
         let mut pdu = pattern.clone();
@@ -327,7 +323,7 @@ fn a_room_parks_a_bounded_number_of_events() {
     };
     for batch in 0..22 {
         let pdus: Vec<Value> = (0..50).map(|number| make(batch * 50 + number)).collect();
-        assert_eq!(scene.send(&scene.evil, &pdus, &[]).status, 200);
+        assert_eq!(scene.transaction(&scene.evil, &pdus, &[]).status, 200);
     }
     let parked = scene.count("parked");
     assert!((10..=1000).contains(&parked), "{parked} events are parked");
@@ -339,7 +335,7 @@ fn a_room_parks_a_bounded_number_of_events() {
 
 #[test]
 fn many_forks_are_merged_and_few_are_cited() {
-    let scene = Scene::new("11");
+    let scene = HostileScene::new("11");
     let parent = scene.tips();
     let forks: Vec<Value> = (0..45)
         .map(|_| {
@@ -348,14 +344,14 @@ fn many_forks_are_merged_and_few_are_cited() {
             scene.evil.seal(scene.version, &pdu)
         })
         .collect();
-    assert_eq!(scene.send(&scene.evil, &forks, &[]).status, 200);
-    let id = scene.say(&scene.room, "over all of it");
+    assert_eq!(scene.transaction(&scene.evil, &forks, &[]).status, 200);
+    let id = scene.say(&scene.alice, &scene.room, "over all of it");
     let cited = scene.held(&id).unwrap().pdu["prev_events"].as_array().unwrap().len();
     assert!(cited <= 20, "DAG4 {cited} parents");
-    let path = format!("/_matrix/federation/v1/event/{}", encode(&id));
-    assert_eq!(scene.signed(&scene.evil, &Method::GET, &path, None).status, 200);
+    let line = format!("GET /_matrix/federation/v1/event/{}", encode(&id));
+    assert_eq!(scene.signed(&scene.evil, &line, None).status, 200);
     for _ in 0..3 {
-        scene.say(&scene.room, "and again");
+        scene.say(&scene.alice, &scene.room, "and again");
     }
     assert!(scene.tips().len() <= 20, "DAG4 {} tips", scene.tips().len());
     scene.goes_on();

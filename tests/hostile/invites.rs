@@ -1,37 +1,33 @@
 //! Which invites do we sign, and what do they leave behind? (RES2 and RES3)
 
 use bytes::Bytes;
-use http::Method;
 use serde_json::{Value, json};
-use tombolo_support::{Answer, Reply, encode, ok};
+use tombolo_support::{Answer, Hosted, Reply, encode, ok};
 
-use crate::{
-    hosted::Hosted,
-    scene::{OURS, Scene},
-};
+use crate::scene::{HostileScene, OURS};
 
 fn alice() -> String {
     format!("@alice:{OURS}")
 }
 
 /// An invite of alice to a room of the peer.
-fn invite(scene: &Scene, hosted: &Hosted) -> Value {
+fn invite(scene: &HostileScene, hosted: &Hosted) -> Value {
     let content = json!({ "membership": "invite" });
-    hosted.event(&scene.evil, &hosted.creator, "m.room.member", Some(&alice()), &content)
+    hosted.event(&scene.evil, &hosted.creator, ("m.room.member", Some(&alice())), &content)
 }
 
-fn put(scene: &Scene, room: &str, pdu: &Value, body: &Value) -> Answer {
+fn put(scene: &HostileScene, room: &str, pdu: &Value, body: &Value) -> Answer {
     let (room, id) = (encode(room), encode(&scene.id(pdu)));
-    let path = format!("/_matrix/federation/v2/invite/{room}/{id}");
-    scene.signed(&scene.evil, &Method::PUT, &path, Some(body))
+    let line = format!("PUT /_matrix/federation/v2/invite/{room}/{id}");
+    scene.signed(&scene.evil, &line, Some(body))
 }
 
-fn body(scene: &Scene, pdu: &Value, stripped: &Value) -> Value {
+fn body(scene: &HostileScene, pdu: &Value, stripped: &Value) -> Value {
     json!({ "room_version": scene.version.id, "event": pdu, "invite_room_state": stripped })
 }
 
 /// The stripped state of a good invite.
-fn stripped(scene: &Scene, hosted: &Hosted) -> Value {
+fn stripped(scene: &HostileScene, hosted: &Hosted) -> Value {
     let kinds = ["m.room.create", "m.room.join_rules"];
     let shown = |kind: &&str| hosted.state()[&((*kind).to_owned(), String::new())].clone();
     let mut all: Vec<Value> = kinds.iter().map(shown).collect();
@@ -40,32 +36,32 @@ fn stripped(scene: &Scene, hosted: &Hosted) -> Value {
 }
 
 /// A good invite is signed and shown, and alice can accept it.
-fn works(scene: &Scene, hosted: &Hosted) {
+fn works(scene: &HostileScene, hosted: &Hosted) {
     hosted.give(&scene.evil);
     let pdu = invite(scene, hosted);
     let answer = put(scene, &hosted.room, &pdu, &body(scene, &pdu, &stripped(scene, hosted)));
     assert_eq!(answer.status, 200, "a good invite: {answer:?}");
     assert!(answer.body["event"]["signatures"][OURS].is_object(), "not signed: {answer:?}");
-    let shown = scene.sync().body["rooms"]["invite"][&hosted.room].clone();
+    let shown = scene.sync(&scene.alice, "")["rooms"]["invite"][&hosted.room].clone();
     assert!(shown.is_object(), "a good invite is not shown");
     hosted.events.borrow_mut().push(pdu);
-    let joined = hosted.join(scene, &scene.evil);
+    let joined = scene.join(hosted, &scene.evil);
     assert_eq!(joined.status, 200, "{joined:?}");
-    hosted.hears(scene, &scene.evil);
+    scene.hears(hosted, &scene.evil);
 }
 
-fn refused(scene: &Scene, hosted: &Hosted, what: &str, answer: &Answer) {
+fn refused(scene: &HostileScene, hosted: &Hosted, what: &str, answer: &Answer) {
     assert!(matches!(answer.status, 400..500), "{what}: {answer:?}");
     assert!(!answer.body.to_string().contains("signatures"), "{what} was signed: {answer:?}");
-    let rooms = &scene.sync().body["rooms"];
+    let rooms = &scene.sync(&scene.alice, "")["rooms"];
     assert!(rooms["invite"].get(&hosted.room).is_none(), "{what}: {rooms}");
 }
 
 #[test]
 fn we_sign_nothing_but_an_invite_of_our_user() {
     for version in ["6", "11", "12"] {
-        let scene = Scene::bare(version);
-        let hosted = Hosted::new(&scene, &scene.evil);
+        let scene = HostileScene::bare(version);
+        let hosted = scene.hosted(&scene.evil);
         let good = invite(&scene, &hosted);
         for (member, value) in [
             ("type", json!("m.room.power_levels")),
@@ -103,8 +99,8 @@ fn we_sign_nothing_but_an_invite_of_our_user() {
 
 #[test]
 fn the_path_names_the_invite() {
-    let scene = Scene::bare("11");
-    let hosted = Hosted::new(&scene, &scene.evil);
+    let scene = HostileScene::bare("11");
+    let hosted = scene.hosted(&scene.evil);
     let pdu = invite(&scene, &hosted);
     let good = body(&scene, &pdu, &json!([]));
     let answer = put(&scene, "!other:evil.test", &pdu, &good);
@@ -112,8 +108,7 @@ fn the_path_names_the_invite() {
     let other = hosted.event(
         &scene.evil,
         &hosted.creator,
-        "m.room.member",
-        Some(&alice()),
+        ("m.room.member", Some(&alice())),
         &json!({ "membership": "invite", "x": 1 }),
     );
     let answer = put(&scene, &hosted.room, &other, &good);
@@ -137,19 +132,19 @@ fn the_path_names_the_invite() {
         refused(&scene, &hosted, &body.to_string(), &put(&scene, &hosted.room, &pdu, &body));
     }
     let (room, id) = (encode(&hosted.room), encode(&scene.id(&pdu)));
-    let path = format!("/_matrix/federation/v1/invite/{room}/{id}");
-    let answer = scene.signed(&scene.evil, &Method::PUT, &path, Some(&pdu));
+    let line = format!("PUT /_matrix/federation/v1/invite/{room}/{id}");
+    let answer = scene.signed(&scene.evil, &line, Some(&pdu));
     refused(&scene, &hosted, "RES2 by version 1", &answer);
-    let path = format!("/_matrix/federation/v2/invite/{room}/{id}");
-    let answer = scene.signed(&scene.third, &Method::PUT, &path, Some(&good));
+    let line = format!("PUT /_matrix/federation/v2/invite/{room}/{id}");
+    let answer = scene.signed(&scene.third, &line, Some(&good));
     refused(&scene, &hosted, "RES2 by another server", &answer);
     works(&scene, &hosted);
 }
 
 #[test]
 fn a_version_that_is_not_the_rooms_makes_another_event() {
-    let scene = Scene::bare("12");
-    let hosted = Hosted::new(&scene, &scene.evil);
+    let scene = HostileScene::bare("12");
+    let hosted = scene.hosted(&scene.evil);
     let pdu = invite(&scene, &hosted);
     let mut other = body(&scene, &pdu, &stripped(&scene, &hosted));
     other["room_version"] = json!("6");
@@ -174,13 +169,13 @@ fn stripped_state_may_be_anything_and_breaks_nothing() {
             ("huge", json!((0..5000).map(|n| json!({ "type": "m.room.name", "state_key": n.to_string(), "sender": "@m:evil.test", "content": { "name": "x".repeat(200) } })).collect::<Vec<_>>())),
             ("large", json!([{ "type": "m.room.name", "state_key": "", "sender": "@m:evil.test", "content": { "name": "x".repeat(9 << 20) } }])),
         ] {
-            let scene = Scene::bare(version);
-            let hosted = Hosted::new(&scene, &scene.evil);
+            let scene = HostileScene::bare(version);
+            let hosted = scene.hosted(&scene.evil);
             let pdu = invite(&scene, &hosted);
             let answer = put(&scene, &hosted.room, &pdu, &body(&scene, &pdu, &shown));
             assert!(matches!(answer.status, 200 | 400..500), "RES3 {what}: {answer:?}");
-            let sync = scene.sync();
-            let invite = &sync.body["rooms"]["invite"][&hosted.room];
+            let sync = scene.sync(&scene.alice, "");
+            let invite = &sync["rooms"]["invite"][&hosted.room];
             for event in invite["invite_state"]["events"].as_array().into_iter().flatten() {
                 let whole = event["type"].is_string() && event["sender"].is_string() && event["state_key"].is_string() && event["content"].is_object();
                 assert!(whole, "RES3 {what}: alice is shown {event}");
@@ -192,9 +187,9 @@ fn stripped_state_may_be_anything_and_breaks_nothing() {
 
 #[test]
 fn in_version_12_an_invite_shows_its_own_rooms_create_event() {
-    let scene = Scene::bare("12");
-    let hosted = Hosted::new(&scene, &scene.evil);
-    let other = Hosted::new(&scene, &scene.evil);
+    let scene = HostileScene::bare("12");
+    let hosted = scene.hosted(&scene.evil);
+    let other = scene.hosted(&scene.evil);
     let pdu = invite(&scene, &hosted);
     let foreign = json!([other.events.borrow()[0]]);
     for (what, shown) in [
@@ -213,12 +208,12 @@ fn in_version_12_an_invite_shows_its_own_rooms_create_event() {
 
 #[test]
 fn an_invite_to_a_room_we_are_in_follows_its_rules() {
-    let scene = Scene::new("11");
+    let scene = HostileScene::new("11");
     let bob = format!("@bob:{OURS}");
     scene.register("bob");
     let state = scene.state();
     let put = |pdu: &Value| put(&scene, &scene.room, pdu, &body(&scene, pdu, &json!([])));
-    scene.set("m.room.power_levels", "", &{
+    scene.set(&scene.alice, &scene.room, ("m.room.power_levels", ""), &{
         let id = state[&("m.room.power_levels".to_owned(), String::new())].clone();
         let mut content = scene.held(&id).unwrap().pdu["content"].clone();
         content["invite"] = json!(50);
@@ -243,10 +238,10 @@ fn an_invite_to_a_room_we_are_in_follows_its_rules() {
 #[test]
 fn our_invite_stands_only_with_the_signature_of_the_server_it_is_for() {
     for version in ["11", "12"] {
-        let scene = Scene::new(version);
+        let scene = HostileScene::new(version);
         let guest = scene.evil.user("guest");
-        let path = format!("/_matrix/client/v3/rooms/{}/invite", encode(&scene.room));
-        let ask = || scene.alice(&Method::POST, &path, &json!({ "user_id": guest }));
+        let line = format!("POST /_matrix/client/v3/rooms/{}/invite", encode(&scene.room));
+        let ask = || scene.call(Some(&scene.alice), &line, &json!({ "user_id": guest }));
         let rooms = scene.version;
         for (what, given) in [
             ("nothing", json!({})),
@@ -287,11 +282,12 @@ fn our_invite_stands_only_with_the_signature_of_the_server_it_is_for() {
 
 #[test]
 fn what_another_server_says_of_an_invite_is_not_what_our_room_says() {
-    let scene = Scene::new("11");
-    let path = format!("/_matrix/client/v3/rooms/{}/invite", encode(&scene.room));
+    let scene = HostileScene::new("11");
+    let line = format!("POST /_matrix/client/v3/rooms/{}/invite", encode(&scene.room));
     let body = json!({ "errcode": "M_NOT_FOUND", "error": "unknown room" }).to_string();
     scene.evil.on("invite", move |_| Reply { status: 404, body: Bytes::from(body.clone()) });
-    let answer = scene.alice(&Method::POST, &path, &json!({ "user_id": scene.evil.user("guest") }));
+    let answer =
+        scene.call(Some(&scene.alice), &line, &json!({ "user_id": scene.evil.user("guest") }));
     assert_eq!(
         (answer.status, &answer.body["errcode"]),
         (404, &json!("M_NOT_FOUND")),
@@ -302,14 +298,14 @@ fn what_another_server_says_of_an_invite_is_not_what_our_room_says() {
 
 #[test]
 fn stripped_state_that_would_break_a_client_is_not_shown() {
-    let scene = Scene::bare("11");
-    let hosted = Hosted::new(&scene, &scene.evil);
+    let scene = HostileScene::bare("11");
+    let hosted = scene.hosted(&scene.evil);
     let pdu = invite(&scene, &hosted);
     let deep = (0..1000).fold(json!(1), |inner, _| json!([inner]));
     let topic = json!({ "type": "m.room.topic", "state_key": "", "sender": "@m:evil.test", "content": { "topic": deep } });
     let answer = put(&scene, &hosted.room, &pdu, &body(&scene, &pdu, &json!([topic])));
     assert!(matches!(answer.status, 200 | 400..500), "{answer:?}");
-    let shown = scene.sync().body["rooms"]["invite"][&hosted.room].to_string();
+    let shown = scene.sync(&scene.alice, "")["rooms"]["invite"][&hosted.room].to_string();
     assert!(!shown.contains("m.room.topic"), "{shown}");
     works(&scene, &hosted);
 }

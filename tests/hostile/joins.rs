@@ -1,13 +1,9 @@
 //! What becomes of our user's join where the server that gives the room lies? (RES1 and RES4)
 
-use http::Method;
 use serde_json::{Value, json};
-use tombolo_support::{Answer, Peer, Reply, encode, id_of, ok, refusal};
+use tombolo_support::{Answer, Hosted, Peer, Reply, id_of, ok, refusal};
 
-use crate::{
-    hosted::Hosted,
-    scene::{OURS, Scene},
-};
+use crate::scene::{HostileScene, OURS};
 
 const VERSIONS: [&str; 3] = ["6", "11", "12"];
 
@@ -16,50 +12,50 @@ fn alice() -> String {
 }
 
 /// A join that must come to nothing: alice is in no room, and once the peer is honest she comes in.
-fn refused(version: &str, what: &str, alter: impl Fn(&Scene, &Hosted, Value) -> Value) {
-    let scene = Scene::bare(version);
-    let hosted = Hosted::new(&scene, &scene.evil);
+fn refused(version: &str, what: &str, alter: impl Fn(&HostileScene, &Hosted, Value) -> Value) {
+    let scene = HostileScene::bare(version);
+    let hosted = scene.hosted(&scene.evil);
     let altered = alter(&scene, &hosted, hosted.answer());
     hosted.give_altered(&scene.evil, move |_, _| altered.clone());
-    let answer = hosted.join(&scene, &scene.evil);
+    let answer = scene.join(&hosted, &scene.evil);
     assert!(matches!(answer.status, 400..500 | 502), "RES4 {version} {what}: {answer:?}");
-    let rooms = scene.sync().body["rooms"]["join"].clone();
+    let rooms = scene.sync(&scene.alice, "")["rooms"]["join"].clone();
     assert!(rooms.get(&hosted.room).is_none(), "RES4 {version} {what}: {rooms}");
-    hosted.comes_right(&scene, &scene.evil);
+    scene.comes_right(&hosted, &scene.evil);
 }
 
 /// A join that succeeds with what is good of the answer; answers the scene, to look at what came in.
 fn taken(
     version: &str,
     what: &str,
-    alter: impl Fn(&Scene, &Hosted, Value) -> Value,
-) -> (Scene, Hosted) {
-    let scene = Scene::bare(version);
-    let hosted = Hosted::new(&scene, &scene.evil);
+    alter: impl Fn(&HostileScene, &Hosted, Value) -> Value,
+) -> (HostileScene, Hosted) {
+    let scene = HostileScene::bare(version);
+    let hosted = scene.hosted(&scene.evil);
     let honest: Vec<(String, String)> = hosted.state().into_keys().collect();
     let altered = alter(&scene, &hosted, hosted.answer());
     hosted.give_altered(&scene.evil, move |_, _| altered.clone());
-    let answer = hosted.join(&scene, &scene.evil);
+    let answer = scene.join(&hosted, &scene.evil);
     assert_eq!(answer.status, 200, "RES4 {version} {what}: {answer:?}");
     let state = scene.state_of(&hosted.room);
     assert!(honest.iter().all(|key| state.contains_key(key)), "RES4 {version} {what} lost state");
-    hosted.hears(&scene, &scene.evil);
+    scene.hears(&hosted, &scene.evil);
     (scene, hosted)
 }
 
 /// A join that is refused, or taken without what is bad; once the peer is honest, alice is in and the bad is not.
 fn kept_out(
     version: &str,
-    alter: impl Fn(&Scene, &Hosted, Value) -> Value,
+    alter: impl Fn(&HostileScene, &Hosted, Value) -> Value,
     bad: impl Fn(&str, &str) -> bool,
 ) {
-    let scene = Scene::bare(version);
-    let hosted = Hosted::new(&scene, &scene.evil);
+    let scene = HostileScene::bare(version);
+    let hosted = scene.hosted(&scene.evil);
     let altered = alter(&scene, &hosted, hosted.answer());
     hosted.give_altered(&scene.evil, move |_, _| altered.clone());
-    let answer = hosted.join(&scene, &scene.evil);
+    let answer = scene.join(&hosted, &scene.evil);
     assert!(matches!(answer.status, 200 | 400..500 | 502), "RES4 {version} {answer:?}");
-    hosted.comes_right(&scene, &scene.evil);
+    scene.comes_right(&hosted, &scene.evil);
     let state = scene.state_of(&hosted.room);
     let found = state.keys().find(|(kind, key)| bad(kind, key));
     assert_eq!(found, None, "RES4 {version}");
@@ -95,11 +91,11 @@ fn without_its_create_event_there_is_no_room() {
         refused(version, "no create event", |_, _, answer| without(answer, is_create));
         refused(version, "nothing", |_, _, answer| without(answer, |_| true));
         refused(version, "another room's create event", |scene, _, answer| {
-            let other = Hosted::new(scene, &scene.evil);
+            let other = scene.hosted(&scene.evil);
             let answer = without(answer, is_create);
             with(answer, &[other.events.borrow()[0].clone()])
         });
-        refused(version, "another room", |scene, _, _| Hosted::new(scene, &scene.evil).answer());
+        refused(version, "another room", |scene, _, _| scene.hosted(&scene.evil).answer());
         refused(version, "a create event of another version", |scene, hosted, answer| {
             let content = json!({ "room_version": "10", "creator": hosted.creator });
             with(without(answer, is_create), &[hosted.create(&scene.evil, &content)])
@@ -111,14 +107,14 @@ fn without_its_create_event_there_is_no_room() {
 #[test]
 fn a_room_is_of_the_version_that_its_create_event_says() {
     for (version, claimed) in [("11", "10"), ("11", "1"), ("11", "x"), ("12", "11"), ("6", "7")] {
-        let scene = Scene::bare(version);
-        let hosted = Hosted::claiming(&scene, &scene.evil, claimed);
+        let scene = HostileScene::bare(version);
+        let hosted = scene.hosted_claiming(&scene.evil, claimed);
         hosted.give(&scene.evil);
-        let answer = hosted.join(&scene, &scene.evil);
+        let answer = scene.join(&hosted, &scene.evil);
         assert!(matches!(answer.status, 400..500 | 502), "RES4 {version} {claimed}: {answer:?}");
-        let rooms = scene.sync().body["rooms"]["join"].clone();
+        let rooms = scene.sync(&scene.alice, "")["rooms"]["join"].clone();
         assert!(rooms.get(&hosted.room).is_none(), "RES4 {version} {claimed}: {rooms}");
-        Hosted::new(&scene, &scene.evil).comes_right(&scene, &scene.evil);
+        scene.comes_right(&scene.hosted(&scene.evil), &scene.evil);
     }
 }
 
@@ -137,13 +133,13 @@ fn answers_without_form_are_no_room() {
 }
 
 /// A whole answer of the peer instead of an event, and what alice is told.
-fn answered(reply: &Reply) -> (Scene, Hosted, Answer) {
-    let scene = Scene::bare("11");
-    let hosted = Hosted::new(&scene, &scene.evil);
+fn answered(reply: &Reply) -> (HostileScene, Hosted, Answer) {
+    let scene = HostileScene::bare("11");
+    let hosted = scene.hosted(&scene.evil);
     hosted.give(&scene.evil);
     let reply = reply.clone();
     scene.evil.on("send_join", move |_| reply.clone());
-    let answer = hosted.join(&scene, &scene.evil);
+    let answer = scene.join(&hosted, &scene.evil);
     (scene, hosted, answer)
 }
 
@@ -161,7 +157,7 @@ fn errors_of_others_are_not_passed_on_to_clients() {
         let (scene, hosted, answer) = answered(&reply);
         assert!(answer.status >= 400 && answer.status != 401, "RES6 {answer:?}");
         assert_ne!(answer.body["errcode"], json!("M_UNKNOWN_TOKEN"), "RES6 {answer:?}");
-        hosted.comes_right(&scene, &scene.evil);
+        scene.comes_right(&hosted, &scene.evil);
     }
 }
 
@@ -173,7 +169,7 @@ fn events_forged_in_others_names_stay_out_and_the_rest_comes_in() {
             let victim = scene.third.user("victim");
             let join = json!({ "membership": "join" });
             let of =
-                |user: &str| hosted.event(&scene.evil, user, "m.room.member", Some(user), &join);
+                |user: &str| hosted.event(&scene.evil, user, ("m.room.member", Some(user)), &join);
             with(answer, &[of(&victim), of(&bob), json!(5), json!({})])
         });
         let state = scene.state_of(&hosted.room);
@@ -187,9 +183,14 @@ fn events_forged_in_others_names_stay_out_and_the_rest_comes_in() {
 #[test]
 fn events_that_the_giver_did_not_sign_stay_out() {
     for version in VERSIONS {
-        let lies = |scene: &Scene, hosted: &Hosted, answer: Value| {
+        let lies = |scene: &HostileScene, hosted: &Hosted, answer: Value| {
             let of = |kind: &str| {
-                hosted.event(&scene.evil, &hosted.creator, kind, Some(""), &json!({ "name": "x" }))
+                hosted.event(
+                    &scene.evil,
+                    &hosted.creator,
+                    (kind, Some("")),
+                    &json!({ "name": "x" }),
+                )
             };
             let (mut unsigned, mut wrong) = (of("m.room.name"), of("m.room.topic"));
             unsigned["signatures"] = json!({});
@@ -208,31 +209,27 @@ fn forbidden_and_foreign_events_are_no_state() {
             let name = hosted.event(
                 &scene.evil,
                 &stranger,
-                "m.room.name",
-                Some(""),
+                ("m.room.name", Some("")),
                 &json!({ "name": "forbidden" }),
             );
-            let other = Hosted::new(scene, &scene.evil);
+            let other = scene.hosted(&scene.evil);
             let topic = other.event(
                 &scene.evil,
                 &other.creator,
-                "m.room.topic",
-                Some(""),
+                ("m.room.topic", Some("")),
                 &json!({ "topic": "foreign" }),
             );
             let mut lone = hosted.event(
                 &scene.evil,
                 &hosted.creator,
-                "m.room.avatar",
-                Some(""),
+                ("m.room.avatar", Some("")),
                 &json!({ "url": "lone" }),
             );
             lone["auth_events"] = json!([format!("${}", "x".repeat(43))]);
             let mut moved = hosted.event(
                 &scene.evil,
                 &hosted.creator,
-                "m.room.tombstone",
-                Some(""),
+                ("m.room.tombstone", Some("")),
                 &json!({ "replacement_room": other.room }),
             );
             moved["room_id"] = json!(other.room);
@@ -253,16 +250,15 @@ fn forbidden_and_foreign_events_are_no_state() {
 #[test]
 fn two_events_of_one_key_leave_one() {
     for version in VERSIONS {
-        let scene = Scene::bare(version);
-        let hosted = Hosted::new(&scene, &scene.evil);
+        let scene = HostileScene::bare(version);
+        let hosted = scene.hosted(&scene.evil);
         let names: Vec<Value> = ["one", "two"]
             .iter()
             .map(|name| {
                 hosted.say(
                     &scene.evil,
                     &hosted.creator,
-                    "m.room.name",
-                    Some(""),
+                    ("m.room.name", Some("")),
                     &json!({ "name": name }),
                 )
             })
@@ -270,9 +266,9 @@ fn two_events_of_one_key_leave_one() {
         let first = names[0].clone();
         hosted
             .give_altered(&scene.evil, move |_, answer| with(answer, std::slice::from_ref(&first)));
-        let answer = hosted.join(&scene, &scene.evil);
+        let answer = scene.join(&hosted, &scene.evil);
         assert!(matches!(answer.status, 200 | 400..500 | 502), "RES4 {version} {answer:?}");
-        hosted.comes_right(&scene, &scene.evil);
+        scene.comes_right(&hosted, &scene.evil);
         let state = scene.state_of(&hosted.room);
         let name = &state[&("m.room.name".to_owned(), String::new())];
         assert!(names.iter().any(|each| hosted.id(each) == *name), "RES4 {version}");
@@ -282,15 +278,15 @@ fn two_events_of_one_key_leave_one() {
 #[test]
 fn a_missing_auth_chain_costs_only_what_hangs_on_it() {
     for version in VERSIONS {
-        let scene = Scene::bare(version);
-        let hosted = Hosted::new(&scene, &scene.evil);
+        let scene = HostileScene::bare(version);
+        let hosted = scene.hosted(&scene.evil);
         hosted.give_altered(&scene.evil, |_, mut answer| {
             answer["auth_chain"] = json!([]);
             answer
         });
-        let answer = hosted.join(&scene, &scene.evil);
+        let answer = scene.join(&hosted, &scene.evil);
         assert!(matches!(answer.status, 200 | 400..500 | 502), "RES4 {version} {answer:?}");
-        hosted.comes_right(&scene, &scene.evil);
+        scene.comes_right(&hosted, &scene.evil);
         refused(version, "no members and no chain", |_, _, answer| {
             without(answer, |pdu| {
                 pdu["type"] == "m.room.member" || pdu["type"] == "m.room.join_rules"
@@ -302,24 +298,24 @@ fn a_missing_auth_chain_costs_only_what_hangs_on_it() {
 #[test]
 fn a_second_create_event_does_not_replace_the_first() {
     for version in ["6", "11"] {
-        let scene = Scene::bare(version);
-        let hosted = Hosted::new(&scene, &scene.evil);
+        let scene = HostileScene::bare(version);
+        let hosted = scene.hosted(&scene.evil);
         let content = json!({ "room_version": version, "creator": hosted.creator, "x": 1 });
         let second = hosted.create(&scene.evil, &content);
         hosted.give_altered(&scene.evil, move |_, answer| {
             with(answer, std::slice::from_ref(&second))
         });
-        let answer = hosted.join(&scene, &scene.evil);
+        let answer = scene.join(&hosted, &scene.evil);
         assert!(matches!(answer.status, 200 | 400..500 | 502), "RES4 {version} {answer:?}");
-        hosted.comes_right(&scene, &scene.evil);
+        scene.comes_right(&hosted, &scene.evil);
     }
 }
 
 #[test]
 fn our_own_event_comes_back_as_we_made_it() {
     for version in VERSIONS {
-        let scene = Scene::bare(version);
-        let hosted = Hosted::new(&scene, &scene.evil);
+        let scene = HostileScene::bare(version);
+        let hosted = scene.hosted(&scene.evil);
         let (evil, rules) = (scene.evil.clone(), scene.version);
         hosted.give_altered(&scene.evil, move |asked, mut answer| {
             let mut ours = asked.body.clone();
@@ -328,7 +324,7 @@ fn our_own_event_comes_back_as_we_made_it() {
             answer["event"] = evil.sign(rules, &ours);
             answer
         });
-        let answer = hosted.join(&scene, &scene.evil);
+        let answer = scene.join(&hosted, &scene.evil);
         assert_eq!(answer.status, 200, "RES4 {version} {answer:?}");
         let state = scene.state_of(&hosted.room);
         let id = &state[&("m.room.member".to_owned(), alice())];
@@ -337,16 +333,16 @@ fn our_own_event_comes_back_as_we_made_it() {
         assert_ne!(content["displayname"], json!("forged"), "RES4 {version}");
         let sent = scene.evil.asked("send_join")[0].body.clone();
         assert_eq!(id_of(scene.version, &sent), *id, "RES4 {version}");
-        hosted.hears(&scene, &scene.evil);
+        scene.hears(&hosted, &scene.evil);
     }
 }
 
 #[test]
 fn a_huge_state_of_junk_is_survived() {
-    let junk = |scene: &Scene, hosted: &Hosted, answer: Value| {
+    let junk = |scene: &HostileScene, hosted: &Hosted, answer: Value| {
         let content = json!({ "junk": true });
         let kind = "org.example.junk";
-        let pattern = hosted.event(&scene.evil, &hosted.creator, kind, Some("k"), &content);
+        let pattern = hosted.event(&scene.evil, &hosted.creator, (kind, Some("k")), &content);
         let junk: Vec<Value> = (0..3000)
             .map(|number| {
                 let mut pdu = pattern.clone();
@@ -361,8 +357,8 @@ fn a_huge_state_of_junk_is_survived() {
 
 #[test]
 fn a_server_that_lies_of_a_foreign_room_is_passed_by() {
-    let scene = Scene::bare("11");
-    let hosted = Hosted::new(&scene, &scene.third);
+    let scene = HostileScene::bare("11");
+    let hosted = scene.hosted(&scene.third);
     let content = json!({ "room_version": "11", "creator": hosted.creator, "x": 2 });
     let forged = hosted.create(&scene.evil, &content);
     passed_by(&ok(&json!({ "state": [forged], "auth_chain": [forged] })));
@@ -378,18 +374,15 @@ fn a_server_that_fails_is_passed_by() {
 
 /// Where one server answers a join so, the next one that alice named is asked.
 fn passed_by(lie: &Reply) {
-    let scene = Scene::bare("11");
-    let hosted = Hosted::new(&scene, &scene.third);
+    let scene = HostileScene::bare("11");
+    let hosted = scene.hosted(&scene.third);
     let liar: Peer = scene.evil.clone();
     hosted.give(&scene.third);
     hosted.give(&liar);
     let answer = lie.clone();
     liar.on("send_join", move |_| answer.clone());
-    let (room, via) = (encode(&hosted.room), encode(liar.name()));
-    let third = encode(scene.third.name());
-    let path = format!("/_matrix/client/v3/join/{room}?server_name={via}&server_name={third}");
-    let answer = scene.alice(&Method::POST, &path, &json!({}));
+    let answer = hosted.join(&scene, &scene.alice, &[&liar, &scene.third]);
     assert_eq!(answer.status, 200, "RES4 after {lie:?}: {answer:?}");
     assert!(liar.times_asked("send_join") > 0, "the liar was not asked");
-    hosted.hears(&scene, &scene.third);
+    scene.hears(&hosted, &scene.third);
 }

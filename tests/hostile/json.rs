@@ -1,18 +1,14 @@
 //! What becomes of bodies that are not JSON, or not the JSON of Matrix? (JSON)
 
 use bytes::Bytes;
-use http::Method;
 use serde_json::{Value, json};
 use tombolo_protocol::json::canonical_object;
 use tombolo_support::{Answer, Reply, encode, ok};
 
-use crate::{
-    hosted::Hosted,
-    scene::{OURS, Scene},
-};
+use crate::scene::{HostileScene, OURS};
 
 /// A message of mallory whose content holds a number that can be replaced in its text.
-fn with_number(scene: &Scene, text: &str) -> String {
+fn with_number(scene: &HostileScene, text: &str) -> String {
     let content = json!({ "body": format!("n {}", scene.number()), "n": 123_454_321 });
     let pdu = scene.event("mallory", "m.room.message", None, &content);
     pdu.to_string().replace("123454321", text)
@@ -21,7 +17,7 @@ fn with_number(scene: &Scene, text: &str) -> String {
 #[test]
 fn numbers_are_canonical_integers() {
     for version in ["6", "11", "12"] {
-        let scene = Scene::new(version);
+        let scene = HostileScene::new(version);
         let huge = format!("1{}", "0".repeat(400));
         for number in [
             "1.5",
@@ -47,7 +43,7 @@ fn numbers_are_canonical_integers() {
 
 #[test]
 fn what_is_no_json_is_refused_as_a_whole() {
-    let scene = Scene::new("11");
+    let scene = HostileScene::new("11");
     let events = scene.count("events");
     let deep = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
     let objects = format!("{}1{}", "{\"a\":".repeat(20_000), "}".repeat(20_000));
@@ -75,7 +71,7 @@ fn what_is_no_json_is_refused_as_a_whole() {
 
 #[test]
 fn lists_of_a_transaction_may_hold_anything() {
-    let scene = Scene::new("11");
+    let scene = HostileScene::new("11");
     let events = scene.count("events");
     for body in [
         json!({ "pdus": {}, "edus": [] }),
@@ -91,7 +87,7 @@ fn lists_of_a_transaction_may_hold_anything() {
     }
     assert_eq!(scene.count("events"), events);
     let neighbours = [json!(1), json!("x"), json!(null), scene.message(), json!({}), json!([])];
-    let answer = scene.send(&scene.evil, &neighbours, &[json!(1)]);
+    let answer = scene.transaction(&scene.evil, &neighbours, &[json!(1)]);
     assert_eq!(answer.status, 200, "JSON8 {answer:?}");
     assert!(scene.sees(&scene.id(&neighbours[3])), "JSON8 a neighbour of junk is lost");
     scene.goes_on();
@@ -99,7 +95,7 @@ fn lists_of_a_transaction_may_hold_anything() {
 
 #[test]
 fn of_two_members_of_one_name_one_is_read_everywhere() {
-    let scene = Scene::new("11");
+    let scene = HostileScene::new("11");
     let pdu = scene.event("mallory", "m.room.message", None, &json!({ "body": "the last" }));
     let twice = pdu
         .to_string()
@@ -114,7 +110,7 @@ fn of_two_members_of_one_name_one_is_read_everywhere() {
 }
 
 /// A message of mallory, well signed, whose content is nested so deep. The event and its content are a level each.
-fn nested(scene: &Scene, levels: usize) -> Value {
+fn nested(scene: &HostileScene, levels: usize) -> Value {
     let deep = (2..levels).fold(json!(1), |inner, _| json!([inner]));
     let mut pdu = scene.draft(
         &scene.evil.user("mallory"),
@@ -131,11 +127,11 @@ fn nested(scene: &Scene, levels: usize) -> Value {
 }
 
 /// A transaction of these events, signed however deep they are.
-fn send_deep(scene: &Scene, pdus: &[Value]) -> Answer {
+fn send_deep(scene: &HostileScene, pdus: &[Value]) -> Answer {
     let body = json!({ "pdus": pdus, "edus": [] });
     let path = format!("/_matrix/federation/v1/send/{}", scene.number());
     let header = scene.evil.authorization(OURS, ("PUT", &path), Some(&body)).header();
-    scene.raw(&header, &Method::PUT, &path, Bytes::from(body.to_string()))
+    scene.raw(&header, &format!("PUT {path}"), Bytes::from(body.to_string()))
 }
 
 /// Values this deep are made and dropped by recursion.
@@ -147,7 +143,7 @@ fn on_a_large_stack(work: fn()) {
 fn an_event_of_a_transaction_that_is_too_deep_costs_only_itself() {
     on_a_large_stack(|| {
         for version in ["6", "11", "12"] {
-            let scene = Scene::new(version);
+            let scene = HostileScene::new(version);
             for (levels, comes_in) in
                 [(120, true), (150, true), (500, true), (501, false), (521, false), (4000, false)]
             {
@@ -170,12 +166,12 @@ fn an_event_of_a_transaction_that_is_too_deep_costs_only_itself() {
 #[test]
 fn an_event_of_an_answer_that_is_too_deep_costs_only_itself() {
     for levels in [501, 600, 10_000, 100_000] {
-        let scene = Scene::bare("11");
-        let hosted = Hosted::new(&scene, &scene.evil);
+        let scene = HostileScene::bare("11");
+        let hosted = scene.hosted(&scene.evil);
         let deep = format!("{}1{}", "[".repeat(levels), "]".repeat(levels));
         let mark = json!({ "deep": 123_454_321 });
         let state =
-            hosted.event(&scene.evil, &hosted.creator, "org.deep", Some(""), &mark).to_string();
+            hosted.event(&scene.evil, &hosted.creator, ("org.deep", Some("")), &mark).to_string();
         let state = state.replace("123454321", &deep);
         hosted.give(&scene.evil);
         let given = hosted.clone();
@@ -188,37 +184,37 @@ fn an_event_of_an_answer_that_is_too_deep_costs_only_itself() {
             let body = answer.to_string().replace("123454321", &state);
             Reply { status: 200, body: body.into() }
         });
-        let answer = hosted.join(&scene, &scene.evil);
+        let answer = scene.join(&hosted, &scene.evil);
         assert_eq!(answer.status, 200, "JSON6 {levels}: {answer:?}");
         let held = scene.state_of(&hosted.room);
         assert!(!held.contains_key(&("org.deep".to_owned(), String::new())), "JSON6 {levels}");
         assert!(hosted.state().keys().all(|key| held.contains_key(key)), "JSON6 {levels}");
-        hosted.hears(&scene, &scene.evil);
+        scene.hears(&hosted, &scene.evil);
     }
 }
 
 #[test]
 fn a_room_is_joined_in_spite_of_what_is_deep() {
     for levels in [150, 500] {
-        let scene = Scene::bare("11");
-        let hosted = Hosted::new(&scene, &scene.evil);
+        let scene = HostileScene::bare("11");
+        let hosted = scene.hosted(&scene.evil);
         let deep = (2..levels).fold(json!(1), |inner, _| json!([inner]));
         let (evil, creator) = (scene.evil.clone(), hosted.creator.clone());
-        hosted.say(&evil, &creator, "org.deep", Some(""), &json!({ "deep": deep }));
+        hosted.say(&evil, &creator, ("org.deep", Some("")), &json!({ "deep": deep }));
         let given = hosted.clone();
         hosted.give(&evil);
         evil.on("send_join", move |_| ok(&given.answer()));
-        let answer = hosted.join(&scene, &evil);
+        let answer = scene.join(&hosted, &evil);
         assert_eq!(answer.status, 200, "JSON6 {levels}: {answer:?}");
         let held = scene.state_of(&hosted.room);
         assert!(held.contains_key(&("org.deep".to_owned(), String::new())), "JSON6 {levels}");
-        hosted.hears(&scene, &evil);
+        scene.hears(&hosted, &evil);
     }
 }
 
 #[test]
 fn what_fills_a_gap_may_be_too_deep() {
-    let scene = Scene::new("11");
+    let scene = HostileScene::new("11");
     let deep = format!("{}1{}", "[".repeat(9000), "]".repeat(9000));
     let junk = scene.message().to_string().replace("\"m.text\"", &deep);
     let missed = scene.message();
@@ -236,7 +232,7 @@ fn what_fills_a_gap_may_be_too_deep() {
         let body = format!("{{\"events\":[{junk},{given}]}}");
         Reply { status: 200, body: body.into() }
     });
-    scene.send(&scene.evil, std::slice::from_ref(&after), &[]);
+    scene.transaction(&scene.evil, std::slice::from_ref(&after), &[]);
     for pdu in [&missed, &after] {
         assert!(scene.sees(&scene.id(pdu)), "JSON6 {pdu}");
     }
@@ -245,7 +241,7 @@ fn what_fills_a_gap_may_be_too_deep() {
 
 #[test]
 fn what_our_users_send_is_nested_no_deeper_than_others_read() {
-    let scene = Scene::new("11");
+    let scene = HostileScene::new("11");
     let room = encode(&scene.room);
     let content = |levels: usize| {
         let lists = levels - 2;
@@ -258,15 +254,15 @@ fn what_our_users_send_is_nested_no_deeper_than_others_read() {
     let rooms = format!("/_matrix/client/v3/rooms/{room}");
     for (levels, status) in [(120, 200), (121, 400), (300, 400)] {
         let number = scene.number();
-        for (method, path, body) in [
-            (Method::PUT, format!("{rooms}/send/org.deep/{number}"), content(levels)),
-            (Method::PUT, format!("{rooms}/state/org.deep/k{number}"), content(levels)),
-            (Method::POST, "/_matrix/client/v3/createRoom".to_owned(), create(levels)),
+        for (line, body) in [
+            (format!("PUT {rooms}/send/org.deep/{number}"), content(levels)),
+            (format!("PUT {rooms}/state/org.deep/k{number}"), content(levels)),
+            ("POST /_matrix/client/v3/createRoom".to_owned(), create(levels)),
         ] {
-            let answer = scene.alice(&method, &path, &body);
-            assert_eq!(answer.status, status, "{levels} {path}: {answer:?}");
+            let answer = scene.call(Some(&scene.alice), &line, &body);
+            assert_eq!(answer.status, status, "{levels} {line}: {answer:?}");
             let code = (status != 200).then_some("M_BAD_JSON");
-            assert_eq!(answer.text("errcode").as_deref(), code, "{levels} {path}: {answer:?}");
+            assert_eq!(answer.text("errcode").as_deref(), code, "{levels} {line}: {answer:?}");
         }
     }
     scene.goes_on();

@@ -1,6 +1,5 @@
 //! Which keys are believed? (KEY)
 
-use http::Method;
 use serde_json::{Value, json};
 use tombolo_protocol::{
     server_keys::{ServerKeys, publish},
@@ -9,19 +8,15 @@ use tombolo_protocol::{
 };
 use tombolo_support::{Peer, Reply, canonical, hash, ok, refusal};
 
-use crate::{
-    hosted::Hosted,
-    scene::{OURS, Scene},
-};
+use crate::scene::{HostileScene, OURS};
 
 /// What becomes of a signed request of a server that publishes its keys so.
-fn status(scene: &Scene, number: u8, script: impl Fn(&Peer) -> Reply + 'static) -> u16 {
+fn status(scene: &HostileScene, number: u8, script: impl Fn(&Peer) -> Reply + 'static) -> u16 {
     let peer = Peer::new(&scene.simulation, &format!("k{number}.test:8448"), number);
     let answering = peer.clone();
     peer.on("server", move |_| script(&answering));
-    let ask = |body: &Value| {
-        scene.signed(&peer, &Method::PUT, "/_matrix/federation/v1/send/x", Some(body)).status
-    };
+    let ask =
+        |body: &Value| scene.signed(&peer, "PUT /_matrix/federation/v1/send/x", Some(body)).status;
     let status = ask(&json!({ "pdus": [] }));
     assert_eq!(ask(&json!({ "pdus": [] })), status);
     status
@@ -40,7 +35,7 @@ fn altered(now: u64, alter: impl Fn(&mut Value) + 'static) -> impl Fn(&Peer) -> 
 
 #[test]
 fn only_a_server_that_signs_for_itself_is_believed() {
-    let scene = Scene::new("11");
+    let scene = HostileScene::new("11");
     let now = scene.simulation.now();
     assert_eq!(status(&scene, 100, altered(now, |_| {})), 200);
     assert_eq!(
@@ -75,7 +70,7 @@ fn only_a_server_that_signs_for_itself_is_believed() {
 
 #[test]
 fn an_answer_that_is_no_list_of_keys_is_not_believed() {
-    let scene = Scene::new("11");
+    let scene = HostileScene::new("11");
     let now = scene.simulation.now();
     let unsigned = |peer: &Peer| {
         let mut keys = serde_json::to_value(peer.published(4_000_000_000_000)).unwrap();
@@ -111,7 +106,7 @@ fn an_answer_that_is_no_list_of_keys_is_not_believed() {
 
 #[test]
 fn a_live_key_keeps_its_bytes() {
-    let scene = Scene::new("11");
+    let scene = HostileScene::new("11");
     let usurper = Peer::unlisted(scene.evil.name(), 66);
     let published = usurper.clone();
     scene.evil.on("server", move |_| {
@@ -128,24 +123,24 @@ fn a_live_key_keeps_its_bytes() {
         &json!({ "body": "usurped" }),
     );
     scene.dropped("KEY3 other bytes under the same ID", &usurper.seal(scene.version, &draft));
-    let answer = scene.send(&usurper_at(&scene), &[], &[]);
+    let answer = scene.transaction(&usurper_at(&scene), &[], &[]);
     assert_eq!(answer.status, 401, "KEY3 {answer:?}");
     scene.goes_on();
 }
 
-fn usurper_at(scene: &Scene) -> Peer {
+fn usurper_at(scene: &HostileScene) -> Peer {
     Peer::unlisted(scene.evil.name(), 66)
 }
 
 #[test]
 fn who_gives_events_does_not_vouch_for_them() {
     for trusted in [false, true] {
-        let scene = Scene::bare("11");
-        let hosted = Hosted::new(&scene, &scene.evil);
+        let scene = HostileScene::bare("11");
+        let hosted = scene.hosted(&scene.evil);
         let victim = Peer::unlisted("victim.test:8448", 40);
         let user = victim.user("victim");
         let join = json!({ "membership": "join" });
-        hosted.say(&victim, &user, "m.room.member", Some(&user), &join);
+        hosted.say(&victim, &user, ("m.room.member", Some(&user)), &join);
         hosted.give(&scene.evil);
         let notary = if trusted { &scene.notary } else { &scene.evil };
         let (vouching, until) = (notary.clone(), scene.simulation.now() + 86_400_000);
@@ -154,18 +149,18 @@ fn who_gives_events_does_not_vouch_for_them() {
             vouching.key().sign_json(&mut keys, vouching.name());
             ok(&json!({ "server_keys": [serde_json::to_value(&keys).unwrap()] }))
         });
-        assert_eq!(hosted.join(&scene, &scene.evil).status, 200);
+        assert_eq!(scene.join(&hosted, &scene.evil).status, 200);
         let member = scene.membership(&hosted.room, &user);
         assert_eq!(member, if trusted { "join" } else { "" }, "KEY4 trusted: {trusted}");
         let says = json!({ "body": "after the join" });
-        hosted.say(&scene.evil, &hosted.creator, "m.room.message", None, &says);
-        hosted.hears(&scene, &scene.evil);
+        hosted.say(&scene.evil, &hosted.creator, ("m.room.message", None), &says);
+        scene.hears(&hosted, &scene.evil);
     }
 }
 
 #[test]
 fn a_notary_vouches_for_what_it_was_asked() {
-    let scene = Scene::new("11");
+    let scene = HostileScene::new("11");
     let lie = Peer::unlisted(scene.evil.name(), 66);
     let (notary, until) = (scene.notary.clone(), scene.simulation.now() + 86_400_000);
     let published = lie.clone();
@@ -186,10 +181,10 @@ fn a_notary_vouches_for_what_it_was_asked() {
 
 #[test]
 fn a_notary_is_asked_for_servers_with_names_only() {
-    let scene = Scene::new("11");
+    let scene = HostileScene::new("11");
     let post = |names: Value| {
-        let path = "/_matrix/key/v2/query";
-        scene.client(None, &Method::POST, path, &json!({ "server_keys": names }))
+        let line = "POST /_matrix/key/v2/query";
+        scene.call(None, line, &json!({ "server_keys": names }))
     };
     for names in [json!([]), json!("x"), json!({ "a@b": {} }), json!({ "": {} }), json!(5)] {
         let answer = post(names.clone());
@@ -215,7 +210,7 @@ fn a_notary_is_asked_for_servers_with_names_only() {
 /// SIG12: with this key, the neutral element, one signature fits every text.
 #[test]
 fn a_key_of_small_order_signs_nothing() {
-    let scene = Scene::new("11");
+    let scene = HostileScene::new("11");
     let peer = Peer::new(&scene.simulation, "weak.test:8448", 42);
     let mut neutral = [0; 64];
     neutral[0] = 1;
@@ -231,7 +226,7 @@ fn a_key_of_small_order_signs_nothing() {
     let body = json!({ "pdus": [] });
     let right = peer.authorization(OURS, ("PUT", path), Some(&body));
     let header = Authorization { sig: universal, ..right }.header();
-    let answer = scene.raw(&header, &Method::PUT, path, body.to_string().into());
+    let answer = scene.raw(&header, &format!("PUT {path}"), body.to_string().into());
     assert_eq!(answer.status, 401, "{answer:?}");
     scene.goes_on();
 }
@@ -245,7 +240,7 @@ pub fn published_then(peer: &Peer, (key_id, seed): (&str, u8), until: u64) -> Va
 }
 
 /// An event of a server that cannot be reached, signed by a key it had.
-fn signed_by(scene: &Scene, peer: &Peer, (key_id, seed): (&str, u8), ts: u64) -> Value {
+fn signed_by(scene: &HostileScene, peer: &Peer, (key_id, seed): (&str, u8), ts: u64) -> Value {
     let mut draft = scene.draft(&peer.user("x"), "m.room.message", None, &json!({ "body": "x" }));
     draft["origin_server_ts"] = json!(ts);
     hash(&mut draft);
@@ -256,13 +251,13 @@ fn signed_by(scene: &Scene, peer: &Peer, (key_id, seed): (&str, u8), ts: u64) ->
 }
 
 /// Why an event was not taken in.
-fn verdict(scene: &Scene, pdu: &Value) -> String {
-    let answer = scene.send(&scene.evil, std::slice::from_ref(pdu), &[]);
+fn verdict(scene: &HostileScene, pdu: &Value) -> String {
+    let answer = scene.transaction(&scene.evil, std::slice::from_ref(pdu), &[]);
     answer.body["pdus"][scene.id(pdu)]["error"].as_str().unwrap_or_default().to_owned()
 }
 
 /// A server that was in the room and is gone.
-fn gone(scene: &Scene, number: u8) -> Peer {
+fn gone(scene: &HostileScene, number: u8) -> Peer {
     let peer = Peer::new(&scene.simulation, &format!("gone{number}.test:8448"), number);
     assert_eq!(scene.enter(&peer, "x").status, 200);
     scene.wait(8 * 86_400);
@@ -272,7 +267,7 @@ fn gone(scene: &Scene, number: u8) -> Peer {
 
 #[test]
 fn a_notary_is_asked_for_the_key_and_the_time_that_are_needed() {
-    let scene = Scene::new("11");
+    let scene = HostileScene::new("11");
     let peer = gone(&scene, 50);
     let ts = scene.simulation.now();
     verdict(&scene, &signed_by(&scene, &peer, ("ed25519:k", 50), ts));
@@ -286,7 +281,7 @@ fn a_notary_is_asked_for_the_key_and_the_time_that_are_needed() {
 #[test]
 fn of_several_answers_about_a_server_all_count() {
     for oldest_first in [true, false] {
-        let scene = Scene::new("11");
+        let scene = HostileScene::new("11");
         let peer = gone(&scene, 51);
         let (now, day) = (scene.simulation.now(), 86_400_000);
         let (first, second) = (("ed25519:first", 52), ("ed25519:second", 53));
@@ -318,7 +313,7 @@ fn of_several_answers_about_a_server_all_count() {
 
 #[test]
 fn an_answer_past_its_time_verifies_what_is_older() {
-    let scene = Scene::new("11");
+    let scene = HostileScene::new("11");
     let peer = Peer::new(&scene.simulation, "past.test:8448", 54);
     assert_eq!(scene.enter(&peer, "x").status, 200);
     let key = ("ed25519:before", 55);

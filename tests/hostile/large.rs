@@ -2,14 +2,12 @@
 
 use std::time::Instant;
 
-use http::Method;
 use serde_json::{Map, Value, json};
-use tombolo_support::{Peer, encode, ok};
+use tombolo_support::{Hosted, Peer, encode, ok};
 
 use crate::{
     backfill::{bodies, tell_states},
-    hosted::Hosted,
-    scene::{OURS, Scene},
+    scene::{HostileScene, OURS},
 };
 
 const MEMBERS: usize = 3000;
@@ -26,14 +24,19 @@ fn server_of(number: usize, servers: usize) -> Peer {
 }
 
 /// Every member's join, signed by the member's server.
-fn fill(scene: &Scene, hosted: &Hosted, members_and_servers: (usize, usize)) {
+fn fill(scene: &HostileScene, hosted: &Hosted, members_and_servers: (usize, usize)) {
     fill_with(scene, hosted, members_and_servers, "One of very many members of a large room");
 }
 
-fn fill_with(scene: &Scene, hosted: &Hosted, (members, servers): (usize, usize), name: &str) {
+fn fill_with(
+    scene: &HostileScene,
+    hosted: &Hosted,
+    (members, servers): (usize, usize),
+    name: &str,
+) {
     let someone = scene.evil.user("someone");
     let content = json!({ "membership": "join", "displayname": name });
-    let pattern = hosted.event(&scene.evil, &someone, "m.room.member", Some(&someone), &content);
+    let pattern = hosted.event(&scene.evil, &someone, ("m.room.member", Some(&someone)), &content);
     for number in 0..members {
         let server = server_of(number, servers);
         let user = server.user(&format!("u{number}"));
@@ -49,7 +52,7 @@ fn fill_with(scene: &Scene, hosted: &Hosted, (members, servers): (usize, usize),
 
 /// The notary vouches for the keys of the members' servers, but not of these. It looks for what it is asked rightly
 /// only: by the ID of a key, and the time at which that must be valid.
-fn vouch(scene: &Scene, servers: usize, is_dead: fn(usize) -> bool) {
+fn vouch(scene: &HostileScene, servers: usize, is_dead: fn(usize) -> bool) {
     let (notary, until) = (scene.notary.clone(), scene.simulation.now() + 86_400_000);
     scene.notary.on("query", move |asked| {
         let Value::Object(names) = &asked.body["server_keys"] else { return ok(&json!({})) };
@@ -72,7 +75,7 @@ fn vouch(scene: &Scene, servers: usize, is_dead: fn(usize) -> bool) {
 }
 
 /// The peer lets alice in, and gives the room to her server.
-fn let_in(scene: &Scene, hosted: &Hosted) {
+fn let_in(scene: &HostileScene, hosted: &Hosted) {
     let honest = hosted.answer();
     hosted.give_altered(&scene.evil, move |asked, _| {
         let mut answer = honest.clone();
@@ -84,9 +87,9 @@ fn let_in(scene: &Scene, hosted: &Hosted) {
 }
 
 /// Who is joined in the room as alice sees it.
-fn joined(scene: &Scene, hosted: &Hosted) -> Map<String, Value> {
+fn joined(scene: &HostileScene, hosted: &Hosted) -> Map<String, Value> {
     let path = format!("/_matrix/client/v3/rooms/{}/joined_members", encode(&hosted.room));
-    let members = scene.alice(&Method::GET, &path, &Value::Null);
+    let members = scene.get(&scene.alice, &path);
     members.body["joined"].as_object().unwrap().clone()
 }
 
@@ -105,15 +108,15 @@ fn largest_message(transcript: &str) -> (usize, String) {
 #[test]
 #[expect(clippy::disallowed_methods, reason = "how long it really takes is the question")]
 fn a_large_room_is_joined() {
-    let scene = Scene::bare("11");
-    let hosted = Hosted::new(&scene, &scene.evil);
+    let scene = HostileScene::bare("11");
+    let hosted = scene.hosted(&scene.evil);
     fill(&scene, &hosted, (MEMBERS, SERVERS));
     vouch(&scene, SERVERS, |_| false);
     let_in(&scene, &hosted);
     scene.simulation.record();
     let before = scene.server.world().units();
     let (began, at) = (Instant::now(), scene.simulation.now());
-    let answer = hosted.join(&scene, &scene.evil);
+    let answer = scene.join(&hosted, &scene.evil);
     let (took, simulated) = (began.elapsed(), scene.simulation.now() - at);
     assert_eq!(answer.status, 200, "{answer:?}");
     let (largest, which) = largest_message(&scene.simulation.transcript());
@@ -130,24 +133,24 @@ fn a_large_room_is_joined() {
     assert_eq!(joined.len(), MEMBERS + 2);
     let user = |number: usize| server_of(number, SERVERS).user(&format!("u{number}"));
     assert!((0..MEMBERS).all(|number| joined.contains_key(&user(number))));
-    hosted.hears(&scene, &scene.evil);
+    scene.hears(&hosted, &scene.evil);
 }
 
 /// How many parts of answers our server keeps for the room.
-fn kept(scene: &Scene, hosted: &Hosted) -> i64 {
+fn kept(scene: &HostileScene, hosted: &Hosted) -> i64 {
     let tables = scene.tables(&hosted.room).unwrap();
     tables.row("SELECT count(*) FROM kept", &[], |row| row.int(0)).unwrap().unwrap()
 }
 
 #[test]
 fn what_a_worker_cannot_hold_waits_in_the_room() {
-    let scene = Scene::bare("11");
-    let hosted = Hosted::new(&scene, &scene.evil);
+    let scene = HostileScene::bare("11");
+    let hosted = scene.hosted(&scene.evil);
     fill_with(&scene, &hosted, (400, 20), &"x".repeat(20_000));
     vouch(&scene, 20, |_| false);
     let_in(&scene, &hosted);
     scene.simulation.record();
-    assert_eq!(hosted.join(&scene, &scene.evil).status, 200);
+    assert_eq!(scene.join(&hosted, &scene.evil).status, 200);
     let transcript = scene.simulation.transcript();
     assert!(
         transcript.contains(" Keep ") && transcript.contains(" Kept "),
@@ -160,8 +163,8 @@ fn what_a_worker_cannot_hold_waits_in_the_room() {
 
 #[test]
 fn nothing_waits_any_more_after_a_join_that_failed() {
-    let scene = Scene::bare("11");
-    let hosted = Hosted::new(&scene, &scene.evil);
+    let scene = HostileScene::bare("11");
+    let hosted = scene.hosted(&scene.evil);
     fill_with(&scene, &hosted, (400, 20), &"x".repeat(20_000));
     vouch(&scene, 20, |_| false);
     let_in(&scene, &hosted);
@@ -176,14 +179,14 @@ fn nothing_waits_any_more_after_a_join_that_failed() {
         }
         answer
     });
-    assert_eq!(hosted.join(&scene, &scene.evil).status, 502);
+    assert_eq!(scene.join(&hosted, &scene.evil).status, 502);
     assert_eq!(kept(&scene, &hosted), 0);
 }
 
 /// How long a join takes (ms) of a room of so many servers, with these out of reach and unknown to the notary.
 fn time_to_join(servers: usize, is_dead: fn(usize) -> bool) -> u64 {
-    let scene = Scene::bare("11");
-    let hosted = Hosted::new(&scene, &scene.evil);
+    let scene = HostileScene::bare("11");
+    let hosted = scene.hosted(&scene.evil);
     fill(&scene, &hosted, (servers, servers));
     vouch(&scene, servers, is_dead);
     let_in(&scene, &hosted);
@@ -194,11 +197,11 @@ fn time_to_join(servers: usize, is_dead: fn(usize) -> bool) -> u64 {
         scene.simulation.partition(OURS, &name, u64::MAX);
     }
     let at = scene.simulation.now();
-    let answer = hosted.join(&scene, &scene.evil);
+    let answer = scene.join(&hosted, &scene.evil);
     let took = scene.simulation.now() - at;
     assert_eq!(answer.status, 200, "{answer:?}");
     assert_eq!(joined(&scene, &hosted).len(), servers + 2 - dead().count());
-    hosted.hears(&scene, &scene.evil);
+    scene.hears(&hosted, &scene.evil);
     took
 }
 
@@ -212,15 +215,15 @@ fn a_join_waits_for_nobody_whom_the_notaries_do_not_know_either() {
 
 #[test]
 fn history_is_read_though_many_members_cannot_be_verified() {
-    let scene = Scene::bare("11");
-    let hosted = Hosted::new(&scene, &scene.evil);
+    let scene = HostileScene::bare("11");
+    let hosted = scene.hosted(&scene.evil);
     fill(&scene, &hosted, (1200, 1200));
     let content = json!({ "body": "before" });
-    hosted.say(&scene.evil, &hosted.creator, "m.room.message", None, &content);
-    hosted.say(&scene.evil, &hosted.creator, "m.room.message", None, &content);
+    hosted.say(&scene.evil, &hosted.creator, ("m.room.message", None), &content);
+    hosted.say(&scene.evil, &hosted.creator, ("m.room.message", None), &content);
     vouch(&scene, 1200, |number| number % 10 == 0);
     let_in(&scene, &hosted);
-    assert_eq!(hosted.join(&scene, &scene.evil).status, 200);
+    assert_eq!(scene.join(&hosted, &scene.evil).status, 200);
     tell_states(&scene, &hosted);
     let last: Vec<Value> = hosted.events.borrow().iter().rev().take(2).cloned().collect();
     scene.evil.on("backfill", move |_| ok(&json!({ "origin": "evil.test:8448", "pdus": last })));
@@ -230,12 +233,12 @@ fn history_is_read_though_many_members_cannot_be_verified() {
 
 #[test]
 fn who_could_not_be_verified_is_asked_for_again() {
-    let scene = Scene::bare("11");
-    let hosted = Hosted::new(&scene, &scene.evil);
+    let scene = HostileScene::bare("11");
+    let hosted = scene.hosted(&scene.evil);
     fill(&scene, &hosted, (3, 3));
     vouch(&scene, 3, |number| number == 1);
     let_in(&scene, &hosted);
-    assert_eq!(hosted.join(&scene, &scene.evil).status, 200);
+    assert_eq!(scene.join(&hosted, &scene.evil).status, 200);
     assert_eq!(joined(&scene, &hosted).len(), 4, "one of five is left out");
     let told = hosted.clone();
     scene.evil.on("event", move |asked| {

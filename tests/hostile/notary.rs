@@ -2,39 +2,38 @@
 
 use std::cell::Cell;
 
-use http::Method;
 use serde_json::{Value, json};
 use tombolo_support::{Peer, ok};
 
 use crate::{
     keys::published_then,
-    scene::{OURS, Scene},
+    scene::{HostileScene, OURS},
 };
 
 /// What we answer as a notary.
-fn vouched(scene: &Scene, names: &Value) -> Vec<Value> {
-    let path = "/_matrix/key/v2/query";
-    let answer = scene.client(None, &Method::POST, path, &json!({ "server_keys": names }));
+fn vouched(scene: &HostileScene, names: &Value) -> Vec<Value> {
+    let line = "POST /_matrix/key/v2/query";
+    let answer = scene.call(None, line, &json!({ "server_keys": names }));
     assert_eq!(answer.status, 200, "{answer:?}");
     answer.body["server_keys"].as_array().unwrap().clone()
 }
 
 #[test]
 fn as_a_notary_we_answer_for_ourselves() {
-    let scene = Scene::new("11");
-    let path = "/_matrix/key/v2/server";
-    let published = scene.client(None, &Method::GET, path, &Value::Null).body;
+    let scene = HostileScene::new("11");
+    let line = "GET /_matrix/key/v2/server";
+    let published = scene.call(None, line, &Value::Null).body;
     assert_eq!(published["server_name"], json!(OURS));
     assert_eq!(vouched(&scene, &json!({ OURS: {} })), std::slice::from_ref(&published));
-    let path = format!("/_matrix/key/v2/query/{OURS}");
-    let answer = scene.client(None, &Method::GET, &path, &Value::Null);
+    let line = format!("GET /_matrix/key/v2/query/{OURS}");
+    let answer = scene.call(None, &line, &Value::Null);
     assert_eq!(answer.body["server_keys"], json!([published]));
     scene.goes_on();
 }
 
 #[test]
 fn as_a_notary_we_give_the_keys_that_a_server_lists_no_more() {
-    let scene = Scene::new("11");
+    let scene = HostileScene::new("11");
     let peer = Peer::new(&scene.simulation, "rotating.test:8448", 58);
     let (now, hour) = (scene.simulation.now(), 3_600_000);
     let publishes = |key: (&'static str, u8), until: u64| {
@@ -70,7 +69,7 @@ fn as_a_notary_we_give_the_keys_that_a_server_lists_no_more() {
 
 #[test]
 fn as_a_notary_we_fetch_what_does_not_hold_long_enough() {
-    let scene = Scene::new("11");
+    let scene = HostileScene::new("11");
     let peer = Peer::new(&scene.simulation, "asked.test:8448", 56);
     let (now, hour) = (scene.simulation.now(), 3_600_000);
     let (publishing, count) = (peer.clone(), Cell::new(0));
@@ -88,7 +87,7 @@ fn as_a_notary_we_fetch_what_does_not_hold_long_enough() {
     assert_eq!(until(at_least(now + hour + 1)), now + 2 * hour, "longer than what was held");
     let path = format!("/_matrix/key/v2/query/{}", peer.name());
     let later = format!("{path}?minimum_valid_until_ts={}", now + 2 * hour + 1);
-    let answer = scene.client(None, &Method::GET, &later, &Value::Null);
+    let answer = scene.call(None, &format!("GET {later}"), &Value::Null);
     assert_eq!(answer.body["server_keys"][0]["valid_until_ts"], json!(now + 3 * hour));
     assert_eq!(peer.times_asked("server"), 3);
     scene.wait(2 * 3600 + 1800);
@@ -97,11 +96,10 @@ fn as_a_notary_we_fetch_what_does_not_hold_long_enough() {
     assert_eq!(until(json!({})), now + 4 * hour, "the default is now");
     for names in [json!({ "ed25519:k": { "minimum_valid_until_ts": "x" } }), json!(5)] {
         let body = json!({ "server_keys": { peer.name(): names } });
-        let answer = scene.client(None, &Method::POST, "/_matrix/key/v2/query", &body);
+        let answer = scene.call(None, "POST /_matrix/key/v2/query", &body);
         assert_eq!(answer.status, 400, "KEY5 {body}: {answer:?}");
     }
-    let answer =
-        scene.client(None, &Method::GET, &format!("{path}?minimum_valid_until_ts=x"), &Value::Null);
+    let answer = scene.call(None, &format!("GET {path}?minimum_valid_until_ts=x"), &Value::Null);
     assert_eq!(answer.status, 400, "{answer:?}");
     scene.goes_on();
 }

@@ -2,14 +2,13 @@
 //!
 //! Each sends the event among good ones, and asserts what was answered, what the tables hold, and that all goes on.
 
-use http::Method;
 use serde_json::{Value, json};
 use tombolo::objects::room::Verdict;
 use tombolo_support::{Answer, encode};
 
-use crate::scene::Scene;
+use crate::scene::HostileScene;
 
-impl Scene {
+impl HostileScene {
     /// Never stored, visible nowhere; its neighbours come in.
     pub fn dropped(&self, what: &str, pdu: &Value) {
         let answer = self.dropped_text(what, &pdu.to_string());
@@ -35,7 +34,7 @@ impl Scene {
     pub fn rejected(&self, what: &str, pdu: &Value) {
         let state = self.state();
         let (one, other) = (self.message_of("minion"), self.message_of("minion"));
-        let answer = self.send(&self.evil, &[one.clone(), pdu.clone(), other.clone()], &[]);
+        let answer = self.transaction(&self.evil, &[one.clone(), pdu.clone(), other.clone()], &[]);
         assert_eq!(answer.status, 200, "{what}: {answer:?}");
         for good in [&one, &other] {
             self.came_in(what, &answer, good);
@@ -52,7 +51,7 @@ impl Scene {
     /// In the graph and not in the timeline.
     pub fn soft_failed(&self, what: &str, pdu: &Value) {
         let state = self.state();
-        let answer = self.send(&self.evil, std::slice::from_ref(pdu), &[]);
+        let answer = self.transaction(&self.evil, std::slice::from_ref(pdu), &[]);
         let id = self.id(pdu);
         assert_eq!(answer.status, 200, "{what}: {answer:?}");
         assert_eq!(self.verdict(&id), Some(Verdict::SoftFailed), "{what}: {answer:?}");
@@ -63,7 +62,7 @@ impl Scene {
 
     /// In the timeline.
     pub fn accepted(&self, what: &str, pdu: &Value) {
-        let answer = self.send(&self.evil, std::slice::from_ref(pdu), &[]);
+        let answer = self.transaction(&self.evil, std::slice::from_ref(pdu), &[]);
         assert_eq!(answer.status, 200, "{what}: {answer:?}");
         self.came_in(what, &answer, pdu);
     }
@@ -78,7 +77,7 @@ impl Scene {
     /// A good event of the peer comes in, alice can speak, and cites nothing that was refused.
     pub fn goes_on(&self) {
         self.accepted("a good event", &self.message_of("minion"));
-        let id = self.say(&self.room, "hello");
+        let id = self.say(&self.alice, &self.room, "hello");
         let pdu = self.held(&id).unwrap().pdu;
         for list in ["prev_events", "auth_events"] {
             for cited in pdu[list].as_array().unwrap() {
@@ -96,19 +95,12 @@ impl Scene {
         for _ in 0..50 {
             let path =
                 format!("/_matrix/client/v3/rooms/{}/messages?dir=b&limit=100{from}", encode(room));
-            let page = self.alice(&Method::GET, &path, &Value::Null);
+            let page = self.get(&self.alice, &path);
             assert_eq!(page.status, 200, "alice cannot read: {page:?}");
             events.extend(page.body["chunk"].as_array().unwrap().clone());
             let Some(end) = page.text("end") else { return events };
             from = format!("&from={}", encode(&end));
         }
         panic!("{room} has no beginning");
-    }
-
-    /// Alice's first sync.
-    pub fn sync(&self) -> Answer {
-        let answer = self.alice(&Method::GET, "/_matrix/client/v3/sync?timeout=0", &Value::Null);
-        assert_eq!(answer.status, 200, "{answer:?}");
-        answer
     }
 }

@@ -1,16 +1,15 @@
 //! What may a server read that was never in the room, that left it, or that it keeps out? (ROOM2 to ROOM4, I16, I17)
 
-use http::Method;
 use serde_json::{Value, json};
 use tombolo_support::{Answer, Peer, encode};
 
-use crate::scene::{OURS, Scene};
+use crate::scene::{HostileScene, OURS};
 
 /// A string that is nowhere but in the room.
 const SECRET: &str = "the-secret-word";
 
 /// Every question about a room that an event of it answers.
-fn ask_all(scene: &Scene, peer: &Peer, room: &str, event: &str) -> Vec<(String, Answer)> {
+fn ask_all(scene: &HostileScene, peer: &Peer, room: &str, event: &str) -> Vec<(String, Answer)> {
     let (room, event) = (encode(room), encode(event));
     let missing = json!({ "earliest_events": [], "latest_events": [percent(&event)], "limit": 20, "min_depth": 0 });
     let get = [
@@ -25,12 +24,12 @@ fn ask_all(scene: &Scene, peer: &Peer, room: &str, event: &str) -> Vec<(String, 
     let mut answers: Vec<(String, Answer)> = get
         .into_iter()
         .map(|path| {
-            let answer = scene.signed(peer, &Method::GET, &path, None);
+            let answer = scene.signed(peer, &format!("GET {path}"), None);
             (path, answer)
         })
         .collect();
     let path = format!("/_matrix/federation/v1/get_missing_events/{room}");
-    let answer = scene.signed(peer, &Method::POST, &path, Some(&missing));
+    let answer = scene.signed(peer, &format!("POST {path}"), Some(&missing));
     answers.push((path, answer));
     answers
 }
@@ -39,7 +38,7 @@ fn percent(text: &str) -> String {
     percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
 
-fn learns_nothing(scene: &Scene, peer: &Peer, room: &str, event: &str) {
+fn learns_nothing(scene: &HostileScene, peer: &Peer, room: &str, event: &str) {
     for (path, answer) in ask_all(scene, peer, room, event) {
         assert!(matches!(answer.status, 403 | 404), "ROOM2 {path}: {answer:?}");
         assert!(!answer.body.to_string().contains(SECRET), "ROOM2 {path}: {answer:?}");
@@ -49,8 +48,8 @@ fn learns_nothing(scene: &Scene, peer: &Peer, room: &str, event: &str) {
 #[test]
 fn a_server_that_was_never_there_reads_nothing() {
     for version in ["6", "11", "12"] {
-        let scene = Scene::new(version);
-        let secret = scene.say(&scene.room, SECRET);
+        let scene = HostileScene::new(version);
+        let secret = scene.say(&scene.alice, &scene.room, SECRET);
         for event in [&secret, &scene.state()[&("m.room.create".to_owned(), String::new())]] {
             learns_nothing(&scene, &scene.third, &scene.room, event);
         }
@@ -66,9 +65,9 @@ fn a_server_that_was_never_there_reads_nothing() {
 #[test]
 fn an_event_of_another_room_is_not_read_through_ones_own() {
     for version in ["11", "12"] {
-        let scene = Scene::new(version);
+        let scene = HostileScene::new(version);
         let private = scene.create_room("private_chat");
-        let secret = scene.say(&private, SECRET);
+        let secret = scene.say(&scene.alice, &private, SECRET);
         for (path, answer) in ask_all(&scene, &scene.evil, &scene.room, &secret) {
             assert!(matches!(answer.status, 200 | 403 | 404), "ROOM3 {path}: {answer:?}");
             let text = answer.body.to_string();
@@ -89,10 +88,10 @@ fn an_event_of_another_room_is_not_read_through_ones_own() {
 
 /// A server that is out of the room gets nothing that is said afterwards, whatever it asks; what was said before, it
 /// may know.
-fn is_out(scene: &Scene, peer: &Peer) {
-    let secret = scene.say(&scene.room, SECRET);
+fn is_out(scene: &HostileScene, peer: &Peer) {
+    let secret = scene.say(&scene.alice, &scene.room, SECRET);
     scene.settle();
-    let newest = scene.say(&scene.room, SECRET);
+    let newest = scene.say(&scene.alice, &scene.room, SECRET);
     for asked in [&secret, &newest] {
         for (path, answer) in ask_all(scene, peer, &scene.room, asked) {
             assert!(matches!(answer.status, 200 | 403 | 404), "I17 {path}: {answer:?}");
@@ -109,16 +108,16 @@ fn is_out(scene: &Scene, peer: &Peer) {
 
 #[test]
 fn a_server_that_left_reads_nothing_of_what_came_after() {
-    let scene = Scene::new("11");
+    let scene = HostileScene::new("11");
     assert_eq!(scene.enter(&scene.third, "guest").status, 200);
     let guest = scene.third.user("guest");
-    let before = scene.say(&scene.room, "before");
+    let before = scene.say(&scene.alice, &scene.room, "before");
     let leave = scene.make(&scene.third, "make_leave", &guest).body["event"].clone();
     let leave = scene.third.seal(scene.version, &leave);
     assert_eq!(scene.deliver_member(&scene.third, "send_leave", &leave).status, 200);
     is_out(&scene, &scene.third);
-    let path = format!("/_matrix/federation/v1/event/{}", encode(&before));
-    let answer = scene.signed(&scene.third, &Method::GET, &path, None);
+    let line = format!("GET /_matrix/federation/v1/event/{}", encode(&before));
+    let answer = scene.signed(&scene.third, &line, None);
     assert!(matches!(answer.status, 200 | 404), "I17 {answer:?}");
     scene.goes_on();
 }
@@ -126,7 +125,7 @@ fn a_server_that_left_reads_nothing_of_what_came_after() {
 #[test]
 fn a_server_that_was_banned_reads_nothing_of_what_came_after() {
     for version in ["6", "11", "12"] {
-        let scene = Scene::new(version);
+        let scene = HostileScene::new(version);
         assert_eq!(scene.enter(&scene.third, "guest").status, 200);
         scene.member("ban", &scene.third.user("guest"));
         is_out(&scene, &scene.third);
@@ -138,34 +137,30 @@ fn a_server_that_was_banned_reads_nothing_of_what_came_after() {
 
 #[test]
 fn a_server_that_the_room_keeps_out_reads_nothing_at_all() {
-    let scene = Scene::new("11");
+    let scene = HostileScene::new("11");
     assert_eq!(scene.enter(&scene.third, "guest").status, 200);
-    let before = scene.say(&scene.room, SECRET);
+    let before = scene.say(&scene.alice, &scene.room, SECRET);
     let acl = |deny: &str| json!({ "allow": ["*"], "deny": [deny] });
     for deny in ["third.test", "THIRD.*", "*ird.tes?", "*"] {
         let tries = json!({ "allow": ["ours.test", "evil.test", "other"], "deny": [deny] });
         let acl = if deny == "*" { json!({ "allow": ["ours.test", "evil.test"] }) } else { tries };
-        scene.set("m.room.server_acl", "", &acl);
+        scene.set(&scene.alice, &scene.room, ("m.room.server_acl", ""), &acl);
         learns_nothing_of(&scene, &before, deny);
     }
     for junk in [
         json!({ "allow": [5, null, "*"], "deny": [5, {}, "third.test"] }),
         json!({ "allow": ["*"], "deny": [format!("{}third.test", "*".repeat(2000))] }),
     ] {
-        scene.set("m.room.server_acl", "", &junk);
+        scene.set(&scene.alice, &scene.room, ("m.room.server_acl", ""), &junk);
         learns_nothing_of(&scene, &before, &junk.to_string().chars().take(80).collect::<String>());
     }
-    scene.set("m.room.server_acl", "", &acl("elsewhere.test"));
-    let path = format!("/_matrix/federation/v1/event/{}", encode(&before));
-    assert_eq!(
-        scene.signed(&scene.third, &Method::GET, &path, None).status,
-        200,
-        "ACL1 let in again"
-    );
+    scene.set(&scene.alice, &scene.room, ("m.room.server_acl", ""), &acl("elsewhere.test"));
+    let line = format!("GET /_matrix/federation/v1/event/{}", encode(&before));
+    assert_eq!(scene.signed(&scene.third, &line, None).status, 200, "ACL1 let in again");
     scene.goes_on();
 }
 
-fn learns_nothing_of(scene: &Scene, event: &str, deny: &str) {
+fn learns_nothing_of(scene: &HostileScene, event: &str, deny: &str) {
     for (path, answer) in ask_all(scene, &scene.third, &scene.room, event) {
         assert!(matches!(answer.status, 403 | 404), "ACL2 {deny} {path}: {answer:?}");
     }
@@ -174,19 +169,24 @@ fn learns_nothing_of(scene: &Scene, event: &str, deny: &str) {
 #[test]
 fn history_is_shown_as_its_visibility_allows() {
     for version in ["11", "12"] {
-        let scene = Scene::new(version);
-        scene.set("m.room.history_visibility", "", &json!({ "history_visibility": "joined" }));
-        let secret = scene.say(&scene.room, SECRET);
+        let scene = HostileScene::new(version);
+        scene.set(
+            &scene.alice,
+            &scene.room,
+            ("m.room.history_visibility", ""),
+            &json!({ "history_visibility": "joined" }),
+        );
+        let secret = scene.say(&scene.alice, &scene.room, SECRET);
         assert_eq!(scene.enter(&scene.third, "late").status, 200);
-        let open = scene.say(&scene.room, "for those who are there");
+        let open = scene.say(&scene.alice, &scene.room, "for those who are there");
         for (path, answer) in ask_all(&scene, &scene.third, &scene.room, &open) {
             assert!(!answer.body.to_string().contains(SECRET), "ROOM4 {path}: {answer:?}");
         }
         for (path, answer) in ask_all(&scene, &scene.third, &scene.room, &secret) {
             assert!(!answer.body.to_string().contains(SECRET), "ROOM4 {path}: {answer:?}");
         }
-        let path = format!("/_matrix/federation/v1/event/{}", encode(&open));
-        let answer = scene.signed(&scene.third, &Method::GET, &path, None);
+        let line = format!("GET /_matrix/federation/v1/event/{}", encode(&open));
+        let answer = scene.signed(&scene.third, &line, None);
         assert_eq!(answer.status, 200, "ROOM4 {answer:?}");
         scene.goes_on();
     }
@@ -194,7 +194,7 @@ fn history_is_shown_as_its_visibility_allows() {
 
 #[test]
 fn questions_without_form_are_refused() {
-    let scene = Scene::new("11");
+    let scene = HostileScene::new("11");
     let (room, event) = (encode(&scene.room), encode(&scene.tips()[0]));
     for path in [
         format!("/_matrix/federation/v1/backfill/{room}"),
@@ -212,11 +212,11 @@ fn questions_without_form_are_refused() {
         "/_matrix/federation/v1/event/x".to_owned(),
         "/_matrix/federation/v1/event/%24%FF".to_owned(),
     ] {
-        let answer = scene.signed(&scene.evil, &Method::GET, &path, None);
+        let answer = scene.signed(&scene.evil, &format!("GET {path}"), None);
         let listed = answer.status == 200 && answer.body["pdus"] == json!([]);
         assert!(matches!(answer.status, 400..500) || listed, "{path}: {answer:?}");
     }
-    let path = format!("/_matrix/federation/v1/get_missing_events/{room}");
+    let line = format!("POST /_matrix/federation/v1/get_missing_events/{room}");
     let whole = json!({ "earliest_events": [], "latest_events": [scene.tips()[0]], "limit": 10 });
     for (member, value) in [
         ("limit", json!("x")),
@@ -228,26 +228,26 @@ fn questions_without_form_are_refused() {
     ] {
         let mut body = whole.clone();
         body[member] = value.clone();
-        let answer = scene.signed(&scene.evil, &Method::POST, &path, Some(&body));
+        let answer = scene.signed(&scene.evil, &line, Some(&body));
         assert_eq!(answer.status, 400, "{member} {value}: {answer:?}");
     }
     let mut huge = whole.clone();
     huge["limit"] = json!(4_000_000_000_u32);
     huge["latest_events"] = Value::Array((0..5000).map(|n| json!(format!("${n:0>43}"))).collect());
-    let answer = scene.signed(&scene.evil, &Method::POST, &path, Some(&huge));
+    let answer = scene.signed(&scene.evil, &line, Some(&huge));
     assert!(matches!(answer.status, 200 | 400), "{answer:?}");
     scene.goes_on();
 }
 
 #[test]
 fn a_rejected_event_is_answered_to_nobody() {
-    let scene = Scene::new("11");
+    let scene = HostileScene::new("11");
     let coup = scene.event("mallory", "m.room.name", Some(""), &json!({ "name": "coup" }));
     scene.rejected("a name without the right", &coup);
     for (path, answer) in ask_all(&scene, &scene.evil, &scene.room, &scene.id(&coup)) {
         assert!(!answer.body.to_string().contains("coup"), "I1 {path}: {answer:?}");
     }
-    let next = scene.say(&scene.room, "next");
+    let next = scene.say(&scene.alice, &scene.room, "next");
     for (path, answer) in ask_all(&scene, &scene.evil, &scene.room, &next) {
         assert!(!answer.body.to_string().contains("coup"), "I1 {path}: {answer:?}");
     }
@@ -257,19 +257,19 @@ fn a_rejected_event_is_answered_to_nobody() {
 
 #[test]
 fn a_stranger_who_learns_that_we_left_may_read_nothing() {
-    let scene = Scene::new("11");
-    let known = scene.say(&scene.room, "known");
+    let scene = HostileScene::new("11");
+    let known = scene.say(&scene.alice, &scene.room, "known");
     let pdu = scene.draft(&scene.third.user("x"), "m.room.message", None, &json!({ "body": "x" }));
     let pdu = scene.third.seal(scene.version, &pdu);
     assert!(pdu["prev_events"].as_array().unwrap().contains(&json!(known)), "{pdu}");
-    let path = format!("/_matrix/client/v3/rooms/{}/leave", encode(&scene.room));
-    assert_eq!(scene.alice(&Method::POST, &path, &json!({})).status, 200);
-    scene.send(&scene.third, &[pdu], &[]);
+    let line = format!("POST /_matrix/client/v3/rooms/{}/leave", encode(&scene.room));
+    assert_eq!(scene.call(Some(&scene.alice), &line, &json!({})).status, 200);
+    scene.transaction(&scene.third, &[pdu], &[]);
     scene.settle();
     for what in ["state_ids", "state"] {
         let (room, id) = (encode(&scene.room), encode(&known));
-        let path = format!("/_matrix/federation/v1/{what}/{room}?event_id={id}");
-        let answer = scene.signed(&scene.third, &Method::GET, &path, None);
+        let line = format!("GET /_matrix/federation/v1/{what}/{room}?event_id={id}");
+        let answer = scene.signed(&scene.third, &line, None);
         assert!(matches!(answer.status, 400..500), "{what}: {answer:?}");
     }
 }

@@ -1,15 +1,14 @@
 //! Which requests are believed to be of the server they name? (XM)
 
 use bytes::Bytes;
-use http::Method;
 use serde_json::{Value, json};
 use tombolo_protocol::x_matrix::Authorization;
 use tombolo_support::{Answer, Peer, encode, ok};
 
-use crate::scene::{OURS, Scene};
+use crate::scene::{HostileScene, OURS};
 
 /// What a peer in the room may ask: the state before an event.
-fn path(scene: &Scene) -> String {
+fn path(scene: &HostileScene) -> String {
     format!(
         "/_matrix/federation/v1/state_ids/{}?event_id={}",
         encode(&scene.room),
@@ -17,8 +16,8 @@ fn path(scene: &Scene) -> String {
     )
 }
 
-fn get(scene: &Scene, path: &str, header: &str) -> Answer {
-    scene.raw(header, &Method::GET, path, Bytes::new())
+fn get(scene: &HostileScene, path: &str, header: &str) -> Answer {
+    scene.raw(header, &format!("GET {path}"), Bytes::new())
 }
 
 fn refused(what: &str, answer: &Answer) {
@@ -26,13 +25,13 @@ fn refused(what: &str, answer: &Answer) {
     assert!(answer.body["errcode"].is_string(), "{what}: {answer:?}");
 }
 
-fn right(scene: &Scene, path: &str) -> Authorization {
+fn right(scene: &HostileScene, path: &str) -> Authorization {
     scene.evil.authorization(OURS, ("GET", path), None)
 }
 
 #[test]
 fn a_request_is_what_was_signed() {
-    let scene = Scene::new("11");
+    let scene = HostileScene::new("11");
     let path = path(&scene);
     assert_eq!(get(&scene, &path, &right(&scene, &path).header()).status, 200);
     let elsewhere = format!("/_matrix/federation/v1/state_ids/{}?event_id=x", encode(&scene.room));
@@ -61,26 +60,26 @@ fn a_request_is_what_was_signed() {
 
 #[test]
 fn a_body_is_what_was_signed() {
-    let scene = Scene::new("11");
+    let scene = HostileScene::new("11");
     let pdu = scene.message();
     let path = "/_matrix/federation/v1/send/replayed";
     let honest = json!({ "pdus": [], "edus": [] });
     let header = scene.evil.authorization(OURS, ("PUT", path), Some(&honest)).header();
     let altered = json!({ "pdus": [pdu], "edus": [] });
-    let answer = scene.raw(&header, &Method::PUT, path, altered.to_string().into());
+    let answer = scene.raw(&header, &format!("PUT {path}"), altered.to_string().into());
     assert_eq!(answer.status, 401, "XM1 {answer:?}");
     assert!(scene.held(&scene.id(&pdu)).is_none(), "XM1 the event came in");
-    let answer = scene.raw(&header, &Method::PUT, path, Bytes::new());
+    let answer = scene.raw(&header, &format!("PUT {path}"), Bytes::new());
     refused("XM1 no body", &answer);
     let header = scene.evil.authorization(OURS, ("PUT", path), None).header();
-    let answer = scene.raw(&header, &Method::PUT, path, altered.to_string().into());
+    let answer = scene.raw(&header, &format!("PUT {path}"), altered.to_string().into());
     assert_eq!(answer.status, 401, "XM1 a body nobody signed: {answer:?}");
     scene.goes_on();
 }
 
 #[test]
 fn a_header_has_a_form() {
-    let scene = Scene::new("11");
+    let scene = HostileScene::new("11");
     let path = path(&scene);
     let Authorization { origin, key, sig, .. } = right(&scene, &path);
     let evil = origin.as_str();
@@ -114,14 +113,14 @@ fn a_header_has_a_form() {
             &get(&scene, &path, header),
         );
     }
-    let answer = scene.client(None, &Method::GET, &path, &Value::Null);
+    let answer = scene.call(None, &format!("GET {path}"), &Value::Null);
     assert_eq!(answer.status, 401, "XM1 no header: {answer:?}");
     scene.goes_on();
 }
 
 #[test]
 fn a_header_may_be_written_in_many_ways() {
-    let scene = Scene::new("11");
+    let scene = HostileScene::new("11");
     let path = path(&scene);
     let Authorization { origin, key, sig, .. } = right(&scene, &path);
     for header in [
@@ -138,7 +137,7 @@ fn a_header_may_be_written_in_many_ways() {
 
 #[test]
 fn no_request_goes_out_to_what_is_no_server_name() {
-    let scene = Scene::new("11");
+    let scene = HostileScene::new("11");
     scene.simulation.record();
     let path = path(&scene);
     let Authorization { key, sig, .. } = right(&scene, &path);
@@ -165,14 +164,14 @@ fn no_request_goes_out_to_what_is_no_server_name() {
 
 #[test]
 fn an_expired_key_signs_no_request() {
-    let scene = Scene::new("11");
+    let scene = HostileScene::new("11");
     let peer = Peer::new(&scene.simulation, "old.test:8448", 21);
     let (published, until) = (peer.clone(), scene.simulation.now() + 3_600_000);
     peer.on("server", move |_| ok(&serde_json::to_value(published.published(until)).unwrap()));
     let ask = || {
-        let path = "/_matrix/federation/v1/send/x";
+        let line = "PUT /_matrix/federation/v1/send/x";
         let body = json!({ "pdus": [] });
-        scene.signed(&peer, &Method::PUT, path, Some(&body)).status
+        scene.signed(&peer, line, Some(&body)).status
     };
     assert_eq!(ask(), 200);
     scene.wait(7200);
@@ -182,14 +181,17 @@ fn an_expired_key_signs_no_request() {
 
 #[test]
 fn a_profile_is_asked_for_by_fields_that_exist() {
-    let scene = Scene::new("11");
+    let scene = HostileScene::new("11");
     let user = encode(&format!("@alice:{OURS}"));
     let ask = |field: &str| {
-        let path = format!("/_matrix/federation/v1/query/profile?user_id={user}{field}");
-        scene.signed(&scene.evil, &Method::GET, &path, None)
+        let line = format!("GET /_matrix/federation/v1/query/profile?user_id={user}{field}");
+        scene.signed(&scene.evil, &line, None)
     };
-    let path = format!("/_matrix/client/v3/profile/{user}/displayname");
-    assert_eq!(scene.alice(&Method::PUT, &path, &json!({ "displayname": "Alice" })).status, 200);
+    let line = format!("PUT /_matrix/client/v3/profile/{user}/displayname");
+    assert_eq!(
+        scene.call(Some(&scene.alice), &line, &json!({ "displayname": "Alice" })).status,
+        200
+    );
     assert_eq!(ask("&field=displayname").body, json!({ "displayname": "Alice" }));
     assert_eq!(ask("").body, json!({ "displayname": "Alice" }));
     for field in ["avatar_url", "org.unknown", ""] {
@@ -199,7 +201,7 @@ fn a_profile_is_asked_for_by_fields_that_exist() {
 
 #[test]
 fn a_path_that_names_no_identifier_is_refused() {
-    let scene = Scene::new("11");
+    let scene = HostileScene::new("11");
     let room = encode(&scene.room);
     for (what, path) in [
         ("event ID", "event/x".to_owned()),
@@ -209,7 +211,7 @@ fn a_path_that_names_no_identifier_is_refused() {
         ("user ID", format!("make_join/{room}/x")),
     ] {
         let path = format!("/_matrix/federation/v1/{path}");
-        let answer = scene.signed(&scene.evil, &Method::GET, &path, None);
+        let answer = scene.signed(&scene.evil, &format!("GET {path}"), None);
         assert_eq!(answer.text("error").unwrap(), format!("The {what} has no form"), "{path}");
         answer.refused(400, "M_INVALID_PARAM");
     }

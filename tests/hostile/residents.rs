@@ -1,10 +1,9 @@
 //! What becomes of joins, leaves and knocks through us that are not as they must be?
 
-use http::Method;
 use serde_json::{Value, json};
 use tombolo_support::{Answer, encode};
 
-use crate::scene::{OURS, Scene};
+use crate::scene::{HostileScene, OURS};
 
 fn refused(what: &str, answer: &Answer) {
     assert!(matches!(answer.status, 400..500), "{what}: {answer:?}");
@@ -13,7 +12,7 @@ fn refused(what: &str, answer: &Answer) {
 }
 
 /// A join of a new user of the peer, as its template has it, before it is sealed.
-fn join_of(scene: &Scene, user: &str) -> Value {
+fn join_of(scene: &HostileScene, user: &str) -> Value {
     let template = scene.make(&scene.evil, "make_join", user);
     assert_eq!(template.status, 200, "{template:?}");
     template.body["event"].clone()
@@ -22,7 +21,7 @@ fn join_of(scene: &Scene, user: &str) -> Value {
 #[test]
 fn a_server_gets_templates_for_its_own_users() {
     for version in ["6", "11", "12"] {
-        let scene = Scene::new(version);
+        let scene = HostileScene::new(version);
         for what in ["make_join", "make_leave", "make_knock"] {
             for user in [
                 scene.third.user("x"),
@@ -35,8 +34,8 @@ fn a_server_gets_templates_for_its_own_users() {
         }
         let (room, user) = (encode(&scene.room), encode(&scene.evil.user("new")));
         for query in ["", "?ver=1", "?ver=x&ver="] {
-            let path = format!("/_matrix/federation/v1/make_join/{room}/{user}{query}");
-            let answer = scene.signed(&scene.evil, &Method::GET, &path, None);
+            let line = format!("GET /_matrix/federation/v1/make_join/{room}/{user}{query}");
+            let answer = scene.signed(&scene.evil, &line, None);
             assert_eq!(answer.status, 400, "{query}: {answer:?}");
             assert_eq!(
                 (&answer.body["errcode"], &answer.body["room_version"]),
@@ -44,9 +43,11 @@ fn a_server_gets_templates_for_its_own_users() {
                 "{query}: {answer:?}"
             );
         }
-        let path =
-            format!("/_matrix/federation/v1/make_join/{}/{user}?ver=11", encode("!no:ours.test"));
-        refused("an unknown room", &scene.signed(&scene.evil, &Method::GET, &path, None));
+        let line = format!(
+            "GET /_matrix/federation/v1/make_join/{}/{user}?ver=11",
+            encode("!no:ours.test")
+        );
+        refused("an unknown room", &scene.signed(&scene.evil, &line, None));
         scene.member("ban", &scene.evil.user("banned"));
         refused("a banned user", &scene.make(&scene.evil, "make_join", &scene.evil.user("banned")));
         scene.goes_on();
@@ -56,7 +57,7 @@ fn a_server_gets_templates_for_its_own_users() {
 #[test]
 fn only_a_join_is_joined() {
     for version in ["6", "11", "12"] {
-        let scene = Scene::new(version);
+        let scene = HostileScene::new(version);
         let user = scene.evil.user("new");
         let state = scene.state();
         for (member, value) in [
@@ -104,7 +105,7 @@ fn only_a_join_is_joined() {
 
 #[test]
 fn the_path_names_the_event_and_its_room() {
-    let scene = Scene::new("11");
+    let scene = HostileScene::new("11");
     let other = scene.create_room("public_chat");
     let good = scene.evil.seal(scene.version, &join_of(&scene, &scene.evil.user("new")));
     let (room, id) = (encode(&scene.room), encode(&scene.id(&good)));
@@ -120,11 +121,11 @@ fn the_path_names_the_event_and_its_room() {
         ("another room", format!("/_matrix/federation/v2/send_join/{}/{id}", encode(&other))),
         ("no room", format!("/_matrix/federation/v2/send_join/x/{id}")),
     ] {
-        refused(what, &scene.signed(&scene.evil, &Method::PUT, &path, Some(&good)));
+        refused(what, &scene.signed(&scene.evil, &format!("PUT {path}"), Some(&good)));
     }
     for body in [json!([]), json!(5), json!("x"), json!(null), json!({})] {
-        let path = format!("/_matrix/federation/v2/send_join/{room}/{id}");
-        refused(&body.to_string(), &scene.signed(&scene.evil, &Method::PUT, &path, Some(&body)));
+        let line = format!("PUT /_matrix/federation/v2/send_join/{room}/{id}");
+        refused(&body.to_string(), &scene.signed(&scene.evil, &line, Some(&body)));
     }
     assert_eq!(scene.membership(&other, &scene.evil.user("new")), "");
     assert_eq!(scene.membership(&scene.room, &scene.evil.user("new")), "");
@@ -133,7 +134,7 @@ fn the_path_names_the_event_and_its_room() {
 
 #[test]
 fn a_leave_is_of_the_leaver() {
-    let scene = Scene::new("11");
+    let scene = HostileScene::new("11");
     let (mallory, minion) = (scene.evil.user("mallory"), scene.evil.user("minion"));
     let alice = format!("@alice:{OURS}");
     let template = scene.make(&scene.evil, "make_leave", &mallory);
@@ -164,10 +165,15 @@ fn a_leave_is_of_the_leaver() {
 #[test]
 fn we_authorise_nobody_who_may_not_come() {
     for version in ["8", "11", "12"] {
-        let scene = Scene::new(version);
+        let scene = HostileScene::new(version);
         let secret = scene.create_room("private_chat");
         let allow = json!([{ "type": "m.room_membership", "room_id": secret }]);
-        scene.set("m.room.join_rules", "", &json!({ "join_rule": "restricted", "allow": allow }));
+        scene.set(
+            &scene.alice,
+            &scene.room,
+            ("m.room.join_rules", ""),
+            &json!({ "join_rule": "restricted", "allow": allow }),
+        );
         let stranger = scene.evil.user("stranger");
         let template = scene.make(&scene.evil, "make_join", &stranger);
         assert!(matches!(template.status, 400 | 403), "{version} {template:?}");
@@ -196,15 +202,20 @@ fn we_authorise_nobody_who_may_not_come() {
 
 #[test]
 fn a_banned_server_comes_in_by_no_way() {
-    let scene = Scene::new("11");
+    let scene = HostileScene::new("11");
     let good = scene.evil.seal(scene.version, &join_of(&scene, &scene.evil.user("new")));
-    scene.set("m.room.server_acl", "", &json!({ "allow": ["*"], "deny": ["evil.test"] }));
+    scene.set(
+        &scene.alice,
+        &scene.room,
+        ("m.room.server_acl", ""),
+        &json!({ "allow": ["*"], "deny": ["evil.test"] }),
+    );
     for what in ["make_join", "make_leave", "make_knock"] {
         let answer = scene.make(&scene.evil, what, &scene.evil.user("new"));
         assert_eq!(answer.status, 403, "ACL2 {what}: {answer:?}");
         let (room, user) = (encode(&scene.room), encode(&scene.evil.user("new")));
-        let path = format!("/_matrix/federation/v1/{what}/{room}/{user}?ver=1");
-        let answer = scene.signed(&scene.evil, &Method::GET, &path, None);
+        let line = format!("GET /_matrix/federation/v1/{what}/{room}/{user}?ver=1");
+        let answer = scene.signed(&scene.evil, &line, None);
         assert_eq!(
             (answer.status, answer.body.get("room_version")),
             (403, None),
@@ -215,15 +226,20 @@ fn a_banned_server_comes_in_by_no_way() {
         refused(&format!("ACL2 {what}"), &scene.deliver_member(&scene.evil, what, &good));
     }
     assert_eq!(scene.membership(&scene.room, &scene.evil.user("new")), "", "ACL2");
-    scene.set("m.room.server_acl", "", &json!({ "allow": ["*"] }));
+    scene.set(&scene.alice, &scene.room, ("m.room.server_acl", ""), &json!({ "allow": ["*"] }));
     scene.goes_on();
 }
 
 #[test]
 fn a_join_that_was_refused_before_is_not_answered_with_the_state() {
     for version in ["6", "11", "12"] {
-        let scene = Scene::new(version);
-        scene.set("m.room.join_rules", "", &json!({ "join_rule": "invite" }));
+        let scene = HostileScene::new(version);
+        scene.set(
+            &scene.alice,
+            &scene.room,
+            ("m.room.join_rules", ""),
+            &json!({ "join_rule": "invite" }),
+        );
         let stranger = scene.evil.user("stranger");
         let content = json!({ "membership": "join" });
         for cited in [None, Some(json!([]))] {
@@ -232,7 +248,7 @@ fn a_join_that_was_refused_before_is_not_answered_with_the_state() {
                 pdu["auth_events"] = cited;
             }
             let pdu = scene.evil.seal(scene.version, &pdu);
-            scene.send(&scene.evil, std::slice::from_ref(&pdu), &[]);
+            scene.transaction(&scene.evil, std::slice::from_ref(&pdu), &[]);
             let answer = scene.deliver_member(&scene.evil, "send_join", &pdu);
             refused(&format!("{version} {pdu}"), &answer);
         }
@@ -242,7 +258,7 @@ fn a_join_that_was_refused_before_is_not_answered_with_the_state() {
 
 #[test]
 fn a_join_that_holds_no_longer_is_not_answered_with_the_state() {
-    let scene = Scene::new("11");
+    let scene = HostileScene::new("11");
     let user = scene.evil.user("new");
     let pdu = scene.evil.seal(scene.version, &join_of(&scene, &user));
     for _ in 0..2 {

@@ -1,13 +1,12 @@
 //! What becomes of events that are not signed or hashed as they say? (SIG and HASH)
 
 use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
-use http::Method;
 use serde_json::{Value, json};
 use tombolo::objects::room::Verdict;
 use tombolo_protocol::x_matrix::Authorization;
 use tombolo_support::{Peer, canonical, encode, hash, ok};
 
-use crate::scene::{OURS, Scene};
+use crate::scene::{HostileScene, OURS};
 
 /// The order of the group of Ed25519, little-endian.
 const ORDER: [u8; 32] = [
@@ -16,19 +15,19 @@ const ORDER: [u8; 32] = [
 ];
 
 /// The same event with other signatures of the peer.
-fn with_signatures(scene: &Scene, signatures: &Value) -> Value {
+fn with_signatures(scene: &HostileScene, signatures: &Value) -> Value {
     let mut pdu = scene.message();
     pdu["signatures"] = signatures.clone();
     pdu
 }
 
-fn own_signature(scene: &Scene, pdu: &Value) -> String {
+fn own_signature(scene: &HostileScene, pdu: &Value) -> String {
     pdu["signatures"][scene.evil.name()]["ed25519:k"].as_str().unwrap().to_owned()
 }
 
 #[test]
 fn an_event_without_a_right_signature_is_dropped() {
-    let scene = Scene::new("11");
+    let scene = HostileScene::new("11");
     let evil = scene.evil.name().to_owned();
     for (what, signatures) in [
         ("SIG1 empty", json!({})),
@@ -51,7 +50,7 @@ fn an_event_without_a_right_signature_is_dropped() {
 
 #[test]
 fn an_altered_signature_is_dropped() {
-    let scene = Scene::new("11");
+    let scene = HostileScene::new("11");
     let pdu = scene.message();
     let right = own_signature(&scene, &pdu);
     let bytes = STANDARD_NO_PAD.decode(&right).unwrap();
@@ -94,7 +93,7 @@ const SPELLINGS: [(&str, Respell); 4] = [
 #[test]
 fn a_signature_may_be_written_in_any_base64() {
     for version in ["6", "11", "12"] {
-        let scene = Scene::new(version);
+        let scene = HostileScene::new(version);
         for (how, respell) in SPELLINGS {
             let signed = || (0..50).map(|_| scene.message());
             let other = |pdu: &Value| respell(&own_signature(&scene, pdu));
@@ -109,7 +108,7 @@ fn a_signature_may_be_written_in_any_base64() {
 #[test]
 fn a_content_hash_may_be_written_in_any_base64() {
     for version in ["6", "11", "12"] {
-        let scene = Scene::new(version);
+        let scene = HostileScene::new(version);
         for (how, respell) in SPELLINGS {
             let hash = |pdu: &Value| pdu["hashes"]["sha256"].as_str().unwrap().to_owned();
             let mut messages = (0..50).map(|_| scene.message());
@@ -126,7 +125,7 @@ fn a_content_hash_may_be_written_in_any_base64() {
 
 #[test]
 fn keys_and_requests_may_be_written_in_any_base64() {
-    let scene = Scene::new("11");
+    let scene = HostileScene::new("11");
     let mut seed = 150;
     for (how, respell) in SPELLINGS {
         let differs = |text: &str| respell(text) != text;
@@ -154,7 +153,7 @@ fn keys_and_requests_may_be_written_in_any_base64() {
         let (path, body) = ("/_matrix/federation/v1/send/spelt", json!({ "pdus": [] }));
         let right = peer.authorization(OURS, ("PUT", path), Some(&body));
         let header = Authorization { sig: respell(&right.sig), ..right }.header();
-        let answer = scene.raw(&header, &Method::PUT, path, body.to_string().into());
+        let answer = scene.raw(&header, &format!("PUT {path}"), body.to_string().into());
         assert_eq!(answer.status, 200, "SIG14 {how}: {answer:?}");
     }
     scene.goes_on();
@@ -162,7 +161,7 @@ fn keys_and_requests_may_be_written_in_any_base64() {
 
 #[test]
 fn a_key_nobody_published_is_asked_for_once() {
-    let scene = Scene::new("11");
+    let scene = HostileScene::new("11");
     scene.evil.forget_asked();
     for name in ["ed25519:other", "rsa:1", "ed25519:", "ed25519:a-b"] {
         for _ in 0..3 {
@@ -179,7 +178,7 @@ fn a_key_nobody_published_is_asked_for_once() {
 
 #[test]
 fn other_signatures_do_not_help_and_do_not_harm() {
-    let scene = Scene::new("11");
+    let scene = HostileScene::new("11");
     let third = scene.third.user("mallory");
     let by_third = |pdu: &Value| {
         let mut pdu = pdu.clone();
@@ -205,7 +204,7 @@ fn other_signatures_do_not_help_and_do_not_harm() {
 
 #[test]
 fn only_the_redacted_form_is_signed() {
-    let scene = Scene::new("11");
+    let scene = HostileScene::new("11");
     let mut pdu = scene.message();
     pdu.as_object_mut().unwrap().remove("signatures");
     let mut object = canonical(&pdu);
@@ -216,7 +215,7 @@ fn only_the_redacted_form_is_signed() {
 
 #[test]
 fn a_key_counts_for_its_time() {
-    let scene = Scene::new("11");
+    let scene = HostileScene::new("11");
     let mut late = scene.message();
     late["origin_server_ts"] = json!(scene.simulation.now() + 30 * 86_400_000);
     scene.dropped("SIG9", &scene.evil.seal(scene.version, &late));
@@ -252,7 +251,7 @@ fn a_key_counts_for_its_time() {
 #[test]
 fn altered_content_is_redacted() {
     for version in ["6", "11", "12"] {
-        let scene = Scene::new(version);
+        let scene = HostileScene::new(version);
         let mut content = scene.message();
         let id = scene.id(&content);
         content["content"]["body"] = json!("smuggled words");
@@ -274,7 +273,7 @@ fn altered_content_is_redacted() {
     }
 }
 
-fn resigned(scene: &Scene, pdu: &Value) -> Value {
+fn resigned(scene: &HostileScene, pdu: &Value) -> Value {
     let mut pdu = pdu.clone();
     pdu.as_object_mut().unwrap().remove("signatures");
     scene.evil.sign(scene.version, &pdu)
@@ -282,7 +281,7 @@ fn resigned(scene: &Scene, pdu: &Value) -> Value {
 
 #[test]
 fn hashes_without_form_are_dropped() {
-    let scene = Scene::new("11");
+    let scene = HostileScene::new("11");
     for (what, hashes) in [
         ("a list", json!([])),
         ("null", json!(null)),
@@ -298,8 +297,8 @@ fn hashes_without_form_are_dropped() {
 
 #[test]
 fn a_claimed_id_is_not_believed() {
-    let scene = Scene::new("11");
-    let alices = scene.say(&scene.room, "mine");
+    let scene = HostileScene::new("11");
+    let alices = scene.say(&scene.alice, &scene.room, "mine");
     for claimed in [alices.as_str(), "$x:evil.test:8448", "$AAAA"] {
         let mut pdu = scene.message();
         pdu["event_id"] = json!(claimed);
@@ -312,7 +311,7 @@ fn a_claimed_id_is_not_believed() {
 
 #[test]
 fn an_event_comes_in_once_whatever_surrounds_it() {
-    let scene = Scene::new("11");
+    let scene = HostileScene::new("11");
     let pdu = scene.message();
     scene.accepted("the event", &pdu);
     let held = scene.held(&scene.id(&pdu)).unwrap();
@@ -342,12 +341,13 @@ fn an_event_comes_in_once_whatever_surrounds_it() {
 
 #[test]
 fn a_full_copy_does_not_undo_a_redaction() {
-    let scene = Scene::new("11");
+    let scene = HostileScene::new("11");
     let pdu = scene.message();
     scene.accepted("the event", &pdu);
     let id = scene.id(&pdu);
-    let path = format!("/_matrix/client/v3/rooms/{}/redact/{}/r", encode(&scene.room), encode(&id));
-    assert_eq!(scene.alice(&Method::PUT, &path, &json!({})).status, 200);
+    let line =
+        format!("PUT /_matrix/client/v3/rooms/{}/redact/{}/r", encode(&scene.room), encode(&id));
+    assert_eq!(scene.call(Some(&scene.alice), &line, &json!({})).status, 200);
     scene.accepted("HASH5 the full copy again", &pdu);
     assert_eq!(scene.seen(&id).body["content"], json!({}), "HASH5");
     let mut altered = scene.message();

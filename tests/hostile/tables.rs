@@ -7,7 +7,7 @@ use tombolo::objects::room::{RoomClass, Verdict};
 use tombolo_platform::{Address, Sql, values};
 use tombolo_protocol::json::parse_value;
 
-use crate::scene::Scene;
+use crate::scene::HostileScene;
 
 /// An event as our server holds it.
 #[derive(Clone, Debug)]
@@ -20,7 +20,7 @@ pub struct Held {
 /// Type and state key, and the ID of the event.
 pub type State = BTreeMap<(String, String), String>;
 
-impl Scene {
+impl HostileScene {
     /// The room's tables, of a room that is not `self.room` too.
     pub fn tables(&self, room: &str) -> Option<Sql> {
         self.server.sql(&Address::<RoomClass>::new(room))

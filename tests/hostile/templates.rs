@@ -1,12 +1,9 @@
 //! What of another server's template do we sign? (RES1)
 
 use serde_json::{Value, json};
-use tombolo_support::ok;
+use tombolo_support::{Hosted, ok};
 
-use crate::{
-    hosted::Hosted,
-    scene::{OURS, Scene},
-};
+use crate::scene::{HostileScene, OURS};
 
 fn alice() -> String {
     format!("@alice:{OURS}")
@@ -27,8 +24,8 @@ fn of_a_template_only_the_links_are_taken() {
             ("hashes", json!({ "sha256": "x" }), 200),
             ("extra", json!("forged"), 200),
         ] {
-            let scene = Scene::bare(version);
-            let hosted = Hosted::new(&scene, &scene.evil);
+            let scene = HostileScene::bare(version);
+            let hosted = scene.hosted(&scene.evil);
             hosted.give(&scene.evil);
             let (altered, forged) = (hosted.clone(), value.clone());
             scene.evil.on("make_join", move |asked| {
@@ -36,12 +33,12 @@ fn of_a_template_only_the_links_are_taken() {
                 template["event"][member] = forged.clone();
                 ok(&template)
             });
-            let answer = hosted.join(&scene, &scene.evil);
+            let answer = scene.join(&hosted, &scene.evil);
             assert_eq!(answer.status, status, "RES1 {member} {answer:?}");
             for asked in scene.evil.asked("send_join") {
                 ours_alone(&format!("RES1 {version} {member}"), &hosted, &asked.body);
             }
-            hosted.comes_right(&scene, &scene.evil);
+            scene.comes_right(&hosted, &scene.evil);
         }
     }
 }
@@ -95,14 +92,14 @@ fn templates_without_form_are_no_templates() {
         ("event a text", Box::new(|_| json!({ "room_version": "11", "event": "x" }))),
     ];
     for (what, alter) in cases {
-        let scene = Scene::bare("11");
-        let hosted = Hosted::new(&scene, &scene.evil);
+        let scene = HostileScene::bare("11");
+        let hosted = scene.hosted(&scene.evil);
         hosted.give(&scene.evil);
         let template = alter(hosted.template(&alice(), "join"));
         scene.evil.on("make_join", move |_| ok(&template));
-        let answer = hosted.join(&scene, &scene.evil);
+        let answer = scene.join(&hosted, &scene.evil);
         assert!(matches!(answer.status, 400..500 | 502), "RES1 {what}: {answer:?}");
         assert_eq!(scene.evil.times_asked("send_join"), 0, "RES1 {what} was signed");
-        hosted.comes_right(&scene, &scene.evil);
+        scene.comes_right(&hosted, &scene.evil);
     }
 }

@@ -42,23 +42,27 @@ pub fn draft(
     pdu
 }
 
-/// The IDs that an event cites where the state has them; `state` answers for a type and a key.
-pub fn cited(
+/// What an event cites where the state has it; `state` answers for a type and a key.
+pub fn cited<Id>(
     version: &RoomVersion,
     sender: &str,
     (kind, key): (&str, Option<&str>),
     content: &Value,
-    state: impl Fn(&(String, String)) -> Option<String>,
-) -> Vec<String> {
-    let (sender, content) = (UserId::parse(sender).unwrap(), to_raw_value(content).unwrap());
-    let mut wanted = auth_types(version, kind, &sender, key, &content).unwrap_or_default();
-    if !version.room_id_is_create_hash() {
-        wanted.push(("m.room.create".to_owned(), String::new()));
-    }
-    let mut cited: Vec<String> = wanted.iter().filter_map(state).collect();
-    cited.sort();
-    cited.dedup();
-    cited
+    state: impl Fn(&(String, String)) -> Option<Id>,
+) -> Vec<Id> {
+    let content = to_raw_value(content).unwrap();
+    let selected = UserId::parse(sender)
+        .ok()
+        .and_then(|sender| auth_types(version, kind, &sender, key, &content).ok());
+    // What has no form cites what every event does.
+    let keys = selected.unwrap_or_else(|| {
+        let mut keys = vec![("m.room.power_levels", ""), ("m.room.member", sender)];
+        if !version.room_id_is_create_hash() {
+            keys.push(("m.room.create", ""));
+        }
+        keys.into_iter().map(|(kind, key)| (kind.to_owned(), key.to_owned())).collect()
+    });
+    keys.iter().filter_map(state).collect()
 }
 
 /// The object that a value is, as events are hashed and signed.

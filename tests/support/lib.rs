@@ -7,6 +7,7 @@
 mod client;
 mod dice;
 mod event;
+mod hosted;
 mod object;
 mod peer;
 mod scene;
@@ -16,6 +17,7 @@ pub use self::{
     client::{Answer, PASSWORD, User, ask, encode, register, registration, request, text},
     dice::Dice,
     event::{Place, canonical, checked, cited, draft, hash, hashed, id_of},
+    hosted::Hosted,
     object::LoneObject,
     peer::{Asked, Peer, Reply, ok, refusal},
     scene::Scene,

@@ -1,6 +1,6 @@
 //! Where does a scenario play? A server, more beside it, and what their users do.
 
-use std::{rc::Rc, time::Duration};
+use std::{cell::Cell, rc::Rc, time::Duration};
 
 use serde_json::{Value, json};
 use tombolo_platform::{
@@ -19,6 +19,7 @@ pub struct Scene {
     pub simulation: Simulation,
     pub server: Server,
     application: Rc<dyn Application<World>>,
+    count: Cell<u64>,
 }
 
 impl Scene {
@@ -26,12 +27,18 @@ impl Scene {
     pub fn new(application: Rc<dyn Application<World>>, name: &str, more: &[(&str, &str)]) -> Self {
         let simulation = Simulation::new(1);
         let server = server(&simulation, Rc::clone(&application), name, &Secrets::of(7), more);
-        Self { simulation, server, application }
+        Self { simulation, server, application, count: Cell::new(0) }
     }
 
     /// One more server, whose key has this seed.
     pub fn another(&self, name: &str, seed: u8) -> Server {
         server(&self.simulation, Rc::clone(&self.application), name, &Secrets::of(seed), &[])
+    }
+
+    /// A number that was not given before.
+    pub fn number(&self) -> u64 {
+        self.count.set(self.count.get() + 1);
+        self.count.get()
     }
 
     /// Lets the alarms fire that are due by then (ms).
@@ -93,24 +100,40 @@ impl Scene {
         self.call(Some(user), &format!("PUT /_matrix/client/v3/rooms/{room}/{rest}"), body)
     }
 
-    /// The ID of a new room.
+    /// The ID of a new room; `content` is the request's.
     #[track_caller]
-    pub fn room(&self, user: &User, wish: &Value) -> String {
-        let answer = self.call(Some(user), "POST /_matrix/client/v3/createRoom", wish);
+    pub fn room(&self, user: &User, content: &Value) -> String {
+        let answer = self.call(Some(user), "POST /_matrix/client/v3/createRoom", content);
         text(&answer.ok()["room_id"])
     }
 
-    /// The ID of a new message, whose body is its transaction ID too.
+    /// The ID of a new message.
     #[track_caller]
     pub fn say(&self, user: &User, room: &str, body: &str) -> String {
-        let path = format!("send/m.room.message/{}", encode(body));
+        let path = format!("send/m.room.message/said-{}", self.number());
         let answer = self.put(user, room, &path, &json!({ "msgtype": "m.text", "body": body }));
         text(&answer.ok()["event_id"])
     }
 
-    /// A request of another server, signed as it should be. `line` is a method and a path.
+    /// The ID of a new state event.
+    #[track_caller]
+    pub fn set(
+        &self,
+        user: &User,
+        room: &str,
+        (kind, key): (&str, &str),
+        content: &Value,
+    ) -> String {
+        let answer = self.put(user, room, &format!("state/{kind}/{}", encode(key)), content);
+        text(&answer.ok()["event_id"])
+    }
+
+    /// A request of another server, signed as it should be. `line` is a method and a path. Nothing that a peer says may
+    /// break a server.
     pub fn signed(&self, peer: &Peer, line: &str, content: Option<&Value>) -> Answer {
         let request = peer.request(self.server.name(), line.split_once(' ').unwrap(), content);
-        self.simulation.run(ask(&self.server, request)).unwrap()
+        let answer = self.simulation.run(ask(&self.server, request)).unwrap();
+        assert!(answer.status < 500, "{line}: {answer:?}");
+        answer
     }
 }

@@ -24,12 +24,14 @@ fn a_transaction_makes_one_event() {
     let scene = one_server();
     let alice = scene.register("alice");
     let room = scene.room(&alice, &json!({}));
-    let first = scene.say(&alice, &room, "hello");
-    assert_eq!(scene.say(&alice, &room, "hello"), first);
+    let content = json!({ "body": "hello" });
+    let say = || scene.put(&alice, &room, "send/m.room.message/once", &content).ok();
+    let first = text(&say()["event_id"]);
+    assert_eq!(say()["event_id"], first);
     let event = scene.get(&alice, &format!("/_matrix/client/v3/rooms/{room}/event/{first}")).ok();
     assert_eq!(
         (&event["content"]["body"], &event["unsigned"]["transaction_id"]),
-        (&json!("hello"), &json!("hello"))
+        (&json!("hello"), &json!("once"))
     );
 }
 
