@@ -3,12 +3,11 @@
 //! What is said deep must reach clients, the other server, and those who join. A trap in one answer would end every
 //! call in flight. Our own users send nothing that deep, so here another server does.
 
-use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
-use tombolo_protocol::{json::parse_value, room_version::RoomVersion};
-use tombolo_support::{Place, User, draft, encode, id_of};
+use tombolo_protocol::room_version::RoomVersion;
+use tombolo_support::{Answer, Pair, Place, User, cited, draft, encode, id_of};
 
-use crate::scene::{ONE, Scene};
+use crate::servers::{ONE, two_servers};
 
 /// Deeper than `serde_json` reads, and as deep as an event may be.
 const LEVELS: [usize; 2] = [150, 500];
@@ -16,185 +15,190 @@ const LEVELS: [usize; 2] = [150, 500];
 const SENT: [usize; 1] = [120];
 
 /// Lists in an event's content that nest the event so deep: it and its content are a level each.
-fn lists(levels: usize) -> String {
-    format!("{}1{}", "[".repeat(levels - 2), "]".repeat(levels - 2))
+fn lists(levels: usize) -> Value {
+    (2..levels).fold(json!(1), |inner, _| json!([inner]))
 }
 
-fn play(all: &[usize], scenario: impl Fn(&Scene, &User, &User, &str)) {
+fn play(all: &[usize], scenario: impl Fn(&Pair, &Value)) {
     for levels in all.iter().copied() {
-        Scene::play(|scene, alice, bob| scenario(scene, alice, bob, &lists(levels)));
+        scenario(&two_servers(), &lists(levels));
     }
 }
 
-fn get(scene: &Scene, line: &str) -> Value {
-    parse_value(scene.signed(line, None).as_bytes()).unwrap()
+/// A request of bob's server.
+fn asks(pair: &Pair, line: &str, body: Option<&Value>) -> Value {
+    let line = line.replacen(' ', " /_matrix/federation/", 1);
+    pair.scene.signed(&pair.signer(), &line, body).ok()
+}
+
+/// A request of a client.
+fn call(pair: &Pair, user: &User, line: &str, body: &Value) -> Answer {
+    pair.scene.call(Some(user), &line.replacen(' ', " /_matrix/client/v3", 1), body)
+}
+
+#[track_caller]
+fn sees(pair: &Pair, user: &User, path: &str, what: &str) {
+    let answer = call(pair, user, &format!("GET {path}"), &Value::Null).ok().to_string();
+    assert!(answer.contains(what), "{path}: {answer}");
 }
 
 /// Bob's server sends the first one an event of his, after alice's newest one; answers its ID.
-fn sends(
-    scene: &Scene,
-    alice: &User,
-    (room, bob): (&str, &str),
-    (kind, key, content): (&str, Option<&str>, &str),
-) -> String {
-    let version = RoomVersion::of("11").unwrap();
-    let last = scene.say(alice, room, "{\"body\":\"now\"}");
-    let state = get(scene, &format!("GET v1/state/{room}?event_id={}", encode(&last)));
-    let cited = [("m.room.create", ""), ("m.room.power_levels", ""), ("m.room.member", bob)];
-    let is_cited = |pdu: &&Value| {
-        cited.iter().any(|(kind, key)| pdu["type"] == *kind && pdu["state_key"] == *key)
+fn sends(pair: &Pair, room: &str, of: (&str, Option<&str>), content: &Value) -> String {
+    let (version, bob, signer) = (RoomVersion::of("11").unwrap(), &pair.bob.id, pair.signer());
+    let last = pair.scene.say(&pair.alice, room, "now");
+    let state = asks(pair, &format!("GET v1/state/{room}?event_id={}", encode(&last)), None);
+    let id = |(kind, key): &(String, String)| {
+        let mut state = state["pdus"].as_array().unwrap().iter();
+        let found = state.find(|pdu| pdu["type"] == **kind && pdu["state_key"] == **key);
+        found.map(|pdu| id_of(version, pdu))
     };
-    let id = |pdu: &Value| id_of(version, pdu);
-    let auth: Vec<String> =
-        state["pdus"].as_array().unwrap().iter().filter(is_cited).map(id).collect();
     let place = Place {
-        room_id: &percent_decode_str(room).decode_utf8().unwrap(),
+        room_id: room,
         prev_events: &[last],
-        auth_events: &auth,
+        auth_events: &cited(version, bob, of, content, id),
         depth: 1000,
-        origin_server_ts: scene.simulation.now(),
+        origin_server_ts: pair.scene.simulation.now(),
     };
-    let content = parse_value(content.as_bytes()).unwrap();
-    let pdu = scene.signer.seal(version, &draft(&place, bob, (kind, key), &content));
+    let pdu = signer.seal(version, &draft(&place, bob, of, content));
     let id = id_of(version, &pdu);
     let body = json!({ "pdus": [pdu], "edus": [] });
-    let answer = scene.signed(&format!("PUT v1/send/{}", encode(&id)), Some(&body));
-    assert!(answer.contains(&format!("\"{id}\":{{}}")), "{kind}: {answer}");
+    let answer = asks(pair, &format!("PUT v1/send/{}", encode(&id)), Some(&body));
+    assert_eq!(answer["pdus"][&id], json!({}), "{of:?}");
     id
 }
 
 /// A room of alice, in which bob may do all that she may.
-fn shared(scene: &Scene, alice: &User, bob: &User) -> String {
-    let room = scene.room(alice, "public_chat");
-    let users = format!("{{\"{}\":100,\"{}\":100}}", alice.id, bob.id);
-    let levels = format!("{{\"users\":{users}}}");
-    scene.put(alice, &format!("{room}/state/m.room.power_levels/"), &levels);
-    scene.call(bob, &format!("POST /join/{room}?server_name={}", encode(ONE)), "{}");
+fn shared(pair: &Pair) -> String {
+    let room = pair.scene.room(&pair.alice, &json!({ "preset": "public_chat" }));
+    let levels = json!({ "users": { &pair.alice.id: 100, &pair.bob.id: 100 } });
+    pair.scene.set(&pair.alice, &room, ("m.room.power_levels", ""), &levels);
+    pair.through(&pair.bob, "join", &room).ok();
     room
 }
 
 #[test]
 fn a_client_reads_back_what_is_deep() {
-    play(&LEVELS, |scene, alice, bob, deep| {
-        let room = shared(scene, alice, bob);
-        let data = format!("{{\"deep\":{deep}}}");
+    play(&LEVELS, |pair, deep| {
+        let (room, alice) = (shared(pair), &pair.alice);
+        let data = json!({ "deep": deep });
         let of_alice = format!("/user/{}", encode(&alice.id));
-        scene.call(alice, &format!("PUT {of_alice}/account_data/org.deep"), &data);
-        scene.call(alice, &format!("PUT {of_alice}/rooms/{room}/account_data/org.deep"), &data);
-        let place = (&*room, &*bob.id);
-        let said = sends(scene, alice, place, ("m.room.message", None, &data));
+        let paths = [
+            format!("{of_alice}/account_data/org.deep"),
+            format!("{of_alice}/rooms/{room}/account_data/org.deep"),
+        ];
+        for path in &paths {
+            call(pair, alice, &format!("PUT {path}"), &data).ok();
+        }
+        let said = sends(pair, &room, ("m.room.message", None), &data);
         // Twice, so that the second has the first as its `prev_content`.
         for which in ["a", "b"] {
-            let content = format!("{{\"{which}\":{deep}}}");
-            sends(scene, alice, place, ("org.deep", Some(""), &content));
+            sends(pair, &room, ("org.deep", Some("")), &json!({ which: deep }));
         }
-        let member = format!("{{\"membership\":\"join\",\"deep\":{deep}}}");
-        sends(scene, alice, place, ("m.room.member", Some(&bob.id), &member));
+        let member = json!({ "membership": "join", "deep": deep });
+        sends(pair, &room, ("m.room.member", Some(&pair.bob.id)), &member);
+        let event = format!("/rooms/{room}/event/{}", encode(&said));
         for path in [
             "/sync",
             &format!("/rooms/{room}/messages?dir=b"),
             &format!("/rooms/{room}/state"),
             &format!("/rooms/{room}/members"),
-            &format!("/rooms/{room}/event/{}", encode(&said)),
+            &event,
             &format!("/rooms/{room}/state/org.deep/"),
-            &format!("{of_alice}/account_data/org.deep"),
-            &format!("{of_alice}/rooms/{room}/account_data/org.deep"),
+            &paths[0],
+            &paths[1],
         ] {
-            scene.sees(alice, path, deep);
+            sees(pair, alice, path, &deep.to_string());
         }
-        scene.sees(alice, &format!("/rooms/{room}/joined_members"), &alice.id);
-        let redaction = format!("{{\"redacts\":\"{said}\",\"deep\":{deep}}}");
-        sends(scene, alice, place, ("m.room.redaction", None, &redaction));
-        let event = format!("/rooms/{room}/event/{}", encode(&said));
-        scene.sees(alice, &event, &format!("\"redacted_because\":{{\"content\":{{\"deep\":{deep}"));
+        sees(pair, alice, &format!("/rooms/{room}/joined_members"), &alice.id);
+        let redaction = json!({ "redacts": said, "deep": deep });
+        sends(pair, &room, ("m.room.redaction", None), &redaction);
+        let redacted = call(pair, alice, &format!("GET {event}"), &Value::Null).ok();
+        assert_eq!(redacted["unsigned"]["redacted_because"]["content"]["deep"], *deep);
     });
 }
 
 #[test]
 fn who_has_power_by_deep_levels_may_delete_an_alias() {
-    play(&LEVELS, |scene, alice, bob, deep| {
-        let carol = scene.register(&alice.server, "carol");
-        let room = shared(scene, alice, bob);
-        scene.call(&carol, &format!("POST /join/{room}"), "{}");
-        let users = [alice, bob, &carol].map(|user| format!("\"{}\":100", user.id)).join(",");
-        let levels = format!("{{\"users\":{{{users}}},\"deep\":{deep}}}");
-        sends(scene, alice, (&room, &bob.id), ("m.room.power_levels", Some(""), &levels));
+    play(&LEVELS, |pair, deep| {
+        let (carol, room) = (pair.scene.register("carol"), shared(pair));
+        pair.scene.act(&carol, &room, "join", &json!({})).ok();
+        let users = json!({ &pair.alice.id: 100, &pair.bob.id: 100, &carol.id: 100 });
+        let levels = json!({ "users": users, "deep": deep });
+        sends(pair, &room, ("m.room.power_levels", Some("")), &levels);
         let alias = encode(&format!("#deep:{ONE}"));
-        let room = percent_decode_str(&room).decode_utf8().unwrap();
-        let body = json!({ "room_id": room }).to_string();
-        scene.call(alice, &format!("PUT /directory/room/{alias}"), &body);
-        scene.call(&carol, &format!("DELETE /directory/room/{alias}"), "");
+        let body = json!({ "room_id": room });
+        call(pair, &pair.alice, &format!("PUT /directory/room/{alias}"), &body).ok();
+        call(pair, &carol, &format!("DELETE /directory/room/{alias}"), &Value::Null).ok();
     });
 }
 
 #[test]
 fn another_server_is_sent_and_asked_for_what_is_deep() {
-    play(&LEVELS, |scene, alice, bob, deep| {
-        let room = shared(scene, alice, bob);
-        let place = (&*room, &*bob.id);
-        let state = format!("{{\"state\":{deep}}}");
-        sends(scene, alice, place, ("org.deep", Some(""), &state));
-        let said =
-            sends(scene, alice, place, ("m.room.message", None, &format!("{{\"said\":{deep}}}")));
+    play(&LEVELS, |pair, deep| {
+        let (room, text) = (shared(pair), deep.to_string());
+        sends(pair, &room, ("org.deep", Some("")), &json!({ "state": deep }));
+        let said = sends(pair, &room, ("m.room.message", None), &json!({ "said": deep }));
         // The second server knows nothing of what was said in its name, and is given it to fill the gap.
-        scene.say(alice, &room, "{\"body\":\"after\"}");
-        scene.simulation.settle(120_000);
-        scene.sees(bob, &format!("/rooms/{room}/state/org.deep/"), &state);
+        pair.scene.say(&pair.alice, &room, "after");
+        pair.scene.simulation.settle(120_000);
+        let state = format!("{{\"state\":{text}}}");
+        sees(pair, &pair.bob, &format!("/rooms/{room}/state/org.deep/"), &state);
         let id = encode(&said);
         for path in ["v1/state", "v1/state_ids", "v1/backfill"] {
             let query = if path == "v1/backfill" { "limit=10&v" } else { "event_id" };
-            let answer = scene.signed(&format!("GET {path}/{room}?{query}={id}"), None);
-            assert!(path == "v1/state_ids" || answer.contains(deep), "{path}");
+            let answer = asks(pair, &format!("GET {path}/{room}?{query}={id}"), None);
+            assert!(path == "v1/state_ids" || answer.to_string().contains(&text), "{path}");
         }
-        assert!(scene.signed(&format!("GET v1/event/{id}"), None).contains(deep));
-        let member = format!("{{\"membership\":\"join\",\"deep\":{deep}}}");
-        sends(scene, alice, place, ("m.room.member", Some(&bob.id), &member));
-        let last = sends(scene, alice, place, ("m.room.message", None, "{\"body\":\"last\"}"));
-        assert!(
-            scene
-                .signed(&format!("GET v1/event_auth/{room}/{}", encode(&last)), None)
-                .contains(deep)
-        );
-        let last = scene.say(alice, &room, "{\"body\":\"last\"}");
+        let answer = asks(pair, &format!("GET v1/event/{id}"), None);
+        assert!(answer.to_string().contains(&text), "event");
+        let member = json!({ "membership": "join", "deep": deep });
+        sends(pair, &room, ("m.room.member", Some(&pair.bob.id)), &member);
+        let last = sends(pair, &room, ("m.room.message", None), &json!({ "body": "last" }));
+        let answer = asks(pair, &format!("GET v1/event_auth/{room}/{}", encode(&last)), None);
+        assert!(answer.to_string().contains(&text), "event_auth");
+        let last = pair.scene.say(&pair.alice, &room, "last");
         let between = json!({ "earliest_events": [], "latest_events": [last], "limit": 10 });
-        let answer = scene.signed(&format!("POST v1/get_missing_events/{room}"), Some(&between));
-        assert!(answer.contains(deep), "get_missing_events");
+        let answer = asks(pair, &format!("POST v1/get_missing_events/{room}"), Some(&between));
+        assert!(answer.to_string().contains(&text), "get_missing_events");
     });
 }
 
 #[test]
 fn what_a_user_sends_as_deep_as_they_may_reaches_another_server() {
-    play(&SENT, |scene, alice, bob, deep| {
-        let room = shared(scene, alice, bob);
-        scene.say(alice, &room, &format!("{{\"said\":{deep}}}"));
-        scene.simulation.settle(120_000);
-        scene.sees(bob, "/sync", &format!("\"said\":{deep}"));
+    play(&SENT, |pair, deep| {
+        let room = shared(pair);
+        let content = json!({ "said": deep });
+        pair.scene.put(&pair.alice, &room, "send/m.room.message/deep", &content).ok();
+        pair.scene.simulation.settle(120_000);
+        sees(pair, &pair.bob, "/sync", &format!("\"said\":{deep}"));
     });
 }
 
 #[test]
 fn an_invite_may_be_deep_and_ends_like_another() {
-    play(&SENT, |scene, alice, bob, deep| {
-        let room = scene.room(alice, "private_chat");
-        let name = format!("{{\"name\":\"deep\",\"deep\":{deep}}}");
-        scene.put(alice, &format!("{room}/state/m.room.name/"), &name);
+    play(&SENT, |pair, deep| {
+        let Pair { scene, alice, bob } = pair;
+        let room = scene.room(alice, &json!({ "preset": "private_chat" }));
+        scene.set(alice, &room, ("m.room.name", ""), &json!({ "name": "deep", "deep": deep }));
         let member = |user: &User, membership: &str| {
-            let path = format!("{room}/state/m.room.member/{}", encode(&user.id));
-            let content = format!("{{\"membership\":\"{membership}\",\"deep\":{deep}}}");
-            scene.put(alice, &path, &content);
+            let content = json!({ "membership": membership, "deep": deep });
+            scene.set(alice, &room, ("m.room.member", &user.id), &content);
             scene.simulation.settle(120_000);
         };
         member(alice, "join");
         member(bob, "invite");
-        let invited = scene.call(bob, "GET /sync", "");
-        for part in ["invite_state", "\"name\":\"deep\"", "\"membership\":\"invite\""] {
+        let shown = || scene.sync(bob, "")["rooms"]["invite"][&room]["invite_state"].clone();
+        let invited = shown().to_string();
+        for part in ["\"name\":\"deep\"", "\"membership\":\"invite\""] {
             assert!(invited.contains(part), "{part}");
         }
-        assert_eq!(invited.matches(deep).count(), 3, "the name, alice and the invite are deep");
+        let count = invited.matches(&deep.to_string()).count();
+        assert_eq!(count, 3, "the name, alice and the invite are deep");
         member(bob, "leave");
-        assert!(!scene.call(bob, "GET /sync", "").contains("invite_state"), "not rescinded");
+        assert!(shown().is_null(), "not rescinded");
         member(bob, "invite");
-        scene.call(bob, &format!("POST /join/{room}"), "{}");
-        scene.sees(bob, &format!("/rooms/{room}/state/m.room.name/"), deep);
+        scene.act(bob, &room, "join", &json!({})).ok();
+        let name = format!("/rooms/{room}/state/m.room.name/");
+        sees(pair, bob, &name, &deep.to_string());
     });
 }

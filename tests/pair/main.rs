@@ -7,4 +7,4 @@ mod memberships;
 mod outages;
 mod places;
 mod quantities;
-mod scene;
+mod servers;

@@ -1,189 +1,187 @@
 //! Do invites, joins and leaves between two servers end as both say?
 
 use futures_util::future::join;
+use serde_json::{Value, json};
 use tombolo::objects::room::RoomClass;
-use tombolo_platform::{Address, values};
+use tombolo_platform::{Address, simulated::Server, values};
 use tombolo_protocol::json::parse_value;
-use tombolo_support::{User, encode};
+use tombolo_support::{Answer, Pair, User, encode, text};
 
-use crate::scene::{ONE, Scene, TWO};
+use crate::servers::{ONE, TWO, two_servers};
 
-/// Status and text of the answer to an invite.
-fn invite(scene: &Scene, alice: &User, room: &str, user: &str) -> (u16, String) {
-    let body = format!(r#"{{"user_id":"{user}"}}"#);
-    scene.asked(alice, &format!("POST /rooms/{room}/invite"), &body)
+fn private_room(pair: &Pair) -> String {
+    pair.scene.room(&pair.alice, &json!({ "preset": "private_chat" }))
 }
 
-/// The text of a user's member event now, as the server holds it.
-fn member(server: &tombolo_platform::simulated::Server, room: &str, user: &str) -> Option<String> {
-    let room = percent_encoding::percent_decode_str(room).decode_utf8().unwrap();
-    let sql = server.sql(&Address::<RoomClass>::new(&*room)).unwrap();
+/// Alice does something to a user.
+fn does(pair: &Pair, room: &str, deed: &str, user: &str) -> Answer {
+    pair.scene.act(&pair.alice, room, deed, &json!({ "user_id": user }))
+}
+
+/// A user's membership event now, as the server holds it.
+fn member(server: &Server, room: &str, user: &str) -> Option<Value> {
+    let sql = server.sql(&Address::<RoomClass>::new(room)).unwrap();
     let query = "SELECT e.json FROM now n JOIN events e ON e.sn = n.sn WHERE n.type = 'm.room.member' AND n.key = ?";
-    sql.row(query, values![user], |row| row.text(0)).unwrap()
+    let text = sql.row(query, values![user], |row| row.text(0)).unwrap()?;
+    parse_value(text.as_bytes()).ok()
+}
+
+fn membership(server: &Server, room: &str, user: &str) -> Value {
+    member(server, room, user)
+        .map(|event| event["content"]["membership"].clone())
+        .unwrap_or_default()
+}
+
+/// Whether bob's first sync shows an invite to the room.
+fn is_invited(pair: &Pair, room: &str) -> bool {
+    pair.scene.sync(&pair.bob, "")["rooms"]["invite"][room].is_object()
 }
 
 #[test]
 fn an_invite_stands_once_both_servers_signed_it() {
-    Scene::play(|scene, alice, bob| {
-        let room = scene.room(alice, "private_chat");
-        assert_eq!(invite(scene, alice, &room, &bob.id).0, 200);
-        let event = parse_value(member(&scene.one, &room, &bob.id).unwrap().as_bytes()).unwrap();
-        let signers: Vec<&str> =
-            event["signatures"].as_object().unwrap().keys().map(String::as_str).collect();
-        assert_eq!(signers, [ONE, TWO]);
-        assert_eq!(invite(scene, alice, &room, &bob.id).0, 200, "it stands");
-        scene.sees(bob, "/sync", "invite_state");
-    });
+    let pair = two_servers();
+    let Pair { alice, bob, .. } = &pair;
+    let room = private_room(&pair);
+    does(&pair, &room, "invite", &bob.id).ok();
+    let event = member(&alice.server, &room, &bob.id).unwrap();
+    let signers: Vec<&String> = event["signatures"].as_object().unwrap().keys().collect();
+    assert_eq!(signers, [ONE, TWO]);
+    // It stands.
+    does(&pair, &room, "invite", &bob.id).ok();
+    assert!(is_invited(&pair, &room));
 }
 
 #[test]
 fn an_invite_that_the_other_server_refuses_or_does_not_hear_is_none() {
-    Scene::play(|scene, alice, bob| {
-        let room = scene.room(alice, "private_chat");
-        let nobody = format!("@nobody:{TWO}");
-        let (status, text) = invite(scene, alice, &room, &nobody);
-        assert!(status == 403 && text.contains("M_FORBIDDEN"), "{status} {text}");
-        assert_eq!(member(&scene.one, &room, &nobody), None);
-        scene.simulation.partition(ONE, TWO, scene.simulation.now() + 600_000);
-        assert_eq!(invite(scene, alice, &room, &bob.id).0, 502);
-        assert_eq!(member(&scene.one, &room, &bob.id), None);
-    });
+    let pair = two_servers();
+    let Pair { alice, bob, .. } = &pair;
+    let room = private_room(&pair);
+    let nobody = format!("@nobody:{TWO}");
+    does(&pair, &room, "invite", &nobody).refused(403, "M_FORBIDDEN");
+    assert_eq!(member(&alice.server, &room, &nobody), None);
+    pair.cut(600_000);
+    assert_eq!(does(&pair, &room, "invite", &bob.id).status, 502);
+    assert_eq!(member(&alice.server, &room, &bob.id), None);
 }
 
 #[test]
 fn two_users_join_a_room_elsewhere_at_once() {
-    Scene::play(|scene, alice, bob| {
-        let carl = scene.register(&scene.two, "carl");
-        let room = scene.room(alice, "public_chat");
-        let path = format!("/_matrix/client/v3/join/{room}?server_name={}", encode(ONE));
-        let request = |user: &User| scene.two.request(user.request(("POST", &path), "{}"));
-        let (one, other) = scene.simulation.run(join(request(bob), request(&carl)));
-        for answer in [one, other] {
-            assert_eq!(answer.unwrap().status(), 200);
-        }
-        scene.simulation.settle(60_000);
-        for user in [&bob.id, &carl.id] {
-            assert!(member(&scene.one, &room, user).unwrap().contains("\"join\""), "{user}");
-        }
-    });
+    let pair = two_servers();
+    let Pair { scene, alice, bob } = &pair;
+    let carl = scene.register_on(&bob.server, "carl");
+    let room = scene.room(alice, &json!({ "preset": "public_chat" }));
+    let path = format!("/_matrix/client/v3/join/{room}?server_name={}", encode(ONE));
+    let request = |user: &User| bob.server.request(user.request(("POST", &path), "{}"));
+    let (one, other) = scene.simulation.run(join(request(bob), request(&carl)));
+    for answer in [one, other] {
+        assert_eq!(answer.unwrap().status(), 200);
+    }
+    scene.simulation.settle(60_000);
+    for user in [&bob.id, &carl.id] {
+        assert_eq!(membership(&alice.server, &room, user), "join", "{user}");
+    }
 }
 
 #[test]
 fn a_declined_invite_reaches_the_inviter_after_an_outage() {
-    Scene::play(|scene, alice, bob| {
-        let room = scene.room(alice, "private_chat");
-        assert_eq!(invite(scene, alice, &room, &bob.id).0, 200);
-        scene.simulation.partition(ONE, TWO, scene.simulation.now() + 60_000);
-        scene.call(bob, &format!("POST /rooms/{room}/leave"), "{}");
-        assert!(member(&scene.one, &room, &bob.id).unwrap().contains("\"invite\""));
-        scene.simulation.settle(600_000);
-        assert!(member(&scene.one, &room, &bob.id).unwrap().contains("\"leave\""));
-    });
+    let pair = two_servers();
+    let Pair { scene, alice, bob } = &pair;
+    let room = private_room(&pair);
+    does(&pair, &room, "invite", &bob.id).ok();
+    pair.cut(60_000);
+    scene.act(bob, &room, "leave", &json!({})).ok();
+    assert_eq!(membership(&alice.server, &room, &bob.id), "invite");
+    scene.simulation.settle(600_000);
+    assert_eq!(membership(&alice.server, &room, &bob.id), "leave");
 }
 
 #[test]
 fn a_join_that_only_the_other_server_can_authorise_goes_through_it() {
-    Scene::play(|scene, alice, bob| {
-        let carl = scene.register(&scene.two, "carl");
-        let (space, room) = (scene.room(alice, "public_chat"), scene.room(alice, "public_chat"));
-        let via = encode(ONE);
-        for user in [bob, &carl] {
-            scene.call(user, &format!("POST /join/{space}?server_name={via}"), "{}");
-        }
-        scene.call(bob, &format!("POST /join/{room}?server_name={via}"), "{}");
-        let levels = format!(r#"{{"invite":50,"users":{{"{}":100}}}}"#, alice.id);
-        scene.put(alice, &format!("{room}/state/m.room.power_levels"), &levels);
-        let allowed = percent_encoding::percent_decode_str(&space).decode_utf8().unwrap();
-        let rule = format!(
-            r#"{{"join_rule":"restricted","allow":[{{"type":"m.room_membership","room_id":"{allowed}"}}]}}"#
-        );
-        scene.put(alice, &format!("{room}/state/m.room.join_rules"), &rule);
-        scene.simulation.settle(60_000);
-        scene.call(&carl, &format!("POST /join/{room}?server_name={via}"), "{}");
-        for server in [&scene.one, &scene.two] {
-            assert!(member(server, &room, &carl.id).unwrap().contains("\"join\""));
-        }
-    });
+    let pair = two_servers();
+    let Pair { scene, alice, bob } = &pair;
+    let carl = scene.register_on(&bob.server, "carl");
+    let (space, room) = (pair.meet(json!({})), pair.meet(json!({})));
+    pair.through(&carl, "join", &space).ok();
+    let levels = json!({ "invite": 50, "users": { &alice.id: 100 } });
+    scene.set(alice, &room, ("m.room.power_levels", ""), &levels);
+    let allow = json!([{ "type": "m.room_membership", "room_id": space }]);
+    let rule = json!({ "join_rule": "restricted", "allow": allow });
+    scene.set(alice, &room, ("m.room.join_rules", ""), &rule);
+    scene.simulation.settle(60_000);
+    pair.through(&carl, "join", &room).ok();
+    for server in [&alice.server, &bob.server] {
+        assert_eq!(membership(server, &room, &carl.id), "join");
+    }
 }
 
 #[test]
 fn a_join_that_was_answered_is_seen_by_the_next_sync() {
-    Scene::play(|scene, alice, bob| {
-        let room = scene.room(alice, "public_chat");
-        let first = scene.call(alice, "GET /sync", "");
-        let first = parse_value(first.as_bytes()).unwrap();
-        let since = first["next_batch"].as_str().unwrap();
-        let path = format!("POST /join/{room}?server_name={}", encode(ONE));
-        scene.call(bob, &path, "{}");
-        let next = scene.call(alice, &format!("GET /sync?since={since}"), "");
-        assert!(next.contains("\"state_key\":\"@bob:"), "{next}");
-        let afresh = scene.call(alice, "GET /sync", "");
-        assert!(afresh.contains("\"state_key\":\"@bob:"), "{afresh}");
-    });
+    let pair = two_servers();
+    let Pair { scene, alice, bob } = &pair;
+    let room = scene.room(alice, &json!({ "preset": "public_chat" }));
+    let since = text(&scene.sync(alice, "")["next_batch"]);
+    pair.through(bob, "join", &room).ok();
+    for parameters in [&*format!("since={since}"), ""] {
+        let sync = scene.sync(alice, parameters).to_string();
+        assert!(sync.contains("\"state_key\":\"@bob:"), "{sync}");
+    }
 }
 
 #[test]
 fn what_was_said_between_two_stays_stands_between_them() {
-    Scene::play(|scene, alice, bob| {
-        let room = scene.room(alice, "public_chat");
-        let join = format!("POST /join/{room}?server_name={}", encode(ONE));
-        scene.call(bob, &join, "{}");
-        scene.call(bob, &format!("POST /rooms/{room}/leave"), "{}");
-        scene.simulation.settle(60_000);
-        for word in ["first", "second", "third"] {
-            scene.say(alice, &room, &format!(r#"{{"body":"{word}"}}"#));
-        }
-        scene.call(bob, &join, "{}");
-        let page = scene.call(bob, &format!("GET /rooms/{room}/messages?dir=b&limit=50"), "");
-        let page = parse_value(page.as_bytes()).unwrap();
-        let line = |event: &serde_json::Value| {
-            let content = &event["content"];
-            let own = event["state_key"] == bob.id;
-            let word = content["body"].as_str().or(content["membership"].as_str().filter(|_| own));
-            word.map(str::to_owned)
-        };
-        let lines: Vec<_> = page["chunk"].as_array().unwrap().iter().filter_map(line).collect();
-        assert_eq!(lines, ["join", "third", "second", "first", "leave", "join"]);
-    });
+    let pair = two_servers();
+    let Pair { scene, alice, bob } = &pair;
+    let room = pair.meet(json!({}));
+    scene.act(bob, &room, "leave", &json!({})).ok();
+    scene.simulation.settle(60_000);
+    for word in ["first", "second", "third"] {
+        scene.say(alice, &room, word);
+    }
+    pair.through(bob, "join", &room).ok();
+    let path = format!("/_matrix/client/v3/rooms/{room}/messages?dir=b&limit=50");
+    let page = scene.get(bob, &path).ok();
+    let line = |event: &Value| {
+        let content = &event["content"];
+        let own = event["state_key"] == bob.id;
+        let word = content["body"].as_str().or(content["membership"].as_str().filter(|_| own));
+        word.map(str::to_owned)
+    };
+    let lines: Vec<_> = page["chunk"].as_array().unwrap().iter().filter_map(line).collect();
+    assert_eq!(lines, ["join", "third", "second", "first", "leave", "join"]);
 }
 
 #[test]
 fn a_leave_that_comes_after_a_newer_invite_does_not_end_it() {
-    Scene::play(|scene, alice, bob| {
-        let room = scene.room(alice, "private_chat");
-        assert_eq!(invite(scene, alice, &room, &bob.id).0, 200);
-        // The leave waits for the alarm; the invite after it does not.
-        let body = format!(r#"{{"user_id":"{}"}}"#, bob.id);
-        scene.call(alice, &format!("POST /rooms/{room}/kick"), &body);
-        assert_eq!(invite(scene, alice, &room, &bob.id).0, 200);
-        scene.simulation.settle(120_000);
-        scene.sees(bob, "/sync", "invite_state");
-        scene.call(bob, &format!("POST /join/{room}?server_name={}", encode(ONE)), "{}");
-    });
+    let pair = two_servers();
+    let room = private_room(&pair);
+    // The leave waits for the alarm; the invite after it does not.
+    for deed in ["invite", "kick", "invite"] {
+        does(&pair, &room, deed, &pair.bob.id).ok();
+    }
+    pair.scene.simulation.settle(120_000);
+    assert!(is_invited(&pair, &room));
+    pair.through(&pair.bob, "join", &room).ok();
 }
 
 #[test]
 fn an_invite_does_not_hide_a_stay_that_ended() {
-    Scene::play(|scene, alice, _| {
-        let dora = scene.register(&scene.one, "dora");
-        let room = scene.room(alice, "public_chat");
-        scene.call(&dora, &format!("POST /join/{room}"), "{}");
-        let since = |answer: &str| {
-            parse_value(answer.as_bytes()).unwrap()["next_batch"].as_str().unwrap().to_owned()
-        };
-        let first = since(&scene.call(&dora, "GET /sync", ""));
-        let body = format!(r#"{{"user_id":"{}"}}"#, dora.id);
-        scene.call(alice, &format!("POST /rooms/{room}/kick"), &body);
-        scene.call(alice, &format!("POST /rooms/{room}/invite"), &body);
-        let sections = |since: &str| {
-            let answer = scene.call(&dora, &format!("GET /sync?since={since}"), "");
-            let rooms = parse_value(answer.as_bytes()).unwrap()["rooms"].clone();
-            ["leave", "invite"].map(|section| rooms[section].is_object())
-        };
-        assert_eq!(sections(&first), [true, true]);
-        let ignored = format!(r#"{{"ignored_users":{{"{}":{{}}}}}}"#, alice.id);
-        let path = format!("PUT /user/{}/account_data/m.ignored_user_list", encode(&dora.id));
-        scene.call(&dora, &path, &ignored);
-        assert_eq!(sections(&first), [true, false]);
-    });
+    let pair = two_servers();
+    let Pair { scene, alice, .. } = &pair;
+    let dora = scene.register("dora");
+    let room = scene.room(alice, &json!({ "preset": "public_chat" }));
+    scene.act(&dora, &room, "join", &json!({})).ok();
+    let first = text(&scene.sync(&dora, "")["next_batch"]);
+    for deed in ["kick", "invite"] {
+        does(&pair, &room, deed, &dora.id).ok();
+    }
+    let sections = || {
+        let sync = scene.sync(&dora, &format!("since={first}"));
+        ["leave", "invite"].map(|section| sync["rooms"][section].is_object())
+    };
+    assert_eq!(sections(), [true, true]);
+    let ignored = json!({ "ignored_users": { &alice.id: {} } });
+    let user = format!("/_matrix/client/v3/user/{}", encode(&dora.id));
+    let line = format!("PUT {user}/account_data/m.ignored_user_list");
+    scene.call(Some(&dora), &line, &ignored).ok();
+    assert_eq!(sections(), [true, false]);
 }

@@ -9,6 +9,7 @@ mod dice;
 mod event;
 mod hosted;
 mod object;
+mod pair;
 mod peer;
 mod scene;
 mod server;
@@ -19,6 +20,7 @@ pub use self::{
     event::{Place, canonical, checked, cited, draft, hash, hashed, id_of},
     hosted::Hosted,
     object::LoneObject,
+    pair::Pair,
     peer::{Asked, Peer, Reply, ok, refusal},
     scene::Scene,
     server::{Secrets, migrations, server},

@@ -8,7 +8,7 @@ use ruma::{OwnedRoomId, RoomId};
 use serde_json::{Value, json};
 use tombolo_protocol::room_version::RoomVersion;
 use tombolo_support::{
-    Answer, Peer, Place, Scene, User, cited, draft, encode, id_of, ok, refusal, text,
+    Pair, Peer, Place, Scene, User, cited, draft, encode, id_of, ok, refusal, text,
 };
 
 use crate::app::Tombolo;
@@ -23,39 +23,15 @@ pub fn ours() -> Scene {
 }
 
 /// Two servers of ours; alice is on the first, bob on the other.
-pub struct Two {
-    pub scene: Scene,
-    pub alice: User,
-    pub bob: User,
+pub fn two_servers() -> Pair {
+    Pair::new(Rc::new(Tombolo), [OURS, OTHER])
 }
 
-impl Two {
-    pub fn new() -> Self {
-        let scene = ours();
-        let other = scene.another(OTHER, 8);
-        let (alice, bob) = (scene.register("alice"), scene.register_on(&other, "bob"));
-        Self { scene, alice, bob }
-    }
-
-    /// A user of the other server joins alice's room, or knocks at it, through her server.
-    pub fn through(&self, user: &User, deed: &str, room: &str) -> Answer {
-        let line = format!("POST /_matrix/client/v3/{deed}/{room}?server_name={}", encode(OURS));
-        self.scene.call(Some(user), &line, &json!({}))
-    }
-
-    /// A public room of alice that bob has joined.
-    pub fn meet(&self) -> String {
-        let room = self.scene.room(&self.alice, &json!({ "preset": "public_chat" }));
-        self.through(&self.bob, "join", &room).ok();
-        self.scene.simulation.settle(60_000);
-        room
-    }
-
-    /// Cuts the link between the two servers for this time (ms).
-    pub fn cut(&self, time: u64) {
-        let until = self.scene.simulation.now() + time;
-        self.scene.simulation.partition(OURS, OTHER, until);
-    }
+/// A public room of alice that bob has joined, of which everybody has heard.
+pub fn meet(two: &Pair) -> String {
+    let room = two.meet(json!({}));
+    two.scene.simulation.settle(60_000);
+    room
 }
 
 /// A public room of alice that a user of a peer has joined.

@@ -1,18 +1,19 @@
 //! Does a knock reach a room that is not live here?
 
 use serde_json::json;
+use tombolo_support::Pair;
 
-use crate::flows::tests::{Two, membership};
+use crate::flows::tests::{membership, two_servers};
 
 /// A room of alice that accepts knocks.
-fn closed_room(two: &Two) -> String {
+fn closed_room(two: &Pair) -> String {
     let rule = json!({ "type": "m.room.join_rules", "content": { "join_rule": "knock" } });
     two.scene.room(&two.alice, &json!({ "name": "Closed", "initial_state": [rule] }))
 }
 
 #[test]
 fn a_knock_stands_in_the_room_and_shows_what_the_room_is() {
-    let two = Two::new();
+    let two = two_servers();
     let room = closed_room(&two);
     two.through(&two.bob, "knock", &room).ok();
     let knocks = membership(&two.scene, &two.alice, &room, &two.bob.id);
@@ -24,7 +25,7 @@ fn a_knock_stands_in_the_room_and_shows_what_the_room_is() {
 
 #[test]
 fn a_knock_that_no_server_takes_leaves_nothing() {
-    let two = Two::new();
+    let two = two_servers();
     let room = closed_room(&two);
     let body = json!({ "join_rule": "invite" });
     two.scene.put(&two.alice, &room, "state/m.room.join_rules", &body).ok();

@@ -1,25 +1,26 @@
 //! Is a user rid of a room or an invite at once, even if other servers hear of it later?
 
 use serde_json::json;
+use tombolo_support::Pair;
 
-use crate::flows::tests::{Two, membership};
+use crate::flows::tests::{meet, membership, two_servers};
 
 /// A room to which alice has invited bob.
-fn inviting(two: &Two) -> String {
+fn inviting(two: &Pair) -> String {
     two.scene.room(&two.alice, &json!({ "invite": [two.bob.id] }))
 }
 
-fn is_invited(two: &Two, room: &str) -> bool {
+fn is_invited(two: &Pair, room: &str) -> bool {
     two.scene.sync(&two.bob, "")["rooms"]["invite"][room].is_object()
 }
 
-fn leave(two: &Two, room: &str) {
+fn leave(two: &Pair, room: &str) {
     two.scene.act(&two.bob, room, "leave", &json!({})).ok();
 }
 
 #[test]
 fn an_invite_that_is_declined_is_gone_on_both_servers() {
-    let two = Two::new();
+    let two = two_servers();
     let room = inviting(&two);
     assert!(is_invited(&two, &room));
     leave(&two, &room);
@@ -30,7 +31,7 @@ fn an_invite_that_is_declined_is_gone_on_both_servers() {
 
 #[test]
 fn a_user_is_rid_of_an_invite_before_its_server_hears_of_it() {
-    let two = Two::new();
+    let two = two_servers();
     let room = inviting(&two);
     two.cut(600_000);
     leave(&two, &room);
@@ -43,8 +44,8 @@ fn a_user_is_rid_of_an_invite_before_its_server_hears_of_it() {
 
 #[test]
 fn who_leaves_a_room_that_is_here_leaves_it_everywhere() {
-    let two = Two::new();
-    let room = two.meet();
+    let two = two_servers();
+    let room = meet(&two);
     leave(&two, &room);
     two.scene.simulation.settle(60_000);
     let bob = membership(&two.scene, &two.alice, &room, &two.bob.id);

@@ -1,11 +1,12 @@
 //! Can a user who joins later page through older history?
 
 use serde_json::{Value, json};
+use tombolo_support::Pair;
 
-use crate::flows::tests::Two;
+use crate::flows::tests::two_servers;
 
 /// The messages that bob reads by `/messages`, newest first.
-fn read(two: &Two, room: &str) -> Vec<String> {
+fn read(two: &Pair, room: &str) -> Vec<String> {
     let path = format!("/_matrix/client/v3/rooms/{room}/messages?dir=b&limit=100");
     let page = two.scene.get(&two.bob, &path).ok();
     let bodies = page["chunk"]
@@ -17,7 +18,7 @@ fn read(two: &Two, room: &str) -> Vec<String> {
 }
 
 /// A room with messages of alice from before bob joined.
-fn with_history(two: &Two) -> String {
+fn with_history(two: &Pair) -> String {
     let room = two.scene.room(&two.alice, &json!({ "preset": "public_chat" }));
     for word in ["first", "second"] {
         two.scene.say(&two.alice, &room, word);
@@ -29,14 +30,14 @@ fn with_history(two: &Two) -> String {
 
 #[test]
 fn a_page_has_what_was_said_before_the_user_came() {
-    let two = Two::new();
+    let two = two_servers();
     let room = with_history(&two);
     assert_eq!(read(&two, &room), ["second", "first"]);
 }
 
 #[test]
 fn where_one_server_is_silent_another_gives_the_history() {
-    let two = Two::new();
+    let two = two_servers();
     let carol = two.scene.register_on(&two.scene.another("third.test:8448", 9), "carol");
     let room = two.scene.room(&two.alice, &json!({ "preset": "public_chat" }));
     two.through(&carol, "join", &room).ok();
@@ -52,7 +53,7 @@ fn where_one_server_is_silent_another_gives_the_history() {
 
 #[test]
 fn while_no_server_gives_the_history_the_page_ends_and_the_next_asks_again() {
-    let two = Two::new();
+    let two = two_servers();
     let room = with_history(&two);
     two.cut(600_000);
     assert!(read(&two, &room).is_empty());

@@ -3,11 +3,11 @@
 use serde_json::json;
 use tombolo_support::encode;
 
-use crate::flows::tests::{Two, ours};
+use crate::flows::tests::{ours, two_servers};
 
 #[test]
 fn a_new_room_has_its_alias_and_its_invites() {
-    let two = Two::new();
+    let two = two_servers();
     let carol = two.scene.register("carol");
     let wish = json!({ "room_alias_name": "here", "invite": [carol.id, two.bob.id] });
     let room = two.scene.room(&two.alice, &wish);
@@ -21,7 +21,7 @@ fn a_new_room_has_its_alias_and_its_invites() {
 
 #[test]
 fn a_room_stands_though_an_invited_users_server_is_silent() {
-    let two = Two::new();
+    let two = two_servers();
     two.cut(600_000);
     let before = two.scene.simulation.now();
     let room = two.scene.room(&two.alice, &json!({ "invite": [two.bob.id] }));

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::flows::tests::{Two, heard, ours};
+use crate::flows::tests::{heard, meet, ours, two_servers};
 
 #[test]
 fn what_was_sent_is_in_the_next_sync_of_everybody_in_a_small_room() {
@@ -17,8 +17,8 @@ fn what_was_sent_is_in_the_next_sync_of_everybody_in_a_small_room() {
 
 #[test]
 fn what_was_sent_reaches_the_other_servers_in_the_room() {
-    let two = Two::new();
-    let room = two.meet();
+    let two = two_servers();
+    let room = meet(&two);
     two.scene.say(&two.alice, &room, "hello");
     two.scene.pass(5_000);
     assert_eq!(heard(&two.scene, &two.bob, &room), ["hello"]);
@@ -26,8 +26,8 @@ fn what_was_sent_reaches_the_other_servers_in_the_room() {
 
 #[test]
 fn what_the_room_refuses_is_told_nobody() {
-    let two = Two::new();
-    let room = two.meet();
+    let two = two_servers();
+    let room = meet(&two);
     let stranger = two.scene.register("stranger");
     let content = json!({ "msgtype": "m.text", "body": "hello" });
     let path = "send/m.room.message/1";
