@@ -10,9 +10,10 @@ use tombolo_support::{LoneObject, Secrets};
 use super::messages::*;
 use crate::{app::Tombolo, objects::room::messages::UserNews};
 
-struct Scene(LoneObject);
+/// The object of alice.
+struct Stream(LoneObject);
 
-impl Scene {
+impl Stream {
     fn ask<M: Message>(&self, message: &M) -> Result<M::Reply, M::Refusal> {
         self.0.ask(1, message)
     }
@@ -40,23 +41,23 @@ impl Scene {
 #[test]
 fn a_long_stream_is_not_read_from_its_beginning() {
     let address = AnyAddress::new("user_sync", "@alice:ours.test");
-    let scene = Scene(LoneObject::new(Rc::new(Tombolo), address, "ours.test", &Secrets::of(1)));
-    scene.news("!quiet:ours.test", 1);
+    let stream = Stream(LoneObject::new(Rc::new(Tombolo), address, "ours.test", &Secrets::of(1)));
+    stream.news("!quiet:ours.test", 1);
     for to in 1..=1500 {
-        scene.sleep();
-        scene.news("!busy:ours.test", to);
+        stream.sleep();
+        stream.news("!busy:ours.test", to);
     }
     let room = |name: &str| RoomId::parse(name).unwrap();
     let both = [room("!busy:ours.test"), room("!quiet:ours.test")];
-    scene.sleep();
-    assert_eq!(scene.rooms(), both);
+    stream.sleep();
+    assert_eq!(stream.rooms(), both);
     // What the checkpoint covers is not looked at again.
-    let removed = scene.0.sql.run("DELETE FROM stream WHERE pos < 900", values![]).unwrap();
+    let removed = stream.0.sql.run("DELETE FROM stream WHERE pos < 900", values![]).unwrap();
     assert!(removed >= 899, "{removed}");
-    scene.sleep();
-    assert_eq!(scene.rooms(), both);
+    stream.sleep();
+    assert_eq!(stream.rooms(), both);
     let end = RoomPosition { room_id: both[0].clone(), at: 10_000 };
-    assert_eq!(scene.ask(&end).unwrap(), 1500);
+    assert_eq!(stream.ask(&end).unwrap(), 1500);
     let quiet = RoomPosition { room_id: both[1].clone(), at: 10_000 };
-    assert_eq!(scene.ask(&quiet).unwrap(), 1);
+    assert_eq!(stream.ask(&quiet).unwrap(), 1);
 }

@@ -5,12 +5,12 @@ use std::{
     rc::Rc,
 };
 
-use ruma::{OwnedEventId, OwnedRoomId, ServerName, UserId};
-use serde_json::{Map, Value, json, value::to_raw_value};
+use ruma::{OwnedEventId, OwnedRoomId, ServerName};
+use serde_json::{Map, Value, json};
 use tombolo_protocol::{
     canonical_json::{CanonicalJsonObject, CanonicalJsonValue, to_string},
     event::{Pdu, create_event_id, event_id},
-    event_auth::{auth_types, check_state},
+    event_auth::check_state,
     json::canonical_object,
     membership::Membership,
     power_levels::PowerLevels,
@@ -19,7 +19,7 @@ use tombolo_protocol::{
     signing::SigningKey,
     state_resolution::StateMap,
 };
-use tombolo_support::{Dice, hashed};
+use tombolo_support::{Dice, cited, hashed};
 
 use crate::deeds::Deed;
 
@@ -168,22 +168,9 @@ impl World {
     }
 
     fn citations(&self, branch: &Branch, deed: &Deed) -> Vec<OwnedEventId> {
-        let state_key = deed.state_key.as_ref().and_then(Value::as_str);
-        let content = to_raw_value(&deed.content).unwrap();
-        let selected = UserId::parse(&*deed.sender).ok().and_then(|sender| {
-            auth_types(self.version, &deed.kind, &sender, state_key, &content).ok()
-        });
-        let types = selected.unwrap_or_else(|| {
-            let mut types = vec![
-                ("m.room.power_levels".to_owned(), String::new()),
-                ("m.room.member".to_owned(), deed.sender.clone()),
-            ];
-            if !self.version.room_id_is_create_hash() {
-                types.push(("m.room.create".to_owned(), String::new()));
-            }
-            types
-        });
-        types.iter().filter_map(|key| branch.state.get(key).cloned()).collect()
+        let of = (&*deed.kind, deed.state_key.as_ref().and_then(Value::as_str));
+        let state = |key: &(String, String)| branch.state.get(key).cloned();
+        cited(self.version, &deed.sender, of, &deed.content, state)
     }
 
     /// The event as its sender's server would send it.

@@ -3,26 +3,26 @@
 
 use serde_json::{Value, json};
 
-use super::scene::*;
+use super::lone_room::*;
 use crate::objects::room::messages::*;
 
 #[test]
 fn an_unconflicted_member_is_no_part_of_the_conflict() {
     // In version 12 Bob yields to the creator however the conflict is drawn.
     for version in ["10", "11"] {
-        let scene = Scene::new(version);
-        scene.join_bob();
-        scene.send("alice", "m.room.power_levels", Some(""), &levels_with_bob()).unwrap();
+        let room = LoneRoom::new(version);
+        room.join_bob();
+        room.send("alice", "m.room.power_levels", Some(""), &levels_with_bob()).unwrap();
         let rule = |rule: &str| json!({ "join_rule": rule });
         let public =
-            scene.theirs("m.room.join_rules", Some(""), &rule("public"), &scene.extremities());
-        assert_eq!(scene.outcome(&public), Outcome::Accepted);
-        let invite = scene.send("alice", "m.room.join_rules", Some(""), &rule("invite")).unwrap();
+            room.theirs("m.room.join_rules", Some(""), &rule("public"), &room.extremities());
+        assert_eq!(room.outcome(&public), Outcome::Accepted);
+        let invite = room.send("alice", "m.room.join_rules", Some(""), &rule("invite")).unwrap();
         // Bob had not heard of Alice's join rule.
         let said =
-            scene.theirs("m.room.message", None, &json!({ "body": "hi" }), &[public.event_id]);
-        assert_eq!(scene.outcome(&said), Outcome::Accepted);
-        assert_eq!(scene.state_id("m.room.join_rules", ""), Some(invite), "version {version}");
+            room.theirs("m.room.message", None, &json!({ "body": "hi" }), &[public.event_id]);
+        assert_eq!(room.outcome(&said), Outcome::Accepted);
+        assert_eq!(room.state_id("m.room.join_rules", ""), Some(invite), "version {version}");
     }
 }
 

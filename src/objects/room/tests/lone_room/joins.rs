@@ -7,11 +7,11 @@ use tombolo_protocol::{admission::Checked, event::Pdu};
 use super::*;
 use crate::objects::room::messages::*;
 
-impl Scene {
+impl LoneRoom {
     /// A room of Bob's, from which Carl is banned and in which we are not, and its state.
     pub fn of_bob() -> (Self, Vec<Pdu>) {
         let room_id = RoomId::parse("!room:theirs.test").unwrap();
-        let scene = Self::of(RoomVersion::of("11").unwrap(), room_id);
+        let room = Self::of(RoomVersion::of("11").unwrap(), room_id);
         let (bob, carl) = (user("bob", THEIRS), user("carl", OURS));
         let mut state: Vec<Pdu> = Vec::new();
         for (kind, key, content) in [
@@ -23,9 +23,9 @@ impl Scene {
             ("m.room.name", "", json!({ "name": "Bob's" })),
         ] {
             let auth: Vec<_> = state.iter().map(|pdu| pdu.event_id.clone()).take(3).collect();
-            state.push(scene.elsewhere(&bob, (kind, Some(key)), &content, &auth));
+            state.push(room.elsewhere(&bob, (kind, Some(key)), &content, &auth));
         }
-        (scene, state)
+        (room, state)
     }
 
     /// Alice begins to join a room of this state.

@@ -13,7 +13,7 @@ use tombolo_protocol::{
     room_version::RoomVersion,
 };
 pub use tombolo_support::checked;
-use tombolo_support::{LoneObject, Secrets};
+use tombolo_support::{LoneObject, Secrets, cited};
 
 use crate::{app::Tombolo, objects::room::messages::*};
 
@@ -23,14 +23,14 @@ pub const OURS: &str = "ours.test";
 pub const THEIRS: &str = "theirs.test";
 
 /// A room object and what surrounds it.
-pub struct Scene {
+pub struct LoneRoom {
     pub version: &'static RoomVersion,
     pub room_id: OwnedRoomId,
     object: LoneObject,
     now: Cell<u64>,
 }
 
-impl Scene {
+impl LoneRoom {
     /// A public room of this version, made by `@alice:ours.test`, with her join and power levels.
     pub fn new(version: &str) -> Self {
         let version = RoomVersion::of(version).unwrap();
@@ -49,18 +49,17 @@ impl Scene {
             depth: 1,
             origin_server_ts: 1,
         };
-        let create = built(version, draft(&alice, "m.room.create", Some(""), &content), links);
-        let scene = Self::of(version, create.room_id.clone());
+        let create = built(version, &alice, ("m.room.create", Some(""), &content), links);
+        let room = Self::of(version, create.room_id.clone());
         let events = vec![
-            wish("m.room.member", Some(alice.as_str()), &json!({ "membership": "join" })),
-            wish("m.room.power_levels", Some(""), &levels(version, &alice)),
-            wish("m.room.join_rules", Some(""), &json!({ "join_rule": "public" })),
+            draft("m.room.member", Some(alice.as_str()), &json!({ "membership": "join" })),
+            draft("m.room.power_levels", Some(""), &levels(version, &alice)),
+            draft("m.room.join_rules", Some(""), &json!({ "join_rule": "public" })),
         ];
         let create = checked(&create);
-        scene
-            .ask(Create { version: version.id.to_string(), create, creator: alice, events })
+        room.ask(Create { version: version.id.to_string(), create, creator: alice, events })
             .unwrap();
-        scene
+        room
     }
 
     /// An object that was never asked.
@@ -122,7 +121,7 @@ impl Scene {
         key: Option<&str>,
         content: &Value,
     ) -> Result<OwnedEventId, Refusal> {
-        self.ask(Send::of(user(sender, OURS), wish(kind, key, content))).map(|sent| sent.event_id)
+        self.ask(Send::of(user(sender, OURS), draft(kind, key, content))).map(|sent| sent.event_id)
     }
 
     /// An event of `@bob:theirs.test`, built on these events and allowed by the room's state now.
@@ -134,18 +133,9 @@ impl Scene {
         prev: &[OwnedEventId],
     ) -> Pdu {
         let bob = user("bob", THEIRS);
-        let mut auth: Vec<OwnedEventId> = Vec::new();
-        let mut keys =
-            vec![("m.room.power_levels", String::new()), ("m.room.member", bob.to_string())];
-        if !self.version.room_id_is_create_hash() {
-            keys.push(("m.room.create", String::new()));
-        }
-        if kind == "m.room.member" {
-            keys.push(("m.room.join_rules", String::new()));
-        }
-        for (kind, key) in keys {
-            auth.extend(self.state_id(kind, &key));
-        }
+        let auth = cited(self.version, bob.as_str(), (kind, key), content, |(kind, key)| {
+            self.state_id(kind, key)
+        });
         self.now.set(self.now.get() + 1);
         let links = Links {
             room_id: Some(&self.room_id),
@@ -154,7 +144,7 @@ impl Scene {
             depth: 20,
             origin_server_ts: i64::try_from(self.now.get()).unwrap(),
         };
-        built(self.version, draft(&bob, kind, key, content), links)
+        built(self.version, &bob, (kind, key, content), links)
     }
 
     /// Bob's invite of one of our users to a room that is not here.
@@ -184,7 +174,7 @@ impl Scene {
             depth: 20,
             origin_server_ts: 1,
         };
-        built(self.version, draft(sender, kind, state_key, content), links)
+        built(self.version, sender, (kind, state_key, content), links)
     }
 
     /// Gives the room events of the other server.

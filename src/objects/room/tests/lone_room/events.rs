@@ -3,7 +3,6 @@
 use ruma::{OwnedUserId, UserId};
 use serde_json::{Value, json, value::RawValue};
 use tombolo_protocol::{
-    canonical_json::CanonicalJsonObject,
     event::{self, Links, Pdu},
     json::parse_object,
     room_version::RoomVersion,
@@ -17,7 +16,8 @@ pub fn user(localpart: &str, server: &str) -> OwnedUserId {
     UserId::parse(format!("@{localpart}:{server}")).unwrap()
 }
 
-pub fn wish(kind: &str, key: Option<&str>, content: &Value) -> Draft {
+/// What a local user is to send.
+pub fn draft(kind: &str, key: Option<&str>, content: &Value) -> Draft {
     let content = serde_json::value::to_raw_value(content).unwrap();
     Draft { event_type: kind.to_owned(), state_key: key.map(str::to_owned), content, redacts: None }
 }
@@ -39,24 +39,24 @@ pub fn levels(version: &RoomVersion, alice: &UserId) -> Value {
     json!({ "users": users, "state_default": 50 })
 }
 
-pub fn draft(sender: &UserId, kind: &str, key: Option<&str>, content: &Value) -> event::Draft {
-    let content: CanonicalJsonObject = parse_object(content.to_string().as_bytes()).unwrap();
-    event::Draft {
+/// An event, signed by its sender's server.
+pub fn built(
+    version: &RoomVersion,
+    sender: &UserId,
+    (kind, key, content): (&str, Option<&str>, &Value),
+    links: Links<'_>,
+) -> Pdu {
+    let draft = event::Draft {
         sender: sender.to_owned(),
         event_type: kind.to_owned(),
         state_key: key.map(str::to_owned),
-        content,
+        content: parse_object(content.to_string().as_bytes()).unwrap(),
         redacts: None,
-    }
-}
-
-/// An event, signed by its sender's server.
-pub fn built(version: &RoomVersion, draft: event::Draft, links: Links<'_>) -> Pdu {
-    let sender = draft.sender.clone();
+    };
     let server = sender.server_name().as_str();
-    event::build(version, draft, links, &key(server), server).unwrap()
+    event::build(version, draft, links, &signing_key(server), server).unwrap()
 }
 
-pub fn key(server: &str) -> SigningKey {
+fn signing_key(server: &str) -> SigningKey {
     SigningKey::from_seed("ed25519:k", if server == OURS { [1; 32] } else { [2; 32] }).unwrap()
 }
