@@ -8,6 +8,7 @@ use ruma::{
     state_res::{self, utils::event_id_set::EventIdSet},
 };
 use serde_json::{Value, json};
+use tombolo_support::Dice;
 
 use super::super::{StateMap, conflicted_subgraph, resolve_known, split};
 use crate::{
@@ -18,73 +19,53 @@ use crate::{
 
 const NAMES: [&str; 5] = ["alice", "bob", "carol", "dave", "eve"];
 
-/// Numbers that look random and are the same in each run (xorshift).
-struct Dice(u64);
-
-impl Dice {
-    fn new(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15))
-    }
-
-    fn roll(&mut self, sides: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 % u64::try_from(sides).unwrap()).unwrap()
-    }
-
-    fn name(&mut self) -> &'static str {
-        NAMES[self.roll(NAMES.len())]
-    }
-}
-
 /// What someone might do next.
-fn deed(room: &Room, dice: &mut Dice) -> (&'static str, (&'static str, String), Value) {
-    let (sender, target) = (dice.name(), user(dice.name()).to_string());
-    let level = |dice: &mut Dice| [0, 25, 50, 75, 100][dice.roll(5)];
-    match dice.roll(10) {
+fn deed(room: &Room, dice: &Dice) -> (&'static str, (&'static str, String), Value) {
+    let name = || *dice.one(&NAMES);
+    let (sender, target) = (name(), user(name()).to_string());
+    let level = || *dice.one(&[0, 25, 50, 75, 100]);
+    match dice.below(10) {
         0 | 1 => {
-            let mut users =
-                BTreeMap::from([(user(dice.name()), level(dice)), (user("bob"), level(dice))]);
+            let mut users = BTreeMap::from([(user(name()), level()), (user("bob"), level())]);
             match room.version.room_id_is_create_hash() {
                 true => users.remove(&user("alice")),
                 false => users.insert(user("alice"), 100),
             };
-            let content = json!({ "users": users, "state_default": level(dice) });
+            let content = json!({ "users": users, "state_default": level() });
             (sender, ("m.room.power_levels", String::new()), content)
         }
         2 => {
-            let rule = ["public", "invite", "knock"][dice.roll(3)];
+            let rule = *dice.one(&["public", "invite", "knock"]);
             (sender, ("m.room.join_rules", String::new()), json!({ "join_rule": rule }))
         }
         3..=5 => {
-            let membership = ["leave", "ban", "invite"][dice.roll(3)];
+            let membership = *dice.one(&["leave", "ban", "invite"]);
             (sender, ("m.room.member", target), json!({ "membership": membership }))
         }
         6 | 7 => {
             let own = user(sender).to_string();
             (sender, ("m.room.member", own), json!({ "membership": "join" }))
         }
-        _ => (sender, ("m.room.topic", String::new()), json!({ "topic": dice.roll(1000) })),
+        _ => (sender, ("m.room.topic", String::new()), json!({ "topic": dice.below(1000) })),
     }
 }
 
 /// A room with branches that grew apart, in which everything was allowed where it was sent.
-fn branches(version_id: &str, dice: &mut Dice) -> (Room, Vec<StateMap>) {
+fn branches(version_id: &str, dice: &Dice) -> (Room, Vec<StateMap>) {
     let (mut room, mut state) = Room::new(version_id);
     room.send(&mut state, "alice", ("m.room.join_rules", ""), json!({ "join_rule": "public" }));
     let mut branches = vec![state];
     for _ in 0..30 {
-        if branches.len() < 4 && dice.roll(6) == 0 {
-            let branch = branches[dice.roll(branches.len())].clone();
+        if branches.len() < 4 && dice.below(6) == 0 {
+            let branch = dice.one(&branches).clone();
             branches.push(branch);
         }
-        let chosen = dice.roll(branches.len());
-        if branches.len() > 1 && dice.roll(12) == 0 {
+        let chosen = dice.below(branches.len());
+        if branches.len() > 1 && dice.below(12) == 0 {
             branches[chosen] = resolve_known(room.version, &branches, &room.events).unwrap();
         }
         let (sender, (kind, key), content) = deed(&room, dice);
-        room.clock -= i64::try_from(dice.roll(4)).unwrap() * 500;
+        room.clock -= i64::try_from(dice.below(4)).unwrap() * 500;
         let branch = &mut branches[chosen];
         let pdu = room.draft(branch, sender, (kind, Some(&key)), content);
         if check_state(room.version, &pdu, |kind, key| room.at(branch, kind, key)).is_ok() {
@@ -98,7 +79,7 @@ fn branches(version_id: &str, dice: &mut Dice) -> (Room, Vec<StateMap>) {
 fn each_room(check: impl Fn(&Room, &[StateMap], &StateMap)) {
     for version_id in ["6", "10", "11", "12"] {
         for seed in 1..=30 {
-            let (room, branches) = branches(version_id, &mut Dice::new(seed));
+            let (room, branches) = branches(version_id, &Dice::new(seed, 0));
             let resolved = resolve_known(room.version, &branches, &room.events).unwrap();
             check(&room, &branches, &resolved);
         }
