@@ -22,9 +22,9 @@ pub struct Held {
     pub pdu: Value,
 }
 
-/// A user's membership on the mainline.
+/// A membership that a user had on the mainline.
 #[derive(Clone, Debug)]
-pub struct Stretch {
+pub struct Membership {
     /// The event that says so.
     pub id: String,
     pub membership: String,
@@ -38,7 +38,7 @@ pub struct Copy {
     pub life: String,
     pub events: BTreeMap<String, Held>,
     pub state: BTreeMap<Key, String>,
-    pub tips: BTreeSet<String>,
+    pub extremities: BTreeSet<String>,
     pub parked: usize,
     sql: Sql,
 }
@@ -55,19 +55,19 @@ impl Copy {
             Ok(((row.text(0)?, row.text(1)?), row.int(2)?))
         });
         let state = state.unwrap().into_iter().map(|(key, sn)| (key, ids[&sn].clone())).collect();
-        let tips = sql.row("SELECT tips FROM room", &[], |row| row.blob(0)).unwrap().unwrap();
-        let tips = tips
+        let packed = sql.row("SELECT tips FROM room", &[], |row| row.blob(0)).unwrap().unwrap();
+        let extremities = packed
             .as_chunks::<4>()
             .0
             .iter()
             .map(|sn| ids[&i64::from(u32::from_le_bytes(*sn))].clone())
             .collect();
         let parked = sql.rows("SELECT id FROM parked", &[], |row| row.text(0)).unwrap().len();
-        Some(Self { life, events, state, tips, parked, sql })
+        Some(Self { life, events, state, extremities, parked, sql })
     }
 
-    /// What a user's membership was, on the mainline.
-    pub fn stretches(&self, user: &str) -> Vec<Stretch> {
+    /// Each membership that a user had on the mainline, in order.
+    pub fn membership_history(&self, user: &str) -> Vec<Membership> {
         let query = "SELECT e.json, m.since, m.until, e.id FROM events e JOIN (
                          SELECT sn, since, until FROM past WHERE type = 'm.room.member' AND key = ?1
                          UNION ALL SELECT sn, since, NULL FROM now WHERE type = 'm.room.member' AND key = ?1
@@ -79,7 +79,7 @@ impl Copy {
             json_of(json)["content"]["membership"].as_str().unwrap_or_default().to_owned()
         };
         rows.into_iter()
-            .map(|(json, since, until, id)| Stretch {
+            .map(|(json, since, until, id)| Membership {
                 id,
                 membership: membership(&json),
                 since,
@@ -100,7 +100,7 @@ impl Copy {
 
     /// The keys of the state that got a value of the past later, by an event that could not be verified when a server
     /// gave it.
-    pub fn amended(&self) -> BTreeSet<Key> {
+    pub fn verified_late(&self) -> BTreeSet<Key> {
         let query = "SELECT p.type, p.key FROM past p JOIN (
                          SELECT type, key, sn, since FROM now UNION ALL SELECT type, key, sn, since FROM past
                      ) n ON n.type = p.type AND n.key = p.key AND n.sn = p.sn AND n.since = p.until";
@@ -120,7 +120,7 @@ impl Copy {
 
     /// Whether a user was joined at a position of the mainline.
     pub fn was_joined(&self, user: &str, pos: i64) -> bool {
-        self.stretches(user).iter().any(|stay| {
+        self.membership_history(user).iter().any(|stay| {
             let covers = stay.since <= pos && stay.until.is_none_or(|until| pos < until);
             stay.membership == "join" && covers
         })
@@ -134,7 +134,7 @@ impl Copy {
                          UNION ALL SELECT sn, since FROM now WHERE type = 'm.room.member' AND key = ?1
                      ) m ON m.sn = e.sn WHERE e.pos IS NULL OR e.pos <> m.since";
         let moved = self.sql.row(query, values![user], |row| row.int(0)).unwrap().unwrap_or(0);
-        let stays = self.stretches(user);
+        let stays = self.membership_history(user);
         let unbroken = stays.windows(2).all(|pair| pair[0].until == Some(pair[1].since));
         let ends = stays.last().is_none_or(|last| last.until.is_none());
         // The first may have come with the room.
@@ -153,15 +153,15 @@ impl Copy {
             let mut there = self.events.values().filter(|held| held.pos == Some(pos));
             there.any(|held| held.pdu["type"] == "m.room.member" && held.pdu["state_key"] == user)
         };
-        let stays = self.stretches(user);
+        let stays = self.membership_history(user);
         let mut stays = stays.iter().filter(|stay| stay.membership == "join");
         stays.any(|stay| stay.until.is_some_and(|until| !names(until)))
     }
 
-    /// The events that the tips build on, and the tips.
+    /// The events that the forward extremities build on, and these.
     pub fn past(&self) -> BTreeSet<&str> {
         let mut past = BTreeSet::new();
-        let mut next: Vec<&str> = self.tips.iter().map(String::as_str).collect();
+        let mut next: Vec<&str> = self.extremities.iter().map(String::as_str).collect();
         while let Some(id) = next.pop() {
             let Some(held) = self.events.get(id).filter(|_| past.insert(id)) else { continue };
             let prev = held.pdu["prev_events"].as_array().into_iter().flatten();
@@ -255,15 +255,15 @@ impl Copy {
                 held.reason.as_deref().unwrap_or_default()
             )
         };
-        let tips: Vec<String> = self.tips.iter().map(|id| short(id)).collect();
+        let extremities: Vec<String> = self.extremities.iter().map(|id| short(id)).collect();
         let lines: Vec<String> = events.iter().map(line).collect();
         let query = "SELECT id || ' by ' || via || ' ' || attempts FROM joining";
         let joining = self.sql.rows(query, &[], |row| row.text(0)).unwrap();
         format!(
-            "{}, {} parked, joining {joining:?}, tips {}\n{}",
+            "{}, {} parked, joining {joining:?}, extremities {}\n{}",
             self.life,
             self.parked,
-            tips.join(" "),
+            extremities.join(" "),
             lines.join("\n")
         )
     }

@@ -64,7 +64,7 @@ async fn open_rooms(network: &Network, story: &Story, dice: &Dice, seed: u64) {
     for number in 0..dice.between(1, 2) {
         let creator = dice.below(network.users.len());
         let version = VERSIONS[(usize::try_from(seed % 7).unwrap() + 3 * number) % VERSIONS.len()];
-        let body = wish(network, dice, version, creator);
+        let body = create_request(network, dice, version, creator);
         let answer =
             network.call(creator, Method::POST, "/_matrix/client/v3/createRoom", Some(body)).await;
         let Some(id) = answer.text("room_id") else {
@@ -75,7 +75,7 @@ async fn open_rooms(network: &Network, story: &Story, dice: &Dice, seed: u64) {
     }
 }
 
-fn wish(network: &Network, dice: &Dice, version: &str, creator: usize) -> Value {
+fn create_request(network: &Network, dice: &Dice, version: &str, creator: usize) -> Value {
     let mut users = serde_json::Map::new();
     // A creator of version 12 is above all levels, and may not be named among them.
     if version != "12" {

@@ -23,7 +23,7 @@ fn send(scene: &HostileScene, what: &str, edus: &[Value]) {
 #[test]
 fn a_server_speaks_for_its_own_users_who_are_there() {
     let scene = HostileScene::new("11");
-    let event = json!(scene.tips()[0]);
+    let event = json!(scene.extremities()[0]);
     let strangers =
         [format!("@alice:{OURS}"), scene.third.user("mallory"), scene.evil.user("absent")];
     for user in &strangers {
@@ -52,7 +52,7 @@ fn clients_hear_of_odd_user_ids_in_events_alone() {
         scene.event("m\u{e9}lanie", "m.room.member", Some(&odd), &json!({ "membership": "join" }));
     scene.transaction(&scene.evil, &[joined], &[]);
     assert!(scene.state_of(&scene.room).contains_key(&("m.room.member".to_owned(), odd.clone())));
-    let event = json!(scene.tips()[0]);
+    let event = json!(scene.extremities()[0]);
     send(&scene, "EDU4", &[typing(&scene, &odd), receipt(&scene, &odd, &event)]);
     assert_eq!((scene.count("typing"), scene.count("receipts")), (0, 0), "EDU4");
     let room = scene.sync(&scene.alice, "")["rooms"]["join"][&scene.room].clone();
@@ -72,8 +72,8 @@ fn edus_without_form_have_no_effect() {
         with(json!({ "event_ids": [5] })),
         with(json!({ "event_ids": ["x"] })),
         with(json!({ "event_ids": [] })),
-        with(json!({ "event_ids": [scene.tips()[0]], "data": { "ts": "now" } })),
-        with(json!({ "event_ids": [scene.tips()[0]], "data": { "ts": -1 } })),
+        with(json!({ "event_ids": [scene.extremities()[0]], "data": { "ts": "now" } })),
+        with(json!({ "event_ids": [scene.extremities()[0]], "data": { "ts": -1 } })),
         with(json!([])),
         edu("m.receipt", json!({ "!x": { "m.read": {} } })),
         edu("m.receipt", json!({ room: { "m.read": [] } })),
@@ -111,7 +111,7 @@ fn a_receipt_has_a_time_that_canonical_json_can_hold() {
     let scene = HostileScene::new("11");
     let mallory = scene.evil.user("mallory");
     for ts in [9_007_199_254_740_991_u64, 9_007_199_254_740_992, u64::MAX] {
-        let data = json!({ "event_ids": [scene.tips()[0]], "data": { "ts": ts } });
+        let data = json!({ "event_ids": [scene.extremities()[0]], "data": { "ts": ts } });
         let content = json!({ &scene.room: { "m.read": { &mallory: data } } });
         send(
             &scene,
@@ -135,7 +135,8 @@ fn a_server_that_the_room_keeps_out_does_not_type() {
         &json!({ "allow": ["*"], "deny": ["EVIL.*"] }),
     );
     let pdu = scene.message();
-    let edus = [typing(&scene, &mallory), receipt(&scene, &mallory, &json!(scene.tips()[0]))];
+    let edus =
+        [typing(&scene, &mallory), receipt(&scene, &mallory, &json!(scene.extremities()[0]))];
     let answer = scene.transaction(&scene.evil, std::slice::from_ref(&pdu), &edus);
     assert_eq!(answer.status, 200, "ACL2 {answer:?}");
     assert!(answer.body["pdus"][scene.id(&pdu)]["error"].is_string(), "ACL2 {answer:?}");

@@ -62,7 +62,7 @@ fn identifiers_have_255_bytes_at_most() {
 #[test]
 fn links_have_a_form() {
     let scene = HostileScene::new("11");
-    let tip = scene.tips()[0].clone();
+    let newest = scene.extremities()[0].clone();
     for (what, member, value) in [
         ("21", "prev_events", ids(21)),
         ("11", "auth_events", ids(11)),
@@ -72,11 +72,11 @@ fn links_have_a_form() {
         ("an object", "auth_events", json!({})),
         ("a number", "prev_events", json!([5])),
         ("a number", "auth_events", json!([5])),
-        ("a pair", "prev_events", json!([[tip, { "sha256": "x" }]])),
-        ("a pair", "auth_events", json!([[tip, {}]])),
+        ("a pair", "prev_events", json!([[newest, { "sha256": "x" }]])),
+        ("a pair", "auth_events", json!([[newest, {}]])),
         ("no hash", "prev_events", json!(["$x:evil.test"])),
         ("the alphabet of version 3", "prev_events", json!([format!("${}+/", "a".repeat(41))])),
-        ("twice", "prev_events", json!([tip, tip])),
+        ("twice", "prev_events", json!([newest, newest])),
     ] {
         scene.dropped(&format!("FMT1 FMT2 HASH6 {member} {what}"), &with(&scene, member, &value));
     }

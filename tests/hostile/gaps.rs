@@ -46,7 +46,7 @@ fn sent(scene: &HostileScene, what: &str, pdu: &Value) -> Option<Verdict> {
 fn a_gap_is_filled_with_what_is_good_of_an_answer() {
     for version in ["6", "11", "12"] {
         let scene = HostileScene::new(version);
-        let chain = chain(&scene, &scene.tips()[0], 6);
+        let chain = chain(&scene, &scene.extremities()[0], 6);
         let mut unsigned = scene.message();
         unsigned["signatures"] = json!({});
         let other = scene.hosted(&scene.evil);
@@ -95,7 +95,7 @@ fn answers_without_form_leave_the_gap_and_nothing_else() {
         Reply { status: 200, body: vec![b' '; 5 << 20].into() },
     ] {
         let scene = HostileScene::new("11");
-        let chain = chain(&scene, &scene.tips()[0], 2);
+        let chain = chain(&scene, &scene.extremities()[0], 2);
         for endpoint in ["get_missing_events", "state_ids", "state", "event", "event_auth"] {
             let reply = reply.clone();
             scene.evil.on(endpoint, move |_| reply.clone());
@@ -153,7 +153,7 @@ fn an_answer_that_is_the_question_ends() {
 #[test]
 fn an_answer_may_hold_too_much() {
     let scene = HostileScene::new("11");
-    let chain = chain(&scene, &scene.tips()[0], 300);
+    let chain = chain(&scene, &scene.extremities()[0], 300);
     let events = json!({ "events": chain[..299] });
     scene.evil.on("get_missing_events", move |_| ok(&events));
     let answer = scene.transaction(&scene.evil, &chain[299..], &[]);
@@ -336,7 +336,7 @@ fn a_room_parks_a_bounded_number_of_events() {
 #[test]
 fn many_forks_are_merged_and_few_are_cited() {
     let scene = HostileScene::new("11");
-    let parent = scene.tips();
+    let parent = scene.extremities();
     let forks: Vec<Value> = (0..45)
         .map(|_| {
             let mut pdu = scene.message();
@@ -353,6 +353,6 @@ fn many_forks_are_merged_and_few_are_cited() {
     for _ in 0..3 {
         scene.say(&scene.alice, &scene.room, "and again");
     }
-    assert!(scene.tips().len() <= 20, "DAG4 {} tips", scene.tips().len());
+    assert!(scene.extremities().len() <= 20, "DAG4 {} extremities", scene.extremities().len());
     scene.goes_on();
 }

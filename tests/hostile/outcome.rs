@@ -44,7 +44,7 @@ impl HostileScene {
         assert!(matches!(verdict, None | Some(Verdict::Rejected)), "{what} is {verdict:?}");
         assert!(answer.body["pdus"][&id]["error"].is_string(), "{what} is no error: {answer:?}");
         assert!(!self.sees(&id), "{what} is shown");
-        assert!(!self.tips().contains(&id), "{what} is a tip");
+        assert!(!self.extremities().contains(&id), "{what} is a forward extremity");
         assert_eq!(self.state(), state, "{what} changed the state");
     }
 
@@ -56,7 +56,7 @@ impl HostileScene {
         assert_eq!(answer.status, 200, "{what}: {answer:?}");
         assert_eq!(self.verdict(&id), Some(Verdict::SoftFailed), "{what}: {answer:?}");
         assert!(!self.sees(&id), "{what} is shown");
-        assert!(!self.tips().contains(&id), "{what} is a tip");
+        assert!(!self.extremities().contains(&id), "{what} is a forward extremity");
         assert_eq!(self.state(), state, "{what} changed the state");
     }
 

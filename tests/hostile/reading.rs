@@ -76,7 +76,7 @@ fn an_event_of_another_room_is_not_read_through_ones_own() {
                 assert!(!text.contains(id.as_str()), "ROOM3 {path}: {answer:?}");
             }
         }
-        for (path, answer) in ask_all(&scene, &scene.evil, &private, &scene.tips()[0]) {
+        for (path, answer) in ask_all(&scene, &scene.evil, &private, &scene.extremities()[0]) {
             let is_allowed = path.contains("/event/") && answer.status == 200;
             assert!(is_allowed || matches!(answer.status, 403 | 404), "ROOM3 {path}: {answer:?}");
             assert!(!answer.body.to_string().contains(SECRET), "ROOM3 {path}: {answer:?}");
@@ -195,7 +195,7 @@ fn history_is_shown_as_its_visibility_allows() {
 #[test]
 fn questions_without_form_are_refused() {
     let scene = HostileScene::new("11");
-    let (room, event) = (encode(&scene.room), encode(&scene.tips()[0]));
+    let (room, event) = (encode(&scene.room), encode(&scene.extremities()[0]));
     for path in [
         format!("/_matrix/federation/v1/backfill/{room}"),
         format!("/_matrix/federation/v1/backfill/{room}?v={event}"),
@@ -217,7 +217,8 @@ fn questions_without_form_are_refused() {
         assert!(matches!(answer.status, 400..500) || listed, "{path}: {answer:?}");
     }
     let line = format!("POST /_matrix/federation/v1/get_missing_events/{room}");
-    let whole = json!({ "earliest_events": [], "latest_events": [scene.tips()[0]], "limit": 10 });
+    let whole =
+        json!({ "earliest_events": [], "latest_events": [scene.extremities()[0]], "limit": 10 });
     for (member, value) in [
         ("limit", json!("x")),
         ("limit", json!(-1)),

@@ -12,7 +12,7 @@ fn path(scene: &HostileScene) -> String {
     format!(
         "/_matrix/federation/v1/state_ids/{}?event_id={}",
         encode(&scene.room),
-        encode(&scene.tips()[0])
+        encode(&scene.extremities()[0])
     )
 }
 

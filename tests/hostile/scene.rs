@@ -143,12 +143,12 @@ impl HostileScene {
 
     /// An event where the room stands now, that cites what it should; neither hashed nor signed.
     pub fn draft(&self, sender: &str, kind: &str, key: Option<&str>, content: &Value) -> Value {
-        let (state, tips) = (self.state(), self.tips());
+        let (state, extremities) = (self.state(), self.extremities());
         let auth = cited(self.version, sender, (kind, key), content, |key| state.get(key).cloned());
-        let depth = tips.iter().filter_map(|id| self.held(id)?.pdu["depth"].as_u64()).max();
+        let depth = extremities.iter().filter_map(|id| self.held(id)?.pdu["depth"].as_u64()).max();
         let place = Place {
             room_id: &self.room,
-            prev_events: &tips,
+            prev_events: &extremities,
             auth_events: &auth,
             depth: (depth.unwrap_or(0) + 1).min((1 << 53) - 1),
             origin_server_ts: self.simulation.now(),

@@ -72,15 +72,16 @@ impl HostileScene {
         membership.and_then(|value| Some(value.as_str()?.to_owned())).unwrap_or_default()
     }
 
-    pub fn tips(&self) -> Vec<String> {
+    /// The forward extremities.
+    pub fn extremities(&self) -> Vec<String> {
         let sql = self.sql();
-        let tips = sql.row("SELECT tips FROM room", &[], |row| row.blob(0)).unwrap().unwrap();
+        let packed = sql.row("SELECT tips FROM room", &[], |row| row.blob(0)).unwrap().unwrap();
         let name = |bytes: &[u8; 4]| {
             let sn = i64::from(u32::from_le_bytes(*bytes));
             let query = "SELECT id FROM events WHERE sn = ?";
             sql.row(query, values![sn], |row| row.text(0)).unwrap().unwrap()
         };
-        tips.as_chunks::<4>().0.iter().map(name).collect()
+        packed.as_chunks::<4>().0.iter().map(name).collect()
     }
 
     /// How many rows a table of the room has.

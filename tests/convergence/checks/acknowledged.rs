@@ -85,7 +85,7 @@ fn is_dead_end(id: &str, copies: &Copies) -> bool {
 /// not for it to keep.
 fn is_heard(home: &Copy, held: &Held, copy: &Copy) -> bool {
     let (sender, pos) = (held.pdu["sender"].as_str().unwrap(), held.pos.unwrap());
-    let stays = home.stretches(sender);
+    let stays = home.membership_history(sender);
     let mut joins = stays.iter().filter(|stay| stay.membership == "join" && stay.since <= pos);
     let accepts = |id: &str| {
         copy.events
@@ -105,7 +105,7 @@ fn was_there(run: &Run, (home, pos): (&Copy, i64), (server, copy): (usize, &Copy
         copy.events.get(id).and_then(|held| held.pos).is_some_and(|pos| !is_history(pos))
     };
     users.into_iter().any(|user| {
-        let (stays, own) = (home.stretches(&user.id), copy.stretches(&user.id));
+        let (stays, own) = (home.membership_history(&user.id), copy.membership_history(&user.id));
         stays.iter().any(|stay| {
             stay.membership == "join"
                 && stay.since < pos
@@ -120,7 +120,9 @@ fn was_there(run: &Run, (home, pos): (&Copy, i64), (server, copy): (usize, &Copy
 fn stayed(run: &Run, copy: &Copy, server: usize) -> bool {
     let mut changes: BTreeMap<i64, i32> = BTreeMap::new();
     for user in run.network.users.iter().filter(|user| user.server == server) {
-        for stay in copy.stretches(&user.id).iter().filter(|stay| stay.membership == "join") {
+        for stay in
+            copy.membership_history(&user.id).iter().filter(|stay| stay.membership == "join")
+        {
             *changes.entry(stay.since).or_default() += 1;
             if let Some(until) = stay.until {
                 *changes.entry(until).or_default() -= 1;

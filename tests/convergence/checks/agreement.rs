@@ -62,7 +62,7 @@ pub fn of_room(run: &Run, room: usize) -> Agreement {
                 }
             } else if *a < b && same_users(run, &copies, *a, b) {
                 findings.extend(differences(room, (*a, copy), (b, &copies[&b])));
-                findings.extend(other_tips(run, &copies, room, (*a, b)));
+                findings.extend(other_extremities(run, &copies, room, (*a, b)));
             } else if *a < b {
                 match reason(run, &copies, *a, b) {
                     Some(reason) => estranged.push(format!("room {room} a{a} and a{b} count in others of each other: {reason}")),
@@ -105,7 +105,12 @@ fn differences(room: usize, (a, one): (usize, &Copy), (b, other): (usize, &Copy)
 
 /// The forward extremities of two servers, where they differ and not only by events that one of them does not hold
 /// because nobody told it of them: the sender's server does not count it in.
-fn other_tips(run: &Run, copies: &Copies, room: usize, (a, b): (usize, usize)) -> Option<String> {
+fn other_extremities(
+    run: &Run,
+    copies: &Copies,
+    room: usize,
+    (a, b): (usize, usize),
+) -> Option<String> {
     let (one, other) = (&copies[&a], &copies[&b]);
     let untold = |id: &String, holder: &Copy, lacking: usize| {
         let sender = holder.events[id].pdu["sender"].as_str().unwrap_or_default();
@@ -114,9 +119,10 @@ fn other_tips(run: &Run, copies: &Copies, room: usize, (a, b): (usize, usize)) -
         !copies[&lacking].events.contains_key(id)
             && teller.is_some_and(|teller| !counts(run, teller, lacking))
     };
-    let agree = one.tips.difference(&other.tips).all(|id| untold(id, one, b))
-        && other.tips.difference(&one.tips).all(|id| untold(id, other, a));
-    (!agree).then(|| format!("tips: room {room} {:?} at a{a}, {:?} at a{b}", one.tips, other.tips))
+    let (here, there) = (&one.extremities, &other.extremities);
+    let agree = here.difference(there).all(|id| untold(id, one, b))
+        && there.difference(here).all(|id| untold(id, other, a));
+    (!agree).then(|| format!("extremities: room {room} {here:?} at a{a}, {there:?} at a{b}"))
 }
 
 /// For every two servers the lowest event of whose state before they make different things: where to look first.
@@ -201,7 +207,7 @@ fn left_unheard(
     let users = &run.network.users;
     let counted = |user: &&User| user.server == b && counting.membership(&user.id) == "join";
     users.iter().filter(counted).find_map(|user| {
-        let end = left.stretches(&user.id).pop().filter(|end| end.membership != "join")?;
+        let end = left.membership_history(&user.id).pop().filter(|end| end.membership != "join")?;
         let present = |server: usize| {
             let mut of = users.iter().filter(|user| user.server == server);
             of.any(|user| left.was_joined(&user.id, end.since - 1))

@@ -8,7 +8,7 @@ use tombolo_platform::{Sql, values};
 
 use super::copies;
 use crate::{
-    copy::{Copy, Key, Stretch},
+    copy::{Copy, Key, Membership},
     scenario::Run,
     story::Synced,
 };
@@ -33,8 +33,8 @@ pub fn filter(seed: u64, user: usize) -> &'static str {
 pub fn of_room(run: &Run, room: usize) -> Vec<String> {
     let mut findings = Vec::new();
     let (copies, id) = (copies(run, room), run.story.room(room).id);
-    let amended: BTreeMap<usize, BTreeSet<Key>> =
-        copies.iter().map(|(server, copy)| (*server, copy.amended())).collect();
+    let verified_late: BTreeMap<usize, BTreeSet<Key>> =
+        copies.iter().map(|(server, copy)| (*server, copy.verified_late())).collect();
     for (user, named) in run.network.users.iter().enumerate() {
         let (Some(copy), Some(stream)) =
             (copies.get(&named.server), run.network.user(named.server, &named.id))
@@ -50,7 +50,7 @@ pub fn of_room(run: &Run, room: usize) -> Vec<String> {
             let mut client = Client {
                 user: &named.id,
                 lazy: filter.contains("lazy"),
-                amended: &amended[&named.server],
+                verified_late: &verified_late[&named.server],
                 state: BTreeMap::new(),
             };
             for synced in &syncs {
@@ -73,7 +73,7 @@ struct Client<'a> {
     user: &'a str,
     lazy: bool,
     /// What no answer can say: what a resolution took out of its server's state.
-    amended: &'a BTreeSet<Key>,
+    verified_late: &'a BTreeSet<Key>,
     state: BTreeMap<Key, String>,
 }
 
@@ -102,10 +102,10 @@ impl Client<'_> {
         };
         let to = told(&synced.next)?;
         let from = synced.since.as_deref().and_then(told).unwrap_or_default();
-        let stays = copy.stretches(self.user);
+        let stays = copy.membership_history(self.user);
         let own = ("m.room.member".to_owned(), self.user.to_owned());
         // Who was out all the time learns only what they are now.
-        let was_in = |stay: &Stretch| {
+        let was_in = |stay: &Membership| {
             let overlaps = stay.since <= to && stay.until.is_none_or(|until| until > from);
             stay.membership == "join" && overlaps
         };
@@ -130,7 +130,7 @@ impl Client<'_> {
         let known: BTreeSet<&Key> = server.keys().filter(needed).chain(self.state.keys()).collect();
         let wrong = known.into_iter().find(|key| {
             let held = server.get(*key);
-            held.is_some() && held != self.state.get(*key) && !self.amended.contains(*key)
+            held.is_some() && held != self.state.get(*key) && !self.verified_late.contains(*key)
         })?;
         let (held, known) = (&server[wrong], self.state.get(wrong));
         let content = |id: &String| copy.events.get(id).map(|held| held.pdu["content"].clone());

@@ -86,8 +86,8 @@ fn member_of(run: &Run, copy: &Copy, server: usize) -> Option<usize> {
         .find(|user| users[*user].server == server && copy.membership(&users[*user].id) == "join")
 }
 
-/// One message of each member, as the member's own server sees it, so that all tips meet: another server may soft-fail
-/// one member of a server and hear the other.
+/// One message of each member, as the member's own server sees it, so that all forward extremities meet: another server
+/// may soft-fail one member of a server and hear the other.
 fn say_once_more(run: &Run, findings: &mut Vec<String>) {
     for room in 0..run.story.rooms.borrow().len() {
         for user in 0..run.network.users.len() {

@@ -52,7 +52,7 @@ pub fn of_users(run: &Run, room: usize) -> Vec<String> {
 }
 
 fn was_joined(copies: &Copies, server: usize, user: &str, held: &Held) -> bool {
-    let stays = copies[&server].stretches(user);
+    let stays = copies[&server].membership_history(user);
     let pos = held.pos.unwrap_or_default();
     let mut stays = stays.iter().filter(|stay| stay.membership == "join");
     stays.any(|stay| stay.since <= pos && stay.until.is_none_or(|until| pos <= until))

@@ -82,7 +82,7 @@ fn was_invited_back(run: &Run, room: usize, user: usize, copy: &Copy) -> bool {
     let id = run.story.room(room).id;
     let syncs = run.story.syncs.borrow();
     let shown = syncs[user].iter().any(|synced| synced.body["rooms"]["invite"][&id].is_object());
-    let stays = copy.stretches(&run.network.users[user].id);
+    let stays = copy.membership_history(&run.network.users[user].id);
     shown && stays.iter().filter(|stay| stay.membership == "join").count() > 1
 }
 
@@ -188,7 +188,7 @@ fn must_see(copy: &Copy, user: &str) -> Vec<String> {
         .visibilities_ever()
         .iter()
         .any(|visibility| visibility == "joined" || visibility == "invited");
-    let stays = copy.stretches(user);
+    let stays = copy.membership_history(user);
     let during = |pos: i64| {
         let mut stays = stays.iter().filter(|stay| stay.membership == "join");
         stays.any(|stay| stay.since <= pos && stay.until.is_none_or(|until| pos <= until))

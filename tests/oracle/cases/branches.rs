@@ -157,9 +157,9 @@ fn has_form(deed: &Deed) -> bool {
 fn merge(world: &mut World, branches: &mut [Branch], into: usize) {
     let sets: Vec<_> = branches.iter().map(|branch| branch.state.clone()).collect();
     let state = resolve_known(world.version, &sets, &world.events).unwrap();
-    let tips = branches.iter().flat_map(|branch| branch.tips.clone()).collect();
+    let extremities = branches.iter().flat_map(|branch| branch.extremities.clone()).collect();
     let depth = branches.iter().map(|branch| branch.depth).max().unwrap_or(1);
-    branches[into] = Branch { state, tips, depth };
+    branches[into] = Branch { state, extremities, depth };
 }
 
 /// Marks events as rejected, whether or not others cite them.

@@ -32,7 +32,7 @@ pub fn create(world: &World) -> Deed {
 
 /// A branch before anything has happened.
 pub fn nothing() -> Branch {
-    Branch { state: Default::default(), tips: Vec::new(), depth: 1 }
+    Branch { state: Default::default(), extremities: Vec::new(), depth: 1 }
 }
 
 /// The name of a room, where the create event does not give it.

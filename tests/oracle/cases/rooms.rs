@@ -45,11 +45,11 @@ pub fn tell(version: &'static RoomVersion, seed: u64) -> String {
 
 /// An event that cites the ends of all branches.
 fn meeting(world: &World, branches: &[Branch]) -> Pdu {
-    let tips: BTreeSet<OwnedEventId> =
-        branches.iter().flat_map(|branch| branch.tips.clone()).collect();
+    let extremities: BTreeSet<OwnedEventId> =
+        branches.iter().flat_map(|branch| branch.extremities.clone()).collect();
     let depth = branches.iter().map(|branch| branch.depth).max().unwrap();
     let state = branches[0].state.clone();
-    let end = Branch { state, tips: tips.into_iter().collect(), depth };
+    let end = Branch { state, extremities: extremities.into_iter().collect(), depth };
     let deed = Deed {
         aim: "meeting",
         sender: USERS[0].to_owned(),

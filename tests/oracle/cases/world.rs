@@ -45,8 +45,8 @@ const KEYS_END: i64 = 9_000_000_000_000;
 pub struct Branch {
     /// What is true at its end.
     pub state: StateMap,
-    /// The events at its end.
-    pub tips: Vec<OwnedEventId>,
+    /// Its forward extremities.
+    pub extremities: Vec<OwnedEventId>,
     /// How deep its end is.
     pub depth: u64,
 }
@@ -153,7 +153,7 @@ impl World {
         fields.insert("content".to_owned(), deed.content.clone());
         fields.insert("depth".to_owned(), branch.depth.into());
         fields.insert("origin_server_ts".to_owned(), self.clock.into());
-        fields.insert("prev_events".to_owned(), json!(branch.tips));
+        fields.insert("prev_events".to_owned(), json!(branch.extremities));
         fields.insert("auth_events".to_owned(), json!(self.citations(branch, deed)));
         if let Some(state_key) = &deed.state_key {
             fields.insert("state_key".to_owned(), state_key.clone());
@@ -222,7 +222,7 @@ impl World {
         if let Some((kind, key)) = pdu.key() {
             branch.state.insert((kind.to_owned(), key.to_owned()), pdu.event_id.clone());
         }
-        branch.tips = vec![pdu.event_id.clone()];
+        branch.extremities = vec![pdu.event_id.clone()];
         branch.depth += 1;
         self.events.insert(pdu.event_id.clone(), pdu.clone());
         self.clock += [0, 1, 1000, -700][self.dice.below(4)];

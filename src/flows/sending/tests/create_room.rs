@@ -9,8 +9,8 @@ use crate::flows::tests::{ours, two_servers};
 fn a_new_room_has_its_alias_and_its_invites() {
     let two = two_servers();
     let carol = two.scene.register("carol");
-    let wish = json!({ "room_alias_name": "here", "invite": [carol.id, two.bob.id] });
-    let room = two.scene.room(&two.alice, &wish);
+    let content = json!({ "room_alias_name": "here", "invite": [carol.id, two.bob.id] });
+    let room = two.scene.room(&two.alice, &content);
     let alias = encode("#here:ours.test:8448");
     let path = format!("GET /_matrix/client/v3/directory/room/{alias}");
     assert_eq!(two.scene.call(None, &path, &json!(null)).ok()["room_id"], room);
@@ -37,8 +37,8 @@ fn a_room_that_is_refused_gives_its_alias_back() {
     let alice = scene.register("alice");
     let line = "POST /_matrix/client/v3/createRoom";
     let create = json!({ "type": "m.room.create", "content": {} });
-    let wish = json!({ "room_alias_name": "here", "initial_state": [create] });
-    scene.call(Some(&alice), line, &wish).refused(400, "M_INVALID_ROOM_STATE");
+    let content = json!({ "room_alias_name": "here", "initial_state": [create] });
+    scene.call(Some(&alice), line, &content).refused(400, "M_INVALID_ROOM_STATE");
     scene.room(&alice, &json!({ "room_alias_name": "here" }));
     let again = json!({ "room_alias_name": "here" });
     scene.call(Some(&alice), line, &again).refused(400, "M_ROOM_IN_USE");

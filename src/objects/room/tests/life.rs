@@ -98,7 +98,7 @@ fn a_banned_users_fork_is_soft_failed() {
         .unwrap();
         let extremities = room.extremities();
         assert!(matches!(room.outcome(&late), Outcome::SoftFailed(_)), "version {version}");
-        assert_eq!(room.extremities(), extremities, "a soft-failed event is no tip");
+        assert_eq!(room.extremities(), extremities, "a soft-failed event is no extremity");
         assert!(!ids(&room.window(0, 50).timeline).contains(&late.event_id.to_string()));
     }
 }

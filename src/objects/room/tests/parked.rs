@@ -227,7 +227,7 @@ fn a_hole_is_known_before_and_after_it_is_read_again() {
         assert!(room.window(seen, 10).limited, "evicted: {evicted}");
     }
     assert_eq!(room.outcome(&parent), Outcome::Accepted);
-    assert_eq!(room.extremities(), [child], "what came below is no tip");
+    assert_eq!(room.extremities(), [child], "what came below is no extremity");
 }
 
 #[test]
