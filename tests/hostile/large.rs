@@ -82,7 +82,7 @@ fn let_in(scene: &HostileScene, hosted: &Hosted) {
         answer["event"] = asked.body.clone();
         answer
     });
-    let template = hosted.template(&format!("@alice:{OURS}"), "join");
+    let template = hosted.template(&format!("@alice:{OURS}"), &json!({ "membership": "join" }));
     scene.evil.on("make_join", move |_| ok(&template));
 }
 

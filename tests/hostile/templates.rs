@@ -29,7 +29,8 @@ fn of_a_template_only_the_links_are_taken() {
             hosted.give(&scene.evil);
             let (altered, forged) = (hosted.clone(), value.clone());
             scene.evil.on("make_join", move |asked| {
-                let mut template = altered.template(&asked.arguments[1], "join");
+                let mut template =
+                    altered.template(&asked.arguments[1], &json!({ "membership": "join" }));
                 template["event"][member] = forged.clone();
                 ok(&template)
             });
@@ -95,7 +96,7 @@ fn templates_without_form_are_no_templates() {
         let scene = HostileScene::bare("11");
         let hosted = scene.hosted(&scene.evil);
         hosted.give(&scene.evil);
-        let template = alter(hosted.template(&alice(), "join"));
+        let template = alter(hosted.template(&alice(), &json!({ "membership": "join" })));
         scene.evil.on("make_join", move |_| ok(&template));
         let answer = scene.join(&hosted, &scene.evil);
         assert!(matches!(answer.status, 400..500 | 502), "RES1 {what}: {answer:?}");

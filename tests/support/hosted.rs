@@ -122,10 +122,10 @@ impl Hosted {
         events.iter().filter_map(|pdu| Some((key(pdu)?, pdu.clone()))).collect()
     }
 
-    /// The template of a membership.
-    pub fn template(&self, user: &str, membership: &str) -> Value {
+    /// The template of a user's membership.
+    pub fn template(&self, user: &str, content: &Value) -> Value {
         let (peer, member) = (Peer::unlisted("nobody.test", 0), ("m.room.member", Some(user)));
-        let mut event = self.event(&peer, user, member, &json!({ "membership": membership }));
+        let mut event = self.event(&peer, user, member, content);
         for gone in ["hashes", "signatures"] {
             event.as_object_mut().unwrap().remove(gone);
         }
@@ -147,10 +147,10 @@ impl Hosted {
 
     /// The same, but for what becomes of the answer to a join; given are what was asked and the honest answer.
     pub fn give_altered(&self, peer: &Peer, alter: impl Fn(&Asked, Value) -> Value + 'static) {
-        let hosted = self.clone();
-        peer.on("make_join", move |asked| ok(&hosted.template(&asked.arguments[1], "join")));
-        let hosted = self.clone();
-        peer.on("make_leave", move |asked| ok(&hosted.template(&asked.arguments[1], "leave")));
+        for (endpoint, membership) in [("make_join", "join"), ("make_leave", "leave")] {
+            let (hosted, content) = (self.clone(), json!({ "membership": membership }));
+            peer.on(endpoint, move |asked| ok(&hosted.template(&asked.arguments[1], &content)));
+        }
         let hosted = self.clone();
         peer.on("send_join", move |asked| {
             let mut answer = hosted.answer();
