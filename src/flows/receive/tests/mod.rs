@@ -4,5 +4,7 @@ mod backfill;
 mod edus;
 mod fetch;
 mod gap;
+mod incoming_state;
 mod receive;
+mod texts;
 mod verify;
