@@ -6,7 +6,7 @@ use ruma::{EventId, RoomId, ServerName, UserId};
 use serde_json::{Map, Value, value::RawValue};
 use tombolo_platform::{AskError, World};
 use tombolo_protocol::{
-    admission::Checked, json::Piece, membership::Membership, room_version::RoomVersion,
+    admission::Checked, event, json::Piece, membership::Membership, room_version::RoomVersion,
 };
 
 use super::super::template::{self, nonsense};
@@ -17,7 +17,7 @@ use crate::{
             fetch::Events,
             incoming_state::{IncomingState, Ordered, Slice},
             receive_in_room,
-            verify::{countersigned, verified},
+            verify::{Dropped, countersigned, verified},
         },
         sending::unsent::Unsent,
         telling::tell,
@@ -179,15 +179,13 @@ impl Attempt<'_> {
                 return Err(failure);
             }
         };
-        let mut event = event;
-        // A restricted join carries the signature of the server that authorised it; the room judges whether it needs
-        // one.
-        if let Some(theirs) = theirs
-            && let Ok(signed) =
-                countersigned(self.world, version, &event, (self.server, &theirs)).await
-        {
-            event = signed;
-        }
+        let event = match self.with_their_signature(version, event, theirs).await {
+            Ok(event) => event,
+            Err(failure) => {
+                incoming.forget().await;
+                return Err(failure);
+            }
+        };
         let mut ordered = incoming.ordered().await.map_err(Failure::of_ours)?;
         let state = self.give(&event.event_id, &mut ordered).await;
         ordered.forget().await;
@@ -204,6 +202,29 @@ impl Attempt<'_> {
             }
         }
         Ok(())
+    }
+
+    /// The join as the server signed it. Only a restricted join needs that signature: where a user of the server
+    /// authorised it, others drop it without.
+    async fn with_their_signature(
+        &self,
+        version: &'static RoomVersion,
+        event: Checked,
+        theirs: Option<Vec<u8>>,
+    ) -> Result<Checked, Failure> {
+        let signed = match &theirs {
+            Some(theirs) => countersigned(self.world, version, &event, (self.server, theirs)).await,
+            None => {
+                Err(Dropped { event_id: None, reason: "the join was not given back".to_owned() })
+            }
+        };
+        match signed {
+            Ok(signed) => Ok(signed),
+            Err(dropped) if is_authorised(&event) => {
+                Err(Failure { error: nonsense(dropped.reason), known: false })
+            }
+            Err(_) => Ok(event),
+        }
     }
 
     /// Reads the state and the auth chain of a `send_join` answer; returns the join as the server signed it, if the
@@ -319,4 +340,11 @@ pub async fn resume(
     let Err(error) = outcome else { return Ok(None) };
     tracing::info!(server = %via, room = %room_id, %error, "a join failed again");
     Ok(Some(world.now() + LEASE))
+}
+
+/// Whether a join names who authorised it.
+fn is_authorised(join: &Checked) -> bool {
+    let content = event::field(&join.json, "content");
+    content
+        .is_some_and(|content| event::field(content, "join_authorised_via_users_server").is_some())
 }

@@ -4,15 +4,15 @@ use ruma::UserId;
 use serde_json::json;
 
 use crate::{
-    flows::tests::{Two, membership},
+    flows::tests::{meet, membership, two_servers},
     objects::{user_object, user_sync::messages::Deactivate},
     stores::accounts,
 };
 
 #[test]
 fn the_alarm_does_what_the_request_did_not_live_to_do() {
-    let two = Two::new();
-    let room = two.meet();
+    let two = two_servers();
+    let room = meet(&two);
     let invited = two.scene.room(&two.alice, &json!({ "invite": [two.bob.id] }));
     two.cut(600_000);
     let bob = UserId::parse(two.bob.id.as_str()).unwrap();

@@ -56,13 +56,13 @@ const SIGNS_NOT: [NoHelp; 3] = [
 
 #[test]
 fn where_one_server_does_not_authorise_a_join_the_next_one_does() {
-    for refuses in REFUSES {
+    for no_help in REFUSES.into_iter().chain(SIGNS_NOT) {
         let there = Elsewhere::new();
         let (hosted, first) = (&there.hosted, there.another());
         let mallory = hosted.creator.clone();
         hosted.say(&there.peer, &mallory, ("m.room.join_rules", Some("")), &restricted());
         signs(hosted, &first);
-        refuses(hosted, &first);
+        no_help(hosted, &first);
         signs(hosted, &there.peer);
         hosted.join(&there.scene, &there.alice, &[&first, &there.peer]).ok();
         assert_eq!(first.times_asked("make_join"), 1);
