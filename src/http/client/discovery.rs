@@ -11,8 +11,8 @@ use ruma::{
     api::client::discovery::{
         discover_homeserver::{self, HomeserverInfo},
         get_capabilities::v3::{
-            self as get_capabilities, Capabilities, ChangePasswordCapability, RoomVersionStability,
-            RoomVersionsCapability, ThirdPartyIdChangesCapability,
+            self as get_capabilities, Capabilities, RoomVersionStability, RoomVersionsCapability,
+            ThirdPartyIdChangesCapability,
         },
     },
 };
@@ -68,7 +68,6 @@ async fn capabilities(
     }
     let mut capabilities = Capabilities::new();
     capabilities.room_versions = RoomVersionsCapability::new(version(DEFAULT)?, available);
-    capabilities.change_password = ChangePasswordCapability::new(false);
     capabilities.thirdparty_id_changes = ThirdPartyIdChangesCapability::new(false);
     Ok(get_capabilities::Response::new(capabilities))
 }
