@@ -25,6 +25,7 @@ use crate::{
 /// What a token is for, as it begins.
 const ACCESS: &str = "tmb";
 const REFRESH: &str = "tmr";
+const LOGIN: &str = "tml";
 
 /// An authenticated client.
 #[derive(Clone, Debug)]
@@ -107,6 +108,16 @@ pub fn issue(config: &Config, user: &UserId, session: &str) -> Result<String> {
 /// Makes a refresh token of this name.
 pub fn issue_refresh(config: &Config, user: &UserId, refresh: &str) -> Result<String> {
     sealed(config, REFRESH, (user, refresh))
+}
+
+/// The user and the name in a login token, if this server issued it.
+pub fn login_claim(config: &Config, token: &str) -> Option<(OwnedUserId, String)> {
+    read(config, LOGIN, token).map(|claim| (claim.user, claim.session))
+}
+
+/// Makes a login token of this name.
+pub fn issue_login(config: &Config, user: &UserId, name: &str) -> Result<String> {
+    sealed(config, LOGIN, (user, name))
 }
 
 fn sealed(config: &Config, prefix: &str, (user, name): (&UserId, &str)) -> Result<String> {

@@ -91,6 +91,23 @@ pub enum Cost {
     Membership,
 }
 
+/// Notes a token with which another device may log in once.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct NewLoginToken {
+    /// The random name in the token.
+    pub token: String,
+    /// When the token expires (ms).
+    pub expires_at: u64,
+}
+message!(UserSyncClass, NewLoginToken => (), Refusal);
+
+/// Uses up a login token; refused if it was used, or has expired.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct SpendLoginToken {
+    pub token: String,
+}
+message!(UserSyncClass, SpendLoginToken => (), Refusal);
+
 /// Checks that a session is alive and may make this request now.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Authorise {

@@ -9,6 +9,7 @@ mod deactivation;
 mod filters;
 mod forget;
 mod ignored;
+mod login_tokens;
 pub mod messages;
 mod pull;
 mod rate_limit;
@@ -134,6 +135,8 @@ impl User<'_> {
 
 class!(UserSyncClass = "user_sync" {
     Login => sessions::login,
+    NewLoginToken => login_tokens::note,
+    SpendLoginToken => login_tokens::spend,
     Refresh => refreshes::refresh,
     Authorise => sessions::authorise,
     AttemptLogin => sessions::attempt_login,

@@ -37,4 +37,7 @@ ALTER TABLE sessions ADD COLUMN expires_at INTEGER;  -- (ms); NULL: never
 ALTER TABLE sessions ADD COLUMN replaces TEXT;
 -- Which refresh token belongs to which session.
 CREATE TABLE refreshes (refresh TEXT PRIMARY KEY, session TEXT NOT NULL) WITHOUT ROWID;
+", "
+-- The tokens with which another device may log in, once each, until they expire (ms).
+CREATE TABLE login_tokens (token TEXT PRIMARY KEY, expires_at INTEGER NOT NULL) WITHOUT ROWID;
 "];

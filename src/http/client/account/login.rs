@@ -1,19 +1,24 @@
 //! How does a client get a session, and end it?
 //! ([login](https://spec.matrix.org/v1.19/client-server-api/#login))
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
 use ruma::{
-    UserId,
+    OwnedUserId, UserId,
     api::client::session::{
-        get_login_types::v3::{self as get_login_types, LoginType, PasswordLoginType},
+        get_login_token::v1 as get_login_token,
+        get_login_types::v3::{
+            self as get_login_types, LoginType, PasswordLoginType, TokenLoginType,
+        },
         login::v3::Response as LoggedIn,
         logout::v3 as logout,
         logout_all::v3 as logout_all,
     },
 };
 use serde::Deserialize;
-use tombolo_platform::World;
+use tombolo_platform::{AskError, World};
 
 use super::refresh;
 use crate::{
@@ -27,10 +32,13 @@ use crate::{
         router::Router,
         uia::PASSWORD,
     },
-    objects::user_sync::messages::{Login, Logout},
+    objects::user_sync::messages::{Login, Logout, NewLoginToken, SpendLoginToken},
 };
 
 const PATHS: [&str; 2] = ["/_matrix/client/v3/login", "/_matrix/client/r0/login"];
+const TOKEN: &str = "m.login.token";
+/// How long a login token can be used.
+const TOKEN_LIFETIME: Duration = Duration::from_secs(120);
 /// The longest device ID a client may choose, in bytes.
 const MAX_DEVICE_ID: usize = 255;
 
@@ -39,6 +47,7 @@ pub fn routes(router: &mut Router) {
     for path in PATHS {
         router.page(&Method::POST, path, login);
     }
+    router.proven::<get_login_token::Request, _, _>(get_token);
     router.endpoint::<logout::Request, _, _>(end);
     router.endpoint::<logout_all::Request, _, _>(end_all);
 }
@@ -52,6 +61,7 @@ struct Body {
     /// What old clients send in place of `identifier`.
     user: Option<String>,
     password: Option<String>,
+    token: Option<String>,
     device_id: Option<String>,
     initial_device_display_name: Option<String>,
     #[serde(default)]
@@ -80,21 +90,24 @@ async fn flows(
     _: Stranger,
     _: get_login_types::Request,
 ) -> Result<get_login_types::Response> {
+    let mut token = TokenLoginType::new();
+    token.get_login_token = true;
     let password = LoginType::Password(PasswordLoginType::new());
-    Ok(get_login_types::Response::new(vec![password]))
+    Ok(get_login_types::Response::new(vec![password, LoginType::Token(token)]))
 }
 
 async fn login(world: World, request: Request<Bytes>, _: ()) -> Result<Response<Bytes>> {
     let body: Body = json_body(&request)?;
-    if body.kind != PASSWORD {
+    if !matches!(body.kind.as_str(), PASSWORD | TOKEN) {
         return Err(Error::new(StatusCode::BAD_REQUEST, "M_UNKNOWN", "Unknown login type"));
     }
     rate_limit::count(&world, &request, Kind::Login)?;
     let config = Config::of(&world)?;
-    let named = named_user(&body)?;
-    let password = body.password.as_deref().ok_or_else(|| missing_param("There is no password"))?;
-    let user = credentials::prove(&world, &config, named, password).await?;
-    let user = user.ok_or_else(|| forbidden("Invalid username or password"))?;
+    let user = if body.kind == TOKEN {
+        by_token(&world, &config, &body).await?
+    } else {
+        by_password(&world, &config, &body).await?
+    };
     let session = NewSession {
         user: &user,
         device_id: body.device_id,
@@ -102,6 +115,39 @@ async fn login(world: World, request: Request<Bytes>, _: ()) -> Result<Response<
         refreshes: body.refresh_token,
     };
     logged_in(&world, &config, session).await
+}
+
+async fn by_password(world: &World, config: &Config, body: &Body) -> Result<OwnedUserId> {
+    let named = named_user(body)?;
+    let password = body.password.as_deref().ok_or_else(|| missing_param("There is no password"))?;
+    let user = credentials::prove(world, config, named, password).await?;
+    user.ok_or_else(|| forbidden("Invalid username or password"))
+}
+
+/// The user to whom another of their devices gave this token.
+async fn by_token(world: &World, config: &Config, body: &Body) -> Result<OwnedUserId> {
+    let token = body.token.as_deref().ok_or_else(|| missing_param("There is no token"))?;
+    let refused = || forbidden("Invalid login token");
+    let (user, token) = auth::login_claim(config, token).ok_or_else(refused)?;
+    match world.ask(&user_object(&user), &SpendLoginToken { token }).await {
+        Ok(()) => Ok(user),
+        Err(AskError::Refused(_)) => Err(refused()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// A token with which another device of the user may log in.
+async fn get_token(
+    world: World,
+    caller: Session,
+    _: get_login_token::Request,
+) -> Result<get_login_token::Response> {
+    let (config, token) = (Config::of(&world)?, refresh::new_name(&world));
+    let login_token = auth::issue_login(&config, &caller.user, &token)?;
+    let lasts = u64::try_from(TOKEN_LIFETIME.as_millis()).unwrap_or(u64::MAX);
+    let note = NewLoginToken { token, expires_at: world.now().saturating_add(lasts) };
+    world.ask(&user_object(&caller.user), &note).await?;
+    Ok(get_login_token::Response::new(TOKEN_LIFETIME, login_token))
 }
 
 /// Opens a session for a user who has proved their identity or is new, and answers with it.

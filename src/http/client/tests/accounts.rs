@@ -82,7 +82,7 @@ fn unknown_users_and_wrong_passwords_look_alike() {
 fn a_malformed_login_is_the_clients_mistake() {
     let scene = one_server();
     scene.call(None, LOGIN, &json!({})).refused(400, "M_BAD_JSON");
-    scene.call(None, LOGIN, &json!({ "type": "m.login.token" })).refused(400, "M_UNKNOWN");
+    scene.call(None, LOGIN, &json!({ "type": "m.login.sso" })).refused(400, "M_UNKNOWN");
     scene.send(None, LOGIN, "not json".to_owned()).refused(400, "M_NOT_JSON");
 }
 

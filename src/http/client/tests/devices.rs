@@ -194,3 +194,27 @@ fn who_comes_after_an_erasure_is_not_shown_what_was_said() {
         assert_eq!(sees(&carol), !erase);
     }
 }
+
+#[test]
+fn another_device_logs_in_once_with_a_token() {
+    let scene = one_server();
+    let alice = scene.register("alice");
+    let line = "POST /_matrix/client/v1/login/get_token";
+    let token = || {
+        let session = asked(&scene, &alice, line, &json!({}));
+        let body = json!({ "auth": proof(&alice, PASSWORD, &session) });
+        scene.call(Some(&alice), line, &body).ok()["login_token"].clone()
+    };
+    let with = |token: &Value| {
+        let body = json!({ "type": "m.login.token", "token": token });
+        scene.call(None, LOGIN, &body)
+    };
+    let (first, late) = (token(), token());
+    assert_eq!(with(&first).ok()["user_id"], alice.id);
+    with(&first).refused(403, "M_FORBIDDEN");
+    scene.pass(120_000);
+    with(&late).refused(403, "M_FORBIDDEN");
+    // An access token is no login token.
+    with(&json!(alice.token)).refused(403, "M_FORBIDDEN");
+    with(&json!(null)).refused(400, "M_MISSING_PARAM");
+}

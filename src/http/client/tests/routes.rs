@@ -13,6 +13,7 @@ const BUILT: &[&str] = &[
     "GET /_matrix/client/v3/register/available",
     "GET /_matrix/client/v3/login",
     "POST /_matrix/client/v3/login",
+    "POST /_matrix/client/v1/login/get_token",
     "POST /_matrix/client/v3/refresh",
     "POST /_matrix/client/v3/logout",
     "POST /_matrix/client/v3/logout/all",
