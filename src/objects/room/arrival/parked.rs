@@ -5,7 +5,7 @@
 //! forgets the event, which may come again.
 //!
 //! A server that is, or was, in the room may have some events wait. A server whose join has not reached us yet looks
-//! like one that only knows the room's ID: all such strangers together may have a few wait, for a moment, and nothing
+//! like one that only knows the room's ID: all such strangers together may have a few wait, for a while, and nothing
 //! is fetched for them later.
 
 use ruma::{EventId, OwnedEventId, OwnedServerName, ServerName};
@@ -31,8 +31,8 @@ const MAX_ATTEMPTS: i64 = 8;
 const TRIED_TOGETHER: i64 = 10;
 /// How soon the alarm comes again where more events are due already (ms).
 const NEXT: u64 = 1000;
-/// How long strangers' events wait (ms).
-const STRANGERS_WAIT: u64 = 30_000;
+/// How long strangers' events wait (ms): as long as the join of a newcomer may take to reach us, where a link is down.
+const STRANGERS_WAIT: u64 = 600_000;
 
 /// How much may be parked; beyond, new events are dropped and may come again.
 #[derive(Clone, Copy)]
@@ -139,15 +139,17 @@ impl Room<'_> {
         for id in self.sql.rows(query, values![MAX_ATTEMPTS], |row| row.text(0))? {
             self.forget_parked(&event_id(id)?)?;
         }
-        let query = "SELECT origin, id, json FROM parked WHERE NOT known AND retry_at <= ?";
-        let version = self.row()?.version;
-        for row in self.sql.rows(query, values![self.moment.now], read)? {
+        let query = "SELECT origin, id, json, retry_at <= ? AS over FROM parked WHERE NOT known";
+        let (now, version) = (self.moment.now, self.row()?.version);
+        let waits = |row: &Row<'_>| Ok((read(row)?, row.int(3)? != 0));
+        for (row, over) in self.sql.rows(query, values![now], waits)? {
             let (origin, event) = parked_event(row)?;
             let pdu = event.pdu(version).map_err(|fault| Stop::broken(fault.to_string()))?;
             if self.is_or_was_here(&origin)? || self.is_or_was_here(pdu.sender.server_name())? {
-                let update = "UPDATE parked SET known = 1 WHERE id = ?";
-                self.sql.run(update, values![event.event_id.as_str()])?;
-            } else {
+                let update =
+                    "UPDATE parked SET known = 1, retry_at = min(retry_at, ?) WHERE id = ?";
+                self.sql.run(update, values![now, event.event_id.as_str()])?;
+            } else if over {
                 self.forget_parked(&event.event_id)?;
             }
         }
