@@ -205,7 +205,7 @@ fn a_path_that_names_no_identifier_is_refused() {
     let room = encode(&scene.room);
     for (what, path) in [
         ("event ID", "event/x".to_owned()),
-        ("room ID", "state_ids/x?event_id=$a".to_owned()),
+        ("room ID", "state/x?event_id=$a".to_owned()),
         ("event ID", format!("event_auth/{room}/x")),
         ("event ID", format!("backfill/{room}?v=x&limit=1")),
         ("user ID", format!("make_join/{room}/x")),
