@@ -182,7 +182,7 @@ fn flatten(prefix: &[String], tree: &str, imports: &mut Vec<Import>) {
 }
 
 pub fn all() -> Vec<Source> {
-    ["src", "tests", "xtask"].into_iter().flat_map(sources).collect()
+    ["src", "tests", "compliance", "xtask"].into_iter().flat_map(sources).collect()
 }
 
 /// The source files below a folder, which holds some.
