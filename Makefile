@@ -15,7 +15,7 @@ SOURCES := $(shell find src xtask -path '*/tests' -prune -o \( -name '*.rs' -o -
 
 say = @printf '\n==> %s\n' "$(1)"
 
-.PHONY: help setup build serve test test-rust test-launcher test-deploy test-http test-oracle test-peers sequences mesh freeze soak lint bench bench-joins weigh deploy clean
+.PHONY: help setup build serve test test-rust test-launcher test-deploy test-http test-oracle test-peers complement sequences mesh freeze soak lint bench bench-joins weigh deploy clean
 
 help: ## lists the tasks
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -80,6 +80,11 @@ test-oracle: .venv/.ready
 test-peers: .venv/.ready local/node_modules/.ready build/shim.js
 	$(call say,with real servers and clients)
 	@.venv/bin/python -m pytest -q tests/peers
+
+complement: local/node_modules/.ready build/shim.js ## runs Complement, checked out in COMPLEMENT=DIR, and compares; flags of go test in ARGS
+	$(call say,Complement: half an hour for all of it)
+	@test -n "$(COMPLEMENT)" || { echo "COMPLEMENT=DIR says where Complement is checked out" >&2; exit 2; }
+	@cargo run --quiet --package tombolo-compliance -- suite "$(COMPLEMENT)" $(ARGS)
 
 sequences: .venv/.ready local/node_modules/.ready build/shim.js ## plays random calls on ours and on Synapse; TOMBOLO_SEEDS=n sequences
 	$(call say,random calls on two servers: 2 seconds a sequence)

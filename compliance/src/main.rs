@@ -1,8 +1,10 @@
 //! Does this server pass Complement, the conformance suite of Matrix? The engine gives Complement local processes where
-//! it asks for containers.
+//! it asks for containers; the reader holds its results against those that are committed.
 
 mod engine;
 mod options;
+mod results;
+mod suite;
 
 use std::process::ExitCode;
 
@@ -20,7 +22,8 @@ fn main() -> ExitCode {
         }
     };
     match obey(&command) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
         Err(problem) => {
             eprintln!("compliance: {problem:#}");
             ExitCode::from(2)
@@ -28,9 +31,15 @@ fn main() -> ExitCode {
     }
 }
 
-fn obey(command: &Command) -> Result<()> {
-    let Command::Engine { socket } = command;
-    on_one_thread(engine::serve_until_told(socket))
+/// Whether all is well that was well before.
+fn obey(command: &Command) -> Result<bool> {
+    match command {
+        Command::Suite { checkout, arguments } => on_one_thread(suite::run(checkout, arguments)),
+        Command::Engine { socket } => {
+            on_one_thread(engine::serve_until_told(socket)).map(|()| true)
+        }
+        Command::Read { output, write } => results::read(output, *write),
+    }
 }
 
 /// Servers are told to die with the thread that started them (`engine/launch.rs`), so it must be the one that lasts.

@@ -35,7 +35,7 @@ use self::ledger::Ledger;
 /// What is served: everything there is, and where it lies.
 pub struct Engine {
     ledger: Mutex<Ledger>,
-    _folder: TempDir,
+    folder: TempDir,
     serve: PathBuf,
 }
 
@@ -45,7 +45,12 @@ impl Engine {
         let folder = tempfile::Builder::new().prefix("compliance-").tempdir()?;
         let serve = repository()?.join("local/serve");
         let ledger = Mutex::new(Ledger::new(folder.path().to_owned()));
-        Ok(Arc::new(Self { ledger, _folder: folder, serve }))
+        Ok(Arc::new(Self { ledger, folder, serve }))
+    }
+
+    /// A folder that lasts as long as the engine.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// Answers calls at this socket for ever.
@@ -76,7 +81,7 @@ pub async fn serve_until_told(socket: &Path) -> Result<()> {
 }
 
 /// Resolves when this process is asked to end.
-async fn until_told() -> Result<()> {
+pub async fn until_told() -> Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut hang_up = signal(SignalKind::hangup())?;
@@ -89,6 +94,6 @@ async fn until_told() -> Result<()> {
 }
 
 /// The root of this repository.
-fn repository() -> Result<&'static Path> {
+pub fn repository() -> Result<&'static Path> {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("compliance lies in no repository")
 }
