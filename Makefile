@@ -15,7 +15,7 @@ SOURCES := $(shell find src xtask -path '*/tests' -prune -o \( -name '*.rs' -o -
 
 say = @printf '\n==> %s\n' "$(1)"
 
-.PHONY: help setup build serve test test-rust test-launcher test-deploy test-http test-oracle test-peers complement sequences mesh freeze soak lint bench bench-joins weigh deploy clean
+.PHONY: help setup build serve test test-rust test-launcher test-deploy test-http test-endpoints test-oracle test-peers complement sequences mesh freeze soak lint bench bench-joins weigh deploy clean
 
 help: ## lists the tasks
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -50,7 +50,7 @@ build/shim.js: target/.wasm $(SOURCES)
 serve: local/node_modules/.ready build/shim.js ## serves the Worker on this machine; flags in ARGS="--profile test"
 	@exec local/serve $(ARGS)
 
-test: test-rust test-launcher build test-deploy test-http test-oracle test-peers ## runs every test
+test: test-rust test-launcher build test-deploy test-http test-endpoints test-oracle test-peers ## runs every test
 
 test-rust:
 	$(call say,rules and objects and flows: native)
@@ -72,6 +72,10 @@ test-deploy: local/node_modules/.ready local/deploy/node_modules/.ready build/sh
 test-http: local/node_modules/.ready build/shim.js
 	$(call say,the Worker over HTTP)
 	@cargo test --package tombolo --test http -- --ignored
+
+test-endpoints: local/node_modules/.ready build/shim.js
+	$(call say,every route of the specification)
+	@cargo test --package tombolo-compliance --test endpoints -- --ignored --quiet
 
 test-oracle: .venv/.ready
 	$(call say,verdicts and states against those of Synapse: a minute; ten times as many cases with ORACLE_SCALE=10)
