@@ -23,10 +23,13 @@ use crate::{
 /// The packages that are run unless others are named.
 const PACKAGES: &str = "./tests/...";
 
-/// What Complement is told unless the environment says otherwise. A server has a minute to start, since machines are
-/// slow when they are busy.
-const TOLD: [(&str, &str); 2] =
-    [("COMPLEMENT_BASE_IMAGE", "tombolo"), ("COMPLEMENT_SPAWN_HS_TIMEOUT_SECS", "60")];
+/// What Complement is told unless the environment says otherwise. Tests share servers (dirty runs), as they do where
+/// other servers are tested. A server has a minute to start, since machines are slow when they are busy.
+const TOLD: [(&str, &str); 3] = [
+    ("COMPLEMENT_BASE_IMAGE", "tombolo"),
+    ("COMPLEMENT_ENABLE_DIRTY_RUNS", "1"),
+    ("COMPLEMENT_SPAWN_HS_TIMEOUT_SECS", "60"),
+];
 
 /// Runs the tests and says whether all pass that pass in the baseline. What `go test` writes is kept in
 /// `target/complement.json`.

@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::Read,
+    io::{self, Read},
     net::{Ipv4Addr, SocketAddrV4},
     path::{Path, PathBuf},
     time::Duration,
@@ -10,7 +10,12 @@ use std::{
 
 use anyhow::{Context, Result};
 use rustix::process::Signal;
-use tokio::{sync::Mutex, time::sleep};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    sync::Mutex,
+    time::sleep,
+};
 
 use super::{
     addresses::{CLIENT, FEDERATION, is_free},
@@ -142,6 +147,21 @@ impl Container {
         }
     }
 
+    /// Whether tests share the server: a dirty run, as Complement calls it.
+    pub fn is_shared(&self) -> bool {
+        self.plan.labels.get("complement_context").is_some_and(|context| context == "dirty")
+    }
+
+    /// Waits until the server answers, for half a minute at most.
+    pub async fn until_it_answers(&self) {
+        for _ in 0..300 {
+            if answers(SocketAddrV4::new(self.plan.address, CLIENT)).await.unwrap_or_default() {
+                return;
+            }
+            sleep(Duration::from_millis(100)).await;
+        }
+    }
+
     /// What the server has said so far.
     pub fn log(&self) -> Vec<u8> {
         fs::read(self.plan.folder.join("log")).unwrap_or_default()
@@ -186,5 +206,47 @@ impl Container {
             fs::write(&certificate, pair.certificate)?;
         }
         Ok(Files { authority, certificate, key, data: self.data(), log: folder.join("log") })
+    }
+}
+
+/// Whether a server answers what Complement asks to find out whether one does.
+async fn answers(server: SocketAddrV4) -> io::Result<bool> {
+    let mut stream = TcpStream::connect(server).await?;
+    stream.write_all(b"GET /_matrix/client/versions HTTP/1.1\r\nHost: localhost\r\n\r\n").await?;
+    let mut status = [0; 12];
+    stream.read_exact(&mut status).await?;
+    Ok(status == *b"HTTP/1.1 200")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    async fn says(status: &'static str) -> bool {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let serving = std::thread::spawn(move || {
+            let (mut client, _) = listener.accept().unwrap();
+            let said = format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n");
+            std::io::Write::write_all(&mut client, said.as_bytes()).unwrap();
+            client
+        });
+        let answered = answers(SocketAddrV4::new(Ipv4Addr::LOCALHOST, port)).await;
+        drop(serving.join().unwrap());
+        answered.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_server_answers_once_it_says_that_all_is_well() {
+        assert!(says("200 OK").await);
+        assert!(!says("503 Service Unavailable").await);
+    }
+
+    #[tokio::test]
+    async fn a_server_that_is_not_there_does_not_answer() {
+        let nowhere = SocketAddrV4::new(Ipv4Addr::new(127, 254, 254, 253), 9);
+        assert!(answers(nowhere).await.is_err());
     }
 }

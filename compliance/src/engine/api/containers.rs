@@ -143,8 +143,7 @@ pub async fn start(
     Path(wanted): Path<String>,
 ) -> Result<StatusCode, Refusal> {
     let container = find(&engine, &wanted).await?;
-    let hosts = engine.ledger.lock().await.hosts(&container)?;
-    container.start(&engine.serve, &hosts).await?;
+    run(&engine, &container).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -182,13 +181,20 @@ pub async fn unpause(
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// Complement asks for the logs of shared servers when a test has failed. One that the test left stopped would make all
+/// tests after it fail, so it is started again.
 pub async fn logs(
     State(engine): Engined,
     Path(wanted): Path<String>,
 ) -> Result<impl IntoResponse, Refusal> {
     let container = find(&engine, &wanted).await?;
+    let log = container.log();
+    if container.is_shared() && !container.condition().await.running {
+        run(&engine, &container).await?;
+        container.until_it_answers().await;
+    }
     let kind = [(header::CONTENT_TYPE, "application/vnd.docker.multiplexed-stream")];
-    Ok((kind, logs::framed(&container.log())))
+    Ok((kind, logs::framed(&log)))
 }
 
 pub async fn stats(
@@ -221,6 +227,11 @@ pub async fn remove(
     engine.ledger.lock().await.forget(&container.plan.id)?;
     tokio::fs::remove_dir_all(&container.plan.folder).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+async fn run(engine: &Engine, container: &Container) -> Result<(), Refusal> {
+    let hosts = engine.ledger.lock().await.hosts(container)?;
+    Ok(container.start(&engine.serve, &hosts).await?)
 }
 
 async fn find(engine: &Engine, wanted: &str) -> Result<Arc<Container>, Refusal> {
