@@ -86,7 +86,7 @@ test-peers: .venv/.ready local/node_modules/.ready build/shim.js
 	@.venv/bin/python -m pytest -q tests/peers
 
 complement: local/node_modules/.ready build/shim.js ## runs Complement, checked out in COMPLEMENT=DIR, and compares; flags of go test in ARGS
-	$(call say,Complement: half an hour for all of it)
+	$(call say,Complement: ten minutes for all of it)
 	@test -n "$(COMPLEMENT)" || { echo "COMPLEMENT=DIR says where Complement is checked out" >&2; exit 2; }
 	@cargo run --quiet --package tombolo-compliance -- suite "$(COMPLEMENT)" $(ARGS)
 

@@ -1,4 +1,5 @@
-//! How is the suite run? Complement's own tests, as they are checked out, by `go test`, with the engine of this process.
+//! How is the suite run? Complement's own tests, as they are checked out, by `go test`, with the engine of this
+//! process.
 
 use std::{
     fs::{self, File},

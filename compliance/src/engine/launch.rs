@@ -1,5 +1,5 @@
-//! How is a server started? `local/serve` in a mount namespace of its own, where `/etc/hosts` is the file of its network,
-//! in a process group of its own, and such that it dies with the engine even when that is killed.
+//! How is a server started? `local/serve` in a mount namespace of its own, where `/etc/hosts` is the file of its
+//! network, in a process group of its own, and such that it dies with the engine even when that is killed.
 
 use std::{
     fs::OpenOptions,

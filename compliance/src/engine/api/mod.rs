@@ -1,5 +1,5 @@
-//! Which calls are answered? Those that Complement makes; any other is 501 and is said on standard error, so that a newer
-//! Complement tells what it misses.
+//! Which calls are answered? Those that Complement makes; any other is 501 and is said on standard error, so that a
+//! newer Complement tells what it misses.
 
 mod containers;
 mod images;

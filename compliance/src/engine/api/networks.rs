@@ -63,8 +63,8 @@ pub async fn create(
     (StatusCode::CREATED, Json(json!({ "Id": id, "Warning": "" })))
 }
 
-/// A network that containers are in stays, and that is no failure: Complement removes networks while it still has images
-/// that were made in them.
+/// A network that containers are in stays, and that is no failure: Complement removes networks while it still has
+/// images that were made in them.
 pub async fn remove(
     State(engine): State<Arc<Engine>>,
     Path(wanted): Path<String>,
