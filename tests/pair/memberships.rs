@@ -151,6 +151,24 @@ fn what_was_said_between_two_stays_stands_between_them() {
 }
 
 #[test]
+fn nobody_but_the_inviter_takes_an_invite_back() {
+    let pair = two_servers();
+    let Pair { scene, alice, bob } = &pair;
+    let moderator = scene.register("moderator");
+    let room = scene.room(alice, &json!({ "preset": "private_chat", "invite": [moderator.id] }));
+    scene.act(&moderator, &room, "join", &json!({})).ok();
+    let levels = json!({ "users": { &alice.id: 100, &moderator.id: 100 } });
+    scene.set(alice, &room, ("m.room.power_levels", ""), &levels);
+    for (user, is_invited_then) in [(&moderator, true), (alice, false)] {
+        scene.act(alice, &room, "invite", &json!({ "user_id": bob.id })).ok();
+        assert!(is_invited(&pair, &room));
+        scene.act(user, &room, "kick", &json!({ "user_id": bob.id })).ok();
+        scene.simulation.settle(120_000);
+        assert_eq!(is_invited(&pair, &room), is_invited_then, "{}", user.id);
+    }
+}
+
+#[test]
 fn a_leave_that_comes_after_a_newer_invite_does_not_end_it() {
     let pair = two_servers();
     let room = private_room(&pair);

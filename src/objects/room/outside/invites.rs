@@ -118,9 +118,9 @@ impl Room<'_> {
         Ok((Some((user, via)), Some(now + FIRST_RETRY)))
     }
 
-    /// Ends an invite or knock if this event is a leave or ban from the inviter's server, or from the one it came
-    /// through; answers whether it is. A membership event cites the one it replaces: so an older leave, which comes
-    /// late, ends no newer invite.
+    /// Ends an invite if this event is a leave or ban by the inviter, or a knock if it is one from the server the knock
+    /// went through; answers whether it is. Nobody here can tell what others in the room may do. A membership event
+    /// cites the one it replaces: so an older leave, which comes late, ends no newer invite.
     pub fn rescind(&mut self, event: &Checked, origin: &ServerName) -> Result<bool> {
         let version = self.row()?.version;
         let Ok(pdu) = event.pdu(version) else { return Ok(false) };
@@ -131,19 +131,22 @@ impl Room<'_> {
         else {
             return Ok(false);
         };
-        let query = "SELECT via, json, id FROM out_of_band WHERE user = ? AND membership IN ('invite', 'knock')";
-        let read = |row: &Row<'_>| Ok((row.text(0)?, row.text(1)?, row.text(2)?));
-        let Some((via, json, id)) = self.sql.row(query, values![user.as_str()], read)? else {
+        let query = "SELECT membership, via, json, id FROM out_of_band WHERE user = ? AND membership IN ('invite', 'knock')";
+        let read =
+            |row: &Row<'_>| Ok((membership(row, 0)?, row.text(1)?, row.text(2)?, row.text(3)?));
+        let Some((waits, via, json, id)) = self.sql.row(query, values![user.as_str()], read)?
+        else {
             return Ok(false);
         };
-        if !pdu.auth_events.iter().any(|cited| *cited == id) {
+        let by = pdu.sender.server_name();
+        if by != origin || !pdu.auth_events.iter().any(|cited| *cited == id) {
             return Ok(false);
         }
-        let inviter = sender_of(json)?;
-        let by = pdu.sender.server_name();
-        if by != origin
-            || (via != by.as_str() && inviter.is_none_or(|inviter| inviter.server_name() != by))
-        {
+        let may_end = match waits {
+            Membership::Invite => sender_of(json)?.is_some_and(|inviter| inviter == pdu.sender),
+            _ => via == by.as_str(),
+        };
+        if !may_end {
             return Ok(false);
         }
         self.end(&user)?;
