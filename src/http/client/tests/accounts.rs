@@ -124,11 +124,15 @@ fn versions_are_told_whatever_the_token() {
 }
 
 #[test]
-fn capabilities_name_the_room_versions() {
+fn capabilities_name_the_room_versions_and_what_users_may_change() {
     let scene = one_server();
     let alice = scene.register("alice");
     let capabilities = &scene.get(&alice, "/_matrix/client/v3/capabilities").ok()["capabilities"];
     assert_eq!(capabilities["m.room_versions"]["default"], "11");
     assert_eq!(capabilities["m.room_versions"]["available"]["12"], "stable");
-    assert_ne!(capabilities["m.change_password"]["enabled"], false);
+    for (capability, enabled) in
+        [("m.change_password", true), ("m.get_login_token", true), ("m.3pid_changes", false)]
+    {
+        assert_eq!(capabilities[capability]["enabled"], enabled, "{capability}");
+    }
 }
