@@ -180,6 +180,21 @@ fn a_filter_is_read_alike_where_it_is_stored_and_in_a_query() {
 }
 
 #[test]
+fn a_timeline_of_no_events_has_none_and_its_room_has_all_state() {
+    let scene = one_server();
+    let alice = scene.register("alice");
+    let room = full(&scene, &alice);
+    let filter = json!({ "room": { "timeline": { "limit": 0 } } });
+    let shown = &scene.filtered(&alice, &filter, "")["rooms"]["join"][&room];
+    assert_eq!(
+        (&shown["timeline"]["events"], &shown["timeline"]["limited"]),
+        (&json!([]), &json!(true))
+    );
+    let state = scene.get(&alice, &format!("/_matrix/client/v3/rooms/{room}/state")).ok();
+    assert_eq!(types(&shown["state"]).len(), state.as_array().unwrap().len());
+}
+
+#[test]
 fn a_page_of_no_events_has_none() {
     let scene = one_server();
     let alice = scene.register("alice");

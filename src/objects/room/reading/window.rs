@@ -147,7 +147,7 @@ impl Room<'_> {
         high: Position,
         filter: &EventFilter,
     ) -> Result<Slice> {
-        let limit = filter.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT) as usize;
+        let limit = filter.limit.unwrap_or(DEFAULT_LIMIT).min(MAX_LIMIT) as usize;
         let (mut next, mut scanned) = (high, 0);
         let mut slice = Slice { events: Vec::new(), limited: false };
         if filter.types.as_ref().is_some_and(Vec::is_empty) {
