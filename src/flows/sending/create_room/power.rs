@@ -33,6 +33,8 @@ fn preset(new: &NewRoom) -> Map<String, Value> {
         let trusted = new.invite.iter().filter(|_| new.preset == Preset::TrustedPrivateChat);
         users.extend(trusted.map(|user| (user.to_string(), json!(100))));
     }
+    // Nobody needs an invite to join a public room, so moderators alone invite there.
+    let invite = if new.preset == Preset::PublicChat { 50 } else { 0 };
     let fields = [
         ("users", Value::Object(users)),
         ("users_default", json!(0)),
@@ -42,7 +44,7 @@ fn preset(new: &NewRoom) -> Map<String, Value> {
         ("ban", json!(50)),
         ("kick", json!(50)),
         ("redact", json!(50)),
-        ("invite", json!(0)),
+        ("invite", json!(invite)),
         ("notifications", json!({ "room": 50 })),
     ];
     fields.into_iter().map(|(name, level)| (name.to_owned(), level)).collect()
