@@ -160,6 +160,14 @@ impl PowerLevels {
         &self.creators
     }
 
+    /// The creator to whom this content gives a level, where creators have infinite power and must not have one.
+    #[must_use]
+    pub fn creator_in<'a>(&self, content: &'a CanonicalJsonObject) -> Option<&'a str> {
+        let users = content.get("users").and_then(CanonicalJsonValue::as_object)?;
+        let mut users = users.keys().map(String::as_str);
+        users.find(|user| self.creators_are_infinite && self.creators.contains(*user))
+    }
+
     fn field(&self, name: &str, default: i64) -> i64 {
         self.levels.as_ref().and_then(|levels| levels.fields.get(name)).copied().unwrap_or(default)
     }

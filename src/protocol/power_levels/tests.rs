@@ -89,3 +89,12 @@ fn what_users_send_as_levels_are_integers() {
         assert!(checked(malformed.clone()).is_err(), "{malformed}");
     }
 }
+
+#[test]
+fn a_level_of_a_creator_with_infinite_power_is_found() {
+    let content = object(json!({ "users": { "@alice:example.org": 100, "@bob:example.org": 1 } }));
+    assert_eq!(levels("11", None).creator_in(&content), None);
+    assert_eq!(levels("12", None).creator_in(&content), Some("@alice:example.org"));
+    let other = object(json!({ "users": { "@bob:example.org": 1 } }));
+    assert_eq!(levels("12", None).creator_in(&other), None);
+}

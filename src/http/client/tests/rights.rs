@@ -112,6 +112,33 @@ fn malformed_power_levels_are_the_clients_mistake() {
 }
 
 #[test]
+fn a_second_create_event_and_a_level_of_a_creator_are_the_clients_mistake() {
+    let scene = one_server();
+    let alice = scene.register("alice");
+    for version in ["11", "12"] {
+        let room = scene.room(&alice, &json!({ "room_version": version }));
+        let create = json!({ "room_version": version, "more": true });
+        scene.put(&alice, &room, "state/m.room.create", &create).refused(400, "M_BAD_JSON");
+    }
+    let room = scene.room(&alice, &json!({ "room_version": "12" }));
+    let own = json!({ "users": { &alice.id: 100 } });
+    scene.put(&alice, &room, "state/m.room.power_levels", &own).refused(400, "M_BAD_JSON");
+}
+
+#[test]
+fn anybody_invites_into_a_private_room_and_moderators_into_a_public_one() {
+    let scene = one_server();
+    let carol = scene.register("carol");
+    let (alice, bob, public) = joined(&scene, &json!({ "preset": "public_chat" }));
+    let private = scene.room(&alice, &json!({ "preset": "private_chat", "invite": [bob.id] }));
+    scene.act(&bob, &private, "join", &json!({})).ok();
+    let invite = json!({ "user_id": carol.id });
+    scene.act(&bob, &public, "invite", &invite).refused(403, "M_FORBIDDEN");
+    scene.act(&alice, &public, "invite", &invite).ok();
+    scene.act(&bob, &private, "invite", &invite).ok();
+}
+
+#[test]
 fn only_who_may_set_the_alias_has_its_server_asked() {
     let scene = one_server();
     let readable = json!({ "type": "m.room.history_visibility", "content": { "history_visibility": "world_readable" } });

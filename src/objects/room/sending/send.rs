@@ -38,6 +38,7 @@ pub fn send(room: &mut Room<'_>, message: Send) -> Result<Sent> {
     if !is_declining(room, &message)? {
         room.live()?;
     }
+    check_kind(room, &message)?;
     let (event_id, position) = write(room, &message)?;
     if message.draft.state_key.is_none() {
         let (news, others) = room.news_of_message(&message.sender, position)?;
@@ -83,15 +84,34 @@ pub fn allowed(room: &mut Room<'_>, pdu: &Pdu) -> Result<Judged> {
     Err(Stop::Refused(Refusal::Forbidden(reason)))
 }
 
+/// Refuses what the rules allow nobody, whatever their power, as a mistake in the request.
+fn check_kind(room: &mut Room<'_>, message: &Send) -> Result<()> {
+    match message.draft.event_type.as_str() {
+        "m.room.create" => Err(invalid("a room has one create event")),
+        "m.room.power_levels" => {
+            let content = content(message)?;
+            match room.power_now()?.creator_in(&content) {
+                Some(creator) => {
+                    Err(invalid(format!("{creator} created the room and has no level")))
+                }
+                None => Ok(()),
+            }
+        }
+        _ => Ok(()),
+    }
+}
+
+fn content(message: &Send) -> Result<CanonicalJsonObject> {
+    parse_object(message.draft.content.get().as_bytes()).map_err(|fault| invalid(fault.to_string()))
+}
+
 /// Whether the sender turns down an invite, or takes a knock back.
 fn is_declining(room: &mut Room<'_>, message: &Send) -> Result<bool> {
     let (draft, user) = (&message.draft, message.sender.as_str());
     if draft.event_type != "m.room.member" || draft.state_key.as_deref() != Some(user) {
         return Ok(false);
     }
-    let content =
-        parse_object(draft.content.get().as_bytes()).map_err(|fault| invalid(fault.to_string()))?;
-    let leaves = Membership::of_content(&content) == Some(Membership::Leave);
+    let leaves = Membership::of_content(&content(message)?) == Some(Membership::Leave);
     Ok(leaves && room.membership_of(user)?.is_some_and(Membership::is_waiting))
 }
 
@@ -153,8 +173,7 @@ pub fn same_state(room: &mut Room<'_>, pdu: &Pdu) -> Result<Option<(OwnedEventId
 /// Gives a draft its links, hash and signature.
 pub fn build(room: &mut Room<'_>, message: &Send) -> Result<Pdu> {
     let row = room.row()?;
-    let content = parse_object(message.draft.content.get().as_bytes())
-        .map_err(|fault| invalid(fault.to_string()))?;
+    let content = content(message)?;
     if message.draft.event_type == "m.room.power_levels" {
         check_content(&content).map_err(|malformed| invalid(malformed.to_string()))?;
     }
