@@ -1,5 +1,7 @@
 //! How do a client and another server see single events and the state?
 
+use std::rc::Rc;
+
 use ruma::{OwnedEventId, OwnedUserId};
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -183,13 +185,20 @@ impl Room<'_> {
             // A user who had left by then is not told who redacted it.
             if self.user_sees(&viewer.user, &viewer.memberships, &because)? {
                 let beside = self.unsigned(viewer, &because)?;
-                unsigned.redacted_because = Some(shown(viewer, &because.pdu, room_id, &beside)?);
+                let pdu = self.unless_erased(viewer, &because)?;
+                unsigned.redacted_because = Some(shown(viewer, &pdu, room_id, &beside)?);
             }
         }
-        if self.is_erased_for_user(&viewer.memberships, event)? {
-            return shown(viewer, &self.pruned(event)?, room_id, &unsigned);
+        let pdu = self.unless_erased(viewer, event)?;
+        shown(viewer, &pdu, room_id, &unsigned)
+    }
+
+    /// An event as its viewer may read it, of a sender who may have had their events erased.
+    fn unless_erased(&mut self, viewer: &Viewer, event: &Stored) -> Result<Rc<Pdu>> {
+        match self.is_erased_for_user(&viewer.memberships, event)? {
+            true => Ok(Rc::new(self.pruned(event)?)),
+            false => Ok(Rc::clone(&event.pdu)),
         }
-        shown(viewer, &event.pdu, room_id, &unsigned)
     }
 
     /// An event as a redaction leaves it.
