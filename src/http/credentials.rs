@@ -49,7 +49,7 @@ fn effort(config: &Config) -> Effort {
 }
 
 /// A user of this server, named by their whole ID or its local part.
-fn local_user(named: &str, server_name: &ServerName) -> Option<OwnedUserId> {
+pub fn local_user(named: &str, server_name: &ServerName) -> Option<OwnedUserId> {
     let (localpart, server) = match named.strip_prefix('@') {
         Some(rest) => rest.split_once(':')?,
         None => (named, server_name.as_str()),

@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     config::Config,
-    error::{Result, internal},
+    error::{Result, forbidden, internal},
     objects::user_sync::messages::Cost,
 };
 
@@ -103,7 +103,7 @@ impl Purpose<'_> {
 
 impl Router {
     /// Registers a handler for what only the owner of an account may do: it is called once the client has proved that
-    /// it knows the password. The proof is bound to the user, the access token, the method, the path and the body.
+    /// it knows the password. The proof is bound to the user, the device, the method, the path and the body.
     pub fn proven<R, H, F>(&mut self, handler: H)
     where
         R: IncomingRequest + Metadata + 'static,
@@ -151,7 +151,7 @@ async fn prove(
     let config = Config::of(world)?;
     let body = URL_SAFE_NO_PAD.encode(Sha256::digest(request.body()));
     let (method, path) = (request.method(), request.uri().path());
-    let of = format!("{}\0{}\0{method}\0{path}\0{body}", caller.user, caller.session);
+    let of = format!("{}\0{}\0{method}\0{path}\0{body}", caller.user, caller.device);
     let purpose = Purpose { secret: &config.token_secret, of, stages: &[PASSWORD] };
     let now = world.now();
     if let Err(unproved) = purpose.stage(auth, now) {
@@ -162,7 +162,10 @@ async fn prove(
     let named =
         auth.get("identifier").map_or(auth.get("user"), |identifier| identifier.get("user"));
     let (named, password) = (text(named), text(auth.get("password")));
-    let proved = credentials::prove(world, &config, &named, &password).await?;
-    let proved = proved.is_some_and(|user| user == caller.user);
+    // Nobody tries the passwords of others here, past the limits of a login.
+    if credentials::local_user(&named, &config.server_name).is_none_or(|user| user != caller.user) {
+        return Err(forbidden("The proof must be of the account that it is for"));
+    }
+    let proved = credentials::prove(world, &config, &named, &password).await?.is_some();
     Ok(if proved { Ok(()) } else { Err(purpose.refused("Invalid username or password", now)) })
 }

@@ -169,6 +169,22 @@ fn nobody_but_the_inviter_takes_an_invite_back() {
 }
 
 #[test]
+fn an_invite_that_follows_a_ban_can_be_declined() {
+    let pair = two_servers();
+    let room = private_room(&pair);
+    does(&pair, &room, "invite", &pair.bob.id).ok();
+    pair.through(&pair.bob, "join", &room).ok();
+    does(&pair, &room, "ban", &pair.bob.id).ok();
+    pair.scene.simulation.settle(120_000);
+    for deed in ["unban", "invite"] {
+        does(&pair, &room, deed, &pair.bob.id).ok();
+    }
+    assert!(is_invited(&pair, &room));
+    pair.scene.act(&pair.bob, &room, "leave", &json!({})).ok();
+    assert!(!is_invited(&pair, &room));
+}
+
+#[test]
 fn a_leave_that_comes_after_a_newer_invite_does_not_end_it() {
     let pair = two_servers();
     let room = private_room(&pair);

@@ -28,7 +28,7 @@ pub async fn depart(world: &World, user: &UserId) -> Result<Option<u64>, Ours> {
         Err(AskError::Refused(_)) => return Ok(None),
         Err(AskError::Unreachable(cause)) => return Err(Ours::Unreachable(cause)),
     };
-    if departure.rooms.is_empty() && departure.next.is_some_and(|next| next > world.now()) {
+    if !departure.due {
         return Ok(departure.next);
     }
     // The request that began it may not have lived to do this.
@@ -43,34 +43,36 @@ pub async fn depart(world: &World, user: &UserId) -> Result<Option<u64>, Ours> {
             left.is_ok()
         })
         .buffer_unordered(AT_ONCE)
-        .all(|left| async move { left })
+        .fold(true, |all, left| async move { all && left })
         .await;
     if !left {
         return Ok(departure.next);
     }
     match world.ask(&user_object(user), &Departed {}).await {
-        Ok(()) | Err(AskError::Refused(_)) => Ok(None),
+        // The user may have got into another room meanwhile, by a join that was under way.
+        Ok(()) | Err(AskError::Refused(_)) => Ok(departure.next),
         Err(AskError::Unreachable(cause)) => Err(Ours::Unreachable(cause)),
     }
 }
 
-/// Leaves a room, if the user is in it, and has it hide what they said, if they asked for that.
+/// Has a room hide what the user said, if they asked for that, and leaves it, if they are in it. What is said is hidden
+/// though other servers may keep the user from leaving.
 async fn leave_room(
     world: &World,
     user: &UserId,
     room_id: &RoomId,
     (is_in, erase): (bool, bool),
 ) -> Result<(), Unsent> {
-    if is_in {
-        match leave::leave(world, user, room_id, None).await {
-            Ok(()) | Err(Unsent::NotThere) => {}
-            Err(error) => return Err(error),
-        }
-    }
     if erase {
         match world.ask(&room_object(room_id), &Erase { user: user.to_owned() }).await {
             Ok(()) | Err(AskError::Refused(Refusal::Absent)) => {}
             Err(error) => return Err(error.into()),
+        }
+    }
+    if is_in {
+        match leave::leave(world, user, room_id, None).await {
+            Ok(()) | Err(Unsent::NotThere) => {}
+            Err(error) => return Err(error),
         }
     }
     Ok(())

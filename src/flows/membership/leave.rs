@@ -42,11 +42,15 @@ pub async fn leave(
     };
     let mut content = Map::from_iter([("membership".to_owned(), json!(Membership::Leave))]);
     content.extend(reason.map(|reason| ("reason".to_owned(), json!(reason))));
-    if here.is_some_and(|membership| membership != Membership::Leave) {
+    if here.is_some_and(|membership| !membership.is_out()) {
         return send::membership(world, room_id, user, &content, Vec::new()).await;
     }
     let invite = match world.ask(&address, &OutOfBand { user: user.to_owned() }).await {
         Ok(invite) if invite.membership.is_waiting() => invite,
+        // The room refuses it.
+        _ if here == Some(Membership::Ban) => {
+            return send::membership(world, room_id, user, &content, Vec::new()).await;
+        }
         // Leaving twice is no error.
         Ok(_) => return Ok(()),
         Err(AskError::Refused(Refusal::Absent | Refusal::NotFound))

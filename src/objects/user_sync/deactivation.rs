@@ -47,17 +47,30 @@ pub fn due(user: &mut User<'_>, _: DueDeparture) -> Result<Departure> {
     let known = user.loaded()?.rooms.iter();
     let rooms: Vec<(OwnedRoomId, bool)> =
         known.map(|(room, last)| (room.clone(), !last.membership.is_out())).collect();
-    Ok(Departure { rooms, erase, next: Some(next) })
+    Ok(Departure { due: true, rooms, erase, next: Some(next) })
 }
 
-/// Ends the attempts.
+/// Ends the attempts, unless the user is in a room again.
 pub fn departed(user: &mut User<'_>, _: Departed) -> Result<()> {
     user.exists()?;
+    if user.loaded()?.rooms.values().any(|last| !last.membership.is_out()) {
+        return Ok(());
+    }
     user.sql.run("UPDATE deactivated SET retry_at = NULL", values![])?;
     Ok(())
 }
 
 impl User<'_> {
+    /// Has the alarm take a user whose account was deactivated out of a room that they have come into since.
+    pub fn depart_again(&mut self) -> Result<()> {
+        let now = self.moment.now;
+        let update = "UPDATE deactivated SET attempts = 0, retry_at = ? RETURNING 1";
+        if self.sql.row(update, values![now], |row| row.int(0))?.is_some() {
+            self.effects.alarm_at(now);
+        }
+        Ok(())
+    }
+
     /// Refuses if the account was deactivated.
     pub fn must_be_active(&mut self) -> Result<()> {
         let query = "SELECT 1 FROM deactivated";

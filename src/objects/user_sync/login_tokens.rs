@@ -23,6 +23,14 @@ pub fn note(user: &mut User<'_>, message: NewLoginToken) -> Result<()> {
     Ok(())
 }
 
+impl User<'_> {
+    /// Forgets all tokens: whoever ends sessions of others ends what those may have prepared.
+    pub fn drop_login_tokens(&mut self) -> Result<()> {
+        self.sql.run("DELETE FROM login_tokens", values![])?;
+        Ok(())
+    }
+}
+
 /// Uses up a token.
 pub fn spend(user: &mut User<'_>, message: SpendLoginToken) -> Result<()> {
     user.exists()?;

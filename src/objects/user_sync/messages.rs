@@ -143,10 +143,14 @@ pub struct Logout {
 }
 message!(UserSyncClass, Logout => (), Refusal);
 
-/// Ends all sessions but this one, and removes their devices; waiting syncs end at once.
+/// Ends the sessions of all devices but one, and removes those devices; waiting syncs end at once.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct LogoutOthers {
     pub session: String,
+    /// The device that stays, though the session may have been refreshed meanwhile. Absent in messages of older
+    /// builds: the device of the session.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<String>,
 }
 message!(UserSyncClass, LogoutOthers => (), Refusal);
 
@@ -172,6 +176,9 @@ message!(UserSyncClass, DueDeparture => Departure, Refusal);
 
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Departure {
+    /// Whether there is something to do now.
+    #[serde(default)]
+    pub due: bool,
     /// Every room that the user knows, and whether they are in it, or wait to be.
     pub rooms: Vec<(OwnedRoomId, bool)>,
     pub erase: bool,

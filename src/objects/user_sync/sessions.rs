@@ -35,7 +35,7 @@ pub fn login(user: &mut User<'_>, message: Login) -> Result<LoggedIn> {
     user.forget_sessions()?;
     user.sql.run(
         "INSERT INTO devices (device, display_name, last_seen) VALUES (?, ?, ?)
-         ON CONFLICT DO UPDATE SET display_name = coalesce(devices.display_name, excluded.display_name), last_seen = excluded.last_seen",
+         ON CONFLICT DO UPDATE SET last_seen = excluded.last_seen",
         values![&device_id, message.display_name.as_deref(), user.moment.now],
     )?;
     let expires_at = message.refresh.as_ref().map(|refresh| refresh.expires_at);
@@ -76,9 +76,14 @@ pub fn logout(user: &mut User<'_>, message: Logout) -> Result<()> {
 
 /// Ends all sessions but one, and removes their devices.
 pub fn logout_others(user: &mut User<'_>, message: LogoutOthers) -> Result<()> {
-    let device = user.device_of(&message.session)?;
+    user.exists()?;
+    let device = match message.device {
+        Some(device) => device,
+        None => user.device_of(&message.session)?,
+    };
     user.sql.run("DELETE FROM sessions WHERE device <> ?", values![&device])?;
     user.sql.run("DELETE FROM devices WHERE device <> ?", values![&device])?;
+    user.drop_login_tokens()?;
     user.forget_sessions()
 }
 
@@ -88,6 +93,7 @@ pub fn remove_devices(user: &mut User<'_>, message: RemoveDevices) -> Result<()>
     for device in &message.device_ids {
         user.remove_device(device)?;
     }
+    user.drop_login_tokens()?;
     user.forget_sessions()
 }
 
@@ -115,6 +121,7 @@ impl User<'_> {
     pub fn end_all_sessions(&mut self) -> Result<()> {
         self.sql.run("DELETE FROM sessions", values![])?;
         self.sql.run("DELETE FROM devices", values![])?;
+        self.drop_login_tokens()?;
         self.forget_sessions()
     }
 

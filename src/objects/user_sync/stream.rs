@@ -36,6 +36,9 @@ pub fn news(user: &mut User<'_>, message: News) -> Result<()> {
     if last.as_ref().is_some_and(|last| last.membership.is_out()) && !news.membership.is_out() {
         user.remember(&room_id)?;
     }
+    if !news.membership.is_out() && last.as_ref().is_none_or(|last| last.membership.is_out()) {
+        user.depart_again()?;
+    }
     if news.membership.is_out() {
         // The user gets no more typing news of this room, so nobody types there for them. The row stays, since its
         // position was given out.

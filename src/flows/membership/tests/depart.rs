@@ -27,3 +27,20 @@ fn the_alarm_does_what_the_request_did_not_live_to_do() {
     two.scene.simulation.settle(86_400_000);
     assert_eq!((is(&room).as_deref(), is(&invited).as_deref()), (Some("leave"), Some("leave")));
 }
+
+#[test]
+fn an_account_without_rooms_is_finished_too() {
+    let two = two_servers();
+    let bob = UserId::parse(two.bob.id.as_str()).unwrap();
+    let world = two.bob.server.world();
+    let (address, deactivate) = (user_object(&bob), Deactivate { erase: true });
+    two.scene.simulation.run(world.ask(&address, &deactivate)).unwrap();
+    two.scene.simulation.settle(600_000);
+    let account = two.scene.simulation.run(accounts::find(&world, "bob")).unwrap().unwrap();
+    assert!(account.deactivated && account.password_hash.is_none());
+    // An invite that comes afterwards is declined.
+    let invited = two.scene.room(&two.alice, &json!({ "invite": [two.bob.id] }));
+    two.scene.simulation.settle(600_000);
+    let is = membership(&two.scene, &two.alice, &invited, &two.bob.id);
+    assert_eq!(is.as_deref(), Some("leave"));
+}

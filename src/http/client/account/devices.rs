@@ -1,26 +1,28 @@
 //! Who am I, and on which devices am I logged in?
 //! ([device management](https://spec.matrix.org/v1.19/client-server-api/#device-management))
 
-use ruma::{
-    MilliSecondsSinceUnixEpoch, UInt,
-    api::client::{
-        account::whoami::v3 as whoami,
-        device::{
-            self, delete_device::v3 as delete_device, delete_devices::v3 as delete_devices,
-            get_device::v3 as get_device, get_devices::v3 as get_devices,
-            update_device::v3 as update_device,
-        },
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode};
+use ruma::api::client::{
+    account::whoami::v3 as whoami,
+    device::{
+        delete_device::v3 as delete_device, delete_devices::v3 as delete_devices,
+        get_device::v3 as get_device, get_devices::v3 as get_devices,
+        update_device::v3 as update_device,
     },
 };
+use serde::Serialize;
+use serde_json::json;
 use tombolo_platform::World;
 
 use crate::{
     error::{Result, not_found, too_large},
     http::{
-        auth::{Session, user_object},
+        auth::{self, Session, user_object},
+        endpoint::{json_response, paths_of},
         router::Router,
     },
-    objects::user_sync::messages::{Device, Devices, RemoveDevices, RenameDevice},
+    objects::user_sync::messages::{Cost, Device, Devices, RemoveDevices, RenameDevice},
 };
 
 /// The longest name of a device, in bytes.
@@ -28,8 +30,12 @@ const MAX_NAME: usize = 1024;
 
 pub fn routes(router: &mut Router) {
     router.endpoint::<whoami::Request, _, _>(who);
-    router.endpoint::<get_devices::Request, _, _>(list);
-    router.endpoint::<get_device::Request, _, _>(one);
+    for path in paths_of::<get_devices::Request>() {
+        router.page(&Method::GET, path, list);
+    }
+    for path in paths_of::<get_device::Request>() {
+        router.page(&Method::GET, path, one);
+    }
     router.endpoint::<update_device::Request, _, _>(rename);
     router.proven::<delete_device::Request, _, _>(remove);
     router.proven::<delete_devices::Request, _, _>(remove_some);
@@ -41,23 +47,41 @@ async fn who(_: World, caller: Session, _: whoami::Request) -> Result<whoami::Re
     Ok(response)
 }
 
-async fn list(
-    world: World,
-    caller: Session,
-    _: get_devices::Request,
-) -> Result<get_devices::Response> {
-    let devices = world.ask(&user_object(&caller.user), &Devices {}).await?;
-    Ok(get_devices::Response::new(devices.into_iter().map(rendered).collect()))
+/// A device, as clients read it. Not ruma's type, which writes `null` for what must be absent.
+#[derive(Serialize)]
+struct Shown {
+    device_id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    display_name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_seen_ts: Option<u64>,
 }
 
-async fn one(
-    world: World,
-    caller: Session,
-    request: get_device::Request,
-) -> Result<get_device::Response> {
+async fn list(world: World, request: Request<Bytes>, _: ()) -> Result<Response<Bytes>> {
+    let caller = auth::session(&world, &request, Cost::Free).await?;
+    let devices: Vec<Shown> = devices_of(&world, &caller).await?;
+    json_response(StatusCode::OK, &json!({ "devices": devices }))
+}
+
+async fn one(world: World, request: Request<Bytes>, device_id: String) -> Result<Response<Bytes>> {
+    let caller = auth::session(&world, &request, Cost::Free).await?;
+    json_response(StatusCode::OK, &find(&world, &caller, &device_id).await?)
+}
+
+async fn devices_of(world: &World, caller: &Session) -> Result<Vec<Shown>> {
     let devices = world.ask(&user_object(&caller.user), &Devices {}).await?;
-    let device = devices.into_iter().find(|device| request.device_id == device.device_id.as_str());
-    Ok(get_device::Response::new(rendered(device.ok_or_else(|| not_found("No such device"))?)))
+    let shown = |Device { device_id, display_name, last_seen_ts }| Shown {
+        device_id,
+        display_name,
+        last_seen_ts,
+    };
+    Ok(devices.into_iter().map(shown).collect())
+}
+
+async fn find(world: &World, caller: &Session, device_id: &str) -> Result<Shown> {
+    let mut devices = devices_of(world, caller).await?.into_iter();
+    let device = devices.find(|device| device.device_id == device_id);
+    device.ok_or_else(|| not_found("No such device"))
 }
 
 async fn rename(
@@ -68,12 +92,10 @@ async fn rename(
     let device_id = request.device_id.to_string();
     let Some(display_name) = request.display_name else {
         // Nothing to change, but only of a device that is there.
-        one(world, caller, get_device::Request::new(request.device_id)).await?;
+        find(&world, &caller, &device_id).await?;
         return Ok(update_device::Response::new());
     };
-    if display_name.len() > MAX_NAME {
-        return Err(too_large("The name is too long"));
-    }
+    check_name(Some(&display_name))?;
     world.ask(&user_object(&caller.user), &RenameDevice { device_id, display_name }).await?;
     Ok(update_device::Response::new())
 }
@@ -98,9 +120,10 @@ async fn remove_some(
     Ok(delete_devices::Response::new())
 }
 
-fn rendered(device: Device) -> device::Device {
-    let mut rendered = device::Device::new(device.device_id.into());
-    rendered.display_name = device.display_name;
-    rendered.last_seen_ts = device.last_seen_ts.and_then(UInt::new).map(MilliSecondsSinceUnixEpoch);
-    rendered
+/// Refuses a name that is too long for a device.
+pub fn check_name(name: Option<&str>) -> Result<()> {
+    match name {
+        Some(name) if name.len() > MAX_NAME => Err(too_large("The name is too long")),
+        _ => Ok(()),
+    }
 }

@@ -20,7 +20,7 @@ use ruma::{
 use serde::Deserialize;
 use tombolo_platform::{AskError, World};
 
-use super::refresh;
+use super::{devices::check_name, refresh};
 use crate::{
     config::Config,
     error::{Error, Result, forbidden, invalid_param, missing_param},
@@ -41,6 +41,8 @@ const TOKEN: &str = "m.login.token";
 const TOKEN_LIFETIME: Duration = Duration::from_secs(120);
 /// The longest device ID a client may choose, in bytes.
 const MAX_DEVICE_ID: usize = 255;
+/// What identifies a user by an address that another service vouches for. This server knows of none.
+const THIRD_PARTY: [&str; 2] = ["m.id.thirdparty", "m.id.phone"];
 
 pub fn routes(router: &mut Router) {
     router.endpoint::<get_login_types::Request, _, _>(flows);
@@ -101,6 +103,7 @@ async fn login(world: World, request: Request<Bytes>, _: ()) -> Result<Response<
     if !matches!(body.kind.as_str(), PASSWORD | TOKEN) {
         return Err(Error::new(StatusCode::BAD_REQUEST, "M_UNKNOWN", "Unknown login type"));
     }
+    check_device(body.device_id.as_deref(), body.initial_device_display_name.as_deref())?;
     rate_limit::count(&world, &request, Kind::Login)?;
     let config = Config::of(&world)?;
     let user = if body.kind == TOKEN {
@@ -150,6 +153,14 @@ async fn get_token(
     Ok(get_login_token::Response::new(TOKEN_LIFETIME, login_token))
 }
 
+/// Refuses what no device may be called, before an account is made or a login token is spent for it.
+pub fn check_device(device_id: Option<&str>, display_name: Option<&str>) -> Result<()> {
+    if device_id.is_some_and(|id| id.is_empty() || id.len() > MAX_DEVICE_ID) {
+        return Err(invalid_param("The device ID is empty or too long"));
+    }
+    check_name(display_name)
+}
+
 /// Opens a session for a user who has proved their identity or is new, and answers with it.
 pub async fn logged_in(
     world: &World,
@@ -157,10 +168,6 @@ pub async fn logged_in(
     session: NewSession<'_>,
 ) -> Result<Response<Bytes>> {
     let NewSession { user, device_id, display_name, refreshes } = session;
-    let chosen = device_id.as_ref().map_or(1, String::len);
-    if chosen == 0 || chosen > MAX_DEVICE_ID {
-        return Err(invalid_param("The device ID is empty or too long"));
-    }
     let session = refresh::new_name(world);
     let refresh = refreshes.then(|| refresh::refreshable(world));
     let (user_id, name) = (user.to_owned(), session.clone());
@@ -182,6 +189,9 @@ pub async fn logged_in(
 fn named_user(body: &Body) -> Result<&str> {
     let named = match &body.identifier {
         Some(identifier) if identifier.kind == "m.id.user" => identifier.user.as_deref(),
+        Some(identifier) if THIRD_PARTY.contains(&identifier.kind.as_str()) => {
+            return Err(forbidden("Invalid username or password"));
+        }
         Some(_) => {
             return Err(Error::new(
                 StatusCode::BAD_REQUEST,

@@ -31,7 +31,12 @@ async fn change(
         return Err(unknown_token());
     }
     if request.logout_devices {
-        world.ask(&user_object(&caller.user), &LogoutOthers { session: caller.session }).await?;
+        world
+            .ask(
+                &user_object(&caller.user),
+                &LogoutOthers { session: caller.session, device: Some(caller.device) },
+            )
+            .await?;
     }
     Ok(change_password::Response::new())
 }

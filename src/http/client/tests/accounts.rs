@@ -84,6 +84,29 @@ fn a_malformed_login_is_the_clients_mistake() {
     scene.call(None, LOGIN, &json!({})).refused(400, "M_BAD_JSON");
     scene.call(None, LOGIN, &json!({ "type": "m.login.sso" })).refused(400, "M_UNKNOWN");
     scene.send(None, LOGIN, "not json".to_owned()).refused(400, "M_NOT_JSON");
+    for kind in ["m.id.thirdparty", "m.id.phone"] {
+        let body =
+            json!({ "type": "m.login.password", "identifier": { "type": kind }, "password": "x" });
+        scene.call(None, LOGIN, &body).refused(403, "M_FORBIDDEN");
+    }
+}
+
+#[test]
+fn what_no_device_is_called_makes_no_account() {
+    let scene = one_server();
+    let line = "POST /_matrix/client/v3/register";
+    let mut body = tombolo_support::registration("alice");
+    for (field, value, status, errcode) in [
+        ("device_id", String::new(), 400, "M_INVALID_PARAM"),
+        ("device_id", "x".repeat(256), 400, "M_INVALID_PARAM"),
+        ("initial_device_display_name", "x".repeat(1025), 413, "M_TOO_LARGE"),
+    ] {
+        let whole = body.clone();
+        body[field] = json!(value);
+        scene.call(None, line, &body).refused(status, errcode);
+        body = whole;
+    }
+    scene.call(None, line, &body).ok();
 }
 
 #[test]

@@ -79,9 +79,14 @@ fn a_proof_is_for_one_request_of_one_session() {
     scene.pass(600_001);
     scene.call(Some(&alice), line, &proved(&["A"])).refused(401, "M_FORBIDDEN");
     let session = asked(&scene, &alice, line, &json!({ "devices": ["PHONE", "GONE"] }));
-    // The password of somebody else proves nothing.
-    let body = json!({ "devices": ["PHONE", "GONE"], "auth": proof(&bob, PASSWORD, &session) });
-    scene.call(Some(&alice), line, &body).refused(401, "M_FORBIDDEN");
+    // The password of somebody else proves nothing, and is not even looked at: nobody tries many here.
+    for (user, password) in [(&bob, PASSWORD), (&bob, "wrong")] {
+        let body = json!({ "devices": ["PHONE", "GONE"], "auth": proof(user, password, &session) });
+        for _ in 0..10 {
+            scene.call(Some(&alice), line, &body).refused(403, "M_FORBIDDEN");
+        }
+    }
+    scene.call(None, LOGIN, &login(&bob, PASSWORD, "OWN")).ok();
     let body = json!({ "devices": ["PHONE", "GONE"], "auth": proof(&alice, PASSWORD, &session) });
     scene.call(Some(&alice), line, &body).ok();
     assert!(!is_logged_in(&scene, &phone));
@@ -99,6 +104,16 @@ fn a_device_is_named_by_its_user() {
     assert_eq!(phone["display_name"], "my phone");
     let long = json!({ "display_name": "x".repeat(2000) });
     scene.call(Some(&alice), line, &long).refused(413, "M_TOO_LARGE");
+    // A login changes no name, whether or not the device has one.
+    on(&scene, &alice, "TABLET");
+    for device in ["PHONE", "TABLET"] {
+        let mut again = login(&alice, PASSWORD, device);
+        again["initial_device_display_name"] = json!("other");
+        scene.call(None, LOGIN, &again).ok();
+        let shown = scene.get(&alice, &format!("/_matrix/client/v3/devices/{device}")).ok();
+        assert_ne!(shown["display_name"], "other");
+        assert!(shown.as_object().unwrap().values().all(|field| !field.is_null()), "{shown}");
+    }
     let unknown = "PUT /_matrix/client/v3/devices/NONE";
     for body in [json!({ "display_name": "x" }), json!({})] {
         scene.call(Some(&alice), unknown, &body).refused(404, "M_NOT_FOUND");
@@ -180,6 +195,9 @@ fn who_comes_after_an_erasure_is_not_shown_what_was_said() {
         let room = scene.room(&alice, &json!({ "preset": "public_chat" }));
         scene.act(&bob, &room, "join", &json!({})).ok();
         scene.say(&bob, &room, "a secret");
+        let gone = scene.say(&bob, &room, "gone");
+        let reason = json!({ "reason": "it was a secret" });
+        scene.put(&bob, &room, &format!("redact/{gone}/1"), &reason).ok();
         scene.say(&alice, &room, "no secret");
         give_up(&scene, &bob, erase);
         scene.pass(10_000);
@@ -217,4 +235,28 @@ fn another_device_logs_in_once_with_a_token() {
     // An access token is no login token.
     with(&json!(alice.token)).refused(403, "M_FORBIDDEN");
     with(&json!(null)).refused(400, "M_MISSING_PARAM");
+}
+
+#[test]
+fn whoever_ends_the_sessions_of_others_ends_their_login_tokens() {
+    let scene = one_server();
+    let alice = scene.register("alice");
+    let phone = on(&scene, &alice, "PHONE");
+    let line = "POST /_matrix/client/v1/login/get_token";
+    let ways = [
+        ("POST /_matrix/client/v3/account/password", json!({ "new_password": PASSWORD })),
+        ("DELETE /_matrix/client/v3/devices/PHONE", json!({})),
+    ];
+    for (way, mut body) in ways {
+        let session = asked(&scene, &alice, line, &json!({}));
+        let auth = json!({ "auth": proof(&alice, PASSWORD, &session) });
+        let token = scene.call(Some(&alice), line, &auth).ok()["login_token"].clone();
+        let session = asked(&scene, &alice, way, &body);
+        body["auth"] = proof(&alice, PASSWORD, &session);
+        scene.call(Some(&alice), way, &body).ok();
+        let login = json!({ "type": "m.login.token", "token": token });
+        scene.call(None, LOGIN, &login).refused(403, "M_FORBIDDEN");
+        scene.pass(60_000);
+    }
+    assert!(!is_logged_in(&scene, &phone));
 }

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tombolo_platform::World;
 
 use super::{
-    login::{NewSession, logged_in},
+    login::{NewSession, check_device, logged_in},
     usernames,
 };
 use crate::{
@@ -69,6 +69,7 @@ async fn register(world: World, request: Request<Bytes>, _: ()) -> Result<Respon
     if !config.open_registration {
         return Err(forbidden("Registration is closed"));
     }
+    check_device(body.device_id.as_deref(), body.initial_device_display_name.as_deref())?;
     rate_limit::count(&world, &request, Kind::Registration)?;
     let wanted = body
         .username
