@@ -164,6 +164,7 @@ KNOWN: list[Known] = [
     Known("who is wrong in two ways may hear of either", "send", "status", "403 M_FORBIDDEN", "400 M_UNKNOWN", lambda call: "m.relates_to" in json.dumps(call.body)),
     Known("a broken body is refused; Synapse breaks off", ".*", "status", "40[03] .*", "500 M_UNKNOWN", _is_spoilt),
     Known("a second create event is refused", "setState", "status", "(403 M_FORBIDDEN|400 M_BAD_JSON)", "403 M_FORBIDDEN|400 M_(INVALID_PARAM|UNSUPPORTED_ROOM_VERSION)", lambda call: "m.room.create" in call.path),
+    Known("levels that name a creator of infinite power are malformed", "setState", "status", "400 M_BAD_JSON", "400 M_UNKNOWN", said=".*ours says: .* created the room and has no level.*"),
     Known("a room that is not here is one that you are not in", "(leave|kick|ban|unban|invite)", "status", "403 M_FORBIDDEN", "404 M_UNKNOWN"),
     Known("a room that is not here is one that you are not in", "redact", "status", "403 M_FORBIDDEN", "404 M_NOT_FOUND", _is_nowhere),
     Known("no way into a room that is not here is not found", "(join|knock)", "status", "404 M_NOT_FOUND", "404 M_UNKNOWN"),
