@@ -63,7 +63,7 @@ async fn test(engine: &Arc<Engine>, checkout: &Path, arguments: &[String]) -> Re
 fn go_test(engine: &Engine, checkout: &Path, arguments: &[String]) -> Command {
     let mut command = Command::new("go");
     command.current_dir(checkout);
-    // Each package takes the same names of files in the temporary folder: one at a time (-p 1), and in one of our own.
+    // Every package uses the same file names in TMPDIR: so they run one after the other (-p 1), in a TMPDIR of ours.
     command.args(["test", "-json", "-count=1", "-p", "1", "-timeout", "2h"]).args(arguments);
     if !arguments.iter().any(|argument| argument.starts_with("./")) {
         command.arg(PACKAGES);

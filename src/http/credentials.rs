@@ -11,17 +11,18 @@ use crate::{
     stores::accounts,
 };
 
-/// The user whose password this is. Unknown users and wrong passwords look alike, and take as long.
+/// The user whose password this is; each `attempt` counts. Unknown users and wrong passwords look alike, and take as
+/// long.
 pub async fn prove(
     world: &World,
     config: &Config,
-    named: &str,
-    password: &str,
+    attempt: AttemptLogin,
+    (named, password): (&str, &str),
 ) -> Result<Option<OwnedUserId>> {
     let user = local_user(named, &config.server_name);
     let account = match &user {
         Some(user) => {
-            world.ask(&user_object(user), &AttemptLogin {}).await?;
+            world.ask(&user_object(user), &attempt).await?;
             accounts::find(world, user.localpart()).await?
         }
         None => None,

@@ -24,7 +24,7 @@ use super::{
 use crate::{
     config::Config,
     error::{Result, forbidden, internal},
-    objects::user_sync::messages::Cost,
+    objects::user_sync::messages::{AttemptLogin, Cost},
 };
 
 /// The stage that proves nothing.
@@ -166,6 +166,9 @@ async fn prove(
     if credentials::local_user(&named, &config.server_name).is_none_or(|user| user != caller.user) {
         return Err(forbidden("The proof must be of the account that it is for"));
     }
-    let proved = credentials::prove(world, &config, &named, &password).await?.is_some();
+    let proved =
+        credentials::prove(world, &config, AttemptLogin { proof: true }, (&named, &password))
+            .await?;
+    let proved = proved.is_some();
     Ok(if proved { Ok(()) } else { Err(purpose.refused("Invalid username or password", now)) })
 }

@@ -18,11 +18,13 @@ pub async fn find(world: &World, localpart: &str) -> Result<Option<Profile>, Sql
     world.d1().row(query, values![localpart], read).await
 }
 
-/// Replaces a profile.
+/// Replaces the profile of a user whose account is not deactivated: a request that was under way then brings nothing
+/// back.
 pub async fn save(world: &World, localpart: &str, profile: &Profile) -> Result<(), SqlError> {
-    let upsert = "INSERT INTO profiles (localpart, displayname, avatar_url) VALUES (?, ?, ?)
+    let upsert = "INSERT INTO profiles (localpart, displayname, avatar_url)
+                  SELECT localpart, ?, ? FROM accounts WHERE localpart = ? AND NOT deactivated
                   ON CONFLICT DO UPDATE SET displayname = excluded.displayname, avatar_url = excluded.avatar_url";
-    let values = values![localpart, profile.displayname.as_deref(), profile.avatar_url.as_deref()];
+    let values = values![profile.displayname.as_deref(), profile.avatar_url.as_deref(), localpart];
     world.d1().run(upsert, values).await.map(|_| ())
 }
 

@@ -111,7 +111,7 @@ impl Destination<'_> {
         Ok(())
     }
 
-    /// Arms the alarm: for now, or for the end of the back-off.
+    /// Arms the alarm: at once, or at the end of the back-off.
     fn wake(&mut self) -> Result<()> {
         let retry_at = self.health()?.retry_at;
         self.effects.alarm_at(retry_at.max(self.moment.now));

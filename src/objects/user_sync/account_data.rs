@@ -10,6 +10,7 @@ use crate::shell::Stop;
 /// Sets an item. Setting the same content again is no news.
 pub fn set(user: &mut User<'_>, message: SetAccountData) -> Result<()> {
     user.exists()?;
+    user.must_be_active()?;
     let room = message.room_id.as_ref().map(|room| room.as_str()).unwrap_or_default();
     let query = "SELECT content FROM account_data WHERE room = ? AND type = ?";
     let held = user.sql.row(query, values![room, &message.event_type], |row| row.text(0))?;

@@ -12,6 +12,7 @@ const MAX_FILTERS: i64 = 1000;
 /// Stores a filter; the same text keeps its ID.
 pub fn set(user: &mut User<'_>, message: SetFilter) -> Result<String> {
     user.exists()?;
+    user.must_be_active()?;
     let text = message.filter.get();
     let held =
         user.sql.row("SELECT id FROM filters WHERE filter = ?", values![text], |row| row.int(0))?;

@@ -132,7 +132,11 @@ pub struct Authorised {
 
 /// May a caller try a password of this account now? Asked before the password is hashed; creates nothing.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct AttemptLogin {}
+pub struct AttemptLogin {
+    /// Whether a live session of the account tries it: strangers cannot use up the attempts of such a proof.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub proof: bool,
+}
 message!(UserSyncClass, AttemptLogin => (), Refusal);
 
 /// Ends this session and its device, or all of them; waiting syncs end at once.

@@ -12,7 +12,7 @@ use crate::{
 };
 
 const EVENTS: Limit = Limit { burst: 10.0, per_second: 0.2 };
-const LOGINS: Limit = Limit { burst: 5.0, per_second: 0.17 };
+const PASSWORDS: Limit = Limit { burst: 5.0, per_second: 0.17 };
 const MEMBERSHIPS: Limit = Limit { burst: 10.0, per_second: 0.1 };
 
 /// The most users whose buckets are remembered; beyond that, all are forgotten.
@@ -27,6 +27,7 @@ pub struct Users(RefCell<BTreeMap<String, Buckets>>);
 struct Buckets {
     events: Bucket,
     logins: Bucket,
+    proofs: Bucket,
     memberships: Bucket,
 }
 
@@ -44,13 +45,16 @@ impl User<'_> {
         })
     }
 
-    /// Counts an attempt to log in.
-    pub fn count_login(&mut self) -> Result<()> {
+    /// Counts a password that is tried: at a login, where strangers try too, or as the proof of a session.
+    pub fn count_password(&mut self, proof: bool) -> Result<()> {
         if !self.config.rate_limits {
             return Ok(());
         }
         let now = self.moment.now;
-        self.buckets(|buckets| buckets.logins.take(&LOGINS, now))
+        self.buckets(|buckets| {
+            let bucket = if proof { &mut buckets.proofs } else { &mut buckets.logins };
+            bucket.take(&PASSWORDS, now)
+        })
     }
 
     /// Works on this user's buckets; refuses if `take` answers how long to wait.

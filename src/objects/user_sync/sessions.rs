@@ -59,9 +59,9 @@ pub fn authorise(user: &mut User<'_>, message: Authorise) -> Result<Authorised> 
     Ok(Authorised { device_id, forgotten: user.has_forgotten(room)?, ignored })
 }
 
-/// Counts an attempt to log in, whether or not the user exists: the caller learns nothing from it.
-pub fn attempt_login(user: &mut User<'_>, _: AttemptLogin) -> Result<()> {
-    user.count_login()
+/// Counts a password that is tried, whether or not the user exists: the caller learns nothing from it.
+pub fn attempt_login(user: &mut User<'_>, message: AttemptLogin) -> Result<()> {
+    user.count_password(message.proof)
 }
 
 /// Ends a session and removes its device, or all of them.

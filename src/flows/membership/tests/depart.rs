@@ -1,12 +1,19 @@
 //! Does a deactivated user leave all rooms, whatever becomes of the request that asked for it?
 
 use ruma::UserId;
-use serde_json::json;
+use serde_json::{json, value::RawValue};
+use tombolo_platform::AskError;
 
 use crate::{
     flows::tests::{meet, membership, two_servers},
-    objects::{user_object, user_sync::messages::Deactivate},
-    stores::accounts,
+    objects::{
+        user_object,
+        user_sync::messages::{Deactivate, SetAccountData},
+    },
+    stores::{
+        accounts,
+        profiles::{self, Profile},
+    },
 };
 
 #[test]
@@ -43,4 +50,21 @@ fn an_account_without_rooms_is_finished_too() {
     two.scene.simulation.settle(600_000);
     let is = membership(&two.scene, &two.alice, &invited, &two.bob.id);
     assert_eq!(is.as_deref(), Some("leave"));
+}
+
+#[test]
+fn what_was_under_way_brings_nothing_of_a_user_back() {
+    let two = two_servers();
+    let bob = UserId::parse(two.bob.id.as_str()).unwrap();
+    let world = two.bob.server.world();
+    let address = user_object(&bob);
+    let run = &two.scene.simulation;
+    run.run(world.ask(&address, &Deactivate { erase: true })).unwrap();
+    run.settle(600_000);
+    let profile = Profile { displayname: Some("Bob".to_owned()), avatar_url: None };
+    run.run(profiles::save(&world, "bob", &profile)).unwrap();
+    assert_eq!(run.run(profiles::find(&world, "bob")).unwrap(), None);
+    let content = RawValue::from_string("{}".to_owned()).unwrap();
+    let data = SetAccountData { room_id: None, event_type: "org.example".to_owned(), content };
+    assert!(matches!(run.run(world.ask(&address, &data)), Err(AskError::Refused(_))));
 }

@@ -83,8 +83,7 @@ async fn register(world: World, request: Request<Bytes>, _: ()) -> Result<Respon
         let profile = Profile { displayname: body.displayname, avatar_url: None };
         profiles::save(&world, user.localpart(), &profile).await?;
     }
-    let session = NewSession { user: &user, device_id: None, display_name: None, refreshes: false };
-    logged_in(&world, &config, session).await
+    logged_in(&world, &config, &user, NewSession::default()).await
 }
 
 fn secret(world: &World) -> Result<String> {

@@ -32,7 +32,7 @@ use crate::{
         router::Router,
         uia::PASSWORD,
     },
-    objects::user_sync::messages::{Login, Logout, NewLoginToken, SpendLoginToken},
+    objects::user_sync::messages::{AttemptLogin, Login, Logout, NewLoginToken, SpendLoginToken},
 };
 
 const PATHS: [&str; 2] = ["/_matrix/client/v3/login", "/_matrix/client/r0/login"];
@@ -64,10 +64,8 @@ struct Body {
     user: Option<String>,
     password: Option<String>,
     token: Option<String>,
-    device_id: Option<String>,
-    initial_device_display_name: Option<String>,
-    #[serde(default)]
-    refresh_token: bool,
+    #[serde(flatten)]
+    session: NewSession,
 }
 
 #[derive(Deserialize)]
@@ -77,14 +75,25 @@ struct Identifier {
     user: Option<String>,
 }
 
-/// On what a session is opened.
-pub struct NewSession<'a> {
-    pub user: &'a UserId,
-    /// `None`: on a new device.
-    pub device_id: Option<String>,
-    pub display_name: Option<String>,
+/// What the body of a login or a registration says of the session that it opens.
+#[derive(Default, Deserialize)]
+pub struct NewSession {
+    /// `None`: a new device.
+    device_id: Option<String>,
+    initial_device_display_name: Option<String>,
     /// Whether the client can refresh the session, which then expires.
-    pub refreshes: bool,
+    #[serde(default)]
+    refresh_token: bool,
+}
+
+impl NewSession {
+    /// Refuses what no device may be called, before an account is made or a login token is spent for it.
+    pub fn check(&self) -> Result<()> {
+        if self.device_id.as_ref().is_some_and(|id| id.is_empty() || id.len() > MAX_DEVICE_ID) {
+            return Err(invalid_param("The device ID is empty or too long"));
+        }
+        check_name(self.initial_device_display_name.as_deref())
+    }
 }
 
 async fn flows(
@@ -103,7 +112,7 @@ async fn login(world: World, request: Request<Bytes>, _: ()) -> Result<Response<
     if !matches!(body.kind.as_str(), PASSWORD | TOKEN) {
         return Err(Error::new(StatusCode::BAD_REQUEST, "M_UNKNOWN", "Unknown login type"));
     }
-    check_device(body.device_id.as_deref(), body.initial_device_display_name.as_deref())?;
+    body.session.check()?;
     rate_limit::count(&world, &request, Kind::Login)?;
     let config = Config::of(&world)?;
     let user = if body.kind == TOKEN {
@@ -111,19 +120,14 @@ async fn login(world: World, request: Request<Bytes>, _: ()) -> Result<Response<
     } else {
         by_password(&world, &config, &body).await?
     };
-    let session = NewSession {
-        user: &user,
-        device_id: body.device_id,
-        display_name: body.initial_device_display_name,
-        refreshes: body.refresh_token,
-    };
-    logged_in(&world, &config, session).await
+    logged_in(&world, &config, &user, body.session).await
 }
 
 async fn by_password(world: &World, config: &Config, body: &Body) -> Result<OwnedUserId> {
     let named = named_user(body)?;
     let password = body.password.as_deref().ok_or_else(|| missing_param("There is no password"))?;
-    let user = credentials::prove(world, config, named, password).await?;
+    let user =
+        credentials::prove(world, config, AttemptLogin { proof: false }, (named, password)).await?;
     user.ok_or_else(|| forbidden("Invalid username or password"))
 }
 
@@ -153,23 +157,16 @@ async fn get_token(
     Ok(get_login_token::Response::new(TOKEN_LIFETIME, login_token))
 }
 
-/// Refuses what no device may be called, before an account is made or a login token is spent for it.
-pub fn check_device(device_id: Option<&str>, display_name: Option<&str>) -> Result<()> {
-    if device_id.is_some_and(|id| id.is_empty() || id.len() > MAX_DEVICE_ID) {
-        return Err(invalid_param("The device ID is empty or too long"));
-    }
-    check_name(display_name)
-}
-
 /// Opens a session for a user who has proved their identity or is new, and answers with it.
 pub async fn logged_in(
     world: &World,
     config: &Config,
-    session: NewSession<'_>,
+    user: &UserId,
+    new: NewSession,
 ) -> Result<Response<Bytes>> {
-    let NewSession { user, device_id, display_name, refreshes } = session;
+    let NewSession { device_id, initial_device_display_name: display_name, refresh_token } = new;
     let session = refresh::new_name(world);
-    let refresh = refreshes.then(|| refresh::refreshable(world));
+    let refresh = refresh_token.then(|| refresh::refreshable(world));
     let (user_id, name) = (user.to_owned(), session.clone());
     let login = Login { user: user_id, device_id, display_name, session, refresh: refresh.clone() };
     let device_id = world.ask(&user_object(user), &login).await?.device_id.into();

@@ -91,7 +91,7 @@ impl Room<'_> {
         Ok(())
     }
 
-    /// The events that are to be asked for now, and when to look again (ms). Counts the attempt.
+    /// The events that are due to be asked for, and when to look again (ms). Counts the attempt.
     pub fn due_wanted(&mut self) -> Result<(Vec<OwnedEventId>, Option<u64>)> {
         let query = "SELECT retry_at, attempts, upto FROM wanted";
         let read = |row: &Row<'_>| Ok((row.int(0)?, row.int(1)?, row.text(2)?));

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tombolo_platform::World;
 
 use super::{
-    login::{NewSession, check_device, logged_in},
+    login::{NewSession, logged_in},
     usernames,
 };
 use crate::{
@@ -46,12 +46,10 @@ pub fn routes(router: &mut Router) {
 struct Body {
     username: Option<String>,
     password: Option<String>,
-    device_id: Option<String>,
-    initial_device_display_name: Option<String>,
     #[serde(default)]
     inhibit_login: bool,
-    #[serde(default)]
-    refresh_token: bool,
+    #[serde(flatten)]
+    session: NewSession,
     #[serde(rename = "type")]
     kind: Option<String>,
     auth: Option<Value>,
@@ -69,7 +67,7 @@ async fn register(world: World, request: Request<Bytes>, _: ()) -> Result<Respon
     if !config.open_registration {
         return Err(forbidden("Registration is closed"));
     }
-    check_device(body.device_id.as_deref(), body.initial_device_display_name.as_deref())?;
+    body.session.check()?;
     rate_limit::count(&world, &request, Kind::Registration)?;
     let wanted = body
         .username
@@ -94,13 +92,7 @@ async fn register(world: World, request: Request<Bytes>, _: ()) -> Result<Respon
     if body.inhibit_login {
         return json_response(StatusCode::OK, &json!({ "user_id": user }));
     }
-    let session = NewSession {
-        user: &user,
-        device_id: body.device_id,
-        display_name: body.initial_device_display_name,
-        refreshes: body.refresh_token,
-    };
-    logged_in(&world, &config, session).await
+    logged_in(&world, &config, &user, body.session).await
 }
 
 /// What a session of a registration is for: an account of this name, or of one that the server is to choose.
