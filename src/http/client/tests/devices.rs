@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tombolo_support::{PASSWORD, Scene, User};
 
-use super::one_server;
+use super::{one_server, one_server_with};
 
 const LOGIN: &str = "POST /_matrix/client/v3/login";
 
@@ -259,4 +259,22 @@ fn whoever_ends_the_sessions_of_others_ends_their_login_tokens() {
         scene.pass(60_000);
     }
     assert!(!is_logged_in(&scene, &phone));
+}
+
+#[test]
+fn strangers_use_up_no_attempts_of_a_session() {
+    let scene = one_server_with(&[("RATE_LIMITS", "on")]);
+    let alice = scene.register("alice");
+    let (line, mut body) = ("DELETE /_matrix/client/v3/devices/GONE", json!({}));
+    let session = asked(&scene, &alice, line, &body);
+    let guesses = |password: &str| {
+        let guess = login(&alice, password, "PHONE");
+        (0..10).map(|_| scene.call(None, LOGIN, &guess).status).collect::<Vec<_>>()
+    };
+    assert!(guesses("wrong").contains(&429));
+    body["auth"] = proof(&alice, PASSWORD, &session);
+    scene.call(Some(&alice), line, &body).ok();
+    body["auth"] = proof(&alice, "wrong", &session);
+    let tries: Vec<u16> = (0..10).map(|_| scene.call(Some(&alice), line, &body).status).collect();
+    assert!(tries.contains(&401) && tries.contains(&429), "{tries:?}");
 }
