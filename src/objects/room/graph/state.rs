@@ -285,12 +285,16 @@ impl Room<'_> {
         since: Position,
         value: Option<Sn>,
     ) -> Result<()> {
-        let values = values![kind, key, since, value];
-        let change = match value {
-            Some(_) => "UPDATE past SET sn = ?4 WHERE type = ?1 AND key = ?2 AND since = ?3",
-            None => "DELETE FROM past WHERE type = ?1 AND key = ?2 AND since = ?3 AND ?4 IS NULL",
-        };
-        self.sql.run(change, values)?;
+        match value {
+            Some(sn) => {
+                let update = "UPDATE past SET sn = ? WHERE type = ? AND key = ? AND since = ?";
+                self.sql.run(update, values![sn, kind, key, since])?;
+            }
+            None => {
+                let delete = "DELETE FROM past WHERE type = ? AND key = ? AND since = ?";
+                self.sql.run(delete, values![kind, key, since])?;
+            }
+        }
         Ok(())
     }
 

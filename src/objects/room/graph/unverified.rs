@@ -14,7 +14,7 @@ use crate::{
     objects::room::{
         Result, Room, STEP, Sn, Telling,
         graph::{
-            events::{Before, Verdict},
+            events::{Before, Stored, Verdict},
             state::{After, Overlay},
         },
         messages::{Position, Refusal},
@@ -289,23 +289,38 @@ impl Room<'_> {
         let query = "SELECT 1 FROM past WHERE type = ? AND key = ? AND until > ? LIMIT 1";
         let replaced = self.sql.row(query, values![kind, key, since], |row| row.int(0))?;
         if replaced.is_some() || self.now(kind, key)?.is_some() {
-            return self.resolve_since(since, (kind, key), sn);
+            return self.resolve_since(since, (kind, key), &event);
         }
         let pos = self.row()?.pos + 1;
         self.change(&(kind.to_owned(), key.to_owned()), Some(sn), pos)?;
-        self.write_past((kind, key), sn, (since, pos))?;
-        if event.pdu.membership() == Some(Membership::Join)
-            && let Ok(user) = UserId::parse(key)
-        {
-            self.note_stay(user.server_name(), since, pos)?;
-        }
+        self.write_late(&event, (kind, key), (since, pos))?;
         self.tell(Telling::Soon);
         Ok(())
     }
 
+    /// Writes down that this event was the value of its key in a period that is past, and that its server was here if
+    /// it is a join.
+    fn write_late(
+        &mut self,
+        event: &Stored,
+        (kind, key): (&str, &str),
+        (since, until): (Position, Position),
+    ) -> Result<()> {
+        self.write_past((kind, key), event.sn, (since, until))?;
+        match UserId::parse(key) {
+            Ok(user) if event.pdu.membership() == Some(Membership::Join) => {
+                self.note_stay(user.server_name(), since, until)
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Resolves anew the values that resolutions gave a key since a position, if the value now is such a one: they
-    /// lacked this event.
-    fn resolve_since(&mut self, since: Position, key: (&str, &str), sn: Sn) -> Result<()> {
+    /// lacked this event. If a state that another server gave has two events of one key, the first to come counts.
+    fn resolve_since(&mut self, since: Position, key: (&str, &str), event: &Stored) -> Result<()> {
+        if self.mainline(since, key.0, key.1)?.is_some() {
+            return Ok(());
+        }
         let query = "SELECT s.since, e.pos FROM (
                          SELECT since, sn FROM past WHERE type = ?1 AND key = ?2 AND since > ?3
                          UNION ALL SELECT since, sn FROM now WHERE type = ?1 AND key = ?2 AND since > ?3
@@ -314,30 +329,31 @@ impl Room<'_> {
         let values = self.sql.rows(query, values![key.0, key.1, since], read)?;
         let by_resolution = |(set, own): &(Position, Option<Position>)| *own != Some(*set);
         let Some((first, _)) = values.first().copied() else { return Ok(()) };
-        if self.now(key.0, key.1)?.is_none() || !values.last().is_some_and(by_resolution) {
+        let held = self.now(key.0, key.1)?;
+        if held.is_none() || !values.last().is_some_and(by_resolution) {
             return Ok(());
         }
         let mut resolved = Vec::new();
         for (set, _) in values.into_iter().filter(by_resolution) {
-            resolved.push((set, self.resolve_with(set, key, sn)?));
+            resolved.push((set, self.resolve_with(set, key, event.sn)?));
         }
         let (_, now) = resolved.last().copied().unwrap_or_default();
-        let pos = self.row()?.pos + 1;
-        self.change(&(key.0.to_owned(), key.1.to_owned()), now, pos)?;
+        if now != held {
+            let pos = self.row()?.pos + 1;
+            self.change(&(key.0.to_owned(), key.1.to_owned()), now, pos)?;
+            self.pending.resolved.push((event.sn, pos));
+            self.tell(Telling::Soon);
+        }
         for (set, value) in resolved {
             self.rewrite_past(key, set, value)?;
         }
-        self.write_past(key, sn, (since, first))?;
-        self.pending.resolved.push((sn, pos));
-        self.tell(Telling::Soon);
-        Ok(())
+        self.write_late(event, key, (since, first))
     }
 
     /// What a key is where the state at a position meets the same state with this event.
     fn resolve_with(&mut self, at: Position, key: (&str, &str), sn: Sn) -> Result<Option<Sn>> {
         let (key, then) = ((key.0.to_owned(), key.1.to_owned()), Before { at, fork: None });
-        let with = self.fork(then, Overlay::from([(key.clone(), Some(sn))]))?;
-        let states = [then, with].map(|before| After { before, plus: None });
+        let states = [None, Some((key.clone(), sn))].map(|plus| After { before: then, plus });
         let (_, overlay) = self.resolve(&states)?;
         match overlay.get(&key) {
             Some(value) => Ok(*value),

@@ -174,6 +174,20 @@ fn what_could_not_be_verified_is_in_the_state_when_it_can_be() {
 }
 
 #[test]
+fn of_two_late_events_of_one_key_the_first_to_come_counts() {
+    let (room, state) = LoneRoom::of_bob();
+    let first = dora_is(&room, "dora", "join", &[&state[0], &state[2], &state[3]]);
+    let second = dora_is(&room, "dora", "join", &[&state[0], &state[2], &state[3], &first]);
+    let unverified = [&first, &second].map(|pdu| pdu.event_id.clone());
+    join_without(&room, "alice", &state, unverified.to_vec());
+    for event in [&first, &second] {
+        take_outlier(&room, event);
+        assert_eq!(of_dora(&room), Some(first.event_id.clone()));
+    }
+    room.send("alice", "m.room.message", None, &json!({ "body": "hi" })).unwrap();
+}
+
+#[test]
 fn what_was_resolved_without_what_could_not_be_verified_is_resolved_again() {
     let (room, state) = LoneRoom::of_bob();
     let invite = dora_is(&room, "bob", "invite", &[&state[0], &state[1], &state[2]]);
