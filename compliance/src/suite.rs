@@ -104,6 +104,9 @@ impl Tests {
         if results.packages.is_empty() {
             bail!("go test ran nothing: {status}");
         }
+        if status.code().is_none() {
+            bail!("go test was ended before it was done: {status}");
+        }
         Ok(results)
     }
 }

@@ -4,6 +4,7 @@
 use std::{
     io,
     net::{Ipv4Addr, SocketAddrV4},
+    time::Duration,
 };
 
 use tokio::{
@@ -11,6 +12,9 @@ use tokio::{
     net::{TcpListener, TcpStream},
     task::{AbortHandle, JoinSet},
 };
+
+/// How long nobody is accepted after an accept failed.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// A published port; it and its connections are closed when this is dropped.
 pub struct Published {
@@ -38,9 +42,13 @@ async fn accept(listener: TcpListener, server: SocketAddrV4) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
-            Ok((client, _)) = listener.accept() => {
-                connections.spawn(pass(client, server));
-            }
+            accepted = listener.accept() => match accepted {
+                Ok((client, _)) => {
+                    connections.spawn(pass(client, server));
+                }
+                // No file descriptor is left, for example.
+                Err(_) => tokio::time::sleep(PAUSE).await,
+            },
             Some(_) = connections.join_next() => {}
         }
     }

@@ -29,9 +29,13 @@ impl AddAssign for Usage {
     }
 }
 
-/// What the processes of a group use together; a process that ends meanwhile counts for nothing.
+/// What the processes of a group use together; a process that ends meanwhile counts for nothing. Group 0, which stands
+/// for a container that does not run, is the kernel's own.
 pub fn of_group(group: i32) -> Usage {
     let mut total = Usage::default();
+    if group == 0 {
+        return total;
+    }
     for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
         if let Some(usage) = of_member(&entry.path(), group) {
             total += usage;

@@ -23,12 +23,11 @@ pub fn read(output: &Path, write: bool) -> Result<bool> {
         .with_context(|| format!("{} cannot be read", output.display()))?;
     let mut results = Results::default();
     text.lines().for_each(|line| results.read(line));
-    let is_well = compare(&results, true)?;
+    let mut baseline = baseline()?;
+    let is_well = told(&Comparison::new(&baseline, &results, true));
     if write {
-        let path = path()?;
-        let mut baseline = Baseline::parse(&fs::read_to_string(&path).unwrap_or_default())?;
         baseline.renew(&results);
-        fs::write(&path, baseline.to_string())?;
+        fs::write(path()?, baseline.to_string())?;
     }
     Ok(is_well)
 }
@@ -36,12 +35,19 @@ pub fn read(output: &Path, write: bool) -> Result<bool> {
 /// Prints what has changed, and says whether all passes that passed in the baseline. Only where a `whole` package was
 /// run does it mean something that a result is missing.
 pub fn compare(results: &Results, whole: bool) -> Result<bool> {
+    Ok(told(&Comparison::new(&baseline()?, results, whole)))
+}
+
+fn told(comparison: &Comparison) -> bool {
+    print!("{comparison}");
+    comparison.is_well()
+}
+
+fn baseline() -> Result<Baseline> {
     let path = path()?;
     let text =
         fs::read_to_string(&path).with_context(|| format!("{} cannot be read", path.display()))?;
-    let comparison = Comparison::new(&Baseline::parse(&text)?, results, whole);
-    print!("{comparison}");
-    Ok(comparison.is_well())
+    Baseline::parse(&text)
 }
 
 fn path() -> Result<PathBuf> {

@@ -18,7 +18,7 @@ use crate::engine::{
     addresses::{CLIENT, FEDERATION},
     container::Container,
     labels::Labels,
-    ledger::Wish,
+    ledger::NewContainer,
     logs, usage,
 };
 
@@ -93,14 +93,14 @@ pub async fn create(
     if let Some(missing) = networks.keys().find(|network| ledger.network(network).is_none()) {
         return Err(Refusal::Unknown(format!("network: {missing}")));
     }
-    let wish = Wish {
+    let new = NewContainer {
         name,
         image: wanted.image,
         labels: wanted.labels.unwrap_or_default(),
         env: wanted.env.unwrap_or_default(),
         networks,
     };
-    let made = ledger.create(wish).await?;
+    let made = ledger.create(new).await?;
     Ok((StatusCode::CREATED, Json(json!({ "Id": made.plan.id, "Warnings": [] }))))
 }
 

@@ -43,7 +43,7 @@ pub struct Network {
 }
 
 /// A container that is asked for.
-pub struct Wish {
+pub struct NewContainer {
     pub name: String,
     pub image: String,
     pub labels: Labels,
@@ -79,6 +79,9 @@ impl Ledger {
 
     /// The container with this ID, this beginning of an ID or this name.
     pub fn container(&self, wanted: &str) -> Option<&Arc<Container>> {
+        if wanted.is_empty() {
+            return None;
+        }
         let named = |container: &&Arc<Container>| container.plan.name == wanted;
         let begins = |container: &&Arc<Container>| container.plan.id.starts_with(wanted);
         self.containers().find(named).or_else(|| self.containers().find(begins))
@@ -97,12 +100,12 @@ impl Ledger {
     }
 
     /// Makes a container, with the data and labels of its image.
-    pub async fn create(&mut self, wish: Wish) -> Result<Arc<Container>> {
+    pub async fn create(&mut self, new: NewContainer) -> Result<Arc<Container>> {
         let id = self.fresh_id();
         let folder = self.folder.join("containers").join(&id[..12]);
-        let image = self.image(&wish.image).map(|(_, image)| image);
+        let image = self.image(&new.image).map(|(_, image)| image);
         let mut labels = image.map(|image| image.labels.clone()).unwrap_or_default();
-        labels.extend(wish.labels);
+        labels.extend(new.labels);
         if let Some(image) = image {
             copy(image.data.clone(), folder.join("data")).await?;
         }
@@ -112,10 +115,10 @@ impl Ledger {
         };
         let plan = Plan {
             id,
-            name: wish.name,
+            name: new.name,
             labels,
-            env: wish.env,
-            networks: wish.networks.into_iter().filter_map(attach).collect(),
+            env: new.env,
+            networks: new.networks.into_iter().filter_map(attach).collect(),
             address: self.addresses.allot()?,
             folder,
         };

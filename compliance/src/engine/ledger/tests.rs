@@ -21,14 +21,14 @@ impl Desk {
     }
 
     async fn container(&mut self, name: &str, image: &str, network: &str) -> Arc<Container> {
-        let wish = Wish {
+        let new = NewContainer {
             name: name.to_owned(),
             image: image.to_owned(),
             labels: [("own".to_owned(), name.to_owned())].into(),
             env: vec![format!("SERVER_NAME={name}")],
             networks: [(network.to_owned(), vec![name.to_owned()])].into(),
         };
-        self.ledger.create(wish).await.unwrap()
+        self.ledger.create(new).await.unwrap()
     }
 
     fn hosts(&self, container: &Container) -> String {
