@@ -37,8 +37,8 @@ enum Content {
 pub(crate) type Chunks = LocalBoxStream<'static, Result<Bytes, Unread>>;
 
 impl Body {
-    /// A body whose bytes come one chunk after another. Where they break off, whoever reads them may take what came for
-    /// all there is: content must show its own end, as JSON does.
+    /// A body whose bytes come one chunk after another. A connection that breaks off may look like the end of the body,
+    /// so the content must show its own end, as JSON does.
     pub fn stream(chunks: impl Stream<Item = Result<Bytes, Unread>> + 'static) -> Self {
         Self { announced: None, content: Content::Stream(chunks.boxed_local()) }
     }

@@ -55,8 +55,8 @@ pub async fn depart(world: &World, user: &UserId) -> Result<Option<u64>, Ours> {
     }
 }
 
-/// Has a room hide what the user said, if they asked for that, and leaves it, if they are in it. What is said is hidden
-/// though other servers may keep the user from leaving.
+/// Erases what the user said in a room, if they asked for that, and then leaves the room, if they are in it. The erasure
+/// does not depend on other servers, the leave may.
 async fn leave_room(
     world: &World,
     user: &UserId,

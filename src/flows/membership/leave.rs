@@ -47,9 +47,9 @@ pub async fn leave(
     }
     let invite = match world.ask(&address, &OutOfBand { user: user.to_owned() }).await {
         Ok(invite) if invite.membership.is_waiting() => invite,
-        // The room refuses it.
-        _ if here == Some(Membership::Ban) => {
-            return send::membership(world, room_id, user, &content, Vec::new()).await;
+        Ok(_) | Err(AskError::Refused(_)) if here == Some(Membership::Ban) => {
+            let refusal = Refusal::Forbidden("You are banned from this room".to_owned());
+            return Err(Unsent::Refused(refusal));
         }
         // Leaving twice is no error.
         Ok(_) => return Ok(()),

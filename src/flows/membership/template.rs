@@ -63,7 +63,8 @@ pub fn build(
     }
     let is_join = membership == Membership::Join;
     let authoriser = template.event["content"]["join_authorised_via_users_server"].as_str();
-    if let Some(authoriser) = authoriser.filter(|_| is_join) {
+    let is_user = |authoriser: &&str| UserId::parse(*authoriser).is_ok();
+    if let Some(authoriser) = authoriser.filter(|_| is_join).filter(is_user) {
         content.insert("join_authorised_via_users_server".to_owned(), json!(authoriser));
     }
     let links = |name: &str| -> Result<Vec<OwnedEventId>, Unsent> {
@@ -103,7 +104,7 @@ fn is_of(template: &Value, user: &UserId, room_id: &RoomId, membership: Membersh
         && template["content"]["membership"] == membership.as_str()
 }
 
-/// Reads the content as canonical JSON. It holds only strings, a reason and a profile, so a failure is a fault of ours.
+/// Reads the content as canonical JSON. It holds only strings: a reason, a profile, a user ID. So a failure is a fault of ours.
 fn canonical(content: &Map<String, Value>) -> Result<CanonicalJsonObject, Ours> {
     parse_object(serde_json::to_string(content)?.as_bytes()).map_err(Ours::broken)
 }

@@ -105,7 +105,7 @@ async fn send(
     let body = client::content(&api::Transaction { origin, origin_server_ts, pdus, edus })?;
     let path = api::send(&batch.txn_id);
     let answer: Value = client::ask(world, server, Ask::put(&path, &body)).await?;
-    // The server's verdict on a single event is its own: no event is sent again because of it, whatever its form.
+    // The server's verdict on a single event is its own: no event is sent again because of it.
     for (event, result) in answer["pdus"].as_object().into_iter().flatten() {
         if let Some(error) = result["error"].as_str() {
             tracing::debug!(%server, %event, error, "the server did not take an event");

@@ -103,7 +103,8 @@ async fn check(
     if invited.server_name() != Config::of(world)?.server_name {
         return Err(invalid_param("The invited user is not of this server"));
     }
-    if accounts::find(world, invited.localpart()).await?.is_none() {
+    let account = accounts::find(world, invited.localpart()).await?;
+    if account.is_none_or(|account| account.deactivated) {
         return Err(forbidden("There is no such user"));
     }
     Ok(world.ask(&user_object(&invited), &MayInvite { room_id }).await?)

@@ -12,6 +12,10 @@ const MAX_TOKENS: i64 = 100;
 /// Notes a token; those that have expired are forgotten.
 pub fn note(user: &mut User<'_>, message: NewLoginToken) -> Result<()> {
     user.exists()?;
+    // The session may have been ended since it proved who its user is.
+    if let Some(session) = &message.session {
+        user.device_of(session)?;
+    }
     let delete = "DELETE FROM login_tokens WHERE expires_at <= ?";
     user.sql.run(delete, values![user.moment.now])?;
     let query = "SELECT count(*) FROM login_tokens";
@@ -24,7 +28,7 @@ pub fn note(user: &mut User<'_>, message: NewLoginToken) -> Result<()> {
 }
 
 impl User<'_> {
-    /// Forgets all tokens: whoever ends sessions of others ends what those may have prepared.
+    /// Forgets all tokens: a session that is ended leaves none behind.
     pub fn drop_login_tokens(&mut self) -> Result<()> {
         self.sql.run("DELETE FROM login_tokens", values![])?;
         Ok(())

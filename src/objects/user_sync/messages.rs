@@ -94,6 +94,9 @@ pub enum Cost {
 /// Notes a token with which another device may log in once.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct NewLoginToken {
+    /// The session that asks for it, if it must still be alive.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<String>,
     /// The random name in the token.
     pub token: String,
     /// When the token expires (ms).

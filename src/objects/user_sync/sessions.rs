@@ -154,8 +154,10 @@ impl User<'_> {
 
     /// Ends the sessions that would replace this one.
     pub fn end_successors(&mut self, session: &str) -> Result<()> {
-        self.sql.run("DELETE FROM sessions WHERE replaces = ?", values![session])?;
-        self.forget_sessions()
+        match self.sql.run("DELETE FROM sessions WHERE replaces = ?", values![session])? {
+            0 => Ok(()),
+            _ => self.forget_sessions(),
+        }
     }
 
     /// Notes that a device was seen, unless that was written down a moment ago.

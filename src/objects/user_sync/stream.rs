@@ -69,11 +69,12 @@ pub fn news(user: &mut User<'_>, message: News) -> Result<()> {
     Ok(())
 }
 
-/// Refuses a further invite from another server if too many are unanswered.
+/// Refuses an invite from another server if too many are unanswered, or if the account was deactivated.
 pub fn may_invite(user: &mut User<'_>, message: MayInvite) -> Result<()> {
     if !user.cache.schema.exists(user.sql, STEPS)? {
         return Ok(());
     }
+    user.must_be_active()?;
     let rooms = user.loaded()?.rooms.iter();
     let others = rooms
         .filter(|(room, last)| last.membership == Membership::Invite && **room != message.room_id);

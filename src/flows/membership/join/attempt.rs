@@ -172,14 +172,11 @@ impl Attempt<'_> {
     async fn finish(&self, version: &'static RoomVersion, event: Checked) -> Result<(), Failure> {
         let answer = self.have_taken(&event, false).await.map_err(Failure::of)?;
         let mut incoming = IncomingState::new(self.world, self.room_id, version, self.server);
-        let theirs = match self.read(answer, &mut incoming).await {
-            Ok(theirs) => theirs,
-            Err(failure) => {
-                incoming.forget().await;
-                return Err(failure);
-            }
+        let signed = match self.read(answer, &mut incoming).await {
+            Ok(theirs) => self.with_their_signature(version, event, theirs).await,
+            Err(failure) => Err(failure),
         };
-        let event = match self.with_their_signature(version, event, theirs).await {
+        let event = match signed {
             Ok(event) => event,
             Err(failure) => {
                 incoming.forget().await;
@@ -220,7 +217,7 @@ impl Attempt<'_> {
         };
         match signed {
             Ok(signed) => Ok(signed),
-            Err(dropped) if is_authorised(&event) => {
+            Err(dropped) if is_authorised(version, &event) => {
                 Err(Failure { error: nonsense(dropped.reason), known: false })
             }
             Err(_) => Ok(event),
@@ -342,9 +339,11 @@ pub async fn resume(
     Ok(Some(world.now() + LEASE))
 }
 
-/// Whether a join names who authorised it.
-fn is_authorised(join: &Checked) -> bool {
+/// Whether a join names who authorised it, in a room version in which that counts.
+fn is_authorised(version: &RoomVersion, join: &Checked) -> bool {
     let content = event::field(&join.json, "content");
-    content
-        .is_some_and(|content| event::field(content, "join_authorised_via_users_server").is_some())
+    version.rules.signatures.check_join_authorised_via_users_server
+        && content.is_some_and(|content| {
+            event::field(content, "join_authorised_via_users_server").is_some()
+        })
 }

@@ -45,11 +45,13 @@ fn an_account_without_rooms_is_finished_too() {
     two.scene.simulation.settle(600_000);
     let account = two.scene.simulation.run(accounts::find(&world, "bob")).unwrap().unwrap();
     assert!(account.deactivated && account.password_hash.is_none());
-    // An invite that comes afterwards is declined.
-    let invited = two.scene.room(&two.alice, &json!({ "invite": [two.bob.id] }));
-    two.scene.simulation.settle(600_000);
-    let is = membership(&two.scene, &two.alice, &invited, &two.bob.id);
-    assert_eq!(is.as_deref(), Some("leave"));
+    // An invite that comes afterwards is refused to another server, and declined here.
+    let dora = two.scene.register_on(&two.bob.server, "dora");
+    for (inviter, then) in [(&two.alice, None), (&dora, Some("leave"))] {
+        let room = two.scene.room(inviter, &json!({ "invite": [two.bob.id] }));
+        two.scene.simulation.settle(600_000);
+        assert_eq!(membership(&two.scene, inviter, &room, &two.bob.id).as_deref(), then);
+    }
 }
 
 #[test]

@@ -152,7 +152,11 @@ async fn get_token(
     let (config, token) = (Config::of(&world)?, refresh::new_name(&world));
     let login_token = auth::issue_login(&config, &caller.user, &token)?;
     let lasts = u64::try_from(TOKEN_LIFETIME.as_millis()).unwrap_or(u64::MAX);
-    let note = NewLoginToken { token, expires_at: world.now().saturating_add(lasts) };
+    let note = NewLoginToken {
+        session: Some(caller.session),
+        token,
+        expires_at: world.now().saturating_add(lasts),
+    };
     world.ask(&user_object(&caller.user), &note).await?;
     Ok(get_login_token::Response::new(TOKEN_LIFETIME, login_token))
 }

@@ -64,8 +64,8 @@ pub fn window(room: &mut Room<'_>, message: Window) -> Result<WindowReply> {
     }
     let mut state = room.client_views(&viewer, shown.into_values(), false)?;
     if end < message.to && !message.stay_only {
-        let own = ("m.room.member".to_owned(), viewer.user.to_string());
-        let contradicted = slice.said().contains_key(&own);
+        let is_own = |event: &Rc<Stored>| event.pdu.is("m.room.member", viewer.user.as_str());
+        let contradicted = slice.events.iter().any(is_own);
         let [last, behind] = room.fate(&viewer, &message, end.max(message.from), contradicted)?;
         timeline.extend(last);
         state.extend(behind);

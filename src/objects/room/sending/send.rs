@@ -84,8 +84,11 @@ pub fn allowed(room: &mut Room<'_>, pdu: &Pdu) -> Result<Judged> {
     Err(Stop::Refused(Refusal::Forbidden(reason)))
 }
 
-/// Refuses what the rules allow nobody, whatever their power, as a mistake in the request.
+/// Refuses what the rules allow nobody in the room, whatever their power, as a mistake in the request.
 fn check_kind(room: &mut Room<'_>, message: &Send) -> Result<()> {
+    if !room.is_joined(&message.sender)? {
+        return Ok(());
+    }
     match message.draft.event_type.as_str() {
         "m.room.create" => Err(invalid("a room has one create event")),
         "m.room.power_levels" => {
