@@ -1,6 +1,7 @@
 // Is everything there when a port opens? Asked from before the server starts, so that the very first answer is seen.
 
 import assert from "node:assert/strict";
+import { randomInt } from "node:crypto";
 import { once } from "node:events";
 import { globSync, readdirSync } from "node:fs";
 import { request } from "node:http";
@@ -13,14 +14,17 @@ import { begin, folder, launch, stop, worker } from "./launched.mjs";
 
 const ROOT = new URL("../..", import.meta.url).pathname;
 
-/** A port that nobody has. */
+/** A port that nobody has, and that no program gets which asks for any port: those are above 32767. */
 async function unused() {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address();
-  server.close();
-  await once(server, "close");
-  return port;
+  for (;;) {
+    const port = randomInt(10_000, 32_768);
+    const server = createServer().listen(port, "127.0.0.1");
+    const free = await once(server, "listening").then(() => true, () => false);
+    if (!free) continue;
+    server.close();
+    await once(server, "close");
+    return port;
+  }
 }
 
 /** The first connection that the port takes. */

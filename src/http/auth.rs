@@ -22,7 +22,7 @@ use crate::{
     objects::user_sync::messages::{Authorise, Authorised, Cost},
 };
 
-/// What a token is for, as it begins.
+/// How the tokens of each kind begin.
 const ACCESS: &str = "tmb";
 const REFRESH: &str = "tmr";
 const LOGIN: &str = "tml";
@@ -129,15 +129,7 @@ fn sealed(config: &Config, prefix: &str, (user, name): (&UserId, &str)) -> Resul
 fn read(config: &Config, prefix: &str, token: &str) -> Option<Claim> {
     let (claim, proof) = token.rsplit_once('.')?;
     mac(config, claim).ok()?.verify_slice(&URL_SAFE_NO_PAD.decode(proof).ok()?).ok()?;
-    let mut parts = claim.split('.');
-    let (Some(kind), Some(localpart), Some(session), None) =
-        (parts.next(), parts.next(), parts.next(), parts.next())
-    else {
-        return None;
-    };
-    if kind != prefix {
-        return None;
-    }
+    let (localpart, session) = claim.strip_prefix(prefix)?.strip_prefix('.')?.split_once('.')?;
     let localpart = String::from_utf8(URL_SAFE_NO_PAD.decode(localpart).ok()?).ok()?;
     let user = UserId::parse(format!("@{localpart}:{}", config.server_name)).ok()?;
     Some(Claim { user, session: session.to_owned() })

@@ -1,15 +1,63 @@
 //! Does a caller know the password of an account, and how is a new one kept?
 
+use http::StatusCode;
 use ruma::{OwnedUserId, ServerName, UserId};
+use serde::Deserialize;
 use tombolo_platform::World;
 
 use super::passwords::{self, Effort, MAX_BYTES};
 use crate::{
     config::Config,
-    error::{Result, internal, invalid_param},
+    error::{Error, Result, forbidden, internal, invalid_param, missing_param},
     objects::{user_object, user_sync::messages::AttemptLogin},
     stores::accounts,
 };
+
+/// What identifies a user by an address that another service vouches for. This server knows of none.
+const THIRD_PARTY: [&str; 2] = ["m.id.thirdparty", "m.id.phone"];
+
+/// How a client names a user and gives their password, in a login or in user-interactive authentication.
+#[derive(Deserialize)]
+pub struct Credentials {
+    identifier: Option<Identifier>,
+    /// What old clients send in place of `identifier`.
+    user: Option<String>,
+    password: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Identifier {
+    #[serde(rename = "type")]
+    kind: String,
+    user: Option<String>,
+}
+
+impl Credentials {
+    /// The user's name and the password.
+    pub fn given(&self) -> Result<(&str, &str)> {
+        let named = match &self.identifier {
+            Some(identifier) if identifier.kind == "m.id.user" => identifier.user.as_deref(),
+            Some(identifier) if THIRD_PARTY.contains(&identifier.kind.as_str()) => {
+                return Err(forbidden("Invalid username or password"));
+            }
+            Some(_) => {
+                let message = "Unknown kind of identifier";
+                return Err(Error::new(StatusCode::BAD_REQUEST, "M_UNKNOWN", message));
+            }
+            None => self.user.as_deref(),
+        };
+        let named = named.ok_or_else(|| missing_param("There is no user"))?;
+        let password = self.password.as_deref();
+        Ok((named, password.ok_or_else(|| missing_param("There is no password"))?))
+    }
+}
+
+/// Who knows the password of an account.
+pub struct Proved {
+    pub user: OwnedUserId,
+    /// What was kept of the password then.
+    pub hash: String,
+}
 
 /// The user whose password this is; each `attempt` counts. Unknown users and wrong passwords look alike, and take as
 /// long.
@@ -18,7 +66,7 @@ pub async fn prove(
     config: &Config,
     attempt: AttemptLogin,
     (named, password): (&str, &str),
-) -> Result<Option<OwnedUserId>> {
+) -> Result<Option<Proved>> {
     let user = local_user(named, &config.server_name);
     let account = match &user {
         Some(user) => {
@@ -32,7 +80,8 @@ pub async fn prove(
     let proved =
         passwords::verify(if fits { password } else { "" }, held.as_deref(), effort(config))
             .map_err(internal)?;
-    Ok(user.filter(|_| proved && fits))
+    let held = held.filter(|_| proved && fits);
+    Ok(user.zip(held).map(|(user, hash)| Proved { user, hash }))
 }
 
 /// What is kept of a new password.

@@ -11,19 +11,20 @@ use bytes::Bytes;
 use hmac::{Hmac, KeyInit, Mac};
 use http::{Request, StatusCode};
 use ruma::api::{IncomingRequest, Metadata};
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use tombolo_platform::{Body, World};
 
 use super::{
     auth::{self, Session},
-    credentials,
+    credentials::{self, Credentials},
     endpoint::{MAX_BODY, decode, encode, json_body, json_response, paths_of, whole},
     router::{Handler, Router},
 };
 use crate::{
     config::Config,
-    error::{Result, forbidden, internal},
+    error::{Result, bad_json, forbidden, internal},
     objects::user_sync::messages::{AttemptLogin, Cost},
 };
 
@@ -53,7 +54,10 @@ impl Purpose<'_> {
         auth: Option<&Value>,
         now: u64,
     ) -> std::result::Result<&'static str, Value> {
-        let Some(auth) = auth else { return Err(self.flows(now)) };
+        // An `auth` without a type asks how far its session has come. Nothing was tried, so nothing failed.
+        let Some(auth) = auth.filter(|auth| auth.get("type").is_some()) else {
+            return Err(self.flows(now));
+        };
         let ours = match auth.get("session") {
             // There is only one stage, so a client that knows it may begin with it.
             None | Some(Value::Null) => true,
@@ -157,18 +161,16 @@ async fn prove(
     if let Err(unproved) = purpose.stage(auth, now) {
         return Ok(Err(unproved));
     }
-    let text = |of: Option<&Value>| of.and_then(Value::as_str).unwrap_or_default().to_owned();
     let auth = auth.ok_or_else(|| internal("a stage without auth"))?;
-    let named =
-        auth.get("identifier").map_or(auth.get("user"), |identifier| identifier.get("user"));
-    let (named, password) = (text(named), text(auth.get("password")));
+    let credentials =
+        Credentials::deserialize(auth).map_err(|error| bad_json(error.to_string()))?;
+    let given = credentials.given()?;
     // Nobody tries the passwords of others here, past the limits of a login.
-    if credentials::local_user(&named, &config.server_name).is_none_or(|user| user != caller.user) {
+    if credentials::local_user(given.0, &config.server_name).is_none_or(|user| user != caller.user)
+    {
         return Err(forbidden("The proof must be of the account that it is for"));
     }
-    let proved =
-        credentials::prove(world, &config, AttemptLogin { proof: true }, (&named, &password))
-            .await?;
+    let proved = credentials::prove(world, &config, AttemptLogin { proof: true }, given).await?;
     let proved = proved.is_some();
     Ok(if proved { Ok(()) } else { Err(purpose.refused("Invalid username or password", now)) })
 }

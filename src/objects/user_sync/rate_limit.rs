@@ -13,6 +13,7 @@ use crate::{
 
 const EVENTS: Limit = Limit { burst: 10.0, per_second: 0.2 };
 const PASSWORDS: Limit = Limit { burst: 5.0, per_second: 0.17 };
+const REFRESHES: Limit = Limit { burst: 20.0, per_second: 0.5 };
 const MEMBERSHIPS: Limit = Limit { burst: 10.0, per_second: 0.1 };
 
 /// The most users whose buckets are remembered; beyond that, all are forgotten.
@@ -28,6 +29,7 @@ struct Buckets {
     events: Bucket,
     logins: Bucket,
     proofs: Bucket,
+    refreshes: Bucket,
     memberships: Bucket,
 }
 
@@ -55,6 +57,15 @@ impl User<'_> {
             let bucket = if proof { &mut buckets.proofs } else { &mut buckets.logins };
             bucket.take(&PASSWORDS, now)
         })
+    }
+
+    /// Counts a refresh of a session.
+    pub fn count_refresh(&mut self) -> Result<()> {
+        if !self.config.rate_limits {
+            return Ok(());
+        }
+        let now = self.moment.now;
+        self.buckets(|buckets| buckets.refreshes.take(&REFRESHES, now))
     }
 
     /// Works on this user's buckets; refuses if `take` answers how long to wait.

@@ -12,6 +12,7 @@ use crate::shell::Stop;
 /// Opens a new session in the place of the one to which the refresh token belongs.
 pub fn refresh(user: &mut User<'_>, message: Refresh) -> Result<()> {
     user.exists()?;
+    user.count_refresh()?;
     let query = "SELECT session FROM refreshes WHERE refresh = ?";
     let held = user.sql.row(query, values![&message.refresh], |row| row.text(0))?;
     let old = held.ok_or(Stop::Refused(Refusal::NoSession))?;
@@ -28,6 +29,12 @@ impl User<'_> {
     pub fn note_refresh(&mut self, session: &str, refreshable: &Refreshable) -> Result<()> {
         let insert = "INSERT INTO refreshes (refresh, session) VALUES (?, ?)";
         self.sql.run(insert, values![&refreshable.refresh, session])?;
+        Ok(())
+    }
+
+    /// Forgets the refresh token of a session that another one has replaced.
+    pub fn drop_refresh_of(&mut self, session: &str) -> Result<()> {
+        self.sql.run("DELETE FROM refreshes WHERE session = ?", values![session])?;
         Ok(())
     }
 

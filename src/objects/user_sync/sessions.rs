@@ -15,6 +15,9 @@ const DEVICE_ID: usize = 10;
 /// How old the `last_seen` of a device may be (ms): not every request writes a row.
 const SEEN_EVERY: u64 = 300_000;
 
+/// The end (ms) of a session that was replaced.
+const REPLACED: u64 = 0;
+
 /// A session that is alive, as the object remembers it.
 #[derive(Clone, Debug)]
 pub struct Alive {
@@ -64,13 +67,18 @@ pub fn attempt_login(user: &mut User<'_>, message: AttemptLogin) -> Result<()> {
     user.count_password(message.proof)
 }
 
-/// Ends a session and removes its device, or all of them.
+/// Ends a session, which may have expired, and removes its device; or all of them.
 pub fn logout(user: &mut User<'_>, message: Logout) -> Result<()> {
-    let device = user.device_of(&message.session)?;
+    user.exists()?;
+    let Alive { device, expires_at } = user.use_session(&message.session)?;
+    if expires_at == Some(REPLACED) {
+        return Err(Stop::Refused(Refusal::Expired));
+    }
     if message.all {
         return user.end_all_sessions();
     }
-    user.remove_device(&device)?;
+    user.remove(&[device])?;
+    user.drop_login_tokens()?;
     user.forget_sessions()
 }
 
@@ -78,9 +86,10 @@ pub fn logout(user: &mut User<'_>, message: Logout) -> Result<()> {
 pub fn logout_others(user: &mut User<'_>, message: LogoutOthers) -> Result<()> {
     user.exists()?;
     let device = match message.device {
-        Some(device) => device,
-        None => user.device_of(&message.session)?,
+        Some(device) => user.held(&device)?.then_some(device),
+        None => Some(user.device_of(&message.session)?),
     };
+    let device = device.ok_or(Stop::Refused(Refusal::NoSession))?;
     user.sql.run("DELETE FROM sessions WHERE device <> ?", values![&device])?;
     user.sql.run("DELETE FROM devices WHERE device <> ?", values![&device])?;
     user.drop_login_tokens()?;
@@ -90,9 +99,7 @@ pub fn logout_others(user: &mut User<'_>, message: LogoutOthers) -> Result<()> {
 /// Removes devices and ends their sessions.
 pub fn remove_devices(user: &mut User<'_>, message: RemoveDevices) -> Result<()> {
     user.exists()?;
-    for device in &message.device_ids {
-        user.remove_device(device)?;
-    }
+    user.remove(&message.device_ids)?;
     user.drop_login_tokens()?;
     user.forget_sessions()
 }
@@ -125,9 +132,18 @@ impl User<'_> {
         self.forget_sessions()
     }
 
-    fn remove_device(&mut self, device: &str) -> Result<()> {
-        self.sql.run("DELETE FROM sessions WHERE device = ?", values![device])?;
-        self.sql.run("DELETE FROM devices WHERE device = ?", values![device])?;
+    /// Whether the user has this device.
+    fn held(&mut self, device: &str) -> Result<bool> {
+        let query = "SELECT 1 FROM devices WHERE device = ?";
+        Ok(self.sql.row(query, values![device], |row| row.int(0))?.is_some())
+    }
+
+    fn remove(&mut self, devices: &[String]) -> Result<()> {
+        let devices = serde_json::to_string(devices)?;
+        let sessions = "DELETE FROM sessions WHERE device IN (SELECT value FROM json_each(?))";
+        self.sql.run(sessions, values![&devices])?;
+        let devices_too = "DELETE FROM devices WHERE device IN (SELECT value FROM json_each(?))";
+        self.sql.run(devices_too, values![&devices])?;
         Ok(())
     }
 
@@ -193,6 +209,16 @@ impl User<'_> {
         Ok(alive.device)
     }
 
+    /// Ends a session that another one of its device has replaced. It is remembered as expired, so that a client that
+    /// still uses it does not take its device for removed.
+    fn end_replaced(&mut self, session: &str, device: &str) -> Result<()> {
+        let delete = "DELETE FROM sessions WHERE device = ? AND expires_at = ?";
+        self.sql.run(delete, values![device, REPLACED])?;
+        let update = "UPDATE sessions SET expires_at = ? WHERE session = ?";
+        self.sql.run(update, values![REPLACED, session])?;
+        self.drop_refresh_of(session)
+    }
+
     /// A session that has not ended, though it may have expired. With its use the session that it replaces ends.
     pub fn use_session(&mut self, session: &str) -> Result<Alive> {
         let query = "SELECT device, expires_at, replaces FROM sessions WHERE session = ?";
@@ -200,7 +226,7 @@ impl User<'_> {
         let held = self.sql.row(query, values![session], read)?;
         let (device, expires_at, replaces) = held.ok_or(Stop::Refused(Refusal::NoSession))?;
         if let Some(replaced) = replaces {
-            self.sql.run("DELETE FROM sessions WHERE session = ?", values![&replaced])?;
+            self.end_replaced(&replaced, &device)?;
             let update = "UPDATE sessions SET replaces = NULL WHERE session = ?";
             self.sql.run(update, values![session])?;
             self.forget_sessions()?;

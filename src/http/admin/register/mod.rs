@@ -83,7 +83,7 @@ async fn register(world: World, request: Request<Bytes>, _: ()) -> Result<Respon
         let profile = Profile { displayname: body.displayname, avatar_url: None };
         profiles::save(&world, user.localpart(), &profile).await?;
     }
-    logged_in(&world, &config, &user, NewSession::default()).await
+    logged_in(&world, &config, (&user, None), NewSession::default()).await
 }
 
 fn secret(world: &World) -> Result<String> {

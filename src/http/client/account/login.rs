@@ -18,21 +18,24 @@ use ruma::{
     },
 };
 use serde::Deserialize;
+use serde_json::json;
 use tombolo_platform::{AskError, World};
 
 use super::{devices::check_name, refresh};
 use crate::{
     config::Config,
     error::{Error, Result, forbidden, invalid_param, missing_param},
+    flows::sync::Claim,
     http::{
         auth::{self, Session, user_object},
-        credentials,
-        endpoint::{encode, json_body},
+        credentials::{self, Credentials, Proved},
+        endpoint::{encode, json_body, json_response, paths_of},
         rate_limit::{self, Kind, Stranger},
         router::Router,
         uia::PASSWORD,
     },
     objects::user_sync::messages::{AttemptLogin, Login, Logout, NewLoginToken, SpendLoginToken},
+    stores::accounts,
 };
 
 const PATHS: [&str; 2] = ["/_matrix/client/v3/login", "/_matrix/client/r0/login"];
@@ -41,8 +44,6 @@ const TOKEN: &str = "m.login.token";
 const TOKEN_LIFETIME: Duration = Duration::from_secs(120);
 /// The longest device ID a client may choose, in bytes.
 const MAX_DEVICE_ID: usize = 255;
-/// What identifies a user by an address that another service vouches for. This server knows of none.
-const THIRD_PARTY: [&str; 2] = ["m.id.thirdparty", "m.id.phone"];
 
 pub fn routes(router: &mut Router) {
     router.endpoint::<get_login_types::Request, _, _>(flows);
@@ -50,8 +51,12 @@ pub fn routes(router: &mut Router) {
         router.page(&Method::POST, path, login);
     }
     router.proven::<get_login_token::Request, _, _>(get_token);
-    router.endpoint::<logout::Request, _, _>(end);
-    router.endpoint::<logout_all::Request, _, _>(end_all);
+    for path in paths_of::<logout::Request>() {
+        router.page(&Method::POST, path, end);
+    }
+    for path in paths_of::<logout_all::Request>() {
+        router.page(&Method::POST, path, end_all);
+    }
 }
 
 /// The body of a login. Not ruma's type, which panics over a body without `type`.
@@ -59,20 +64,11 @@ pub fn routes(router: &mut Router) {
 struct Body {
     #[serde(rename = "type")]
     kind: String,
-    identifier: Option<Identifier>,
-    /// What old clients send in place of `identifier`.
-    user: Option<String>,
-    password: Option<String>,
+    #[serde(flatten)]
+    credentials: Credentials,
     token: Option<String>,
     #[serde(flatten)]
     session: NewSession,
-}
-
-#[derive(Deserialize)]
-struct Identifier {
-    #[serde(rename = "type")]
-    kind: String,
-    user: Option<String>,
 }
 
 /// What the body of a login or a registration says of the session that it opens.
@@ -115,20 +111,18 @@ async fn login(world: World, request: Request<Bytes>, _: ()) -> Result<Response<
     body.session.check()?;
     rate_limit::count(&world, &request, Kind::Login)?;
     let config = Config::of(&world)?;
-    let user = if body.kind == TOKEN {
-        by_token(&world, &config, &body).await?
-    } else {
-        by_password(&world, &config, &body).await?
-    };
-    logged_in(&world, &config, &user, body.session).await
+    if body.kind == TOKEN {
+        let user = by_token(&world, &config, &body).await?;
+        return logged_in(&world, &config, (&user, None), body.session).await;
+    }
+    let (attempt, given) = (AttemptLogin { proof: false }, body.credentials.given()?);
+    let proved = credentials::prove(&world, &config, attempt, given).await?;
+    let Proved { user, hash } = proved.ok_or_else(wrong_password)?;
+    logged_in(&world, &config, (&user, Some(hash)), body.session).await
 }
 
-async fn by_password(world: &World, config: &Config, body: &Body) -> Result<OwnedUserId> {
-    let named = named_user(body)?;
-    let password = body.password.as_deref().ok_or_else(|| missing_param("There is no password"))?;
-    let user =
-        credentials::prove(world, config, AttemptLogin { proof: false }, (named, password)).await?;
-    user.ok_or_else(|| forbidden("Invalid username or password"))
+fn wrong_password() -> Error {
+    forbidden("Invalid username or password")
 }
 
 /// The user to whom another of their devices gave this token.
@@ -151,21 +145,21 @@ async fn get_token(
 ) -> Result<get_login_token::Response> {
     let (config, token) = (Config::of(&world)?, refresh::new_name(&world));
     let login_token = auth::issue_login(&config, &caller.user, &token)?;
-    let lasts = u64::try_from(TOKEN_LIFETIME.as_millis()).unwrap_or(u64::MAX);
     let note = NewLoginToken {
         session: Some(caller.session),
         token,
-        expires_at: world.now().saturating_add(lasts),
+        expires_at: refresh::end_of(&world, TOKEN_LIFETIME),
     };
     world.ask(&user_object(&caller.user), &note).await?;
     Ok(get_login_token::Response::new(TOKEN_LIFETIME, login_token))
 }
 
-/// Opens a session for a user who has proved their identity or is new, and answers with it.
+/// Opens a session for a user who has proved their identity or is new, and answers with it. A session that was opened
+/// by a password ends at once if the password, of which the hash is given, was changed meanwhile.
 pub async fn logged_in(
     world: &World,
     config: &Config,
-    user: &UserId,
+    (user, by): (&UserId, Option<String>),
     new: NewSession,
 ) -> Result<Response<Bytes>> {
     let NewSession { device_id, initial_device_display_name: display_name, refresh_token } = new;
@@ -174,6 +168,14 @@ pub async fn logged_in(
     let (user_id, name) = (user.to_owned(), session.clone());
     let login = Login { user: user_id, device_id, display_name, session, refresh: refresh.clone() };
     let device_id = world.ask(&user_object(user), &login).await?.device_id.into();
+    if by.is_some() {
+        let account = accounts::find(world, user.localpart()).await?;
+        if account.is_none_or(|account| account.password_hash != by) {
+            let logout = Logout { session: name, all: false };
+            world.ask(&user_object(user), &logout).await?;
+            return Err(wrong_password());
+        }
+    }
     let access_token = auth::issue(config, user, &name)?;
     let mut answer = LoggedIn::new(user.to_owned(), access_token, device_id);
     if let Some(refresh) = refresh {
@@ -187,34 +189,17 @@ pub async fn logged_in(
     encode(answer)
 }
 
-fn named_user(body: &Body) -> Result<&str> {
-    let named = match &body.identifier {
-        Some(identifier) if identifier.kind == "m.id.user" => identifier.user.as_deref(),
-        Some(identifier) if THIRD_PARTY.contains(&identifier.kind.as_str()) => {
-            return Err(forbidden("Invalid username or password"));
-        }
-        Some(_) => {
-            return Err(Error::new(
-                StatusCode::BAD_REQUEST,
-                "M_UNKNOWN",
-                "Unknown kind of identifier",
-            ));
-        }
-        None => body.user.as_deref(),
-    };
-    named.ok_or_else(|| missing_param("There is no user"))
+async fn end(world: World, request: Request<Bytes>, _: ()) -> Result<Response<Bytes>> {
+    log_out(&world, &request, false).await
 }
 
-async fn end(world: World, caller: Session, _: logout::Request) -> Result<logout::Response> {
-    world.ask(&user_object(&caller.user), &Logout { session: caller.session, all: false }).await?;
-    Ok(logout::Response::new())
+async fn end_all(world: World, request: Request<Bytes>, _: ()) -> Result<Response<Bytes>> {
+    log_out(&world, &request, true).await
 }
 
-async fn end_all(
-    world: World,
-    caller: Session,
-    _: logout_all::Request,
-) -> Result<logout_all::Response> {
-    world.ask(&user_object(&caller.user), &Logout { session: caller.session, all: true }).await?;
-    Ok(logout_all::Response::new())
+/// A session that has expired can be ended too: else its device would stay.
+async fn log_out(world: &World, request: &Request<Bytes>, all: bool) -> Result<Response<Bytes>> {
+    let Claim { user, session } = auth::claim(world, request)?;
+    world.ask(&user_object(&user), &Logout { session, all }).await?;
+    json_response(StatusCode::OK, &json!({}))
 }

@@ -12,7 +12,7 @@ use crate::{
     error::{Result, unknown_token},
     http::{
         auth::{self, user_object},
-        rate_limit::{Kind, Stranger},
+        rate_limit::Stranger,
         router::Router,
     },
     objects::user_sync::messages::{Refresh, Refreshable},
@@ -27,14 +27,12 @@ pub fn routes(router: &mut Router) {
 
 async fn refresh(
     world: World,
-    stranger: Stranger,
+    _: Stranger,
     request: refresh_token::Request,
 ) -> Result<refresh_token::Response> {
     let config = Config::of(&world)?;
     let claim = auth::refresh_claim(&config, &request.refresh_token);
     let (user, refresh) = claim.ok_or_else(unknown_token)?;
-    // What is no token of ours costs nothing, so it takes nothing from others behind the same address.
-    stranger.count(&world, Kind::Login)?;
     let (session, next) = (new_name(&world), refreshable(&world));
     let mut answer = refresh_token::Response::new(auth::issue(&config, &user, &session)?);
     answer.refresh_token = Some(auth::issue_refresh(&config, &user, &next.refresh)?);
@@ -45,8 +43,13 @@ async fn refresh(
 
 /// A session that begins now.
 pub fn refreshable(world: &World) -> Refreshable {
-    let lasts = u64::try_from(LIFETIME.as_millis()).unwrap_or(u64::MAX);
-    Refreshable { refresh: new_name(world), expires_at: world.now().saturating_add(lasts) }
+    Refreshable { refresh: new_name(world), expires_at: end_of(world, LIFETIME) }
+}
+
+/// When a lifetime that begins now is over (ms).
+pub fn end_of(world: &World, lifetime: Duration) -> u64 {
+    let lasts = u64::try_from(lifetime.as_millis()).unwrap_or(u64::MAX);
+    world.now().saturating_add(lasts)
 }
 
 /// A random name of a session, or of a refresh token.

@@ -1,9 +1,15 @@
 //! What may a user do with their devices, their password and their account, once they have proved who they are?
 
+use ruma::UserId;
 use serde_json::{Value, json};
+use tombolo_platform::AskError;
 use tombolo_support::{PASSWORD, Scene, User};
 
 use super::{one_server, one_server_with};
+use crate::objects::{
+    user_object,
+    user_sync::messages::{LogoutOthers, Refusal},
+};
 
 const LOGIN: &str = "POST /_matrix/client/v3/login";
 
@@ -51,6 +57,10 @@ fn a_device_is_removed_by_who_knows_the_password() {
     let (phone, tablet) = (on(&scene, &alice, "PHONE"), on(&scene, &alice, "TABLET"));
     let line = "DELETE /_matrix/client/v3/devices/PHONE";
     let session = asked(&scene, &alice, line, &json!({}));
+    // Nothing was tried yet.
+    for auth in [json!(null), json!({}), json!({ "session": session })] {
+        asked(&scene, &alice, line, &json!({ "auth": auth }));
+    }
     for password in ["wrong", ""] {
         let body = json!({ "auth": proof(&alice, password, &session) });
         scene.call(Some(&alice), line, &body).refused(401, "M_FORBIDDEN");
@@ -87,6 +97,18 @@ fn a_proof_is_for_one_request_of_one_session() {
         }
     }
     scene.call(None, LOGIN, &login(&bob, PASSWORD, "OWN")).ok();
+    for (field, value, status, errcode) in [
+        ("password", json!(null), 400, "M_MISSING_PARAM"),
+        ("password", json!(1), 400, "M_BAD_JSON"),
+        ("identifier", json!(null), 400, "M_MISSING_PARAM"),
+        ("identifier", json!({ "type": "m.id.thirdparty", "medium": "email" }), 403, "M_FORBIDDEN"),
+        ("identifier", json!({ "type": "x.own" }), 400, "M_UNKNOWN"),
+    ] {
+        let mut auth = proof(&alice, PASSWORD, &session);
+        auth[field] = value;
+        let body = json!({ "devices": ["PHONE", "GONE"], "auth": auth });
+        scene.call(Some(&alice), line, &body).refused(status, errcode);
+    }
     let body = json!({ "devices": ["PHONE", "GONE"], "auth": proof(&alice, PASSWORD, &session) });
     scene.call(Some(&alice), line, &body).ok();
     assert!(!is_logged_in(&scene, &phone));
@@ -277,4 +299,16 @@ fn strangers_use_up_no_attempts_of_a_session() {
     body["auth"] = proof(&alice, "wrong", &session);
     let tries: Vec<u16> = (0..10).map(|_| scene.call(Some(&alice), line, &body).status).collect();
     assert!(tries.contains(&401) && tries.contains(&429), "{tries:?}");
+}
+
+#[test]
+fn a_device_that_was_removed_ends_no_others() {
+    let scene = one_server();
+    let alice = scene.register("alice");
+    let phone = on(&scene, &alice, "PHONE");
+    let user = UserId::parse(alice.id.as_str()).unwrap();
+    let others = LogoutOthers { session: "gone".to_owned(), device: Some("GONE".to_owned()) };
+    let answer = scene.simulation.run(scene.server.world().ask(&user_object(&user), &others));
+    assert!(matches!(answer, Err(AskError::Refused(Refusal::NoSession))), "{answer:?}");
+    assert!(is_logged_in(&scene, &alice) && is_logged_in(&scene, &phone));
 }

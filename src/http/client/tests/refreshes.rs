@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tombolo_support::{PASSWORD, Scene, User};
 
-use super::one_server;
+use super::{one_server, one_server_with};
 
 const LIFETIME: u64 = 300_000;
 
@@ -71,7 +71,12 @@ fn the_old_session_lives_until_the_new_one_is_used() {
     assert!(!lost.is_alive(&scene), "it was replaced before it was used");
     assert!(first.is_alive(&scene));
     assert!(second.is_alive(&scene));
-    assert!(!first.is_alive(&scene), "the new access token was used");
+    let whoami = "/_matrix/client/v3/account/whoami";
+    let refused = scene.get(&first.user, whoami).refused(401, "M_UNKNOWN_TOKEN");
+    assert_eq!(refused["soft_logout"], true, "the new access token was used; the device is there");
+    let logout = "POST /_matrix/client/v3/logout";
+    scene.call(Some(&first.user), logout, &json!({})).refused(401, "M_UNKNOWN_TOKEN");
+    assert!(second.is_alive(&scene));
     ask(&scene, &first.refresh).refused(401, "M_UNKNOWN_TOKEN");
     // The use of a refresh token counts, too.
     let third = second.refreshed(&scene);
@@ -97,4 +102,32 @@ fn a_client_that_cannot_refresh_gets_a_session_that_stays() {
     let alice = scene.register("alice");
     scene.pass(10 * LIFETIME);
     scene.get(&alice, "/_matrix/client/v3/account/whoami").ok();
+}
+
+#[test]
+fn an_expired_session_can_be_logged_out() {
+    for all in [false, true] {
+        let scene = one_server();
+        let first = Pair::opened(&scene);
+        scene.pass(LIFETIME);
+        let line = format!("POST /_matrix/client/v3/logout{}", if all { "/all" } else { "" });
+        scene.call(Some(&first.user), &line, &json!({})).ok();
+        ask(&scene, &first.refresh).refused(401, "M_UNKNOWN_TOKEN");
+        let refused = scene.call(Some(&first.user), &line, &json!({}));
+        assert_eq!(refused.refused(401, "M_UNKNOWN_TOKEN")["soft_logout"], false);
+    }
+}
+
+#[test]
+fn strangers_use_up_no_refreshes() {
+    let scene = one_server_with(&[("RATE_LIMITS", "on")]);
+    let first = Pair::opened(&scene);
+    let login = "POST /_matrix/client/v3/login";
+    let guess = |number: u32| {
+        let user = format!("nobody{number}");
+        let body = json!({ "type": "m.login.password", "user": user, "password": "x" });
+        scene.call(None, login, &body).status
+    };
+    assert!((0..30).map(guess).any(|status| status == 429));
+    assert!(first.refreshed(&scene).is_alive(&scene));
 }

@@ -92,7 +92,7 @@ async fn register(world: World, request: Request<Bytes>, _: ()) -> Result<Respon
     if body.inhibit_login {
         return json_response(StatusCode::OK, &json!({ "user_id": user }));
     }
-    logged_in(&world, &config, &user, body.session).await
+    logged_in(&world, &config, (&user, None), body.session).await
 }
 
 /// What a session of a registration is for: an account of this name, or of one that the server is to choose.
