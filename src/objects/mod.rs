@@ -9,12 +9,16 @@ pub mod message;
 pub mod room;
 #[cfg(test)]
 mod tests;
+pub mod user_keys;
 pub mod user_sync;
 
 use ruma::{RoomId, ServerName, UserId};
 use tombolo_platform::{Address, Answer, Class, Fault};
 
-use self::{destination::DestinationClass, room::RoomClass, user_sync::UserSyncClass};
+use self::{
+    destination::DestinationClass, room::RoomClass, user_keys::UserKeysClass,
+    user_sync::UserSyncClass,
+};
 use crate::shell::Question;
 
 /// Hands every class of objects to a macro: its module, its type, and the name of its Durable Object.
@@ -23,6 +27,7 @@ macro_rules! classes {
         $to! {
             room::RoomClass, RoomObject;
             user_sync::UserSyncClass, UserSyncObject;
+            user_keys::UserKeysClass, UserKeysObject;
             destination::DestinationClass, DestinationObject;
         }
     };
@@ -58,6 +63,11 @@ pub fn room_object(room_id: &RoomId) -> Address<RoomClass> {
 
 /// The object of a local user: their sessions and their stream.
 pub fn user_object(user: &UserId) -> Address<UserSyncClass> {
+    Address::new(user.as_str())
+}
+
+/// The object of a user's keys, local or remote.
+pub fn keys_object(user: &UserId) -> Address<UserKeysClass> {
     Address::new(user.as_str())
 }
 

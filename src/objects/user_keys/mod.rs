@@ -1,0 +1,65 @@
+//! Which keys does a user have, for end-to-end encryption? The UserKeysObject.
+//! ([end-to-end encryption](https://spec.matrix.org/v1.19/client-server-api/#end-to-end-encryption))
+//!
+//! For a local user it owns the keys. For a user of another server it is a copy of what that server said of their
+//! devices, good while one of ours shares a room with them.
+
+pub mod messages;
+mod schema;
+
+use tombolo_platform::{Fault, Moment, Sql};
+
+pub use self::schema::STEPS;
+use self::messages::*;
+use crate::shell::{Effects, ObjectClass, Question, Schema, Stop, class};
+
+/// What a function of this object may answer.
+pub type Result<T> = std::result::Result<T, Stop<Refusal>>;
+
+/// What the object remembers between messages.
+#[derive(Default)]
+pub struct Cache {
+    schema: Schema,
+}
+
+/// The class of users' keys.
+pub struct UserKeysClass;
+
+impl ObjectClass for UserKeysClass {
+    type Cache = Cache;
+    type Object<'a> = UserKeys<'a>;
+    type Refusal = Refusal;
+
+    fn open<'a>(
+        question: &Question<'a>,
+        cache: &'a mut Cache,
+        effects: &'a mut Effects,
+    ) -> std::result::Result<UserKeys<'a>, Fault> {
+        let Question { object, moment, .. } = *question;
+        Ok(UserKeys { name: &object.address.name, sql: object.sql, moment, cache, effects })
+    }
+}
+
+/// A user's keys, while the object answers one message.
+pub struct UserKeys<'a> {
+    /// The user's ID.
+    name: &'a str,
+    sql: &'a Sql,
+    moment: &'a Moment,
+    cache: &'a mut Cache,
+    effects: &'a mut Effects,
+}
+
+impl UserKeys<'_> {
+    /// Whether anything was ever stored of this user.
+    fn exists(&mut self) -> Result<bool> {
+        Ok(self.cache.schema.exists(self.sql, STEPS)?)
+    }
+
+    fn create(&mut self) -> Result<()> {
+        Ok(self.cache.schema.create(self.sql, STEPS)?)
+    }
+}
+
+class!(UserKeysClass = "user_keys" {
+});
