@@ -291,11 +291,19 @@ impl Room<'_> {
         if replaced.is_some() || self.now(kind, key)?.is_some() {
             return self.resolve_since(since, (kind, key), &event);
         }
-        let pos = self.row()?.pos + 1;
+        let pos = self.next_pos()?;
         self.change(&(kind.to_owned(), key.to_owned()), Some(sn), pos)?;
         self.write_late(&event, (kind, key), (since, pos))?;
         self.tell(Telling::Soon);
         Ok(())
+    }
+
+    /// Gives out a position for a change of the state without an event: nobody was told of anything there yet.
+    fn next_pos(&mut self) -> Result<Position> {
+        let row = self.row()?;
+        let pos = row.pos + STEP;
+        self.set_row(RoomRow { pos, ..row })?;
+        Ok(pos)
     }
 
     /// Writes down that this event was the value of its key in a period that is past, and that its server was here if
@@ -339,7 +347,7 @@ impl Room<'_> {
         }
         let (_, now) = resolved.last().copied().unwrap_or_default();
         if now != held {
-            let pos = self.row()?.pos + 1;
+            let pos = self.next_pos()?;
             self.change(&(key.0.to_owned(), key.1.to_owned()), now, pos)?;
             self.pending.resolved.push((event.sn, pos));
             self.tell(Telling::Soon);

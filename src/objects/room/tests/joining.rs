@@ -304,8 +304,10 @@ fn that_a_server_turns_out_to_be_in_a_quiet_room_is_told() {
     assert!(room.alarm().is_none());
     take_outlier(&room, &absent);
     assert!(room.alarm().is_some());
-    let moved = room.ask(Undelivered {}).unwrap().moved;
-    assert_eq!(moved, [(THIRD.try_into().unwrap(), true)]);
+    let undelivered = room.ask(Undelivered {}).unwrap();
+    assert_eq!(undelivered.moved, [(THIRD.try_into().unwrap(), true)]);
+    let news = &undelivered.users[0];
+    assert!(news.user == user("alice", OURS) && news.to > to, "so are our users: {news:?}");
 }
 
 #[test]
