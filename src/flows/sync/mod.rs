@@ -161,7 +161,7 @@ async fn of_all(
     request: &Request,
     pulled: Pulled,
 ) -> Result<Updates> {
-    let Pulled { device_id: device, next, rooms, account_data, ignored } = pulled;
+    let Pulled { device_id: device, next, rooms, account_data, ignored, .. } = pulled;
     let viewer = &Viewer { user: user.clone(), device, ignored };
     let shown = rooms.into_iter().filter(|room| request.filter.shows(&room.room_id));
     let updates: Vec<Vec<RoomUpdate>> = stream::iter(shown)

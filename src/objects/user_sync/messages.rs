@@ -240,6 +240,34 @@ pub struct TypingNews {
 }
 message!(UserSyncClass, TypingNews => (), Refusal);
 
+/// In a range of a room, users came or went. Idempotent by room position.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Shares {
+    pub room_id: OwnedRoomId,
+    /// Exclusive.
+    pub from: Position,
+    /// Inclusive.
+    pub to: Position,
+}
+message!(UserSyncClass, Shares => (), Refusal);
+
+/// What changed between two positions of the user's stream that concerns the devices they know?
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ChangesBetween {
+    /// Exclusive.
+    pub from: StreamPosition,
+    /// Inclusive.
+    pub to: StreamPosition,
+}
+message!(UserSyncClass, ChangesBetween => Changes, Refusal);
+
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Changes {
+    /// See [`Pulled::shares`].
+    #[serde(default)]
+    pub shares: Vec<(OwnedRoomId, Position, Position)>,
+}
+
 /// What is new for a device since a token. Held (by `World::wait`) while there is nothing and `hold` is set.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Pull {
@@ -264,6 +292,9 @@ pub struct Pulled {
     /// Whom the user ignores.
     #[serde(default)]
     pub ignored: BTreeSet<OwnedUserId>,
+    /// Rooms in which users came or went since the token, with the range of positions: exclusive, inclusive.
+    #[serde(default)]
+    pub shares: Vec<(OwnedRoomId, Position, Position)>,
 }
 
 /// What changed in one room, in one pull.

@@ -16,6 +16,7 @@ mod rate_limit;
 mod refreshes;
 mod schema;
 mod sessions;
+mod shares;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -109,13 +110,13 @@ impl User<'_> {
     /// Where the stream ends, read once per stay in memory.
     fn loaded(&mut self) -> Result<&mut Loaded> {
         if self.cache.loaded.is_none() {
-            let query = "SELECT (SELECT max(pos) FROM stream), (SELECT max(pos) FROM typing), (SELECT max(pos) FROM account_data)";
+            let query = "SELECT (SELECT max(pos) FROM stream), (SELECT max(pos) FROM typing), (SELECT max(pos) FROM account_data), (SELECT max(pos) FROM shares)";
             let last = |row: &Row<'_>, column| row.int_or_null(column).map(|pos| pos.unwrap_or(0));
-            let ends = self
-                .sql
-                .row(query, values![], |row| Ok((last(row, 0)?, last(row, 1)?, last(row, 2)?)))?;
-            let (stream, typing, account_data) = ends.unwrap_or_default();
-            let pos = stream.max(typing).max(account_data);
+            let ends = self.sql.row(query, values![], |row| {
+                Ok((last(row, 0)?, last(row, 1)?, last(row, 2)?, last(row, 3)?))
+            })?;
+            let (stream, typing, account_data, shares) = ends.unwrap_or_default();
+            let pos = stream.max(typing).max(account_data).max(shares);
             let rooms = self.last_rows()?;
             // Which tokens were issued is not stored, but none can be above the end of the stream.
             self.cache.loaded = Some(Loaded { pos, issued: pos, typing, account_data, rooms });
@@ -151,7 +152,9 @@ class!(UserSyncClass = "user_sync" {
     News => stream::news,
     MayInvite => stream::may_invite,
     TypingNews => stream::typing_news,
+    Shares => shares::shares,
     Pull => pull::pull,
+    ChangesBetween => shares::changes_between,
     JoinedRooms => stream::joined_rooms,
     RoomPosition => stream::room_position,
     Forget => forget::forget,

@@ -34,7 +34,11 @@ pub fn pull(user: &mut User<'_>, message: Pull) -> Result<Pulled> {
     user.hide_ignored_invites(&mut rooms)?;
     let account_data = user.add_account_data(&mut rooms, since)?;
     user.add_typing(&mut rooms, since)?;
-    let nothing = rooms.is_empty() && account_data.is_empty();
+    let shares = match message.since {
+        Some(_) => user.shares_between(since, next)?,
+        None => Vec::new(),
+    };
+    let nothing = rooms.is_empty() && account_data.is_empty() && shares.is_empty();
     if nothing && message.hold && message.since.is_some() {
         user.effects.hold = true;
     } else {
@@ -42,7 +46,7 @@ pub fn pull(user: &mut User<'_>, message: Pull) -> Result<Pulled> {
         loaded.issued = loaded.issued.max(next);
     }
     let (rooms, ignored) = (rooms.into_values().collect(), BTreeSet::clone(&*user.ignored()?));
-    Ok(Pulled { device_id, next, rooms, account_data, ignored })
+    Ok(Pulled { device_id, next, rooms, account_data, ignored, shares })
 }
 
 impl User<'_> {

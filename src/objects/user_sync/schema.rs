@@ -40,4 +40,13 @@ CREATE TABLE refreshes (refresh TEXT PRIMARY KEY, session TEXT NOT NULL) WITHOUT
 ", "
 -- The tokens with which another device may log in, once each, until they expire (ms).
 CREATE TABLE login_tokens (token TEXT PRIMARY KEY, expires_at INTEGER NOT NULL) WITHOUT ROWID;
+", "
+-- In which ranges of a room users came or went whose devices the user has to know, or has no more.
+CREATE TABLE shares (
+    pos INTEGER PRIMARY KEY,
+    room TEXT NOT NULL,
+    since INTEGER NOT NULL,      -- room positions: from here, exclusive
+    upto INTEGER NOT NULL        --                 to here, inclusive
+);
+CREATE INDEX shares_of_room ON shares (room, pos);
 "];

@@ -1,4 +1,5 @@
-//! Does a user's stream end in the same place after every eviction of its object, however long it is?
+//! Does a user's stream end in the same place after every eviction of its object, however long it is, and does it say
+//! once where somebody came or went?
 
 use std::rc::Rc;
 
@@ -33,15 +34,88 @@ impl Stream {
         self.0.evict();
     }
 
+    fn log_in(&self) {
+        let (user, session) = ("@alice:ours.test".try_into().unwrap(), "S".to_owned());
+        let login = Login { user, device_id: None, display_name: None, session, refresh: None };
+        self.ask(&login).unwrap();
+    }
+
+    fn shares(&self, room: &str, from: i64, to: i64) {
+        let room_id = RoomId::parse(room).unwrap();
+        self.ask(&Shares { room_id, from, to }).unwrap();
+    }
+
+    fn pull(&self, since: Option<i64>) -> Pulled {
+        let (session, hold, include_leave, full_state) = ("S".to_owned(), false, false, false);
+        self.ask(&Pull { session, since, hold, include_leave, full_state }).unwrap()
+    }
+
     fn rooms(&self) -> Vec<OwnedRoomId> {
         self.ask(&JoinedRooms {}).unwrap()
     }
 }
 
+fn alice() -> Stream {
+    let address = AnyAddress::new("user_sync", "@alice:ours.test");
+    Stream(LoneObject::new(Rc::new(Tombolo), address, "ours.test", &Secrets::of(1)))
+}
+
+/// Ranges of rooms, as an answer has them.
+fn ranges(of: &[(&str, i64, i64)]) -> Vec<(OwnedRoomId, i64, i64)> {
+    of.iter().map(|(room, from, to)| (RoomId::parse(room).unwrap(), *from, *to)).collect()
+}
+
+const ONE: &str = "!one:ours.test";
+const TWO: &str = "!two:ours.test";
+
+#[test]
+fn a_range_grows_until_a_token_covers_it() {
+    let stream = alice();
+    stream.log_in();
+    stream.shares(ONE, 10, 20);
+    stream.shares(ONE, 20, 30);
+    stream.shares(TWO, 0, 5);
+    let first = stream.pull(Some(0));
+    assert_eq!(first.shares, ranges(&[(ONE, 10, 30), (TWO, 0, 5)]));
+    stream.shares(ONE, 35, 40);
+    assert_eq!(stream.pull(Some(first.next)).shares, ranges(&[(ONE, 35, 40)]));
+    assert_eq!(stream.pull(Some(0)).shares, ranges(&[(ONE, 10, 40), (TWO, 0, 5)]));
+    let between = ChangesBetween { from: 0, to: first.next };
+    assert_eq!(stream.ask(&between).unwrap().shares, first.shares, "what is covered stays");
+}
+
+#[test]
+fn what_is_told_again_is_noted_once() {
+    let stream = alice();
+    stream.log_in();
+    stream.shares(ONE, 10, 20);
+    let first = stream.pull(Some(0)).next;
+    for (from, to) in [(10, 20), (5, 15), (10, 20)] {
+        stream.shares(ONE, from, to);
+    }
+    assert_eq!((stream.pull(Some(first)).next, stream.pull(Some(first)).shares), (first, vec![]));
+    stream.shares(ONE, 10, 30);
+    assert_eq!(stream.pull(Some(first)).shares, ranges(&[(ONE, 20, 30)]));
+}
+
+#[test]
+fn an_initial_sync_names_no_range_and_goes_on_after_those_there_are() {
+    let stream = alice();
+    stream.log_in();
+    stream.news(ONE, 20);
+    stream.shares(ONE, 10, 20);
+    let first = stream.pull(None);
+    assert!(first.shares.is_empty());
+    assert!(stream.pull(Some(first.next)).shares.is_empty());
+    stream.sleep();
+    stream.shares(TWO, 0, 5);
+    let after = stream.pull(Some(first.next));
+    assert_eq!((after.next, after.shares), (first.next + 1, ranges(&[(TWO, 0, 5)])));
+}
+
 #[test]
 fn a_long_stream_is_not_read_from_its_beginning() {
-    let address = AnyAddress::new("user_sync", "@alice:ours.test");
-    let stream = Stream(LoneObject::new(Rc::new(Tombolo), address, "ours.test", &Secrets::of(1)));
+    let stream = alice();
     stream.news("!quiet:ours.test", 1);
     for to in 1..=1500 {
         stream.sleep();
