@@ -153,6 +153,7 @@ pub(crate) use class;
 #[derive(Debug, Default)]
 pub struct Schema {
     version: Option<usize>,
+    raised: bool,
 }
 
 impl Schema {
@@ -181,7 +182,13 @@ impl Schema {
         }
         sql.run("UPDATE schema SET version = ?", values![steps.len()])?;
         self.version = Some(steps.len());
+        self.raised = version > 0;
         Ok(())
+    }
+
+    /// Whether old tables were brought up to date since this was asked last.
+    pub fn was_raised(&mut self) -> bool {
+        std::mem::take(&mut self.raised)
     }
 
     fn read(&mut self, sql: &Sql) -> Result<usize, SqlError> {

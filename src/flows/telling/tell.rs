@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures_util::{
     FutureExt, StreamExt,
-    future::{Either, join_all, ready, select},
+    future::{Either, join, join_all, ready, select},
     stream,
 };
 use ruma::{
@@ -19,6 +19,7 @@ use serde_json::json;
 use tombolo_platform::{AskError, Fault, World};
 
 use crate::{
+    flows::telling::members,
     objects::{
         destination::messages::{Owe, OweEdu},
         destination_object,
@@ -47,9 +48,17 @@ pub async fn tell(world: &World, room_id: &OwnedRoomId) -> Result<Option<u64>, F
         Err(error) => return Err(Fault(error.to_string())),
     };
     let (lagging_users, lagging_servers) = deliver(world, room_id, &undelivered).await;
-    let copy_lagging = !copied(world, room_id, &undelivered.moved).await;
-    let (to, lagging) = (undelivered.to, undelivered.lagging);
-    let told = Told { to, lagging, lagging_users, lagging_servers, copy_lagging };
+    let copying = copied(world, room_id, &undelivered.moved);
+    let following = members::follow(world, room_id, &undelivered, &lagging_users);
+    let (copied, followed) = join(copying, following).await;
+    let told = Told {
+        to: undelivered.to,
+        lagging: undelivered.lagging,
+        lagging_users,
+        lagging_servers,
+        copy_lagging: !copied,
+        members_lagging: !followed,
+    };
     let again = world.ask(&address, &told).await.map_err(|error| Fault(error.to_string()))?;
     Ok([again, typing].into_iter().flatten().min())
 }

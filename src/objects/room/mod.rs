@@ -39,7 +39,7 @@ use self::{
     joining::{accept, invited, join},
     messages::*,
     outside::{attempts, invites},
-    reading::{describe, erasure, federation, page, view, window},
+    reading::{describe, erasure, federation, moves, page, view, window},
     row::{Life, RoomRow, SELECT},
     sending::{create, invite, receipts, send, typing},
 };
@@ -107,6 +107,8 @@ struct Pending {
     resolved: Vec<(Sn, Position)>,
     /// Local users whose membership has changed.
     moved: Vec<OwnedUserId>,
+    /// Where everybody in the room may have come.
+    everybody: Option<Position>,
     /// When followers are to be told, if there is news for them.
     telling: Option<Telling>,
 }
@@ -167,6 +169,10 @@ impl<'a> Room<'a> {
         self.merge_extremities()?;
         for user in mem::take(&mut self.pending.moved) {
             self.forget_out_of_band(&user)?;
+        }
+        if self.cache.schema.was_raised() {
+            // A step may have left something to be told.
+            self.tell(Telling::Soon);
         }
         self.arm();
         if mem::take(&mut self.pending.unsaved) {
@@ -229,6 +235,8 @@ class!(RoomClass = "room" {
     MaySend => describe::may_send,
     MayRead => describe::may_read,
     Window => window::window,
+    Moves => moves::moves,
+    Sharing => moves::sharing,
     Page => page::page,
     Receipt => receipts::receipt,
     Typing => typing::typing,

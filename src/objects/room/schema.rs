@@ -120,4 +120,10 @@ CREATE TABLE wanted (one INTEGER PRIMARY KEY, retry_at INTEGER NOT NULL, attempt
 ", "
 -- Local users of whose messages those see nothing who came into the room after this position.
 CREATE TABLE erased (user TEXT PRIMARY KEY, pos INTEGER NOT NULL) WITHOUT ROWID;
+", "
+-- Whose membership changed where, from what to what (NULL: none). The user `*` says that everybody may have come there.
+CREATE TABLE moves (pos INTEGER, user TEXT, was TEXT, became TEXT, PRIMARY KEY (pos, user)) WITHOUT ROWID;
+-- Of an older room D1 has no copy yet, and our users are to be told of everybody in it.
+INSERT INTO moves (pos, user) SELECT pos, '*' FROM room WHERE life = 'live';
+INSERT INTO lagging (follower, since) SELECT 'room_members', 0 FROM room WHERE life = 'live';
 "];

@@ -3,9 +3,9 @@
 //! Telling is a low-water mark, not a queue: every follower was told everything up to `notified_up_to`, but for those
 //! in `lagging`. What a follower lacks is derived from positions.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use ruma::{OwnedServerName, UserId};
+use ruma::{OwnedServerName, OwnedUserId, UserId};
 use tombolo_platform::values;
 use tombolo_protocol::membership::Membership;
 
@@ -14,7 +14,8 @@ use crate::objects::room::{
     followers::news::lagging,
     graph::events::Stored,
     messages::{
-        Outbound, OutboundReply, Position, Receipt, ServerDue, Told, Undelivered, UndeliveredReply,
+        MembersMoved, Outbound, OutboundReply, Position, Receipt, ServerDue, Told, Undelivered,
+        UndeliveredReply,
     },
 };
 
@@ -23,6 +24,8 @@ const AGAIN: u64 = 5_000;
 /// The name in `lagging` of a follower beside users and servers: D1's copy of which servers are in the room. No
 /// server's name has a `_`.
 const COPY: &str = "room_servers";
+/// The same of D1's copy of who is in the room, and of our users who have to know of it.
+const MEMBERS: &str = "room_members";
 
 /// Who is to be told what.
 pub fn undelivered(room: &mut Room<'_>, _: Undelivered) -> Result<UndeliveredReply> {
@@ -34,8 +37,10 @@ pub fn undelivered(room: &mut Room<'_>, _: Undelivered) -> Result<UndeliveredRep
     let servers = room.servers_due(&lagging, newest > row.notified_up_to)?;
     let news = room.local_news(&lagging)?;
     let moved = room.servers_moved(lagging.get(COPY).copied().unwrap_or(row.notified_up_to))?;
+    let members =
+        room.members_moved(lagging.get(MEMBERS).copied().unwrap_or(row.notified_up_to))?;
     let lagging = lagging.into_iter().collect();
-    Ok(UndeliveredReply { to: row.pos, users: news, servers, moved, receipts, lagging })
+    Ok(UndeliveredReply { to: row.pos, users: news, servers, moved, members, receipts, lagging })
 }
 
 /// Notes how far the telling went. Answers when to tell again, if anybody is behind.
@@ -47,6 +52,7 @@ pub fn told(room: &mut Room<'_>, message: Told) -> Result<Option<u64>> {
         .map(|user| user.as_str())
         .chain(message.lagging_servers.iter().map(|server| server.as_str()))
         .chain(message.copy_lagging.then_some(COPY))
+        .chain(message.members_lagging.then_some(MEMBERS))
         .collect();
     let caught_up = message.lagging.iter().filter(|(name, _)| !behind.contains(&name.as_str()));
     for (follower, since) in caught_up {
@@ -125,6 +131,43 @@ impl Room<'_> {
         }
         due.remove(&self.config.server_name);
         Ok(due.into_values().collect())
+    }
+
+    /// Whose membership changed since a position, if anybody's did.
+    fn members_moved(&mut self, from: Position) -> Result<Option<MembersMoved>> {
+        let row = self.row()?;
+        let moves = self.moves(from, row.pos)?;
+        if moves.is_empty() {
+            return Ok(None);
+        }
+        let joined = |(user, membership, _)| (membership == Membership::Join).then_some(user);
+        let mut tell: BTreeSet<OwnedUserId> =
+            self.locals()?.into_iter().filter_map(joined).collect();
+        let here = !tell.is_empty();
+        let went = moves.each.iter().filter(|moved| moved.was == Some(Membership::Join));
+        tell.extend(went.map(|moved| moved.user.clone()).filter(|user| self.is_ours(user)));
+        let everybody = moves.everybody || !here && !tell.is_empty();
+        let mut now: BTreeMap<OwnedUserId, Option<Membership>> =
+            moves.each.into_iter().map(|moved| (moved.user, moved.became)).collect();
+        if everybody {
+            let members = self.members_at(row.pos)?.into_iter();
+            now.extend(members.map(|(user, membership)| (user, Some(membership))));
+        }
+        // Who is alone needs not know that they came or went.
+        if tell.len() == 1 && now.keys().eq(&tell) && row.joined + row.invited <= 1 {
+            tell.clear();
+        }
+        let tell = tell.into_iter().collect();
+        let mut members = MembersMoved { from, tell, ..MembersMoved::default() };
+        for (user, membership) in now {
+            // A room without any of us is not in the copy.
+            match membership.filter(|_| here) {
+                Some(Membership::Join) => members.joined.push(user),
+                Some(Membership::Invite) => members.invited.push(user),
+                _ => members.out.push(user),
+            }
+        }
+        Ok(Some(members))
     }
 
     /// Whether there is an event since a position that other servers are to be told of.

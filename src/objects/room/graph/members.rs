@@ -20,8 +20,8 @@ use crate::{
 const MAX_HEARD: usize = 1000;
 
 impl Room<'_> {
-    /// Sets the current value of a key from `pos` on. For a member, also updates the counts, `locals`, `servers` and
-    /// the room's life.
+    /// Sets the current value of a key from `pos` on. For a member, also updates the counts, `moves`, `locals`,
+    /// `servers` and the room's life.
     pub fn change(&mut self, key: &Key, value: Option<Sn>, pos: Position) -> Result<()> {
         if key.0 != "m.room.member" {
             return self.write_now(key, value, pos);
@@ -30,6 +30,7 @@ impl Room<'_> {
         self.write_now(key, value, pos)?;
         let new = self.membership_of(&key.1)?;
         let Ok(user) = UserId::parse(key.1.as_str()) else { return Ok(()) };
+        self.note_move(&user, (old, new), pos)?;
         self.count(old, new)?;
         if self.is_ours(&user) {
             self.note_local(&user, new.unwrap_or(Membership::Leave), pos)?;

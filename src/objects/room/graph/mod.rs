@@ -10,6 +10,7 @@ pub mod insertion;
 pub mod judgement;
 pub mod many;
 pub mod members;
+pub mod moves;
 pub mod power;
 pub mod redaction;
 pub mod resolution;

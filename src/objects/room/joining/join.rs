@@ -202,6 +202,7 @@ impl Room<'_> {
         if count != i64::try_from(given).ok() || self.now("m.room.create", "")?.is_none() {
             return Err(invalid("the state is not whole"));
         }
+        self.note_everybody(pos)?;
         let query = "SELECT type, key FROM now n WHERE NOT EXISTS
                      (SELECT 1 FROM given g WHERE g.type = n.type AND g.key = n.key)";
         let gone = self.sql.rows(query, values![], |row| Ok((row.text(0)?, row.text(1)?)))?;

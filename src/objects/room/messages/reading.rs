@@ -139,6 +139,34 @@ pub struct Members {
 }
 message!(RoomClass, Members => Vec<Box<RawValue>>, Refusal);
 
+/// What must a local user know of who came and went in a range, for end-to-end encryption?
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Moves {
+    pub user: OwnedUserId,
+    /// Exclusive.
+    pub from: Position,
+    /// Inclusive.
+    pub to: Position,
+}
+message!(RoomClass, Moves => MovesReply, Refusal);
+
+/// Both are empty for a user who was not joined at any time of the range. Who is invited counts as being in the room.
+#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MovesReply {
+    /// Who is in the room with the user at the end, and may not have been at some time of the range.
+    pub came: Vec<OwnedUserId>,
+    /// Who was in the room with the user, and is not at the end.
+    pub gone: Vec<OwnedUserId>,
+}
+
+/// Who of these users shares the room with a local user now? Nobody if that one is not joined.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Sharing {
+    pub user: OwnedUserId,
+    pub with: Vec<OwnedUserId>,
+}
+message!(RoomClass, Sharing => Vec<OwnedUserId>, Refusal);
+
 /// Which servers have a joined user now?
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Participants {}

@@ -83,12 +83,29 @@ pub struct UndeliveredReply {
     /// Servers that came into the room (`true`) or left it since D1's copy was last told.
     #[serde(default)]
     pub moved: Vec<(OwnedServerName, bool)>,
+    /// Whose membership changed since D1's copy of who is in the room was last told, if anybody's did.
+    #[serde(default)]
+    pub members: Option<MembersMoved>,
     /// Public receipts of local users, for the servers, each with its position.
     pub receipts: Vec<(Position, Receipt)>,
     /// Followers that could not be told before, and the position up to which they were. A follower that falls behind
     /// during this telling is not among them.
     #[serde(default)]
     pub lagging: Vec<(String, Position)>,
+}
+
+/// Users whose membership changed since a position, by what they are now, as far as the copy has to know: it holds who
+/// is in a room in which one of our users is joined.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct MembersMoved {
+    /// Exclusive.
+    pub from: Position,
+    pub joined: Vec<OwnedUserId>,
+    pub invited: Vec<OwnedUserId>,
+    /// Who is not in the room any more.
+    pub out: Vec<OwnedUserId>,
+    /// Local users who are joined, or were since then: they are to be told once the copy is.
+    pub tell: Vec<OwnedUserId>,
 }
 
 /// A server that is to be told something.
@@ -114,6 +131,9 @@ pub struct Told {
     /// D1's copy of which servers are in the room is behind.
     #[serde(default)]
     pub copy_lagging: bool,
+    /// D1's copy of who is in the room is behind, or a user who has to know of it.
+    #[serde(default)]
+    pub members_lagging: bool,
 }
 message!(RoomClass, Told => Option<u64>, Refusal);
 

@@ -4,6 +4,7 @@ pub mod describe;
 pub mod entitlement;
 pub mod erasure;
 pub mod federation;
+pub mod moves;
 pub mod page;
 pub mod parting;
 pub mod view;

@@ -98,7 +98,15 @@ fn a_telling_begins_a_little_after_the_last() {
     room.join_bob();
     let to = room.ask(Undelivered {}).unwrap().to;
     let (lagging, lagging_users, lagging_servers) = (Vec::new(), Vec::new(), Vec::new());
-    room.ask(Told { to, lagging, lagging_users, lagging_servers, copy_lagging: false }).unwrap();
+    room.ask(Told {
+        to,
+        lagging,
+        lagging_users,
+        lagging_servers,
+        copy_lagging: false,
+        members_lagging: false,
+    })
+    .unwrap();
     room.rewind();
     say(&room, "1");
     assert_eq!(room.alarm(), Some(100), "news gathers");

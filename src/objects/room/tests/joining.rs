@@ -300,7 +300,15 @@ fn that_a_server_turns_out_to_be_in_a_quiet_room_is_told() {
     join_without(&room, "alice", &state, vec![absent.event_id.clone()]);
     let (to, lagging) = (room.ask(Undelivered {}).unwrap().to, Vec::new());
     let (lagging_users, lagging_servers) = (Vec::new(), Vec::new());
-    room.ask(Told { to, lagging, lagging_users, lagging_servers, copy_lagging: false }).unwrap();
+    room.ask(Told {
+        to,
+        lagging,
+        lagging_users,
+        lagging_servers,
+        copy_lagging: false,
+        members_lagging: false,
+    })
+    .unwrap();
     assert!(room.alarm().is_none());
     take_outlier(&room, &absent);
     assert!(room.alarm().is_some());

@@ -5,6 +5,8 @@ mod history;
 mod joining;
 mod life;
 mod lone_room;
+mod moves;
+mod moving;
 mod parked;
 mod receipts;
 mod resolution;
