@@ -3,6 +3,7 @@
 //! The user's object says which rooms have news and up to which position; each room is asked once for its window. While
 //! there is no news, the Worker waits on a socket to the user's object: a timer runs only here.
 
+mod devices;
 mod filter;
 #[cfg(test)]
 mod tests;
@@ -18,6 +19,7 @@ use tombolo_platform::{AskError, Waited, World};
 use tombolo_protocol::membership::Membership;
 
 pub use self::{
+    devices::{DeviceLists, between as changes_between},
     filter::{RoomFilter, SyncFilter},
     unsynced::Unsynced,
 };
@@ -58,6 +60,13 @@ pub struct Updates {
     /// A room may be listed twice: with a stay that ended, and with an invite that came after it.
     pub rooms: Vec<RoomUpdate>,
     pub account_data: Vec<Data>,
+    pub device_lists: DeviceLists,
+}
+
+impl Updates {
+    fn are_none(&self) -> bool {
+        self.rooms.is_empty() && self.account_data.is_empty() && self.device_lists.is_empty()
+    }
 }
 
 /// What is new of a room.
@@ -124,7 +133,7 @@ pub async fn gather(world: &World, claim: Claim, request: Request) -> Result<Upd
         let pulled = pull(world, &claim, &request, until).await?;
         let updates = of_all(world, &claim.user, &request, pulled).await?;
         let done = request.since.is_none() || request.full_state || world.now() >= until;
-        if done || !updates.rooms.is_empty() || !updates.account_data.is_empty() {
+        if done || !updates.are_none() {
             return Ok(updates);
         }
         // News that the filter hides is no reason to answer.
@@ -161,7 +170,7 @@ async fn of_all(
     request: &Request,
     pulled: Pulled,
 ) -> Result<Updates> {
-    let Pulled { device_id: device, next, rooms, account_data, ignored, .. } = pulled;
+    let Pulled { device_id: device, next, rooms, account_data, ignored, shares } = pulled;
     let viewer = &Viewer { user: user.clone(), device, ignored };
     let shown = rooms.into_iter().filter(|room| request.filter.shows(&room.room_id));
     let updates: Vec<Vec<RoomUpdate>> = stream::iter(shown)
@@ -170,7 +179,9 @@ async fn of_all(
         .try_collect()
         .await?;
     let account_data = passing(account_data, &request.filter.account_data);
-    Ok(Updates { next, rooms: updates.into_iter().flatten().collect(), account_data })
+    let device_lists = devices::device_lists(world, user, shares, BTreeSet::new()).await?;
+    let rooms = updates.into_iter().flatten().collect();
+    Ok(Updates { next, rooms, account_data, device_lists })
 }
 
 /// The user and device for whom rooms are asked.

@@ -6,6 +6,7 @@
 pub mod account;
 pub mod discovery;
 mod filter;
+pub mod keys;
 pub mod rooms;
 pub mod sync;
 #[cfg(test)]
@@ -23,6 +24,7 @@ pub fn routes(router: &mut Router) {
     account::routes(router);
     rooms::routes(router);
     sync::routes(router);
+    keys::routes(router);
 }
 
 /// Refuses unless the caller is this user.

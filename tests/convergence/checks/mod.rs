@@ -4,6 +4,7 @@ mod acknowledged;
 pub mod agreement;
 pub mod clients;
 mod privacy;
+mod sharing;
 mod timelines;
 
 use std::collections::BTreeMap;
@@ -50,6 +51,8 @@ pub fn after(run: &Run) -> Vec<String> {
         findings.extend(privacy::of_servers(run, room));
         findings.extend(privacy::of_redacted(run, room));
     }
+    findings.extend(sharing::of_copies(run));
+    findings.extend(run.simulation.run(sharing::of_clients(run)));
     findings
 }
 

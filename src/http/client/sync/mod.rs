@@ -16,8 +16,7 @@ use tombolo_platform::World;
 use crate::{
     error::{Result, invalid_param},
     flows::sync,
-    http::{auth, client::tokens::Token, endpoint::json_response, query, router::Router},
-    objects::user_sync::messages::StreamPosition,
+    http::{auth, client::tokens, endpoint::json_response, query, router::Router},
 };
 
 pub fn routes(router: &mut Router) {
@@ -39,7 +38,10 @@ async fn answer(world: World, request: Request<Bytes>, _: ()) -> Result<Response
         Some(id) => filters::stored(&world, &claim.user, id).await?,
     };
     let request = sync::Request {
-        since: parameter("since").filter(|since| !since.is_empty()).map(position).transpose()?,
+        since: parameter("since")
+            .filter(|since| !since.is_empty())
+            .map(tokens::stream_position)
+            .transpose()?,
         timeout: parameter("timeout")
             .map_or(Ok(0), str::parse)
             .map_err(|_| invalid_param("timeout is no number"))?,
@@ -52,12 +54,4 @@ async fn answer(world: World, request: Request<Bytes>, _: ()) -> Result<Response
     };
     let updates = sync::gather(&world, claim, request).await?;
     json_response(StatusCode::OK, &response::render(updates, filter.event_fields.as_ref())?)
-}
-
-/// The position that a token of this endpoint names.
-fn position(token: &str) -> Result<StreamPosition> {
-    match Token::parse(token) {
-        Some(Token::Sync(position)) => Ok(position),
-        _ => Err(invalid_param("This is no sync token")),
-    }
 }

@@ -1,6 +1,6 @@
 //! The response of `GET /_matrix/client/v3/sync`. It is serialised directly to text, like all answers with events.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ruma::{OwnedRoomId, OwnedUserId};
 use serde::Serialize;
@@ -9,7 +9,7 @@ use tombolo_protocol::{event::Projection, membership::Membership};
 
 use crate::{
     error::Result,
-    flows::sync::{Content, Data, Inside, Stay, Updates},
+    flows::sync::{Content, Data, DeviceLists, Inside, Stay, Updates},
     http::client::tokens,
 };
 
@@ -20,6 +20,15 @@ pub struct SyncResponse {
     rooms: BTreeMap<&'static str, BTreeMap<OwnedRoomId, Room>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     account_data: Option<Events<Data>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    device_lists: Option<Devices>,
+}
+
+/// Users whose devices the client has to ask for again, and those whose devices it may forget.
+#[derive(Debug, Serialize)]
+struct Devices {
+    changed: BTreeSet<OwnedUserId>,
+    left: BTreeSet<OwnedUserId>,
 }
 
 /// The entry of a room.
@@ -88,7 +97,16 @@ pub fn render(updates: Updates, fields: Option<&Projection>) -> Result<SyncRespo
         next_batch: tokens::of_stream(updates.next),
         rooms,
         account_data: account_data.filter(|data| !data.events.is_empty()),
+        device_lists: devices(updates.device_lists),
     })
+}
+
+fn devices(lists: DeviceLists) -> Option<Devices> {
+    if lists.is_empty() {
+        return None;
+    }
+    let DeviceLists { changed, left } = lists;
+    Some(Devices { changed, left })
 }
 
 /// The section of the response for rooms with this membership.

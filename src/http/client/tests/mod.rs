@@ -6,6 +6,7 @@ mod devices;
 mod ephemeral;
 mod filters;
 mod ignored;
+mod keys;
 mod leavers;
 mod profiles;
 mod refreshes;

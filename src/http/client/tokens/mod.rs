@@ -53,6 +53,14 @@ pub fn of_stream(position: StreamPosition) -> String {
     format!("s{position}")
 }
 
+/// The position in the user's stream that a sync token names.
+pub fn stream_position(token: &str) -> Result<StreamPosition> {
+    match Token::parse(token) {
+        Some(Token::Sync(position)) => Ok(position),
+        _ => Err(invalid_param("This is no sync token")),
+    }
+}
+
 /// The position in a room that a client's token names.
 pub async fn place(
     world: &World,

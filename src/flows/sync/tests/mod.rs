@@ -1,0 +1,4 @@
+//! What does a sync answer, and when?
+
+mod devices;
+mod waiting;
