@@ -12,6 +12,7 @@ export class BadFlag extends Error {}
 const PROFILES = {
   test: {
     ALLOW_PRIVATE_ADDRESSES: "yes",
+    DEVICE_NAMES: "public",
     DNS_OVER_HTTPS: "off",
     TRUSTED_KEY_SERVERS: "off",
     PASSWORD_COST: "cheap",
@@ -23,6 +24,7 @@ const PROFILES = {
 
 const DEFAULTS = {
   ALLOW_PRIVATE_ADDRESSES: "no",
+  DEVICE_NAMES: "private",
   PASSWORD_COST: "standard",
   RATE_LIMITS: "on",
   REGISTRATION: "closed",

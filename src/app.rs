@@ -7,7 +7,10 @@ use tombolo_platform::{Answer, AnyAddress, Application, Body, Fault, Moment, Obj
 use crate::{
     flows,
     http::{router::Router, routes},
-    objects::{self, destination::DestinationClass, room::RoomClass, user_sync::UserSyncClass},
+    objects::{
+        self, destination::DestinationClass, room::RoomClass, user_keys::UserKeysClass,
+        user_sync::UserSyncClass,
+    },
     shell::Question,
 };
 
@@ -40,6 +43,9 @@ impl Application<World> for Tombolo {
             }
             if let Some(user) = address.of::<UserSyncClass>() {
                 return flows::due::user(world, user).await;
+            }
+            if let Some(keys) = address.of::<UserKeysClass>() {
+                return flows::keys::telling::due(world, keys).await;
             }
             if let Some(destination) = address.of::<DestinationClass>() {
                 return flows::telling::deliver::deliver(world, destination).await;

@@ -36,6 +36,8 @@ pub struct Config {
     pub registration_shared_secret: Option<String>,
     /// `RATE_LIMITS`.
     pub rate_limits: bool,
+    /// `DEVICE_NAMES=public`: whether other servers are told the names of our users' devices.
+    pub public_device_names: bool,
     /// `ADDRESS_HEADER`: the header in which the network in front of us says who asks; none where there is no such
     /// network.
     pub address_header: Option<String>,
@@ -99,6 +101,7 @@ impl Config {
             open_registration: is("REGISTRATION", "open"),
             registration_shared_secret: filled("REGISTRATION_SHARED_SECRET"),
             rate_limits: !is("RATE_LIMITS", "off"),
+            public_device_names: is("DEVICE_NAMES", "public"),
             address_header: filled("ADDRESS_HEADER"),
             allow_private_addresses: is("ALLOW_PRIVATE_ADDRESSES", "yes"),
             cheap_passwords: is("PASSWORD_COST", "cheap"),

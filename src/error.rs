@@ -11,7 +11,7 @@ use http::{Response, StatusCode, header};
 use serde_json::{Map, Value, json};
 use tombolo_platform::{AskError, KvError, SqlError};
 
-use crate::objects::{message::Never, room, user_sync};
+use crate::objects::{message::Never, room, user_keys, user_sync};
 
 /// What a handler answers.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -189,6 +189,26 @@ impl From<user_sync::messages::Refusal> for Error {
                 "M_USER_DEACTIVATED",
                 "This account was deactivated",
             ),
+        }
+    }
+}
+
+impl From<user_keys::messages::Refusal> for Error {
+    fn from(refusal: user_keys::messages::Refusal) -> Self {
+        use user_keys::messages::Refusal;
+        let bad = |errcode, message| Self::new(StatusCode::BAD_REQUEST, errcode, message);
+        match refusal {
+            Refusal::NotFound => not_found("Not found"),
+            Refusal::Invalid(message) => invalid_param(message),
+            Refusal::Malformed(message) => bad_json(message),
+            Refusal::Missing(message) => missing_param(message),
+            Refusal::Forbidden(message) => forbidden(message),
+            Refusal::BadSignature(message) => bad("M_INVALID_SIGNATURE", message),
+            Refusal::WrongVersion(version) => {
+                let message = "This is not the newest backup";
+                Self::new(StatusCode::FORBIDDEN, "M_WRONG_ROOM_KEYS_VERSION", message)
+                    .with("current_version", version)
+            }
         }
     }
 }

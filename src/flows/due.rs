@@ -8,7 +8,9 @@ use tombolo_platform::{Address, AskError, Fault, World};
 
 use crate::{
     flows::{
+        keys::removed,
         membership::{depart, join, leave},
+        ours::Ours,
         receive,
         sending::unsent::Unsent,
         telling::tell,
@@ -35,10 +37,13 @@ pub async fn room(world: World, address: Address<RoomClass>) -> Result<Option<u6
     Ok([told?, retried?, taken_up?].into_iter().flatten().min())
 }
 
-/// Runs a user's alarm: goes on with a deactivation.
+/// Runs a user's alarm: goes on with a deactivation, and drops the keys of devices that are gone.
 pub async fn user(world: World, address: Address<UserSyncClass>) -> Result<Option<u64>, Fault> {
     let Ok(user) = UserId::parse(&*address.name) else { return Ok(None) };
-    depart::depart(&world, &user).await.map_err(|error| Fault(error.to_string()))
+    let fault = |error: Ours| Fault(error.to_string());
+    let dropped = removed::drop_keys(&world, &user).await.map_err(fault);
+    let next = depart::depart(&world, &user).await.map_err(fault)?;
+    dropped.map(|()| next)
 }
 
 /// Resumes a join whose outcome is unknown, and sends the leave of a declined invite again; answers when to come again

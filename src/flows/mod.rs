@@ -5,6 +5,7 @@
 //! and last.
 
 pub mod due;
+pub mod keys;
 pub mod membership;
 pub mod ours;
 pub mod receive;

@@ -32,6 +32,8 @@ const LOGIN: &str = "tml";
 pub struct Session {
     pub user: OwnedUserId,
     pub device: String,
+    /// Which device of its name it is: names are used again.
+    pub born: i64,
     /// The session's name inside the user's object.
     pub session: String,
 }
@@ -70,8 +72,8 @@ async fn authorised(
     let claim = claim(world, request)?;
     let authorise = Authorise { session: claim.session.clone(), cost, reads };
     let authorised = world.ask(&user_object(&claim.user), &authorise).await?;
-    let device = authorised.device_id.clone();
-    Ok((Session { user: claim.user, device, session: claim.session }, authorised))
+    let (device, born) = (authorised.device_id.clone(), authorised.born);
+    Ok((Session { user: claim.user, device, born, session: claim.session }, authorised))
 }
 
 /// The claim of a request's access token, if this server issued the token.

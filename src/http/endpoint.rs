@@ -17,6 +17,7 @@ use ruma::{
         path_builder::PathBuilder,
     },
 };
+use serde_json::value::RawValue;
 use tombolo_platform::{Body, Unread, World};
 use tombolo_protocol::json;
 
@@ -232,6 +233,11 @@ pub fn json_body<T: serde::de::DeserializeOwned>(request: &Request<Bytes>) -> Re
     let body = request.body();
     json::scan(body).map_err(|fault| fault_response(&fault))?;
     serde_json::from_slice(body).map_err(|error| misread(&error))
+}
+
+/// Whether this is a JSON object, whatever is in it.
+pub fn is_object(value: &RawValue) -> bool {
+    value.get().trim_start().starts_with('{')
 }
 
 /// A body that serde could not read: no JSON at all, or not what was expected.

@@ -9,7 +9,7 @@ use std::rc::Rc;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use hmac::{Hmac, KeyInit, Mac};
-use http::{Request, StatusCode};
+use http::{Request, Response, StatusCode};
 use ruma::api::{IncomingRequest, Metadata};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -119,9 +119,8 @@ impl Router {
                 let request = whole(request, MAX_BODY).await?;
                 let caller = auth::session(&world, &request, Cost::Free).await?;
                 let (request, auth) = without_auth(request)?;
-                if let Err(unproved) = prove(&world, &caller, &request, auth.as_ref()).await? {
-                    let answer = json_response(StatusCode::UNAUTHORIZED, &unproved)?;
-                    return Ok(answer.map(Body::from));
+                if let Some(unproved) = demand(&world, &caller, &request, auth.as_ref()).await? {
+                    return Ok(unproved.map(Body::from));
                 }
                 let decoded = decode::<R>(&request, &arguments)?;
                 Ok(encode(handler(world, caller, decoded).await?)?.map(Body::from))
@@ -134,7 +133,7 @@ impl Router {
 }
 
 /// A request, and the `auth` that its body held.
-fn without_auth(request: Request<Bytes>) -> Result<(Request<Bytes>, Option<Value>)> {
+pub fn without_auth(request: Request<Bytes>) -> Result<(Request<Bytes>, Option<Value>)> {
     let mut body: Map<String, Value> = match request.body().is_empty() {
         true => Map::new(),
         false => json_body(&request)?,
@@ -142,6 +141,18 @@ fn without_auth(request: Request<Bytes>) -> Result<(Request<Bytes>, Option<Value
     let auth = body.remove("auth");
     let (head, _) = request.into_parts();
     Ok((Request::from_parts(head, Bytes::from(Value::Object(body).to_string())), auth))
+}
+
+/// Demands that the client proves that it knows the password of its user; `None` once it has, else the response that
+/// says what is left to do.
+pub async fn demand(
+    world: &World,
+    caller: &Session,
+    request: &Request<Bytes>,
+    auth: Option<&Value>,
+) -> Result<Option<Response<Bytes>>> {
+    let unproved = prove(world, caller, request, auth).await?.err();
+    unproved.map(|unproved| json_response(StatusCode::UNAUTHORIZED, &unproved)).transpose()
 }
 
 /// Whether the client has proved that it knows the password of its user; else the body of the response that says what

@@ -23,6 +23,11 @@ pub const KEYS: &str = "/_matrix/key/v2/server";
 /// The keys of other servers; the body is a [`KeyQuery`].
 pub const KEY_QUERY: &str = "/_matrix/key/v2/query";
 
+/// The devices and cross-signing keys of users.
+pub const QUERY_KEYS: &str = "/_matrix/federation/v1/user/keys/query";
+/// One-time keys of devices.
+pub const CLAIM_KEYS: &str = "/_matrix/federation/v1/user/keys/claim";
+
 /// The keys a notary is asked for: by server and key ID, until when each must be valid.
 #[derive(Serialize)]
 pub struct KeyQuery<'a> {
@@ -132,6 +137,11 @@ pub struct Transaction<'a> {
 /// The room that an alias names.
 pub fn directory(alias: &RoomAliasId) -> String {
     with(path("v1/query", ["directory"]), [("room_alias", alias.as_str())])
+}
+
+/// All devices of a user.
+pub fn user_devices(user: &UserId) -> String {
+    path("v1/user/devices", [user.as_str()])
 }
 
 /// A user's profile, or one field of it.

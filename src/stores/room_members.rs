@@ -91,14 +91,17 @@ pub async fn locals_sharing(world: &World, user: &UserId) -> Result<Vec<OwnedUse
     Ok(names.into_iter().filter_map(|name| UserId::parse(name).ok()).collect())
 }
 
-/// The other servers in the rooms to which a user of ours is joined.
-pub async fn servers_sharing(
+/// The other servers in a room with which a user of ours, who is joined, shares no other room.
+pub async fn servers_only_in(
     world: &World,
     user: &UserId,
+    room_id: &RoomId,
 ) -> Result<Vec<OwnedServerName>, SqlError> {
-    let query = "SELECT DISTINCT s.server FROM room_members own CROSS JOIN room_servers s
-                 WHERE own.user = ?1 AND own.joined = 1 AND s.room_id = own.room_id AND s.server <> ?2 ORDER BY s.server";
-    let values = values![user.as_str(), user.server_name().as_str()];
+    let query = "SELECT s.server FROM room_servers s WHERE s.room_id = ?2 AND s.server <> ?3 AND NOT EXISTS (
+                     SELECT 1 FROM room_servers other CROSS JOIN room_members own
+                     WHERE other.server = s.server AND other.room_id <> ?2
+                     AND own.user = ?1 AND own.room_id = other.room_id AND own.joined = 1) ORDER BY s.server";
+    let values = values![user.as_str(), room_id.as_str(), user.server_name().as_str()];
     let names = world.d1().rows(query, values, |row| row.text(0)).await?;
     Ok(names.into_iter().filter_map(|name| name.try_into().ok()).collect())
 }

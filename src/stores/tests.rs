@@ -117,11 +117,13 @@ fn our_users_in_the_rooms_of_a_user() {
 }
 
 #[test]
-fn the_servers_in_the_rooms_of_a_user() {
+fn the_servers_that_are_in_no_other_room_of_a_user() {
     let copy = two_rooms();
     let world = copy.0.server.world();
-    let servers = |user: &str| {
-        let asked = copy.0.simulation.run(room_members::servers_sharing(&world, &user_id(user)));
+    let servers = |user: &str, room: &str| {
+        let (user, room) = (user_id(user), room_id(room));
+        let asked = room_members::servers_only_in(&world, &user, &room);
+        let asked = copy.0.simulation.run(asked);
         asked.unwrap().iter().map(ToString::to_string).collect::<Vec<String>>()
     };
     for (room, others) in [("one", ["a.test", "b.test"]), ("two", ["b.test", "c.test"])] {
@@ -131,9 +133,9 @@ fn the_servers_in_the_rooms_of_a_user() {
         let saving = room_servers::save(&world, &room_id, &changes);
         copy.0.simulation.run(saving).unwrap();
     }
-    assert_eq!(servers("alice"), ["a.test", "b.test", "c.test"]);
-    assert_eq!(servers("carol"), ["a.test", "b.test"]);
-    assert!(servers("dora").is_empty(), "she is only invited");
+    assert_eq!(servers("alice", "one"), ["a.test"]);
+    assert_eq!(servers("alice", "two"), ["c.test"]);
+    assert_eq!(servers("carol", "one"), ["a.test", "b.test"]);
 }
 
 #[test]

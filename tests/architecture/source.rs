@@ -73,9 +73,11 @@ impl Source {
         tops.filter_map(item).collect()
     }
 
-    /// Every word that stands in the code, imports apart.
+    /// Every word that stands in the code, imports apart, and texts that end in their line.
     pub fn words(&self) -> BTreeSet<String> {
-        words(&self.split().1).map(str::to_owned).collect()
+        let code = self.split().1;
+        let outside = code.lines().flat_map(|line| line.split('"').step_by(2));
+        outside.flat_map(words).map(str::to_owned).collect()
     }
 
     /// Every path of two names or more that is imported, or named where it is used.

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod deep;
+mod encryption;
 mod memberships;
 mod outages;
 mod places;

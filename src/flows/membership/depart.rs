@@ -9,7 +9,7 @@ use tombolo_platform::{AskError, World};
 
 use super::leave;
 use crate::{
-    flows::{ours::Ours, sending::unsent::Unsent},
+    flows::{keys::removed, ours::Ours, sending::unsent::Unsent},
     objects::{
         room::messages::{Erase, Refusal},
         room_object, user_object,
@@ -34,6 +34,7 @@ pub async fn depart(world: &World, user: &UserId) -> Result<Option<u64>, Ours> {
     // The request that began it may not have lived to do this.
     accounts::deactivate(world, user.localpart()).await?;
     profiles::remove(world, user.localpart()).await?;
+    removed::drop_all(world, user).await?;
     let left = stream::iter(departure.rooms)
         .map(|(room_id, is_in)| async move {
             let left = leave_room(world, user, &room_id, (is_in, departure.erase)).await;

@@ -91,7 +91,7 @@ pub async fn receive(
     }
     let mut budget = edus::Budget::default();
     for edu in &transaction.edus {
-        edus::take_effect(world, origin, edu, &mut budget).await;
+        edus::take_effect(world, origin, edu, &mut budget).await?;
     }
     Ok(results)
 }

@@ -49,8 +49,9 @@ pub async fn between(
     from: StreamPosition,
     to: StreamPosition,
 ) -> Result<DeviceLists> {
-    let Changes { shares } = world.ask(&user_object(user), &ChangesBetween { from, to }).await?;
-    device_lists(world, user, shares, BTreeSet::new()).await
+    let changes = world.ask(&user_object(user), &ChangesBetween { from, to }).await?;
+    let Changes { shares, devices_changed } = changes;
+    device_lists(world, user, shares, devices_changed).await
 }
 
 /// What changed for a user in these ranges of rooms (exclusive, inclusive), where also the devices of `changed` did.
@@ -71,6 +72,10 @@ pub async fn device_lists(
         .await?;
     let mut came = BTreeSet::new();
     for reply in replies {
+        // Those of a room that the user has joined ask for the user's devices: the user's own clients are told as well.
+        if reply.anew && !reply.came.is_empty() {
+            came.insert(user.clone());
+        }
         came.extend(reply.came);
         lists.left.extend(reply.gone);
     }

@@ -25,7 +25,9 @@ pub use self::{
 };
 use crate::objects::{
     room::messages::{EventFilter, Refusal, Window, WindowReply},
-    room_object, user_object,
+    room_object,
+    user_keys::messages::KeyCounts,
+    user_object,
     user_sync::messages::{Pull, Pulled, RoomNews, StreamPosition},
 };
 
@@ -46,6 +48,8 @@ pub struct Claim {
 #[derive(Debug, Default)]
 pub struct Request {
     pub since: Option<StreamPosition>,
+    /// Up to where the device has got its messages.
+    pub messages_since: Option<StreamPosition>,
     /// How long the client waits for news (ms).
     pub timeout: u64,
     pub full_state: bool,
@@ -61,11 +65,20 @@ pub struct Updates {
     pub rooms: Vec<RoomUpdate>,
     pub account_data: Vec<Data>,
     pub device_lists: DeviceLists,
+    /// Messages to the device, which no filter hides.
+    pub messages: Vec<Box<RawValue>>,
+    /// Up to which position they are, if there are more.
+    pub messages_upto: Option<StreamPosition>,
+    /// What the device has left of one-time keys.
+    pub key_counts: KeyCounts,
 }
 
 impl Updates {
     fn are_none(&self) -> bool {
-        self.rooms.is_empty() && self.account_data.is_empty() && self.device_lists.is_empty()
+        self.rooms.is_empty()
+            && self.account_data.is_empty()
+            && self.device_lists.is_empty()
+            && self.messages.is_empty()
     }
 }
 
@@ -138,6 +151,7 @@ pub async fn gather(world: &World, claim: Claim, request: Request) -> Result<Upd
         }
         // News that the filter hides is no reason to answer.
         request.since = Some(updates.next);
+        request.messages_since = Some(updates.next);
     }
 }
 
@@ -151,6 +165,7 @@ async fn pull(world: &World, claim: &Claim, request: &Request, until: u64) -> Re
         hold,
         include_leave: request.filter.room.include_leave,
         full_state: request.full_state,
+        messages_since: request.messages_since,
     };
     if hold {
         match world.wait(&address, &pull, until).await? {
@@ -170,7 +185,8 @@ async fn of_all(
     request: &Request,
     pulled: Pulled,
 ) -> Result<Updates> {
-    let Pulled { device_id: device, next, rooms, account_data, ignored, shares } = pulled;
+    let Pulled { device_id: device, next, rooms, account_data, ignored, .. } = pulled;
+    let Pulled { shares, devices_changed, messages, messages_upto, key_counts, .. } = pulled;
     let viewer = &Viewer { user: user.clone(), device, ignored };
     let shown = rooms.into_iter().filter(|room| request.filter.shows(&room.room_id));
     let updates: Vec<Vec<RoomUpdate>> = stream::iter(shown)
@@ -179,9 +195,9 @@ async fn of_all(
         .try_collect()
         .await?;
     let account_data = passing(account_data, &request.filter.account_data);
-    let device_lists = devices::device_lists(world, user, shares, BTreeSet::new()).await?;
+    let device_lists = devices::device_lists(world, user, shares, devices_changed).await?;
     let rooms = updates.into_iter().flatten().collect();
-    Ok(Updates { next, rooms, account_data, device_lists })
+    Ok(Updates { next, rooms, account_data, device_lists, messages, messages_upto, key_counts })
 }
 
 /// The user and device for whom rooms are asked.

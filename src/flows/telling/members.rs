@@ -14,7 +14,7 @@ use tombolo_platform::World;
 
 use crate::{
     config::Config,
-    flows::ours::Ours,
+    flows::{keys::telling, ours::Ours},
     objects::{
         room::messages::{MembersMoved, UndeliveredReply},
         user_object,
@@ -48,7 +48,9 @@ pub async fn follow(
             let lagging: BTreeSet<&OwnedUserId> = lagging.iter().collect();
             let (waiting, others): (Vec<&OwnedUserId>, Vec<&OwnedUserId>) =
                 moved.tell.iter().partition(|user| lagging.contains(user));
-            tell(world, &shares, others).await && waiting.is_empty()
+            tell(world, &shares, others).await
+                && waiting.is_empty()
+                && introduce(world, room_id, &moved.joined).await
         }
         Either::Left((Err(error), _)) => {
             tracing::warn!(room = %room_id, %error, "who is in the room was not copied");
@@ -66,6 +68,18 @@ async fn copy(world: &World, room_id: &RoomId, moved: &MembersMoved) -> Result<(
     let MembersMoved { joined, invited, out, .. } = moved;
     let moved = Moved { joined, invited, out };
     Ok(room_members::save(world, room_id, &config.server_name, &moved).await?)
+}
+
+/// Tells the servers in the room of the devices of our users who have joined it; answers whether all were told.
+async fn introduce(world: &World, room_id: &RoomId, joined: &[OwnedUserId]) -> bool {
+    let Ok(config) = Config::of(world) else { return false };
+    for user in joined.iter().filter(|user| user.server_name() == config.server_name) {
+        if let Err(error) = telling::introduce(world, user, room_id).await {
+            tracing::warn!(room = %room_id, %user, %error, "servers do not know of devices");
+            return false;
+        }
+    }
+    true
 }
 
 /// Tells our users that others came or went; answers whether all were told.

@@ -227,7 +227,7 @@ fn receipt_edu(room_id: &RoomId, receipt: &Receipt) -> Result<OweEdu, String> {
         receipt.thread.as_deref().unwrap_or_default()
     );
     let edu = serde_json::value::to_raw_value(&edu).map_err(|error| error.to_string())?;
-    Ok(OweEdu { key, edu, until: None })
+    Ok(OweEdu { key, edu, until: None, durable: false, unhurried: false })
 }
 
 /// How long a remote user's typing lasts unless it is renewed (ms), and so how long a notice of it is worth sending.
@@ -250,6 +250,8 @@ pub async fn tell_servers_typing(
             key: format!("typing {room_id} {user}"),
             edu: edu.clone(),
             until: Some(until),
+            durable: false,
+            unhurried: false,
         };
         async move {
             // Typing is stale in a moment: it is not told again.

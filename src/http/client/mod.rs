@@ -6,7 +6,7 @@
 pub mod account;
 pub mod discovery;
 mod filter;
-pub mod keys;
+mod keys;
 pub mod rooms;
 pub mod sync;
 #[cfg(test)]

@@ -12,6 +12,7 @@ mod membership;
 mod query;
 mod send;
 mod signed;
+mod user_keys;
 
 use crate::http::router::Router;
 
@@ -23,4 +24,5 @@ pub fn routes(router: &mut Router) {
     membership::routes(router);
     invite::routes(router);
     query::routes(router);
+    user_keys::routes(router);
 }

@@ -14,6 +14,12 @@ use crate::shell::Stop;
 /// The most EDUs in memory. One more is dropped: a user's next receipt replaces a lost one, and typing ends by itself.
 const MAX_REMEMBERED: usize = 10 * MAX_EDUS;
 
+/// The most bytes of the EDUs of one transaction that were written down, but for a larger one alone.
+const MAX_BYTES: usize = 2 << 20;
+
+/// How long an EDU waits for another reason to send a transaction, if it may (ms).
+const UNHURRIED: u64 = 60_000;
+
 /// The most rooms of one transaction: with one event each they fill it.
 const ROOMS: usize = MAX_PDUS;
 
@@ -28,11 +34,15 @@ pub fn owe(destination: &mut Destination<'_>, message: Owe) -> Result<()> {
     destination.wake()
 }
 
-/// Notes an EDU, in place of one with the same key. It is held in memory, and lost if the object is evicted; only while
-/// the server is failing are EDUs written down.
+/// Notes an EDU, in place of one with the same key. One that is not durable is held in memory, and lost if the object is
+/// evicted; only while the server is failing is it written down.
 pub fn owe_edu(destination: &mut Destination<'_>, message: OweEdu) -> Result<()> {
     destination.create()?;
-    let OweEdu { key, edu, until } = message;
+    let OweEdu { key, edu, until, durable, unhurried } = message;
+    if durable {
+        destination.write_edu(&key, &edu)?;
+        return destination.wake_in(if unhurried { UNHURRIED } else { 0 });
+    }
     if destination.health()?.is_failing() {
         return if until.is_none() { destination.write_edu(&key, &edu) } else { Ok(()) };
     }
@@ -80,9 +90,14 @@ pub fn next_batch(destination: &mut Destination<'_>, _: NextBatch) -> Result<Bat
         ));
     }
     let query = "SELECT id, edu FROM edus ORDER BY id LIMIT ?";
+    let mut bytes = 0;
     for (id, edu) in
         destination.sql.rows(query, values![MAX_EDUS], |row| Ok((row.int(0)?, row.text(1)?)))?
     {
+        bytes += edu.len();
+        if bytes > MAX_BYTES && !batch.edus.is_empty() {
+            break;
+        }
         batch.edus.push((id, RawValue::from_string(edu)?));
     }
     let spare = MAX_EDUS - batch.edus.len();

@@ -34,6 +34,12 @@ pub struct OweEdu {
     pub edu: Box<RawValue>,
     /// After this time (ms) the EDU is not worth sending, for example typing; `None`: it always is.
     pub until: Option<u64>,
+    /// Whether it must not be lost: it is written down before this is answered.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub durable: bool,
+    /// Whether it may wait for the next transaction, a minute at most.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unhurried: bool,
 }
 message!(DestinationClass, OweEdu => (), Never);
 

@@ -113,8 +113,13 @@ impl Destination<'_> {
 
     /// Arms the alarm: at once, or at the end of the back-off.
     fn wake(&mut self) -> Result<()> {
+        self.wake_in(0)
+    }
+
+    /// Arms the alarm: after a while (ms), or at the end of the back-off.
+    fn wake_in(&mut self, pause: u64) -> Result<()> {
         let retry_at = self.health()?.retry_at;
-        self.effects.alarm_at(retry_at.max(self.moment.now));
+        self.effects.alarm_at(retry_at.max(self.moment.now + pause));
         Ok(())
     }
 }

@@ -4,13 +4,21 @@
 //! For a local user it owns the keys. For a user of another server it is a copy of what that server said of their
 //! devices, good while one of ours shares a room with them.
 
+mod backup;
+mod cross_signing;
+mod devices;
+mod list;
 pub mod messages;
+mod one_time_keys;
+mod remote;
 mod schema;
+mod signatures;
+mod signed_json;
 
 use tombolo_platform::{Fault, Moment, Sql};
 
-pub use self::schema::STEPS;
 use self::messages::*;
+pub use self::schema::STEPS;
 use crate::shell::{Effects, ObjectClass, Question, Schema, Stop, class};
 
 /// What a function of this object may answer.
@@ -61,5 +69,39 @@ impl UserKeys<'_> {
     }
 }
 
+/// Forgets the cross-signing keys and the backups of a user whose account is deactivated.
+fn drop_keys(keys: &mut UserKeys<'_>, _: DropKeys) -> Result<()> {
+    if !keys.exists()? {
+        return Ok(());
+    }
+    keys.drop_backups()?;
+    keys.drop_signing()?;
+    keys.drop_signatures()
+}
+
 class!(UserKeysClass = "user_keys" {
+    UploadKeys => devices::upload,
+    NameDevice => devices::name,
+    DropDevices => devices::drop,
+    QueryKeys => devices::query,
+    ClaimKeys => one_time_keys::claim,
+    Replaces => cross_signing::replaces,
+    UploadCrossSigning => cross_signing::upload,
+    AddSignatures => signatures::add,
+    SignaturesOn => signatures::on,
+    Untold => list::untold,
+    ListTold => list::told,
+    HeldList => remote::held,
+    HoldList => remote::hold,
+    NoteDevice => remote::note_device,
+    NoteSigning => remote::note_signing,
+    DropKeys => drop_keys,
+    CreateBackup => backup::create,
+    Backup => backup::info,
+    UpdateBackup => backup::update,
+    DeleteBackup => backup::delete,
+    StoreBackupKeys => backup::store_keys,
+    SessionBackup => backup::session,
+    BackupPage => backup::page,
+    DeleteBackupKeys => backup::delete_keys,
 });

@@ -12,7 +12,7 @@ CREATE TABLE devices (
 ) WITHOUT ROWID;
 CREATE TABLE one_time_keys (
     device TEXT, algorithm TEXT, id TEXT,
-    pos INTEGER NOT NULL,        -- keys are claimed in the order in which they came
+    came_at INTEGER NOT NULL,    -- keys are claimed in the order in which they came (ms)
     key TEXT NOT NULL,
     PRIMARY KEY (device, algorithm, id)
 ) WITHOUT ROWID;
@@ -24,13 +24,18 @@ CREATE TABLE fallback_keys (
 -- `kind` is master, self_signing or user_signing.
 CREATE TABLE cross_signing (kind TEXT PRIMARY KEY, key TEXT NOT NULL) WITHOUT ROWID;
 -- What this user's keys signed: devices and keys of their own, and master keys of others.
-CREATE TABLE signatures (user TEXT, target TEXT, key TEXT, signature TEXT NOT NULL, PRIMARY KEY (user, target, key)) WITHOUT ROWID;
--- The versions of the list of devices, and of the cross-signing keys; and what others were told of them.
+CREATE TABLE signatures (
+    user TEXT, target TEXT, key TEXT, signature TEXT NOT NULL,
+    version INTEGER NOT NULL,    -- of the list, when it was made
+    PRIMARY KEY (user, target, key)
+) WITHOUT ROWID;
+-- How far the list of devices came, and what others know of it.
 CREATE TABLE list (
     one INTEGER PRIMARY KEY,
-    version INTEGER NOT NULL,
-    signing_version INTEGER NOT NULL, -- of the list, when the cross-signing keys changed last
-    told INTEGER NOT NULL
+    version INTEGER NOT NULL,    -- grows with each change
+    signing INTEGER NOT NULL,    -- the version in which the cross-signing keys changed last
+    told INTEGER NOT NULL,       -- everybody was told everything up to this version
+    sent INTEGER                 -- the last change of a device that other servers were told of
 );
 -- What has to be said of a device's one-time keys to the object that answers its syncs.
 CREATE TABLE counts (device TEXT PRIMARY KEY, version INTEGER NOT NULL, told INTEGER NOT NULL) WITHOUT ROWID;
@@ -38,7 +43,25 @@ CREATE TABLE counts (device TEXT PRIMARY KEY, version INTEGER NOT NULL, told INT
 CREATE TABLE remote (
     one INTEGER PRIMARY KEY,
     stream_id INTEGER NOT NULL,  -- of their server, up to which the list is complete
-    asked_at INTEGER,            -- when that server was asked for the whole list (ms); NULL: it has to be asked again
-    asking_until INTEGER NOT NULL -- until when somebody is asking it (ms)
+    asked_at INTEGER             -- when that server was asked for the whole list (ms); NULL: it has to be asked again
 );
+", "
+-- The backups of room keys that are not deleted. `auth_data` is JSON.
+CREATE TABLE backups (
+    version INTEGER PRIMARY KEY,
+    algorithm TEXT NOT NULL,
+    auth_data TEXT NOT NULL,
+    etag INTEGER NOT NULL,       -- how often its keys have changed
+    count INTEGER NOT NULL       -- how many keys it has
+);
+-- The version that was given out last.
+CREATE TABLE backup_versions (one INTEGER PRIMARY KEY, last INTEGER NOT NULL);
+CREATE TABLE backup_keys (
+    version INTEGER, room TEXT, session TEXT,
+    is_verified INTEGER NOT NULL,
+    first_message_index INTEGER NOT NULL,
+    forwarded_count INTEGER NOT NULL,
+    session_data TEXT NOT NULL,  -- JSON, as a client encrypted it
+    PRIMARY KEY (version, room, session)
+) WITHOUT ROWID;
 "];

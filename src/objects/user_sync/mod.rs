@@ -6,20 +6,25 @@
 mod account_data;
 mod checkpoint;
 mod deactivation;
+mod dehydrated_device;
+mod device_changes;
 mod filters;
 mod forget;
 mod ignored;
+mod key_counts;
 mod login_tokens;
 pub mod messages;
 mod pull;
 mod rate_limit;
 mod refreshes;
+mod removed;
 mod schema;
 mod sessions;
 mod shares;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod to_device;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -33,6 +38,7 @@ pub use self::schema::STEPS;
 use self::{messages::*, rate_limit::Users, stream::Last};
 use crate::{
     config::Config,
+    objects::user_keys::messages::KeyCounts,
     shell::{Effects, ObjectClass, Question, Schema, Stop, class},
 };
 
@@ -48,6 +54,9 @@ pub struct Cache {
     /// When the `last_seen` of each device was last written (ms).
     seen: BTreeMap<String, u64>,
     ignored: Option<Rc<BTreeSet<OwnedUserId>>>,
+    /// How many messages wait for each device, as far as it was counted.
+    waiting: BTreeMap<String, u64>,
+    key_counts: BTreeMap<String, KeyCounts>,
 }
 
 /// Where the stream ends.
@@ -56,9 +65,10 @@ struct Loaded {
     pos: StreamPosition,
     /// The highest position any token may have named: rows at or below it never change.
     issued: StreamPosition,
-    /// The positions of the last change of typing and of account data.
+    /// The positions of the last change of typing, of account data, and of the devices of others.
     typing: StreamPosition,
     account_data: StreamPosition,
+    device_changes: StreamPosition,
     rooms: BTreeMap<OwnedRoomId, Last>,
 }
 
@@ -110,16 +120,18 @@ impl User<'_> {
     /// Where the stream ends, read once per stay in memory.
     fn loaded(&mut self) -> Result<&mut Loaded> {
         if self.cache.loaded.is_none() {
-            let query = "SELECT (SELECT max(pos) FROM stream), (SELECT max(pos) FROM typing), (SELECT max(pos) FROM account_data), (SELECT max(pos) FROM shares)";
+            let query = "SELECT (SELECT max(pos) FROM stream), (SELECT max(pos) FROM typing), (SELECT max(pos) FROM account_data), (SELECT max(pos) FROM device_changes), (SELECT max(pos) FROM shares)";
             let last = |row: &Row<'_>, column| row.int_or_null(column).map(|pos| pos.unwrap_or(0));
             let ends = self.sql.row(query, values![], |row| {
-                Ok((last(row, 0)?, last(row, 1)?, last(row, 2)?, last(row, 3)?))
+                Ok((last(row, 0)?, last(row, 1)?, last(row, 2)?, last(row, 3)?, last(row, 4)?))
             })?;
-            let (stream, typing, account_data, shares) = ends.unwrap_or_default();
-            let pos = stream.max(typing).max(account_data).max(shares);
+            let (stream, typing, account_data, device_changes, shares) = ends.unwrap_or_default();
+            let pos = [stream, typing, account_data, device_changes, shares, self.last_message()?];
+            let pos = pos.into_iter().max().unwrap_or_default();
             let rooms = self.last_rows()?;
             // Which tokens were issued is not stored, but none can be above the end of the stream.
-            self.cache.loaded = Some(Loaded { pos, issued: pos, typing, account_data, rooms });
+            self.cache.loaded =
+                Some(Loaded { pos, issued: pos, typing, account_data, device_changes, rooms });
         }
         self.cache.loaded.as_mut().ok_or_else(|| Stop::broken("the stream was not loaded"))
     }
@@ -149,6 +161,17 @@ class!(UserSyncClass = "user_sync" {
     DueDeparture => deactivation::due,
     Departed => deactivation::departed,
     Devices => sessions::devices,
+    RemovedDevices => removed::removed,
+    KeysDropped => removed::dropped,
+    NoteKeyCounts => key_counts::note,
+    Deposit => to_device::deposit,
+    DevicesChanged => device_changes::changed,
+    AddDevice => dehydrated_device::add,
+    Dehydrate => dehydrated_device::dehydrate,
+    AbandonDevice => dehydrated_device::abandon,
+    DehydratedDevice => dehydrated_device::dehydrated,
+    DeleteDehydratedDevice => dehydrated_device::delete,
+    DehydratedMessages => dehydrated_device::messages,
     News => stream::news,
     MayInvite => stream::may_invite,
     TypingNews => stream::typing_news,

@@ -34,11 +34,17 @@ pub fn pull(user: &mut User<'_>, message: Pull) -> Result<Pulled> {
     user.hide_ignored_invites(&mut rooms)?;
     let account_data = user.add_account_data(&mut rooms, since)?;
     user.add_typing(&mut rooms, since)?;
-    let shares = match message.since {
-        Some(_) => user.shares_between(since, next)?,
-        None => Vec::new(),
+    let got = message.messages_since.or(message.since).map(|got| got.min(next));
+    let waiting = user.next_messages(&device_id, got)?;
+    let (devices_changed, shares) = match message.since {
+        Some(_) => (user.devices_changed(since)?, user.shares_between(since, next)?),
+        None => Default::default(),
     };
-    let nothing = rooms.is_empty() && account_data.is_empty() && shares.is_empty();
+    let nothing = rooms.is_empty()
+        && account_data.is_empty()
+        && waiting.messages.is_empty()
+        && devices_changed.is_empty()
+        && shares.is_empty();
     if nothing && message.hold && message.since.is_some() {
         user.effects.hold = true;
     } else {
@@ -46,7 +52,19 @@ pub fn pull(user: &mut User<'_>, message: Pull) -> Result<Pulled> {
         loaded.issued = loaded.issued.max(next);
     }
     let (rooms, ignored) = (rooms.into_values().collect(), BTreeSet::clone(&*user.ignored()?));
-    Ok(Pulled { device_id, next, rooms, account_data, ignored, shares })
+    let key_counts = user.key_counts(&device_id)?;
+    Ok(Pulled {
+        device_id,
+        next,
+        rooms,
+        account_data,
+        ignored,
+        shares,
+        messages: waiting.messages,
+        messages_upto: waiting.upto,
+        devices_changed,
+        key_counts,
+    })
 }
 
 impl User<'_> {

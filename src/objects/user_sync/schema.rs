@@ -49,4 +49,24 @@ CREATE TABLE shares (
     upto INTEGER NOT NULL        --                 to here, inclusive
 );
 CREATE INDEX shares_of_room ON shares (room, pos);
+", "
+-- Which device of its name it is: names are used again.
+ALTER TABLE devices ADD COLUMN born INTEGER NOT NULL DEFAULT 0;
+CREATE TABLE births (one INTEGER PRIMARY KEY, last INTEGER NOT NULL);
+-- Devices that are gone and whose keys have yet to be dropped.
+CREATE TABLE removed (device TEXT, born INTEGER, PRIMARY KEY (device, born)) WITHOUT ROWID;
+-- What each device has left of one-time keys (JSON).
+CREATE TABLE key_counts (device TEXT PRIMARY KEY, version INTEGER NOT NULL, counts TEXT NOT NULL) WITHOUT ROWID;
+-- The messages that a device has not said it has got.
+CREATE TABLE to_device (device TEXT, pos INTEGER, event TEXT NOT NULL, PRIMARY KEY (device, pos)) WITHOUT ROWID;
+-- The messages that came, by the day on which they did: one that comes again has no effect.
+CREATE TABLE deposited (day INTEGER, id TEXT, PRIMARY KEY (day, id)) WITHOUT ROWID;
+-- The end of the stream, where the rows that it was given to are gone.
+CREATE TABLE stream_end (one INTEGER PRIMARY KEY, pos INTEGER NOT NULL);
+-- Whose devices or keys changed.
+CREATE TABLE device_changes (user TEXT PRIMARY KEY, pos INTEGER NOT NULL) WITHOUT ROWID;
+CREATE INDEX device_changes_by ON device_changes (pos);
+", "
+-- The device that waits for a login that can use it; `device_data` is JSON.
+CREATE TABLE dehydrated_device (one INTEGER PRIMARY KEY, device TEXT NOT NULL, device_data TEXT NOT NULL);
 "];

@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use tombolo_platform::{Row, values};
 
 use super::{
-    AttemptLogin, Authorise, Authorised, Device, Devices, LoggedIn, Login, Logout, LogoutOthers,
-    Refusal, RemoveDevices, RenameDevice, Result, User,
+    AddedDevice, AttemptLogin, Authorise, Authorised, Device, Devices, LoggedIn, Login, Logout,
+    LogoutOthers, Refusal, RemoveDevices, RenameDevice, Result, User,
 };
-use crate::shell::Stop;
+use crate::{objects::user_keys::messages::Born, shell::Stop};
 
 /// How many characters a device ID made by the server has.
 const DEVICE_ID: usize = 10;
@@ -22,6 +22,7 @@ const REPLACED: u64 = 0;
 #[derive(Clone, Debug)]
 pub struct Alive {
     pub device: String,
+    pub born: i64,
     /// When it expires (ms).
     expires_at: Option<u64>,
 }
@@ -36,10 +37,12 @@ pub fn login(user: &mut User<'_>, message: Login) -> Result<LoggedIn> {
     });
     user.sql.run("DELETE FROM sessions WHERE device = ?", values![&device_id])?;
     user.forget_sessions()?;
+    user.forget_dehydrated(&serde_json::to_string(&[&device_id])?)?;
+    let born = user.next_birth()?;
     user.sql.run(
-        "INSERT INTO devices (device, display_name, last_seen) VALUES (?, ?, ?)
+        "INSERT INTO devices (device, display_name, last_seen, born) VALUES (?, ?, ?, ?)
          ON CONFLICT DO UPDATE SET last_seen = excluded.last_seen",
-        values![&device_id, message.display_name.as_deref(), user.moment.now],
+        values![&device_id, message.display_name.as_deref(), user.moment.now, born],
     )?;
     let expires_at = message.refresh.as_ref().map(|refresh| refresh.expires_at);
     user.open_session(&message.session, &device_id, (expires_at, None))?;
@@ -52,14 +55,14 @@ pub fn login(user: &mut User<'_>, message: Login) -> Result<LoggedIn> {
 /// Returns the device of a session that is alive and within its rate limits; for a request that reads a room, also
 /// whether the user has forgotten that room and whom they ignore.
 pub fn authorise(user: &mut User<'_>, message: Authorise) -> Result<Authorised> {
-    let device_id = user.device_of(&message.session)?;
+    let Alive { device: device_id, born, .. } = user.alive(&message.session)?;
     user.spend(message.cost)?;
     user.note_seen(&device_id)?;
     let Some(room) = &message.reads else {
-        return Ok(Authorised { device_id, forgotten: false, ignored: BTreeSet::new() });
+        return Ok(Authorised { device_id, born, forgotten: false, ignored: BTreeSet::new() });
     };
     let ignored = BTreeSet::clone(&*user.ignored()?);
-    Ok(Authorised { device_id, forgotten: user.has_forgotten(room)?, ignored })
+    Ok(Authorised { device_id, born, forgotten: user.has_forgotten(room)?, ignored })
 }
 
 /// Counts a password that is tried, whether or not the user exists: the caller learns nothing from it.
@@ -70,7 +73,7 @@ pub fn attempt_login(user: &mut User<'_>, message: AttemptLogin) -> Result<()> {
 /// Ends a session, which may have expired, and removes its device; or all of them.
 pub fn logout(user: &mut User<'_>, message: Logout) -> Result<()> {
     user.exists()?;
-    let Alive { device, expires_at } = user.use_session(&message.session)?;
+    let Alive { device, expires_at, .. } = user.use_session(&message.session)?;
     if expires_at == Some(REPLACED) {
         return Err(Stop::Refused(Refusal::Expired));
     }
@@ -90,8 +93,8 @@ pub fn logout_others(user: &mut User<'_>, message: LogoutOthers) -> Result<()> {
         None => Some(user.device_of(&message.session)?),
     };
     let device = device.ok_or(Stop::Refused(Refusal::NoSession))?;
-    user.sql.run("DELETE FROM sessions WHERE device <> ?", values![&device])?;
-    user.sql.run("DELETE FROM devices WHERE device <> ?", values![&device])?;
+    let others: Vec<String> = user.device_names()?.into_iter().filter(|of| *of != device).collect();
+    user.remove(&others)?;
     user.drop_login_tokens()?;
     user.forget_sessions()
 }
@@ -126,25 +129,65 @@ pub fn devices(user: &mut User<'_>, _: Devices) -> Result<Vec<Device>> {
 impl User<'_> {
     /// Ends all sessions, and removes all devices.
     pub fn end_all_sessions(&mut self) -> Result<()> {
-        self.sql.run("DELETE FROM sessions", values![])?;
-        self.sql.run("DELETE FROM devices", values![])?;
+        let devices = self.device_names()?;
+        self.remove(&devices)?;
         self.drop_login_tokens()?;
         self.forget_sessions()
     }
 
     /// Whether the user has this device.
-    fn held(&mut self, device: &str) -> Result<bool> {
+    pub fn held(&mut self, device: &str) -> Result<bool> {
         let query = "SELECT 1 FROM devices WHERE device = ?";
         Ok(self.sql.row(query, values![device], |row| row.int(0))?.is_some())
     }
 
-    fn remove(&mut self, devices: &[String]) -> Result<()> {
-        let devices = serde_json::to_string(devices)?;
+    /// The names of all devices.
+    pub fn device_names(&mut self) -> Result<Vec<String>> {
+        Ok(self
+            .sql
+            .rows("SELECT device FROM devices ORDER BY device", values![], |row| row.text(0))?)
+    }
+
+    /// Removes devices, with what waits for them, and ends their sessions.
+    pub fn remove(&mut self, devices: &[String]) -> Result<()> {
+        let names = serde_json::to_string(devices)?;
         let sessions = "DELETE FROM sessions WHERE device IN (SELECT value FROM json_each(?))";
-        self.sql.run(sessions, values![&devices])?;
-        let devices_too = "DELETE FROM devices WHERE device IN (SELECT value FROM json_each(?))";
-        self.sql.run(devices_too, values![&devices])?;
-        Ok(())
+        self.sql.run(sessions, values![&names])?;
+        let delete = "DELETE FROM devices WHERE device IN (SELECT value FROM json_each(?)) RETURNING device, born";
+        let read = |row: &Row<'_>| Ok(Born { device: row.text(0)?, born: row.int(1)? });
+        let gone = self.sql.rows(delete, values![&names], read)?;
+        self.note_removed(&gone)?;
+        self.drop_key_counts(&names)?;
+        self.forget_dehydrated(&names)?;
+        self.drop_messages(&names)
+    }
+
+    /// Makes a device that nobody is logged in on, unless it is there; `None` if somebody is or was logged in on it.
+    pub fn add_unused(&mut self, device: &str, name: Option<&str>) -> Result<Option<AddedDevice>> {
+        let born = self.next_birth()?;
+        let insert = "INSERT INTO devices (device, display_name, last_seen, born) VALUES (?, ?, NULL, ?)
+                      ON CONFLICT DO UPDATE SET display_name = coalesce(excluded.display_name, display_name)
+                          WHERE last_seen IS NULL AND NOT EXISTS (SELECT 1 FROM sessions WHERE device = excluded.device)
+                      RETURNING born, display_name";
+        let read = |row: &Row<'_>| {
+            Ok(AddedDevice { born: row.int(0)?, display_name: row.text_or_null(1)? })
+        };
+        Ok(self.sql.row(insert, values![device, name, born], read)?)
+    }
+
+    /// The devices that nobody was ever logged in on: a login is seen.
+    pub fn unused_devices(&mut self) -> Result<Vec<String>> {
+        let query = "SELECT device FROM devices d WHERE last_seen IS NULL
+                         AND NOT EXISTS (SELECT 1 FROM sessions WHERE device = d.device) ORDER BY device";
+        Ok(self.sql.rows(query, values![], |row| row.text(0))?)
+    }
+
+    /// The number of the device that is made next.
+    fn next_birth(&mut self) -> Result<i64> {
+        let insert = "INSERT INTO births (one, last) VALUES (1, 1)
+                      ON CONFLICT DO UPDATE SET last = last + 1 RETURNING last";
+        let last = self.sql.row(insert, values![], |row| row.int(0))?;
+        last.ok_or_else(|| Stop::broken("births are not counted"))
     }
 
     /// Forgets what belongs to sessions that have ended. Their waiting syncs end.
@@ -198,6 +241,11 @@ impl User<'_> {
 
     /// The device of a session that is alive.
     pub fn device_of(&mut self, session: &str) -> Result<String> {
+        Ok(self.alive(session)?.device)
+    }
+
+    /// A session that is alive.
+    fn alive(&mut self, session: &str) -> Result<Alive> {
         self.exists()?;
         let alive = match self.cache.sessions.get(session) {
             Some(alive) => alive.clone(),
@@ -206,7 +254,7 @@ impl User<'_> {
         if alive.expires_at.is_some_and(|at| at <= self.moment.now) {
             return Err(Stop::Refused(Refusal::Expired));
         }
-        Ok(alive.device)
+        Ok(alive)
     }
 
     /// Ends a session that another one of its device has replaced. It is remembered as expired, so that a client that
@@ -221,10 +269,12 @@ impl User<'_> {
 
     /// A session that has not ended, though it may have expired. With its use the session that it replaces ends.
     pub fn use_session(&mut self, session: &str) -> Result<Alive> {
-        let query = "SELECT device, expires_at, replaces FROM sessions WHERE session = ?";
-        let read = |row: &Row<'_>| Ok((row.text(0)?, row.int_or_null(1)?, row.text_or_null(2)?));
+        let query = "SELECT device, expires_at, replaces, born FROM sessions JOIN devices USING (device) WHERE session = ?";
+        let read = |row: &Row<'_>| {
+            Ok((row.text(0)?, row.int_or_null(1)?, row.text_or_null(2)?, row.int(3)?))
+        };
         let held = self.sql.row(query, values![session], read)?;
-        let (device, expires_at, replaces) = held.ok_or(Stop::Refused(Refusal::NoSession))?;
+        let (device, expires_at, replaces, born) = held.ok_or(Stop::Refused(Refusal::NoSession))?;
         if let Some(replaced) = replaces {
             self.end_replaced(&replaced, &device)?;
             let update = "UPDATE sessions SET replaces = NULL WHERE session = ?";
@@ -232,7 +282,7 @@ impl User<'_> {
             self.forget_sessions()?;
         }
         let expires_at = expires_at.and_then(|at| u64::try_from(at).ok());
-        let alive = Alive { device, expires_at };
+        let alive = Alive { device, born, expires_at };
         self.cache.sessions.insert(session.to_owned(), alive.clone());
         Ok(alive)
     }

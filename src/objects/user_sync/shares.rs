@@ -38,7 +38,8 @@ pub fn shares(user: &mut User<'_>, message: Shares) -> Result<()> {
 /// What changed between two positions of the stream.
 pub fn changes_between(user: &mut User<'_>, message: ChangesBetween) -> Result<Changes> {
     user.exists()?;
-    Ok(Changes { shares: user.shares_between(message.from, message.to)? })
+    let shares = user.shares_between(message.from, message.to)?;
+    Ok(Changes { shares, devices_changed: user.devices_changed(message.from)? })
 }
 
 impl User<'_> {

@@ -47,7 +47,8 @@ impl Stream {
 
     fn pull(&self, since: Option<i64>) -> Pulled {
         let (session, hold, include_leave, full_state) = ("S".to_owned(), false, false, false);
-        self.ask(&Pull { session, since, hold, include_leave, full_state }).unwrap()
+        let messages_since = None;
+        self.ask(&Pull { session, since, hold, include_leave, full_state, messages_since }).unwrap()
     }
 
     fn rooms(&self) -> Vec<OwnedRoomId> {

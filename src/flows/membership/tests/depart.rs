@@ -7,6 +7,8 @@ use tombolo_platform::AskError;
 use crate::{
     flows::tests::{meet, membership, two_servers},
     objects::{
+        keys_object,
+        user_keys::messages::{Backup, CreateBackup, Refusal},
         user_object,
         user_sync::messages::{Deactivate, SetAccountData},
     },
@@ -69,4 +71,20 @@ fn what_was_under_way_brings_nothing_of_a_user_back() {
     let content = RawValue::from_string("{}".to_owned()).unwrap();
     let data = SetAccountData { room_id: None, event_type: "org.example".to_owned(), content };
     assert!(matches!(run.run(world.ask(&address, &data)), Err(AskError::Refused(_))));
+}
+
+#[test]
+fn the_backups_of_a_user_are_deleted() {
+    let two = two_servers();
+    let bob = UserId::parse(two.bob.id.as_str()).unwrap();
+    let world = two.bob.server.world();
+    let auth_data = RawValue::from_string("{}".to_owned()).unwrap();
+    let create = CreateBackup { algorithm: "m.example".to_owned(), auth_data };
+    let run = &two.scene.simulation;
+    run.run(world.ask(&keys_object(&bob), &create)).unwrap();
+    let backup = || run.run(world.ask(&keys_object(&bob), &Backup { version: None }));
+    assert!(backup().is_ok());
+    run.run(world.ask(&user_object(&bob), &Deactivate { erase: false })).unwrap();
+    run.settle(600_000);
+    assert!(matches!(backup(), Err(AskError::Refused(Refusal::NotFound))));
 }

@@ -88,7 +88,8 @@ fn who_comes_and_who_goes() {
     });
     let [invited, joined, kicked, banned] = lists;
     assert_eq!(invited, [[vec!["bob"], vec![]], [vec![], vec![]]]);
-    assert_eq!(joined, [[vec!["bob"], vec![]], [vec!["alice", "carol"], vec![]]]);
+    // Who asks for bob's devices from now on is told of changes, and so are his other devices.
+    assert_eq!(joined, [[vec!["bob"], vec![]], [vec!["alice", "bob", "carol"], vec![]]]);
     assert_eq!(kicked, [[vec![], vec!["bob"]], [vec![], vec!["alice", "carol"]]]);
     assert_eq!(banned, [[NOBODY; 2]; 2]);
 }
@@ -115,7 +116,7 @@ fn who_is_back_before_the_next_sync_came() {
         scene.pass(5_000);
     }
     assert_eq!(of_alice.lists(), [vec!["bob"], vec![]]);
-    assert_eq!(of_bob.lists(), [vec!["alice", "carol"], vec![]]);
+    assert_eq!(of_bob.lists(), [vec!["alice", "bob", "carol"], vec![]]);
 }
 
 #[test]
@@ -222,7 +223,7 @@ fn a_room_of_another_server() {
     let mut of_dora = Client::new(&two.scene, &dora);
     let mut of_alice = Client::new(&two.scene, &two.alice);
     two.through(&dora, "join", &room).ok();
-    assert_eq!(of_dora.lists(), [vec!["alice", "bob"], vec![]]);
+    assert_eq!(of_dora.lists(), [vec!["alice", "bob", "dora"], vec![]]);
     assert_eq!(of_alice.lists(), [vec!["dora"], vec![]]);
     let mut of_bob = Client::new(&two.scene, &two.bob);
     two.scene.act(&two.bob, &room, "leave", &json!({})).ok();
@@ -298,6 +299,7 @@ fn whatever_happens_a_client_knows_with_whom_it_shares_a_room() {
         scene.simulation.settle(600_000);
         for (client, user) in clients.iter_mut().zip(&all) {
             client.lists();
+            client.known.remove(&user.id);
             assert_eq!(
                 client.known,
                 sharing(&scene, &rooms, user, &all),

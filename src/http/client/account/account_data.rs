@@ -11,10 +11,7 @@ use ruma::{
     push::Ruleset,
     serde::Raw,
 };
-use serde_json::{
-    json,
-    value::{RawValue, to_raw_value},
-};
+use serde_json::{json, value::to_raw_value};
 use tombolo_platform::World;
 
 use crate::{
@@ -22,6 +19,7 @@ use crate::{
     http::{
         auth::{Session, user_object},
         client::must_be,
+        endpoint::is_object,
         router::Router,
     },
     objects::user_sync::messages::{AccountData, SetAccountData},
@@ -109,8 +107,4 @@ async fn save(world: &World, caller: &Session, item: SetAccountData) -> Result<(
     }
     world.ask(&user_object(&caller.user), &item).await?;
     Ok(())
-}
-
-fn is_object(value: &RawValue) -> bool {
-    value.get().trim_start().starts_with('{')
 }

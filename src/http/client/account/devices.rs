@@ -17,12 +17,17 @@ use tombolo_platform::World;
 
 use crate::{
     error::{Result, not_found, too_large},
+    flows::keys::{removed, telling},
     http::{
         auth::{self, Session, user_object},
         endpoint::{json_response, paths_of},
         router::Router,
     },
-    objects::user_sync::messages::{Cost, Device, Devices, RemoveDevices, RenameDevice},
+    objects::{
+        keys_object,
+        user_keys::messages::NameDevice,
+        user_sync::messages::{Cost, Device, Devices, RemoveDevices, RenameDevice},
+    },
 };
 
 /// The longest name of a device, in bytes.
@@ -96,7 +101,11 @@ async fn rename(
         return Ok(update_device::Response::new());
     };
     check_name(Some(&display_name))?;
+    let name = NameDevice { device: device_id.clone(), display_name: display_name.clone() };
     world.ask(&user_object(&caller.user), &RenameDevice { device_id, display_name }).await?;
+    if world.ask(&keys_object(&caller.user), &name).await? {
+        telling::tell_now(&world, &caller.user).await;
+    }
     Ok(update_device::Response::new())
 }
 
@@ -106,7 +115,7 @@ async fn remove(
     request: delete_device::Request,
 ) -> Result<delete_device::Response> {
     let device_ids = vec![request.device_id.to_string()];
-    world.ask(&user_object(&caller.user), &RemoveDevices { device_ids }).await?;
+    remove_all(&world, &caller, device_ids).await?;
     Ok(delete_device::Response::new())
 }
 
@@ -116,8 +125,14 @@ async fn remove_some(
     request: delete_devices::Request,
 ) -> Result<delete_devices::Response> {
     let device_ids = request.devices.iter().map(ToString::to_string).collect();
-    world.ask(&user_object(&caller.user), &RemoveDevices { device_ids }).await?;
+    remove_all(&world, &caller, device_ids).await?;
     Ok(delete_devices::Response::new())
+}
+
+async fn remove_all(world: &World, caller: &Session, device_ids: Vec<String>) -> Result<()> {
+    world.ask(&user_object(&caller.user), &RemoveDevices { device_ids }).await?;
+    removed::drop_now(world, &caller.user).await;
+    Ok(())
 }
 
 /// Refuses a name that is too long for a device.

@@ -25,7 +25,7 @@ use super::{devices::check_name, refresh};
 use crate::{
     config::Config,
     error::{Error, Result, forbidden, invalid_param, missing_param},
-    flows::sync::Claim,
+    flows::{keys::removed, sync::Claim},
     http::{
         auth::{self, Session, user_object},
         credentials::{self, Credentials, Proved},
@@ -43,7 +43,7 @@ const TOKEN: &str = "m.login.token";
 /// How long a login token can be used.
 const TOKEN_LIFETIME: Duration = Duration::from_secs(120);
 /// The longest device ID a client may choose, in bytes.
-const MAX_DEVICE_ID: usize = 255;
+pub const MAX_DEVICE_ID: usize = 255;
 
 pub fn routes(router: &mut Router) {
     router.endpoint::<get_login_types::Request, _, _>(flows);
@@ -201,5 +201,6 @@ async fn end_all(world: World, request: Request<Bytes>, _: ()) -> Result<Respons
 async fn log_out(world: &World, request: &Request<Bytes>, all: bool) -> Result<Response<Bytes>> {
     let Claim { user, session } = auth::claim(world, request)?;
     world.ask(&user_object(&user), &Logout { session, all }).await?;
+    removed::drop_now(world, &user).await;
     json_response(StatusCode::OK, &json!({}))
 }

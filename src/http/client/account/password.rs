@@ -6,6 +6,7 @@ use tombolo_platform::World;
 
 use crate::{
     error::{Result, unknown_token},
+    flows::keys::removed,
     http::{
         auth::{Session, user_object},
         credentials,
@@ -37,6 +38,7 @@ async fn change(
                 &LogoutOthers { session: caller.session, device: Some(caller.device) },
             )
             .await?;
+        removed::drop_now(&world, &caller.user).await;
     }
     Ok(change_password::Response::new())
 }

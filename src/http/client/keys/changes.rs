@@ -19,8 +19,8 @@ async fn changes(
     caller: Session,
     request: get_key_changes::Request,
 ) -> Result<get_key_changes::Response> {
-    let (from, to) =
-        (tokens::stream_position(&request.from)?, tokens::stream_position(&request.to)?);
+    let (from, _) = tokens::stream_positions(&request.from)?;
+    let (to, _) = tokens::stream_positions(&request.to)?;
     let DeviceLists { changed, left } = changes_between(&world, &caller.user, from, to).await?;
     let [changed, left] = [changed, left].map(|users| users.into_iter().collect());
     Ok(get_key_changes::Response::new(changed, left))

@@ -37,11 +37,11 @@ async fn answer(world: World, request: Request<Bytes>, _: ()) -> Result<Response
         Some(text) if text.starts_with('{') => Rc::new(filters::given(text)?),
         Some(id) => filters::stored(&world, &claim.user, id).await?,
     };
+    let since = parameter("since").filter(|since| !since.is_empty()).map(tokens::stream_positions);
+    let since = since.transpose()?;
     let request = sync::Request {
-        since: parameter("since")
-            .filter(|since| !since.is_empty())
-            .map(tokens::stream_position)
-            .transpose()?,
+        since: since.map(|(since, _)| since),
+        messages_since: since.map(|(_, messages)| messages),
         timeout: parameter("timeout")
             .map_or(Ok(0), str::parse)
             .map_err(|_| invalid_param("timeout is no number"))?,

@@ -10,7 +10,8 @@ use tombolo_protocol::{event::Projection, membership::Membership};
 use crate::{
     error::Result,
     flows::sync::{Content, Data, DeviceLists, Inside, Stay, Updates},
-    http::client::tokens,
+    http::client::{keys::USUAL, tokens},
+    objects::user_keys::messages::KeyCounts,
 };
 
 #[derive(Debug, Serialize)]
@@ -22,6 +23,10 @@ pub struct SyncResponse {
     account_data: Option<Events<Data>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     device_lists: Option<Devices>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    to_device: Option<Events<Box<RawValue>>>,
+    device_one_time_keys_count: BTreeMap<String, u64>,
+    device_unused_fallback_key_types: Vec<String>,
 }
 
 /// Users whose devices the client has to ask for again, and those whose devices it may forget.
@@ -93,11 +98,17 @@ pub fn render(updates: Updates, fields: Option<&Projection>) -> Result<SyncRespo
         of_section.insert(update.room_id, room(update.membership, update.content, fields)?);
     }
     let account_data = Some(Events { events: updates.account_data });
+    let to_device = Some(Events { events: updates.messages });
+    let KeyCounts { mut one_time_keys, unused_fallback_keys, .. } = updates.key_counts;
+    one_time_keys.entry(USUAL.to_owned()).or_default();
     Ok(SyncResponse {
-        next_batch: tokens::of_stream(updates.next),
+        next_batch: tokens::of_stream(updates.next, updates.messages_upto),
         rooms,
         account_data: account_data.filter(|data| !data.events.is_empty()),
         device_lists: devices(updates.device_lists),
+        to_device: to_device.filter(|messages| !messages.events.is_empty()),
+        device_one_time_keys_count: one_time_keys,
+        device_unused_fallback_key_types: unused_fallback_keys,
     })
 }
 

@@ -2,10 +2,13 @@
 
 mod accounts;
 mod answers;
+mod backups;
+mod dehydrated;
 mod devices;
 mod ephemeral;
 mod filters;
 mod ignored;
+mod key_changes;
 mod keys;
 mod leavers;
 mod profiles;
@@ -15,6 +18,7 @@ mod rights;
 mod rooms;
 mod routes;
 mod timelines;
+mod to_device;
 
 use std::rc::Rc;
 

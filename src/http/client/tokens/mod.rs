@@ -2,7 +2,8 @@
 //! ([pagination](https://spec.matrix.org/v1.19/client-server-api/#pagination))
 //!
 //! `t<n>` is a position in the room, as `/messages` and `prev_batch` give it; `s<n>` a position in the user's stream,
-//! as `/sync` gives it.
+//! as `/sync` gives it. `s<n>_<m>` is one where messages to the device were given up to `m` only: there were too many for
+//! one answer. `d<n>` is up to where messages to the dehydrated device were given.
 
 #[cfg(test)]
 mod tests;
@@ -22,25 +23,34 @@ use crate::{
 /// A token, read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Token {
-    /// Everything of the user's stream up to here.
+    /// Everything of the user's stream up to here, but for messages to the device.
     Sync(StreamPosition),
     /// A position in the room.
     Room(Position),
 }
 
 impl Token {
-    /// Reads a token; nothing else but digits follows its letter.
+    /// Reads a token; nothing else but its numbers follows its letter.
     pub fn parse(token: &str) -> Option<Self> {
-        let digits = token.get(1..).filter(|digits| {
-            !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
-        })?;
-        let number = digits.parse().ok().filter(|number| *number < MAX_INTEGER)?;
         match token.as_bytes().first()? {
-            b's' => Some(Self::Sync(number)),
-            b't' => Some(Self::Room(number)),
+            b's' => Some(Self::Sync(of_sync(token)?.0)),
+            b't' => Some(Self::Room(number(token.get(1..)?)?)),
             _ => None,
         }
     }
+}
+
+fn of_sync(token: &str) -> Option<(StreamPosition, StreamPosition)> {
+    let numbers = token.strip_prefix('s')?;
+    match numbers.split_once('_') {
+        Some((position, messages)) => Some((number(position)?, number(messages)?)),
+        None => number(numbers).map(|position| (position, position)),
+    }
+}
+
+fn number(digits: &str) -> Option<i64> {
+    let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    digits.parse().ok().filter(|number| is_number && *number < MAX_INTEGER)
 }
 
 /// The token of a position in a room.
@@ -48,17 +58,28 @@ pub fn of_room(position: Position) -> String {
     format!("t{position}")
 }
 
-/// The token of a position in a user's stream.
-pub fn of_stream(position: StreamPosition) -> String {
-    format!("s{position}")
+/// The token of a position in a user's stream. `messages` is up to where messages to the device were given, if not all.
+pub fn of_stream(position: StreamPosition, messages: Option<StreamPosition>) -> String {
+    match messages {
+        Some(messages) => format!("s{position}_{messages}"),
+        None => format!("s{position}"),
+    }
 }
 
-/// The position in the user's stream that a sync token names.
-pub fn stream_position(token: &str) -> Result<StreamPosition> {
-    match Token::parse(token) {
-        Some(Token::Sync(position)) => Ok(position),
-        _ => Err(invalid_param("This is no sync token")),
-    }
+/// The position in the user's stream that a sync token names, and up to which its device has got its messages.
+pub fn stream_positions(token: &str) -> Result<(StreamPosition, StreamPosition)> {
+    of_sync(token).ok_or_else(|| invalid_param("This is no sync token"))
+}
+
+/// The token of a position up to which messages to the dehydrated device were given.
+pub fn of_batch(position: StreamPosition) -> String {
+    format!("d{position}")
+}
+
+/// The position that such a token names.
+pub fn batch_position(token: &str) -> Result<StreamPosition> {
+    let position = token.strip_prefix('d').and_then(number);
+    position.ok_or_else(|| invalid_param("This is no token of such messages"))
 }
 
 /// The position in a room that a client's token names.

@@ -157,6 +157,9 @@ pub struct MovesReply {
     pub came: Vec<OwnedUserId>,
     /// Who was in the room with the user, and is not at the end.
     pub gone: Vec<OwnedUserId>,
+    /// Whether the user is in the room anew: then everybody there is in `came`.
+    #[serde(default)]
+    pub anew: bool,
 }
 
 /// Who of these users shares the room with a local user now? Nobody if that one is not joined.
@@ -175,6 +178,9 @@ message!(RoomClass, Participants => ParticipantsReply, Refusal);
 #[derive(Debug, Serialize, Deserialize)]
 pub struct ParticipantsReply {
     pub servers: Vec<OwnedServerName>,
+    /// Our users who are joined.
+    #[serde(default)]
+    pub locals: Vec<OwnedUserId>,
 }
 
 /// A user's membership now, `None` where there never was any.

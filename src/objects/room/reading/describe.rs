@@ -26,7 +26,9 @@ pub fn participants(room: &mut Room<'_>, _: Participants) -> Result<Participants
     let mut servers = room.servers()?;
     servers.retain(|server| room.is_local(server));
     servers.extend(room.helpers()?);
-    Ok(ParticipantsReply { servers })
+    let locals = room.locals()?.into_iter();
+    let joined = locals.filter(|(_, membership, _)| *membership == Membership::Join);
+    Ok(ParticipantsReply { servers, locals: joined.map(|(user, ..)| user).collect() })
 }
 
 /// A user's membership now.

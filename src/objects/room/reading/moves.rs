@@ -49,7 +49,8 @@ pub fn moves(room: &mut Room<'_>, message: Moves) -> Result<MovesReply> {
         gone.extend(room.others_at(end - 1, &user)?);
     }
     gone.retain(|other| !came.contains(other));
-    Ok(MovesReply { came: came.into_iter().collect(), gone: gone.into_iter().collect() })
+    let (came, gone) = (came.into_iter().collect(), gone.into_iter().collect());
+    Ok(MovesReply { came, gone, anew: joined && anew })
 }
 
 /// Who of some users shares the room with another one now.

@@ -7,7 +7,8 @@ use crate::objects::room::messages::*;
 
 /// Who came and who is gone for a local user, by localpart.
 fn moves(room: &LoneRoom, localpart: &str, (from, to): (Position, Position)) -> [Vec<String>; 2] {
-    let MovesReply { came, gone } = room.ask(Moves { user: ours(localpart), from, to }).unwrap();
+    let MovesReply { came, gone, .. } =
+        room.ask(Moves { user: ours(localpart), from, to }).unwrap();
     [came, gone].map(|users| users.iter().map(|user| user.localpart().to_owned()).collect())
 }
 

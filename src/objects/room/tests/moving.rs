@@ -222,7 +222,8 @@ fn an_older_room_is_told_whole_once_anybody_asks_it() {
     assert_eq!((members.from, localparts(&members.joined)), (0, vec!["alice", "bob"]));
     assert_eq!(told(&room)[3], ["alice"]);
     let to = room.ask(Undelivered {}).unwrap().to;
-    let MovesReply { came, gone } = room.ask(Moves { user: ours("alice"), from: 0, to }).unwrap();
+    let MovesReply { came, gone, .. } =
+        room.ask(Moves { user: ours("alice"), from: 0, to }).unwrap();
     assert_eq!((localparts(&came), gone), (vec!["bob"], vec![]));
 }
 

@@ -1,0 +1,117 @@
+//! How is a one-time key claimed?
+//! ([keys/claim](https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3keysclaim))
+
+use std::{collections::BTreeMap, time::Duration};
+
+use futures_util::{StreamExt, stream};
+use ruma::{OwnedServerName, OwnedUserId, ServerName};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use tombolo_platform::World;
+
+use super::{AT_ONCE, failed, in_time, telling};
+use crate::{
+    config::Config,
+    flows::ours::Ours,
+    objects::{
+        keys_object,
+        user_keys::messages::{ClaimKeys, Claimed},
+    },
+    remote::{
+        RemoteError, api,
+        client::{self, Ask},
+    },
+};
+
+/// Of each user, the devices and the algorithm of the key that is wanted of each.
+pub type Wanted = BTreeMap<OwnedUserId, BTreeMap<String, String>>;
+
+/// Of each user and device, the key: its name, `<algorithm>:<id>`, and what it is.
+pub type Keys = BTreeMap<OwnedUserId, BTreeMap<String, BTreeMap<String, Box<RawValue>>>>;
+
+/// What was claimed.
+#[derive(Default)]
+pub struct Found {
+    pub keys: Keys,
+    /// The servers that did not answer.
+    pub failures: BTreeMap<OwnedServerName, RemoteError>,
+}
+
+/// Claims keys of users of any server.
+pub async fn claim(
+    world: &World,
+    wanted: Wanted,
+    timeout: Option<Duration>,
+) -> Result<Found, Ours> {
+    let own_name = Config::of(world)?.server_name.clone();
+    let (ours, others): (Wanted, Wanted) =
+        wanted.into_iter().partition(|(user, _)| user.server_name() == own_name);
+    let mut found = Found { keys: of_ours(world, ours).await?, ..Found::default() };
+    let mut servers: BTreeMap<OwnedServerName, Wanted> = BTreeMap::new();
+    for (user, devices) in others {
+        servers.entry(user.server_name().to_owned()).or_default().insert(user, devices);
+    }
+    let answers: Vec<_> = stream::iter(servers)
+        .map(|(server, wanted)| async move {
+            let keys = in_time(world, timeout, ask(world, &server, &wanted)).await;
+            (server, keys)
+        })
+        .buffer_unordered(AT_ONCE)
+        .collect()
+        .await;
+    for (server, keys) in answers {
+        match keys {
+            Ok(keys) => found.keys.extend(keys),
+            Err(error) => {
+                tracing::debug!(%server, %error, "a server gave no one-time keys");
+                found.failures.insert(server, error);
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Claims keys of users of this server.
+pub async fn of_ours(world: &World, wanted: Wanted) -> Result<Keys, Ours> {
+    let claims = stream::iter(wanted).map(|(user, devices)| async move {
+        let claim = ClaimKeys { wanted: devices.into_iter().collect() };
+        let claimed = world.ask(&keys_object(&user), &claim).await.map_err(failed)?;
+        if !claimed.is_empty() {
+            let (telling, user) = (world.clone(), user.clone());
+            world.later(async move { telling::tell_now(&telling, &user).await });
+        }
+        let mut keys: BTreeMap<String, BTreeMap<String, Box<RawValue>>> = BTreeMap::new();
+        for Claimed { device, key_id, key } in claimed {
+            keys.entry(device).or_default().insert(key_id, key);
+        }
+        Ok::<_, Ours>((user, keys))
+    });
+    let claimed: Vec<_> = claims.buffer_unordered(AT_ONCE).collect().await;
+    let claimed: Vec<_> = claimed.into_iter().collect::<Result<_, _>>()?;
+    Ok(claimed.into_iter().filter(|(_, keys)| !keys.is_empty()).collect())
+}
+
+#[derive(Serialize)]
+struct Question<'a> {
+    one_time_keys: &'a Wanted,
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    #[serde(default)]
+    one_time_keys: BTreeMap<String, BTreeMap<String, BTreeMap<String, Box<RawValue>>>>,
+}
+
+async fn ask(world: &World, server: &ServerName, wanted: &Wanted) -> Result<Keys, RemoteError> {
+    let body = client::content(&Question { one_time_keys: wanted })?;
+    let mut answer: Answer = client::ask(world, server, Ask::post(api::CLAIM_KEYS, &body)).await?;
+    let mut keys = Keys::new();
+    for (user, devices) in wanted {
+        let mut given = answer.one_time_keys.remove(user.as_str()).unwrap_or_default();
+        given.retain(|device, _| devices.contains_key(device));
+        if !given.is_empty() {
+            keys.insert(user.clone(), given);
+        }
+    }
+    Ok(keys)
+}

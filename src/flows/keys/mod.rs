@@ -1,0 +1,41 @@
+//! What travels for end-to-end encryption: keys that are asked for, changes that are told, and messages to devices.
+
+pub mod claim;
+pub mod query;
+pub mod removed;
+pub mod telling;
+pub mod to_device;
+
+use std::time::Duration;
+
+use futures_util::future::{Either, select};
+use tombolo_platform::{AskError, World};
+
+use crate::{flows::ours::Ours, remote::RemoteError};
+
+/// How many users or servers are asked at once.
+const AT_ONCE: usize = 16;
+
+/// How long another server may take for an answer, whatever a client asks for.
+const LONGEST: Duration = Duration::from_secs(10);
+
+/// Waits for another server, for the client's time at most.
+async fn in_time<T>(
+    world: &World,
+    timeout: Option<Duration>,
+    answer: impl Future<Output = Result<T, RemoteError>>,
+) -> Result<T, RemoteError> {
+    let time = timeout.map_or(LONGEST, |timeout| timeout.min(LONGEST));
+    match select(Box::pin(answer), Box::pin(world.sleep(time))).await {
+        Either::Left((answer, _)) => answer,
+        Either::Right(_) => Err(RemoteError::Unreachable("it takes too long".to_owned())),
+    }
+}
+
+/// An object that should not have refused, or did not answer.
+pub fn failed<R: std::fmt::Debug>(error: AskError<R>) -> Ours {
+    match error {
+        AskError::Refused(refusal) => Ours::Broken(format!("{refusal:?}")),
+        AskError::Unreachable(cause) => Ours::Unreachable(cause),
+    }
+}

@@ -1,0 +1,49 @@
+//! How do the keys of a device go that was removed?
+//!
+//! The user's object holds which devices are gone, and its alarm comes again until their keys are dropped.
+
+use ruma::UserId;
+use tombolo_platform::{AskError, World};
+
+use super::{failed, telling};
+use crate::{
+    flows::ours::Ours,
+    objects::{
+        keys_object,
+        user_keys::messages::{DropDevices, DropKeys},
+        user_object,
+        user_sync::messages::{KeysDropped, RemovedDevices},
+    },
+};
+
+/// Drops the keys of devices that are gone, within a request. What fails here the alarm does.
+pub async fn drop_now(world: &World, user: &UserId) {
+    if let Err(error) = drop_keys(world, user).await {
+        tracing::info!(%user, %error, "keys of a removed device are still held");
+    }
+}
+
+/// Drops the keys of devices that are gone, and tells those who share a room with the user.
+pub async fn drop_keys(world: &World, user: &UserId) -> Result<(), Ours> {
+    let devices = match world.ask(&user_object(user), &RemovedDevices {}).await {
+        Ok(devices) => devices,
+        Err(AskError::Refused(_)) => return Ok(()),
+        Err(AskError::Unreachable(cause)) => return Err(Ours::Unreachable(cause)),
+    };
+    if devices.is_empty() {
+        return Ok(());
+    }
+    let drop = DropDevices { devices };
+    let changed = world.ask(&keys_object(user), &drop).await.map_err(failed)?;
+    let dropped = KeysDropped { devices: drop.devices };
+    world.ask(&user_object(user), &dropped).await.map_err(failed)?;
+    if changed {
+        telling::tell_now(world, user).await;
+    }
+    Ok(())
+}
+
+/// Drops all keys of a user whose account is deactivated.
+pub async fn drop_all(world: &World, user: &UserId) -> Result<(), Ours> {
+    world.ask(&keys_object(user), &DropKeys {}).await.map_err(failed)
+}

@@ -1,0 +1,257 @@
+//! Who learns that a user's devices or keys changed?
+//! ([tracking the device list](https://spec.matrix.org/v1.19/client-server-api/#tracking-the-device-list-for-a-user),
+//! [device management](https://spec.matrix.org/v1.19/server-server-api/#device-management))
+//!
+//! Those who share a room with the user: ours by their stream, others by their server. The request that changes
+//! something tells them; the alarm of the user's keys tells what that left untold. Told twice, it is the same.
+
+use std::collections::BTreeSet;
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+use ruma::{OwnedServerName, OwnedUserId, RoomId, ServerName, UserId};
+use serde_json::{json, value::to_raw_value};
+use tombolo_platform::{Address, AskError, Fault, World};
+
+use super::{AT_ONCE, failed};
+use crate::{
+    config::Config,
+    flows::ours::Ours,
+    objects::{
+        destination::messages::OweEdu,
+        destination_object, keys_object,
+        room::messages::{Participants, ParticipantsReply},
+        room_object,
+        user_keys::{
+            UserKeysClass,
+            messages::{DeviceChange, ListTold, QueryKeys, SigningChange, Untold, UntoldReply},
+        },
+        user_object,
+        user_sync::messages::{Device, Devices, DevicesChanged, JoinedRooms, NoteKeyCounts},
+    },
+    stores::room_members,
+};
+
+/// When what could not be told is told again (ms).
+const AGAIN: u64 = 5_000;
+/// How many devices of a user a server is told of that meets the user: it asks for the whole list.
+const MOST_INTRODUCED: usize = 5;
+
+/// Runs the alarm of a user's keys; answers when to come again (ms).
+pub async fn due(world: World, address: Address<UserKeysClass>) -> Result<Option<u64>, Fault> {
+    let Ok(user) = UserId::parse(&*address.name) else { return Ok(None) };
+    match tell(&world, &user).await {
+        Ok(()) => Ok(None),
+        Err(error) => {
+            tracing::info!(%user, %error, "a change of keys was not told");
+            Ok(Some(world.now() + AGAIN))
+        }
+    }
+}
+
+/// Tells what changed, within a request. What fails here is told by the alarm.
+pub async fn tell_now(world: &World, user: &UserId) {
+    if let Err(error) = tell(world, user).await {
+        tracing::info!(%user, %error, "a change of keys was not told");
+    }
+}
+
+/// Tells what nobody was told yet.
+pub async fn tell(world: &World, user: &UserId) -> Result<(), Ours> {
+    let untold = world.ask(&keys_object(user), &Untold {}).await.map_err(failed)?;
+    if !untold.counts.is_empty() {
+        told(
+            world.ask(&user_object(user), &NoteKeyCounts { counts: untold.counts.clone() }).await,
+        )?;
+    }
+    let mut users: Vec<OwnedUserId> = untold.signed.clone();
+    if untold.changed() {
+        users.push(user.to_owned());
+        let (locals, servers) = sharing(world, user).await?;
+        tell_all(world, user, locals).await?;
+        tell_servers(world, user, (servers, &untold)).await?;
+    }
+    if !users.is_empty() {
+        told(world.ask(&user_object(user), &DevicesChanged { users }).await)?;
+    }
+    let sent = untold.devices.iter().map(|change| change.stream_id).max();
+    let counts = untold.counts.into_iter().map(|(device, counts)| (device, counts.version));
+    let note = ListTold { version: untold.version, sent, counts: counts.collect() };
+    world.ask(&keys_object(user), &note).await.map_err(failed)
+}
+
+/// Whether one of our users shares a room with a user of another server.
+pub async fn is_shared(world: &World, user: &UserId) -> Result<bool, Ours> {
+    let shared = room_members::shared_since(world, &[user.to_owned()]).await?;
+    Ok(!shared.is_empty())
+}
+
+/// Our users and the other servers that share a room with a user of ours, as the rooms have it: D1's copy may not know
+/// of who came just now, and who is not told now is told no more.
+async fn sharing(
+    world: &World,
+    user: &UserId,
+) -> Result<(BTreeSet<OwnedUserId>, BTreeSet<OwnedServerName>), Ours> {
+    let rooms = match world.ask(&user_object(user), &JoinedRooms {}).await {
+        Ok(rooms) => rooms,
+        Err(AskError::Refused(_)) => Vec::new(),
+        Err(AskError::Unreachable(cause)) => return Err(Ours::Unreachable(cause)),
+    };
+    let participants = stream::iter(rooms).map(|room_id| async move {
+        match world.ask(&room_object(&room_id), &Participants {}).await {
+            Ok(participants) => Ok(Some(participants)),
+            Err(AskError::Refused(_)) => Ok(None),
+            Err(AskError::Unreachable(cause)) => Err(Ours::Unreachable(cause)),
+        }
+    });
+    let all: Vec<Option<ParticipantsReply>> =
+        participants.buffer_unordered(AT_ONCE).try_collect().await?;
+    let (mut locals, mut servers) = (BTreeSet::new(), BTreeSet::new());
+    for participants in all.into_iter().flatten() {
+        locals.extend(participants.locals);
+        servers.extend(participants.servers);
+    }
+    locals.remove(user);
+    servers.remove(user.server_name());
+    Ok((locals, servers))
+}
+
+/// Tells our users who share a room with a user of another server that their devices changed.
+pub async fn tell_users(world: &World, user: &UserId) -> Result<(), Ours> {
+    let sharing = room_members::locals_sharing(world, user).await?;
+    tell_all(world, user, sharing).await
+}
+
+async fn tell_all(
+    world: &World,
+    user: &UserId,
+    locals: impl IntoIterator<Item = OwnedUserId>,
+) -> Result<(), Ours> {
+    let change = &DevicesChanged { users: vec![user.to_owned()] };
+    stream::iter(locals)
+        .map(|local| async move { told(world.ask(&user_object(&local), change).await) })
+        .buffer_unordered(AT_ONCE)
+        .try_collect::<()>()
+        .await
+}
+
+async fn tell_servers(
+    world: &World,
+    user: &UserId,
+    (servers, untold): (BTreeSet<OwnedServerName>, &UntoldReply),
+) -> Result<(), Ours> {
+    let edus = &edus(user, untold, Config::of(world)?.public_device_names)?;
+    stream::iter(servers)
+        .map(|server| async move { owe(world, &server, edus).await })
+        .buffer_unordered(AT_ONCE)
+        .try_collect::<()>()
+        .await
+}
+
+/// Has a server told.
+async fn owe(world: &World, server: &ServerName, edus: &[OweEdu]) -> Result<(), Ours> {
+    for edu in edus {
+        world.ask(&destination_object(server), edu).await.map_err(failed)?;
+    }
+    Ok(())
+}
+
+/// Tells the servers in a room, which a user of ours has joined, of the user's devices: those that were not told before,
+/// since the user shares no other room with them. What they are told now they would find when they ask, so it waits for
+/// the next transaction.
+pub async fn introduce(world: &World, user: &UserId, room_id: &RoomId) -> Result<(), Ours> {
+    let servers = room_members::servers_only_in(world, user, room_id).await?;
+    if servers.is_empty() {
+        return Ok(());
+    }
+    let devices = match world.ask(&user_object(user), &Devices {}).await {
+        Ok(devices) => devices,
+        Err(AskError::Refused(_)) => return Ok(()),
+        Err(AskError::Unreachable(cause)) => return Err(Ours::Unreachable(cause)),
+    };
+    let names = Config::of(world)?.public_device_names;
+    let query = QueryKeys { devices: Vec::new(), own: false };
+    let mut shown = world.ask(&keys_object(user), &query).await.map_err(failed)?;
+    let stream_id = shown.stream_id;
+    let edus = devices.into_iter().take(MOST_INTRODUCED).map(|device| {
+        let Device { device_id: device, display_name, .. } = device;
+        let keys = shown.devices.remove(&device).map(|shown| shown.keys);
+        let change = DeviceChange { device, stream_id, prev_id: None, keys, display_name };
+        let edu = device_edu(user, change.named(names), false)?;
+        Ok(OweEdu { unhurried: true, ..edu })
+    });
+    let edus = &edus.collect::<Result<Vec<_>, serde_json::Error>>()?;
+    stream::iter(servers)
+        .map(|server| async move { owe(world, &server, edus).await })
+        .buffer_unordered(AT_ONCE)
+        .try_collect::<()>()
+        .await
+}
+
+fn edus(
+    user: &UserId,
+    untold: &UntoldReply,
+    names: bool,
+) -> Result<Vec<OweEdu>, serde_json::Error> {
+    let devices = untold.devices.iter().map(|change| {
+        let deleted = change.keys.is_none();
+        device_edu(user, change.clone().named(names), deleted)
+    });
+    devices.chain(untold.signing.iter().map(|change| signing_edu(user, change))).collect()
+}
+
+/// `m.device_list_update`
+fn device_edu(
+    user: &UserId,
+    change: DeviceChange,
+    deleted: bool,
+) -> Result<OweEdu, serde_json::Error> {
+    let DeviceChange { device, stream_id, prev_id, keys, display_name } = change;
+    let mut content = json!({
+        "user_id": user,
+        "device_id": device,
+        "stream_id": stream_id,
+        "prev_id": prev_id.iter().collect::<Vec<_>>(),
+    });
+    if let Some(keys) = keys {
+        content["keys"] = serde_json::to_value(keys)?;
+    }
+    if let Some(name) = display_name {
+        content["device_display_name"] = json!(name);
+    }
+    if deleted {
+        content["deleted"] = json!(true);
+    }
+    let edu = to_raw_value(&json!({ "edu_type": "m.device_list_update", "content": content }))?;
+    Ok(OweEdu {
+        key: format!("device_list {user} {device}"),
+        edu,
+        until: None,
+        durable: true,
+        unhurried: false,
+    })
+}
+
+/// `m.signing_key_update`
+fn signing_edu(user: &UserId, change: &SigningChange) -> Result<OweEdu, serde_json::Error> {
+    let mut content = json!({ "user_id": user });
+    let keys = [("master_key", &change.master_key), ("self_signing_key", &change.self_signing_key)];
+    for (name, key) in keys.into_iter().filter_map(|(name, key)| Some((name, key.as_ref()?))) {
+        content[name] = serde_json::to_value(key)?;
+    }
+    let edu = to_raw_value(&json!({ "edu_type": "m.signing_key_update", "content": content }))?;
+    Ok(OweEdu {
+        key: format!("signing_keys {user}"),
+        edu,
+        until: None,
+        durable: true,
+        unhurried: false,
+    })
+}
+
+/// A user who is gone has nothing to be told.
+fn told<R: std::fmt::Debug>(answer: Result<(), AskError<R>>) -> Result<(), Ours> {
+    match answer {
+        Ok(()) | Err(AskError::Refused(_)) => Ok(()),
+        Err(AskError::Unreachable(cause)) => Err(Ours::Unreachable(cause)),
+    }
+}

@@ -1,0 +1,105 @@
+//! How does a user publish the keys that vouch for devices and users, and what they signed?
+//! ([cross-signing](https://spec.matrix.org/v1.19/client-server-api/#cross-signing))
+//!
+//! The first keys need no proof of who the user is, and none do that are held already (MSC3967): so this is no
+//! `router.proven`. Bodies are read without ruma's types: what is signed stays as it was signed.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode};
+use ruma::{
+    OwnedUserId,
+    api::client::keys::{
+        upload_signatures::v3 as upload_signatures, upload_signing_keys::v3 as upload_signing_keys,
+    },
+};
+use serde_json::{json, value::RawValue};
+use tombolo_platform::World;
+
+use crate::{
+    error::Result,
+    flows::keys::{query, telling},
+    http::{
+        auth::{self, Session},
+        endpoint::{json_body, json_response, paths_of},
+        router::Router,
+        uia,
+    },
+    objects::{
+        keys_object,
+        user_keys::messages::{
+            AddSignatures, CrossSigningKeys, Refusal, Replaces, SignedObject, Unsigned,
+            UploadCrossSigning,
+        },
+        user_sync::messages::Cost,
+    },
+};
+
+pub fn routes(router: &mut Router) {
+    for path in paths_of::<upload_signing_keys::Request>() {
+        router.page(&Method::POST, path, upload);
+    }
+    for path in paths_of::<upload_signatures::Request>() {
+        router.page(&Method::POST, path, sign);
+    }
+}
+
+async fn upload(world: World, request: Request<Bytes>, _: ()) -> Result<Response<Bytes>> {
+    let caller = auth::session(&world, &request, Cost::Free).await?;
+    let (request, auth) = uia::without_auth(request)?;
+    let keys: CrossSigningKeys = json_body(&request)?;
+    let address = keys_object(&caller.user);
+    let replaces = world.ask(&address, &Replaces { keys: keys.clone() }).await?;
+    if replaces
+        && let Some(unproved) = uia::demand(&world, &caller, &request, auth.as_ref()).await?
+    {
+        return Ok(unproved);
+    }
+    world.ask(&address, &UploadCrossSigning { keys, proved: replaces }).await?;
+    telling::tell_now(&world, &caller.user).await;
+    json_response(StatusCode::OK, &json!({}))
+}
+
+/// Of each user, what was signed of them: by the ID of the device, or the public key.
+type Signed = BTreeMap<OwnedUserId, BTreeMap<String, Box<RawValue>>>;
+
+async fn sign(world: World, request: Request<Bytes>, _: ()) -> Result<Response<Bytes>> {
+    let caller = auth::session(&world, &request, Cost::Free).await?;
+    let signed: Signed = json_body(&request)?;
+    let masters = masters(&world, &caller, &signed).await?;
+    let signed = signed.into_iter().flat_map(|(user, objects)| {
+        let held = masters.get(&user).cloned();
+        objects.into_iter().map(move |(target, object)| {
+            let (user, held) = (user.clone(), held.clone());
+            SignedObject { user, target, object, held }
+        })
+    });
+    let add = AddSignatures { signed: signed.collect() };
+    let failed = world.ask(&keys_object(&caller.user), &add).await?;
+    telling::tell_now(&world, &caller.user).await;
+    let mut failures: BTreeMap<OwnedUserId, BTreeMap<String, _>> = BTreeMap::new();
+    for Unsigned { user, target, why } in failed {
+        let errcode = match why {
+            Refusal::NotFound => "M_NOT_FOUND",
+            Refusal::BadSignature(_) => "M_INVALID_SIGNATURE",
+            _ => "M_INVALID_PARAM",
+        };
+        let failure = json!({ "errcode": errcode, "error": why.to_string() });
+        failures.entry(user).or_default().insert(target, failure);
+    }
+    json_response(StatusCode::OK, &json!({ "failures": failures }))
+}
+
+/// The master keys of the other users of whom something was signed.
+async fn masters(
+    world: &World,
+    caller: &Session,
+    signed: &Signed,
+) -> Result<BTreeMap<OwnedUserId, Box<RawValue>>> {
+    let others = signed.keys().filter(|user| **user != caller.user);
+    let wanted = others.map(|user| (user.clone(), Vec::new())).collect();
+    let found = query::query(world, &caller.user, wanted, None).await?;
+    let masters = found.users.into_iter();
+    Ok(masters.filter_map(|(user, shown)| Some((user, shown.master_key?))).collect())
+}

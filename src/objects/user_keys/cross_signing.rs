@@ -1,0 +1,206 @@
+//! Which keys vouch for the user's devices, and for other users?
+//! ([cross-signing](https://spec.matrix.org/v1.19/client-server-api/#cross-signing))
+
+use serde_json::value::RawValue;
+use tombolo_platform::values;
+
+use super::{
+    CrossSigningKeys, Refusal, Replaces, Result, UploadCrossSigning, UserKeys,
+    signed_json::{SignedJson, invalid},
+};
+use crate::shell::Stop;
+
+/// What a cross-signing key is for, as `usage` names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Usage {
+    Master,
+    SelfSigning,
+    UserSigning,
+}
+
+impl Usage {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Master => "master",
+            Self::SelfSigning => "self_signing",
+            Self::UserSigning => "user_signing",
+        }
+    }
+}
+
+/// Whether this upload replaces keys that others may trust. The first keys replace none, nor do those that are held.
+pub fn replaces(keys: &mut UserKeys<'_>, message: Replaces) -> Result<bool> {
+    if !keys.exists()? || keys.public_key(Usage::Master)?.is_none() {
+        return Ok(false);
+    }
+    for (usage, given) in given(&message.keys) {
+        let given = SignedJson::read(given)?;
+        if keys.held_key(usage)?.is_none_or(|held| held.body() != given.body()) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Publishes cross-signing keys.
+pub fn upload(keys: &mut UserKeys<'_>, message: UploadCrossSigning) -> Result<()> {
+    let UploadCrossSigning { keys: uploaded, proved } = message;
+    if replaces(keys, Replaces { keys: uploaded.clone() })? && !proved {
+        // Between the question and this message other keys came.
+        return Err(Stop::Refused(Refusal::Forbidden("the user has not proved this".to_owned())));
+    }
+    keys.create()?;
+    for (usage, raw) in given(&uploaded) {
+        let given = SignedJson::read(raw)?;
+        let public = keys.check_key(usage, &given)?;
+        if usage != Usage::Master {
+            keys.check_vouched_for(&given)?;
+        }
+        keys.set_key(usage, &given, &public)?;
+    }
+    Ok(())
+}
+
+/// The keys of an upload; the master key, which vouches for the others, comes first.
+fn given(keys: &CrossSigningKeys) -> impl Iterator<Item = (Usage, &RawValue)> {
+    let all = [
+        (Usage::Master, &keys.master_key),
+        (Usage::SelfSigning, &keys.self_signing_key),
+        (Usage::UserSigning, &keys.user_signing_key),
+    ];
+    all.into_iter().filter_map(|(usage, key)| Some((usage, key.as_deref()?)))
+}
+
+impl UserKeys<'_> {
+    /// Refuses what is no such key of this user; answers the public key.
+    fn check_key(&mut self, usage: Usage, given: &SignedJson) -> Result<String> {
+        if given.text("user_id") != Some(self.name) {
+            return Err(invalid("the key names another user"));
+        }
+        if !given.lists("usage", usage.name()) {
+            return Err(invalid(&format!("the usage of the key is not {}", usage.name())));
+        }
+        let public = given.public_key().ok_or_else(|| invalid("there has to be one public key"))?;
+        if self.has_device(public)? {
+            let why = "a device has the name of this key".to_owned();
+            return Err(Stop::Refused(Refusal::Forbidden(why)));
+        }
+        Ok(public.to_owned())
+    }
+
+    /// Refuses a key that the master key has not signed.
+    fn check_vouched_for(&mut self, given: &SignedJson) -> Result<()> {
+        let master = self.public_key(Usage::Master)?;
+        let missing = || Stop::Refused(Refusal::Missing("there is no master key".to_owned()));
+        let master = master.ok_or_else(missing)?;
+        if given.is_signed(self.name, (&format!("ed25519:{master}"), &master)) {
+            return Ok(());
+        }
+        let why = "the master key has not signed the key".to_owned();
+        Err(Stop::Refused(Refusal::BadSignature(why)))
+    }
+
+    /// Sets a key. What the replaced key signed, and what was signed of it, goes with it; and with the master key go
+    /// the keys that it vouched for.
+    fn set_key(&mut self, usage: Usage, given: &SignedJson, public: &str) -> Result<()> {
+        let text = given.whole();
+        if let Some(held) = self.held_key(usage)? {
+            if held.whole() == text {
+                return Ok(());
+            }
+            if let Some(old) = held.public_key().filter(|old| *old != public) {
+                self.drop_signatures_by(old)?;
+                self.drop_signatures_on(old)?;
+                if usage == Usage::Master {
+                    self.drop_keys_below_master()?;
+                }
+            }
+        }
+        self.hold_key(usage, &text)?;
+        if usage == Usage::UserSigning { Ok(()) } else { self.touch_signing() }
+    }
+
+    fn drop_keys_below_master(&mut self) -> Result<()> {
+        for usage in [Usage::SelfSigning, Usage::UserSigning] {
+            if let Some(old) = self.public_key(usage)? {
+                self.drop_signatures_by(&old)?;
+            }
+            self.let_go_key(usage)?;
+        }
+        Ok(())
+    }
+
+    fn held_key(&mut self, usage: Usage) -> Result<Option<SignedJson>> {
+        let query = "SELECT key FROM cross_signing WHERE kind = ?";
+        let Some(text) = self.sql.row(query, values![usage.name()], |row| row.text(0))? else {
+            return Ok(None);
+        };
+        Ok(Some(SignedJson::read(&RawValue::from_string(text)?)?))
+    }
+
+    /// The key of this use, as it was uploaded.
+    pub fn signing_key(&mut self, usage: Usage) -> Result<Option<SignedJson>> {
+        self.held_key(usage)
+    }
+
+    /// The public key of this use.
+    pub fn public_key(&mut self, usage: Usage) -> Result<Option<String>> {
+        Ok(self.held_key(usage)?.and_then(|key| key.public_key().map(str::to_owned)))
+    }
+
+    /// All cross-signing keys, with the signatures that the user made.
+    pub fn cross_signing_keys(&mut self) -> Result<CrossSigningKeys> {
+        Ok(CrossSigningKeys {
+            master_key: self.shown_key(Usage::Master)?,
+            self_signing_key: self.shown_key(Usage::SelfSigning)?,
+            user_signing_key: self.shown_key(Usage::UserSigning)?,
+        })
+    }
+
+    fn shown_key(&mut self, usage: Usage) -> Result<Option<Box<RawValue>>> {
+        let query = "SELECT key FROM cross_signing WHERE kind = ?";
+        let Some(text) = self.sql.row(query, values![usage.name()], |row| row.text(0))? else {
+            return Ok(None);
+        };
+        let raw = RawValue::from_string(text)?;
+        // A key of another server's user may have any form, and nothing is added to it.
+        let public = SignedJson::read(&raw).ok().and_then(|key| Some(key.public_key()?.to_owned()));
+        match public {
+            Some(public) => Ok(Some(self.with_own_signatures(&public, raw.get())?)),
+            None => Ok(Some(raw)),
+        }
+    }
+
+    /// Holds a key.
+    fn hold_key(&mut self, usage: Usage, text: &str) -> Result<()> {
+        let insert = "INSERT INTO cross_signing (kind, key) VALUES (?, ?)
+                      ON CONFLICT DO UPDATE SET key = excluded.key";
+        self.sql.run(insert, values![usage.name(), text])?;
+        Ok(())
+    }
+
+    fn let_go_key(&mut self, usage: Usage) -> Result<()> {
+        let delete = "DELETE FROM cross_signing WHERE kind = ?";
+        self.sql.run(delete, values![usage.name()])?;
+        Ok(())
+    }
+
+    /// Replaces what is held of the keys of another server's user; what is not given stays.
+    pub fn hold_signing(
+        &mut self,
+        master_key: Option<&RawValue>,
+        self_signing_key: Option<&RawValue>,
+    ) -> Result<()> {
+        let given = [(Usage::Master, master_key), (Usage::SelfSigning, self_signing_key)];
+        for (usage, key) in given.into_iter().filter_map(|(usage, key)| Some((usage, key?))) {
+            self.hold_key(usage, key.get())?;
+        }
+        Ok(())
+    }
+
+    /// Forgets all cross-signing keys.
+    pub fn drop_signing(&mut self) -> Result<()> {
+        self.sql.run("DELETE FROM cross_signing", values![])?;
+        Ok(())
+    }
+}

@@ -1,0 +1,258 @@
+//! Which devices does the user have, with which keys?
+//! ([device keys](https://spec.matrix.org/v1.19/client-server-api/#device-keys))
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::value::RawValue;
+use tombolo_platform::{Row, values};
+
+use super::{
+    Born, DeviceChange, DeviceShown, DropDevices, NameDevice, QueryKeys, Refusal, Result,
+    UploadKeys, Uploaded, UserKeys, UserKeysShown,
+    signed_json::{SignedJson, invalid, malformed},
+};
+use crate::shell::Stop;
+
+/// Publishes keys of a device.
+pub fn upload(keys: &mut UserKeys<'_>, message: UploadKeys) -> Result<Uploaded> {
+    keys.create()?;
+    let UploadKeys { of, display_name, device_keys, one_time_keys, fallback_keys } = message;
+    keys.enter(&of)?;
+    let changed = match &device_keys {
+        Some(device_keys) => keys.set_device(&of, device_keys, display_name.as_deref())?,
+        None => false,
+    };
+    let added = keys.add_one_time_keys(&of.device, &one_time_keys)?;
+    let replaced = keys.set_fallback_keys(&of.device, &fallback_keys)?;
+    if added || replaced {
+        keys.note_counts(&of.device)?;
+    }
+    Ok(Uploaded { counts: keys.counts_of(&of.device)?, changed })
+}
+
+/// Names a device.
+pub fn name(keys: &mut UserKeys<'_>, message: NameDevice) -> Result<bool> {
+    if !keys.exists()? {
+        return Ok(false);
+    }
+    let query =
+        "SELECT 1 FROM devices WHERE device = ? AND keys IS NOT NULL AND display_name IS NOT ?";
+    let NameDevice { device, display_name } = &message;
+    if keys.sql.row(query, values![device, display_name], |row| row.int(0))?.is_none() {
+        return Ok(false);
+    }
+    let version = keys.next_version()?;
+    let update = "UPDATE devices SET display_name = ?, version = ? WHERE device = ?";
+    keys.sql.run(update, values![display_name, version, device])?;
+    Ok(true)
+}
+
+/// Removes the keys of devices that are gone.
+pub fn drop(keys: &mut UserKeys<'_>, message: DropDevices) -> Result<bool> {
+    keys.create()?;
+    let mut changed = false;
+    for Born { device, born } in &message.devices {
+        let held = keys.held(device)?;
+        if held.as_ref().is_some_and(|held| held.born > *born) {
+            continue;
+        }
+        // The row stays: a late upload of this device finds that it is gone, and others have yet to be told.
+        let version = match held {
+            Some(Held { keys: Some(_), .. }) => {
+                changed = true;
+                keys.next_version()?
+            }
+            Some(held) => held.version,
+            None => 0,
+        };
+        keys.clear_device(device)?;
+        let insert = "INSERT INTO devices (device, born, keys, display_name, version) VALUES (?, ?, NULL, NULL, ?)
+                      ON CONFLICT DO UPDATE SET born = excluded.born, keys = NULL, display_name = NULL, version = excluded.version";
+        keys.sql.run(insert, values![device, *born, version])?;
+    }
+    Ok(changed)
+}
+
+/// The keys of devices, and the cross-signing keys.
+pub fn query(keys: &mut UserKeys<'_>, message: QueryKeys) -> Result<UserKeysShown> {
+    if !keys.exists()? {
+        return Ok(UserKeysShown::default());
+    }
+    let wanted: BTreeSet<String> = message.devices.into_iter().collect();
+    let mut shown = keys.shown()?;
+    if !wanted.is_empty() {
+        shown.devices.retain(|device, _| wanted.contains(device));
+    }
+    if !message.own {
+        shown.user_signing_key = None;
+    }
+    Ok(shown)
+}
+
+/// What is held of a device.
+struct Held {
+    born: i64,
+    keys: Option<String>,
+    version: i64,
+}
+
+impl UserKeys<'_> {
+    fn held(&mut self, device: &str) -> Result<Option<Held>> {
+        let query = "SELECT born, keys, version FROM devices WHERE device = ?";
+        let read = |row: &Row<'_>| {
+            Ok(Held { born: row.int(0)?, keys: row.text_or_null(1)?, version: row.int(2)? })
+        };
+        Ok(self.sql.row(query, values![device], read)?)
+    }
+
+    /// Refuses a device that is gone; forgets what an older device of this name has left.
+    fn enter(&mut self, of: &Born) -> Result<()> {
+        match self.held(&of.device)? {
+            Some(held) if held.born > of.born || held.born == of.born && held.keys.is_none() => {
+                Err(Stop::Refused(Refusal::Forbidden("this device is gone".to_owned())))
+            }
+            Some(held) if held.born < of.born => self.clear_device(&of.device),
+            _ => Ok(()),
+        }
+    }
+
+    /// Forgets all that belongs to a device but its row.
+    fn clear_device(&mut self, device: &str) -> Result<()> {
+        self.drop_one_time_keys(device)?;
+        self.drop_signatures_on(device)
+    }
+
+    /// Sets the keys of a device; answers whether they changed.
+    fn set_device(&mut self, of: &Born, raw: &RawValue, name: Option<&str>) -> Result<bool> {
+        let given = SignedJson::read(raw)?;
+        self.check_device(&of.device, &given)?;
+        let (text, held) = (given.whole(), self.held(&of.device)?);
+        if let Some(Held { born, keys: Some(keys), .. }) = &held {
+            if *keys == text && *born == of.born {
+                return Ok(false);
+            }
+            let held = SignedJson::read(&RawValue::from_string(keys.clone())?)?;
+            if held.body() != given.body() {
+                self.drop_signatures_on(&of.device)?;
+            }
+        }
+        let version = self.next_version()?;
+        let insert =
+            "INSERT INTO devices (device, born, keys, display_name, version) VALUES (?, ?, ?, ?, ?)
+                      ON CONFLICT DO UPDATE SET born = excluded.born, keys = excluded.keys,
+                          display_name = excluded.display_name, version = excluded.version";
+        self.sql.run(insert, values![&of.device, of.born, &text, name, version])?;
+        Ok(true)
+    }
+
+    /// Refuses keys that are not of this user and device.
+    fn check_device(&mut self, device: &str, given: &SignedJson) -> Result<()> {
+        if given.text("user_id") != Some(self.name) || given.text("device_id") != Some(device) {
+            return Err(invalid("the keys name another user or device"));
+        }
+        let is_whole = given.texts("keys").is_some()
+            && given.is_list("algorithms")
+            && given.is_object("signatures");
+        if !is_whole {
+            return Err(malformed("the keys of a device have keys, algorithms and signatures"));
+        }
+        Ok(())
+    }
+
+    /// Every device and cross-signing key, with the signatures that the user made.
+    pub fn shown(&mut self) -> Result<UserKeysShown> {
+        let query = "SELECT device, keys, display_name FROM devices WHERE keys IS NOT NULL";
+        let read = |row: &Row<'_>| Ok((row.text(0)?, row.text(1)?, row.text_or_null(2)?));
+        let rows = self.sql.rows(query, values![], read)?;
+        let mut devices = BTreeMap::new();
+        for (device, keys, display_name) in rows {
+            let keys = self.with_own_signatures(&device, &keys)?;
+            devices.insert(device, DeviceShown { keys, display_name });
+        }
+        let cross_signing = self.cross_signing_keys()?;
+        let query = "SELECT max(version) FROM devices";
+        let stream_id = self.sql.row(query, values![], |row| row.int_or_null(0))?.flatten();
+        Ok(UserKeysShown {
+            devices,
+            master_key: cross_signing.master_key,
+            self_signing_key: cross_signing.self_signing_key,
+            user_signing_key: cross_signing.user_signing_key,
+            stream_id: stream_id.unwrap_or_default(),
+        })
+    }
+
+    /// The keys of a device, as they were uploaded.
+    pub fn device_keys(&mut self, device: &str) -> Result<Option<SignedJson>> {
+        let Some(Held { keys: Some(keys), .. }) = self.held(device)? else { return Ok(None) };
+        Ok(Some(SignedJson::read(&RawValue::from_string(keys)?)?))
+    }
+
+    /// The keys with which the devices sign: their IDs and public halves.
+    pub fn device_signers(&mut self) -> Result<Vec<(String, String)>> {
+        let query = "SELECT keys FROM devices WHERE keys IS NOT NULL";
+        let all = self.sql.rows(query, values![], |row| row.text(0))?;
+        let mut signers = Vec::new();
+        for keys in all {
+            let keys = SignedJson::read(&RawValue::from_string(keys)?)?;
+            let named = keys.texts("keys").unwrap_or_default().into_iter();
+            let signing = named.filter(|(key_id, _)| key_id.starts_with("ed25519:"));
+            signers.extend(signing.map(|(key_id, key)| (key_id.to_owned(), key.to_owned())));
+        }
+        Ok(signers)
+    }
+
+    /// Whether the user has a device of this name.
+    pub fn has_device(&mut self, device: &str) -> Result<bool> {
+        Ok(self.held(device)?.is_some_and(|held| held.keys.is_some()))
+    }
+
+    /// Notes that what is shown of a device changed.
+    pub fn touch_device(&mut self, device: &str) -> Result<()> {
+        let version = self.next_version()?;
+        let update = "UPDATE devices SET version = ? WHERE device = ?";
+        self.sql.run(update, values![version, device])?;
+        Ok(())
+    }
+
+    /// The devices that changed after a version, oldest change first.
+    pub fn devices_since(&mut self, told: i64, sent: Option<i64>) -> Result<Vec<DeviceChange>> {
+        let query = "SELECT device, keys, version, display_name FROM devices WHERE version > ? ORDER BY version";
+        let read = |row: &Row<'_>| {
+            Ok((row.text(0)?, row.text_or_null(1)?, row.int(2)?, row.text_or_null(3)?))
+        };
+        let rows = self.sql.rows(query, values![told], read)?;
+        let (mut changes, mut prev_id) = (Vec::new(), sent);
+        for (device, keys, stream_id, display_name) in rows {
+            let keys = match keys {
+                Some(keys) => Some(self.with_own_signatures(&device, &keys)?),
+                None => None,
+            };
+            changes.push(DeviceChange { device, stream_id, prev_id, keys, display_name });
+            prev_id = Some(stream_id);
+        }
+        Ok(changes)
+    }
+
+    /// Replaces what is held of the devices of another server's user.
+    pub fn hold_devices(&mut self, devices: &BTreeMap<String, DeviceShown>) -> Result<()> {
+        self.sql.run("DELETE FROM devices", values![])?;
+        for (device, DeviceShown { keys, display_name }) in devices {
+            self.hold_device(device, keys, display_name.as_deref())?;
+        }
+        Ok(())
+    }
+
+    /// Holds one device of another server's user.
+    pub fn hold_device(&mut self, device: &str, keys: &RawValue, name: Option<&str>) -> Result<()> {
+        let insert = "INSERT INTO devices (device, born, keys, display_name, version) VALUES (?, 0, ?, ?, 0)
+                      ON CONFLICT DO UPDATE SET keys = excluded.keys, display_name = excluded.display_name";
+        self.sql.run(insert, values![device, keys.get(), name])?;
+        Ok(())
+    }
+
+    /// Holds a device of another server's user no longer.
+    pub fn let_go(&mut self, device: &str) -> Result<()> {
+        self.sql.run("DELETE FROM devices WHERE device = ?", values![device])?;
+        Ok(())
+    }
+}

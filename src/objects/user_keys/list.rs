@@ -1,0 +1,93 @@
+//! What changed in the user's list of devices, and who was told?
+//! ([tracking the device list](https://spec.matrix.org/v1.19/client-server-api/#tracking-the-device-list-for-a-user))
+//!
+//! Telling is a low-water mark: everybody was told everything up to `told`. A change arms the alarm, which tells again
+//! what a request did not.
+
+use tombolo_platform::{Row, values};
+
+use super::{ListTold, Result, SigningChange, Untold, UntoldReply, UserKeys};
+
+/// When the alarm tells what the request has not told (ms).
+const MAKES_SURE: u64 = 5_000;
+
+/// How far the list came, and what others know of it.
+#[derive(Clone, Copy, Default)]
+struct List {
+    version: i64,
+    signing: i64,
+    told: i64,
+    sent: Option<i64>,
+}
+
+/// What others have not been told yet.
+pub fn untold(keys: &mut UserKeys<'_>, _: Untold) -> Result<UntoldReply> {
+    if !keys.exists()? {
+        return Ok(UntoldReply::default());
+    }
+    let list = keys.list()?;
+    let signing = if list.signing > list.told {
+        let held = keys.cross_signing_keys()?;
+        let (master_key, self_signing_key) = (held.master_key, held.self_signing_key);
+        Some(SigningChange { master_key, self_signing_key })
+    } else {
+        None
+    };
+    Ok(UntoldReply {
+        version: list.version,
+        devices: keys.devices_since(list.told, list.sent)?,
+        signing,
+        signed: keys.signed_since(list.told)?,
+        counts: keys.counts_untold()?,
+    })
+}
+
+/// Notes what was told.
+pub fn told(keys: &mut UserKeys<'_>, message: ListTold) -> Result<()> {
+    if !keys.exists()? {
+        return Ok(());
+    }
+    let update = "UPDATE list SET told = max(told, ?1), sent = coalesce(max(sent, ?2), sent, ?2)";
+    keys.sql.run(update, values![message.version, message.sent])?;
+    for (device, version) in &message.counts {
+        keys.counts_told(device, *version)?;
+    }
+    Ok(())
+}
+
+impl UserKeys<'_> {
+    fn list(&mut self) -> Result<List> {
+        let query = "SELECT version, signing, told, sent FROM list";
+        let read = |row: &Row<'_>| {
+            let (version, signing, told) = (row.int(0)?, row.int(1)?, row.int(2)?);
+            Ok(List { version, signing, told, sent: row.int_or_null(3)? })
+        };
+        Ok(self.sql.row(query, values![], read)?.unwrap_or_default())
+    }
+
+    /// The version of the list.
+    pub fn version(&mut self) -> Result<i64> {
+        Ok(self.list()?.version)
+    }
+
+    /// A new version of the list, which others have to be told of.
+    pub fn next_version(&mut self) -> Result<i64> {
+        let insert = "INSERT INTO list (one, version, signing, told) VALUES (1, 1, 0, 0)
+                      ON CONFLICT DO UPDATE SET version = version + 1 RETURNING version";
+        let version = self.sql.row(insert, values![], |row| row.int(0))?.unwrap_or_default();
+        self.make_sure();
+        Ok(version)
+    }
+
+    /// Notes that the cross-signing keys, or what is shown of them, changed.
+    pub fn touch_signing(&mut self) -> Result<()> {
+        let version = self.next_version()?;
+        self.sql.run("UPDATE list SET signing = ?", values![version])?;
+        Ok(())
+    }
+
+    /// Has the alarm tell what nobody has told until then.
+    pub fn make_sure(&mut self) {
+        self.effects.alarm_at(self.moment.now + MAKES_SURE);
+    }
+}

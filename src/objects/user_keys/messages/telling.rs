@@ -1,0 +1,74 @@
+//! What do others have to be told of a user's keys?
+
+use ruma::OwnedUserId;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::{KeyCounts, Refusal};
+use crate::objects::{message::message, user_keys::UserKeysClass};
+
+/// What others have not been told yet.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Untold {}
+message!(UserKeysClass, Untold => UntoldReply, Refusal);
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct UntoldReply {
+    /// Everything up to this version of the list is in this answer.
+    pub version: i64,
+    /// The devices that changed, oldest change first.
+    pub devices: Vec<DeviceChange>,
+    /// The master and the self-signing key, if one of them or of their signatures changed.
+    pub signing: Option<SigningChange>,
+    /// The users whose master key this user has signed: only the user is told.
+    pub signed: Vec<OwnedUserId>,
+    /// The devices of which the one-time keys changed.
+    pub counts: Vec<(String, KeyCounts)>,
+}
+
+impl UntoldReply {
+    /// Whether those have to be told who share a room with the user.
+    #[must_use]
+    pub fn changed(&self) -> bool {
+        !self.devices.is_empty() || self.signing.is_some()
+    }
+}
+
+/// A device, as other servers are told of it
+/// ([device list updates](https://spec.matrix.org/v1.19/server-server-api/#device-management)).
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct DeviceChange {
+    pub device: String,
+    pub stream_id: i64,
+    /// The change that other servers were told of before; `None` for the first.
+    pub prev_id: Option<i64>,
+    /// `None`: the device was removed.
+    pub keys: Option<Box<RawValue>>,
+    #[serde(default)]
+    pub display_name: Option<String>,
+}
+
+impl DeviceChange {
+    /// The change with the name of the device, or without.
+    #[must_use]
+    pub fn named(self, named: bool) -> Self {
+        Self { display_name: self.display_name.filter(|_| named), ..self }
+    }
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub struct SigningChange {
+    pub master_key: Option<Box<RawValue>>,
+    pub self_signing_key: Option<Box<RawValue>>,
+}
+
+/// Everything was told up to this version of the list, and these counts.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ListTold {
+    pub version: i64,
+    /// The last change of a device that other servers were told of now.
+    pub sent: Option<i64>,
+    /// The device and the version of its counts.
+    pub counts: Vec<(String, i64)>,
+}
+message!(UserKeysClass, ListTold => (), Refusal);

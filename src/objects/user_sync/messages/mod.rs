@@ -1,0 +1,41 @@
+//! What can a user's object be asked?
+//!
+//! Messages are data between deployments: fields are added with a default, never renamed.
+
+mod deactivation;
+mod dehydrated_device;
+mod encryption;
+mod sessions;
+mod stored;
+mod stream;
+
+pub use self::{
+    deactivation::*, dehydrated_device::*, encryption::*, sessions::*, stored::*, stream::*,
+};
+
+use serde::{Deserialize, Serialize};
+
+/// A place in the user's own stream; the number in a sync token `s<number>`.
+pub type StreamPosition = i64;
+
+/// Why a user's object does not do what it was asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+pub enum Refusal {
+    /// The session ended, or never was.
+    #[error("unknown or ended session")]
+    NoSession,
+    #[error("not found")]
+    NotFound,
+    #[error("{0}")]
+    Invalid(String),
+    #[error("{0}")]
+    Forbidden(String),
+    /// Try again after so many milliseconds.
+    #[error("too many requests")]
+    Limited(u64),
+    #[error("this account was deactivated")]
+    Deactivated,
+    /// The session has to be refreshed.
+    #[error("expired session")]
+    Expired,
+}

@@ -1,0 +1,125 @@
+//! What is a user told, and what does a device ask for?
+
+use std::collections::BTreeSet;
+
+use ruma::{OwnedRoomId, OwnedUserId};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use tombolo_protocol::membership::Membership;
+
+use super::{Refusal, StreamPosition};
+use crate::objects::{
+    message::message,
+    room::messages::{Position, UserNews},
+    user_keys::messages::KeyCounts,
+    user_sync::UserSyncClass,
+};
+
+/// A room has something new for the user. Idempotent by room position.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct News {
+    pub room_id: OwnedRoomId,
+    pub news: UserNews,
+}
+message!(UserSyncClass, News => (), Refusal);
+
+/// May another server invite the user to this room, or do they have too many unanswered invites already?
+#[derive(Debug, Serialize, Deserialize)]
+pub struct MayInvite {
+    pub room_id: OwnedRoomId,
+}
+message!(UserSyncClass, MayInvite => (), Refusal);
+
+/// Who types in a room now. Idempotent: the newest replaces what was there.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct TypingNews {
+    pub room_id: OwnedRoomId,
+    pub typing: Vec<OwnedUserId>,
+}
+message!(UserSyncClass, TypingNews => (), Refusal);
+
+/// What is new for a device since a token. Held (by `World::wait`) while there is nothing and `hold` is set.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Pull {
+    pub session: String,
+    pub since: Option<StreamPosition>,
+    pub hold: bool,
+    /// Also rooms the user has left, in an initial sync (filter `include_leave`).
+    pub include_leave: bool,
+    /// Also joined rooms without news.
+    pub full_state: bool,
+    /// Up to which position the device has got its messages, if it is not `since`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub messages_since: Option<StreamPosition>,
+}
+message!(UserSyncClass, Pull => Pulled, Refusal);
+
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Pulled {
+    pub device_id: String,
+    /// The next token.
+    pub next: StreamPosition,
+    pub rooms: Vec<RoomNews>,
+    /// Global account data changed since the token: (type, content).
+    pub account_data: Vec<(String, Box<RawValue>)>,
+    /// Whom the user ignores.
+    #[serde(default)]
+    pub ignored: BTreeSet<OwnedUserId>,
+    /// Rooms in which users came or went since the token, with the range of positions: exclusive, inclusive.
+    #[serde(default)]
+    pub shares: Vec<(OwnedRoomId, Position, Position)>,
+    /// Messages for the device.
+    #[serde(default)]
+    pub messages: Vec<Box<RawValue>>,
+    /// Up to which position they are, if there are more.
+    #[serde(default)]
+    pub messages_upto: Option<StreamPosition>,
+    /// Whose devices changed since the token.
+    #[serde(default)]
+    pub devices_changed: BTreeSet<OwnedUserId>,
+    /// What the device has left of one-time keys.
+    #[serde(default)]
+    pub key_counts: KeyCounts,
+}
+
+/// What changed in one room, in one pull.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct RoomNews {
+    pub room_id: OwnedRoomId,
+    /// `join`, `invite`, `knock`, `leave` or `ban`: the user's membership at `to`.
+    pub membership: Membership,
+    /// Room positions: `from` exclusive (0 for an initial sync), `to` inclusive. Equal: nothing new in the timeline.
+    pub from: Position,
+    pub to: Position,
+    /// The stripped state of an invite or knock; `None` where those of all rooms were too much to load.
+    pub stripped: Option<Box<RawValue>>,
+    /// Account data of the room changed since the token.
+    pub account_data: Vec<(String, Box<RawValue>)>,
+    /// Who types, if that changed since the token.
+    pub typing: Option<Vec<OwnedUserId>>,
+    /// Whether the invite comes from somebody the user ignores: nothing of it is shown.
+    #[serde(default)]
+    pub hidden: bool,
+}
+
+impl RoomNews {
+    /// A range of a room without anything else yet.
+    #[must_use]
+    pub fn of(room_id: OwnedRoomId, membership: Membership, from: Position, to: Position) -> Self {
+        let (stripped, account_data, typing) = (None, Vec::new(), None);
+        Self { room_id, membership, from, to, stripped, account_data, typing, hidden: false }
+    }
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub struct JoinedRooms {}
+message!(UserSyncClass, JoinedRooms => Vec<OwnedRoomId>, Refusal);
+
+/// Up to which position of a room had the user been told at this position of their stream? `NotFound` if they knew
+/// nothing of the room.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct RoomPosition {
+    pub room_id: OwnedRoomId,
+    pub at: StreamPosition,
+}
+message!(UserSyncClass, RoomPosition => Position, Refusal);
