@@ -13,7 +13,7 @@ use std::{
 use bytes::Bytes;
 use futures_util::future::join;
 use http::{HeaderValue, Request, Response, header};
-use tombolo_platform::{Body, Limits, World};
+use tombolo_platform::{Body, Limits, Unreachable, World};
 use tombolo_protocol::backoff;
 
 use super::RemoteError;
@@ -26,6 +26,8 @@ const OF_THE_NETWORK: u16 = 520;
 const SOON: u64 = 1_500;
 /// How long a place counts as up after it answered (ms).
 const ANSWERED: u64 = 3_600_000;
+/// What fails sooner than this failed at once (ms).
+const AT_ONCE: u64 = 1_000;
 /// How many places are remembered at most.
 const MOST_KNOWN: usize = 10_000;
 /// How long the first step of a request to a new place may keep other new places waiting (ms). During a look-up nothing
@@ -80,7 +82,7 @@ pub async fn open(
         Some(Standing::Failed { until, .. }) if until > began + SOON => {
             return Err(unreachable("it failed a moment ago".to_owned()));
         }
-        Some(Standing::Answered { .. }) => world.open(request, limits).await,
+        Some(Standing::Answered { .. }) => open_kept(world, request, limits).await,
         standing => {
             if let Some(Standing::Failed { until, .. }) = standing {
                 world.sleep(Duration::from_millis(until.saturating_sub(began))).await;
@@ -97,6 +99,19 @@ pub async fn open(
         return Err(unreachable(format!("the network says {status}")));
     }
     Ok(answer)
+}
+
+/// Opens a place that answered before. The connection that was kept to it may be gone, for example where its server was
+/// restarted: then the request fails at once, and a second one opens a new connection.
+async fn open_kept(
+    world: &World,
+    request: Request<Bytes>,
+    limits: Limits,
+) -> Result<Response<Body>, Unreachable> {
+    let began = world.now();
+    let answer = world.open(request.clone(), limits).await;
+    let at_once = world.now() < began + AT_ONCE;
+    if answer.is_err() && at_once { world.open(request, limits).await } else { answer }
 }
 
 impl Places {
