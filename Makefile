@@ -1,6 +1,6 @@
-# Every task of this repository. Tools come from package registries into local/node_modules, local/deploy/node_modules
-# and .venv; a second run finds them there. Needed beforehand: rustup or Rust 1.95 with its wasm32 target, a C compiler,
-# npm, Python 3.11 or later, make.
+# Every task of this repository. Tools come from package registries into .venv and the folders node_modules of local,
+# local/deploy and tests/peers/e2ee; a second run finds them there. Needed beforehand: rustup or Rust 1.95 with its
+# wasm32 target, a C compiler, npm, Python 3.11 or later, make.
 
 SHELL := /usr/bin/env bash
 .SHELLFLAGS := -euo pipefail -c
@@ -8,6 +8,7 @@ SHELL := /usr/bin/env bash
 .DEFAULT_GOAL := help
 
 WRANGLER := WRANGLER_SEND_METRICS=false local/node local/deploy/node_modules/wrangler/bin/wrangler.js
+PEERS := .venv/.ready tests/peers/e2ee/node_modules/.ready local/node_modules/.ready
 WASM := wasm32-unknown-unknown
 # What the Worker is made of; native tests are no part of it.
 SOURCES := $(shell find src xtask -path '*/tests' -prune -o \( -name '*.rs' -o -name Cargo.toml \) ! -name tests.rs -print) \
@@ -20,7 +21,7 @@ say = @printf '\n==> %s\n' "$(1)"
 help: ## lists the tasks
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
-setup: target/.wasm local/node_modules/.ready local/deploy/node_modules/.ready .venv/.ready ## installs every tool
+setup: target/.wasm local/node_modules/.ready local/deploy/node_modules/.ready tests/peers/e2ee/node_modules/.ready .venv/.ready ## installs every tool
 
 target/.wasm: rust-toolchain.toml
 	$(call say,WebAssembly target of Rust)
@@ -34,6 +35,10 @@ local/node_modules/.ready: local/package-lock.json
 local/deploy/node_modules/.ready: local/deploy/package-lock.json
 	$(call say,wrangler and binaryen from npm (10 s))
 	@cd local/deploy && npm ci --loglevel=error && touch node_modules/.ready
+
+tests/peers/e2ee/node_modules/.ready: tests/peers/e2ee/package-lock.json
+	$(call say,matrix-js-sdk from npm (5 s))
+	@cd tests/peers/e2ee && npm ci --loglevel=error && touch node_modules/.ready
 
 .venv/.ready: tests/peers/requirements.txt
 	$(call say,Synapse and matrix-nio from PyPI (30 s))
@@ -81,7 +86,7 @@ test-oracle: .venv/.ready
 	$(call say,verdicts and states against those of Synapse: a minute; ten times as many cases with ORACLE_SCALE=10)
 	@.venv/bin/python -m pytest -q tests/oracle
 
-test-peers: .venv/.ready local/node_modules/.ready build/shim.js
+test-peers: $(PEERS) build/shim.js
 	$(call say,with real servers and clients)
 	@.venv/bin/python -m pytest -q tests/peers
 
@@ -90,15 +95,15 @@ complement: local/node_modules/.ready build/shim.js ## runs Complement, checked 
 	@test -n "$(COMPLEMENT)" || { echo "COMPLEMENT=DIR says where Complement is checked out" >&2; exit 2; }
 	@cargo run --quiet --package tombolo-compliance -- suite "$(COMPLEMENT)" $(ARGS)
 
-sequences: .venv/.ready local/node_modules/.ready build/shim.js ## plays random calls on ours and on Synapse; TOMBOLO_SEEDS=n sequences
+sequences: $(PEERS) build/shim.js ## plays random calls on ours and on Synapse; TOMBOLO_SEEDS=n sequences
 	$(call say,random calls on two servers: 2 seconds a sequence)
 	@.venv/bin/python -m pytest -q -s tests/peers/test_sequences.py
 
-mesh: .venv/.ready local/node_modules/.ready build/shim.js ## plays random rooms on two of ours and Synapse; TOMBOLO_SEEDS=n of them
+mesh: $(PEERS) build/shim.js ## plays random rooms on two of ours and Synapse; TOMBOLO_SEEDS=n of them
 	$(call say,random rooms on three servers: 8 seconds each)
 	@.venv/bin/python -m pytest -q -s tests/peers/test_mesh.py
 
-freeze: .venv/.ready local/node_modules/.ready build/shim.js ## writes a data folder with this build, which every later one must be able to go on with
+freeze: $(PEERS) build/shim.js ## writes a data folder with this build, which every later one must be able to go on with
 	@.venv/bin/python tests/peers/freeze.py
 
 soak: ## runs simulated scenarios from a random seed on until one fails; TOMBOLO_SEEDS=n at most n

@@ -6,11 +6,15 @@
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
 import authority
 import poll
+from e2ee.by_js import Driver
+from e2ee.by_nio import Loop
+from e2ee.cast import Cast
 from mesh.links import Links
 from server import Server
 from synapse import Synapse
@@ -19,7 +23,7 @@ from user import User
 
 PANIC = "Critical Error"
 # The fixtures that are servers, each by its name.
-FIXTURES = ("servers", "trio", "pair")
+FIXTURES = ("servers", "trio", "pair", "twin")
 
 
 @pytest.hookimpl(wrapper=True)
@@ -29,16 +33,37 @@ def pytest_runtest_makereport(item):
     if report.failed:
         for name, server in _of(item.funcargs):
             report.sections.append((f"last lines of {name}", "\n".join(server.said().splitlines()[-30:])))
+        if driver := item.funcargs.get("driver"):
+            report.sections.append(("last lines of matrix-js-sdk", "\n".join(driver.said().splitlines()[-60:])))
     return report
 
 
 @pytest.fixture(scope="session")
 def servers(tmp_path_factory) -> Iterator[dict[str, Server]]:
     """Ours and Synapse, each by its name here."""
-    folder = tmp_path_factory.mktemp("peers")
+    yield from started(ours_and_synapse(tmp_path_factory.mktemp("peers")))
+
+
+@pytest.fixture(scope="session")
+def twin(tmp_path_factory, servers) -> Iterator[dict[str, Server]]:
+    """One more of ours."""
+    yield from started(one_more(tmp_path_factory.mktemp("twin"), servers))
+
+
+def ours_and_synapse(folder: Path) -> dict[str, Server]:
+    """Ours and Synapse, not started yet."""
     trusted = authority.make(folder)
-    ours = Synapse if os.environ.get("PEERS_OURS") == "synapse" else Tombolo
-    yield from started({"ours": ours(folder / "ours", trusted), "synapse": Synapse(folder / "synapse", trusted)})
+    return {"ours": ours()(folder / "ours", trusted), "synapse": Synapse(folder / "synapse", trusted)}
+
+
+def one_more(folder: Path, servers: dict[str, Server]) -> dict[str, Server]:
+    """One more of ours that the others believe, not started yet."""
+    return {"twin": ours()(folder / "twin", servers["ours"].authority)}
+
+
+def ours() -> type[Server]:
+    """What stands in our server's place."""
+    return Synapse if os.environ.get("PEERS_OURS") == "synapse" else Tombolo
 
 
 def started(made: dict[str, Server], links: Links | None = None) -> Iterator[dict[str, Server]]:
@@ -140,3 +165,38 @@ def scene(people, version) -> Scene:
     scene = Scene(room, alice, bob, carol)
     scene.agree()
     return scene
+
+
+@pytest.fixture(params=["ours", "ours-synapse", "synapse-ours", "ours-twin"])
+def homes(request, servers, twin) -> Iterator[tuple[Server, Server]]:
+    """Where the first user of an encrypted room lives, and where the others do: on one server or on two."""
+    names = request.param.split("-")
+    found = tuple((servers | twin)[name] for name in (names[0], names[-1]))
+    yield found
+    for server in found:
+        if server.group is None:
+            server.start()
+
+
+@pytest.fixture(scope="session")
+def driver(tmp_path_factory) -> Iterator[Driver]:
+    """The process that holds every device of matrix-js-sdk."""
+    made = Driver(tmp_path_factory.mktemp("js") / "log")
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="session")
+def loop() -> Iterator[Loop]:
+    """The thread in which every device of matrix-nio syncs."""
+    made = Loop()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def cast(driver, loop, tmp_path) -> Iterator[Cast]:
+    """Users and devices of a scenario of encryption."""
+    made = Cast(driver, loop, tmp_path)
+    yield made
+    made.close()

@@ -4,20 +4,18 @@
 and shows (pytest's `-s`) what happened and every event of the room. What fails is shown with its story.
 """
 
-import os
 from collections.abc import Iterator
 
 import pytest
 
 import authority
-from conftest import started
+from conftest import ours, started
 from mesh.links import Links
 from mesh.plan import OURS, SERVERS, plan
 from mesh.run import Outcome, Run
 from server import Server, free_port
 from synapse import Synapse
 from test_sequences import number
-from tombolo import Tombolo
 
 SEEDS = 10
 
@@ -27,8 +25,7 @@ def trio(tmp_path_factory, links) -> Iterator[dict[str, Server]]:
     """Two of ours and Synapse, each by its name here."""
     folder = tmp_path_factory.mktemp("mesh")
     trusted = authority.make(folder)
-    ours = Synapse if os.environ.get("PEERS_OURS") == "synapse" else Tombolo
-    made = {name: (ours if name in OURS else Synapse)(folder / name, trusted, free_port()) for name in SERVERS}
+    made = {name: (ours() if name in OURS else Synapse)(folder / name, trusted, free_port()) for name in SERVERS}
     yield from started(made, links)
 
 

@@ -8,7 +8,7 @@ from .known import UNSAID, UNSAID_TYPES
 from .side import Answer
 
 # A token means something to its server alone: that there is one matters.
-_TOKENS = {"next_batch", "prev_batch", "start", "end", "filter_id"}
+_TOKENS = {"next_batch", "prev_batch", "start", "end", "filter_id", "etag"}
 # Lists without an order, as the end of a path.
 _UNORDERED = re.compile(r"(^|\.)(state|account_data|ephemeral|invite_state|knock_state)\.events$|^(joined|joined_rooms|aliases|servers)$|\.(user_ids|auth_events|prev_events)$")
 _WHOLE_ANSWER_UNORDERED = {"members": "chunk", "state": "", "messages": "state"}

@@ -39,6 +39,8 @@ class Story:
         self.syncs: list[tuple[str, int]] = []
         self.pages: list[tuple[str, str]] = []
         self.filters: list[tuple[str, int]] = []
+        # How many backups of room keys each user has made.
+        self.backups: dict[str, int] = {}
         self.step = 0
         # Whether the call that is being made has something wrong in it.
         self.spoilt = False

@@ -9,9 +9,9 @@ from functools import partial
 
 from ..call import USERS
 from ..story import Maker
-from . import events, membership, personal, reading, rooms, state, syncing
+from . import events, keys, membership, personal, reading, rooms, state, syncing
 
-__all__ = ["closing", "events", "membership", "opening", "personal", "reading", "rooms", "state", "syncing"]
+__all__ = ["closing", "events", "keys", "membership", "opening", "personal", "reading", "rooms", "state", "syncing"]
 
 
 def opening() -> list[Maker]:

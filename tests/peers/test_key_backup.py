@@ -1,0 +1,65 @@
+"""Does a user who has lost every device, or was offline, read on? What he cannot read, his server keeps for him.
+
+https://spec.matrix.org/v1.19/client-server-api/#server-side-key-backups
+"""
+
+import pytest
+
+from e2ee.cast import acquainted, gather
+
+
+@pytest.mark.parametrize("homes", ["ours", "ours-synapse"], indirect=True)
+def test_a_backup_is_restored_on_a_fresh_device(homes, cast):
+    home, away = homes
+    alice, bob = cast.js(cast.user(home, "alice")), cast.js(cast.user(away, "bob"))
+    key = alice.bootstrap(backup=True)
+    said = gather(alice, bob)
+    for device in (alice, bob):
+        for _ in range(2):
+            device.rotate(said.room)
+            said.say(device)
+    said.read_by(alice, bob)
+    alice.backs_up(4)
+    alice.logout()
+
+    fresh = cast.js(alice.owner)
+    for event_id in said.bodies:
+        said.unreadable(fresh, event_id)
+    fresh.recover(key)
+    restored = fresh.restore()
+    assert restored == {"imported": 4, "total": 4}, f"not all 4 keys of the backup were restored: {restored}"
+    said.read_by(fresh)
+    acquainted(fresh, bob)
+    bob.sees_signed(fresh)
+    said.say(bob)
+    said.read_by(fresh, bob)
+    fresh.backs_up(5)
+
+
+@pytest.mark.parametrize("homes", ["ours", "ours-synapse", "ours-twin"], indirect=True)
+def test_a_dehydrated_device_takes_keys_while_its_user_is_offline(homes, cast):
+    home, away = homes
+    alice, bob = cast.js(cast.user(home, "alice")), cast.js(cast.user(away, "bob"))
+    key = alice.bootstrap()
+    said = gather(alice, bob)
+    said.say(bob)
+    said.read_by(alice, bob)
+    assert alice.dehydrate() is None, "there was a dehydrated device before one was made"
+    bob.sees_dehydrated(alice.owner)
+    alice.logout()
+    bob.sees_devices(alice.owner)
+
+    missed = said.after()
+    for _ in range(3):
+        bob.rotate(said.room)
+        missed.say(bob)
+    fresh = cast.js(alice.owner)
+    for event_id in missed.bodies:
+        missed.unreadable(fresh, event_id)
+    fresh.recover(key)
+    taken = fresh.dehydrate()
+    assert taken == 3, f"{fresh} took {taken} room keys of 3 from the dehydrated device"
+    missed.read_by(fresh)
+    acquainted(bob, fresh)
+    missed.say(bob)
+    missed.read_by(bob, fresh)

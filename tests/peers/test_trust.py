@@ -1,0 +1,67 @@
+"""Do users and devices come to trust each other by keys that their servers only carry?
+
+https://spec.matrix.org/v1.19/client-server-api/#cross-signing
+"""
+
+import pytest
+
+from e2ee.by_js import verify
+from e2ee.cast import acquainted, gather
+from poll import until
+
+
+def test_cross_signing_is_set_up_and_seen_by_others(homes, cast):
+    home, away = homes
+    alice, bob = cast.js(cast.user(home, "alice")), cast.js(cast.user(away, "bob"))
+    gather(alice, bob)
+    assert not bob.trust(alice.owner)["signs"]
+    alice.bootstrap()
+
+    def seen() -> bool:
+        trust = bob.trust(alice.owner)
+        assert trust["signs"], f"{bob} does not see cross-signing keys of {alice.owner.id}"
+        assert trust["devices"][alice.id] == {"signed": True, "verified": False, "dehydrated": False}, trust
+        assert not trust["verified"]
+        return True
+
+    until(seen)
+
+
+def test_two_users_verify_each_other_by_emoji(homes, cast):
+    home, away = homes
+    alice, bob = cast.js(cast.user(home, "alice")), cast.js(cast.user(away, "bob"))
+    for device in (alice, bob):
+        device.bootstrap()
+    said = gather(alice, bob)
+    for one, other in ((alice, bob), (bob, alice)):
+        one.sees_signed(other)
+        assert not one.trust(other.owner)["verified"]
+    verify(alice, bob, said.room)
+    alice.trusts(bob.owner, bob)
+    bob.trusts(alice.owner, alice)
+    said.say(alice)
+    said.say(bob)
+    said.read_by(alice, bob)
+
+
+@pytest.mark.parametrize("homes", ["ours", "ours-synapse"], indirect=True)
+def test_a_new_device_is_verified_by_an_old_one_and_given_its_secrets(homes, cast):
+    home, away = homes
+    alice, bob = cast.js(cast.user(home, "alice")), cast.js(cast.user(away, "bob"))
+    alice.bootstrap(backup=True)
+    said = gather(alice, bob)
+    before = said.say(bob)
+    said.read_by(alice, bob)
+    alice.backs_up(1)
+
+    new = cast.js(alice.owner)
+    acquainted(alice, bob, new)
+    said.unreadable(new, before)
+    verify(new, alice)
+    alice.trusts(alice.owner, new)
+    new.trusts(alice.owner, alice)
+    new.sees_secrets()
+    bob.sees_signed(new)
+    said.say(bob)
+    said.say(new)
+    said.read_by(alice, bob, new)
