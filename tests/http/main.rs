@@ -8,6 +8,7 @@
 mod client;
 mod crash;
 mod hostile;
+mod keys;
 mod rooms;
 mod server;
 mod sync;
