@@ -26,6 +26,8 @@ const OF_THE_NETWORK: u16 = 520;
 const SOON: u64 = 1_500;
 /// How long a place counts as up after it answered (ms).
 const ANSWERED: u64 = 3_600_000;
+/// How many connections to a place may be gone at once.
+const MOST_KEPT: usize = 3;
 /// What fails sooner than this failed at once (ms).
 const AT_ONCE: u64 = 1_000;
 /// How many places are remembered at most.
@@ -101,17 +103,21 @@ pub async fn open(
     Ok(answer)
 }
 
-/// Opens a place that answered before. The connection that was kept to it may be gone, for example where its server was
-/// restarted: then the request fails at once, and a second one opens a new connection.
+/// Opens a place that answered before. The connections that were kept to it may be gone, for example where its server
+/// was restarted: then the request fails at once, and with it one of them.
 async fn open_kept(
     world: &World,
     request: Request<Bytes>,
     limits: Limits,
 ) -> Result<Response<Body>, Unreachable> {
-    let began = world.now();
-    let answer = world.open(request.clone(), limits).await;
-    let at_once = world.now() < began + AT_ONCE;
-    if answer.is_err() && at_once { world.open(request, limits).await } else { answer }
+    for _ in 0..MOST_KEPT {
+        let began = world.now();
+        let answer = world.open(request.clone(), limits).await;
+        if answer.is_ok() || world.now() >= began + AT_ONCE {
+            return answer;
+        }
+    }
+    world.open(request, limits).await
 }
 
 impl Places {
