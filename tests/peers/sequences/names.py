@@ -75,7 +75,8 @@ class Names:
         return f"!{number}:{self._server_name}" if name.startswith("<room:") else f"${number}"
 
     def _name(self, text: str) -> str:
-        if text in self._names:
+        # A filter's ID is a small number, and so is the version of a backup.
+        if text in self._names and not self._names[text].startswith("<filter:"):
             return self._names[text]
         if re.fullmatch(r"\$[A-Za-z0-9_-]{43}", text):
             return "<event:?>"
