@@ -9,9 +9,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tombolo_platform::World;
 
-use super::{AT_ONCE, failed, in_time, telling};
+use super::{AT_ONCE, Homes, failed, in_time};
 use crate::{
-    config::Config,
     flows::ours::Ours,
     objects::{
         keys_object,
@@ -43,15 +42,9 @@ pub async fn claim(
     wanted: Wanted,
     timeout: Option<Duration>,
 ) -> Result<Found, Ours> {
-    let own_name = Config::of(world)?.server_name.clone();
-    let (ours, others): (Wanted, Wanted) =
-        wanted.into_iter().partition(|(user, _)| user.server_name() == own_name);
+    let Homes { ours, others } = Homes::of(world, wanted)?;
     let mut found = Found { keys: of_ours(world, ours).await?, ..Found::default() };
-    let mut servers: BTreeMap<OwnedServerName, Wanted> = BTreeMap::new();
-    for (user, devices) in others {
-        servers.entry(user.server_name().to_owned()).or_default().insert(user, devices);
-    }
-    let answers: Vec<_> = stream::iter(servers)
+    let answers: Vec<_> = stream::iter(others)
         .map(|(server, wanted)| async move {
             let keys = in_time(world, timeout, ask(world, &server, &wanted)).await;
             (server, keys)
@@ -76,10 +69,6 @@ pub async fn of_ours(world: &World, wanted: Wanted) -> Result<Keys, Ours> {
     let claims = stream::iter(wanted).map(|(user, devices)| async move {
         let claim = ClaimKeys { wanted: devices.into_iter().collect() };
         let claimed = world.ask(&keys_object(&user), &claim).await.map_err(failed)?;
-        if !claimed.is_empty() {
-            let (telling, user) = (world.clone(), user.clone());
-            world.later(async move { telling::tell_now(&telling, &user).await });
-        }
         let mut keys: BTreeMap<String, BTreeMap<String, Box<RawValue>>> = BTreeMap::new();
         for Claimed { device, key_id, key } in claimed {
             keys.entry(device).or_default().insert(key_id, key);

@@ -8,15 +8,14 @@ use std::collections::BTreeMap;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use futures_util::{StreamExt, TryStreamExt, stream};
-use ruma::{OwnedServerName, OwnedUserId, UserId};
+use ruma::{OwnedUserId, UserId};
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 use sha2::{Digest, Sha256};
 use tombolo_platform::{AskError, World};
 
-use super::{AT_ONCE, failed};
+use super::{AT_ONCE, Homes, failed};
 use crate::{
-    config::Config,
     flows::ours::Ours,
     objects::{
         destination::messages::OweEdu, destination_object, user_object,
@@ -53,25 +52,18 @@ pub fn message_id<const N: usize>(names: [&str; N]) -> String {
 
 /// Sends messages to devices of users of any server.
 pub async fn send(world: &World, sending: Sending<Messages>) -> Result<(), Ours> {
-    let own_name = Config::of(world)?.server_name.clone();
-    let Sending { sender, kind, message_id, messages } = sending;
-    let (ours, others): (Messages, Messages) =
-        messages.into_iter().partition(|(user, _)| user.server_name() == own_name);
-    let mut servers: BTreeMap<OwnedServerName, Messages> = BTreeMap::new();
-    for (user, devices) in others {
-        servers.entry(user.server_name().to_owned()).or_default().insert(user, devices);
-    }
-    let local = Sending {
+    let Homes { ours, others } = Homes::of(world, sending.messages)?;
+    let Sending { sender, kind, message_id, .. } = sending;
+    let with = |messages: Messages| Sending {
         sender: sender.clone(),
         kind: kind.clone(),
         message_id: message_id.clone(),
-        messages: ours,
+        messages,
     };
-    deliver(world, own_name.as_str(), local).await?;
-    let edus = servers.into_iter().map(|(server, messages)| {
-        let (sender, kind, message_id) = (sender.clone(), kind.clone(), message_id.clone());
+    deliver(world, sender.server_name().as_str(), with(ours)).await?;
+    let edus = others.into_iter().map(|(server, messages)| {
         let key = format!("to_device {message_id}");
-        let content = Sending { sender, kind, message_id, messages };
+        let content = with(messages);
         let edu = to_raw_value(&Edu { edu_type: "m.direct_to_device", content })?;
         Ok((server, OweEdu { key, edu, until: None, durable: true, unhurried: false }))
     });

@@ -20,7 +20,7 @@ use crate::{
     config::Config,
     flows::{
         keys::{
-            self, query, telling,
+            self, lists, telling,
             to_device::{self, Sending},
         },
         ours::Ours,
@@ -177,7 +177,7 @@ async fn device_changed(
     if user_id.server_name() != origin || !telling::is_shared(world, &user_id).await? {
         return Ok(());
     }
-    let keys = keys.filter(|keys| query::is_device(keys, &user_id, &device_id));
+    let keys = keys.filter(|keys| lists::is_device(keys, &user_id, &device_id));
     let note = NoteDevice {
         device: device_id,
         stream_id,
@@ -207,7 +207,7 @@ async fn signing_changed(
     if user_id.server_name() != origin || !telling::is_shared(world, &user_id).await? {
         return Ok(());
     }
-    let own = |key: Option<Box<RawValue>>| key.filter(|key| query::is_of(key, &user_id));
+    let own = |key: Option<Box<RawValue>>| key.filter(|key| lists::is_of(key, &user_id));
     let (master_key, self_signing_key) = (own(master_key), own(self_signing_key));
     let note = NoteSigning { master_key, self_signing_key };
     world.ask(&keys_object(&user_id), &note).await.map_err(keys::failed)?;

@@ -48,9 +48,7 @@ pub async fn follow(
             let lagging: BTreeSet<&OwnedUserId> = lagging.iter().collect();
             let (waiting, others): (Vec<&OwnedUserId>, Vec<&OwnedUserId>) =
                 moved.tell.iter().partition(|user| lagging.contains(user));
-            tell(world, &shares, others).await
-                && waiting.is_empty()
-                && introduce(world, room_id, &moved.joined).await
+            tell(world, &shares, others).await && waiting.is_empty()
         }
         Either::Left((Err(error), _)) => {
             tracing::warn!(room = %room_id, %error, "who is in the room was not copied");
@@ -71,9 +69,10 @@ async fn copy(world: &World, room_id: &RoomId, moved: &MembersMoved) -> Result<(
 }
 
 /// Tells the servers in the room of the devices of our users who have joined it; answers whether all were told.
-async fn introduce(world: &World, room_id: &RoomId, joined: &[OwnedUserId]) -> bool {
+pub async fn introduce(world: &World, room_id: &RoomId, undelivered: &UndeliveredReply) -> bool {
+    let Some(moved) = &undelivered.members else { return true };
     let Ok(config) = Config::of(world) else { return false };
-    for user in joined.iter().filter(|user| user.server_name() == config.server_name) {
+    for user in moved.joined.iter().filter(|user| user.server_name() == config.server_name) {
         if let Err(error) = telling::introduce(world, user, room_id).await {
             tracing::warn!(room = %room_id, %user, %error, "servers do not know of devices");
             return false;

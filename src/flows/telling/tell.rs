@@ -51,6 +51,8 @@ pub async fn tell(world: &World, room_id: &OwnedRoomId) -> Result<Option<u64>, F
     let copying = copied(world, room_id, &undelivered.moved);
     let following = members::follow(world, room_id, &undelivered, &lagging_users);
     let (copied, followed) = join(copying, following).await;
+    // Which servers meet whom is worked out with both copies.
+    let followed = followed && copied && members::introduce(world, room_id, &undelivered).await;
     let told = Told {
         to: undelivered.to,
         lagging: undelivered.lagging,

@@ -2,12 +2,12 @@
 //! ([end-to-end encryption](https://spec.matrix.org/v1.19/server-server-api/#end-to-end-encryption),
 //! [device management](https://spec.matrix.org/v1.19/server-server-api/#device-management))
 //!
-//! The names of devices stay here, unless the operator wants them told.
+//! Users of other servers are left out. The names of devices stay here, unless the operator wants them told.
 
 use std::collections::BTreeMap;
 
 use ruma::{
-    OwnedUserId, UInt,
+    UInt,
     api::federation::{
         device::get_devices::v1 as get_devices,
         keys::{claim_keys::v1 as claim_keys, get_keys::v1 as get_keys},
@@ -20,7 +20,7 @@ use super::signed::Signed;
 use crate::{
     config::Config,
     error::{Result, invalid_param},
-    flows::keys::{claim, query},
+    flows::keys::{Homes, claim, query},
     http::router::Router,
 };
 
@@ -30,18 +30,9 @@ pub fn routes(router: &mut Router) {
     router.endpoint::<get_devices::Request, _, _>(devices);
 }
 
-/// Users of other servers are left out.
-async fn ours<T>(
-    world: &World,
-    asked: BTreeMap<OwnedUserId, T>,
-) -> Result<BTreeMap<OwnedUserId, T>> {
-    let own_name = Config::of(world)?.server_name.clone();
-    Ok(asked.into_iter().filter(|(user, _)| user.server_name() == own_name).collect())
-}
-
 async fn get(world: World, _: Signed, request: get_keys::Request) -> Result<get_keys::Response> {
     let names = Config::of(&world)?.public_device_names;
-    let wanted = ours(&world, request.device_keys).await?.into_iter().map(|(user, devices)| {
+    let wanted = Homes::of(&world, request.device_keys)?.ours.into_iter().map(|(user, devices)| {
         (user, devices.into_iter().map(|device| device.to_string()).collect())
     });
     let mut answer = get_keys::Response::new(BTreeMap::new());
@@ -67,11 +58,12 @@ async fn take(
     _: Signed,
     request: claim_keys::Request,
 ) -> Result<claim_keys::Response> {
-    let wanted = ours(&world, request.one_time_keys).await?.into_iter().map(|(user, devices)| {
-        let devices = devices.into_iter();
-        let of_user = devices.map(|(device, kind)| (device.to_string(), kind.to_string()));
-        (user, of_user.collect())
-    });
+    let wanted =
+        Homes::of(&world, request.one_time_keys)?.ours.into_iter().map(|(user, devices)| {
+            let devices = devices.into_iter();
+            let of_user = devices.map(|(device, kind)| (device.to_string(), kind.to_string()));
+            (user, of_user.collect())
+        });
     let claimed = claim::of_ours(&world, wanted.collect()).await?;
     let claimed = claimed.into_iter().map(|(user, devices)| {
         let devices = devices.into_iter().map(|(device, keys)| {

@@ -150,8 +150,9 @@ pub fn failed(destination: &mut Destination<'_>, message: Failed) -> Result<u64>
 
 impl Destination<'_> {
     fn write_edu(&mut self, key: &str, edu: &RawValue) -> Result<()> {
-        self.sql.run("DELETE FROM edus WHERE key = ?", values![key])?;
-        let insert = "INSERT INTO edus (key, edu) VALUES (?, ?)";
+        // One that is there already keeps its place.
+        self.sql.run("DELETE FROM edus WHERE key = ? AND edu <> ?", values![key, edu.get()])?;
+        let insert = "INSERT INTO edus (key, edu) VALUES (?, ?) ON CONFLICT DO NOTHING";
         self.sql.run(insert, values![key, edu.get()])?;
         Ok(())
     }

@@ -130,17 +130,13 @@ impl UserKeys<'_> {
         Ok(())
     }
 
-    fn held_key(&mut self, usage: Usage) -> Result<Option<SignedJson>> {
+    /// The key of this use, as it was uploaded.
+    pub fn held_key(&mut self, usage: Usage) -> Result<Option<SignedJson>> {
         let query = "SELECT key FROM cross_signing WHERE kind = ?";
         let Some(text) = self.sql.row(query, values![usage.name()], |row| row.text(0))? else {
             return Ok(None);
         };
         Ok(Some(SignedJson::read(&RawValue::from_string(text)?)?))
-    }
-
-    /// The key of this use, as it was uploaded.
-    pub fn signing_key(&mut self, usage: Usage) -> Result<Option<SignedJson>> {
-        self.held_key(usage)
     }
 
     /// The public key of this use.

@@ -7,27 +7,26 @@ use serde_json::value::RawValue;
 use tombolo_platform::{Row, values};
 
 use super::{
-    Born, DeviceChange, DeviceShown, DropDevices, NameDevice, QueryKeys, Refusal, Result,
-    UploadKeys, Uploaded, UserKeys, UserKeysShown,
+    Born, DeviceChange, DeviceShown, DropDevices, KeyCounts, NameDevice, QueryKeys, Refusal,
+    Result, UploadKeys, UserKeys, UserKeysShown,
     signed_json::{SignedJson, invalid, malformed},
 };
 use crate::shell::Stop;
 
 /// Publishes keys of a device.
-pub fn upload(keys: &mut UserKeys<'_>, message: UploadKeys) -> Result<Uploaded> {
+pub fn upload(keys: &mut UserKeys<'_>, message: UploadKeys) -> Result<KeyCounts> {
     keys.create()?;
     let UploadKeys { of, display_name, device_keys, one_time_keys, fallback_keys } = message;
     keys.enter(&of)?;
-    let changed = match &device_keys {
-        Some(device_keys) => keys.set_device(&of, device_keys, display_name.as_deref())?,
-        None => false,
-    };
+    if let Some(device_keys) = &device_keys {
+        keys.set_device(&of, device_keys, display_name.as_deref())?;
+    }
     let added = keys.add_one_time_keys(&of.device, &one_time_keys)?;
     let replaced = keys.set_fallback_keys(&of.device, &fallback_keys)?;
     if added || replaced {
         keys.note_counts(&of.device)?;
     }
-    Ok(Uploaded { counts: keys.counts_of(&of.device)?, changed })
+    keys.counts_of(&of.device)
 }
 
 /// Names a device.
@@ -122,14 +121,14 @@ impl UserKeys<'_> {
         self.drop_signatures_on(device)
     }
 
-    /// Sets the keys of a device; answers whether they changed.
-    fn set_device(&mut self, of: &Born, raw: &RawValue, name: Option<&str>) -> Result<bool> {
+    /// Sets the keys of a device.
+    fn set_device(&mut self, of: &Born, raw: &RawValue, name: Option<&str>) -> Result<()> {
         let given = SignedJson::read(raw)?;
         self.check_device(&of.device, &given)?;
         let (text, held) = (given.whole(), self.held(&of.device)?);
         if let Some(Held { born, keys: Some(keys), .. }) = &held {
             if *keys == text && *born == of.born {
-                return Ok(false);
+                return Ok(());
             }
             let held = SignedJson::read(&RawValue::from_string(keys.clone())?)?;
             if held.body() != given.body() {
@@ -142,7 +141,7 @@ impl UserKeys<'_> {
                       ON CONFLICT DO UPDATE SET born = excluded.born, keys = excluded.keys,
                           display_name = excluded.display_name, version = excluded.version";
         self.sql.run(insert, values![&of.device, of.born, &text, name, version])?;
-        Ok(true)
+        Ok(())
     }
 
     /// Refuses keys that are not of this user and device.

@@ -6,7 +6,9 @@
 
 use tombolo_platform::{Row, values};
 
-use super::{HeldList, HoldList, NoteDevice, NoteSigning, Result, UserKeys, UserKeysShown};
+use super::{
+    BeginAsk, EndAsk, HeldList, HoldList, NoteDevice, NoteSigning, Result, UserKeys, UserKeysShown,
+};
 
 /// What is noted of a list that is held.
 #[derive(Clone, Copy)]
@@ -29,9 +31,25 @@ pub fn held(keys: &mut UserKeys<'_>, message: HeldList) -> Result<Option<UserKey
     }
 }
 
+/// Lets one ask at a time.
+pub fn begin_ask(keys: &mut UserKeys<'_>, message: BeginAsk) -> Result<bool> {
+    keys.create()?;
+    let insert = "INSERT INTO asking (one, until) VALUES (1, ?1)
+                  ON CONFLICT DO UPDATE SET until = excluded.until WHERE until <= ?2 RETURNING 1";
+    let begun = keys.sql.row(insert, values![message.until, keys.moment.now], |row| row.int(0))?;
+    Ok(begun.is_some())
+}
+
+/// Lets the next one ask.
+pub fn end_ask(keys: &mut UserKeys<'_>, _: EndAsk) -> Result<()> {
+    keys.create()?;
+    keys.sql.run("DELETE FROM asking", values![])?;
+    Ok(())
+}
+
 /// Holds a list, unless a later change was noted meanwhile.
 pub fn hold(keys: &mut UserKeys<'_>, message: HoldList) -> Result<()> {
-    keys.create()?;
+    end_ask(keys, EndAsk {})?;
     let HoldList { stream_id, asked_at, list } = message;
     if keys.remote()?.is_some_and(|remote| remote.stream_id > stream_id) {
         return Ok(());
@@ -49,9 +67,13 @@ pub fn note_device(keys: &mut UserKeys<'_>, message: NoteDevice) -> Result<()> {
     let Some(Remote { stream_id: known, asked_at }) = keys.remote()? else {
         return keys.set_remote(Remote { stream_id, asked_at: None });
     };
-    if stream_id <= known {
+    if stream_id == known {
         // It came before, or the list that is held has it.
         return Ok(());
+    }
+    if stream_id < known {
+        // It came late, or its server has lost count: what is held cannot be trusted.
+        return keys.set_remote(Remote { stream_id: known, asked_at: None });
     }
     let follows = prev_ids.iter().all(|prev| *prev <= known) && prev_ids.contains(&known);
     match given {

@@ -45,6 +45,8 @@ CREATE TABLE remote (
     stream_id INTEGER NOT NULL,  -- of their server, up to which the list is complete
     asked_at INTEGER             -- when that server was asked for the whole list (ms); NULL: it has to be asked again
 );
+-- Until when somebody asks that server for the whole list (ms), if somebody does.
+CREATE TABLE asking (one INTEGER PRIMARY KEY, until INTEGER NOT NULL);
 ", "
 -- The backups of room keys that are not deleted. `auth_data` is JSON.
 CREATE TABLE backups (

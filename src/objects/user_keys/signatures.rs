@@ -81,7 +81,7 @@ impl UserKeys<'_> {
         if let Some(device) = self.device_keys(target)? {
             return Ok((device, self.signer(Usage::SelfSigning)?));
         }
-        let master = self.signing_key(Usage::Master)?;
+        let master = self.held_key(Usage::Master)?;
         let master = master.filter(|master| master.public_key() == Some(target));
         let master = master.ok_or(Stop::Refused(Refusal::NotFound))?;
         let signers = self.device_signers()?;

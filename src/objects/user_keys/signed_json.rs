@@ -2,11 +2,11 @@
 //! ([signing JSON](https://spec.matrix.org/v1.19/appendices/#signing-json),
 //! [cross-signing](https://spec.matrix.org/v1.19/client-server-api/#cross-signing))
 
-use serde_json::{Map, Value, value::RawValue};
+use serde_json::value::RawValue;
 use tombolo_protocol::{
-    canonical_json::{CanonicalJsonObject, CanonicalJsonValue, to_string_without},
+    canonical_json::{CanonicalJsonObject, CanonicalJsonValue, to_string, to_string_without},
     json,
-    signing::{decode, is_signature},
+    signing::{add_signature, decode, is_signature},
 };
 
 use super::{Refusal, Result};
@@ -95,29 +95,16 @@ impl SignedJson {
 pub fn with_signatures(
     key: &str,
     user: &str,
-    more: impl IntoIterator<Item = (String, String)>,
+    more: Vec<(String, String)>,
 ) -> Result<Box<RawValue>> {
-    let mut more = more.into_iter().peekable();
-    if more.peek().is_none() {
+    if more.is_empty() {
         return Ok(RawValue::from_string(key.to_owned())?);
     }
-    let mut key: Map<String, Value> = serde_json::from_str(key)?;
-    let all = object_in(&mut key, "signatures");
-    let of_user = object_in(all, user);
-    of_user.extend(more.map(|(key_id, signature)| (key_id, Value::String(signature))));
-    Ok(serde_json::value::to_raw_value(&key)?)
-}
-
-/// The object under a name, made where there is none.
-fn object_in<'a>(parent: &'a mut Map<String, Value>, name: &str) -> &'a mut Map<String, Value> {
-    let held = parent.entry(name).or_insert_with(|| Value::Object(Map::new()));
-    if !held.is_object() {
-        *held = Value::Object(Map::new());
+    let mut key = SignedJson::read(&RawValue::from_string(key.to_owned())?)?.0;
+    for (key_id, signature) in more {
+        add_signature(&mut key, user, &key_id, signature);
     }
-    match held {
-        Value::Object(object) => object,
-        _ => unreachable!("it was made an object"),
-    }
+    Ok(RawValue::from_string(to_string(&key))?)
 }
 
 /// A refusal of what is not as it must be.

@@ -68,8 +68,7 @@ pub fn messages(user: &mut User<'_>, message: DehydratedMessages) -> Result<Mess
         return Err(Stop::Refused(Refusal::Forbidden(why.to_owned())));
     }
     let waiting = user.messages_for(&device_id, after)?;
-    let (messages, more) = (waiting.messages, waiting.upto.is_some());
-    Ok(MessageBatch { messages, upto: waiting.last, more })
+    Ok(MessageBatch { messages: waiting.messages, upto: waiting.last, more: waiting.more })
 }
 
 impl User<'_> {

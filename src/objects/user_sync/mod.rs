@@ -54,8 +54,8 @@ pub struct Cache {
     /// When the `last_seen` of each device was last written (ms).
     seen: BTreeMap<String, u64>,
     ignored: Option<Rc<BTreeSet<OwnedUserId>>>,
-    /// How many messages wait for each device, as far as it was counted.
-    waiting: BTreeMap<String, u64>,
+    /// How much waits for each device, as far as it was counted.
+    waiting: BTreeMap<String, to_device::Amount>,
     key_counts: BTreeMap<String, KeyCounts>,
 }
 

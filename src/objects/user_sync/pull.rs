@@ -61,7 +61,7 @@ pub fn pull(user: &mut User<'_>, message: Pull) -> Result<Pulled> {
         ignored,
         shares,
         messages: waiting.messages,
-        messages_upto: waiting.upto,
+        messages_upto: waiting.more.then_some(waiting.last),
         devices_changed,
         key_counts,
     })

@@ -1,6 +1,6 @@
 //! Which devices are gone, while their keys are still held?
 
-use tombolo_platform::values;
+use tombolo_platform::{Row, values};
 
 use super::{KeysDropped, RemovedDevices, Result, User};
 use crate::objects::user_keys::messages::Born;
@@ -12,8 +12,7 @@ const MAKES_SURE: u64 = 5_000;
 pub fn removed(user: &mut User<'_>, _: RemovedDevices) -> Result<Vec<Born>> {
     user.exists()?;
     let query = "SELECT device, born FROM removed ORDER BY device, born";
-    let read =
-        |row: &tombolo_platform::Row<'_>| Ok(Born { device: row.text(0)?, born: row.int(1)? });
+    let read = |row: &Row<'_>| Ok(Born { device: row.text(0)?, born: row.int(1)? });
     Ok(user.sql.rows(query, values![], read)?)
 }
 

@@ -13,8 +13,9 @@ use crate::shell::Stop;
 
 /// The name that means every device.
 const ALL: &str = "*";
-/// The most messages that wait for a device: the oldest give way, for it may never come back.
+/// The most messages that wait for a device, and their most bytes: the oldest give way, for it may never come back.
 const MAX_WAITING: u64 = 10_000;
+const MAX_WAITING_BYTES: u64 = 64 << 20;
 /// The most messages of one answer, and their most bytes but for the last.
 const MAX_MESSAGES: u32 = 100;
 const MAX_BYTES: usize = 1 << 20;
@@ -33,10 +34,11 @@ struct Message<'a> {
 /// Notes messages for devices of the user.
 pub fn deposit(user: &mut User<'_>, message: Deposit) -> Result<()> {
     user.exists()?;
-    if !user.is_new(&message.id)? {
+    let devices = user.device_names()?;
+    let reaches = |to: &String| to == ALL && !devices.is_empty() || devices.contains(to);
+    if !message.messages.keys().any(reaches) || !user.is_new(&message.id)? {
         return Ok(());
     }
-    let devices = user.device_names()?;
     for (to, content) in &message.messages {
         let (sender, kind) = (message.sender.as_str(), message.kind.as_str());
         let event = serde_json::to_string(&Message { content, sender, kind })?;
@@ -51,14 +53,20 @@ pub fn deposit(user: &mut User<'_>, message: Deposit) -> Result<()> {
     Ok(())
 }
 
+/// How much waits for a device.
+#[derive(Clone, Copy, Default)]
+pub struct Amount {
+    messages: u64,
+    bytes: u64,
+}
+
 /// Messages for a device.
 #[derive(Default)]
 pub struct Waiting {
     pub messages: Vec<Box<RawValue>>,
     /// The position of the last one; that after which they were looked for, if there is none.
     pub last: StreamPosition,
-    /// The position of the last one, if there are more.
-    pub upto: Option<StreamPosition>,
+    pub more: bool,
 }
 
 impl User<'_> {
@@ -76,27 +84,35 @@ impl User<'_> {
     }
 
     fn queue(&mut self, device: &str, event: &str) -> Result<()> {
-        let waiting = self.waiting_for(device)?;
-        if waiting >= MAX_WAITING {
-            let delete = "DELETE FROM to_device WHERE device = ?1 AND pos = (SELECT min(pos) FROM to_device WHERE device = ?1)";
-            self.sql.run(delete, values![device])?;
+        let mut waiting = self.waiting_for(device)?;
+        waiting.messages += 1;
+        waiting.bytes += event.len() as u64;
+        while waiting.messages > MAX_WAITING || waiting.bytes > MAX_WAITING_BYTES {
+            let delete = "DELETE FROM to_device WHERE device = ?1 AND pos = (SELECT min(pos) FROM to_device WHERE device = ?1)
+                          RETURNING length(CAST(event AS BLOB))";
+            let gone = self.sql.row(delete, values![device], |row| row.int(0))?;
+            let Some(gone) = gone else { break };
+            waiting.messages -= 1;
+            waiting.bytes = waiting.bytes.saturating_sub(gone.unsigned_abs());
         }
         let pos = self.next_pos()?;
         let insert = "INSERT INTO to_device (device, pos, event) VALUES (?, ?, ?)";
         self.sql.run(insert, values![device, pos, event])?;
-        self.cache.waiting.insert(device.to_owned(), (waiting + 1).min(MAX_WAITING));
+        self.cache.waiting.insert(device.to_owned(), waiting);
         self.effects.wake = true;
         Ok(())
     }
 
-    /// How many messages wait for a device, counted once per stay in memory.
-    fn waiting_for(&mut self, device: &str) -> Result<u64> {
+    /// How much waits for a device, counted once per stay in memory.
+    fn waiting_for(&mut self, device: &str) -> Result<Amount> {
         if let Some(waiting) = self.cache.waiting.get(device) {
             return Ok(*waiting);
         }
-        let query = "SELECT count(*) FROM to_device WHERE device = ?";
-        let waiting = self.sql.row(query, values![device], |row| row.int(0))?.unwrap_or_default();
-        let waiting = u64::try_from(waiting).unwrap_or_default();
+        let query = "SELECT count(*), coalesce(sum(length(CAST(event AS BLOB))), 0) FROM to_device WHERE device = ?";
+        let read = |row: &Row<'_>| Ok((row.int(0)?.unsigned_abs(), row.int(1)?.unsigned_abs()));
+        let counted = self.sql.row(query, values![device], read)?;
+        let waiting =
+            counted.map_or_else(Amount::default, |(messages, bytes)| Amount { messages, bytes });
         self.cache.waiting.insert(device.to_owned(), waiting);
         Ok(waiting)
     }
@@ -110,7 +126,7 @@ impl User<'_> {
     }
 
     fn forget_delivered(&mut self, device: &str, upto: StreamPosition) -> Result<()> {
-        if self.waiting_for(device)? == 0 {
+        if self.waiting_for(device)?.messages == 0 {
             return Ok(());
         }
         let delete = "DELETE FROM to_device WHERE device = ? AND pos <= ?";
@@ -124,7 +140,7 @@ impl User<'_> {
     /// The next messages for a device after a position.
     pub fn messages_for(&mut self, device: &str, after: StreamPosition) -> Result<Waiting> {
         let mut waiting = Waiting { last: after, ..Waiting::default() };
-        if self.waiting_for(device)? == 0 {
+        if self.waiting_for(device)?.messages == 0 {
             return Ok(waiting);
         }
         let query =
@@ -140,7 +156,7 @@ impl User<'_> {
             waiting.last = pos;
             waiting.messages.push(RawValue::from_string(event)?);
         }
-        waiting.upto = (waiting.messages.len() < count).then_some(waiting.last);
+        waiting.more = waiting.messages.len() < count;
         Ok(waiting)
     }
 

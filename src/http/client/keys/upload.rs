@@ -19,8 +19,8 @@ use crate::{
     },
     objects::{
         keys_object,
-        user_keys::messages::{Born, KeyCounts, UploadKeys, Uploaded},
-        user_sync::messages::{Devices, NoteKeyCounts},
+        user_keys::messages::{Born, KeyCounts, UploadKeys},
+        user_sync::messages::Devices,
     },
 };
 
@@ -48,16 +48,10 @@ async fn upload(
         one_time_keys: by_name(request.one_time_keys),
         fallback_keys: by_name(request.fallback_keys),
     };
-    let asks = upload.device_keys.is_none()
-        && upload.one_time_keys.is_empty()
-        && upload.fallback_keys.is_empty();
-    let Uploaded { counts, changed } = world.ask(&keys_object(&caller.user), &upload).await?;
-    if changed {
+    let counts = world.ask(&keys_object(&caller.user), &upload).await?;
+    // Clients upload nothing to learn what is left.
+    if !upload.is_empty() {
         telling::tell_now(&world, &caller.user).await;
-    } else if !asks {
-        let counts = vec![(caller.device, counts.clone())];
-        // If this fails, the alarm of the user's keys says it.
-        world.ask(&user_object(&caller.user), &NoteKeyCounts { counts }).await.ok();
     }
     Ok(upload_keys::Response::new(shown(&counts)))
 }

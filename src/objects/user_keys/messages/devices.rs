@@ -25,13 +25,13 @@ pub struct UploadKeys {
     pub one_time_keys: BTreeMap<String, Box<RawValue>>,
     pub fallback_keys: BTreeMap<String, Box<RawValue>>,
 }
-message!(UserKeysClass, UploadKeys => Uploaded, Refusal);
+message!(UserKeysClass, UploadKeys => KeyCounts, Refusal);
 
-#[derive(Debug, Serialize, Deserialize)]
-pub struct Uploaded {
-    pub counts: KeyCounts,
-    /// Whether the list of devices changed, and others have to be told.
-    pub changed: bool,
+impl UploadKeys {
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.device_keys.is_none() && self.one_time_keys.is_empty() && self.fallback_keys.is_empty()
+    }
 }
 
 /// What a device has left of one-time keys, and of which algorithms its fallback key was not used yet.

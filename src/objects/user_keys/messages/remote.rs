@@ -15,6 +15,18 @@ pub struct HeldList {
 }
 message!(UserKeysClass, HeldList => Option<UserKeysShown>, Refusal);
 
+/// Somebody is about to ask the user's server for the list, until then (ms) at most. `false`: another one is at it.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct BeginAsk {
+    pub until: u64,
+}
+message!(UserKeysClass, BeginAsk => bool, Refusal);
+
+/// The server did not give the list: somebody else may ask.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct EndAsk {}
+message!(UserKeysClass, EndAsk => (), Refusal);
+
 /// Replaces the list that is held.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct HoldList {
