@@ -69,6 +69,15 @@ fn device_id(scene: &Scene, user: &User) -> String {
     who["device_id"].as_str().unwrap().to_owned()
 }
 
+/// Publishes the keys of the user's device, and cross-signing keys from seed 10 on; answers the device.
+fn published(scene: &Scene, user: &User) -> (String, Value) {
+    let id = device_id(scene, user);
+    let keys = device(user, &id, 1);
+    scene.call(Some(user), UPLOAD, &json!({ "device_keys": keys })).ok();
+    scene.call(Some(user), CROSS_SIGN, &three_keys(user, 10)).ok();
+    (id, keys)
+}
+
 fn query(scene: &Scene, asker: &User, user: &User) -> Value {
     scene.call(Some(asker), QUERY, &json!({ "device_keys": { &user.id: [] } })).ok()
 }
@@ -212,10 +221,7 @@ fn cross_signing_keys_that_nobody_vouches_for_are_refused() {
 fn signatures_are_shown_to_those_who_may_see_them() {
     let scene = one_server();
     let (alice, bob) = (scene.register("alice"), scene.register("bob"));
-    let id = device_id(&scene, &alice);
-    let keys = device(&alice, &id, 1);
-    scene.call(Some(&alice), UPLOAD, &json!({ "device_keys": keys })).ok();
-    scene.call(Some(&alice), CROSS_SIGN, &three_keys(&alice, 10)).ok();
+    let (id, keys) = published(&scene, &alice);
     scene.call(Some(&bob), CROSS_SIGN, &three_keys(&bob, 20)).ok();
     let (self_signing, user_signing) =
         (format!("ed25519:{}", public(11)), format!("ed25519:{}", public(12)));
@@ -241,10 +247,7 @@ fn signatures_are_shown_to_those_who_may_see_them() {
 fn a_signature_that_is_wrong_or_of_something_else_is_not_taken() {
     let scene = one_server();
     let (alice, bob) = (scene.register("alice"), scene.register("bob"));
-    let id = device_id(&scene, &alice);
-    let keys = device(&alice, &id, 1);
-    scene.call(Some(&alice), UPLOAD, &json!({ "device_keys": keys })).ok();
-    scene.call(Some(&alice), CROSS_SIGN, &three_keys(&alice, 10)).ok();
+    let (id, keys) = published(&scene, &alice);
     let self_signing = format!("ed25519:{}", public(11));
     let wrong = signed(keys.clone(), &alice, (&self_signing, 99));
     let mut changed = keys.clone();

@@ -3,7 +3,7 @@
 use serde_json::json;
 use tombolo_protocol::membership::Membership;
 
-use super::lone_room::*;
+use super::{lone_room::*, moving::end_telling};
 use crate::objects::room::messages::*;
 
 /// Alice's message, in this transaction.
@@ -96,17 +96,7 @@ fn a_repeated_send_tells_its_sender_again() {
 fn a_telling_begins_a_little_after_the_last() {
     let room = LoneRoom::new("11");
     room.join_bob();
-    let to = room.ask(Undelivered {}).unwrap().to;
-    let (lagging, lagging_users, lagging_servers) = (Vec::new(), Vec::new(), Vec::new());
-    room.ask(Told {
-        to,
-        lagging,
-        lagging_users,
-        lagging_servers,
-        copy_lagging: false,
-        members_lagging: false,
-    })
-    .unwrap();
+    end_telling(&room, false);
     room.rewind();
     say(&room, "1");
     assert_eq!(room.alarm(), Some(100), "news gathers");

@@ -4,7 +4,7 @@ use ruma::OwnedEventId;
 use serde_json::json;
 use tombolo_protocol::event::{Pdu, redacted};
 
-use super::lone_room::*;
+use super::{lone_room::*, moving::end_telling};
 use crate::objects::room::messages::*;
 
 const THIRD: &str = "third.test";
@@ -298,17 +298,7 @@ fn that_a_server_turns_out_to_be_in_a_quiet_room_is_told() {
     let (room, state) = LoneRoom::of_bob();
     let absent = dora_is(&room, "dora", "join", &[&state[0], &state[2], &state[3]]);
     join_without(&room, "alice", &state, vec![absent.event_id.clone()]);
-    let (to, lagging) = (room.ask(Undelivered {}).unwrap().to, Vec::new());
-    let (lagging_users, lagging_servers) = (Vec::new(), Vec::new());
-    room.ask(Told {
-        to,
-        lagging,
-        lagging_users,
-        lagging_servers,
-        copy_lagging: false,
-        members_lagging: false,
-    })
-    .unwrap();
+    let to = end_telling(&room, false);
     assert!(room.alarm().is_none());
     take_outlier(&room, &absent);
     assert!(room.alarm().is_some());
