@@ -216,8 +216,7 @@ impl<'a> Actor<'a> {
 
     async fn redact(&self, room: usize) {
         let Some(event_id) = self.known(room) else { return };
-        // What version 8 leaves of a restricted join is not allowed by its rules: version 9 mends that.
-        if self.story.room(room).version == "8" && self.is_membership(room, &event_id) {
+        if self.breaks_rules(room, &event_id) {
             return;
         }
         let path = format!(
@@ -357,11 +356,21 @@ impl<'a> Actor<'a> {
         (!known.is_empty()).then(|| (*self.dice.one(&known)).clone())
     }
 
-    fn is_membership(&self, room: usize, event_id: &str) -> bool {
+    /// Whether a redaction leaves less of an event than the rules of its room version read, which a later version mends:
+    /// who gets the event only afterwards judges by less, whatever a server does.
+    fn breaks_rules(&self, room: usize, event_id: &str) -> bool {
+        let place = self.story.room(room);
+        let version: u32 = place.version.parse().unwrap();
         let server = self.network.users[self.user].server;
-        let sql = self.network.room(server, &self.story.room(room).id);
+        let sql = self.network.room(server, &place.id);
         let held = sql.and_then(Copy::read).and_then(|mut copy| copy.events.remove(event_id));
-        held.is_some_and(|held| held.pdu["type"] == "m.room.member")
+        held.is_some_and(|held| match held.pdu["type"].as_str() {
+            // Version 9 keeps who authorised a restricted join.
+            Some("m.room.member") => version == 8,
+            // Version 11 keeps the level for invites.
+            Some("m.room.power_levels") => version < 11,
+            _ => false,
+        })
     }
 
     fn other(&self) -> usize {
