@@ -77,10 +77,11 @@ async fn a_one_time_key_is_given_once() {
 /// Publishes keys; answers the user and the device.
 async fn upload(owner: &Client) -> (String, String) {
     let who = owner.get("/_matrix/client/v3/account/whoami").await;
-    let keys: serde_json::Map<String, Value> = (0..KEYS)
-        .map(|n| (format!("signed_curve25519:{n}"), json!({ "key": format!("{}{n}", owner.user) })))
-        .collect();
-    let fallback = json!({ "signed_curve25519:f": { "key": "fallback", "fallback": true } });
+    let key = |name: &str| json!({ "key": format!("{}{name}", owner.user), "signatures": {} });
+    let keys: serde_json::Map<String, Value> =
+        (0..KEYS).map(|n| (format!("signed_curve25519:{n}"), key(&n.to_string()))).collect();
+    let fallback =
+        json!({ "signed_curve25519:f": { "key": "fallback", "fallback": true, "signatures": {} } });
     let body = json!({ "one_time_keys": keys, "fallback_keys": fallback });
     owner.ok(Method::POST, "/_matrix/client/v3/keys/upload", Some(body)).await;
     (owner.user.clone(), who["device_id"].as_str().unwrap().to_owned())

@@ -123,8 +123,9 @@ fn the_keys_of_whom_we_left_are_asked_for_anew() {
 fn one_time_keys_of_the_other_server_are_claimed_once() {
     let pair = two_servers();
     let id = device_id(&pair, &pair.bob);
+    let key = |n: u8| json!({ "key": n.to_string(), "signatures": {} });
     let keys: Value = (0..3)
-        .map(|n| (format!("signed_curve25519:{n}"), json!({ "key": n.to_string() })))
+        .map(|n| (format!("signed_curve25519:{n}"), key(n)))
         .collect::<serde_json::Map<_, _>>()
         .into();
     pair.scene.call(Some(&pair.bob), UPLOAD, &json!({ "one_time_keys": keys })).ok();

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tombolo_platform::World;
 
-use super::{AT_ONCE, Homes, failed, in_time};
+use super::{AT_ONCE, Homes, deadline, failed, in_time};
 use crate::{
     flows::ours::Ours,
     objects::{
@@ -44,9 +44,10 @@ pub async fn claim(
 ) -> Result<Found, Ours> {
     let Homes { ours, others } = Homes::of(world, wanted)?;
     let mut found = Found { keys: of_ours(world, ours).await?, ..Found::default() };
+    let until = deadline(world, timeout);
     let answers: Vec<_> = stream::iter(others)
         .map(|(server, wanted)| async move {
-            let keys = in_time(world, timeout, ask(world, &server, &wanted)).await;
+            let keys = in_time(world, until, ask(world, &server, &wanted)).await;
             (server, keys)
         })
         .buffer_unordered(AT_ONCE)

@@ -43,13 +43,19 @@ impl<T> Homes<T> {
     }
 }
 
-/// Waits for another server, for the client's time at most.
+/// When a client stops waiting for other servers, by the time that it gives (ms).
+fn deadline(world: &World, timeout: Option<Duration>) -> u64 {
+    let time = timeout.map_or(LONGEST, |timeout| timeout.min(LONGEST));
+    world.now() + u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Waits for another server until then (ms).
 async fn in_time<T>(
     world: &World,
-    timeout: Option<Duration>,
+    until: u64,
     answer: impl Future<Output = Result<T, RemoteError>>,
 ) -> Result<T, RemoteError> {
-    let time = timeout.map_or(LONGEST, |timeout| timeout.min(LONGEST));
+    let time = Duration::from_millis(until.saturating_sub(world.now()));
     match select(Box::pin(answer), Box::pin(world.sleep(time))).await {
         Either::Left((answer, _)) => answer,
         Either::Right(_) => Err(RemoteError::Unreachable("it takes too long".to_owned())),

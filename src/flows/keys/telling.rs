@@ -33,8 +33,6 @@ use crate::{
 
 /// When what could not be told is told again (ms).
 const AGAIN: u64 = 5_000;
-/// How many devices of a user a server is told of that meets the user: it asks for the whole list.
-const MOST_INTRODUCED: usize = 5;
 
 /// Runs the alarm of a user's keys; answers when to come again (ms).
 pub async fn due(world: World, address: Address<UserKeysClass>) -> Result<Option<u64>, Fault> {
@@ -156,8 +154,8 @@ async fn owe(world: &World, server: &ServerName, edus: &[OweEdu]) -> Result<(), 
 }
 
 /// Tells the servers in a room, which a user of ours has joined, of the user's devices: those that were not told before,
-/// since the user shares no other room with them. What they are told now they would find when they ask, so it waits for
-/// the next transaction.
+/// since the user shares no other room with them. One device is enough: the change says that it follows on itself, so
+/// who does not know the list up to there asks for it. That may wait for the next transaction.
 pub async fn introduce(world: &World, user: &UserId, room_id: &RoomId) -> Result<(), Ours> {
     let servers = room_members::servers_only_in(world, user, room_id).await?;
     if servers.is_empty() {
@@ -171,15 +169,14 @@ pub async fn introduce(world: &World, user: &UserId, room_id: &RoomId) -> Result
     let names = Config::of(world)?.public_device_names;
     let query = QueryKeys { devices: Vec::new(), own: false };
     let mut shown = world.ask(&keys_object(user), &query).await.map_err(failed)?;
-    let stream_id = shown.stream_id;
-    let edus = devices.into_iter().take(MOST_INTRODUCED).map(|device| {
-        let Device { device_id: device, display_name, .. } = device;
-        let keys = shown.devices.remove(&device).map(|shown| shown.keys);
-        let change = DeviceChange { device, stream_id, prev_id: None, keys, display_name };
-        let edu = device_edu(user, change.named(names), false)?;
-        Ok(OweEdu { unhurried: true, ..edu })
-    });
-    let edus = &edus.collect::<Result<Vec<_>, serde_json::Error>>()?;
+    let Some(Device { device_id: device, display_name, .. }) = devices.into_iter().next() else {
+        return Ok(());
+    };
+    let keys = shown.devices.remove(&device).map(|shown| shown.keys);
+    let (stream_id, prev_id) = (shown.stream_id, Some(shown.stream_id));
+    let change = DeviceChange { device, stream_id, prev_id, keys, display_name };
+    let edu = OweEdu { unhurried: true, ..device_edu(user, change.named(names), false)? };
+    let edus = std::slice::from_ref(&edu);
     stream::iter(servers)
         .map(|server| async move { owe(world, &server, edus).await })
         .buffer_unordered(AT_ONCE)

@@ -44,7 +44,7 @@ pub fn replaces(keys: &mut UserKeys<'_>, message: Replaces) -> Result<bool> {
 
 /// Publishes cross-signing keys.
 pub fn upload(keys: &mut UserKeys<'_>, message: UploadCrossSigning) -> Result<()> {
-    let UploadCrossSigning { keys: uploaded, proved } = message;
+    let UploadCrossSigning { keys: uploaded, proved, devices } = message;
     if replaces(keys, Replaces { keys: uploaded.clone() })? && !proved {
         // Between the question and this message other keys came.
         return Err(Stop::Refused(Refusal::Forbidden("the user has not proved this".to_owned())));
@@ -52,7 +52,7 @@ pub fn upload(keys: &mut UserKeys<'_>, message: UploadCrossSigning) -> Result<()
     keys.create()?;
     for (usage, raw) in given(&uploaded) {
         let given = SignedJson::read(raw)?;
-        let public = keys.check_key(usage, &given)?;
+        let public = keys.check_key(usage, &given, &devices)?;
         if usage != Usage::Master {
             keys.check_vouched_for(&given)?;
         }
@@ -73,7 +73,12 @@ fn given(keys: &CrossSigningKeys) -> impl Iterator<Item = (Usage, &RawValue)> {
 
 impl UserKeys<'_> {
     /// Refuses what is no such key of this user; answers the public key.
-    fn check_key(&mut self, usage: Usage, given: &SignedJson) -> Result<String> {
+    fn check_key(
+        &mut self,
+        usage: Usage,
+        given: &SignedJson,
+        devices: &[String],
+    ) -> Result<String> {
         if given.text("user_id") != Some(self.name) {
             return Err(invalid("the key names another user"));
         }
@@ -81,11 +86,22 @@ impl UserKeys<'_> {
             return Err(invalid(&format!("the usage of the key is not {}", usage.name())));
         }
         let public = given.public_key().ok_or_else(|| invalid("there has to be one public key"))?;
-        if self.has_device(public)? {
+        if devices.iter().any(|device| device == public) || self.has_device(public)? {
             let why = "a device has the name of this key".to_owned();
             return Err(Stop::Refused(Refusal::Forbidden(why)));
         }
         Ok(public.to_owned())
+    }
+
+    /// Refuses a device that has the name of a key: nobody could tell which of the two was signed.
+    pub fn check_name(&mut self, device: &str) -> Result<()> {
+        for usage in [Usage::Master, Usage::SelfSigning, Usage::UserSigning] {
+            if self.public_key(usage)?.as_deref() == Some(device) {
+                let why = "a key has the name of this device".to_owned();
+                return Err(Stop::Refused(Refusal::Forbidden(why)));
+            }
+        }
+        Ok(())
     }
 
     /// Refuses a key that the master key has not signed.
@@ -103,9 +119,10 @@ impl UserKeys<'_> {
     /// Sets a key. What the replaced key signed, and what was signed of it, goes with it; and with the master key go
     /// the keys that it vouched for.
     fn set_key(&mut self, usage: Usage, given: &SignedJson, public: &str) -> Result<()> {
-        let text = given.whole();
+        let text = given.signed_by(self.name);
         if let Some(held) = self.held_key(usage)? {
-            if held.whole() == text {
+            // Further signatures come by their own way, where they are checked.
+            if held.body() == given.body() {
                 return Ok(());
             }
             if let Some(old) = held.public_key().filter(|old| *old != public) {
@@ -117,7 +134,7 @@ impl UserKeys<'_> {
             }
         }
         self.hold_key(usage, &text)?;
-        if usage == Usage::UserSigning { Ok(()) } else { self.touch_signing() }
+        self.touch_signing()
     }
 
     fn drop_keys_below_master(&mut self) -> Result<()> {

@@ -118,6 +118,7 @@ impl UserKeys<'_> {
     /// Forgets all that belongs to a device but its row.
     fn clear_device(&mut self, device: &str) -> Result<()> {
         self.drop_one_time_keys(device)?;
+        self.drop_signatures_by(device)?;
         self.drop_signatures_on(device)
     }
 
@@ -125,7 +126,7 @@ impl UserKeys<'_> {
     fn set_device(&mut self, of: &Born, raw: &RawValue, name: Option<&str>) -> Result<()> {
         let given = SignedJson::read(raw)?;
         self.check_device(&of.device, &given)?;
-        let (text, held) = (given.whole(), self.held(&of.device)?);
+        let (text, held) = (given.signed_by(self.name), self.held(&of.device)?);
         if let Some(Held { born, keys: Some(keys), .. }) = &held {
             if *keys == text && *born == of.born {
                 return Ok(());
@@ -149,6 +150,7 @@ impl UserKeys<'_> {
         if given.text("user_id") != Some(self.name) || given.text("device_id") != Some(device) {
             return Err(invalid("the keys name another user or device"));
         }
+        self.check_name(device)?;
         let is_whole = given.texts("keys").is_some()
             && given.is_list("algorithms")
             && given.is_object("signatures");

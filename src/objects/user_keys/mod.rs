@@ -14,6 +14,8 @@ mod remote;
 mod schema;
 mod signatures;
 mod signed_json;
+#[cfg(test)]
+mod tests;
 
 use tombolo_platform::{Fault, Moment, Sql};
 

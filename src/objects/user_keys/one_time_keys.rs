@@ -1,18 +1,20 @@
 //! Which keys can be claimed, each once?
 //! ([one-time and fallback keys](https://spec.matrix.org/v1.19/client-server-api/#one-time-and-fallback-keys))
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::value::RawValue;
 use tombolo_platform::{Row, values};
 
 use super::{
     ClaimKeys, Claimed, KeyCounts, Result, UserKeys,
-    signed_json::{MAX_KEY, invalid, malformed},
+    signed_json::{MAX_KEY, SignedJson, invalid, malformed},
 };
 
 /// The most one-time keys of a device. A client keeps about 50.
 const MAX_KEYS: u64 = 1000;
+/// How long a key is known that was claimed (ms).
+const KNOWN_FOR: u64 = 7 * 86_400_000;
 /// The longest name of a key, `<algorithm>:<id>`, in bytes.
 const MAX_NAME: usize = 255;
 /// The most algorithms of fallback keys of a device.
@@ -34,13 +36,20 @@ pub fn claim(keys: &mut UserKeys<'_>, message: ClaimKeys) -> Result<Vec<Claimed>
 }
 
 impl UserKeys<'_> {
-    /// Adds one-time keys; answers whether there are new ones. A key that is held may come again, if it is the same.
+    /// Adds one-time keys; answers whether there are new ones. A key that is held, or was claimed, may come again, if it
+    /// is the same: its client has not heard that it came.
     pub fn add_one_time_keys(
         &mut self,
         device: &str,
         given: &BTreeMap<String, Box<RawValue>>,
     ) -> Result<bool> {
         let held: u64 = self.one_time_counts(device)?.values().sum();
+        let known = self.moment.now.saturating_sub(KNOWN_FOR);
+        let forget = "DELETE FROM one_time_keys WHERE device = ? AND claimed_at < ?";
+        self.sql.run(forget, values![device, known])?;
+        let query = "SELECT max(came_at) FROM one_time_keys WHERE device = ?";
+        let last = self.sql.row(query, values![device], |row| row.int_or_null(0))?.flatten();
+        let came_at = self.moment.now.max(last.map_or(0, i64::unsigned_abs) + 1);
         let mut added = 0;
         for (name, key) in given {
             let (algorithm, id) = parts(name, key)?;
@@ -52,7 +61,7 @@ impl UserKeys<'_> {
                 None => {
                     added += 1;
                     let insert = "INSERT INTO one_time_keys (device, algorithm, id, came_at, key) VALUES (?, ?, ?, ?, ?)";
-                    let values = values![device, algorithm, id, self.moment.now, key.get()];
+                    let values = values![device, algorithm, id, came_at, key.get()];
                     self.sql.run(insert, values)?;
                 }
             }
@@ -69,8 +78,12 @@ impl UserKeys<'_> {
         device: &str,
         given: &BTreeMap<String, Box<RawValue>>,
     ) -> Result<bool> {
+        let mut algorithms = BTreeSet::new();
         for (name, key) in given {
             let (algorithm, id) = parts(name, key)?;
+            if !algorithms.insert(algorithm) {
+                return Err(invalid("there is one fallback key of an algorithm"));
+            }
             let insert = "INSERT INTO fallback_keys (device, algorithm, id, key, used) VALUES (?, ?, ?, ?, 0)
                           ON CONFLICT DO UPDATE SET id = excluded.id, key = excluded.key, used = 0";
             self.sql.run(insert, values![device, algorithm, id, key.get()])?;
@@ -85,11 +98,12 @@ impl UserKeys<'_> {
 
     fn take_key(&mut self, device: &str, algorithm: &str) -> Result<Option<(String, String)>> {
         let read = |row: &Row<'_>| Ok((row.text(0)?, row.text(1)?));
-        let delete = "DELETE FROM one_time_keys WHERE device = ?1 AND algorithm = ?2 AND id = (
-                          SELECT id FROM one_time_keys WHERE device = ?1 AND algorithm = ?2
+        let update = "UPDATE one_time_keys SET claimed_at = ?3 WHERE device = ?1 AND algorithm = ?2 AND id = (
+                          SELECT id FROM one_time_keys WHERE device = ?1 AND algorithm = ?2 AND claimed_at IS NULL
                           ORDER BY came_at, id LIMIT 1)
                       RETURNING id, key";
-        if let Some(taken) = self.sql.row(delete, values![device, algorithm], read)? {
+        let values = values![device, algorithm, self.moment.now];
+        if let Some(taken) = self.sql.row(update, values, read)? {
             self.note_counts(device)?;
             return Ok(Some(taken));
         }
@@ -110,13 +124,14 @@ impl UserKeys<'_> {
     pub fn drop_one_time_keys(&mut self, device: &str) -> Result<()> {
         self.sql.run("DELETE FROM one_time_keys WHERE device = ?", values![device])?;
         self.sql.run("DELETE FROM fallback_keys WHERE device = ?", values![device])?;
-        self.sql.run("DELETE FROM counts WHERE device = ?", values![device])?;
+        // A younger device of this name counts on, so that what was said of this one is never newer.
+        let update = "UPDATE counts SET version = version + 1, told = version + 1 WHERE device = ?";
+        self.sql.run(update, values![device])?;
         Ok(())
     }
 
     fn one_time_counts(&mut self, device: &str) -> Result<BTreeMap<String, u64>> {
-        let query =
-            "SELECT algorithm, count(*) FROM one_time_keys WHERE device = ? GROUP BY algorithm";
+        let query = "SELECT algorithm, count(*) FROM one_time_keys WHERE device = ? AND claimed_at IS NULL GROUP BY algorithm";
         let rows = self.sql.rows(query, values![device], |row| Ok((row.text(0)?, row.int(1)?)))?;
         let count = |count: i64| u64::try_from(count).unwrap_or_default();
         Ok(rows.into_iter().map(|(algorithm, held)| (algorithm, count(held))).collect())
@@ -167,11 +182,19 @@ fn parts<'a>(name: &'a str, key: &RawValue) -> Result<(&'a str, &'a str)> {
     let parts = name.split_once(':').filter(|(algorithm, id)| {
         !algorithm.is_empty() && !id.is_empty() && name.len() <= MAX_NAME
     });
-    let is_key = matches!(key.get().as_bytes().first(), Some(b'{' | b'"'));
-    if !is_key || key.get().len() > MAX_KEY {
+    let (algorithm, id) =
+        parts.ok_or_else(|| malformed("a key has no name of the form <algorithm>:<id>"))?;
+    let is_signed = algorithm.starts_with("signed_");
+    if key.get().len() > MAX_KEY || !is_signed && !key.get().starts_with(['{', '"']) {
         return Err(malformed("a one-time key is neither a text nor an object, or is too long"));
     }
-    parts.ok_or_else(|| malformed("a one-time key has no name of the form <algorithm>:<id>"))
+    if is_signed {
+        let key = SignedJson::read(key)?;
+        if key.text("key").is_none() || !key.is_object("signatures") {
+            return Err(malformed("a signed key has a key and signatures"));
+        }
+    }
+    Ok((algorithm, id))
 }
 
 /// Whether two keys are the same, whoever signed them.

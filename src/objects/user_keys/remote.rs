@@ -4,7 +4,7 @@
 //! The list is good while two things are true: we were told of every change since it was taken, since the user shared a
 //! room with one of ours all the while; and each change that we were told of followed on the one before.
 
-use tombolo_platform::{Row, values};
+use tombolo_platform::{Row, SqlError, values};
 
 use super::{
     BeginAsk, EndAsk, HeldList, HoldList, NoteDevice, NoteSigning, Result, UserKeys, UserKeysShown,
@@ -16,6 +16,8 @@ struct Remote {
     stream_id: i64,
     /// When the list was asked for (ms); `None`: it has to be asked for again.
     asked_at: Option<u64>,
+    /// When a change of the cross-signing keys was noted last (ms).
+    signing_at: Option<u64>,
 }
 
 /// The list, if it is good.
@@ -47,66 +49,76 @@ pub fn end_ask(keys: &mut UserKeys<'_>, _: EndAsk) -> Result<()> {
     Ok(())
 }
 
-/// Holds a list, unless a later change was noted meanwhile.
+/// Holds a list, unless a later change of a device was noted meanwhile. Where the cross-signing keys changed meanwhile,
+/// the list may have those of before: it has to be asked for again.
 pub fn hold(keys: &mut UserKeys<'_>, message: HoldList) -> Result<()> {
     end_ask(keys, EndAsk {})?;
     let HoldList { stream_id, asked_at, list } = message;
-    if keys.remote()?.is_some_and(|remote| remote.stream_id > stream_id) {
+    let remote = keys.remote()?;
+    if remote.is_some_and(|remote| remote.stream_id > stream_id) {
         return Ok(());
     }
+    let signing_at = remote.and_then(|remote| remote.signing_at);
+    let is_new = signing_at.is_none_or(|at| at < asked_at);
     keys.hold_devices(&list.devices)?;
     keys.drop_signing()?;
     keys.hold_signing(list.master_key.as_deref(), list.self_signing_key.as_deref())?;
-    keys.set_remote(Remote { stream_id, asked_at: Some(asked_at) })
+    keys.set_remote(Remote { stream_id, asked_at: is_new.then_some(asked_at), signing_at })
 }
 
 /// Notes a change of a device.
 pub fn note_device(keys: &mut UserKeys<'_>, message: NoteDevice) -> Result<()> {
     keys.create()?;
     let NoteDevice { device, stream_id, prev_ids, keys: given, deleted, display_name } = message;
-    let Some(Remote { stream_id: known, asked_at }) = keys.remote()? else {
-        return keys.set_remote(Remote { stream_id, asked_at: None });
+    let Some(remote) = keys.remote()? else {
+        return keys.set_remote(Remote { stream_id, asked_at: None, signing_at: None });
     };
+    let known = remote.stream_id;
     if stream_id == known {
         // It came before, or the list that is held has it.
         return Ok(());
     }
-    if stream_id < known {
-        // It came late, or its server has lost count: what is held cannot be trusted.
-        return keys.set_remote(Remote { stream_id: known, asked_at: None });
-    }
-    let follows = prev_ids.iter().all(|prev| *prev <= known) && prev_ids.contains(&known);
-    match given {
-        _ if deleted => keys.let_go(&device)?,
-        Some(given) => keys.hold_device(&device, &given, display_name.as_deref())?,
-        None => {}
-    }
-    let asked_at = asked_at.filter(|_| follows);
-    keys.set_remote(Remote { stream_id, asked_at })
+    // One that is lower came late, or its server has lost count.
+    let follows = stream_id > known
+        && prev_ids.iter().all(|prev| *prev <= known)
+        && prev_ids.contains(&known);
+    let applies = match given {
+        _ if !follows => false,
+        _ if deleted => keys.let_go(&device).map(|()| true)?,
+        Some(given) => keys.hold_device(&device, &given, display_name.as_deref()).map(|()| true)?,
+        None => false,
+    };
+    let asked_at = remote.asked_at.filter(|_| applies);
+    keys.set_remote(Remote { stream_id, asked_at, ..remote })
 }
 
 /// Notes a change of the cross-signing keys.
 pub fn note_signing(keys: &mut UserKeys<'_>, message: NoteSigning) -> Result<()> {
-    if !keys.exists()? || keys.remote()?.is_none() {
-        return Ok(());
-    }
+    keys.create()?;
+    let none = Remote { stream_id: 0, asked_at: None, signing_at: None };
+    let remote = keys.remote()?.unwrap_or(none);
+    keys.set_remote(Remote { signing_at: Some(keys.moment.now), ..remote })?;
     keys.hold_signing(message.master_key.as_deref(), message.self_signing_key.as_deref())
 }
 
 impl UserKeys<'_> {
     fn remote(&mut self) -> Result<Option<Remote>> {
-        let query = "SELECT stream_id, asked_at FROM remote";
+        let query = "SELECT stream_id, asked_at, signing_at FROM remote";
+        let time = |row: &Row<'_>, column| {
+            Ok::<_, SqlError>(row.int_or_null(column)?.and_then(|at| u64::try_from(at).ok()))
+        };
         let read = |row: &Row<'_>| {
-            let asked_at = row.int_or_null(1)?.and_then(|at| u64::try_from(at).ok());
-            Ok(Remote { stream_id: row.int(0)?, asked_at })
+            let (asked_at, signing_at) = (time(row, 1)?, time(row, 2)?);
+            Ok(Remote { stream_id: row.int(0)?, asked_at, signing_at })
         };
         Ok(self.sql.row(query, values![], read)?)
     }
 
     fn set_remote(&mut self, remote: Remote) -> Result<()> {
-        let insert = "INSERT INTO remote (one, stream_id, asked_at) VALUES (1, ?, ?)
-                      ON CONFLICT DO UPDATE SET stream_id = excluded.stream_id, asked_at = excluded.asked_at";
-        self.sql.run(insert, values![remote.stream_id, remote.asked_at])?;
+        let insert = "INSERT INTO remote (one, stream_id, asked_at, signing_at) VALUES (1, ?, ?, ?)
+                      ON CONFLICT DO UPDATE SET stream_id = excluded.stream_id, asked_at = excluded.asked_at,
+                          signing_at = excluded.signing_at";
+        self.sql.run(insert, values![remote.stream_id, remote.asked_at, remote.signing_at])?;
         Ok(())
     }
 }

@@ -12,7 +12,8 @@ CREATE TABLE devices (
 ) WITHOUT ROWID;
 CREATE TABLE one_time_keys (
     device TEXT, algorithm TEXT, id TEXT,
-    came_at INTEGER NOT NULL,    -- keys are claimed in the order in which they came (ms)
+    came_at INTEGER NOT NULL,    -- keys are claimed in the order in which they came (ms, about)
+    claimed_at INTEGER,          -- a key that was claimed is known for a while, so that it does not come again (ms)
     key TEXT NOT NULL,
     PRIMARY KEY (device, algorithm, id)
 ) WITHOUT ROWID;
@@ -43,7 +44,8 @@ CREATE TABLE counts (device TEXT PRIMARY KEY, version INTEGER NOT NULL, told INT
 CREATE TABLE remote (
     one INTEGER PRIMARY KEY,
     stream_id INTEGER NOT NULL,  -- of their server, up to which the list is complete
-    asked_at INTEGER             -- when that server was asked for the whole list (ms); NULL: it has to be asked again
+    asked_at INTEGER,            -- when that server was asked for the whole list (ms); NULL: it has to be asked again
+    signing_at INTEGER           -- when a change of the cross-signing keys was noted last (ms)
 );
 -- Until when somebody asks that server for the whole list (ms), if somebody does.
 CREATE TABLE asking (one INTEGER PRIMARY KEY, until INTEGER NOT NULL);

@@ -66,14 +66,26 @@ impl UserKeys<'_> {
         if !is_target || held.body() != given.body() {
             return Err(invalid("what was signed is not what is held"));
         }
-        let signer = signers.iter().find(|(key_id, public)| {
-            given.is_signed(self.name, (key_id.as_str(), public.as_str()))
+        let noted = self.noted(user.as_str(), target)?;
+        let is_new = |(key_id, signature): &(&str, &str)| {
+            let noted = noted.iter().map(|(id, signature)| (id.as_str(), signature.as_str()));
+            let mut known = noted.chain(held.signatures_of(self.name));
+            !known.any(|known| known == (*key_id, *signature))
+        };
+        let new = given.signatures_of(self.name).filter(is_new);
+        let (valid, wrong): (Vec<_>, Vec<_>) = new.partition(|(key_id, _)| {
+            let signer = signers.iter().find(|(signer, _)| signer == key_id);
+            signer.is_some_and(|(id, public)| given.is_signed(self.name, (id, public)))
         });
-        let why = || Refusal::BadSignature("no key that may sign this has signed it".to_owned());
-        let (key_id, _) = signer.ok_or_else(|| Stop::Refused(why()))?;
-        let signature = given.signatures_of(self.name).find(|(id, _)| id == key_id);
-        let (_, signature) = signature.ok_or_else(|| Stop::Refused(why()))?;
-        self.note_signature(user.as_str(), target, (key_id, signature))
+        for signature in &valid {
+            self.note_signature(user.as_str(), target, *signature)?;
+        }
+        let nothing = valid.is_empty() && noted.is_empty();
+        if nothing || !wrong.is_empty() {
+            let why = "a key that may sign this has not signed it, or not rightly".to_owned();
+            return Err(Stop::Refused(Refusal::BadSignature(why)));
+        }
+        Ok(())
     }
 
     /// A device or the master key of the user, and who may sign it.
@@ -121,10 +133,15 @@ impl UserKeys<'_> {
 
     /// A key of the user with the signatures that the user made on it.
     pub fn with_own_signatures(&mut self, target: &str, key: &str) -> Result<Box<RawValue>> {
+        let signatures = self.noted(self.name, target)?;
+        with_signatures(key, self.name, signatures)
+    }
+
+    /// The signatures that the user made on something, but for those that it came with: key ID, signature.
+    fn noted(&mut self, user: &str, target: &str) -> Result<Vec<(String, String)>> {
         let query = "SELECT key, signature FROM signatures WHERE user = ? AND target = ?";
         let read = |row: &Row<'_>| Ok((row.text(0)?, row.text(1)?));
-        let signatures = self.sql.rows(query, values![self.name, target], read)?;
-        with_signatures(key, self.name, signatures)
+        Ok(self.sql.rows(query, values![user, target], read)?)
     }
 
     /// The other users whose master keys the user signed after a version.
@@ -143,10 +160,10 @@ impl UserKeys<'_> {
         Ok(())
     }
 
-    /// Forgets the signatures that a key made.
-    pub fn drop_signatures_by(&mut self, public: &str) -> Result<()> {
+    /// Forgets the signatures that a key made: that of a device, or a public key.
+    pub fn drop_signatures_by(&mut self, signer: &str) -> Result<()> {
         let delete = "DELETE FROM signatures WHERE key = 'ed25519:' || ?";
-        self.sql.run(delete, values![public])?;
+        self.sql.run(delete, values![signer])?;
         Ok(())
     }
 

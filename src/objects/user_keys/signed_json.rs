@@ -61,9 +61,14 @@ impl SignedJson {
         to_string_without(&self.0, &["signatures", "unsigned"])
     }
 
-    /// All of it, but for what servers add.
-    pub fn whole(&self) -> String {
-        to_string_without(&self.0, &["unsigned"])
+    /// All of it but what servers add, with the signatures of this user alone: nobody else's are checked.
+    pub fn signed_by(&self, user: &str) -> String {
+        let mut object = self.0.clone();
+        object.remove("unsigned");
+        if let Some(CanonicalJsonValue::Object(signatures)) = object.get_mut("signatures") {
+            signatures.retain(|signer, _| signer == user);
+        }
+        to_string(&object)
     }
 
     /// The signatures of a user: key ID, signature.

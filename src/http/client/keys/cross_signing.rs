@@ -21,7 +21,7 @@ use crate::{
     error::Result,
     flows::keys::{query, telling},
     http::{
-        auth::{self, Session},
+        auth::{self, Session, user_object},
         endpoint::{json_body, json_response, paths_of},
         router::Router,
         uia,
@@ -32,7 +32,7 @@ use crate::{
             AddSignatures, CrossSigningKeys, Refusal, Replaces, SignedObject, Unsigned,
             UploadCrossSigning,
         },
-        user_sync::messages::Cost,
+        user_sync::messages::{Cost, Devices},
     },
 };
 
@@ -56,7 +56,9 @@ async fn upload(world: World, request: Request<Bytes>, _: ()) -> Result<Response
     {
         return Ok(unproved);
     }
-    world.ask(&address, &UploadCrossSigning { keys, proved: replaces }).await?;
+    let devices = world.ask(&user_object(&caller.user), &Devices {}).await?;
+    let devices = devices.into_iter().map(|device| device.device_id).collect();
+    world.ask(&address, &UploadCrossSigning { keys, proved: replaces, devices }).await?;
     telling::tell_now(&world, &caller.user).await;
     json_response(StatusCode::OK, &json!({}))
 }

@@ -27,8 +27,8 @@ fn dehydrated(user: &User, id: &str) -> Value {
             "algorithms": ["m.olm.v1.curve25519-aes-sha2"],
             "keys": { format!("curve25519:{id}"): id }, "signatures": {},
         },
-        "one_time_keys": { "signed_curve25519:a": { "key": id } },
-        "fallback_keys": { "signed_curve25519:f": { "key": "fallback", "fallback": true } },
+        "one_time_keys": { "signed_curve25519:a": { "key": id, "signatures": {} } },
+        "fallback_keys": { "signed_curve25519:f": { "key": "fallback", "fallback": true, "signatures": {} } },
     })
 }
 

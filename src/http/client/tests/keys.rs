@@ -117,7 +117,13 @@ fn keys_of_another_device_or_without_form_are_refused() {
     upload(device(&alice, "OTHER", 1)).refused(400, "M_INVALID_PARAM");
     upload(device(&bob, &id, 1)).refused(400, "M_INVALID_PARAM");
     upload(json!({ "user_id": alice.id, "device_id": id })).refused(400, "M_BAD_JSON");
-    for keys in [json!([]), json!({ "no_algorithm": "x" }), json!({ "a:b": 5 })] {
+    for keys in [
+        json!([]),
+        json!({ "no_algorithm": "x" }),
+        json!({ "a:b": 5 }),
+        json!({ "signed_curve25519:a": "text" }),
+        json!({ "signed_curve25519:a": { "key": "unsigned" } }),
+    ] {
         let body = json!({ "one_time_keys": keys });
         let answer = scene.call(Some(&alice), UPLOAD, &body);
         assert_eq!((answer.status, &answer.body["errcode"]), (400, &json!("M_BAD_JSON")), "{body}");
@@ -134,7 +140,8 @@ fn a_one_time_key_is_given_once_the_oldest_first_and_then_the_fallback() {
         scene.call(Some(&alice), UPLOAD, &json!({ "one_time_keys": one(name) })).ok();
         scene.pass(5);
     }
-    let fallback = json!({ "signed_curve25519:f": { "key": "f", "fallback": true } });
+    let fallback =
+        json!({ "signed_curve25519:f": { "key": "f", "fallback": true, "signatures": {} } });
     scene.call(Some(&alice), UPLOAD, &json!({ "fallback_keys": fallback })).ok();
     let counts = |sync: &Value| {
         let count = sync["device_one_time_keys_count"]["signed_curve25519"].clone();
@@ -143,7 +150,8 @@ fn a_one_time_key_is_given_once_the_oldest_first_and_then_the_fallback() {
     assert_eq!(counts(&scene.sync(&alice, "")), (json!(2), json!(["signed_curve25519"])));
     // The same key may come again, another one of its name may not.
     scene.call(Some(&alice), UPLOAD, &json!({ "one_time_keys": one("signed_curve25519:a") })).ok();
-    let other = json!({ "one_time_keys": { "signed_curve25519:a": { "key": "other" } } });
+    let other =
+        json!({ "one_time_keys": { "signed_curve25519:a": { "key": "other", "signatures": {} } } });
     scene.call(Some(&alice), UPLOAD, &other).refused(400, "M_INVALID_PARAM");
     assert_eq!(claim(&scene, &alice, &id), one("signed_curve25519:z"));
     assert_eq!(claim(&scene, &alice, &id), one("signed_curve25519:a"));
@@ -266,4 +274,94 @@ fn a_signature_that_is_wrong_or_of_something_else_is_not_taken() {
         assert_eq!(failures[&user.id][target]["errcode"], errcode, "{body}");
     }
     assert_eq!(query(&scene, &bob, &alice)["device_keys"][&alice.id][&id], keys);
+}
+
+#[test]
+fn a_key_that_was_claimed_does_not_come_again() {
+    let scene = one_server();
+    let alice = scene.register("alice");
+    let id = device_id(&scene, &alice);
+    let keys = json!({ "signed_curve25519:a": { "key": "a", "signatures": {} } });
+    let upload = json!({ "one_time_keys": keys });
+    scene.call(Some(&alice), UPLOAD, &upload).ok();
+    assert_eq!(claim(&scene, &alice, &id), keys);
+    // The answer to the upload was lost, and the client repeats it.
+    let counts = scene.call(Some(&alice), UPLOAD, &upload).ok();
+    assert_eq!(counts["one_time_key_counts"]["signed_curve25519"], 0);
+    assert_eq!(claim(&scene, &alice, &id), Value::Null);
+}
+
+#[test]
+fn one_fallback_key_of_an_algorithm_comes_at_once() {
+    let scene = one_server();
+    let alice = scene.register("alice");
+    let key = json!({ "key": "f", "fallback": true, "signatures": {} });
+    let keys = json!({ "signed_curve25519:f": key, "signed_curve25519:g": key });
+    let upload = json!({ "fallback_keys": keys });
+    scene.call(Some(&alice), UPLOAD, &upload).refused(400, "M_INVALID_PARAM");
+}
+
+#[test]
+fn no_device_has_the_name_of_a_key() {
+    let scene = one_server();
+    let alice = scene.register("alice");
+    let login = |device: &str| {
+        let identifier = json!({ "type": "m.id.user", "user": alice.id });
+        let body = json!({ "type": "m.login.password", "identifier": identifier, "password": PASSWORD, "device_id": device });
+        let answer = scene.call(None, "POST /_matrix/client/v3/login", &body);
+        User::of(&scene.server, &answer).unwrap()
+    };
+    // A device without keys has the name already.
+    login(&public(20));
+    scene.call(Some(&alice), CROSS_SIGN, &three_keys(&alice, 20)).refused(403, "M_FORBIDDEN");
+    scene.call(Some(&alice), CROSS_SIGN, &three_keys(&alice, 10)).ok();
+    let named = login(&public(11));
+    let keys = json!({ "device_keys": device(&named, &public(11), 1) });
+    scene.call(Some(&named), UPLOAD, &keys).refused(403, "M_FORBIDDEN");
+}
+
+#[test]
+fn what_nobody_checked_is_not_shown_as_a_signature() {
+    let scene = one_server();
+    let (alice, bob) = (scene.register("alice"), scene.register("bob"));
+    let first = three_keys(&alice, 10);
+    scene.call(Some(&alice), CROSS_SIGN, &first).ok();
+    let mut again = json!({ "master_key": first["master_key"] });
+    again["master_key"]["signatures"] = json!({ &alice.id: { "ed25519:X": "garbage" } });
+    scene.call(Some(&alice), CROSS_SIGN, &again).ok();
+    assert_eq!(query(&scene, &bob, &alice)["master_keys"][&alice.id], first["master_key"]);
+    let id = device_id(&scene, &alice);
+    let keys = device(&alice, &id, 1);
+    let mut signed_by_others = keys.clone();
+    signed_by_others["signatures"][&bob.id] = json!({ "ed25519:Y": "garbage" });
+    scene.call(Some(&alice), UPLOAD, &json!({ "device_keys": signed_by_others })).ok();
+    assert_eq!(query(&scene, &bob, &alice)["device_keys"][&alice.id][&id], keys);
+}
+
+#[test]
+fn each_new_signature_counts_and_a_wrong_one_is_said() {
+    let scene = one_server();
+    let (alice, bob) = (scene.register("alice"), scene.register("bob"));
+    let (id, _) = published(&scene, &alice);
+    let identifier = json!({ "type": "m.id.user", "user": alice.id });
+    let login = json!({ "type": "m.login.password", "identifier": identifier, "password": PASSWORD, "device_id": "TABLET" });
+    let answer = scene.call(None, "POST /_matrix/client/v3/login", &login);
+    let tablet = User::of(&scene.server, &answer).unwrap();
+    let keys = json!({ "device_keys": device(&tablet, "TABLET", 2) });
+    scene.call(Some(&tablet), UPLOAD, &keys).ok();
+    let master = query(&scene, &bob, &alice)["master_keys"][&alice.id].clone();
+    let once = signed(master.clone(), &alice, (&format!("ed25519:{id}"), 1));
+    let twice = signed(once.clone(), &alice, ("ed25519:TABLET", 2));
+    let sign = |object: &Value| {
+        let body = json!({ &alice.id: { public(10): object } });
+        scene.call(Some(&alice), SIGN, &body).ok()["failures"].clone()
+    };
+    let half = signed(once, &alice, ("ed25519:TABLET", 99));
+    assert_eq!(sign(&half)[&alice.id][public(10)]["errcode"], "M_INVALID_SIGNATURE");
+    assert_eq!(sign(&twice), json!({}));
+    assert_eq!(query(&scene, &bob, &alice)["master_keys"][&alice.id], twice);
+    // The signature of a device that is gone goes with it.
+    scene.call(Some(&tablet), "POST /_matrix/client/v3/logout", &json!({})).ok();
+    let left = query(&scene, &bob, &alice)["master_keys"][&alice.id].clone();
+    assert_eq!(left["signatures"][&alice.id].as_object().unwrap().len(), 1);
 }

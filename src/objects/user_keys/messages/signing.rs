@@ -28,6 +28,8 @@ pub struct UploadCrossSigning {
     pub keys: CrossSigningKeys,
     /// Whether the user has proved who they are: else nothing is replaced.
     pub proved: bool,
+    /// The names of all devices, which no key may have.
+    pub devices: Vec<String>,
 }
 message!(UserKeysClass, UploadCrossSigning => (), Refusal);
 
