@@ -1,6 +1,11 @@
 //! Which local accounts are there, and what proves their owners? (D1)
 
+use std::collections::BTreeSet;
+
+use serde_json::json;
 use tombolo_platform::{SqlError, World, values};
+
+use super::MOST_NAMED;
 
 /// A local account.
 #[derive(Clone, Debug)]
@@ -29,6 +34,17 @@ pub async fn find(world: &World, localpart: &str) -> Result<Option<Account>, Sql
         })
     };
     world.d1().row(query, values![localpart], read).await
+}
+
+/// Those of these names that are taken.
+pub async fn existing(world: &World, localparts: &[&str]) -> Result<BTreeSet<String>, SqlError> {
+    let query = "SELECT localpart FROM json_each(?1) CROSS JOIN accounts WHERE localpart = value";
+    let mut existing = BTreeSet::new();
+    for some in localparts.chunks(MOST_NAMED) {
+        let some = json!(some).to_string();
+        existing.extend(world.d1().rows(query, values![&some], |row| row.text(0)).await?);
+    }
+    Ok(existing)
 }
 
 /// Replaces a password; answers whether there is such an account.

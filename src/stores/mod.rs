@@ -8,3 +8,6 @@ pub mod room_members;
 pub mod room_servers;
 #[cfg(test)]
 mod tests;
+
+/// How many names one statement is given: a value has at most 2 MB.
+const MOST_NAMED: usize = 2_000;

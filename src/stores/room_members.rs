@@ -9,8 +9,8 @@ use ruma::{OwnedServerName, OwnedUserId, RoomId, ServerName, UserId};
 use serde_json::json;
 use tombolo_platform::{Row, SqlError, Statement, World, values};
 
-/// How many users one statement names: a value has at most 2 MB.
-const MOST_NAMED: usize = 2_000;
+use super::MOST_NAMED;
+
 /// How many statements D1 is given at once.
 const AT_ONCE: usize = 5;
 

@@ -1,4 +1,4 @@
-//! Who shares a room with whom, by D1's copy?
+//! Which accounts are there, and who shares a room with whom, by D1's copy?
 
 use std::{collections::BTreeMap, rc::Rc};
 
@@ -7,6 +7,7 @@ use tombolo_platform::{simulated::Faults, values};
 use tombolo_support::Scene;
 
 use super::{
+    accounts,
     room_members::{self, Moved},
     room_servers,
 };
@@ -183,4 +184,17 @@ fn what_could_not_be_written_is_an_error() {
     let saving = room_members::save(&world, &room_id, &ours, &moved);
     assert!(copy.0.simulation.run(saving).is_err());
     assert_eq!(copy.rows(), 0);
+}
+
+#[test]
+fn of_many_names_those_are_found_that_are_taken() {
+    let copy = Copy::new();
+    copy.0.register("alice");
+    copy.0.register("bob");
+    let world = copy.0.server.world();
+    let many: Vec<String> = (0..4_500).map(|n| format!("nobody{n}")).collect();
+    let mut names: Vec<&str> = many.iter().map(String::as_str).collect();
+    names.extend(["bob", "alice", "Alice"]);
+    let existing = copy.0.simulation.run(accounts::existing(&world, &names)).unwrap();
+    assert_eq!(existing.into_iter().collect::<Vec<_>>(), ["alice", "bob"]);
 }

@@ -181,7 +181,7 @@ fn a_server_speaks_only_for_the_devices_of_its_own_users() {
         { "edu_type": "m.direct_to_device", "content": { "sender": bob, "type": "m.test", "message_id": "2", "messages": [] } },
         { "edu_type": "m.direct_to_device", "content": { "sender": bob, "type": "m.test", "message_id": "2", "messages": { alice: { "*": "text" } } } },
         { "edu_type": "m.device_list_update", "content": { "user_id": alice, "device_id": "X", "stream_id": 1, "prev_id": [] } },
-        { "edu_type": "m.device_list_update", "content": { "user_id": bob, "device_id": "X", "stream_id": "x" } },
+        { "edu_type": "m.device_list_update", "content": { "device_id": "X", "stream_id": 1 } },
         { "edu_type": "m.signing_key_update", "content": { "user_id": alice, "master_key": {} } },
     ]);
     let body = json!({ "origin": signer.name(), "origin_server_ts": 1, "pdus": [], "edus": edus });

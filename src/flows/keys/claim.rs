@@ -8,13 +8,17 @@ use ruma::{OwnedServerName, OwnedUserId, ServerName};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tombolo_platform::World;
+use tombolo_protocol::json::is_plain_object;
 
-use super::{AT_ONCE, Homes, deadline, failed, in_time};
+use super::{AT_ONCE, Homes, LIMITS, deadline, existing, failed, in_time, members};
 use crate::{
     flows::ours::Ours,
     objects::{
         keys_object,
-        user_keys::messages::{ClaimKeys, Claimed},
+        user_keys::{
+            MAX_KEY,
+            messages::{ClaimKeys, Claimed},
+        },
     },
     remote::{
         RemoteError, api,
@@ -67,7 +71,7 @@ pub async fn claim(
 
 /// Claims keys of users of this server.
 pub async fn of_ours(world: &World, wanted: Wanted) -> Result<Keys, Ours> {
-    let claims = stream::iter(wanted).map(|(user, devices)| async move {
+    let claims = stream::iter(existing(world, wanted).await?).map(|(user, devices)| async move {
         let claim = ClaimKeys { wanted: devices.into_iter().collect() };
         let claimed = world.ask(&keys_object(&user), &claim).await.map_err(failed)?;
         let mut keys: BTreeMap<String, BTreeMap<String, Box<RawValue>>> = BTreeMap::new();
@@ -88,20 +92,31 @@ struct Question<'a> {
 
 #[derive(Deserialize)]
 struct Answer {
-    #[serde(default)]
-    one_time_keys: BTreeMap<String, BTreeMap<String, BTreeMap<String, Box<RawValue>>>>,
+    one_time_keys: Option<Box<RawValue>>,
 }
 
 async fn ask(world: &World, server: &ServerName, wanted: &Wanted) -> Result<Keys, RemoteError> {
     let body = client::content(&Question { one_time_keys: wanted })?;
-    let mut answer: Answer = client::ask(world, server, Ask::post(api::CLAIM_KEYS, &body)).await?;
+    let ask = Ask::post(api::CLAIM_KEYS, &body).within(LIMITS);
+    let answer: Answer = client::ask(world, server, ask).await?;
+    let mut users = members(answer.one_time_keys.as_deref());
     let mut keys = Keys::new();
-    for (user, devices) in wanted {
-        let mut given = answer.one_time_keys.remove(user.as_str()).unwrap_or_default();
-        given.retain(|device, _| devices.contains_key(device));
-        if !given.is_empty() {
-            keys.insert(user.clone(), given);
+    for (user, wanted) in wanted {
+        let mut devices = members(users.remove(user.as_str()).as_deref());
+        for (device, algorithm) in wanted {
+            let given = members(devices.remove(device).as_deref()).into_iter();
+            let mut given = given.filter(|(name, key)| is_key(algorithm, name, key));
+            if let Some((name, key)) = given.next() {
+                keys.entry(user.clone()).or_default().insert(device.clone(), [(name, key)].into());
+            }
         }
     }
     Ok(keys)
+}
+
+/// Whether another server gave a key of this algorithm, which can be passed on.
+fn is_key(algorithm: &str, name: &str, key: &RawValue) -> bool {
+    let id = name.strip_prefix(algorithm).and_then(|rest| rest.strip_prefix(':'));
+    let is_text = || serde_json::from_str::<String>(key.get()).is_ok();
+    id.is_some() && key.get().len() <= MAX_KEY && (is_plain_object(key.get()) || is_text())
 }

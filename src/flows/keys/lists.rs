@@ -9,18 +9,22 @@ use std::{
     time::Duration,
 };
 
-use futures_util::{StreamExt, TryStreamExt, stream};
-use ruma::{OwnedServerName, OwnedUserId, ServerName, UserId};
+use futures_util::{StreamExt, stream};
+use ruma::{Int, OwnedServerName, OwnedUserId, ServerName, UserId};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tombolo_platform::World;
+use tombolo_protocol::json::is_plain_object;
 
-use super::{AT_ONCE, deadline, failed, in_time};
+use super::{AT_ONCE, LIMITS, deadline, in_time, members};
 use crate::{
     flows::ours::Ours,
     objects::{
         keys_object,
-        user_keys::messages::{BeginAsk, DeviceShown, EndAsk, HeldList, HoldList, UserKeysShown},
+        user_keys::{
+            MAX_KEY,
+            messages::{BeginAsk, DeviceShown, EndAsk, HeldList, HoldList, UserKeysShown},
+        },
     },
     remote::{
         RemoteError, api,
@@ -31,6 +35,10 @@ use crate::{
 
 /// How many users of one server have their whole lists fetched for one query; more are asked for together, and not held.
 const MOST_HELD: usize = 20;
+/// The most devices of a user of another server; the others are left out.
+const MOST_DEVICES: usize = 500;
+/// The longest name of a device, in characters.
+const MAX_NAME: usize = 255;
 /// How long others wait for the one who asks for a list, if nothing is heard of it (ms).
 const LEASE: u64 = 10_000;
 /// How often is looked whether the list came for which another one asks.
@@ -62,12 +70,12 @@ pub async fn of_others(
     let shared = &room_members::shared_since(world, &users).await?;
     let answers: Vec<_> = stream::iter(wanted)
         .map(|(server, wanted)| async move {
-            let of_server = of_server(world, &server, wanted, (until, shared)).await?;
-            Ok::<_, Ours>((server, of_server))
+            let of_server = of_server(world, &server, wanted, (until, shared)).await;
+            (server, of_server)
         })
         .buffer_unordered(AT_ONCE)
-        .try_collect()
-        .await?;
+        .collect()
+        .await;
     for (server, (users, failure)) in answers {
         found.users.extend(users);
         if let Some(error) = failure {
@@ -86,17 +94,17 @@ async fn of_server(
     server: &ServerName,
     wanted: Wanted,
     (until, shared): (u64, &BTreeMap<OwnedUserId, u64>),
-) -> Result<OfServer, Ours> {
+) -> OfServer {
     let (mut users, mut failure) = (BTreeMap::new(), None);
     let (mut to_hold, mut to_ask) = (Vec::new(), Wanted::new());
     let held = stream::iter(wanted).map(|(user, devices)| async move {
         let list = match shared.get(&user) {
-            Some(since) => held(world, &user, *since).await?,
+            Some(since) => held(world, &user, *since).await,
             None => None,
         };
-        Ok::<_, Ours>((user, devices, list))
+        (user, devices, list)
     });
-    let held: Vec<_> = held.buffer_unordered(AT_ONCE).try_collect().await?;
+    let held: Vec<_> = held.buffer_unordered(AT_ONCE).collect().await;
     for (user, devices, list) in held {
         match (list, shared.get(&user)) {
             (Some(list), _) => {
@@ -129,16 +137,16 @@ async fn of_server(
             Err(error) => failure = Some(error),
         }
     }
-    Ok((users, failure))
+    (users, failure)
 }
 
-/// The list that is held of a user, if it is good.
-async fn held(
-    world: &World,
-    user: &UserId,
-    shared_since: u64,
-) -> Result<Option<UserKeysShown>, Ours> {
-    world.ask(&keys_object(user), &HeldList { shared_since }).await.map_err(failed)
+/// The list that is held of a user, if it is good. One that cannot be read is not: their server is asked.
+async fn held(world: &World, user: &UserId, shared_since: u64) -> Option<UserKeysShown> {
+    let list = world.ask(&keys_object(user), &HeldList { shared_since }).await;
+    list.unwrap_or_else(|error| {
+        tracing::warn!(%user, %error, "a list of devices is not read");
+        None
+    })
 }
 
 /// Fetches the list of a user, unless somebody is at it: then it is theirs that is waited for.
@@ -147,21 +155,28 @@ async fn list_of(
     user: &UserId,
     shared_since: u64,
 ) -> Result<UserKeysShown, RemoteError> {
-    let refused = |error: Ours| RemoteError::Refused(error.to_string());
     let until = world.now() + LEASE;
-    while !world
-        .ask(&keys_object(user), &BeginAsk { until })
-        .await
-        .map_err(failed)
-        .map_err(refused)?
-    {
+    let asked_at = loop {
+        let begun = world.ask(&keys_object(user), &BeginAsk { until }).await;
+        if let Some(asked_at) = begun.map_err(|error| RemoteError::Refused(error.to_string()))? {
+            break asked_at;
+        }
         world.sleep(LOOK).await;
-        if let Some(list) = held(world, user, shared_since).await.map_err(refused)? {
+        if let Some(list) = held(world, user, shared_since).await {
             return Ok(list);
         }
-    }
+    };
     let fetched = fetch(world, user).await;
-    if !matches!(fetched, Ok(Some(_))) {
+    let held = match &fetched {
+        Ok(Some(list)) => {
+            let hold = HoldList { stream_id: list.stream_id, asked_at, list: list.clone() };
+            world.ask(&keys_object(user), &hold).await.map_err(|error| error.to_string())
+        }
+        Ok(None) => Err("there is no such user".to_owned()),
+        Err(error) => Err(error.to_string()),
+    };
+    if let Err(why) = held {
+        tracing::debug!(%user, why, "a list of devices is not held");
         // If this fails, the next one waits until the time of this one is up.
         world.ask(&keys_object(user), &EndAsk {}).await.ok();
     }
@@ -180,12 +195,9 @@ fn only(mut list: UserKeysShown, devices: &[String]) -> UserKeysShown {
 /// The answer of a server to `user/keys/query`.
 #[derive(Deserialize)]
 struct Answer {
-    #[serde(default)]
-    device_keys: BTreeMap<String, BTreeMap<String, Box<RawValue>>>,
-    #[serde(default)]
-    master_keys: BTreeMap<String, Box<RawValue>>,
-    #[serde(default)]
-    self_signing_keys: BTreeMap<String, Box<RawValue>>,
+    device_keys: Option<Box<RawValue>>,
+    master_keys: Option<Box<RawValue>>,
+    self_signing_keys: Option<Box<RawValue>>,
 }
 
 #[derive(Serialize)]
@@ -199,35 +211,45 @@ async fn ask(
     wanted: &Wanted,
 ) -> Result<BTreeMap<OwnedUserId, UserKeysShown>, RemoteError> {
     let body = client::content(&Question { device_keys: wanted })?;
-    let mut answer: Answer = client::ask(world, server, Ask::post(api::QUERY_KEYS, &body)).await?;
+    let ask = Ask::post(api::QUERY_KEYS, &body).within(LIMITS);
+    let Answer { device_keys, master_keys, self_signing_keys } =
+        client::ask(world, server, ask).await?;
+    let mut device_keys = members(device_keys.as_deref());
+    let mut master_keys = members(master_keys.as_deref());
+    let mut self_signing_keys = members(self_signing_keys.as_deref());
     let users = wanted.keys().map(|user| {
-        let devices = answer.device_keys.remove(user.as_str()).unwrap_or_default();
-        let master_key = answer.master_keys.remove(user.as_str());
-        let self_signing_key = answer.self_signing_keys.remove(user.as_str());
-        let devices = devices
-            .into_iter()
-            .filter(|(device, keys)| is_device(keys, user, device))
-            // The name stands in what the server added to the keys.
-            .map(|(device, keys)| (device, DeviceShown { keys, display_name: None }));
-        let shown = UserKeysShown {
-            devices: devices.collect(),
-            master_key: master_key.filter(|key| is_of(key, user)),
-            self_signing_key: self_signing_key.filter(|key| is_of(key, user)),
-            ..UserKeysShown::default()
-        };
-        (user.clone(), shown)
+        let devices = members(device_keys.remove(user.as_str()).as_deref()).into_iter();
+        // The name stands in what the server added to the keys.
+        let devices =
+            devices.map(|(device, keys)| (device, DeviceShown { keys, display_name: None }));
+        let signing = [&mut master_keys, &mut self_signing_keys].map(|of| of.remove(user.as_str()));
+        (user.clone(), of_user(user, devices, signing))
     });
     Ok(users.collect())
+}
+
+/// What a server says of a user, without what cannot be passed on.
+fn of_user(
+    user: &UserId,
+    devices: impl Iterator<Item = (String, DeviceShown)>,
+    signing: [Option<Box<RawValue>>; 2],
+) -> UserKeysShown {
+    let good = |(device, shown): &(String, DeviceShown)| is_device(&shown.keys, user, device);
+    let [master_key, self_signing_key] = signing.map(|key| key.filter(|key| is_of(key, user)));
+    UserKeysShown {
+        devices: devices.filter(good).take(MOST_DEVICES).collect(),
+        master_key,
+        self_signing_key,
+        ..UserKeysShown::default()
+    }
 }
 
 /// The answer of a server to `user/devices`.
 #[derive(Deserialize)]
 struct List {
-    stream_id: i64,
-    devices: Vec<ListedDevice>,
-    #[serde(default)]
+    stream_id: Int,
+    devices: Vec<Box<RawValue>>,
     master_key: Option<Box<RawValue>>,
-    #[serde(default)]
     self_signing_key: Option<Box<RawValue>>,
 }
 
@@ -235,57 +257,49 @@ struct List {
 struct ListedDevice {
     device_id: String,
     keys: Box<RawValue>,
-    #[serde(default)]
     device_display_name: Option<String>,
 }
 
-/// Fetches the whole list of a user, and has it held; `None` if there is no such user.
+/// Fetches the whole list of a user; `None` if there is no such user.
 async fn fetch(world: &World, user: &UserId) -> Result<Option<UserKeysShown>, RemoteError> {
-    let asked_at = world.now();
     let path = api::user_devices(user);
-    let list: List = match client::ask(world, user.server_name(), Ask::get(&path)).await {
+    let ask = Ask::get(&path).within(LIMITS);
+    let list: List = match client::ask(world, user.server_name(), ask).await {
         Err(error) if error.is_not_found() => return Ok(None),
         list => list?,
     };
-    let devices = list
-        .devices
-        .into_iter()
-        .filter(|device| is_device(&device.keys, user, &device.device_id))
-        .map(|ListedDevice { device_id, keys, device_display_name: display_name }| {
-            (device_id, DeviceShown { keys, display_name })
-        });
-    let shown = UserKeysShown {
-        devices: devices.collect(),
-        master_key: list.master_key.filter(|key| is_of(key, user)),
-        self_signing_key: list.self_signing_key.filter(|key| is_of(key, user)),
-        user_signing_key: None,
-        stream_id: list.stream_id,
-    };
-    let hold = HoldList { stream_id: list.stream_id, asked_at, list: shown.clone() };
-    // What is not held is fetched again.
-    if let Err(error) = world.ask(&keys_object(user), &hold).await {
-        tracing::warn!(%user, %error, "a list of devices is not held");
-    }
-    Ok(Some(shown))
+    let devices = list.devices.iter().filter_map(|device| {
+        let listed: ListedDevice = serde_json::from_str(device.get()).ok()?;
+        let display_name = listed.device_display_name.map(shortened);
+        Some((listed.device_id, DeviceShown { keys: listed.keys, display_name }))
+    });
+    let shown = of_user(user, devices, [list.master_key, list.self_signing_key]);
+    Ok(Some(UserKeysShown { stream_id: list.stream_id.into(), ..shown }))
 }
 
-/// Whether these are the keys of this device.
+/// The name of a device, of which only the beginning is held.
+pub fn shortened(name: String) -> String {
+    if name.len() > MAX_NAME { name.chars().take(MAX_NAME).collect() } else { name }
+}
+
+/// Whether these are the keys of this device, which can be passed on.
 pub fn is_device(keys: &RawValue, user: &UserId, device: &str) -> bool {
     #[derive(Deserialize)]
     struct Named {
-        user_id: String,
         device_id: String,
     }
     let named: Result<Named, _> = serde_json::from_str(keys.get());
-    named.is_ok_and(|named| named.user_id == *user && named.device_id == device)
+    is_of(keys, user) && named.is_ok_and(|named| named.device_id == device)
 }
 
-/// Whether a key names this user.
+/// Whether a key names this user, and can be passed on.
 pub fn is_of(key: &RawValue, user: &UserId) -> bool {
     #[derive(Deserialize)]
     struct Named {
         user_id: String,
     }
     let named: Result<Named, _> = serde_json::from_str(key.get());
-    named.is_ok_and(|named| named.user_id == *user)
+    key.get().len() <= MAX_KEY
+        && is_plain_object(key.get())
+        && named.is_ok_and(|named| named.user_id == *user)
 }

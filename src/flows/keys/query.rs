@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use futures_util::{StreamExt, stream};
+use futures_util::{StreamExt, TryStreamExt, stream};
 use ruma::{OwnedUserId, UserId};
 use serde_json::{
     Map, Value, json,
@@ -13,7 +13,7 @@ use tombolo_platform::World;
 use tombolo_protocol::{canonical_json, json::parse_object, signing::add_signature};
 
 use super::{
-    AT_ONCE, Homes, failed,
+    AT_ONCE, Homes, existing, failed,
     lists::{self, Found, Wanted},
 };
 use crate::{
@@ -44,22 +44,28 @@ pub async fn of_ours(
     wanted: Wanted,
     asker: Option<&UserId>,
 ) -> Result<BTreeMap<OwnedUserId, UserKeysShown>, Ours> {
-    let asked = stream::iter(wanted).map(|(user, devices)| async move {
+    let mut all: BTreeMap<_, _> =
+        wanted.keys().map(|user| (user.clone(), UserKeysShown::default())).collect();
+    let asked = stream::iter(existing(world, wanted).await?).map(|(user, devices)| async move {
         let query = QueryKeys { devices, own: asker == Some(&*user) };
         let shown = world.ask(&keys_object(&user), &query).await.map_err(failed)?;
         Ok::<_, Ours>((user, shown))
     });
-    let shown: Vec<_> = asked.buffer_unordered(AT_ONCE).collect().await;
-    shown.into_iter().collect()
+    let shown: Vec<_> = asked.buffer_unordered(AT_ONCE).try_collect().await?;
+    all.extend(shown);
+    Ok(all)
 }
 
-/// The keys of a device with its name, which nobody signed.
-pub fn with_name(device: DeviceShown) -> Result<Box<RawValue>, serde_json::Error> {
+/// The keys of a device with its name, which nobody signed. Keys that cannot be read stay without.
+pub fn with_name(device: DeviceShown) -> Box<RawValue> {
     let DeviceShown { keys, display_name } = device;
-    let Some(name) = display_name else { return Ok(keys) };
-    let mut keys: Map<String, Value> = serde_json::from_str(keys.get())?;
-    keys.insert("unsigned".to_owned(), json!({ "device_display_name": name }));
-    to_raw_value(&keys)
+    let Some(name) = display_name else { return keys };
+    let named = || {
+        let mut named: Map<String, Value> = serde_json::from_str(keys.get())?;
+        named.insert("unsigned".to_owned(), json!({ "device_display_name": name }));
+        to_raw_value(&named)
+    };
+    named().unwrap_or(keys)
 }
 
 /// Adds the signatures of the asker to the master keys of others.

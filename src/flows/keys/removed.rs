@@ -3,9 +3,9 @@
 //! The user's object holds which devices are gone, and its alarm comes again until their keys are dropped.
 
 use ruma::UserId;
-use tombolo_platform::{AskError, World};
+use tombolo_platform::World;
 
-use super::{failed, telling};
+use super::{failed, telling, unless_gone};
 use crate::{
     flows::ours::Ours,
     objects::{
@@ -25,11 +25,8 @@ pub async fn drop_now(world: &World, user: &UserId) {
 
 /// Drops the keys of devices that are gone, and tells those who share a room with the user.
 pub async fn drop_keys(world: &World, user: &UserId) -> Result<(), Ours> {
-    let devices = match world.ask(&user_object(user), &RemovedDevices {}).await {
-        Ok(devices) => devices,
-        Err(AskError::Refused(_)) => return Ok(()),
-        Err(AskError::Unreachable(cause)) => return Err(Ours::Unreachable(cause)),
-    };
+    let devices = unless_gone(world.ask(&user_object(user), &RemovedDevices {}).await)?;
+    let devices = devices.unwrap_or_default();
     if devices.is_empty() {
         return Ok(());
     }

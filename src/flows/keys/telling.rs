@@ -5,14 +5,18 @@
 //! Those who share a room with the user: ours by their stream, others by their server. The request that changes
 //! something tells them; the alarm of the user's keys tells what that left untold. Told twice, it is the same.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
-use futures_util::{StreamExt, TryStreamExt, stream};
+use futures_util::{
+    StreamExt, TryStreamExt,
+    future::{Either, ready, select},
+    stream,
+};
 use ruma::{OwnedServerName, OwnedUserId, RoomId, ServerName, UserId};
 use serde_json::{json, value::to_raw_value};
-use tombolo_platform::{Address, AskError, Fault, World};
+use tombolo_platform::{Address, Fault, World};
 
-use super::{AT_ONCE, failed};
+use super::{AT_ONCE, failed, unless_gone};
 use crate::{
     config::Config,
     flows::ours::Ours,
@@ -31,46 +35,71 @@ use crate::{
     stores::room_members,
 };
 
-/// When what could not be told is told again (ms).
+/// When what could not be told is told again (ms): the longer it goes on, the later.
 const AGAIN: u64 = 5_000;
+const LATEST: u64 = 3_600_000;
+
+/// How long a request waits until everybody is told.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Runs the alarm of a user's keys; answers when to come again (ms).
 pub async fn due(world: World, address: Address<UserKeysClass>) -> Result<Option<u64>, Fault> {
     let Ok(user) = UserId::parse(&*address.name) else { return Ok(None) };
-    match tell(&world, &user).await {
+    let untold = match world.ask(&address, &Untold {}).await {
+        Ok(untold) => untold,
+        Err(error) => return Err(Fault(error.to_string())),
+    };
+    let since = untold.since;
+    match tell_untold(&world, &user, untold).await {
         Ok(()) => Ok(None),
         Err(error) => {
             tracing::info!(%user, %error, "a change of keys was not told");
-            Ok(Some(world.now() + AGAIN))
+            let now = world.now();
+            let waited = since.map_or(0, |since| now.saturating_sub(since));
+            Ok(Some(now + waited.clamp(AGAIN, LATEST)))
         }
     }
 }
 
-/// Tells what changed, within a request. What fails here is told by the alarm.
+/// Tells what changed, within a request. What fails here, or takes long, is told by the alarm.
 pub async fn tell_now(world: &World, user: &UserId) {
-    if let Err(error) = tell(world, user).await {
-        tracing::info!(%user, %error, "a change of keys was not told");
+    match select(Box::pin(tell(world, user)), Box::pin(world.sleep(PATIENCE))).await {
+        Either::Left((Ok(()), _)) => {}
+        Either::Left((Err(error), _)) => {
+            tracing::info!(%user, %error, "a change of keys was not told");
+        }
+        Either::Right(_) => tracing::info!(%user, "a change of keys is still being told"),
     }
 }
 
 /// Tells what nobody was told yet.
-pub async fn tell(world: &World, user: &UserId) -> Result<(), Ours> {
+async fn tell(world: &World, user: &UserId) -> Result<(), Ours> {
     let untold = world.ask(&keys_object(user), &Untold {}).await.map_err(failed)?;
-    if !untold.counts.is_empty() {
-        told(
-            world.ask(&user_object(user), &NoteKeyCounts { counts: untold.counts.clone() }).await,
-        )?;
+    tell_untold(world, user, untold).await
+}
+
+/// Whom it does not reach keeps nobody else from being told, but it all counts as untold then.
+async fn tell_untold(world: &World, user: &UserId, untold: UntoldReply) -> Result<(), Ours> {
+    if untold.is_empty() {
+        return Ok(());
     }
+    let mut all = Ok(());
     let mut users: Vec<OwnedUserId> = untold.signed.clone();
+    if !untold.counts.is_empty() {
+        let note = NoteKeyCounts { counts: untold.counts.clone() };
+        all = unless_gone(world.ask(&user_object(user), &note).await).map(|_| ());
+    }
     if untold.changed() {
         users.push(user.to_owned());
         let (locals, servers) = sharing(world, user).await?;
-        tell_all(world, user, locals).await?;
-        tell_servers(world, user, (servers, &untold)).await?;
+        all = all.and(tell_all(world, user, locals).await);
+        all = all.and(tell_servers(world, user, (servers, &untold)).await);
     }
     if !users.is_empty() {
-        told(world.ask(&user_object(user), &DevicesChanged { users }).await)?;
+        let told = world.ask(&user_object(user), &DevicesChanged { users }).await;
+        all = all.and(unless_gone(told).map(|_| ()));
     }
+    all?;
     let sent = untold.devices.iter().map(|change| change.stream_id).max();
     let counts = untold.counts.into_iter().map(|(device, counts)| (device, counts.version));
     let note = ListTold { version: untold.version, sent, counts: counts.collect() };
@@ -89,17 +118,9 @@ async fn sharing(
     world: &World,
     user: &UserId,
 ) -> Result<(BTreeSet<OwnedUserId>, BTreeSet<OwnedServerName>), Ours> {
-    let rooms = match world.ask(&user_object(user), &JoinedRooms {}).await {
-        Ok(rooms) => rooms,
-        Err(AskError::Refused(_)) => Vec::new(),
-        Err(AskError::Unreachable(cause)) => return Err(Ours::Unreachable(cause)),
-    };
-    let participants = stream::iter(rooms).map(|room_id| async move {
-        match world.ask(&room_object(&room_id), &Participants {}).await {
-            Ok(participants) => Ok(Some(participants)),
-            Err(AskError::Refused(_)) => Ok(None),
-            Err(AskError::Unreachable(cause)) => Err(Ours::Unreachable(cause)),
-        }
+    let rooms = unless_gone(world.ask(&user_object(user), &JoinedRooms {}).await)?;
+    let participants = stream::iter(rooms.unwrap_or_default()).map(|room_id| async move {
+        unless_gone(world.ask(&room_object(&room_id), &Participants {}).await)
     });
     let all: Vec<Option<ParticipantsReply>> =
         participants.buffer_unordered(AT_ONCE).try_collect().await?;
@@ -126,9 +147,9 @@ async fn tell_all(
 ) -> Result<(), Ours> {
     let change = &DevicesChanged { users: vec![user.to_owned()] };
     stream::iter(locals)
-        .map(|local| async move { told(world.ask(&user_object(&local), change).await) })
+        .map(|local| async move { unless_gone(world.ask(&user_object(&local), change).await) })
         .buffer_unordered(AT_ONCE)
-        .try_collect::<()>()
+        .fold(Ok(()), |all, told| ready(all.and(told.map(|_| ()))))
         .await
 }
 
@@ -137,15 +158,23 @@ async fn tell_servers(
     user: &UserId,
     (servers, untold): (BTreeSet<OwnedServerName>, &UntoldReply),
 ) -> Result<(), Ours> {
-    let edus = &edus(user, untold, Config::of(world)?.public_device_names)?;
+    let edus = edus(user, untold, Config::of(world)?.public_device_names)?;
+    owe_all(world, servers, &edus).await
+}
+
+/// Has servers told.
+async fn owe_all(
+    world: &World,
+    servers: impl IntoIterator<Item = OwnedServerName>,
+    edus: &[OweEdu],
+) -> Result<(), Ours> {
     stream::iter(servers)
         .map(|server| async move { owe(world, &server, edus).await })
         .buffer_unordered(AT_ONCE)
-        .try_collect::<()>()
+        .fold(Ok(()), |all, told| ready(all.and(told)))
         .await
 }
 
-/// Has a server told.
 async fn owe(world: &World, server: &ServerName, edus: &[OweEdu]) -> Result<(), Ours> {
     for edu in edus {
         world.ask(&destination_object(server), edu).await.map_err(failed)?;
@@ -161,27 +190,21 @@ pub async fn introduce(world: &World, user: &UserId, room_id: &RoomId) -> Result
     if servers.is_empty() {
         return Ok(());
     }
-    let devices = match world.ask(&user_object(user), &Devices {}).await {
-        Ok(devices) => devices,
-        Err(AskError::Refused(_)) => return Ok(()),
-        Err(AskError::Unreachable(cause)) => return Err(Ours::Unreachable(cause)),
+    let devices = unless_gone(world.ask(&user_object(user), &Devices {}).await)?;
+    let Some(device) = devices.and_then(|devices| devices.into_iter().next()) else {
+        return Ok(());
     };
     let names = Config::of(world)?.public_device_names;
     let query = QueryKeys { devices: Vec::new(), own: false };
     let mut shown = world.ask(&keys_object(user), &query).await.map_err(failed)?;
-    let Some(Device { device_id: device, display_name, .. }) = devices.into_iter().next() else {
-        return Ok(());
-    };
+    let Device { device_id: device, display_name, .. } = device;
     let keys = shown.devices.remove(&device).map(|shown| shown.keys);
     let (stream_id, prev_id) = (shown.stream_id, Some(shown.stream_id));
     let change = DeviceChange { device, stream_id, prev_id, keys, display_name };
-    let edu = OweEdu { unhurried: true, ..device_edu(user, change.named(names), false)? };
-    let edus = std::slice::from_ref(&edu);
-    stream::iter(servers)
-        .map(|server| async move { owe(world, &server, edus).await })
-        .buffer_unordered(AT_ONCE)
-        .try_collect::<()>()
-        .await
+    // It must not take the place of a change that this server was not told of yet.
+    let key = format!("introduce {user}");
+    let edu = OweEdu { key, unhurried: true, ..device_edu(user, change.named(names), false)? };
+    owe_all(world, servers, &[edu]).await
 }
 
 fn edus(
@@ -243,12 +266,4 @@ fn signing_edu(user: &UserId, change: &SigningChange) -> Result<OweEdu, serde_js
         durable: true,
         unhurried: false,
     })
-}
-
-/// A user who is gone has nothing to be told.
-fn told<R: std::fmt::Debug>(answer: Result<(), AskError<R>>) -> Result<(), Ours> {
-    match answer {
-        Ok(()) | Err(AskError::Refused(_)) => Ok(()),
-        Err(AskError::Unreachable(cause)) => Err(Ours::Unreachable(cause)),
-    }
 }

@@ -12,9 +12,9 @@ use ruma::{OwnedUserId, UserId};
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 use sha2::{Digest, Sha256};
-use tombolo_platform::{AskError, World};
+use tombolo_platform::World;
 
-use super::{AT_ONCE, Homes, failed};
+use super::{AT_ONCE, Homes, existing, failed, unless_gone};
 use crate::{
     flows::ours::Ours,
     objects::{
@@ -25,6 +25,12 @@ use crate::{
 
 /// The longest content of a message, in bytes.
 pub const MAX_CONTENT: usize = 64 << 10;
+
+/// The longest type of a message, in bytes.
+pub const MAX_TYPE: usize = 255;
+
+/// The most users whom one EDU has messages for.
+const MOST_USERS: usize = 500;
 
 /// Of each user, what each device is sent; `*` is every device.
 pub type Messages = BTreeMap<OwnedUserId, BTreeMap<String, Box<RawValue>>>;
@@ -64,13 +70,21 @@ pub async fn send(world: &World, sending: Sending<Messages>) -> Result<(), Ours>
         messages,
     };
     deliver(world, sender.server_name().as_str(), with(ours)).await?;
-    let edus = others.into_iter().map(|(server, messages)| {
-        let key = format!("to_device {message_id}");
-        let content = with(messages);
-        let edu = to_raw_value(&Edu { edu_type: "m.direct_to_device", content })?;
-        Ok((server, OweEdu { key, edu, until: None, durable: true, unhurried: false }))
-    });
-    let edus: Vec<_> = edus.collect::<Result<_, serde_json::Error>>()?;
+    let mut edus = Vec::new();
+    for (server, messages) in others {
+        for (index, messages) in parts(messages).into_iter().enumerate() {
+            // The parts are messages of their own.
+            let message_id = match index {
+                0 => message_id.clone(),
+                _ => self::message_id([&message_id, &index.to_string()]),
+            };
+            let key = format!("to_device {message_id}");
+            let content = Sending { message_id, ..with(messages) };
+            let edu = to_raw_value(&Edu { edu_type: "m.direct_to_device", content })?;
+            let edu = OweEdu { key, edu, until: None, durable: true, unhurried: false };
+            edus.push((server.clone(), edu));
+        }
+    }
     stream::iter(edus)
         .map(|(server, edu)| async move {
             world.ask(&destination_object(&server), &edu).await.map_err(failed)
@@ -80,12 +94,22 @@ pub async fn send(world: &World, sending: Sending<Messages>) -> Result<(), Ours>
         .await
 }
 
+/// Messages in parts that are not too many for one EDU.
+fn parts(messages: Messages) -> Vec<Messages> {
+    let mut rest = messages.into_iter().peekable();
+    let mut parts = Vec::new();
+    while rest.peek().is_some() {
+        parts.push(rest.by_ref().take(MOST_USERS).collect());
+    }
+    parts
+}
+
 /// Leaves messages of a server's user with our users. Users and devices that are not there get none.
 pub async fn deliver(world: &World, origin: &str, sending: Sending<Messages>) -> Result<(), Ours> {
     let Sending { sender, kind, message_id: id, messages } = sending;
     // The IDs of two servers, or of two users, say nothing of each other.
     let (id, sender, kind) = (&message_id([origin, sender.as_str(), &id]), &sender, &kind);
-    stream::iter(messages)
+    stream::iter(existing(world, messages).await?)
         .map(|(user, messages)| async move {
             let (id, sender, kind) = (id.clone(), sender.clone(), kind.clone());
             leave(world, &user, Deposit { id, sender, kind, messages }).await
@@ -96,8 +120,5 @@ pub async fn deliver(world: &World, origin: &str, sending: Sending<Messages>) ->
 }
 
 async fn leave(world: &World, user: &UserId, deposit: Deposit) -> Result<(), Ours> {
-    match world.ask(&user_object(user), &deposit).await {
-        Ok(()) | Err(AskError::Refused(_)) => Ok(()),
-        Err(AskError::Unreachable(cause)) => Err(Ours::Unreachable(cause)),
-    }
+    unless_gone(world.ask(&user_object(user), &deposit).await).map(|_| ())
 }

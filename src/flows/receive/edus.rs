@@ -5,23 +5,22 @@
 //! others. Messages to devices, and changes of devices, must not be lost: where one of ours does not answer, the
 //! transaction fails, and the other server sends it again.
 
-use std::collections::BTreeMap;
-
 use ruma::{
-    OwnedEventId, OwnedRoomId, OwnedServerName, OwnedUserId,
+    Int, OwnedEventId, OwnedRoomId, OwnedServerName, OwnedUserId, UserId,
     api::federation::transactions::edu::{ReceiptData, TypingContent},
     events::receipt,
 };
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tombolo_platform::World;
+use tombolo_protocol::json;
 
 use crate::{
     config::Config,
     flows::{
         keys::{
-            self, lists, telling,
-            to_device::{self, Sending},
+            self, ByKey, lists, members, telling,
+            to_device::{self, MAX_CONTENT, MAX_TYPE, Sending},
         },
         ours::Ours,
         telling::tell,
@@ -30,15 +29,13 @@ use crate::{
         keys_object,
         room::messages::{Receipt, ServerAllowed, Typing},
         room_object,
-        user_keys::messages::{NoteDevice, NoteSigning},
+        user_keys::messages::{ChangesTold, NoteDevice, NoteSigning, NoteUnread},
     },
 };
 
 /// How many rooms and receipts of one EDU have an effect.
 const MAX_ROOMS: usize = 100;
 const MAX_RECEIPTS: usize = 200;
-/// How many users of one EDU get messages.
-const MAX_USERS: usize = 1000;
 
 /// An EDU of any kind. Not ruma's type, which also parses the kinds that have no effect here.
 #[derive(Deserialize)]
@@ -48,9 +45,6 @@ struct Edu<'a> {
     content: &'a RawValue,
 }
 
-/// An object whose values are parsed one by one, so that a malformed value does not spoil the others.
-type ByKey = BTreeMap<String, Box<RawValue>>;
-
 /// The receipts of one room, by user.
 #[derive(Deserialize)]
 struct RoomReceipts {
@@ -58,15 +52,16 @@ struct RoomReceipts {
     read: ByKey,
 }
 
-/// How many rooms and receipts of one transaction may still have an effect.
+/// How many rooms, receipts and users with messages of one transaction may still have an effect.
 pub struct Budget {
     rooms: usize,
     receipts: usize,
+    users: usize,
 }
 
 impl Default for Budget {
     fn default() -> Self {
-        Self { rooms: 200, receipts: 500 }
+        Self { rooms: 200, receipts: 500, users: 5_000 }
     }
 }
 
@@ -77,6 +72,10 @@ impl Budget {
 
     fn takes_receipt(&mut self) -> bool {
         take(&mut self.receipts)
+    }
+
+    fn takes_user(&mut self) -> bool {
+        take(&mut self.users)
     }
 }
 
@@ -112,106 +111,114 @@ pub async fn take_effect(
         }
         "m.direct_to_device" => {
             if let Ok(content) = serde_json::from_str(content.get()) {
-                return to_device(world, origin, content).await;
+                return to_device(world, origin, content, budget).await;
             }
         }
-        "m.device_list_update" => {
-            if let Ok(content) = serde_json::from_str(content.get()) {
-                return device_changed(world, origin, content).await;
-            }
-        }
+        "m.device_list_update" => return keys_changed(world, origin, content, device_change).await,
         "m.signing_key_update" => {
-            if let Ok(content) = serde_json::from_str(content.get()) {
-                return signing_changed(world, origin, content).await;
-            }
+            return keys_changed(world, origin, content, signing_change).await;
         }
         _ => {}
     }
     Ok(())
 }
 
-/// Messages to devices of our users. Users that are not ours, and contents that are no objects, have no effect.
+/// Messages to devices of our users. Users that are not ours, and contents that cannot be passed on, have no effect.
 async fn to_device(
     world: &World,
     origin: &OwnedServerName,
     content: Sending<ByKey>,
+    budget: &mut Budget,
 ) -> Result<(), Ours> {
     let Sending { sender, kind, message_id, messages } = content;
     let own_name = Config::of(world)?.server_name.clone();
-    if sender.server_name() != origin || messages.len() > MAX_USERS {
+    if sender.server_name() != origin || kind.len() > MAX_TYPE {
         return Ok(());
     }
+    let fits = |content: &RawValue| {
+        content.get().len() <= MAX_CONTENT && json::is_plain_object(content.get())
+    };
     let messages = messages.into_iter().filter_map(|(user, of_user)| {
-        let user = OwnedUserId::try_from(user).ok()?;
-        let of_user: ByKey = serde_json::from_str(of_user.get()).ok()?;
-        let fits = |content: &RawValue| {
-            content.get().starts_with('{') && content.get().len() <= to_device::MAX_CONTENT
-        };
-        let of_user = of_user.into_iter().filter(|(_, content)| fits(content)).collect();
-        (user.server_name() == own_name).then_some((user, of_user))
+        let user =
+            OwnedUserId::try_from(user).ok().filter(|user| user.server_name() == own_name)?;
+        let of_user = members(Some(&of_user)).into_iter().filter(|(_, content)| fits(content));
+        budget.takes_user().then(|| (user, of_user.collect()))
     });
     let messages = messages.collect();
     to_device::deliver(world, origin.as_str(), Sending { sender, kind, message_id, messages }).await
 }
 
-/// The content of `m.device_list_update`.
-#[derive(Deserialize)]
-struct DeviceList {
-    user_id: OwnedUserId,
-    device_id: String,
-    stream_id: i64,
-    #[serde(default)]
-    prev_id: Vec<i64>,
-    #[serde(default)]
-    deleted: bool,
-    keys: Option<Box<RawValue>>,
-    device_display_name: Option<String>,
+/// What an EDU says of a user's keys, as the object of these keys is told.
+enum Change {
+    Device(NoteDevice),
+    Signing(NoteSigning),
+    Unread(NoteUnread),
 }
 
-async fn device_changed(
+/// A change of the devices or keys of a user, which those of ours have to know who share a room with the user. One that
+/// cannot be read has their whole list asked for again. Where it comes again, nobody is told again.
+async fn keys_changed(
     world: &World,
     origin: &OwnedServerName,
-    content: DeviceList,
+    content: &RawValue,
+    read: fn(&RawValue, &UserId) -> Option<Change>,
 ) -> Result<(), Ours> {
-    let DeviceList { user_id, device_id, stream_id, prev_id, deleted, keys, .. } = content;
-    if user_id.server_name() != origin || !telling::is_shared(world, &user_id).await? {
+    #[derive(Deserialize)]
+    struct Of {
+        user_id: OwnedUserId,
+    }
+    let Ok(Of { user_id: user }) = serde_json::from_str(content.get()) else { return Ok(()) };
+    if user.server_name() != origin || !telling::is_shared(world, &user).await? {
         return Ok(());
     }
-    let keys = keys.filter(|keys| lists::is_device(keys, &user_id, &device_id));
-    let note = NoteDevice {
-        device: device_id,
-        stream_id,
-        prev_ids: prev_id,
-        keys,
-        deleted,
-        display_name: content.device_display_name,
+    let keys = keys_object(&user);
+    let noted = match read(content, &user).unwrap_or(Change::Unread(NoteUnread {})) {
+        Change::Device(note) => world.ask(&keys, &note).await,
+        Change::Signing(note) => world.ask(&keys, &note).await,
+        Change::Unread(note) => world.ask(&keys, &note).await,
     };
-    world.ask(&keys_object(&user_id), &note).await.map_err(keys::failed)?;
-    telling::tell_users(world, &user_id).await
+    let Some(upto) = noted.map_err(keys::failed)? else { return Ok(()) };
+    telling::tell_users(world, &user).await?;
+    world.ask(&keys, &ChangesTold { upto }).await.map_err(keys::failed)
 }
 
-/// The content of `m.signing_key_update`.
-#[derive(Deserialize)]
-struct SigningKeys {
-    user_id: OwnedUserId,
-    master_key: Option<Box<RawValue>>,
-    self_signing_key: Option<Box<RawValue>>,
-}
-
-async fn signing_changed(
-    world: &World,
-    origin: &OwnedServerName,
-    content: SigningKeys,
-) -> Result<(), Ours> {
-    let SigningKeys { user_id, master_key, self_signing_key } = content;
-    if user_id.server_name() != origin || !telling::is_shared(world, &user_id).await? {
-        return Ok(());
+/// Reads the content of `m.device_list_update`.
+fn device_change(content: &RawValue, user: &UserId) -> Option<Change> {
+    #[derive(Deserialize)]
+    struct Content {
+        device_id: String,
+        stream_id: Int,
+        #[serde(default)]
+        prev_id: Vec<Int>,
+        #[serde(default)]
+        deleted: bool,
+        keys: Option<Box<RawValue>>,
+        device_display_name: Option<String>,
     }
-    let own = |key: Option<Box<RawValue>>| key.filter(|key| lists::is_of(key, &user_id));
-    let (master_key, self_signing_key) = (own(master_key), own(self_signing_key));
-    let note = NoteSigning { master_key, self_signing_key };
-    world.ask(&keys_object(&user_id), &note).await.map_err(keys::failed)?;
-    telling::tell_users(world, &user_id).await
+    let content: Content = serde_json::from_str(content.get()).ok()?;
+    let Content { device_id: device, stream_id, prev_id, deleted, keys, .. } = content;
+    Some(Change::Device(NoteDevice {
+        stream_id: stream_id.into(),
+        prev_ids: prev_id.into_iter().map(i64::from).collect(),
+        // A device whose keys are left out here has the list asked for again.
+        keys: keys.filter(|keys| lists::is_device(keys, user, &device)),
+        deleted,
+        display_name: content.device_display_name.map(lists::shortened),
+        device,
+    }))
+}
+
+/// Reads the content of `m.signing_key_update`.
+fn signing_change(content: &RawValue, user: &UserId) -> Option<Change> {
+    #[derive(Deserialize)]
+    struct Content {
+        master_key: Option<Box<RawValue>>,
+        self_signing_key: Option<Box<RawValue>>,
+    }
+    let Content { master_key, self_signing_key } = serde_json::from_str(content.get()).ok()?;
+    let keys = [&master_key, &self_signing_key].into_iter().flatten();
+    keys.into_iter().all(|key| lists::is_of(key, user)).then_some(())?;
+    Some(Change::Signing(NoteSigning { master_key, self_signing_key }))
 }
 
 async fn typing(world: &World, origin: &OwnedServerName, content: TypingContent) {

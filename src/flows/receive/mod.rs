@@ -89,11 +89,15 @@ pub async fn receive(
     if let Some(error) = failure.filter(|_| !reached) {
         return Err(error);
     }
-    let mut budget = edus::Budget::default();
+    let (mut budget, mut lost) = (edus::Budget::default(), None);
     for edu in &transaction.edus {
-        edus::take_effect(world, origin, edu, &mut budget).await?;
+        if let Err(error) = edus::take_effect(world, origin, edu, &mut budget).await {
+            tracing::warn!(%origin, %error, "an EDU has no effect yet");
+            lost = Some(error);
+        }
     }
-    Ok(results)
+    // It all comes again then. What has had its effect has none again.
+    lost.map_or(Ok(results), |error| Err(error.into()))
 }
 
 /// Gives each room its events, several rooms at once; returns for each room the event IDs and the outcomes.

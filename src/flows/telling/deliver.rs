@@ -7,6 +7,7 @@
 use ruma::{OwnedRoomId, OwnedServerName};
 use serde_json::{Value, value::RawValue};
 use tombolo_platform::{Address, AskError, Fault, World};
+use tombolo_protocol::json;
 
 use crate::{
     config::Config,
@@ -93,17 +94,61 @@ async fn gather(
     Ok((pdus, rooms))
 }
 
+/// Sends a batch. A server that finds it malformed or too large may mean a single EDU, and would get nothing any more:
+/// each is sent alone then.
 async fn send(
     world: &World,
     server: &OwnedServerName,
     batch: &Batch,
     pdus: &[Box<RawValue>],
 ) -> Result<(), RemoteError> {
+    let edus: Vec<&RawValue> =
+        batch.edus.iter().map(|(_, edu)| &**edu).filter(|edu| can_be_sent(server, edu)).collect();
+    match transact(world, server, (&batch.txn_id, pdus, &edus)).await {
+        Err(error) if is_of_content(&error) && !edus.is_empty() => {
+            transact(world, server, (&format!("{}-", batch.txn_id), pdus, &[])).await?;
+            for (index, edu) in edus.iter().enumerate() {
+                let txn_id = format!("{}-{index}", batch.txn_id);
+                match transact(world, server, (&txn_id, &[], &[edu])).await {
+                    Err(error) if is_of_content(&error) => {
+                        tracing::warn!(%server, %error, "an EDU is not taken, and is dropped");
+                    }
+                    sent => sent?,
+                }
+            }
+            Ok(())
+        }
+        sent => sent,
+    }
+}
+
+/// Whether an EDU can be written into a transaction: one that cannot is dropped.
+fn can_be_sent(server: &OwnedServerName, edu: &RawValue) -> bool {
+    match json::parse_value(edu.get().as_bytes()) {
+        Ok(_) => true,
+        Err(error) => {
+            tracing::warn!(%server, %error, "an EDU cannot be sent, and is dropped");
+            false
+        }
+    }
+}
+
+/// Whether a server has refused what it was sent, and not the request as such.
+fn is_of_content(error: &RemoteError) -> bool {
+    matches!(error, RemoteError::Answered { status: 400 | 413, .. })
+}
+
+/// Sends one transaction.
+async fn transact(
+    world: &World,
+    server: &OwnedServerName,
+    (txn_id, pdus, edus): (&str, &[Box<RawValue>], &[&RawValue]),
+) -> Result<(), RemoteError> {
     let config = Config::of(world).map_err(|error| RemoteError::Refused(error.to_string()))?;
-    let edus = batch.edus.iter().map(|(_, edu)| &**edu).collect();
     let (origin, origin_server_ts) = (&*config.server_name, world.now());
+    let edus = edus.to_vec();
     let body = client::content(&api::Transaction { origin, origin_server_ts, pdus, edus })?;
-    let path = api::send(&batch.txn_id);
+    let path = api::send(txn_id);
     let answer: Value = client::ask(world, server, Ask::put(&path, &body)).await?;
     // The server's verdict on a single event is its own: no event is sent again because of it.
     for (event, result) in answer["pdus"].as_object().into_iter().flatten() {

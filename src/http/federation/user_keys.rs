@@ -19,18 +19,25 @@ use tombolo_platform::World;
 use super::signed::Signed;
 use crate::{
     config::Config,
-    error::{Result, invalid_param},
-    flows::keys::{Homes, claim, query},
+    error::{Result, invalid_param, too_large},
+    flows::keys::{Homes, MOST_USERS, claim, query},
     http::router::Router,
 };
 
 pub fn routes(router: &mut Router) {
-    router.endpoint::<get_keys::Request, _, _>(get);
-    router.endpoint::<claim_keys::Request, _, _>(take);
+    router.endpoint::<get_keys::Request, _, _>(query_keys);
+    router.endpoint::<claim_keys::Request, _, _>(claim_keys);
     router.endpoint::<get_devices::Request, _, _>(devices);
 }
 
-async fn get(world: World, _: Signed, request: get_keys::Request) -> Result<get_keys::Response> {
+async fn query_keys(
+    world: World,
+    _: Signed,
+    request: get_keys::Request,
+) -> Result<get_keys::Response> {
+    if request.device_keys.len() > MOST_USERS {
+        return Err(too_large("These are too many users at once"));
+    }
     let names = Config::of(&world)?.public_device_names;
     let wanted = Homes::of(&world, request.device_keys)?.ours.into_iter().map(|(user, devices)| {
         (user, devices.into_iter().map(|device| device.to_string()).collect())
@@ -39,7 +46,7 @@ async fn get(world: World, _: Signed, request: get_keys::Request) -> Result<get_
     for (user, shown) in query::of_ours(&world, wanted.collect(), None).await? {
         let mut devices = BTreeMap::new();
         for (device, shown) in shown.devices {
-            let keys = if names { query::with_name(shown)? } else { shown.keys };
+            let keys = if names { query::with_name(shown) } else { shown.keys };
             devices.insert(device.into(), Raw::from_json(keys));
         }
         answer.device_keys.insert(user.clone(), devices);
@@ -53,11 +60,14 @@ async fn get(world: World, _: Signed, request: get_keys::Request) -> Result<get_
     Ok(answer)
 }
 
-async fn take(
+async fn claim_keys(
     world: World,
     _: Signed,
     request: claim_keys::Request,
 ) -> Result<claim_keys::Response> {
+    if request.one_time_keys.len() > MOST_USERS {
+        return Err(too_large("These are too many users at once"));
+    }
     let wanted =
         Homes::of(&world, request.one_time_keys)?.ours.into_iter().map(|(user, devices)| {
             let devices = devices.into_iter();

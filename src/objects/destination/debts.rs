@@ -2,7 +2,7 @@
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::value::RawValue;
-use tombolo_platform::values;
+use tombolo_platform::{Row, values};
 use tombolo_protocol::backoff;
 
 use super::{
@@ -14,8 +14,11 @@ use crate::shell::Stop;
 /// The most EDUs in memory. One more is dropped: a user's next receipt replaces a lost one, and typing ends by itself.
 const MAX_REMEMBERED: usize = 10 * MAX_EDUS;
 
-/// The most bytes of the EDUs of one transaction that were written down, but for a larger one alone.
-const MAX_BYTES: usize = 2 << 20;
+/// The most EDUs that are written down: the oldest give way, for the server may never come back.
+const MAX_WRITTEN: i64 = 20_000;
+
+/// The most bytes of the EDUs of one transaction that were written down; no value has more.
+const MAX_BYTES: i64 = 2 << 20;
 
 /// How long an EDU waits for another reason to send a transaction, if it may (ms).
 const UNHURRIED: u64 = 60_000;
@@ -63,8 +66,8 @@ pub fn heard(destination: &mut Destination<'_>, _: Heard) -> Result<()> {
     Ok(())
 }
 
-/// The next transaction, under a new transaction ID. An attempt without an answer is not repeated under its old ID:
-/// events, receipts and typing have the same effect when they arrive twice.
+/// The next transaction, under a new transaction ID. An attempt without an answer is not repeated under its old ID: all
+/// that is in it has the same effect when it arrives twice.
 pub fn next_batch(destination: &mut Destination<'_>, _: NextBatch) -> Result<Batch> {
     let txn_id = URL_SAFE_NO_PAD.encode(&destination.moment.draw()[..16]);
     let mut batch = Batch { server: None, rooms: Vec::new(), edus: Vec::new(), txn_id, next: None };
@@ -89,17 +92,7 @@ pub fn next_batch(destination: &mut Destination<'_>, _: NextBatch) -> Result<Bat
             upto,
         ));
     }
-    let query = "SELECT id, edu FROM edus ORDER BY id LIMIT ?";
-    let mut bytes = 0;
-    for (id, edu) in
-        destination.sql.rows(query, values![MAX_EDUS], |row| Ok((row.int(0)?, row.text(1)?)))?
-    {
-        bytes += edu.len();
-        if bytes > MAX_BYTES && !batch.edus.is_empty() {
-            break;
-        }
-        batch.edus.push((id, RawValue::from_string(edu)?));
-    }
+    batch.edus = destination.written_edus()?;
     let spare = MAX_EDUS - batch.edus.len();
     for pending in destination.cache.edus.values().take(spare) {
         batch.edus.push((pending.id, pending.edu.clone()));
@@ -149,11 +142,35 @@ pub fn failed(destination: &mut Destination<'_>, message: Failed) -> Result<u64>
 }
 
 impl Destination<'_> {
+    /// The oldest EDUs that are written down, as many as fit into a transaction.
+    fn written_edus(&mut self) -> Result<Vec<(i64, Box<RawValue>)>> {
+        let query = "SELECT id, length(CAST(edu AS BLOB)) FROM edus ORDER BY id LIMIT ?";
+        let lengths =
+            self.sql.rows(query, values![MAX_EDUS], |row| Ok((row.int(0)?, row.int(1)?)))?;
+        let (mut last, mut bytes) = (0, 0);
+        for (id, length) in lengths {
+            bytes += length;
+            if bytes > MAX_BYTES {
+                break;
+            }
+            last = id;
+        }
+        let query = "SELECT id, edu FROM edus WHERE id <= ? ORDER BY id";
+        let read = |row: &Row<'_>| Ok((row.int(0)?, row.text(1)?));
+        let edus = self.sql.rows(query, values![last], read)?.into_iter();
+        edus.map(|(id, edu)| Ok((id, RawValue::from_string(edu)?))).collect()
+    }
+
     fn write_edu(&mut self, key: &str, edu: &RawValue) -> Result<()> {
-        // One that is there already keeps its place.
-        self.sql.run("DELETE FROM edus WHERE key = ? AND edu <> ?", values![key, edu.get()])?;
-        let insert = "INSERT INTO edus (key, edu) VALUES (?, ?) ON CONFLICT DO NOTHING";
-        self.sql.run(insert, values![key, edu.get()])?;
+        // One that is there already keeps its place. Another one gets a new ID: the one before may be on its way, and
+        // that alone is delivered then.
+        let insert = "INSERT INTO edus (id, key, edu) VALUES ((SELECT coalesce(max(id), 0) + 1 FROM edus), ?, ?)
+                      ON CONFLICT (key) DO UPDATE SET id = excluded.id, edu = excluded.edu WHERE edu <> excluded.edu
+                      RETURNING id";
+        let Some(id) = self.sql.row(insert, values![key, edu.get()], |row| row.int(0))? else {
+            return Ok(());
+        };
+        self.sql.run("DELETE FROM edus WHERE id <= ?", values![id - MAX_WRITTEN])?;
         Ok(())
     }
 }

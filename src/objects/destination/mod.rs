@@ -1,12 +1,14 @@
 //! What is one remote server still owed, and when is it tried (again)? The DestinationObject.
 //!
-//! It holds ranges of room positions, and EDUs (in memory until a transaction fails), but no events: the flow
-//! [`crate::flows::telling::deliver`] asks the rooms for the events when it sends. One transaction is in flight at a
-//! time, since only this object's alarm sends.
+//! It holds ranges of room positions, and EDUs, but no events: the flow [`crate::flows::telling::deliver`] asks the rooms
+//! for the events when it sends. EDUs that may be lost are in memory until a transaction fails, and others are written
+//! down at once. One transaction is in flight at a time, since only this object's alarm sends.
 
 mod debts;
 pub mod messages;
 mod schema;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 

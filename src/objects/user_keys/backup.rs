@@ -39,6 +39,7 @@ impl Held {
 
 pub fn create(keys: &mut UserKeys<'_>, message: CreateBackup) -> Result<String> {
     keys.create()?;
+    keys.must_be_active()?;
     let query = "SELECT count(*) FROM backups";
     if keys.sql.row(query, values![], |row| row.int(0))?.unwrap_or_default() >= MAX_BACKUPS {
         return Err(Stop::Refused(Refusal::Forbidden("Delete a backup first".to_owned())));

@@ -50,6 +50,7 @@ pub fn upload(keys: &mut UserKeys<'_>, message: UploadCrossSigning) -> Result<()
         return Err(Stop::Refused(Refusal::Forbidden("the user has not proved this".to_owned())));
     }
     keys.create()?;
+    keys.must_be_active()?;
     for (usage, raw) in given(&uploaded) {
         let given = SignedJson::read(raw)?;
         let public = keys.check_key(usage, &given, &devices)?;
@@ -184,12 +185,11 @@ impl UserKeys<'_> {
         }
     }
 
-    /// Holds a key.
-    fn hold_key(&mut self, usage: Usage, text: &str) -> Result<()> {
+    /// Holds a key; answers whether it is another one than before.
+    fn hold_key(&mut self, usage: Usage, text: &str) -> Result<bool> {
         let insert = "INSERT INTO cross_signing (kind, key) VALUES (?, ?)
-                      ON CONFLICT DO UPDATE SET key = excluded.key";
-        self.sql.run(insert, values![usage.name(), text])?;
-        Ok(())
+                      ON CONFLICT DO UPDATE SET key = excluded.key WHERE key <> excluded.key RETURNING 1";
+        Ok(self.sql.row(insert, values![usage.name(), text], |row| row.int(0))?.is_some())
     }
 
     fn let_go_key(&mut self, usage: Usage) -> Result<()> {
@@ -198,17 +198,19 @@ impl UserKeys<'_> {
         Ok(())
     }
 
-    /// Replaces what is held of the keys of another server's user; what is not given stays.
+    /// Replaces what is held of the keys of another server's user; what is not given stays. Answers whether that changes
+    /// them.
     pub fn hold_signing(
         &mut self,
         master_key: Option<&RawValue>,
         self_signing_key: Option<&RawValue>,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let given = [(Usage::Master, master_key), (Usage::SelfSigning, self_signing_key)];
+        let mut changed = false;
         for (usage, key) in given.into_iter().filter_map(|(usage, key)| Some((usage, key?))) {
-            self.hold_key(usage, key.get())?;
+            changed |= self.hold_key(usage, key.get())?;
         }
-        Ok(())
+        Ok(changed)
     }
 
     /// Forgets all cross-signing keys.

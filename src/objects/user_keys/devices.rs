@@ -16,6 +16,7 @@ use crate::shell::Stop;
 /// Publishes keys of a device.
 pub fn upload(keys: &mut UserKeys<'_>, message: UploadKeys) -> Result<KeyCounts> {
     keys.create()?;
+    keys.must_be_active()?;
     let UploadKeys { of, display_name, device_keys, one_time_keys, fallback_keys } = message;
     keys.enter(&of)?;
     if let Some(device_keys) = &device_keys {
@@ -65,9 +66,7 @@ pub fn drop(keys: &mut UserKeys<'_>, message: DropDevices) -> Result<bool> {
             None => 0,
         };
         keys.clear_device(device)?;
-        let insert = "INSERT INTO devices (device, born, keys, display_name, version) VALUES (?, ?, NULL, NULL, ?)
-                      ON CONFLICT DO UPDATE SET born = excluded.born, keys = NULL, display_name = NULL, version = excluded.version";
-        keys.sql.run(insert, values![device, *born, version])?;
+        keys.set_without_keys((device, *born, version), true)?;
     }
     Ok(changed)
 }
@@ -91,15 +90,17 @@ pub fn query(keys: &mut UserKeys<'_>, message: QueryKeys) -> Result<UserKeysShow
 /// What is held of a device.
 struct Held {
     born: i64,
+    gone: bool,
     keys: Option<String>,
     version: i64,
 }
 
 impl UserKeys<'_> {
     fn held(&mut self, device: &str) -> Result<Option<Held>> {
-        let query = "SELECT born, keys, version FROM devices WHERE device = ?";
+        let query = "SELECT born, gone, keys, version FROM devices WHERE device = ?";
         let read = |row: &Row<'_>| {
-            Ok(Held { born: row.int(0)?, keys: row.text_or_null(1)?, version: row.int(2)? })
+            let (born, gone) = (row.int(0)?, row.int(1)? != 0);
+            Ok(Held { born, gone, keys: row.text_or_null(2)?, version: row.int(3)? })
         };
         Ok(self.sql.row(query, values![device], read)?)
     }
@@ -107,12 +108,29 @@ impl UserKeys<'_> {
     /// Refuses a device that is gone; forgets what an older device of this name has left.
     fn enter(&mut self, of: &Born) -> Result<()> {
         match self.held(&of.device)? {
-            Some(held) if held.born > of.born || held.born == of.born && held.keys.is_none() => {
+            Some(held) if held.born > of.born || held.born == of.born && held.gone => {
                 Err(Stop::Refused(Refusal::Forbidden("this device is gone".to_owned())))
             }
-            Some(held) if held.born < of.born => self.clear_device(&of.device),
+            Some(held) if held.born < of.born => {
+                self.clear_device(&of.device)?;
+                let version = if held.keys.is_some() { self.next_version()? } else { held.version };
+                self.set_without_keys((&of.device, of.born, version), false)
+            }
             _ => Ok(()),
         }
+    }
+
+    /// Notes a device that has no keys: its name, which of this name it is, and when it changed last.
+    fn set_without_keys(
+        &mut self,
+        (device, born, version): (&str, i64, i64),
+        gone: bool,
+    ) -> Result<()> {
+        let insert = "INSERT INTO devices (device, born, gone, keys, display_name, version) VALUES (?, ?, ?, NULL, NULL, ?)
+                      ON CONFLICT DO UPDATE SET born = excluded.born, gone = excluded.gone, keys = NULL,
+                          display_name = NULL, version = excluded.version";
+        self.sql.run(insert, values![device, born, gone, version])?;
+        Ok(())
     }
 
     /// Forgets all that belongs to a device but its row.
@@ -135,11 +153,16 @@ impl UserKeys<'_> {
             if held.body() != given.body() {
                 self.drop_signatures_on(&of.device)?;
             }
+            if held.texts("keys") != given.texts("keys") {
+                // Nobody could use what the keys of before have signed.
+                self.drop_one_time_keys(&of.device)?;
+                self.note_counts(&of.device)?;
+            }
         }
         let version = self.next_version()?;
         let insert =
-            "INSERT INTO devices (device, born, keys, display_name, version) VALUES (?, ?, ?, ?, ?)
-                      ON CONFLICT DO UPDATE SET born = excluded.born, keys = excluded.keys,
+            "INSERT INTO devices (device, born, gone, keys, display_name, version) VALUES (?, ?, 0, ?, ?, ?)
+                      ON CONFLICT DO UPDATE SET born = excluded.born, gone = 0, keys = excluded.keys,
                           display_name = excluded.display_name, version = excluded.version";
         self.sql.run(insert, values![&of.device, of.born, &text, name, version])?;
         Ok(())
@@ -245,7 +268,7 @@ impl UserKeys<'_> {
 
     /// Holds one device of another server's user.
     pub fn hold_device(&mut self, device: &str, keys: &RawValue, name: Option<&str>) -> Result<()> {
-        let insert = "INSERT INTO devices (device, born, keys, display_name, version) VALUES (?, 0, ?, ?, 0)
+        let insert = "INSERT INTO devices (device, born, gone, keys, display_name, version) VALUES (?, 0, 0, ?, ?, 0)
                       ON CONFLICT DO UPDATE SET keys = excluded.keys, display_name = excluded.display_name";
         self.sql.run(insert, values![device, keys.get(), name])?;
         Ok(())

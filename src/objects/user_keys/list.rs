@@ -33,13 +33,18 @@ pub fn untold(keys: &mut UserKeys<'_>, _: Untold) -> Result<UntoldReply> {
     } else {
         None
     };
-    Ok(UntoldReply {
+    let mut untold = UntoldReply {
         version: list.version,
         devices: keys.devices_since(list.told, list.sent)?,
         signing,
         signed: keys.signed_since(list.told)?,
         counts: keys.counts_untold()?,
-    })
+        since: None,
+    };
+    if !untold.is_empty() {
+        untold.since = Some(*keys.cache.untold_since.get_or_insert(keys.moment.now));
+    }
+    Ok(untold)
 }
 
 /// Notes what was told.
@@ -47,7 +52,8 @@ pub fn told(keys: &mut UserKeys<'_>, message: ListTold) -> Result<()> {
     if !keys.exists()? {
         return Ok(());
     }
-    let update = "UPDATE list SET told = max(told, ?1), sent = coalesce(max(sent, ?2), sent, ?2)";
+    keys.cache.untold_since = None;
+    let update = "UPDATE list SET told = max(told, ?1), sent = coalesce(max(sent, ?2), sent, ?2) WHERE told < ?1";
     keys.sql.run(update, values![message.version, message.sent])?;
     for (device, version) in &message.counts {
         keys.counts_told(device, *version)?;
@@ -88,6 +94,7 @@ impl UserKeys<'_> {
 
     /// Has the alarm tell what nobody has told until then.
     pub fn make_sure(&mut self) {
+        self.cache.untold_since.get_or_insert(self.moment.now);
         self.effects.alarm_at(self.moment.now + MAKES_SURE);
     }
 }

@@ -17,10 +17,10 @@ mod signed_json;
 #[cfg(test)]
 mod tests;
 
-use tombolo_platform::{Fault, Moment, Sql};
+use tombolo_platform::{Fault, Moment, Sql, values};
 
 use self::messages::*;
-pub use self::schema::STEPS;
+pub use self::{schema::STEPS, signed_json::MAX_KEY};
 use crate::shell::{Effects, ObjectClass, Question, Schema, Stop, class};
 
 /// What a function of this object may answer.
@@ -30,6 +30,8 @@ pub type Result<T> = std::result::Result<T, Stop<Refusal>>;
 #[derive(Default)]
 pub struct Cache {
     schema: Schema,
+    /// Since when somebody has to be told of something (ms), as far as this stay in memory knows.
+    untold_since: Option<u64>,
 }
 
 /// The class of users' keys.
@@ -69,13 +71,22 @@ impl UserKeys<'_> {
     fn create(&mut self) -> Result<()> {
         Ok(self.cache.schema.create(self.sql, STEPS)?)
     }
+
+    /// Refuses what comes after the account was deactivated.
+    fn must_be_active(&mut self) -> Result<()> {
+        match self.sql.row("SELECT 1 FROM deactivated", values![], |row| row.int(0))? {
+            None => Ok(()),
+            Some(_) => {
+                Err(Stop::Refused(Refusal::Forbidden("the account is deactivated".to_owned())))
+            }
+        }
+    }
 }
 
-/// Forgets the cross-signing keys and the backups of a user whose account is deactivated.
+/// Forgets the cross-signing keys and the backups of a user whose account is deactivated, for good.
 fn drop_keys(keys: &mut UserKeys<'_>, _: DropKeys) -> Result<()> {
-    if !keys.exists()? {
-        return Ok(());
-    }
+    keys.create()?;
+    keys.sql.run("INSERT INTO deactivated (one) VALUES (1) ON CONFLICT DO NOTHING", values![])?;
     keys.drop_backups()?;
     keys.drop_signing()?;
     keys.drop_signatures()
@@ -99,6 +110,8 @@ class!(UserKeysClass = "user_keys" {
     HoldList => remote::hold,
     NoteDevice => remote::note_device,
     NoteSigning => remote::note_signing,
+    NoteUnread => remote::note_unread,
+    ChangesTold => remote::told,
     DropKeys => drop_keys,
     CreateBackup => backup::create,
     Backup => backup::info,

@@ -72,28 +72,30 @@ impl UserKeys<'_> {
         Ok(added > 0)
     }
 
-    /// Sets the fallback keys of algorithms, which count as unused; answers whether there are any.
+    /// Sets the fallback keys of algorithms; answers whether there are new ones, which count as unused.
     pub fn set_fallback_keys(
         &mut self,
         device: &str,
         given: &BTreeMap<String, Box<RawValue>>,
     ) -> Result<bool> {
-        let mut algorithms = BTreeSet::new();
+        let (mut algorithms, mut replaced) = (BTreeSet::new(), false);
         for (name, key) in given {
             let (algorithm, id) = parts(name, key)?;
             if !algorithms.insert(algorithm) {
                 return Err(invalid("there is one fallback key of an algorithm"));
             }
             let insert = "INSERT INTO fallback_keys (device, algorithm, id, key, used) VALUES (?, ?, ?, ?, 0)
-                          ON CONFLICT DO UPDATE SET id = excluded.id, key = excluded.key, used = 0";
-            self.sql.run(insert, values![device, algorithm, id, key.get()])?;
+                          ON CONFLICT DO UPDATE SET id = excluded.id, key = excluded.key, used = 0
+                          WHERE id <> excluded.id OR key <> excluded.key RETURNING 1";
+            let values = values![device, algorithm, id, key.get()];
+            replaced |= self.sql.row(insert, values, |row| row.int(0))?.is_some();
         }
         let query = "SELECT count(*) FROM fallback_keys WHERE device = ?";
         let count = self.sql.row(query, values![device], |row| row.int(0))?.unwrap_or_default();
         if count > MAX_FALLBACKS {
             return Err(invalid("the device has fallback keys of too many algorithms"));
         }
-        Ok(!given.is_empty())
+        Ok(replaced)
     }
 
     fn take_key(&mut self, device: &str, algorithm: &str) -> Result<Option<(String, String)>> {

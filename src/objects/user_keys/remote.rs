@@ -7,17 +7,21 @@
 use tombolo_platform::{Row, SqlError, values};
 
 use super::{
-    BeginAsk, EndAsk, HeldList, HoldList, NoteDevice, NoteSigning, Result, UserKeys, UserKeysShown,
+    BeginAsk, ChangesTold, EndAsk, HeldList, HoldList, NoteDevice, NoteSigning, NoteUnread, Result,
+    UserKeys, UserKeysShown,
 };
 
 /// What is noted of a list that is held.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 struct Remote {
     stream_id: i64,
     /// When the list was asked for (ms); `None`: it has to be asked for again.
     asked_at: Option<u64>,
     /// When a change of the cross-signing keys was noted last (ms).
     signing_at: Option<u64>,
+    /// How many changes were noted, and up to which of them our users were told.
+    noted: i64,
+    told: i64,
 }
 
 /// The list, if it is good.
@@ -34,12 +38,13 @@ pub fn held(keys: &mut UserKeys<'_>, message: HeldList) -> Result<Option<UserKey
 }
 
 /// Lets one ask at a time.
-pub fn begin_ask(keys: &mut UserKeys<'_>, message: BeginAsk) -> Result<bool> {
+pub fn begin_ask(keys: &mut UserKeys<'_>, message: BeginAsk) -> Result<Option<u64>> {
     keys.create()?;
+    let now = keys.moment.now;
     let insert = "INSERT INTO asking (one, until) VALUES (1, ?1)
                   ON CONFLICT DO UPDATE SET until = excluded.until WHERE until <= ?2 RETURNING 1";
-    let begun = keys.sql.row(insert, values![message.until, keys.moment.now], |row| row.int(0))?;
-    Ok(begun.is_some())
+    let begun = keys.sql.row(insert, values![message.until, now], |row| row.int(0))?;
+    Ok(begun.map(|_| now))
 }
 
 /// Lets the next one ask.
@@ -58,25 +63,25 @@ pub fn hold(keys: &mut UserKeys<'_>, message: HoldList) -> Result<()> {
     if remote.is_some_and(|remote| remote.stream_id > stream_id) {
         return Ok(());
     }
-    let signing_at = remote.and_then(|remote| remote.signing_at);
-    let is_new = signing_at.is_none_or(|at| at < asked_at);
+    let remote = remote.unwrap_or_default();
+    let is_new = remote.signing_at.is_none_or(|at| at < asked_at);
     keys.hold_devices(&list.devices)?;
     keys.drop_signing()?;
     keys.hold_signing(list.master_key.as_deref(), list.self_signing_key.as_deref())?;
-    keys.set_remote(Remote { stream_id, asked_at: is_new.then_some(asked_at), signing_at })
+    keys.set_remote(Remote { stream_id, asked_at: is_new.then_some(asked_at), ..remote })
 }
 
 /// Notes a change of a device.
-pub fn note_device(keys: &mut UserKeys<'_>, message: NoteDevice) -> Result<()> {
+pub fn note_device(keys: &mut UserKeys<'_>, message: NoteDevice) -> Result<Option<i64>> {
     keys.create()?;
     let NoteDevice { device, stream_id, prev_ids, keys: given, deleted, display_name } = message;
     let Some(remote) = keys.remote()? else {
-        return keys.set_remote(Remote { stream_id, asked_at: None, signing_at: None });
+        return keys.note(Remote { stream_id, ..Remote::default() });
     };
     let known = remote.stream_id;
     if stream_id == known {
         // It came before, or the list that is held has it.
-        return Ok(());
+        return Ok(remote.untold());
     }
     // One that is lower came late, or its server has lost count.
     let follows = stream_id > known
@@ -89,36 +94,76 @@ pub fn note_device(keys: &mut UserKeys<'_>, message: NoteDevice) -> Result<()> {
         None => false,
     };
     let asked_at = remote.asked_at.filter(|_| applies);
-    keys.set_remote(Remote { stream_id, asked_at, ..remote })
+    keys.note(Remote { stream_id, asked_at, ..remote })
 }
 
 /// Notes a change of the cross-signing keys.
-pub fn note_signing(keys: &mut UserKeys<'_>, message: NoteSigning) -> Result<()> {
+pub fn note_signing(keys: &mut UserKeys<'_>, message: NoteSigning) -> Result<Option<i64>> {
     keys.create()?;
-    let none = Remote { stream_id: 0, asked_at: None, signing_at: None };
-    let remote = keys.remote()?.unwrap_or(none);
-    keys.set_remote(Remote { signing_at: Some(keys.moment.now), ..remote })?;
-    keys.hold_signing(message.master_key.as_deref(), message.self_signing_key.as_deref())
+    let remote = keys.remote()?;
+    let changed =
+        keys.hold_signing(message.master_key.as_deref(), message.self_signing_key.as_deref())?;
+    match remote {
+        // It came before, or the list that is held has it.
+        Some(remote) if !changed => Ok(remote.untold()),
+        remote => {
+            let signing_at = Some(keys.moment.now);
+            keys.note(Remote { signing_at, ..remote.unwrap_or_default() })
+        }
+    }
+}
+
+/// Notes that there was a change, whatever it was.
+pub fn note_unread(keys: &mut UserKeys<'_>, _: NoteUnread) -> Result<Option<i64>> {
+    keys.create()?;
+    match keys.remote()? {
+        Some(remote) if remote.asked_at.is_none() => Ok(remote.untold()),
+        remote => keys.note(Remote { asked_at: None, ..remote.unwrap_or_default() }),
+    }
+}
+
+/// Notes that our users were told.
+pub fn told(keys: &mut UserKeys<'_>, message: ChangesTold) -> Result<()> {
+    if keys.exists()? {
+        keys.sql.run("UPDATE remote SET told = max(told, ?)", values![message.upto])?;
+    }
+    Ok(())
+}
+
+impl Remote {
+    /// The number of the last change, if our users were not told of it.
+    fn untold(&self) -> Option<i64> {
+        (self.noted > self.told).then_some(self.noted)
+    }
 }
 
 impl UserKeys<'_> {
+    /// Notes a change, after which this is so.
+    fn note(&mut self, remote: Remote) -> Result<Option<i64>> {
+        let remote = Remote { noted: remote.noted + 1, ..remote };
+        self.set_remote(remote)?;
+        Ok(remote.untold())
+    }
+
     fn remote(&mut self) -> Result<Option<Remote>> {
-        let query = "SELECT stream_id, asked_at, signing_at FROM remote";
+        let query = "SELECT stream_id, asked_at, signing_at, noted, told FROM remote";
         let time = |row: &Row<'_>, column| {
             Ok::<_, SqlError>(row.int_or_null(column)?.and_then(|at| u64::try_from(at).ok()))
         };
         let read = |row: &Row<'_>| {
             let (asked_at, signing_at) = (time(row, 1)?, time(row, 2)?);
-            Ok(Remote { stream_id: row.int(0)?, asked_at, signing_at })
+            let (noted, told) = (row.int(3)?, row.int(4)?);
+            Ok(Remote { stream_id: row.int(0)?, asked_at, signing_at, noted, told })
         };
         Ok(self.sql.row(query, values![], read)?)
     }
 
     fn set_remote(&mut self, remote: Remote) -> Result<()> {
-        let insert = "INSERT INTO remote (one, stream_id, asked_at, signing_at) VALUES (1, ?, ?, ?)
+        let Remote { stream_id, asked_at, signing_at, noted, told } = remote;
+        let insert = "INSERT INTO remote (one, stream_id, asked_at, signing_at, noted, told) VALUES (1, ?, ?, ?, ?, ?)
                       ON CONFLICT DO UPDATE SET stream_id = excluded.stream_id, asked_at = excluded.asked_at,
-                          signing_at = excluded.signing_at";
-        self.sql.run(insert, values![remote.stream_id, remote.asked_at, remote.signing_at])?;
+                          signing_at = excluded.signing_at, noted = excluded.noted, told = excluded.told";
+        self.sql.run(insert, values![stream_id, asked_at, signing_at, noted, told])?;
         Ok(())
     }
 }

@@ -2,10 +2,12 @@
 
 /// The numbered steps; the missing ones run inside the first transaction that finds them missing.
 pub const STEPS: &[&str] = &["
--- The devices and their keys (JSON), as they were signed; `keys` is NULL once a device is removed.
+-- The devices and their keys (JSON), as they were signed. `keys` is NULL while a device has published none, and once it
+-- is removed.
 CREATE TABLE devices (
     device TEXT PRIMARY KEY,
     born INTEGER NOT NULL,       -- which device of this name: a name may be used again
+    gone INTEGER NOT NULL,       -- whether it was removed: what it sends late is refused
     keys TEXT,
     display_name TEXT,
     version INTEGER NOT NULL     -- of the list, when the device changed last
@@ -45,10 +47,14 @@ CREATE TABLE remote (
     one INTEGER PRIMARY KEY,
     stream_id INTEGER NOT NULL,  -- of their server, up to which the list is complete
     asked_at INTEGER,            -- when that server was asked for the whole list (ms); NULL: it has to be asked again
-    signing_at INTEGER           -- when a change of the cross-signing keys was noted last (ms)
+    signing_at INTEGER,          -- when a change of the cross-signing keys was noted last (ms)
+    noted INTEGER NOT NULL,      -- how many changes were noted
+    told INTEGER NOT NULL        -- up to which of them our users were told
 );
 -- Until when somebody asks that server for the whole list (ms), if somebody does.
 CREATE TABLE asking (one INTEGER PRIMARY KEY, until INTEGER NOT NULL);
+-- There is a row once the account is deactivated: what comes late is refused.
+CREATE TABLE deactivated (one INTEGER PRIMARY KEY);
 ", "
 -- The backups of room keys that are not deleted. `auth_data` is JSON.
 CREATE TABLE backups (

@@ -21,6 +21,7 @@ type Signer = (String, String);
 /// Adds signatures; answers those that were not taken.
 pub fn add(keys: &mut UserKeys<'_>, message: AddSignatures) -> Result<Vec<Unsigned>> {
     keys.create()?;
+    keys.must_be_active()?;
     let mut failures = Vec::new();
     for signed in &message.signed {
         match keys.add_signature(signed) {

@@ -24,6 +24,9 @@ impl SignedJson {
         if raw.get().len() > MAX_KEY {
             return Err(malformed("a key is too long"));
         }
+        if !json::is_plain_object(raw.get()) {
+            return Err(malformed("a key is an object that every server reads"));
+        }
         let object = json::parse_object(raw.get().as_bytes());
         object.map(Self).map_err(|fault| malformed(&format!("a key has no form: {fault}")))
     }

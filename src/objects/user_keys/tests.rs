@@ -1,4 +1,4 @@
-//! Is the list that is held of another server's user good?
+//! Is the list that is held of another server's user good, and what stays of a device's keys?
 
 use std::rc::Rc;
 
@@ -102,11 +102,134 @@ fn a_list_is_good_while_the_sharing_goes_on() {
 #[test]
 fn one_asks_at_a_time() {
     let held = Held::new(5);
-    assert!(held.ask(300, &BeginAsk { until: 400 }));
-    assert!(!held.ask(310, &BeginAsk { until: 410 }));
+    assert!(held.ask(300, &BeginAsk { until: 400 }).is_some());
+    assert!(held.ask(310, &BeginAsk { until: 410 }).is_none());
     held.ask(320, &EndAsk {});
-    assert!(held.ask(330, &BeginAsk { until: 430 }));
+    assert!(held.ask(330, &BeginAsk { until: 430 }).is_some());
     held.hold(340, 330, 5);
-    assert!(held.ask(350, &BeginAsk { until: 450 }));
-    assert!(held.ask(450, &BeginAsk { until: 550 }), "nothing was heard of that one");
+    assert!(held.ask(350, &BeginAsk { until: 450 }).is_some());
+    assert!(held.ask(450, &BeginAsk { until: 550 }).is_some(), "nothing was heard of that one");
+}
+
+#[test]
+fn a_change_is_told_once_however_often_it_comes() {
+    let held = Held::new(5);
+    let note = |stream_id: i64| {
+        let (device, prev_ids) = ("PHONE".to_owned(), vec![stream_id - 1]);
+        let (keys, deleted, display_name) = (Some(raw("{}")), false, None);
+        held.ask(200, &NoteDevice { device, stream_id, prev_ids, keys, deleted, display_name })
+    };
+    let master = || NoteSigning { master_key: Some(raw("2")), self_signing_key: None };
+    assert_eq!((note(6), note(6)), (Some(1), Some(1)), "nobody was told yet");
+    held.ask(200, &ChangesTold { upto: 1 });
+    assert_eq!((note(6), note(7)), (None, Some(2)));
+    held.ask(200, &ChangesTold { upto: 2 });
+    assert_eq!(held.ask(200, &master()), Some(3));
+    held.ask(200, &ChangesTold { upto: 3 });
+    assert_eq!(held.ask(200, &master()), None);
+    // What cannot be read is told once, too, until the list is asked for again.
+    held.hold(210, 205, 7);
+    assert_eq!(held.ask(220, &NoteUnread {}), Some(4));
+    assert!(!held.is_good());
+    held.ask(220, &ChangesTold { upto: 4 });
+    assert_eq!(held.ask(220, &NoteUnread {}), None);
+}
+
+/// The keys of a user of ours.
+struct Own(LoneObject);
+
+impl Own {
+    fn new() -> Self {
+        let address = (&keys_object(ruma::user_id!("@alice:ours.test"))).into();
+        Self(LoneObject::new(Rc::new(Tombolo), address, "ours.test", &Secrets::of(1)))
+    }
+
+    /// Uploads the device PHONE with this identity key, one-time keys and a fallback key of these names.
+    fn upload(
+        &self,
+        born: i64,
+        identity: Option<&str>,
+        [one_time, fallback]: [&[&str]; 2],
+    ) -> Result<KeyCounts, Refusal> {
+        let device_keys = identity.map(|key| {
+            let keys = serde_json::json!({
+                "user_id": "@alice:ours.test", "device_id": "PHONE", "algorithms": [],
+                "keys": { "curve25519:PHONE": key }, "signatures": {},
+            });
+            raw(&keys.to_string())
+        });
+        let keys = |names: &[&str]| {
+            let named = names.iter().map(|name| {
+                let key = format!(r#"{{"key":"{name}","signatures":{{}}}}"#);
+                (format!("signed_curve25519:{name}"), raw(&key))
+            });
+            named.collect()
+        };
+        let of = Born { device: "PHONE".to_owned(), born };
+        let (one_time_keys, fallback_keys) = (keys(one_time), keys(fallback));
+        let upload =
+            UploadKeys { of, display_name: None, device_keys, one_time_keys, fallback_keys };
+        self.0.ask(1, &upload)
+    }
+
+    fn claim(&self) -> Option<String> {
+        let wanted = vec![("PHONE".to_owned(), "signed_curve25519".to_owned())];
+        let claimed = self.0.ask(2, &ClaimKeys { wanted }).unwrap();
+        claimed.into_iter().next().map(|claimed| claimed.key_id)
+    }
+
+    fn has_keys(&self) -> bool {
+        let query = QueryKeys { devices: Vec::new(), own: true };
+        !self.0.ask(3, &query).unwrap().devices.is_empty()
+    }
+}
+
+#[test]
+fn a_fallback_key_that_comes_again_stays_used() {
+    let own = Own::new();
+    let unused = |names: &[&str]| own.upload(1, None, [&[], names]).unwrap().unused_fallback_keys;
+    assert_eq!(unused(&["f"]), ["signed_curve25519"]);
+    assert_eq!(own.claim().unwrap(), "signed_curve25519:f");
+    assert!(unused(&["f"]).is_empty());
+    assert_eq!(unused(&["g"]), ["signed_curve25519"]);
+}
+
+#[test]
+fn a_device_with_another_identity_has_none_of_the_keys_of_before() {
+    let own = Own::new();
+    own.upload(1, Some("one"), [&["a"], &["f"]]).unwrap();
+    own.upload(1, Some("one"), [&[], &[]]).unwrap();
+    let counts = own.upload(1, Some("two"), [&["b"], &[]]).unwrap();
+    assert_eq!(counts.one_time_keys["signed_curve25519"], 1);
+    assert_eq!((own.claim().unwrap(), own.claim()), ("signed_curve25519:b".to_owned(), None));
+}
+
+#[test]
+fn a_younger_device_of_a_name_has_none_of_the_keys_of_the_older() {
+    let own = Own::new();
+    own.upload(1, Some("one"), [&["a"], &[]]).unwrap();
+    own.upload(2, None, [&["b"], &[]]).unwrap();
+    assert!(!own.has_keys());
+    assert_eq!((own.claim().unwrap(), own.claim()), ("signed_curve25519:b".to_owned(), None));
+    // The older one is late, the younger one is there.
+    own.upload(1, None, [&["c"], &[]]).unwrap_err();
+    own.upload(2, Some("two"), [&[], &[]]).unwrap();
+    assert!(own.has_keys());
+    own.0
+        .ask(4, &DropDevices { devices: vec![Born { device: "PHONE".to_owned(), born: 2 }] })
+        .unwrap();
+    own.upload(2, Some("two"), [&[], &[]]).unwrap_err();
+    assert!(!own.has_keys());
+}
+
+#[test]
+fn what_comes_after_the_deactivation_is_refused() {
+    let own = Own::new();
+    own.0.ask(1, &DropKeys {}).unwrap();
+    own.upload(1, Some("one"), [&[], &[]]).unwrap_err();
+    let (algorithm, auth_data) = ("m.test".to_owned(), raw("{}"));
+    own.0.ask(1, &CreateBackup { algorithm, auth_data }).unwrap_err();
+    let (keys, proved, devices) = (CrossSigningKeys::default(), true, Vec::new());
+    own.0.ask(1, &UploadCrossSigning { keys, proved, devices }).unwrap_err();
+    own.0.ask(1, &AddSignatures { signed: Vec::new() }).unwrap_err();
 }

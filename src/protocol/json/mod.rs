@@ -39,6 +39,9 @@ pub const MAX_SIGNED_VALUES: usize = 1 << 20;
 /// How deep an event may be nested that our users send: others read no deeper than about 126 levels.
 pub const MAX_DEPTH_SENT: usize = 120;
 
+/// How deep an object may be nested that is passed on inside of something else, such as a message to a device.
+pub const MAX_DEPTH_PASSED: usize = 100;
+
 /// Why a text was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum JsonFault {
@@ -78,6 +81,12 @@ pub fn parse_value(bytes: &[u8]) -> Result<serde_json::Value, JsonFault> {
     let value = serde_json::Value::deserialize(&mut reader).map_err(not_json)?;
     reader.end().map_err(not_json)?;
     Ok(value)
+}
+
+/// Whether this is a JSON object that can be passed on as it is: every reader takes its depth, its numbers and its texts.
+pub fn is_plain_object(text: &str) -> bool {
+    let object: Result<serde_json::Map<_, _>, _> = serde_json::from_str(text);
+    object.is_ok_and(|object| object.values().map(depth).max() < Some(MAX_DEPTH_PASSED))
 }
 
 /// The text that the sender of any JSON value has signed: sorted and compact, floats as they are. Of a value that

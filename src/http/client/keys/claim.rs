@@ -14,8 +14,8 @@ use tombolo_platform::World;
 
 use super::failures;
 use crate::{
-    error::Result,
-    flows::keys::claim,
+    error::{Result, too_large},
+    flows::keys::{MOST_USERS, claim},
     http::{
         auth,
         endpoint::{decode, json_response, paths_of},
@@ -26,7 +26,7 @@ use crate::{
 
 pub fn routes(router: &mut Router) {
     for path in paths_of::<claim_keys::Request>() {
-        router.page(&Method::POST, path, get);
+        router.page(&Method::POST, path, claim_keys);
     }
 }
 
@@ -36,9 +36,12 @@ struct Answer {
     one_time_keys: claim::Keys,
 }
 
-async fn get(world: World, request: Request<Bytes>, _: ()) -> Result<Response<Bytes>> {
+async fn claim_keys(world: World, request: Request<Bytes>, _: ()) -> Result<Response<Bytes>> {
     auth::session(&world, &request, Cost::Free).await?;
     let asked: claim_keys::Request = decode(&request, &[])?;
+    if asked.one_time_keys.len() > MOST_USERS {
+        return Err(too_large("These are too many users at once"));
+    }
     let wanted = asked.one_time_keys.into_iter().map(|(user, devices)| {
         let devices = devices.into_iter();
         let of_user = devices.map(|(device, kind)| (device.to_string(), kind.to_string()));

@@ -18,8 +18,8 @@ use serde_json::{json, value::RawValue};
 use tombolo_platform::World;
 
 use crate::{
-    error::Result,
-    flows::keys::{query, telling},
+    error::{Result, too_large},
+    flows::keys::{lists::Found, query, telling},
     http::{
         auth::{self, Session, user_object},
         endpoint::{json_body, json_response, paths_of},
@@ -35,6 +35,9 @@ use crate::{
         user_sync::messages::{Cost, Devices},
     },
 };
+
+/// The most objects of one request.
+const MOST_SIGNED: usize = 500;
 
 pub fn routes(router: &mut Router) {
     for path in paths_of::<upload_signing_keys::Request>() {
@@ -69,9 +72,14 @@ type Signed = BTreeMap<OwnedUserId, BTreeMap<String, Box<RawValue>>>;
 async fn sign(world: World, request: Request<Bytes>, _: ()) -> Result<Response<Bytes>> {
     let caller = auth::session(&world, &request, Cost::Free).await?;
     let signed: Signed = json_body(&request)?;
-    let masters = masters(&world, &caller, &signed).await?;
+    if signed.values().map(BTreeMap::len).sum::<usize>() > MOST_SIGNED {
+        return Err(too_large("These are too many objects at once"));
+    }
+    let found = held(&world, &caller, &signed).await?;
+    let (unknown, signed): (Signed, Signed) =
+        signed.into_iter().partition(|(user, _)| found.failures.contains_key(user.server_name()));
     let signed = signed.into_iter().flat_map(|(user, objects)| {
-        let held = masters.get(&user).cloned();
+        let held = found.users.get(&user).and_then(|shown| shown.master_key.clone());
         objects.into_iter().map(move |(target, object)| {
             let (user, held) = (user.clone(), held.clone());
             SignedObject { user, target, object, held }
@@ -81,6 +89,12 @@ async fn sign(world: World, request: Request<Bytes>, _: ()) -> Result<Response<B
     let failed = world.ask(&keys_object(&caller.user), &add).await?;
     telling::tell_now(&world, &caller.user).await;
     let mut failures: BTreeMap<OwnedUserId, BTreeMap<String, _>> = BTreeMap::new();
+    for (user, objects) in unknown {
+        let why = "the user's server does not say what it holds";
+        let failure = json!({ "errcode": "M_UNKNOWN", "error": why });
+        let objects = objects.into_keys().map(|target| (target, failure.clone())).collect();
+        failures.insert(user, objects);
+    }
     for Unsigned { user, target, why } in failed {
         let errcode = match why {
             Refusal::NotFound => "M_NOT_FOUND",
@@ -93,15 +107,9 @@ async fn sign(world: World, request: Request<Bytes>, _: ()) -> Result<Response<B
     json_response(StatusCode::OK, &json!({ "failures": failures }))
 }
 
-/// The master keys of the other users of whom something was signed.
-async fn masters(
-    world: &World,
-    caller: &Session,
-    signed: &Signed,
-) -> Result<BTreeMap<OwnedUserId, Box<RawValue>>> {
+/// What is held of the other users of whom something was signed.
+async fn held(world: &World, caller: &Session, signed: &Signed) -> Result<Found> {
     let others = signed.keys().filter(|user| **user != caller.user);
     let wanted = others.map(|user| (user.clone(), Vec::new())).collect();
-    let found = query::query(world, &caller.user, wanted, None).await?;
-    let masters = found.users.into_iter();
-    Ok(masters.filter_map(|(user, shown)| Some((user, shown.master_key?))).collect())
+    Ok(query::query(world, &caller.user, wanted, None).await?)
 }

@@ -14,8 +14,8 @@ use tombolo_platform::World;
 
 use super::failures;
 use crate::{
-    error::Result,
-    flows::keys::query,
+    error::{Result, too_large},
+    flows::keys::{MOST_USERS, query},
     http::{
         auth,
         endpoint::{decode, json_response, paths_of},
@@ -26,7 +26,7 @@ use crate::{
 
 pub fn routes(router: &mut Router) {
     for path in paths_of::<get_keys::Request>() {
-        router.page(&Method::POST, path, get);
+        router.page(&Method::POST, path, query_keys);
     }
 }
 
@@ -39,9 +39,12 @@ struct Answer {
     user_signing_keys: BTreeMap<OwnedUserId, Box<RawValue>>,
 }
 
-async fn get(world: World, request: Request<Bytes>, _: ()) -> Result<Response<Bytes>> {
+async fn query_keys(world: World, request: Request<Bytes>, _: ()) -> Result<Response<Bytes>> {
     let caller = auth::session(&world, &request, Cost::Free).await?;
     let asked: get_keys::Request = decode(&request, &[])?;
+    if asked.device_keys.len() > MOST_USERS {
+        return Err(too_large("These are too many users at once"));
+    }
     let wanted = asked.device_keys.into_iter().map(|(user, devices)| {
         (user, devices.into_iter().map(|device| device.to_string()).collect())
     });
@@ -49,8 +52,7 @@ async fn get(world: World, request: Request<Bytes>, _: ()) -> Result<Response<By
     let mut answer = Answer { failures: failures(found.failures), ..Answer::default() };
     for (user, shown) in found.users {
         let devices = shown.devices.into_iter();
-        let devices = devices.map(|(device, shown)| Ok((device, query::with_name(shown)?)));
-        let devices = devices.collect::<Result<_>>()?;
+        let devices = devices.map(|(device, shown)| (device, query::with_name(shown))).collect();
         let keys = [
             (&mut answer.master_keys, shown.master_key),
             (&mut answer.self_signing_keys, shown.self_signing_key),

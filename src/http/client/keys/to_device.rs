@@ -9,10 +9,11 @@ use ruma::api::client::to_device::send_event_to_device::v3 as send_event_to_devi
 use serde::Deserialize;
 use serde_json::json;
 use tombolo_platform::World;
+use tombolo_protocol::json::is_plain_object;
 
 use crate::{
     error::{Result, bad_json, too_large},
-    flows::keys::to_device::{self, MAX_CONTENT, Messages, Sending},
+    flows::keys::to_device::{self, MAX_CONTENT, MAX_TYPE, Messages, Sending},
     http::{
         auth,
         endpoint::{json_body, json_response, paths_of},
@@ -38,13 +39,16 @@ async fn send(
     (kind, txn_id): (String, String),
 ) -> Result<Response<Bytes>> {
     let caller = auth::session(&world, &request, Cost::Free).await?;
+    if kind.len() > MAX_TYPE {
+        return Err(too_large("The type of a message is too long"));
+    }
     let Body { messages } = json_body(&request)?;
     for content in messages.values().flat_map(|devices| devices.values()) {
-        if !content.get().starts_with('{') {
-            return Err(bad_json("The content of a message is an object"));
-        }
         if content.get().len() > MAX_CONTENT {
             return Err(too_large("A message is too long"));
+        }
+        if !is_plain_object(content.get()) {
+            return Err(bad_json("The content of a message is an object that every server reads"));
         }
     }
     let born = caller.born.to_string();

@@ -170,7 +170,7 @@ pub struct Sharing {
 }
 message!(RoomClass, Sharing => Vec<OwnedUserId>, Refusal);
 
-/// Which servers have a joined user now?
+/// Which of our users are joined now, and which servers have a joined user?
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Participants {}
 message!(RoomClass, Participants => ParticipantsReply, Refusal);

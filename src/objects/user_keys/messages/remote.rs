@@ -15,12 +15,13 @@ pub struct HeldList {
 }
 message!(UserKeysClass, HeldList => Option<UserKeysShown>, Refusal);
 
-/// Somebody is about to ask the user's server for the list, until then (ms) at most. `false`: another one is at it.
+/// Somebody is about to ask the user's server for the list, until then (ms) at most. Answers when that begins (ms);
+/// `None`: another one is at it.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct BeginAsk {
     pub until: u64,
 }
-message!(UserKeysClass, BeginAsk => bool, Refusal);
+message!(UserKeysClass, BeginAsk => Option<u64>, Refusal);
 
 /// The server did not give the list: somebody else may ask.
 #[derive(Debug, Serialize, Deserialize)]
@@ -31,14 +32,14 @@ message!(UserKeysClass, EndAsk => (), Refusal);
 #[derive(Debug, Serialize, Deserialize)]
 pub struct HoldList {
     pub stream_id: i64,
-    /// When the server was asked (ms).
+    /// When that server began to be asked (ms), as [`BeginAsk`] has answered.
     pub asked_at: u64,
     pub list: UserKeysShown,
 }
 message!(UserKeysClass, HoldList => (), Refusal);
 
 /// Another server says that a device of its user changed. A change that builds on one we were not told of, or a gap, has
-/// the whole list asked for again.
+/// the whole list asked for again. Answers the number of the last change that our users were not told of, if there is one.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct NoteDevice {
     pub device: String,
@@ -49,12 +50,25 @@ pub struct NoteDevice {
     pub deleted: bool,
     pub display_name: Option<String>,
 }
-message!(UserKeysClass, NoteDevice => (), Refusal);
+message!(UserKeysClass, NoteDevice => Option<i64>, Refusal);
 
-/// Another server says that the cross-signing keys of its user changed.
+/// Another server says that the cross-signing keys of its user changed. Answers as [`NoteDevice`] does.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct NoteSigning {
     pub master_key: Option<Box<RawValue>>,
     pub self_signing_key: Option<Box<RawValue>>,
 }
-message!(UserKeysClass, NoteSigning => (), Refusal);
+message!(UserKeysClass, NoteSigning => Option<i64>, Refusal);
+
+/// Another server says something of its user's devices that cannot be read: the list has to be asked for again. Answers
+/// as [`NoteDevice`] does.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct NoteUnread {}
+message!(UserKeysClass, NoteUnread => Option<i64>, Refusal);
+
+/// Our users were told of the changes up to this number.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ChangesTold {
+    pub upto: i64,
+}
+message!(UserKeysClass, ChangesTold => (), Refusal);

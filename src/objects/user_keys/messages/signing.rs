@@ -74,7 +74,7 @@ pub struct SignatureOn {
     pub signature: String,
 }
 
-/// Forgets the cross-signing keys and all signatures: the account is deactivated.
+/// Forgets the cross-signing keys, all signatures and the backups, and takes no more: the account is deactivated.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct DropKeys {}
 message!(UserKeysClass, DropKeys => (), Refusal);

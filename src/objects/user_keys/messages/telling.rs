@@ -24,9 +24,18 @@ pub struct UntoldReply {
     pub signed: Vec<OwnedUserId>,
     /// The devices of which the one-time keys changed.
     pub counts: Vec<(String, KeyCounts)>,
+    /// Since when somebody has to be told, about (ms).
+    #[serde(default)]
+    pub since: Option<u64>,
 }
 
 impl UntoldReply {
+    /// Whether nobody has to be told of anything.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        !self.changed() && self.signed.is_empty() && self.counts.is_empty()
+    }
+
     /// Whether those have to be told who share a room with the user.
     #[must_use]
     pub fn changed(&self) -> bool {

@@ -1,7 +1,7 @@
 //! How are all keys of a backup read, or all of a room?
 //! ([server-side key backups](https://spec.matrix.org/v1.19/client-server-api/#server-side-key-backups))
 //!
-//! There may be hundreds of thousands, more than a Worker holds. The user's object gives them page by page while the
+//! There may be hundreds of thousands, more than a Worker holds. The object of the user's keys gives them page by page while the
 //! response is sent. Who changes the backup meanwhile may or may not be seen; each key is whole.
 
 #[cfg(test)]
