@@ -18,6 +18,17 @@ const RESOLVER: &str = "https://cloudflare-dns.com/dns-query";
 /// The notary that is asked unless the operator names others; it is Synapse's, too.
 const NOTARY: &str = "matrix.org";
 
+/// Who may make an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Registration {
+    /// Anybody.
+    Open,
+    /// Whoever has a registration token.
+    ByToken,
+    /// Only an operator, for others.
+    Closed,
+}
+
 /// What an operator can set, and the two secrets made at set-up.
 #[derive(Debug)]
 pub struct Config {
@@ -30,8 +41,8 @@ pub struct Config {
     pub old_keys: ServerKeys,
     /// `TOKEN_SECRET`: what access tokens are authenticated with.
     pub token_secret: Vec<u8>,
-    /// `REGISTRATION`: whether anybody may make an account.
-    pub open_registration: bool,
+    /// `REGISTRATION`: who may make an account.
+    pub registration: Registration,
     /// `REGISTRATION_SHARED_SECRET`: for `/_synapse/admin/v1/register`.
     pub registration_shared_secret: Option<String>,
     /// `RATE_LIMITS`.
@@ -98,7 +109,11 @@ impl Config {
                 .ok()
                 .filter(|secret| secret.len() >= 32)
                 .ok_or(Misconfigured("TOKEN_SECRET"))?,
-            open_registration: is("REGISTRATION", "open"),
+            registration: match variable("REGISTRATION").as_deref() {
+                Some("open") => Registration::Open,
+                Some("token") => Registration::ByToken,
+                _ => Registration::Closed,
+            },
             registration_shared_secret: filled("REGISTRATION_SHARED_SECRET"),
             rate_limits: !is("RATE_LIMITS", "off"),
             public_device_names: is("DEVICE_NAMES", "public"),

@@ -32,6 +32,8 @@ use crate::{
 pub const DUMMY: &str = "m.login.dummy";
 /// The stage that proves that the client knows the password of the account.
 pub const PASSWORD: &str = "m.login.password";
+/// The stage that proves that the client has a registration token.
+pub const REGISTRATION_TOKEN: &str = "m.login.registration_token";
 
 /// How long a session may be used (ms).
 const LIFETIME: u64 = 600_000;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::json;
 use tombolo_platform::{SqlError, World, values};
 
-use super::MOST_NAMED;
+use super::{MOST_NAMED, registration_tokens::IS_VALID};
 
 /// A local account.
 #[derive(Clone, Debug)]
@@ -21,6 +21,23 @@ pub async fn insert(world: &World, localpart: &str, account: &Account) -> Result
     let insert = "INSERT INTO accounts (localpart, password_hash, admin, created_ts) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING RETURNING 1 AS one";
     let values = values![localpart, account.password_hash.as_deref(), account.admin, world.now()];
     Ok(world.d1().row(insert, values, |row| row.int(0)).await?.is_some())
+}
+
+/// Makes an account by a registration token; answers whether the name was free and the token valid.
+pub async fn insert_by_token(
+    world: &World,
+    localpart: &str,
+    account: &Account,
+    token: &str,
+) -> Result<bool, SqlError> {
+    let insert = format!(
+        "INSERT INTO accounts (localpart, password_hash, admin, created_ts, token_id)
+         SELECT ?2, ?3, ?4, ?1, t.id FROM registration_tokens t WHERE t.token = ?5 AND {IS_VALID}
+         ON CONFLICT DO NOTHING RETURNING 1 AS one"
+    );
+    let hash = account.password_hash.as_deref();
+    let values = values![world.now(), localpart, hash, account.admin, token];
+    Ok(world.d1().row(&insert, values, |row| row.int(0)).await?.is_some())
 }
 
 /// The account of this name.

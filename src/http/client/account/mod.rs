@@ -4,11 +4,13 @@ pub mod account_data;
 mod deactivate;
 pub mod devices;
 pub mod login;
+mod login_fallback;
 mod password;
 pub mod profiles;
 pub mod push_rules;
 mod refresh;
 pub mod register;
+mod third_party_ids;
 pub mod usernames;
 
 use crate::http::router::Router;
@@ -16,10 +18,12 @@ use crate::http::router::Router;
 pub fn routes(router: &mut Router) {
     register::routes(router);
     login::routes(router);
+    login_fallback::routes(router);
     refresh::routes(router);
     devices::routes(router);
     password::routes(router);
     deactivate::routes(router);
+    third_party_ids::routes(router);
     profiles::routes(router);
     account_data::routes(router);
     push_rules::routes(router);

@@ -159,3 +159,38 @@ fn capabilities_name_the_room_versions_and_what_users_may_change() {
         assert_eq!(capabilities[capability]["enabled"], enabled, "{capability}");
     }
 }
+
+#[test]
+fn nobody_has_an_address_of_a_third_party() {
+    let scene = one_server();
+    let alice = scene.register("alice");
+    let at = "/_matrix/client/v3/account/3pid";
+    assert_eq!(scene.get(&alice, at).ok(), json!({ "threepids": [] }));
+    for deed in ["", "/add", "/bind"] {
+        scene
+            .call(Some(&alice), &format!("POST {at}{deed}"), &json!({}))
+            .refused(403, "M_THREEPID_DENIED");
+        scene.call(None, &format!("POST {at}{deed}"), &json!({})).refused(401, "M_MISSING_TOKEN");
+    }
+    for path in ["account/3pid", "account/password", "register"] {
+        for medium in ["email", "msisdn"] {
+            let line = format!("POST /_matrix/client/v3/{path}/{medium}/requestToken");
+            scene.call(None, &line, &json!({})).refused(403, "M_THREEPID_DENIED");
+        }
+    }
+    let address = json!({ "medium": "email", "address": "alice@example.org" });
+    for deed in ["delete", "unbind"] {
+        let gone = scene.call(Some(&alice), &format!("POST {at}/{deed}"), &address).ok();
+        assert_eq!(gone, json!({ "id_server_unbind_result": "no-support" }));
+    }
+}
+
+#[test]
+fn a_page_logs_in_who_knows_no_flow() {
+    let page =
+        one_server().call(None, "GET /_matrix/static/client/login/?device_id=X", &Value::Null);
+    assert_eq!(page.status, 200);
+    assert_eq!(page.headers["content-type"], "text/html; charset=utf-8");
+    let policy = page.headers["content-security-policy"].to_str().unwrap();
+    assert!(policy.contains("default-src 'none'") && policy.contains("frame-ancestors 'none'"));
+}

@@ -6,7 +6,13 @@ mod tests;
 
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
-use ruma::{UserId, api::client::account::get_username_availability::v3 as availability};
+use ruma::{
+    UserId,
+    api::client::account::{
+        check_registration_token_validity::v1 as validity,
+        get_username_availability::v3 as availability,
+    },
+};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tombolo_platform::World;
@@ -16,7 +22,7 @@ use super::{
     usernames,
 };
 use crate::{
-    config::Config,
+    config::{Config, Registration},
     error::{Error, Result, forbidden, missing_param, unknown_token},
     http::{
         credentials,
@@ -24,9 +30,12 @@ use crate::{
         query,
         rate_limit::{self, Kind, Stranger},
         router::Router,
-        uia::{DUMMY, Purpose},
+        uia::{DUMMY, Purpose, REGISTRATION_TOKEN},
     },
-    stores::accounts::{self, Account},
+    stores::{
+        accounts::{self, Account},
+        registration_tokens,
+    },
 };
 
 const PATHS: [&str; 2] = ["/_matrix/client/v3/register", "/_matrix/client/r0/register"];
@@ -38,6 +47,7 @@ pub fn routes(router: &mut Router) {
         router.page(&Method::POST, path, register);
     }
     router.endpoint::<availability::Request, _, _>(available);
+    router.endpoint::<validity::Request, _, _>(check_token);
 }
 
 /// The body of a registration. Other fields that clients send, above all `admin`, have no effect. Not ruma's type, which
@@ -64,9 +74,7 @@ async fn register(world: World, request: Request<Bytes>, _: ()) -> Result<Respon
     if body.kind.as_deref() == Some("m.login.application_service") {
         return Err(unknown_token());
     }
-    if !config.open_registration {
-        return Err(forbidden("Registration is closed"));
-    }
+    must_be_open(&config)?;
     body.session.check()?;
     rate_limit::count(&world, &request, Kind::Registration)?;
     let wanted = body
@@ -78,26 +86,71 @@ async fn register(world: World, request: Request<Bytes>, _: ()) -> Result<Respon
         must_be_free(&world, user).await?;
     }
     let username = wanted.as_deref().map(UserId::localpart).unwrap_or_default();
-    if let Err(unproved) =
-        purpose(&config.token_secret, username).stage(body.auth.as_ref(), world.now())
-    {
+    let purpose = purpose(&config.token_secret, config.registration, username);
+    if let Err(unproved) = purpose.stage(body.auth.as_ref(), world.now()) {
         return json_response(StatusCode::UNAUTHORIZED, &unproved);
+    }
+    let token = match config.registration {
+        Registration::ByToken => Some(given_token(body.auth.as_ref())),
+        Registration::Open | Registration::Closed => None,
+    };
+    let invalid = || purpose.refused("The registration token is not valid", world.now());
+    if let Some(token) = token
+        && !registration_tokens::is_valid(&world, token).await?
+    {
+        return json_response(StatusCode::UNAUTHORIZED, &invalid());
     }
     let password = body.password.as_deref().ok_or_else(|| missing_param("There is no password"))?;
     let user = match wanted {
         Some(user) => user,
         None => usernames::parse(&chosen_name(&world.random()), &config.server_name)?,
     };
-    create_account(&world, &user, password, false).await?;
+    if !make_account(&world, &user, password, token).await? {
+        return json_response(StatusCode::UNAUTHORIZED, &invalid());
+    }
     if body.inhibit_login {
         return json_response(StatusCode::OK, &json!({ "user_id": user }));
     }
     logged_in(&world, &config, (&user, None), body.session).await
 }
 
+fn must_be_open(config: &Config) -> Result<()> {
+    match config.registration {
+        Registration::Closed => Err(forbidden("Registration is closed")),
+        Registration::Open | Registration::ByToken => Ok(()),
+    }
+}
+
 /// What a session of a registration is for: an account of this name, or of one that the server is to choose.
-fn purpose<'a>(secret: &'a [u8], username: &str) -> Purpose<'a> {
-    Purpose { secret, of: format!("register\0{username}"), stages: &[DUMMY] }
+fn purpose<'a>(secret: &'a [u8], registration: Registration, username: &str) -> Purpose<'a> {
+    let stages: &[&str] = match registration {
+        Registration::ByToken => &[REGISTRATION_TOKEN],
+        Registration::Open | Registration::Closed => &[DUMMY],
+    };
+    Purpose { secret, of: format!("register\0{username}"), stages }
+}
+
+/// The registration token that `auth` gives.
+fn given_token(auth: Option<&Value>) -> &str {
+    auth.and_then(|auth| auth.get("token")?.as_str()).unwrap_or_default()
+}
+
+/// Makes an account, by a token where one is needed; `false` if somebody has used the token up meanwhile.
+async fn make_account(
+    world: &World,
+    user: &UserId,
+    password: &str,
+    token: Option<&str>,
+) -> Result<bool> {
+    let Some(token) = token else {
+        return create_account(world, user, password, false).await.map(|()| true);
+    };
+    let account = account(world, password, false)?;
+    let made = accounts::insert_by_token(world, user.localpart(), &account, token).await?;
+    if !made {
+        must_be_free(world, user).await?;
+    }
+    Ok(made)
 }
 
 /// Makes an account, if its name is free.
@@ -107,9 +160,24 @@ pub async fn create_account(
     password: &str,
     admin: bool,
 ) -> Result<()> {
-    let hash = credentials::hash(world, password)?;
-    let account = Account { password_hash: Some(hash), admin, deactivated: false };
+    let account = account(world, password, admin)?;
     if accounts::insert(world, user.localpart(), &account).await? { Ok(()) } else { Err(in_use()) }
+}
+
+fn account(world: &World, password: &str, admin: bool) -> Result<Account> {
+    let hash = credentials::hash(world, password)?;
+    Ok(Account { password_hash: Some(hash), admin, deactivated: false })
+}
+
+/// Tokens are guessed no faster than accounts are made.
+async fn check_token(
+    world: World,
+    stranger: Stranger,
+    request: validity::Request,
+) -> Result<validity::Response> {
+    must_be_open(&*Config::of(&world)?)?;
+    stranger.count(&world, Kind::Registration)?;
+    Ok(validity::Response::new(registration_tokens::is_valid(&world, &request.token).await?))
 }
 
 async fn available(
