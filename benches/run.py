@@ -15,6 +15,7 @@ from statistics import median
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests/peers"))
 
 import authority  # noqa: E402
+import encryption  # noqa: E402
 import units  # noqa: E402
 import usage  # noqa: E402
 import workloads  # noqa: E402
@@ -47,6 +48,9 @@ WORKLOADS = [
     Workload("sequential sends, ms each", workloads.sequential, workloads.SENDS),
     Workload("8 clients in one room, messages/s", workloads.together, workloads.CLIENTS * workloads.SENDS_EACH, True),
     Workload("send → another's /sync, both wait, ms", workloads.noticed, workloads.NOTICED),
+    Workload("/keys/query of 100 users, ms each", encryption.queries, encryption.QUERIES),
+    Workload("8 clients claim 1,000 keys, claims/s", encryption.claims, encryption.CLAIMS, True),
+    Workload("1,000 to-device messages, sent and got, /s", encryption.burst, encryption.MESSAGES, True),
 ]
 
 SHOWN = ["requests", "object_requests", "alarms", "rows_read", "rows_written", "d1_rows_read", "d1_rows_written", "fetches"]
@@ -57,6 +61,7 @@ def main() -> None:
     arguments.add_argument("--alternations", type=int, default=5)
     arguments.add_argument("--worker", help="another build than ./build")
     arguments.add_argument("--only", choices=["times", "units"])
+    arguments.add_argument("--workloads", default="", help="those whose names have this in them")
     chosen = arguments.parse_args()
     Metered.worker = chosen.worker and str(Path(chosen.worker).resolve())
     with tempfile.TemporaryDirectory() as folder:
@@ -66,7 +71,8 @@ def main() -> None:
             ours.start()
             synapse.start()
             if chosen.only != "units":
-                times(ours, synapse, chosen.alternations)
+                workloads_chosen = [workload for workload in WORKLOADS if chosen.workloads in workload.name]
+                times(ours, synapse, (chosen.alternations, workloads_chosen))
             if chosen.only != "times":
                 cost(ours, synapse)
         finally:
@@ -74,21 +80,22 @@ def main() -> None:
             synapse.stop()
 
 
-def times(ours: Server, synapse: Server, alternations: int) -> None:
+def times(ours: Server, synapse: Server, chosen: tuple[int, list[Workload]]) -> None:
     """Prints the medians of both servers, and how much faster ours is."""
+    alternations, workloads_chosen = chosen
     load = os.getloadavg()[0]
     print(f"median of {alternations} alternations; {os.cpu_count()} cores, load {load:.1f} at the start; both sync every commit to disk\n")
-    print(f"{'':40}{'ours':>9}{'Synapse':>9}{'faster':>8}   CPU ms each: ours, Synapse")
-    for workload in WORKLOADS:
+    print(f"{'':44}{'ours':>9}{'Synapse':>9}{'faster':>8}   CPU ms each: ours, Synapse")
+    for workload in workloads_chosen:
         found = {server: [] for server in (ours, synapse)}
         for turn in range(alternations):
             for server in (ours, synapse) if turn % 2 == 0 else (synapse, ours):
                 found[server].append(once(server, workload))
         (a, cpu_a), (b, cpu_b) = ([median(column) for column in zip(*found[server])] for server in (ours, synapse))
         faster = a / b if workload.higher_is_better else b / a
-        print(f"{workload.name:40}{a:9.2f}{b:9.2f}{faster:7.1f}×   {cpu_a:.2f}, {cpu_b:.2f}", flush=True)
+        print(f"{workload.name:44}{a:9.2f}{b:9.2f}{faster:7.1f}×   {cpu_a:.2f}, {cpu_b:.2f}", flush=True)
     a, b = (usage.memory(pid(server)) for server in (ours, synapse))
-    print(f"{'memory afterwards, MB':40}{a:9.0f}{b:9.0f}\n", flush=True)
+    print(f"{'memory afterwards, MB':44}{a:9.0f}{b:9.0f}\n", flush=True)
 
 
 def once(server: Server, workload: Workload) -> tuple[float, float]:

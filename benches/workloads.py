@@ -1,11 +1,11 @@
-"""What is timed? Three workloads; each makes users and a room of its own, so that no run sees another's.
+"""What is timed of rooms? Three workloads; each makes users and a room of its own, so that no run sees another's.
 
 https://spec.matrix.org/v1.19/client-server-api/
 """
 
 import secrets
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from statistics import median
 
 from connection import Connection, Failed, User, ready
@@ -47,24 +47,29 @@ def sequential(server: Server) -> float:
     return took * 1000 / SENDS
 
 
+def at_once(connections: list[Connection], each: int, ask: Callable[[Connection], None]) -> float:
+    """Seconds until each of these has asked so often, all at once, and got its answers."""
+    left = {connection: each for connection in connections}
+    start = time.perf_counter()
+    for connection in connections:
+        ask(connection)
+    while left:
+        for connection in ready(list(left)):
+            connection.answer()
+            left[connection] -= 1
+            if left[connection]:
+                ask(connection)
+            else:
+                del left[connection]
+    return time.perf_counter() - start
+
+
 def together(server: Server) -> float:
     """Messages a second, when eight clients send to one room at once."""
     room, users = people(server, CLIENTS)
     for user in users:
         user.send(room)
-    left = {user: SENDS_EACH for user in users}
-    start = time.perf_counter()
-    for user in users:
-        user.ask_send(room)
-    while left:
-        for user in ready(list(left)):
-            user.answer()
-            left[user] -= 1
-            if left[user]:
-                user.ask_send(room)
-            else:
-                del left[user]
-    took = time.perf_counter() - start
+    took = at_once(users, SENDS_EACH, lambda user: user.ask_send(room))
     leave(users)
     return CLIENTS * SENDS_EACH / took
 
