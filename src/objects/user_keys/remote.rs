@@ -76,7 +76,13 @@ pub fn note_device(keys: &mut UserKeys<'_>, message: NoteDevice) -> Result<Optio
     keys.create()?;
     let NoteDevice { device, stream_id, prev_ids, keys: given, deleted, display_name } = message;
     let Some(remote) = keys.remote()? else {
-        return keys.note(Remote { stream_id, ..Remote::default() });
+        let remote = Remote { stream_id, ..Remote::default() };
+        // What follows on itself introduces the user, whom ours know of by the room.
+        return if prev_ids.contains(&stream_id) {
+            keys.set_remote(remote).map(|()| None)
+        } else {
+            keys.note(remote)
+        };
     };
     let known = remote.stream_id;
     if stream_id == known {

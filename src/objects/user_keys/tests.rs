@@ -135,6 +135,23 @@ fn a_change_is_told_once_however_often_it_comes() {
     assert_eq!(held.ask(220, &NoteUnread {}), None);
 }
 
+#[test]
+fn an_introduction_is_no_change() {
+    let user = ruma::user_id!("@bob:theirs.test");
+    let address = (&keys_object(user)).into();
+    let held = Held(LoneObject::new(Rc::new(Tombolo), address, "ours.test", &Secrets::of(1)));
+    let note = |stream_id: i64, prev_id: i64| {
+        let (device, prev_ids) = ("PHONE".to_owned(), vec![prev_id]);
+        let (keys, deleted, display_name) = (None, false, None);
+        held.ask(200, &NoteDevice { device, stream_id, prev_ids, keys, deleted, display_name })
+    };
+    assert_eq!(note(5, 5), None);
+    assert!(!held.is_good());
+    assert_eq!(note(6, 5), Some(1));
+    // Of what was missed before it, ours have to know.
+    assert_eq!(note(8, 8), Some(2));
+}
+
 /// The keys of a user of ours.
 struct Own(LoneObject);
 

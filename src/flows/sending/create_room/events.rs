@@ -65,17 +65,20 @@ fn is_given(new: &NewRoom, event_type: &str) -> bool {
     new.initial_state.iter().any(|initial| is_key(initial, event_type))
 }
 
-/// The rules a preset stands for.
-fn preset(preset: Preset) -> [(&'static str, Value); 3] {
-    let (join_rule, guest_access) = match preset {
-        Preset::PrivateChat | Preset::TrustedPrivateChat => ("invite", "can_join"),
-        Preset::PublicChat => ("public", "forbidden"),
+/// The rules a preset stands for. Without a word on guests there are none.
+fn preset(preset: Preset) -> Vec<(&'static str, Value)> {
+    let (join_rule, guests) = match preset {
+        Preset::PrivateChat | Preset::TrustedPrivateChat => ("invite", true),
+        Preset::PublicChat => ("public", false),
     };
-    [
+    let mut rules = vec![
         ("m.room.join_rules", json!({ "join_rule": join_rule })),
         ("m.room.history_visibility", json!({ "history_visibility": "shared" })),
-        ("m.room.guest_access", json!({ "guest_access": guest_access })),
-    ]
+    ];
+    if guests {
+        rules.push(("m.room.guest_access", json!({ "guest_access": "can_join" })));
+    }
+    rules
 }
 
 fn state(event_type: &str, content: &Value) -> serde_json::Result<Draft> {

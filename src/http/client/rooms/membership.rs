@@ -1,6 +1,8 @@
 //! How do users get into rooms, and out of them?
 //! ([room membership](https://spec.matrix.org/v1.19/client-server-api/#room-membership))
 
+use bytes::Bytes;
+use http::{Method, Request, Response};
 use ruma::{
     OwnedRoomId, OwnedServerName, RoomId, RoomOrAliasId, UserId,
     api::client::knock::knock_room::v3 as knock_room,
@@ -25,7 +27,8 @@ use crate::{
     error::{Error, Result, forbidden},
     flows,
     http::{
-        auth::{Session, user_object},
+        auth::{self, Session, user_object},
+        endpoint::{decode, encode, json_body, paths_of},
         router::Router,
     },
     objects::{
@@ -36,8 +39,12 @@ use crate::{
 };
 
 pub fn routes(router: &mut Router) {
-    router.costly::<join_room_by_id::Request, _, _>(Cost::Membership, join_by_id);
-    router.costly::<join_room_by_id_or_alias::Request, _, _>(Cost::Membership, join_by_id_or_alias);
+    for path in paths_of::<join_room_by_id::Request>() {
+        router.page(&Method::POST, path, join_by_id);
+    }
+    for path in paths_of::<join_room_by_id_or_alias::Request>() {
+        router.page(&Method::POST, path, join_by_id_or_alias);
+    }
     router.costly::<knock_room::Request, _, _>(Cost::Membership, knock);
     router.costly::<invite_user::Request, _, _>(Cost::Membership, invite);
     router.costly::<leave_room::Request, _, _>(Cost::Event, leave);
@@ -59,35 +66,40 @@ struct Change<'a> {
 
 async fn join_by_id(
     world: World,
-    caller: Session,
-    request: join_room_by_id::Request,
-) -> Result<join_room_by_id::Response> {
-    flows::membership::join::join(
-        &world,
-        &caller.user,
-        &request.room_id,
-        &[],
-        with_reason(request.reason),
-    )
-    .await?;
-    Ok(join_room_by_id::Response::new(request.room_id))
+    request: Request<Bytes>,
+    room_id: String,
+) -> Result<Response<Bytes>> {
+    let caller = auth::session(&world, &request, Cost::Membership).await?;
+    let asked: join_room_by_id::Request = decode(&request, &[room_id])?;
+    let content = content_of_join(&request)?;
+    flows::membership::join::join(&world, &caller.user, &asked.room_id, &[], content).await?;
+    encode(join_room_by_id::Response::new(asked.room_id))
 }
 
 async fn join_by_id_or_alias(
     world: World,
-    caller: Session,
-    request: join_room_by_id_or_alias::Request,
-) -> Result<join_room_by_id_or_alias::Response> {
-    let (room_id, via) = named_room(&world, &request.room_id_or_alias, request.via).await?;
-    flows::membership::join::join(
-        &world,
-        &caller.user,
-        &room_id,
-        &via,
-        with_reason(request.reason),
-    )
-    .await?;
-    Ok(join_room_by_id_or_alias::Response::new(room_id))
+    request: Request<Bytes>,
+    name: String,
+) -> Result<Response<Bytes>> {
+    let caller = auth::session(&world, &request, Cost::Membership).await?;
+    let asked: join_room_by_id_or_alias::Request = decode(&request, &[name])?;
+    let content = content_of_join(&request)?;
+    let (room_id, via) = named_room(&world, &asked.room_id_or_alias, asked.via).await?;
+    flows::membership::join::join(&world, &caller.user, &room_id, &via, content).await?;
+    encode(join_room_by_id_or_alias::Response::new(room_id))
+}
+
+/// The body of a join, as content of the member event: a client may say more there than the specification names. What
+/// only servers may say of a join is left out.
+fn content_of_join(request: &Request<Bytes>) -> Result<Map<String, Value>> {
+    if request.body().is_empty() {
+        return Ok(Map::new());
+    }
+    let mut content: Map<String, Value> = json_body(request)?;
+    for name in ["third_party_signed", "join_authorised_via_users_server"] {
+        content.remove(name);
+    }
+    Ok(content)
 }
 
 async fn knock(

@@ -181,3 +181,18 @@ fn an_acl_must_not_shut_this_server_out() {
     put(json!({ "allow": [] })).refused(403, "M_FORBIDDEN");
     put(json!({ "allow": ["*"], "deny": ["evil.org"] })).ok();
 }
+
+#[test]
+fn a_join_may_say_more_but_not_what_servers_say() {
+    let scene = one_server();
+    let (alice, bob) = (scene.register("alice"), scene.register("bob"));
+    let room = scene.room(&alice, &json!({ "preset": "public_chat" }));
+    let body = json!({
+        "reason": "why", "org.example.own": 1, "membership": "ban",
+        "join_authorised_via_users_server": alice.id, "third_party_signed": null,
+    });
+    scene.act(&bob, &room, "join", &body).ok();
+    let path = format!("/_matrix/client/v3/rooms/{room}/state/m.room.member/{}", bob.id);
+    let expected = json!({ "membership": "join", "reason": "why", "org.example.own": 1 });
+    assert_eq!(scene.get(&alice, &path).ok(), expected);
+}
