@@ -40,7 +40,6 @@ const MAX_EVENTS: usize = 250_000;
 pub struct IncomingState<'a> {
     world: &'a World,
     version: &'static RoomVersion,
-    giver: &'a ServerName,
     graph: Graph,
     needed: Needed,
     /// The servers that signed events without which the state is of no use: their keys are waited for longest.
@@ -51,7 +50,6 @@ pub struct IncomingState<'a> {
 /// The state and auth chain of an answer, in the order in which it can be stored.
 pub struct Ordered<'a> {
     version: &'static RoomVersion,
-    giver: &'a ServerName,
     ring: KeyRing,
     texts: Texts<'a>,
     events: std::vec::IntoIter<Entry>,
@@ -73,12 +71,11 @@ impl<'a> IncomingState<'a> {
         world: &'a World,
         room_id: &RoomId,
         version: &'static RoomVersion,
-        giver: &'a ServerName,
+        giver: &ServerName,
     ) -> Self {
         Self {
             world,
             version,
-            giver,
             graph: Graph::default(),
             needed: Needed::default(),
             awaited: BTreeSet::from([giver.to_owned()]),
@@ -95,7 +92,7 @@ impl<'a> IncomingState<'a> {
             return Err(AskError::Refused(Refusal::TooLarge(reason)));
         }
         self.needed.add(&event);
-        if is_state && is_needed(&event, self.giver) {
+        if is_state && is_needed(&event) {
             self.awaited.extend(event.required_keys().into_iter().map(|(server, _)| server));
         }
         let mut cited = event.auth_events();
@@ -113,8 +110,8 @@ impl<'a> IncomingState<'a> {
         self.texts.end().await?;
         let ring = keys::ring_of_all(self.world, &self.needed.keys(), &self.awaited).await;
         let events = self.graph.ordered().into_iter();
-        let Self { version, giver, texts, .. } = self;
-        Ok(Ordered { version, giver, ring, texts, events })
+        let Self { version, texts, .. } = self;
+        Ok(Ordered { version, ring, texts, events })
     }
 
     /// Has the kept texts deleted.
@@ -154,7 +151,7 @@ impl Ordered<'_> {
     fn check(&self, held: &mut Slice, entry: &Entry, text: &str) {
         let parsed = logged(admission::parse(text.as_bytes(), self.version));
         let Some(event) = parsed else { return };
-        let needed = entry.is_state && is_needed(&event, self.giver);
+        let needed = entry.is_state && is_needed(&event);
         let id = entry.is_state.then(|| event.event_id.clone());
         match check(event, &self.ring) {
             Ok(event) => {
@@ -170,12 +167,10 @@ impl Ordered<'_> {
     }
 }
 
-/// Whether a state is of no use without this event: it says who may do what and who may come in, or is an event of the
-/// giver's own users.
-fn is_needed(event: &Unverified, giver: &ServerName) -> bool {
+/// Whether a state is of no use without this event: it says who may do what and who may come in.
+fn is_needed(event: &Unverified) -> bool {
     let kind = event.object().get("type").and_then(CanonicalJsonValue::as_str);
-    event.sender.server_name() == giver
-        || matches!(kind, Some("m.room.create" | "m.room.power_levels" | "m.room.join_rules"))
+    matches!(kind, Some("m.room.create" | "m.room.power_levels" | "m.room.join_rules"))
 }
 
 #[derive(Clone, Copy)]
