@@ -6,10 +6,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
-use ruma::api::client::discovery::{
-    discover_homeserver::{self, HomeserverInfo},
-    get_capabilities::v3 as get_capabilities,
-};
+use ruma::api::client::discovery::{discover_homeserver, get_capabilities::v3 as get_capabilities};
 use serde_json::json;
 use tombolo_platform::World;
 use tombolo_protocol::room_version::{DEFAULT, SUPPORTED};
@@ -20,7 +17,6 @@ use crate::{
     http::{
         auth,
         endpoint::{json_response, paths_of},
-        rate_limit::Stranger,
         router::Router,
     },
     objects::user_sync::messages::Cost,
@@ -34,7 +30,9 @@ const VERSIONS: &[&str] = &[
 
 pub fn routes(router: &mut Router) {
     router.page(&Method::GET, "/_matrix/client/versions", versions);
-    router.endpoint::<discover_homeserver::Request, _, _>(homeserver);
+    for path in paths_of::<discover_homeserver::Request>() {
+        router.page(&Method::GET, path, homeserver);
+    }
     for path in paths_of::<get_capabilities::Request>() {
         router.page(&Method::GET, path, capabilities);
     }
@@ -45,17 +43,12 @@ async fn versions(_: World, _: Request<Bytes>, _: ()) -> Result<Response<Bytes>>
     json_response(StatusCode::OK, &json!({ "versions": VERSIONS, "unstable_features": {} }))
 }
 
-async fn homeserver(
-    world: World,
-    _: Stranger,
-    _: discover_homeserver::Request,
-) -> Result<discover_homeserver::Response> {
-    let config = Config::of(&world)?;
-    let base_url = config
-        .public_baseurl
-        .clone()
-        .ok_or_else(|| not_found("This server has no public address"))?;
-    Ok(discover_homeserver::Response::new(HomeserverInfo::new(base_url)))
+/// Not ruma's type, which has no word for dehydrated devices (MSC3814): Element uses them only where it finds it here.
+async fn homeserver(world: World, _: Request<Bytes>, _: ()) -> Result<Response<Bytes>> {
+    let base_url = Config::of(&world)?.public_baseurl.clone();
+    let base_url = base_url.ok_or_else(|| not_found("This server has no public address"))?;
+    let found = json!({ "m.homeserver": { "base_url": base_url }, "org.matrix.msc3814": true });
+    json_response(StatusCode::OK, &found)
 }
 
 // Not written by ruma's type, which leaves out a capability that is as the specification lets clients assume.

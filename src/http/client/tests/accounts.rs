@@ -194,3 +194,13 @@ fn a_page_logs_in_who_knows_no_flow() {
     let policy = page.headers["content-security-policy"].to_str().unwrap();
     assert!(policy.contains("default-src 'none'") && policy.contains("frame-ancestors 'none'"));
 }
+
+#[test]
+fn a_client_finds_the_server_and_what_it_has_beyond_the_specification() {
+    let found = "GET /.well-known/matrix/client";
+    one_server().call(None, found, &Value::Null).refused(404, "M_NOT_FOUND");
+    let url = "https://matrix.example.org";
+    let scene = one_server_with(&[("PUBLIC_BASEURL", url)]);
+    let expected = json!({ "m.homeserver": { "base_url": url }, "org.matrix.msc3814": true });
+    assert_eq!(scene.call(None, found, &Value::Null).ok(), expected);
+}
