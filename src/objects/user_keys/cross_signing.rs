@@ -177,9 +177,8 @@ impl UserKeys<'_> {
             return Ok(None);
         };
         let raw = RawValue::from_string(text)?;
-        // A key of another server's user may have any form, and nothing is added to it.
-        let public = SignedJson::read(&raw).ok().and_then(|key| Some(key.public_key()?.to_owned()));
-        match public {
+        // Nothing is added to a key of any other form.
+        match public_of(&raw) {
             Some(public) => Ok(Some(self.with_own_signatures(&public, raw.get())?)),
             None => Ok(Some(raw)),
         }
@@ -198,17 +197,22 @@ impl UserKeys<'_> {
         Ok(())
     }
 
-    /// Replaces what is held of the keys of another server's user; what is not given stays. Answers whether that changes
-    /// them.
+    /// Replaces what is held of the keys of another server's user; what is not given stays, but for what another master
+    /// key has vouched for. Answers whether that changes them.
     pub fn hold_signing(
         &mut self,
         master_key: Option<&RawValue>,
         self_signing_key: Option<&RawValue>,
     ) -> Result<bool> {
         let given = [(Usage::Master, master_key), (Usage::SelfSigning, self_signing_key)];
+        let before = self.shown_key(Usage::Master)?;
         let mut changed = false;
         for (usage, key) in given.into_iter().filter_map(|(usage, key)| Some((usage, key?))) {
             changed |= self.hold_key(usage, key.get())?;
+        }
+        let is_other = |master| before.as_deref().and_then(public_of) != public_of(master);
+        if self_signing_key.is_none() && master_key.is_some_and(is_other) {
+            self.let_go_key(Usage::SelfSigning)?;
         }
         Ok(changed)
     }
@@ -218,4 +222,9 @@ impl UserKeys<'_> {
         self.sql.run("DELETE FROM cross_signing", values![])?;
         Ok(())
     }
+}
+
+/// The public key in a key that may be of another server's user, and of any form.
+fn public_of(key: &RawValue) -> Option<String> {
+    SignedJson::read(key).ok().and_then(|key| Some(key.public_key()?.to_owned()))
 }
