@@ -57,11 +57,13 @@ pub struct Budget {
     rooms: usize,
     receipts: usize,
     users: usize,
+    /// Whether a message to devices is lost.
+    message_lost: bool,
 }
 
 impl Default for Budget {
     fn default() -> Self {
-        Self { rooms: 200, receipts: 500, users: 5_000 }
+        Self { rooms: 200, receipts: 500, users: 5_000, message_lost: false }
     }
 }
 
@@ -110,8 +112,13 @@ pub async fn take_effect(
             }
         }
         "m.direct_to_device" => {
-            if let Ok(content) = serde_json::from_str(content.get()) {
-                return to_device(world, origin, content, budget).await;
+            // Messages keep their order: where one is lost, those after it come again with it.
+            if let Ok(content) = serde_json::from_str(content.get())
+                && !budget.message_lost
+            {
+                let left = to_device(world, origin, content, budget).await;
+                budget.message_lost = left.is_err();
+                return left;
             }
         }
         "m.device_list_update" => return keys_changed(world, origin, content, device_change).await,
