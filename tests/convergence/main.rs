@@ -22,16 +22,10 @@ mod story;
 
 use std::{
     env, fs,
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::{
-        Mutex,
-        atomic::{AtomicU64, Ordering},
-    },
-    thread,
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use tombolo_support::Dice;
+use tombolo_support::{Dice, number, run_seeds};
 
 /// How many seeds are run unless said otherwise.
 const SEEDS: u64 = 200;
@@ -84,13 +78,7 @@ fn seeds_that_nobody_chose_end_in_one_state_too() {
 
 /// Runs seeds, as many at once as there are processors.
 fn run_all(from: u64, count: u64) -> Tally {
-    let (next, tally) = (AtomicU64::new(from), Mutex::new(Tally::default()));
-    thread::scope(|scope| {
-        for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
-            scope.spawn(|| run_some(&next, from + count, &tally));
-        }
-    });
-    tally.into_inner().unwrap()
+    run_seeds((from, count), |seed| scenario::run(seed, false), Tally::add)
 }
 
 /// Prints what came of so many seeds, and panics where one failed.
@@ -115,18 +103,6 @@ fn judge(mut tally: Tally, count: u64) {
     );
     let most = (ESTRANGED * count).div_ceil(100);
     assert!(estranged.len() as u64 <= most, "servers part in more than {most} seeds");
-}
-
-/// Runs seeds until none is left.
-fn run_some(next: &AtomicU64, end: u64, tally: &Mutex<Tally>) {
-    loop {
-        let seed = next.fetch_add(1, Ordering::Relaxed);
-        if seed >= end {
-            return;
-        }
-        let ran = catch_unwind(AssertUnwindSafe(|| scenario::run(seed, false)));
-        tally.lock().unwrap().add(seed, ran.ok());
-    }
 }
 
 impl Tally {
@@ -179,8 +155,4 @@ fn replay(seed: u64) {
     }
     println!("servers parted: {:?}", run.story.estranged.take());
     assert!(findings.is_empty(), "seed {seed}:\n    {}", findings.join("\n    "));
-}
-
-fn number(variable: &str) -> Option<u64> {
-    env::var(variable).ok().map(|value| value.parse().unwrap())
 }

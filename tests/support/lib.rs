@@ -12,7 +12,9 @@ mod object;
 mod pair;
 mod peer;
 mod scene;
+mod seeds;
 mod server;
+mod trouble;
 
 pub use self::{
     client::{Answer, PASSWORD, User, ask, encode, register, registration, request, text},
@@ -23,5 +25,7 @@ pub use self::{
     pair::Pair,
     peer::{Asked, Peer, Reply, ok, refusal},
     scene::Scene,
+    seeds::{number, run_seeds},
     server::{Secrets, migrations, server},
+    trouble::{faults, trouble},
 };
