@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
-use ruma::{OwnedUserId, UserId};
+use ruma::{OwnedServerName, OwnedUserId, UserId};
 use serde_json::{
     Map, Value, json,
     value::{RawValue, to_raw_value},
@@ -20,8 +20,11 @@ use crate::{
     flows::ours::Ours,
     objects::{
         keys_object,
-        user_keys::messages::{DeviceShown, QueryKeys, SignatureOn, SignaturesOn, UserKeysShown},
+        user_keys::messages::{
+            DeviceShown, NoteHolder, QueryKeys, SignatureOn, SignaturesOn, UserKeysShown,
+        },
     },
+    stores::accounts,
 };
 
 /// Finds the keys of users for a local user, with the signatures that this user made on the others' master keys.
@@ -54,6 +57,25 @@ pub async fn of_ours(
     let shown: Vec<_> = asked.buffer_unordered(AT_ONCE).try_collect().await?;
     all.extend(shown);
     Ok(all)
+}
+
+/// The whole list of a user of this server, for another server that may hold it from now on: it is noted before the list
+/// is read, so that every later change is told.
+pub async fn to_hold(
+    world: &World,
+    user: &UserId,
+    server: OwnedServerName,
+) -> Result<UserKeysShown, Ours> {
+    let mut note = NoteHolder { server, is_there: false };
+    if !world.ask(&keys_object(user), &note).await.map_err(failed)? {
+        if !accounts::existing(world, &[user.localpart()]).await?.contains(user.localpart()) {
+            return Ok(UserKeysShown::default());
+        }
+        note.is_there = true;
+        world.ask(&keys_object(user), &note).await.map_err(failed)?;
+    }
+    let query = QueryKeys { devices: Vec::new(), own: false };
+    world.ask(&keys_object(user), &query).await.map_err(failed)
 }
 
 /// The keys of a device with its name, which nobody signed. Keys that cannot be read stay without.

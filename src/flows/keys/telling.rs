@@ -2,7 +2,9 @@
 //! ([tracking the device list](https://spec.matrix.org/v1.19/client-server-api/#tracking-the-device-list-for-a-user),
 //! [device management](https://spec.matrix.org/v1.19/server-server-api/#device-management))
 //!
-//! Those who share a room with the user: ours by their stream, others by their server. The request that changes
+//! Those who share a room with the user: ours by their stream, others by their server. A server that may hold the list
+//! is told even where we do not know that it is in a room with the user: it may have joined one at another server, and
+//! is told now or no more. The request that changes
 //! something tells them; the alarm of the user's keys tells what that left untold. Told twice, it is the same.
 
 use std::{collections::BTreeSet, time::Duration};
@@ -91,7 +93,8 @@ async fn tell_untold(world: &World, user: &UserId, untold: UntoldReply) -> Resul
     }
     if untold.changed() {
         users.push(user.to_owned());
-        let (locals, servers) = sharing(world, user).await?;
+        let (locals, mut servers) = sharing(world, user).await?;
+        servers.extend(untold.holders.iter().cloned());
         all = all.and(tell_all(world, user, locals).await);
         all = all.and(tell_servers(world, user, (servers, &untold)).await);
     }

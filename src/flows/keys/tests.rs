@@ -4,7 +4,7 @@ use std::{cell::RefCell, rc::Rc};
 
 use bytes::Bytes;
 use serde_json::{Value, json};
-use tombolo_support::{Reply, ok, refusal};
+use tombolo_support::{Peer, Reply, encode, ok, refusal};
 
 use crate::flows::tests::{Guest, OURS};
 
@@ -198,4 +198,29 @@ fn of_many_names_those_are_answered_that_exist_and_too_many_are_refused() {
     let many: serde_json::Map<_, _> = (0..5_001).map(|n| (format!("@n{n}:x"), json!([]))).collect();
     let many = json!({ "device_keys": many });
     guest.scene.call(Some(&guest.alice), QUERY, &many).refused(413, "M_TOO_LARGE");
+}
+
+#[test]
+fn a_server_that_asked_for_a_list_is_told_of_changes_for_a_day_whatever_room_it_is_in() {
+    let guest = Guest::new();
+    let stranger = Peer::new(&guest.scene.simulation, "stranger.test", 9);
+    let upload = |key: u8| {
+        let keys = json!({ format!("signed_curve25519:{key}"): { "key": "a", "signatures": {} } });
+        let who = guest.scene.get(&guest.alice, "/_matrix/client/v3/account/whoami").ok();
+        let device_keys = json!({
+            "user_id": guest.alice.id, "device_id": who["device_id"], "keys": { "a:b": key.to_string() },
+            "algorithms": [], "signatures": {},
+        });
+        let body = json!({ "device_keys": device_keys, "one_time_keys": keys });
+        let line = "POST /_matrix/client/v3/keys/upload";
+        guest.scene.call(Some(&guest.alice), line, &body).ok();
+        guest.scene.pass(10_000);
+        stranger.times_asked("send")
+    };
+    assert_eq!(upload(1), 0);
+    let line = format!("GET /_matrix/federation/v1/user/devices/{}", encode(&guest.alice.id));
+    guest.scene.signed(&stranger, &line, None).ok();
+    assert_eq!(upload(2), 1);
+    guest.scene.pass(86_400_000);
+    assert_eq!(upload(3), 1);
 }

@@ -89,15 +89,14 @@ async fn claim_keys(
 
 async fn devices(
     world: World,
-    _: Signed,
+    signed: Signed,
     request: get_devices::Request,
 ) -> Result<get_devices::Response> {
     let user = request.user_id;
     if user.server_name() != Config::of(&world)?.server_name {
         return Err(invalid_param("The user is not of this server"));
     }
-    let wanted = BTreeMap::from([(user.clone(), Vec::new())]);
-    let shown = query::of_ours(&world, wanted, None).await?.remove(&user).unwrap_or_default();
+    let shown = query::to_hold(&world, &user, signed.origin).await?;
     let stream_id = UInt::try_from(shown.stream_id).unwrap_or_default();
     let mut answer = get_devices::Response::new(user, stream_id);
     let names = Config::of(&world)?.public_device_names;

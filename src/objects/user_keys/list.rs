@@ -4,12 +4,18 @@
 //! Telling is a low-water mark: everybody was told everything up to `told`. A change arms the alarm, which tells again
 //! what a request did not.
 
+use ruma::OwnedServerName;
 use tombolo_platform::{Row, values};
 
-use super::{ListTold, Result, SigningChange, Untold, UntoldReply, UserKeys};
+use super::{ListTold, NoteHolder, Result, SigningChange, Untold, UntoldReply, UserKeys};
+use crate::shell::Stop;
 
 /// When the alarm tells what the request has not told (ms).
 const MAKES_SURE: u64 = 5_000;
+/// How long a server that asked for the list is told of changes (ms): by then we know which rooms it is in.
+const HOLDS: u64 = 86_400_000;
+/// The most servers that are remembered to have asked: of more, the last ones.
+const MOST_HOLDERS: i64 = 1000;
 
 /// How far the list came, and what others know of it.
 #[derive(Clone, Copy, Default)]
@@ -39,8 +45,12 @@ pub fn untold(keys: &mut UserKeys<'_>, _: Untold) -> Result<UntoldReply> {
         signing,
         signed: keys.signed_since(list.told)?,
         counts: keys.counts_untold()?,
+        holders: Vec::new(),
         since: None,
     };
+    if untold.changed() {
+        untold.holders = keys.holders()?;
+    }
     if !untold.is_empty() {
         untold.since = Some(*keys.cache.untold_since.get_or_insert(keys.moment.now));
     }
@@ -61,7 +71,33 @@ pub fn told(keys: &mut UserKeys<'_>, message: ListTold) -> Result<()> {
     Ok(())
 }
 
+/// Notes that a server is about to be given the list. It may have come into a room with the user of which we have yet to
+/// learn that it did.
+pub fn note_holder(keys: &mut UserKeys<'_>, message: NoteHolder) -> Result<bool> {
+    if !message.is_there && !keys.exists()? {
+        return Ok(false);
+    }
+    keys.create()?;
+    let insert = "INSERT INTO holders (server, asked_at) VALUES (?, ?)
+                  ON CONFLICT DO UPDATE SET asked_at = excluded.asked_at";
+    keys.sql.run(insert, values![message.server.as_str(), keys.moment.now])?;
+    let delete = "DELETE FROM holders WHERE asked_at < ? OR server IN (
+                      SELECT server FROM holders ORDER BY asked_at DESC LIMIT -1 OFFSET ?)";
+    let known = keys.moment.now.saturating_sub(HOLDS);
+    keys.sql.run(delete, values![known, MOST_HOLDERS])?;
+    Ok(true)
+}
+
 impl UserKeys<'_> {
+    /// The servers that asked for the list a while ago.
+    fn holders(&mut self) -> Result<Vec<OwnedServerName>> {
+        let query = "SELECT server FROM holders WHERE asked_at >= ? ORDER BY server";
+        let known = self.moment.now.saturating_sub(HOLDS);
+        let servers = self.sql.rows(query, values![known], |row| row.text(0))?;
+        let broken = |_| Stop::broken("a server that asked has no name");
+        servers.into_iter().map(|server| server.try_into().map_err(broken)).collect()
+    }
+
     fn list(&mut self) -> Result<List> {
         let query = "SELECT version, signing, told, sent FROM list";
         let read = |row: &Row<'_>| {

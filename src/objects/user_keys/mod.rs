@@ -104,6 +104,7 @@ class!(UserKeysClass = "user_keys" {
     SignaturesOn => signatures::on,
     Untold => list::untold,
     ListTold => list::told,
+    NoteHolder => list::note_holder,
     HeldList => remote::held,
     BeginAsk => remote::begin_ask,
     EndAsk => remote::end_ask,

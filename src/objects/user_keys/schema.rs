@@ -40,6 +40,9 @@ CREATE TABLE list (
     told INTEGER NOT NULL,       -- everybody was told everything up to this version
     sent INTEGER                 -- the last change of a device that other servers were told of
 );
+-- The servers that asked for the whole list a while ago: they may hold it, and are told of changes like those that are
+-- known to be in a room with the user.
+CREATE TABLE holders (server TEXT PRIMARY KEY, asked_at INTEGER NOT NULL) WITHOUT ROWID;
 -- What has to be said of a device's one-time keys to the object that answers its syncs.
 CREATE TABLE counts (device TEXT PRIMARY KEY, version INTEGER NOT NULL, told INTEGER NOT NULL) WITHOUT ROWID;
 -- There is a row for a user of another server whose devices are held.

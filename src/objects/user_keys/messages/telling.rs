@@ -1,6 +1,6 @@
 //! What do others have to be told of a user's keys?
 
-use ruma::OwnedUserId;
+use ruma::{OwnedServerName, OwnedUserId};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -24,6 +24,9 @@ pub struct UntoldReply {
     pub signed: Vec<OwnedUserId>,
     /// The devices of which the one-time keys changed.
     pub counts: Vec<(String, KeyCounts)>,
+    /// The servers that may hold the list, whether or not they are known to share a room with the user.
+    #[serde(default)]
+    pub holders: Vec<OwnedServerName>,
     /// Since when somebody has to be told, about (ms).
     #[serde(default)]
     pub since: Option<u64>,
@@ -70,6 +73,15 @@ pub struct SigningChange {
     pub master_key: Option<Box<RawValue>>,
     pub self_signing_key: Option<Box<RawValue>>,
 }
+
+/// Another server is about to be given the whole list, and may hold it. Answers whether that is noted: it is not where
+/// nothing was ever stored of the user, unless the user is known to be there.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct NoteHolder {
+    pub server: OwnedServerName,
+    pub is_there: bool,
+}
+message!(UserKeysClass, NoteHolder => bool, Refusal);
 
 /// Everything was told up to this version of the list, and these counts.
 #[derive(Debug, Serialize, Deserialize)]
