@@ -26,6 +26,9 @@ pub struct Client {
     /// By room that the user has joined: the membership of each user.
     rooms: BTreeMap<String, BTreeMap<String, String>>,
     pub tracked: BTreeMap<String, Tracked>,
+    /// Whom it tracked after its first sync, and what it was first told of each user's keys.
+    pub initial: BTreeSet<String>,
+    pub first_keys: BTreeMap<String, Value>,
     /// What its syncs after the first one said of each user last, and of whom they ever said something.
     pub told: BTreeMap<String, &'static str>,
     /// The contents of messages, in the order in which they came, with their senders.
@@ -43,6 +46,8 @@ impl Client {
             since: None,
             rooms: BTreeMap::new(),
             tracked: BTreeMap::new(),
+            initial: BTreeSet::new(),
+            first_keys: BTreeMap::new(),
             told: BTreeMap::new(),
             received: Vec::new(),
             answered: 0,
@@ -77,6 +82,7 @@ impl Client {
             let users: BTreeSet<String> = self.rooms.values().flat_map(sharers).cloned().collect();
             users.iter().for_each(|user| self.outdate(user));
             self.outdate(&self.user.clone());
+            self.initial = self.tracked.keys().cloned().collect();
         }
         self.take_lists(&body["device_lists"]);
         ["to_device", "device_lists", "rooms"].iter().any(|part| body.get(part).is_some())
@@ -120,6 +126,7 @@ impl Client {
             }
             self.answered += 1;
             tracked.keys = keys_of(body, user);
+            self.first_keys.entry(user.clone()).or_insert_with(|| tracked.keys.clone());
             if tracked.outdated == Some(*change) {
                 tracked.outdated = None;
             }

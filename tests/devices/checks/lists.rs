@@ -122,33 +122,39 @@ fn privacy(run: &Run, session: &Session) -> Vec<String> {
     strangers.map(|other| format!("life {life} of {user} was told of {other}")).collect()
 }
 
-/// `/keys/changes` between a client's first token and its last names whom its syncs named, in the same way.
+/// `/keys/changes` between a client's first token and its last names nobody whom its syncs did not name, and everybody
+/// who matters: who came, whose keys changed, who left.
 async fn of_changes(run: &Run, session: &Session, truths: &BTreeMap<String, Truth>) -> Vec<String> {
     let (life, user) = (session.0, &session.1);
-    let (first, last, told) = run.story.client(life, |client| {
-        (client.first.clone().unwrap(), client.since.clone().unwrap(), client.told.clone())
-    });
-    let path = format!("/_matrix/client/v3/keys/changes?from={first}&to={last}");
+    let [first, last] =
+        run.story.client(life, |client| [&client.first, &client.since].map(Clone::clone));
+    let path =
+        format!("/_matrix/client/v3/keys/changes?from={}&to={}", first.unwrap(), last.unwrap());
     let answer = insist(user, &Method::GET, &path, None).await.ok();
     let [changed, left]: [BTreeSet<&str>; 2] =
         ["changed", "left"].map(|kind| list(&answer[kind]).filter_map(Value::as_str).collect());
     let mut findings = Vec::new();
     for other in truths.keys() {
-        let (told, sharing) = (told.get(other).copied(), sharing(truths, &user.id, other));
         let (changed, left) = (changed.contains(&**other), left.contains(&**other));
-        let is_right = match sharing {
-            // The own user is named when others come to know them, who may be gone in the end.
-            Some(true) if *other == user.id => !left && (told.is_some() || !changed),
-            // Somebody who left and came again changed.
-            Some(true) => changed == told.is_some() && !left,
-            // Of somebody who came and left between the two nothing need be said.
-            Some(false) => !changed && (told.is_some() || !left),
-            None => true,
-        };
+        let is_right = run.story.client(life, |client| {
+            let told = client.told.contains_key(other);
+            let keys = client.tracked.get(other).map(|tracked| &tracked.keys);
+            let was_there = client.initial.contains(other);
+            match sharing(truths, &user.id, other) {
+                // Who is tracked from the first sync on may come and go between the two, and matters only with new keys.
+                Some(true) => {
+                    let matters = !was_there || client.first_keys.get(other) != keys;
+                    !left && if matters { changed } else { told || !changed }
+                }
+                // Of who came and went between the two nothing need be said.
+                Some(false) => !changed && if was_there { left } else { told || !left },
+                None => true,
+            }
+        });
         if !is_right {
+            let id = &user.id;
             findings.push(format!(
-                "life {life} of {}: {other} is changed {changed}, left {left}; the syncs said {told:?}, sharing {sharing:?}",
-                user.id
+                "life {life} of {id}: between its tokens {other} changed: {changed}, left: {left}"
             ));
         }
     }
