@@ -3,7 +3,8 @@
 
 use std::rc::Rc;
 
-use ruma::{OwnedRoomId, RoomId};
+use ruma::{OwnedRoomId, OwnedUserId, RoomId};
+use serde_json::value::RawValue;
 use tombolo_platform::{AnyAddress, Message, values};
 use tombolo_protocol::membership::Membership;
 use tombolo_support::{LoneObject, Secrets};
@@ -135,4 +136,24 @@ fn a_long_stream_is_not_read_from_its_beginning() {
     assert_eq!(stream.ask(&end).unwrap(), 1500);
     let quiet = RoomPosition { room_id: both[1].clone(), at: 10_000 };
     assert_eq!(stream.ask(&quiet).unwrap(), 1);
+}
+
+#[test]
+fn no_position_is_given_twice_though_the_messages_at_the_end_of_the_stream_go() {
+    let stream = alice();
+    stream.log_in();
+    let user = "@alice:ours.test".try_into().unwrap();
+    let (device_id, session) = (Some("GONE".to_owned()), "T".to_owned());
+    let login = Login { user, device_id, display_name: None, session, refresh: None };
+    stream.ask(&login).unwrap();
+    let sender: OwnedUserId = "@bob:ours.test".try_into().unwrap();
+    let content = RawValue::from_string("{}".to_owned()).unwrap();
+    let messages = [("GONE".to_owned(), content)].into();
+    let (id, kind) = ("1".to_owned(), "m.test".to_owned());
+    stream.ask(&Deposit { id, sender: sender.clone(), kind, messages }).unwrap();
+    let end = stream.pull(Some(0)).next;
+    stream.sleep();
+    stream.ask(&RemoveDevices { device_ids: vec!["GONE".to_owned()] }).unwrap();
+    stream.ask(&DevicesChanged { users: vec![sender.clone()] }).unwrap();
+    assert_eq!(stream.pull(Some(end)).devices_changed, [sender].into());
 }

@@ -129,10 +129,11 @@ impl User<'_> {
         if self.waiting_for(device)?.messages == 0 {
             return Ok(());
         }
+        let end = self.loaded()?.pos;
         let delete = "DELETE FROM to_device WHERE device = ? AND pos <= ?";
         if self.sql.run(delete, values![device, upto])? > 0 {
             self.cache.waiting.remove(device);
-            self.keep_end()?;
+            self.keep_end(end)?;
         }
         Ok(())
     }
@@ -162,20 +163,20 @@ impl User<'_> {
 
     /// Forgets what waits for devices that are gone.
     pub fn drop_messages(&mut self, devices: &str) -> Result<()> {
+        let end = self.loaded()?.pos;
         let delete = "DELETE FROM to_device WHERE device IN (SELECT value FROM json_each(?))";
         if self.sql.run(delete, values![devices])? > 0 {
-            self.keep_end()?;
+            self.keep_end(end)?;
         }
         self.cache.waiting.clear();
         Ok(())
     }
 
-    /// Writes down where the stream ends, since rows that positions were given to are gone: none is given twice.
-    fn keep_end(&mut self) -> Result<()> {
-        let pos = self.loaded()?.pos;
+    /// Writes down where the stream ended before rows that positions were given to went: none is given twice.
+    fn keep_end(&mut self, end: StreamPosition) -> Result<()> {
         let insert = "INSERT INTO stream_end (one, pos) VALUES (1, ?)
                       ON CONFLICT DO UPDATE SET pos = excluded.pos";
-        self.sql.run(insert, values![pos])?;
+        self.sql.run(insert, values![end])?;
         Ok(())
     }
 
