@@ -141,6 +141,10 @@ async fn of_changes(run: &Run, session: &Session, truths: &BTreeMap<String, Trut
             let keys = client.tracked.get(other).map(|tracked| &tracked.keys);
             let was_there = client.initial.contains(other);
             match sharing(truths, &user.id, other) {
+                // The own user is named when others come to know them. That may be so of the whole and of no part.
+                Some(true) if *other == user.id => {
+                    !left && (changed || client.first_keys.get(other) == keys)
+                }
                 // Who is tracked from the first sync on may come and go between the two, and matters only with new keys.
                 Some(true) => {
                     let matters = !was_there || client.first_keys.get(other) != keys;
