@@ -76,6 +76,10 @@ impl Actor<'_> {
             Deed::Upload => self.upload(session).await,
             Deed::CrossSign => self.cross_sign(session).await,
             Deed::Rename => self.rename(session).await,
+            // What the device still publishes comes before its end or after.
+            Deed::LogOut if self.dice.percent(30) => {
+                join(self.upload(session), self.log_out(session)).await;
+            }
             Deed::LogOut => self.log_out(session).await,
             Deed::Claim => self.claim(session).await,
             Deed::Send => self.send(session).await,

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::{
     client::{keys_of, list},
+    keys,
     network::{Session, insist},
     scenario::Run,
 };
@@ -26,6 +27,7 @@ pub async fn exact(run: &Run) -> Vec<String> {
     }
     let mut findings = Vec::new();
     for device in 0..run.network.devices.len() {
+        findings.extend(of_device(run, device, &truths));
         let Some(session) = run.session(device) else { continue };
         findings.extend(of_client(run, &session, &truths));
         findings.extend(privacy(run, &session));
@@ -52,6 +54,21 @@ async fn truth(run: &Run, user: usize) -> Truth {
         ("/_matrix/client/v3/keys/query", json!({ "device_keys": { &session.id: [] } }));
     let answer = insist(&session, &Method::POST, path, Some(&body)).await.ok();
     Truth { rooms, keys: keys_of(&answer, &session.id) }
+}
+
+/// A device that is logged in and has published keys is shown with these, and one that is gone is not shown. Nobody knows
+/// of one that may not have logged out.
+fn of_device(run: &Run, device: usize, truths: &BTreeMap<String, Truth>) -> Option<String> {
+    let (lives, owner) = (run.story.lives.borrow(), run.network.owner(device));
+    let id = &run.network.devices[device].id;
+    let shown = truths[&owner.id].keys["devices"].get(id);
+    let (number, life) = lives.iter().enumerate().rev().find(|(_, life)| life.device == device)?;
+    let is_right = match (life.ended, shown) {
+        (None, Some(shown)) => shown["keys"] == keys::identity(&owner.id, id, number)["keys"],
+        (None, None) => life.uploaded.is_none(),
+        (Some(_), shown) => !life.is_gone || shown.is_none(),
+    };
+    (!is_right).then(|| format!("life {number} of {id} of {} is shown as {shown:?}", owner.id))
 }
 
 /// Whether a client's user shares a room with another; `None` where servers disagree, or where the other is invited
