@@ -8,7 +8,8 @@ SHELL := /usr/bin/env bash
 .DEFAULT_GOAL := help
 
 WRANGLER := WRANGLER_SEND_METRICS=false local/node local/deploy/node_modules/wrangler/bin/wrangler.js
-PEERS := .venv/.ready tests/peers/e2ee/node_modules/.ready local/node_modules/.ready
+DRIVER := target/peers/debug/tombolo-peers-driver
+PEERS := .venv/.ready tests/peers/e2ee/node_modules/.ready local/node_modules/.ready $(DRIVER)
 WASM := wasm32-unknown-unknown
 # What the Worker is made of; native tests are no part of it.
 SOURCES := $(shell find src xtask -path '*/tests' -prune -o \( -name '*.rs' -o -name Cargo.toml \) ! -name tests.rs -print) \
@@ -21,7 +22,7 @@ say = @printf '\n==> %s\n' "$(1)"
 help: ## lists the tasks
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
-setup: target/.wasm local/node_modules/.ready local/deploy/node_modules/.ready tests/peers/e2ee/node_modules/.ready .venv/.ready ## installs every tool
+setup: target/.wasm local/node_modules/.ready local/deploy/node_modules/.ready tests/peers/e2ee/node_modules/.ready .venv/.ready $(DRIVER) ## installs every tool
 
 target/.wasm: rust-toolchain.toml
 	$(call say,WebAssembly target of Rust)
@@ -39,6 +40,11 @@ local/deploy/node_modules/.ready: local/deploy/package-lock.json
 tests/peers/e2ee/node_modules/.ready: tests/peers/e2ee/package-lock.json
 	$(call say,matrix-js-sdk from npm (5 s))
 	@cd tests/peers/e2ee && npm ci --loglevel=error && touch node_modules/.ready
+
+$(DRIVER): rust-toolchain.toml $(shell find tests/peers/e2ee/driver -name '*.rs' -o -name 'Cargo.*')
+	$(call say,matrix-sdk from crates.io: three minutes the first time)
+	@cargo build --quiet --locked --manifest-path tests/peers/e2ee/driver/Cargo.toml --target-dir target/peers
+	@touch $@
 
 .venv/.ready: tests/peers/requirements.txt
 	$(call say,Synapse and matrix-nio from PyPI (30 s))
@@ -112,6 +118,7 @@ soak: ## runs simulated scenarios from a random seed on until one fails; TOMBOLO
 lint: target/.wasm ## checks format and lints, for both targets
 	$(call say,format)
 	@cargo fmt --all --check
+	@cargo fmt --check --manifest-path tests/peers/e2ee/driver/Cargo.toml
 	$(call say,lints: native)
 	@cargo clippy --workspace --all-targets -- -D warnings
 	$(call say,lints: WebAssembly)

@@ -12,9 +12,10 @@ import pytest
 
 import authority
 import poll
-from e2ee.by_js import Driver
+from e2ee import by_js, by_sdk
 from e2ee.by_nio import Loop
-from e2ee.cast import Cast
+from e2ee.cast import Cast, Clients
+from e2ee.process import Driver
 from mesh.links import Links
 from server import Server
 from synapse import Synapse
@@ -33,8 +34,8 @@ def pytest_runtest_makereport(item):
     if report.failed:
         for name, server in _of(item.funcargs):
             report.sections.append((f"last lines of {name}", "\n".join(server.said().splitlines()[-30:])))
-        if driver := item.funcargs.get("driver"):
-            report.sections.append(("last lines of matrix-js-sdk", "\n".join(driver.said().splitlines()[-60:])))
+        for library, driver in item.funcargs.get("drivers", {}).items():
+            report.sections.append((f"last lines of {library}", "\n".join(driver.said().splitlines()[-60:])))
     return report
 
 
@@ -179,11 +180,14 @@ def homes(request, servers, twin) -> Iterator[tuple[Server, Server]]:
 
 
 @pytest.fixture(scope="session")
-def driver(tmp_path_factory) -> Iterator[Driver]:
-    """The process that holds every device of matrix-js-sdk."""
-    made = Driver(tmp_path_factory.mktemp("js") / "log")
+def drivers(tmp_path_factory) -> Iterator[dict[str, Driver]]:
+    """The processes that hold every device of matrix-js-sdk and of matrix-sdk."""
+    commands = {"matrix-js-sdk": by_js.COMMAND, "matrix-sdk": by_sdk.COMMAND}
+    folder = tmp_path_factory.mktemp("drivers")
+    made = {library: Driver(command, folder / library) for library, command in commands.items()}
     yield made
-    made.close()
+    for driver in made.values():
+        driver.close()
 
 
 @pytest.fixture(scope="session")
@@ -195,8 +199,15 @@ def loop() -> Iterator[Loop]:
 
 
 @pytest.fixture
-def cast(driver, loop, tmp_path) -> Iterator[Cast]:
+def cast(drivers, loop, tmp_path) -> Iterator[Cast]:
     """Users and devices of a scenario of encryption."""
-    made = Cast(driver, loop, tmp_path)
+    made = Cast(drivers, loop, tmp_path)
     yield made
     made.close()
+
+
+@pytest.fixture(params=["js", "sdk"])
+def clients(request, cast) -> Clients:
+    """With which library the first user of a scenario encrypts, and with which the others: with one or with two."""
+    names = request.param.split("-")
+    return Clients(getattr(cast, names[0]), getattr(cast, names[-1]))

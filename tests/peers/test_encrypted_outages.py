@@ -13,9 +13,9 @@ from contextlib import contextmanager
 import pytest
 
 from conftest import one_more, ours_and_synapse, started
-from e2ee.by_js import JsDevice
-from e2ee.cast import Cast, acquainted, gather
+from e2ee.cast import Cast, Clients, acquainted, gather
 from e2ee.device import Said
+from e2ee.driven import Driven
 from server import Server
 from synapse import Synapse
 
@@ -38,10 +38,10 @@ def twin(tmp_path_factory, servers) -> Iterator[dict[str, Server]]:
     yield from started(one_more(tmp_path_factory.mktemp("twin"), servers))
 
 
-def talking(homes: tuple[Server, Server], cast: Cast) -> tuple[JsDevice, JsDevice, Said]:
+def talking(homes: tuple[Server, Server], clients: Clients, cast: Cast) -> tuple[Driven, Driven, Said]:
     """Two users, each on his server, who have talked before."""
     home, away = homes
-    alice, bob = cast.js(cast.user(home, "alice")), cast.js(cast.user(away, "bob"))
+    alice, bob = clients.first(cast.user(home, "alice")), clients.other(cast.user(away, "bob"))
     said = gather(alice, bob)
     for device in (alice, bob):
         said.say(device)
@@ -49,7 +49,7 @@ def talking(homes: tuple[Server, Server], cast: Cast) -> tuple[JsDevice, JsDevic
     return alice, bob, said
 
 
-def say_some(speaker: JsDevice, said: Said, count: int = 3) -> None:
+def say_some(speaker: Driven, said: Said, count: int = 3) -> None:
     """Says some messages, each with a new room key."""
     for _ in range(count):
         speaker.rotate(said.room)
@@ -57,7 +57,7 @@ def say_some(speaker: JsDevice, said: Said, count: int = 3) -> None:
 
 
 @contextmanager
-def speaking(speaker: JsDevice, said: Said, count: int) -> Iterator[threading.Thread]:
+def speaking(speaker: Driven, said: Said, count: int) -> Iterator[threading.Thread]:
     """Says some messages meanwhile, each until it is acknowledged."""
     failures: list[Exception] = []
 
@@ -76,10 +76,10 @@ def speaking(speaker: JsDevice, said: Said, count: int) -> Iterator[threading.Th
     assert not failures, f"{speaker} could not say all: {failures}"
 
 
-def heals(alice: JsDevice, bob: JsDevice, said: Said) -> None:
+def heals(alice: Driven, bob: Driven, said: Said) -> None:
     """Waits until all is read; then both go on talking."""
     for device in (alice, bob):
-        device.ask("hurry")
+        device.hurry()
     if isinstance(alice.server, Synapse):
         # It tries again when it hears of the other server; else only after a minute.
         said.say(bob)
@@ -90,9 +90,9 @@ def heals(alice: JsDevice, bob: JsDevice, said: Said) -> None:
 
 
 @across
-def test_what_is_said_while_the_readers_server_is_down_is_read(homes, cast):
+def test_what_is_said_while_the_readers_server_is_down_is_read(homes, clients, cast):
     _, away = homes
-    alice, bob, said = talking(homes, cast)
+    alice, bob, said = talking(homes, clients, cast)
     away.stop()
     say_some(alice, said)
     away.start()
@@ -100,9 +100,9 @@ def test_what_is_said_while_the_readers_server_is_down_is_read(homes, cast):
 
 
 @across
-def test_what_the_speakers_server_could_not_deliver_survives_its_restart(homes, cast):
+def test_what_the_speakers_server_could_not_deliver_survives_its_restart(homes, clients, cast):
     home, away = homes
-    alice, bob, said = talking(homes, cast)
+    alice, bob, said = talking(homes, clients, cast)
     away.stop()
     say_some(alice, said)
     home.stop()
@@ -114,9 +114,9 @@ def test_what_the_speakers_server_could_not_deliver_survives_its_restart(homes, 
 
 @across
 @pytest.mark.parametrize("killed", ["speakers", "readers"])
-def test_a_server_is_killed_while_messages_are_under_way(homes, cast, killed):
+def test_a_server_is_killed_while_messages_are_under_way(homes, clients, cast, killed):
     home, away = homes
-    alice, bob, said = talking(homes, cast)
+    alice, bob, said = talking(homes, clients, cast)
     victim = home if killed == "speakers" else away
     before = len(said.bodies)
     with speaking(alice, said, MESSAGES) as thread:
@@ -130,14 +130,14 @@ def test_a_server_is_killed_while_messages_are_under_way(homes, cast, killed):
 
 
 @across
-def test_a_device_that_came_during_an_outage_is_encrypted_to(homes, cast):
+def test_a_device_that_came_during_an_outage_is_encrypted_to(homes, clients, cast):
     home, away = homes
-    alice, bob, said = talking(homes, cast)
+    alice, bob, said = talking(homes, clients, cast)
     home.stop()
-    new = cast.js(bob.owner)
+    new = clients.other(bob.owner)
     acquainted(bob, new)
     home.start()
-    alice.ask("hurry")
+    alice.hurry()
     if isinstance(away, Synapse):
         # It tells of its devices when it hears of the other server; else only after a minute.
         said.say(alice)
@@ -148,10 +148,10 @@ def test_a_device_that_came_during_an_outage_is_encrypted_to(homes, cast):
 
 
 @across
-def test_a_device_is_encrypted_to_as_soon_as_its_server_is_back(homes, cast):
+def test_a_device_is_encrypted_to_as_soon_as_its_server_is_back(homes, clients, cast):
     _, away = homes
-    alice, bob, said = talking(homes, cast)
-    new = cast.js(bob.owner)
+    alice, bob, said = talking(homes, clients, cast)
+    new = clients.other(bob.owner)
     acquainted(alice, bob, new)
     # Nobody has asked for the new device's one-time keys yet.
     away.kill()
@@ -159,15 +159,15 @@ def test_a_device_is_encrypted_to_as_soon_as_its_server_is_back(homes, cast):
     later = said.after()
     say_some(alice, later)
     for device in (bob, new):
-        device.ask("hurry")
+        device.hurry()
     later.read_by(alice, bob, new)
 
 
 @pytest.mark.parametrize("homes", ["ours", "synapse-ours", "ours-synapse"], indirect=True)
-def test_what_waits_for_an_offline_device_survives_a_restart(homes, cast):
+def test_what_waits_for_an_offline_device_survives_a_restart(homes, clients, cast):
     _, away = homes
-    alice, bob, said = talking(homes, cast)
-    witness = cast.js(bob.owner)
+    alice, bob, said = talking(homes, clients, cast)
+    witness = clients.other(bob.owner)
     acquainted(alice, bob, witness)
     bob.ask("disconnect")
     later = said.after()
@@ -180,5 +180,5 @@ def test_what_waits_for_an_offline_device_survives_a_restart(homes, cast):
     away.kill()
     away.start()
     bob.ask("reconnect")
-    witness.ask("hurry")
+    witness.hurry()
     later.read_by(bob)

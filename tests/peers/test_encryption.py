@@ -3,13 +3,15 @@
 https://spec.matrix.org/v1.19/client-server-api/#end-to-end-encryption
 """
 
+import pytest
+
 from e2ee.cast import acquainted, gather
 
 
-def test_three_users_of_two_clients_read_each_other(homes, cast):
+def test_three_users_of_three_clients_read_each_other(homes, cast):
     home, away = homes
     alice, bob, carol = cast.user(home, "alice"), cast.user(home, "bob"), cast.user(away, "carol")
-    devices = [cast.js(alice), cast.nio(bob), cast.js(carol), cast.nio(carol)]
+    devices = [cast.js(alice), cast.nio(bob), cast.sdk(bob), cast.js(carol), cast.nio(carol), cast.sdk(carol)]
     said = gather(*devices)
     for _ in range(2):
         for device in devices:
@@ -17,22 +19,22 @@ def test_three_users_of_two_clients_read_each_other(homes, cast):
     said.read_by(*devices)
 
 
-def test_nio_creates_a_room_that_js_joins(homes, cast):
+def test_nio_creates_a_room_that_js_and_sdk_join(homes, cast):
     home, away = homes
-    one, other = cast.nio(cast.user(home, "alice")), cast.js(cast.user(away, "bob"))
-    said = gather(one, other)
-    said.say(other)
-    said.say(one)
-    said.read_by(one, other)
+    one, *others = cast.nio(cast.user(home, "alice")), cast.js(cast.user(away, "bob")), cast.sdk(cast.user(away, "carol"))
+    said = gather(one, *others)
+    for device in (*others, one):
+        said.say(device)
+    said.read_by(one, *others)
 
 
-def test_a_new_device_reads_what_is_said_after_it_came(homes, cast):
+def test_a_new_device_reads_what_is_said_after_it_came(homes, clients, cast):
     home, away = homes
-    alice, bob = cast.js(cast.user(home, "alice")), cast.js(cast.user(away, "bob"))
+    alice, bob = clients.first(cast.user(home, "alice")), clients.other(cast.user(away, "bob"))
     said = gather(alice, bob)
     before = said.say(alice)
     said.read_by(alice, bob)
-    new = [cast.js(bob.owner), cast.nio(bob.owner)]
+    new = [clients.other(bob.owner), cast.nio(bob.owner)]
     acquainted(alice, bob, *new)
     for device in new:
         device.sees_members(said.room, joined=[alice.owner, bob.owner])
@@ -44,10 +46,11 @@ def test_a_new_device_reads_what_is_said_after_it_came(homes, cast):
     later.read_by(alice, bob, *new)
 
 
-def test_nothing_more_is_encrypted_to_a_device_that_is_gone(homes, cast):
+@pytest.mark.parametrize("clients", ["js", "js-sdk"], indirect=True)
+def test_nothing_more_is_encrypted_to_a_device_that_is_gone(homes, clients, cast):
     home, away = homes
-    alice, bob = cast.js(cast.user(home, "alice")), cast.js(cast.user(away, "bob"))
-    gone, stays = cast.js(bob.owner), cast.nio(bob.owner)
+    alice, bob = clients.first(cast.user(home, "alice")), clients.other(cast.user(away, "bob"))
+    gone, stays = clients.other(bob.owner), cast.nio(bob.owner)
     said = gather(alice, bob, gone, stays)
     said.say(alice)
     said.read_by(alice, bob, gone, stays)
@@ -59,10 +62,11 @@ def test_nothing_more_is_encrypted_to_a_device_that_is_gone(homes, cast):
     assert set(alice.addressed()[bob.owner.id]) == {bob.id, stays.id}
 
 
-def test_who_leaves_and_comes_back_is_known_by_the_devices_of_now(homes, cast):
+@pytest.mark.parametrize("clients", ["js", "js-sdk"], indirect=True)
+def test_who_leaves_and_comes_back_is_known_by_the_devices_of_now(homes, clients, cast):
     home, away = homes
-    alice, bob = cast.js(cast.user(home, "alice")), cast.js(cast.user(away, "bob"))
-    old = cast.js(bob.owner)
+    alice, bob = clients.first(cast.user(home, "alice")), clients.other(cast.user(away, "bob"))
+    old = clients.other(bob.owner)
     said = gather(alice, bob, old)
     said.say(alice)
     said.read_by(alice, bob, old)
@@ -70,7 +74,7 @@ def test_who_leaves_and_comes_back_is_known_by_the_devices_of_now(homes, cast):
     bob.leave(said.room)
     alice.sees_members(said.room, joined=[alice.owner], left=[bob.owner])
     old.logout()
-    new = cast.js(bob.owner)
+    new = clients.other(bob.owner)
     alice.addressed()
     missed = said.after()
     unread = missed.say(alice)

@@ -9,9 +9,10 @@ from e2ee.cast import acquainted, gather
 
 
 @pytest.mark.parametrize("homes", ["ours", "ours-synapse"], indirect=True)
-def test_a_backup_is_restored_on_a_fresh_device(homes, cast):
+@pytest.mark.parametrize("clients", ["js", "sdk", "js-sdk", "sdk-js"], indirect=True)
+def test_a_backup_is_restored_on_a_fresh_device(homes, clients, cast):
     home, away = homes
-    alice, bob = cast.js(cast.user(home, "alice")), cast.js(cast.user(away, "bob"))
+    alice, bob = clients.first(cast.user(home, "alice")), clients.other(cast.user(away, "bob"))
     key = alice.bootstrap(backup=True)
     said = gather(alice, bob)
     for device in (alice, bob):
@@ -22,7 +23,7 @@ def test_a_backup_is_restored_on_a_fresh_device(homes, cast):
     alice.backs_up(4)
     alice.logout()
 
-    fresh = cast.js(alice.owner)
+    fresh = clients.other(alice.owner)
     for event_id in said.bodies:
         said.unreadable(fresh, event_id)
     fresh.recover(key)

@@ -5,14 +5,14 @@ https://spec.matrix.org/v1.19/client-server-api/#cross-signing
 
 import pytest
 
-from e2ee.by_js import verify
 from e2ee.cast import acquainted, gather
+from e2ee.driven import verify
 from poll import until
 
 
-def test_cross_signing_is_set_up_and_seen_by_others(homes, cast):
+def test_cross_signing_is_set_up_and_seen_by_others(homes, clients, cast):
     home, away = homes
-    alice, bob = cast.js(cast.user(home, "alice")), cast.js(cast.user(away, "bob"))
+    alice, bob = clients.first(cast.user(home, "alice")), clients.other(cast.user(away, "bob"))
     gather(alice, bob)
     assert not bob.trust(alice.owner)["signs"]
     alice.bootstrap()
@@ -27,9 +27,10 @@ def test_cross_signing_is_set_up_and_seen_by_others(homes, cast):
     until(seen)
 
 
-def test_two_users_verify_each_other_by_emoji(homes, cast):
+@pytest.mark.parametrize("clients", ["js", "sdk", "js-sdk", "sdk-js"], indirect=True)
+def test_two_users_verify_each_other_by_emoji(homes, clients, cast):
     home, away = homes
-    alice, bob = cast.js(cast.user(home, "alice")), cast.js(cast.user(away, "bob"))
+    alice, bob = clients.first(cast.user(home, "alice")), clients.other(cast.user(away, "bob"))
     for device in (alice, bob):
         device.bootstrap()
     said = gather(alice, bob)
@@ -45,16 +46,17 @@ def test_two_users_verify_each_other_by_emoji(homes, cast):
 
 
 @pytest.mark.parametrize("homes", ["ours", "ours-synapse"], indirect=True)
-def test_a_new_device_is_verified_by_an_old_one_and_given_its_secrets(homes, cast):
+@pytest.mark.parametrize("clients", ["js", "sdk", "js-sdk", "sdk-js"], indirect=True)
+def test_a_new_device_is_verified_by_an_old_one_and_given_its_secrets(homes, clients, cast):
     home, away = homes
-    alice, bob = cast.js(cast.user(home, "alice")), cast.js(cast.user(away, "bob"))
+    alice, bob = clients.first(cast.user(home, "alice")), clients.other(cast.user(away, "bob"))
     alice.bootstrap(backup=True)
     said = gather(alice, bob)
     before = said.say(bob)
     said.read_by(alice, bob)
     alice.backs_up(1)
 
-    new = cast.js(alice.owner)
+    new = clients.other(alice.owner)
     acquainted(alice, bob, new)
     said.unreadable(new, before)
     verify(new, alice)

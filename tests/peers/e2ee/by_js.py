@@ -1,184 +1,28 @@
-"""How is matrix-js-sdk with its Rust crypto driven? By lines of JSON to one process of Node, which holds every such device."""
+"""How is matrix-js-sdk with its Rust crypto driven? One process of Node holds every such device."""
 
-import itertools
-import json
-import subprocess
-import threading
-from concurrent.futures import Future
 from pathlib import Path
-from typing import Any
 
-from e2ee.device import PATIENCE, VERSION, Device, Message
+from e2ee.driven import Driven
 from poll import until
-from server import REPOSITORY, Server
+from server import REPOSITORY
 from user import User
 
-HERE = Path(__file__).parent
+COMMAND = [str(REPOSITORY / "local/node"), str(Path(__file__).parent / "driver.mjs")]
 
 
-class Failed(Exception):
-    """The client could not do what it was told to."""
-
-
-class Driver:
-    """The process."""
-
-    def __init__(self, log: Path):
-        self.log = log
-        self._numbers = itertools.count()
-        self._waiting: dict[int, Future] = {}
-        self._lock = threading.Lock()
-        command = ["setpriv", "--pdeathsig", "KILL", "--", str(REPOSITORY / "local/node"), str(HERE / "driver.mjs")]
-        with log.open("ab") as stderr:
-            self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr, text=True)
-        self._listener = threading.Thread(target=self._listen, daemon=True)
-        self._listener.start()
-
-    def begin(self, device: str, command: str, **arguments: Any) -> Future:
-        """Tells a device to do something, and does not wait for it."""
-        answer: Future = Future()
-        with self._lock:
-            number = next(self._numbers)
-            self._waiting[number] = answer
-            self._process.stdin.write(json.dumps({"id": number, "device": device, "do": command, "with": arguments}) + "\n")
-            self._process.stdin.flush()
-        return answer
-
-    def ask(self, device: str, command: str, **arguments: Any) -> Any:
-        """Tells a device to do something, and returns what came of it."""
-        try:
-            return self.begin(device, command, **arguments).result(timeout=PATIENCE + 10)
-        except TimeoutError:
-            raise Failed(f"{device} has not done within {PATIENCE + 10} s: {command} {arguments}") from None
-
-    def close(self) -> None:
-        """Ends it, with all devices."""
-        self._process.stdin.close()
-        try:
-            self._process.wait(timeout=10)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-
-    def said(self) -> str:
-        """What clients have logged."""
-        return self.log.read_text(errors="replace")
-
-    def _listen(self) -> None:
-        for line in self._process.stdout:
-            answer = json.loads(line)
-            waiting = self._waiting.pop(answer["id"])
-            if "error" in answer:
-                waiting.set_exception(Failed(answer["error"]))
-            else:
-                waiting.set_result(answer["answer"])
-        for waiting in list(self._waiting.values()):
-            waiting.set_exception(Failed(f"the clients' process has ended:\n{self.said()[-3000:]}"))
-
-
-class JsDevice(Device):
+class JsDevice(Driven):
     """A device of matrix-js-sdk."""
 
-    def __init__(self, driver: Driver, owner: User, name: str):
-        self.owner = owner
-        self.name = name
-        self._driver = driver
-        self.id = self.ask("login", url=owner.server.url, localpart=owner.localpart, password=owner.password)
-
-    def ask(self, command: str, **arguments: Any) -> Any:
-        """Does what `driver.mjs` lists."""
-        return self._driver.ask(self.name, command, **arguments)
-
-    def create_room(self, *invited: User, preset: str = "private_chat") -> str:
-        return self.ask("createRoom", invite=[user.id for user in invited], version=VERSION, preset=preset)
-
-    def invited(self) -> set[str]:
-        return set(self.ask("invited"))
-
-    def invite(self, room: str, user: User) -> None:
-        """Invites."""
-        self.ask("invite", room=room, user=user.id)
-
-    def join(self, room: str, via: Server) -> None:
-        self.ask("join", room=room, via=via.name)
-
-    def leave(self, room: str) -> None:
-        """Leaves."""
-        self.ask("leave", room=room)
-
-    def say(self, room: str, body: str) -> str:
-        return self.ask("say", room=room, body=body, seconds=PATIENCE)
-
-    def messages(self, room: str) -> list[Message]:
-        return [Message(**message) for message in self.ask("messages", room=room)]
-
-    def members(self, room: str) -> dict[str, str]:
-        answer = self.ask("members", room=room)
-        return answer["members"] if answer["encrypted"] else {}
-
-    def known(self, user: User) -> set[str]:
-        return {id for id, device in self.trust(user)["devices"].items() if not device["dehydrated"]}
-
-    def trust(self, user: User) -> dict:
-        """Whether the user has keys to sign with, is verified, and which devices he has."""
-        return self.ask("trust", user=user.id)
+    def hurry(self) -> None:
+        self.ask("hurry")
 
     def addressed(self) -> dict[str, list[str]]:
         """Whose devices it sent something encrypted to since this was asked last."""
         return self.ask("addressed")
 
-    def rotate(self, room: str) -> None:
-        """Makes a new room key for the next message, which every device must be sent."""
-        self.ask("rotate", room=room)
-
-    def bootstrap(self, backup: bool = False) -> str:
-        """Creates the user's cross-signing keys and secret storage; returns the recovery key."""
-        key = self.ask("bootstrap", backup=backup)
-
-        def ready() -> bool:
-            status = self.ask("crossSigning")
-            assert all(status.values()), f"{self} is not ready for cross-signing: {status}"
-            own = self.trust(self.owner)["devices"].get(self.id)
-            assert own and own["signed"] and own["verified"], f"{self} has not signed itself: {own}"
-            return True
-
-        until(ready)
-        return key
-
-    def recover(self, key: str) -> None:
-        """Signs itself with keys from secret storage, which the recovery key opens."""
-        self.ask("recover", key=key)
-
-    def restore(self) -> dict[str, int]:
-        """Takes all keys from the backup: how many it imported, of how many."""
-        return self.ask("restore")
-
     def dehydrate(self) -> int | None:
         """Takes what the dehydrated device was sent, and leaves a new one: how many room keys; None when there was none."""
         return self.ask("dehydrate")
-
-    def trusts(self, user: User, *devices: Device) -> None:
-        """Waits until it holds the user, and these devices of his, for verified."""
-
-        def trusted() -> bool:
-            trust = self.trust(user)
-            assert trust["verified"], f"{self} does not hold {user.id} for verified: {trust}"
-            for device in devices:
-                assert trust["devices"].get(device.id, {}).get("verified"), f"{self} does not hold {device} for verified: {trust}"
-            return True
-
-        until(trusted)
-
-    def sees_signed(self, device: Device) -> None:
-        """Waits until it sees a device signed by the keys of the device's user."""
-
-        def seen() -> bool:
-            trust = self.trust(device.owner)
-            assert trust["signs"], f"{self} does not see cross-signing keys of {device.owner.id}"
-            assert trust["devices"].get(device.id, {}).get("signed"), f"{self} does not see {device} signed: {trust}"
-            return True
-
-        until(seen)
 
     def sees_dehydrated(self, user: User) -> None:
         """Waits until it sees a dehydrated device of a user, which the user has signed."""
@@ -190,61 +34,3 @@ class JsDevice(Device):
             return True
 
         until(seen)
-
-    def sees_secrets(self) -> None:
-        """Waits until it was given the private keys of its user, and the key of the backup."""
-
-        def seen() -> bool:
-            status = self.ask("crossSigning")
-            assert status["held"], f"{self} was not given the cross-signing keys: {status}"
-            assert self.ask("backup")["version"], f"{self} was not given the key of the backup"
-            return True
-
-        until(seen)
-
-    def backs_up(self, count: int) -> None:
-        """Waits until the backup has so many keys."""
-
-        def written() -> bool:
-            backup = self.ask("backup")
-            assert backup["version"], f"{self} writes to no backup"
-            assert backup["count"] == count, f"the backup has {backup['count']} keys of {count}"
-            return True
-
-        until(written)
-
-    def logout(self) -> None:
-        self.ask("logout")
-
-    def close(self) -> None:
-        self.ask("close")
-
-
-def verify(one: JsDevice, other: JsDevice, room: str | None = None) -> None:
-    """Both owners compare emoji, and find them equal: in a room, or between two devices of one user."""
-    arguments = {"user": other.owner.id, "room": room} if room else {}
-    one.ask("requestVerification", **arguments)
-    _reach(other, "phase", "requested")
-    other.ask("acceptVerification")
-    _reach(one, "phase", "ready")
-    one.ask("startVerification")
-    emoji = [_reach(device, "emoji") for device in (one, other)]
-    assert emoji[0] == emoji[1], f"the emoji differ: {emoji}"
-    assert len(emoji[0]) == 7
-    for device in (one, other):
-        device.ask("confirmVerification")
-    for device in (one, other):
-        _reach(device, "phase", "done")
-
-
-def _reach(device: JsDevice, what: str, expected: str | None = None) -> Any:
-    """Waits until a verification has come this far."""
-
-    def reached() -> Any:
-        now = device.ask("verification")
-        assert now, f"no request for verification came to {device}"
-        assert not now["failure"], f"the verification failed on {device}: {now}"
-        assert now[what] and expected in (None, now[what]), f"the verification on {device} has not come to {expected or what}: {now}"
-        return now[what]
-
-    return until(reached)

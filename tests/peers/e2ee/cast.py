@@ -2,23 +2,36 @@
 
 import contextlib
 import itertools
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from e2ee.by_js import Driver, JsDevice
+from e2ee.by_js import JsDevice
 from e2ee.by_nio import Loop, NioDevice
+from e2ee.by_sdk import SdkDevice
 from e2ee.device import Device, Said
+from e2ee.driven import Driven
+from e2ee.process import Driver
 from server import Server
 from user import User
 
-T = TypeVar("T", User, JsDevice, NioDevice)
+T = TypeVar("T", User, JsDevice, NioDevice, SdkDevice)
+
+
+@dataclass(frozen=True)
+class Clients:
+    """What makes a device of a scenario's first user, and of any other."""
+
+    first: Callable[[User], Driven]
+    other: Callable[[User], Driven]
 
 
 class Cast:
     """The users and devices of one scenario."""
 
-    def __init__(self, driver: Driver, loop: Loop, folder: Path):
-        self._driver = driver
+    def __init__(self, drivers: dict[str, Driver], loop: Loop, folder: Path):
+        self._drivers = drivers
         self._loop = loop
         self._folder = folder
         self._numbers = itertools.count(1)
@@ -30,7 +43,11 @@ class Cast:
 
     def js(self, owner: User) -> JsDevice:
         """A new device with matrix-js-sdk."""
-        return self._take(JsDevice(self._driver, owner, self._name(owner)))
+        return self._take(JsDevice(self._drivers["matrix-js-sdk"], owner, self._name(owner)))
+
+    def sdk(self, owner: User) -> SdkDevice:
+        """A new device with matrix-sdk."""
+        return self._take(SdkDevice(self._drivers["matrix-sdk"], owner, self._name(owner)))
 
     def nio(self, owner: User) -> NioDevice:
         """A new device with matrix-nio."""
