@@ -255,12 +255,13 @@ export class Device {
     return { version, count: info?.count ?? 0 };
   }
 
-  /** Takes all keys from the backup, whose key is in secret storage. */
+  /** Takes all keys from the backup, whose key is in secret storage; returns how many keys the backup has. */
   async restore() {
     await this.#crypto.loadSessionBackupPrivateKeyFromSecretStorage();
     await this.#crypto.checkKeyBackupAndEnable();
     const { imported, total } = await this.#crypto.restoreKeyBackup();
-    return { imported, total };
+    if (imported !== total) throw new Error(`of ${total} keys of the backup, ${imported} were imported`);
+    return total;
   }
 
   /** Takes what the dehydrated device received, if there is one, and leaves a new one; returns how many keys it took. */

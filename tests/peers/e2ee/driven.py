@@ -78,8 +78,8 @@ class Driven(Device):
         """Signs itself with keys from secret storage, which the recovery key opens."""
         self.ask("recover", key=key)
 
-    def restore(self) -> dict[str, int]:
-        """Takes all keys from the backup: how many it imported, of how many."""
+    def restore(self) -> int:
+        """Takes all keys from the backup, and returns how many there are."""
         return self.ask("restore")
 
     def trusts(self, user: User, *devices: Device) -> None:

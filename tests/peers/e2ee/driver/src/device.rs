@@ -7,6 +7,7 @@ use std::{sync::Mutex, time::Duration};
 use matrix_sdk::{
     Client, Room,
     config::{RequestConfig, SyncSettings},
+    encryption::{BackupDownloadStrategy, EncryptionSettings},
     ruma::{
         RoomId,
         api::client::{
@@ -36,7 +37,12 @@ impl Device {
     /// Logs in as a new device, and returns when its first sync is done.
     pub async fn login(name: &str, url: &str, localpart: &str, password: String) -> Outcome<Self> {
         let patience = RequestConfig::new().retry_limit(TRIES).max_retry_time(PAUSE);
-        let client = Client::builder().homeserver_url(url).request_config(patience).build().await?;
+        let keys = EncryptionSettings {
+            backup_download_strategy: BackupDownloadStrategy::AfterDecryptionFailure,
+            ..EncryptionSettings::default()
+        };
+        let builder = Client::builder().homeserver_url(url).request_config(patience);
+        let client = builder.with_encryption_settings(keys).build().await?;
         let gate = client.matrix_auth().login_username(localpart, &password);
         gate.initial_device_display_name(name).send().await?;
         client.encryption().wait_for_e2ee_initialization_tasks().await;
