@@ -4,7 +4,7 @@
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +25,14 @@ from user import User
 PANIC = "Critical Error"
 # The fixtures that are servers, each by its name.
 FIXTURES = ("servers", "trio", "pair", "twin")
+# Where the first user of an encrypted room lives, and where the others do.
+EVERYWHERE = ("ours", "ours-synapse", "synapse-ours", "ours-twin")
+
+
+def played(runs: dict[str, Sequence[str]]) -> pytest.MarkDecorator:
+    """A scenario of encryption, by each of these libraries or pairs of them, and each at these homes."""
+    pairs = [(homes, clients) for clients, places in runs.items() for homes in places]
+    return pytest.mark.parametrize("homes, clients", pairs, indirect=True)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -168,7 +176,7 @@ def scene(people, version) -> Scene:
     return scene
 
 
-@pytest.fixture(params=["ours", "ours-synapse", "synapse-ours", "ours-twin"])
+@pytest.fixture(params=EVERYWHERE)
 def homes(request, servers, twin) -> Iterator[tuple[Server, Server]]:
     """Where the first user of an encrypted room lives, and where the others do: on one server or on two."""
     names = request.param.split("-")
@@ -206,7 +214,7 @@ def cast(drivers, loop, tmp_path) -> Iterator[Cast]:
     made.close()
 
 
-@pytest.fixture(params=["js", "sdk"])
+@pytest.fixture
 def clients(request, cast) -> Clients:
     """With which library the first user of a scenario encrypts, and with which the others: with one or with two."""
     names = request.param.split("-")

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from conftest import one_more, ours_and_synapse, started
+from conftest import one_more, ours_and_synapse, played, started
 from e2ee.cast import Cast, Clients, acquainted, gather
 from e2ee.device import Said
 from e2ee.driven import Driven
@@ -20,7 +20,7 @@ from server import Server
 from synapse import Synapse
 
 # Who speaks lives on the first, who reads on the other.
-across = pytest.mark.parametrize("homes", ["ours-synapse", "synapse-ours", "ours-twin"], indirect=True)
+ACROSS = ("ours-synapse", "synapse-ours", "ours-twin")
 MESSAGES = 8
 # More than a sync or a transaction carries at once.
 BACKLOG = 120
@@ -89,7 +89,7 @@ def heals(alice: Driven, bob: Driven, said: Said) -> None:
     said.read_by(alice, bob)
 
 
-@across
+@played({"js": ACROSS, "sdk": ACROSS})
 def test_what_is_said_while_the_readers_server_is_down_is_read(homes, clients, cast):
     _, away = homes
     alice, bob, said = talking(homes, clients, cast)
@@ -99,7 +99,7 @@ def test_what_is_said_while_the_readers_server_is_down_is_read(homes, clients, c
     heals(alice, bob, said)
 
 
-@across
+@played({"js": ACROSS, "sdk": ACROSS})
 def test_what_the_speakers_server_could_not_deliver_survives_its_restart(homes, clients, cast):
     home, away = homes
     alice, bob, said = talking(homes, clients, cast)
@@ -112,7 +112,7 @@ def test_what_the_speakers_server_could_not_deliver_survives_its_restart(homes, 
     heals(alice, bob, said)
 
 
-@across
+@played({"js": ACROSS, "sdk": ["ours-twin"]})
 @pytest.mark.parametrize("killed", ["speakers", "readers"])
 def test_a_server_is_killed_while_messages_are_under_way(homes, clients, cast, killed):
     home, away = homes
@@ -129,7 +129,7 @@ def test_a_server_is_killed_while_messages_are_under_way(homes, clients, cast, k
     heals(alice, bob, said)
 
 
-@across
+@played({"js": ACROSS, "sdk": ["synapse-ours"]})
 def test_a_device_that_came_during_an_outage_is_encrypted_to(homes, clients, cast):
     home, away = homes
     alice, bob, said = talking(homes, clients, cast)
@@ -147,7 +147,7 @@ def test_a_device_that_came_during_an_outage_is_encrypted_to(homes, clients, cas
     later.read_by(alice, bob, new)
 
 
-@across
+@played({"js": ACROSS, "sdk": ["ours-twin"]})
 def test_a_device_is_encrypted_to_as_soon_as_its_server_is_back(homes, clients, cast):
     _, away = homes
     alice, bob, said = talking(homes, clients, cast)
@@ -163,7 +163,7 @@ def test_a_device_is_encrypted_to_as_soon_as_its_server_is_back(homes, clients, 
     later.read_by(alice, bob, new)
 
 
-@pytest.mark.parametrize("homes", ["ours", "synapse-ours", "ours-synapse"], indirect=True)
+@played({"js": ["ours", "synapse-ours", "ours-synapse"], "sdk": ["ours", "synapse-ours"]})
 def test_what_waits_for_an_offline_device_survives_a_restart(homes, clients, cast):
     _, away = homes
     alice, bob, said = talking(homes, clients, cast)

@@ -3,8 +3,7 @@
 https://spec.matrix.org/v1.19/client-server-api/#end-to-end-encryption
 """
 
-import pytest
-
+from conftest import EVERYWHERE, played
 from e2ee.cast import acquainted, gather
 
 
@@ -28,6 +27,7 @@ def test_nio_creates_a_room_that_js_and_sdk_join(homes, cast):
     said.read_by(one, *others)
 
 
+@played({"js": EVERYWHERE, "sdk": ["ours", "synapse-ours"]})
 def test_a_new_device_reads_what_is_said_after_it_came(homes, clients, cast):
     home, away = homes
     alice, bob = clients.first(cast.user(home, "alice")), clients.other(cast.user(away, "bob"))
@@ -46,7 +46,7 @@ def test_a_new_device_reads_what_is_said_after_it_came(homes, clients, cast):
     later.read_by(alice, bob, *new)
 
 
-@pytest.mark.parametrize("clients", ["js", "js-sdk"], indirect=True)
+@played({"js": EVERYWHERE, "js-sdk": ["ours", "synapse-ours"]})
 def test_nothing_more_is_encrypted_to_a_device_that_is_gone(homes, clients, cast):
     home, away = homes
     alice, bob = clients.first(cast.user(home, "alice")), clients.other(cast.user(away, "bob"))
@@ -62,7 +62,7 @@ def test_nothing_more_is_encrypted_to_a_device_that_is_gone(homes, clients, cast
     assert set(alice.addressed()[bob.owner.id]) == {bob.id, stays.id}
 
 
-@pytest.mark.parametrize("clients", ["js", "js-sdk"], indirect=True)
+@played({"js": EVERYWHERE, "js-sdk": ["synapse-ours", "ours-twin"]})
 def test_who_leaves_and_comes_back_is_known_by_the_devices_of_now(homes, clients, cast):
     home, away = homes
     alice, bob = clients.first(cast.user(home, "alice")), clients.other(cast.user(away, "bob"))

@@ -5,11 +5,11 @@ https://spec.matrix.org/v1.19/client-server-api/#server-side-key-backups
 
 import pytest
 
+from conftest import played
 from e2ee.cast import acquainted, gather
 
 
-@pytest.mark.parametrize("homes", ["ours", "ours-synapse"], indirect=True)
-@pytest.mark.parametrize("clients", ["js", "sdk", "js-sdk", "sdk-js"], indirect=True)
+@played({"js": ["ours", "ours-synapse"], "sdk": ["ours", "ours-synapse"], "js-sdk": ["ours"], "sdk-js": ["ours"]})
 def test_a_backup_is_restored_on_a_fresh_device(homes, clients, cast):
     home, away = homes
     alice, bob = clients.first(cast.user(home, "alice")), clients.other(cast.user(away, "bob"))
