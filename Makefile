@@ -8,7 +8,9 @@ SHELL := /usr/bin/env bash
 .DEFAULT_GOAL := help
 
 WRANGLER := WRANGLER_SEND_METRICS=false local/node local/deploy/node_modules/wrangler/bin/wrangler.js
+# What drives matrix-sdk: a workspace of its own, with a lock of its own.
 DRIVER := target/peers/debug/tombolo-peers-driver
+DRIVER_AT := --locked --manifest-path tests/peers/e2ee/driver/Cargo.toml --target-dir target/peers
 PEERS := .venv/.ready tests/peers/e2ee/node_modules/.ready local/node_modules/.ready $(DRIVER)
 WASM := wasm32-unknown-unknown
 # What the Worker is made of; native tests are no part of it.
@@ -43,7 +45,7 @@ tests/peers/e2ee/node_modules/.ready: tests/peers/e2ee/package-lock.json
 
 $(DRIVER): rust-toolchain.toml $(shell find tests/peers/e2ee/driver -name '*.rs' -o -name 'Cargo.*')
 	$(call say,matrix-sdk from crates.io: three minutes the first time)
-	@cargo build --quiet --locked --manifest-path tests/peers/e2ee/driver/Cargo.toml --target-dir target/peers
+	@cargo build --quiet $(DRIVER_AT)
 	@touch $@
 
 .venv/.ready: tests/peers/requirements.txt
@@ -123,6 +125,8 @@ lint: target/.wasm ## checks format and lints, for both targets
 	@cargo clippy --workspace --all-targets -- -D warnings
 	$(call say,lints: WebAssembly)
 	@cargo clippy --lib --target $(WASM) -- -D warnings
+	$(call say,lints: what drives matrix-sdk)
+	@cargo clippy $(DRIVER_AT) -- -D warnings
 
 bench: .venv/.ready local/node_modules/.ready build/shim.js ## measures speed beside Synapse, and what is billed (10 minutes); flags in ARGS
 	@.venv/bin/python benches/run.py $(ARGS)

@@ -3,8 +3,6 @@
 https://spec.matrix.org/v1.19/client-server-api/#server-side-key-backups
 """
 
-import pytest
-
 from conftest import played
 from e2ee.cast import acquainted, gather
 
@@ -37,10 +35,10 @@ def test_a_backup_is_restored_on_a_fresh_device(homes, clients, cast):
     fresh.backs_up(5)
 
 
-@pytest.mark.parametrize("homes", ["ours", "ours-synapse", "ours-twin"], indirect=True)
-def test_a_dehydrated_device_takes_keys_while_its_user_is_offline(homes, cast):
+@played({"js": ["ours", "ours-synapse", "ours-twin"], "js-sdk": ["ours-twin"]})
+def test_a_dehydrated_device_takes_keys_while_its_user_is_offline(homes, clients, cast):
     home, away = homes
-    alice, bob = cast.js(cast.user(home, "alice")), cast.js(cast.user(away, "bob"))
+    alice, bob = clients.first(cast.user(home, "alice")), clients.other(cast.user(away, "bob"))
     key = alice.bootstrap()
     said = gather(alice, bob)
     said.say(bob)
@@ -54,7 +52,7 @@ def test_a_dehydrated_device_takes_keys_while_its_user_is_offline(homes, cast):
     for _ in range(3):
         bob.rotate(said.room)
         missed.say(bob)
-    fresh = cast.js(alice.owner)
+    fresh = clients.first(alice.owner)
     for event_id in missed.bodies:
         missed.unreadable(fresh, event_id)
     fresh.recover(key)

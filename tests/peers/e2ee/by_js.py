@@ -3,9 +3,7 @@
 from pathlib import Path
 
 from e2ee.driven import Driven
-from poll import until
 from server import REPOSITORY
-from user import User
 
 COMMAND = [str(REPOSITORY / "local/node"), str(Path(__file__).parent / "driver.mjs")]
 
@@ -23,14 +21,3 @@ class JsDevice(Driven):
     def dehydrate(self) -> int | None:
         """Takes what the dehydrated device was sent, and leaves a new one: how many room keys; None when there was none."""
         return self.ask("dehydrate")
-
-    def sees_dehydrated(self, user: User) -> None:
-        """Waits until it sees a dehydrated device of a user, which the user has signed."""
-
-        def seen() -> bool:
-            found = [device for device in self.trust(user)["devices"].values() if device["dehydrated"]]
-            assert len(found) == 1, f"{self} sees so many dehydrated devices of {user.id}: {len(found)}"
-            assert found[0]["signed"], f"{self} sees an unsigned dehydrated device of {user.id}"
-            return True
-
-        until(seen)

@@ -11,4 +11,4 @@ COMMAND = [str(REPOSITORY / "target/peers/debug/tombolo-peers-driver")]
 
 
 class SdkDevice(Driven):
-    """A device of matrix-sdk, which never waits for long."""
+    """A device of matrix-sdk, which never waits for long. It cannot leave a dehydrated device, and tells nobody whom it sends keys."""

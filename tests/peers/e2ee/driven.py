@@ -105,6 +105,17 @@ class Driven(Device):
 
         until(seen)
 
+    def sees_dehydrated(self, user: User) -> None:
+        """Waits until it sees a dehydrated device of a user, which the user has signed."""
+
+        def seen() -> bool:
+            found = [device for device in self.trust(user)["devices"].values() if device["dehydrated"]]
+            assert len(found) == 1, f"{self} sees so many dehydrated devices of {user.id}: {len(found)}"
+            assert found[0]["signed"], f"{self} sees an unsigned dehydrated device of {user.id}"
+            return True
+
+        until(seen)
+
     def sees_secrets(self) -> None:
         """Waits until it was given the private keys of its user, and the key of the backup."""
 

@@ -9,7 +9,7 @@ mod rooms;
 mod trust;
 mod verification;
 
-use std::{collections::BTreeMap, error::Error, sync::Arc};
+use std::{collections::BTreeMap, error::Error, io::stderr, sync::Arc};
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -17,6 +17,7 @@ use tokio::{
     io::{AsyncBufReadExt, BufReader, stdin},
     sync::Mutex,
 };
+use tracing_subscriber::filter::LevelFilter;
 
 use crate::{command::Command, device::Device};
 
@@ -37,6 +38,12 @@ struct Driver {
 
 #[tokio::main]
 async fn main() -> Outcome {
+    // What the library warns of: stdout is for answers.
+    tracing_subscriber::fmt()
+        .with_max_level(LevelFilter::WARN)
+        .with_writer(stderr)
+        .with_ansi(false)
+        .init();
     let driver = Arc::new(Driver::default());
     let mut lines = BufReader::new(stdin()).lines();
     while let Some(line) = lines.next_line().await? {
