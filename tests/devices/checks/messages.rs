@@ -59,7 +59,7 @@ fn lost(run: &Run, (number, send): (usize, &Send), received: &Received) -> Vec<S
     let there = lives.iter().enumerate().filter(|(_, life)| {
         let (user, device) =
             (&run.network.owner(life.device).id, &run.network.devices[life.device]);
-        let stays = life.ended.is_none() && life.began <= send.began;
+        let stays = life.ended.is_none() && life.began < send.began;
         stays && meant(send, user, &device.id).is_some()
     });
     let there = there.filter(|_| send.answered.is_some());
@@ -120,7 +120,7 @@ fn out_of_order(run: &Run, life: usize, numbers: &[usize]) -> Vec<String> {
             // The clock may stand still between the two: the numbers say which was sent first.
             let follows =
                 earlier < later && first.answered.is_some_and(|answered| answered <= second.began);
-            let was_there = lives[life].began <= first.began;
+            let was_there = lives[life].began < first.began;
             if first.life == second.life && follows && was_there {
                 findings.push(format!("life {life} got message {later} before {earlier}"));
             }
