@@ -15,9 +15,11 @@ from workloads import CLIENTS, at_once, leave
 USERS = 100
 QUERIES = 50
 CLAIMS = 1_000
+# Synapse holds 500 one-time keys of a device.
+OWNERS = 4
 MESSAGES = 1_000
 # So many one-time keys are uploaded at once.
-UPLOADED = 100
+UPLOADED = 50
 
 ALGORITHM = "signed_curve25519"
 
@@ -75,17 +77,24 @@ def queries(server: Server) -> float:
 
 
 def claims(server: Server) -> float:
-    """Claims a second, when eight clients claim the keys of one device until there are none."""
-    owner = Owner(server)
-    owner.offer(CLAIMS)
+    """Claims a second, when eight clients claim the keys of four devices, in turn, until there are none."""
+    owners = [Owner(server) for _ in range(OWNERS)]
+    for owner in owners:
+        owner.offer(CLAIMS // OWNERS)
     clients = [User(server, f"bench-{secrets.token_hex(6)}") for _ in range(CLIENTS)]
-    body = {"one_time_keys": {owner.id: {owner.device: ALGORITHM}}}
-    each = CLAIMS // CLIENTS
-    took = at_once(clients, each, lambda client: client.ask("POST", "/_matrix/client/v3/keys/claim", body))
-    counts = owner.call("POST", "/_matrix/client/v3/keys/upload", {})["one_time_key_counts"]
-    assert counts.get(ALGORITHM, 0) == CLAIMS - each * CLIENTS
-    leave([owner, *clients])
-    return each * CLIENTS / took
+    turns = itertools.cycle(owners)
+
+    def claim(client: Connection) -> None:
+        owner = next(turns)
+        body = {"one_time_keys": {owner.id: {owner.device: ALGORITHM}}}
+        client.ask("POST", "/_matrix/client/v3/keys/claim", body)
+
+    took = at_once(clients, CLAIMS // CLIENTS, claim)
+    for owner in owners:
+        counts = owner.call("POST", "/_matrix/client/v3/keys/upload", {})["one_time_key_counts"]
+        assert counts.get(ALGORITHM, 0) == 0
+    leave([*owners, *clients])
+    return CLAIMS / took
 
 
 def burst(server: Server) -> float:
