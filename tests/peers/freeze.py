@@ -29,6 +29,17 @@ NOT_DATA = {"serve.pid", "tmp", "tls.crt", "tls.key"}
 
 
 @dataclass(frozen=True)
+class Keys:
+    """What alice published for end-to-end encryption, and what waits for her device."""
+
+    device_keys: dict
+    one_time_keys: dict
+    backup: str
+    backed_up: dict
+    waiting: dict
+
+
+@dataclass(frozen=True)
 class Facts:
     """What was true when the folder was written."""
 
@@ -55,6 +66,8 @@ class Facts:
     alias: str
     own_said: list[str]
     filter_id: str
+    # The first folder has none.
+    keys: Keys | None
 
 
 class Believing(Tombolo):
@@ -116,7 +129,22 @@ def lived(ours: Tombolo, resident: Resident, key: SigningKey) -> Facts:
     poll.until(lambda: parked in resident.asked)
     alice.sync()
     state = state_of(alice, room.id)
-    return Facts(ours.public_port, bytes(key).hex(), alice.session(), room.id, join, depth, state, said, owed, "parked", "lacked", other.id, own, f"#tea:{ours.name}", own_said, filter_id)
+    keys = published(alice, own)
+    return Facts(ours.public_port, bytes(key).hex(), alice.session(), room.id, join, depth, state, said, owed, "parked", "lacked", other.id, own, f"#tea:{ours.name}", own_said, filter_id, keys)
+
+
+def published(alice: User, room: str) -> Keys:
+    """Has her publish keys, back one up, and be sent a message."""
+    device = alice.call("GET", "/v3/account/whoami")["device_id"]
+    device_keys = {"user_id": alice.id, "device_id": device, "algorithms": ["m.test"], "keys": {f"curve25519:{device}": "a"}, "signatures": {}}
+    one_time_keys = {"signed_curve25519:a": {"key": "a", "signatures": {}}}
+    alice.call("POST", "/v3/keys/upload", json={"device_keys": device_keys, "one_time_keys": one_time_keys})
+    backup = alice.call("POST", "/v3/room_keys/version", json={"algorithm": "m.test", "auth_data": {}})["version"]
+    backed_up = {"first_message_index": 0, "forwarded_count": 0, "is_verified": True, "session_data": {"a": 1}}
+    alice.call("PUT", f"/v3/room_keys/keys/{quote(room)}/session", params={"version": backup}, json=backed_up)
+    waiting = {"content": {"n": 1}, "sender": alice.id, "type": "m.test"}
+    alice.call("PUT", "/v3/sendToDevice/m.test/1", json={"messages": {alice.id: {"*": waiting["content"]}}})
+    return Keys(device_keys, one_time_keys, backup, backed_up, waiting)
 
 
 def pack(folder: Path, facts: Facts, archive: Path) -> None:
@@ -139,6 +167,7 @@ def unpack(archive: Path, folder: Path) -> Facts:
         packed.extractall(folder, filter="data")
     facts = json.loads((folder / "facts.json").read_text())
     facts["alice"] = Session(**facts["alice"])
+    facts["keys"] = Keys(**facts["keys"]) if facts.get("keys") else None
     return Facts(**{field.name: facts[field.name] for field in fields(Facts)})
 
 

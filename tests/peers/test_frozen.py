@@ -9,7 +9,7 @@ from nacl.signing import SigningKey
 
 import authority
 import poll
-from freeze import FROZEN, PORT, Believing, Facts, rooms, state_of, unpack
+from freeze import FROZEN, PORT, Believing, Facts, Keys, rooms, state_of, unpack
 from resident import Resident
 from user import User
 
@@ -31,11 +31,29 @@ def life(request, tmp_path: Path) -> Iterator[tuple[Facts, Believing, Resident]]
     resident.stop()
 
 
+def has_keys(alice: User, facts: Facts, keys: Keys) -> None:
+    """Her keys are those of before, and her message still waits."""
+    waiting = alice.call("GET", "/v3/sync", params={"since": facts.alice.since})["to_device"]["events"]
+    assert waiting == [keys.waiting]
+    device = keys.device_keys["device_id"]
+    found = alice.call("POST", "/v3/keys/query", json={"device_keys": {alice.id: []}})
+    shown = found["device_keys"][alice.id][device]
+    assert {name: shown[name] for name in keys.device_keys} == keys.device_keys
+    wanted = {"one_time_keys": {alice.id: {device: "signed_curve25519"}}}
+    assert alice.call("POST", "/v3/keys/claim", json=wanted)["one_time_keys"][alice.id][device] == keys.one_time_keys
+    version = alice.call("GET", "/v3/room_keys/version")
+    assert (version["version"], version["count"]) == (keys.backup, 1)
+    path = f"/v3/room_keys/keys/{quote(facts.own)}/session"
+    assert alice.call("GET", path, params={"version": keys.backup}) == keys.backed_up
+
+
 def test_the_newest_build_goes_on_with_the_data_of_an_older_one(life):
     facts, ours, resident = life
     # Written down before anything is asked: what is owed and what is parked come by themselves.
     poll.until(lambda: any(pdu["content"].get("body") == "owed" for pdu in resident.received))
     alice = User(ours, "alice", facts.alice)
+    if facts.keys:
+        has_keys(alice, facts, facts.keys)
     alice.sees_message(facts.room, facts.lacked)
     alice.sees_message(facts.room, facts.parked)
     bodies = alice.joined[facts.room].bodies()
