@@ -63,12 +63,14 @@ pub fn hold(keys: &mut UserKeys<'_>, message: HoldList) -> Result<()> {
     if remote.is_some_and(|remote| remote.stream_id > stream_id) {
         return Ok(());
     }
+    // Our users may know what was held before. They are told when we are told of the change that this list has already.
+    let noted = remote.map_or(0, |remote| remote.noted + 1);
     let remote = remote.unwrap_or_default();
     let is_new = remote.signing_at.is_none_or(|at| at < asked_at);
     keys.hold_devices(&list.devices)?;
     keys.drop_signing()?;
     keys.hold_signing(list.master_key.as_deref(), list.self_signing_key.as_deref())?;
-    keys.set_remote(Remote { stream_id, asked_at: is_new.then_some(asked_at), ..remote })
+    keys.set_remote(Remote { stream_id, asked_at: is_new.then_some(asked_at), noted, ..remote })
 }
 
 /// Notes a change of a device.
@@ -86,7 +88,7 @@ pub fn note_device(keys: &mut UserKeys<'_>, message: NoteDevice) -> Result<Optio
     };
     let known = remote.stream_id;
     if stream_id == known {
-        // It came before, or the list that is held has it.
+        // It came before, or the list that is held has it: then it is news to our users.
         return Ok(remote.untold());
     }
     // One that is lower came late, or its server has lost count.
@@ -110,7 +112,7 @@ pub fn note_signing(keys: &mut UserKeys<'_>, message: NoteSigning) -> Result<Opt
     let changed =
         keys.hold_signing(message.master_key.as_deref(), message.self_signing_key.as_deref())?;
     match remote {
-        // It came before, or the list that is held has it.
+        // It came before, or the list that is held has it: then it is news to our users.
         Some(remote) if !changed => Ok(remote.untold()),
         remote => {
             let signing_at = Some(keys.moment.now);

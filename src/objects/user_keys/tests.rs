@@ -112,6 +112,20 @@ fn one_asks_at_a_time() {
 }
 
 #[test]
+fn a_change_is_told_when_it_comes_though_a_list_that_was_asked_for_has_it() {
+    let held = Held::new(5);
+    let note = || {
+        let (device, prev_ids, keys) = ("PHONE".to_owned(), vec![5], Some(raw("{}")));
+        let (stream_id, deleted, display_name) = (6, false, None);
+        held.ask(200, &NoteDevice { device, stream_id, prev_ids, keys, deleted, display_name })
+    };
+    held.hold(150, 140, 6);
+    let upto = note().unwrap();
+    held.ask(200, &ChangesTold { upto });
+    assert_eq!(note(), None);
+}
+
+#[test]
 fn a_change_is_told_once_however_often_it_comes() {
     let held = Held::new(5);
     let note = |stream_id: i64| {
@@ -129,9 +143,9 @@ fn a_change_is_told_once_however_often_it_comes() {
     assert_eq!(held.ask(200, &master()), None);
     // What cannot be read is told once, too, until the list is asked for again.
     held.hold(210, 205, 7);
-    assert_eq!(held.ask(220, &NoteUnread {}), Some(4));
+    assert_eq!(held.ask(220, &NoteUnread {}), Some(5));
     assert!(!held.is_good());
-    held.ask(220, &ChangesTold { upto: 4 });
+    held.ask(220, &ChangesTold { upto: 5 });
     assert_eq!(held.ask(220, &NoteUnread {}), None);
 }
 
