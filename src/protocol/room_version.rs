@@ -40,13 +40,6 @@ impl RoomVersion {
         self.rules.authorization.room_create_event_id_as_room_id
     }
 
-    /// Whether the lengths of an event's type and state key are counted in bytes. Before version 11 most servers counted
-    /// characters, and rooms have such events.
-    #[must_use]
-    pub fn counts_bytes(&self) -> bool {
-        self.rules.redaction.keep_room_create_content
-    }
-
     /// Whether state resolution is version 2.1: from empty state, with the conflicted subgraph.
     #[must_use]
     pub fn resolves_conflicted_subgraph(&self) -> bool {

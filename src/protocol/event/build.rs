@@ -95,7 +95,7 @@ fn seal(
     object.insert("hashes".to_owned(), CanonicalJsonObject::from(hashes).into());
     let redacted = redacted_to_string(&object, version);
     add_signature(&mut object, server_name, key.key_id(), key.sign(redacted.as_bytes()));
-    format::check_sent(&object, version)?;
+    format::check(&object, version)?;
     let json = to_string(&object);
     if json.len() > MAX_BYTES_SENT {
         return Err(FormatFault::TooLarge(json.len()).into());

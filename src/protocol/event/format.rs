@@ -60,13 +60,6 @@ pub fn check(object: &CanonicalJsonObject, version: &RoomVersion) -> Result<(), 
     check_history(object, version)
 }
 
-/// The same of an event that our users send: what some servers find too long is not sent, in any version.
-pub fn check_sent(object: &CanonicalJsonObject, version: &RoomVersion) -> Result<(), FormatFault> {
-    identifier(object, "type")?;
-    identifier(object, "state_key")?;
-    check(object, version)
-}
-
 /// The same of an event of the past: how many events it cites is not checked
 /// ([backfilling](https://spec.matrix.org/v1.19/server-server-api/#get_matrixfederationv1backfillroomid)).
 pub fn check_history(
@@ -77,8 +70,8 @@ pub fn check_history(
     if object.contains_key("event_id") {
         return Err(FormatFault::Unexpected("event_id"));
     }
-    let kind = name(object, "type", version)?.ok_or(FormatFault::Field("type"))?;
-    name(object, "state_key", version)?;
+    let kind = identifier(object, "type")?.ok_or(FormatFault::Field("type"))?;
+    identifier(object, "state_key")?;
     let sender = identifier(object, "sender")?.ok_or(FormatFault::Field("sender"))?;
     UserId::parse(sender).map_err(|_| FormatFault::Field("sender"))?;
     check_room(object, kind, version)?;
@@ -147,27 +140,9 @@ fn identifier<'a>(
     object: &'a CanonicalJsonObject,
     field: &'static str,
 ) -> Result<Option<&'a str>, FormatFault> {
-    text_of(object, field, |text| text.len())
-}
-
-/// A type or a state key: what is no name of a server, a user or a room.
-fn name<'a>(
-    object: &'a CanonicalJsonObject,
-    field: &'static str,
-    version: &RoomVersion,
-) -> Result<Option<&'a str>, FormatFault> {
-    let characters = |text: &str| text.chars().count();
-    text_of(object, field, if version.counts_bytes() { |text| text.len() } else { characters })
-}
-
-fn text_of<'a>(
-    object: &'a CanonicalJsonObject,
-    field: &'static str,
-    length: fn(&str) -> usize,
-) -> Result<Option<&'a str>, FormatFault> {
     match object.get(field) {
         None => Ok(None),
-        Some(CanonicalJsonValue::String(text)) if length(text) <= MAX_ID_BYTES => Ok(Some(text)),
+        Some(CanonicalJsonValue::String(text)) if text.len() <= MAX_ID_BYTES => Ok(Some(text)),
         Some(CanonicalJsonValue::String(_)) => Err(FormatFault::TooLong(field)),
         Some(_) => Err(FormatFault::Field(field)),
     }

@@ -362,21 +362,3 @@ fn very_many_citations_take_no_time_to_speak_of() {
     assert_eq!(check_format(&huge, version("11")), Err(FormatFault::TooLong("prev_events")));
     assert_eq!(check_history(&huge, version("11")), Ok(()));
 }
-
-#[test]
-fn older_rooms_count_the_characters_of_types_and_state_keys() {
-    for (version_id, key, fits) in [
-        ("10", "\u{1f4a5}".repeat(255), true),
-        ("10", "\u{1f4a5}".repeat(256), false),
-        ("11", "\u{1f4a5}".repeat(70), false),
-        ("11", "x".repeat(255), true),
-    ] {
-        let mut event = event(version_id);
-        event["state_key"] = json!(key);
-        assert_eq!(check_format(&object(event), version(version_id)).is_ok(), fits, "{version_id}");
-    }
-    // Ours send nothing that some servers find too long.
-    let key = "\u{1f4a5}".repeat(70);
-    let long = Draft { state_key: Some(key), ..draft(json!({})) };
-    assert!(built("10", long, 1).is_err());
-}
