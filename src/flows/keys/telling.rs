@@ -4,8 +4,8 @@
 //!
 //! Those who share a room with the user: ours by their stream, others by their server. A server that may hold the list
 //! is told even where we do not know that it is in a room with the user: it may have joined one at another server, and
-//! is told now or no more. The request that changes
-//! something tells them; the alarm of the user's keys tells what that left untold. Told twice, it is the same.
+//! is told now or no more. The request that changes something tells them; the alarm of the user's keys tells what that
+//! left untold. Told twice, it is the same.
 
 use std::{collections::BTreeSet, time::Duration};
 
