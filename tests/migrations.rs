@@ -14,7 +14,7 @@ use std::{
 };
 
 use sha2::{Digest, Sha256};
-use tombolo::objects::{SCHEMAS, room};
+use tombolo::objects::{SCHEMAS, room, user_keys};
 use tombolo_platform::{Row, Sql, values};
 use tombolo_support::migrations;
 
@@ -75,6 +75,22 @@ fn states_with_gaps_of_an_older_room_are_derived_again() {
     let read = |row: &Row<'_>| Ok((row.int(0)?, row.text(1)?));
     let derived = sql.rows("SELECT fork, parents FROM derived", values![], read).unwrap();
     assert_eq!(derived, [(7, "[3]".to_owned())]);
+}
+
+#[test]
+fn devices_that_an_older_deployment_removed_stay_removed() {
+    let sql = Sql::open_in_memory().unwrap();
+    user_keys::STEPS[..2].iter().for_each(|step| sql.script(step).unwrap());
+    let insert = "INSERT INTO devices (device, born, keys, version) VALUES ('HERE', 1, '{}', 1), ('GONE', 2, NULL, 2);
+                  INSERT INTO remote (one, stream_id, asked_at) VALUES (1, 5, 100);";
+    sql.script(insert).unwrap();
+    user_keys::STEPS[2..].iter().for_each(|step| sql.script(step).unwrap());
+    let read = |row: &Row<'_>| Ok((row.text(0)?, row.int(1)?));
+    let gone = sql.rows("SELECT device, gone FROM devices ORDER BY device", values![], read);
+    assert_eq!(gone.unwrap(), [("GONE".to_owned(), 1), ("HERE".to_owned(), 0)]);
+    let read = |row: &Row<'_>| Ok((row.int(0)?, row.int(1)?, row.int(2)?));
+    let remote = sql.rows("SELECT asked_at, noted, told FROM remote", values![], read);
+    assert_eq!(remote.unwrap(), [(100, 0, 0)]);
 }
 
 #[test]

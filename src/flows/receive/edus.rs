@@ -29,7 +29,7 @@ use crate::{
         keys_object,
         room::messages::{Receipt, ServerAllowed, Typing},
         room_object,
-        user_keys::messages::{ChangesTold, NoteDevice, NoteSigning, NoteUnread},
+        user_keys::messages::{Change, ChangesTold, NoteChange, NoteDevice, NoteSigning},
     },
 };
 
@@ -155,13 +155,6 @@ async fn to_device(
     to_device::deliver(world, origin.as_str(), Sending { sender, kind, message_id, messages }).await
 }
 
-/// What an EDU says of a user's keys, as the object of these keys is told.
-enum Change {
-    Device(NoteDevice),
-    Signing(NoteSigning),
-    Unread(NoteUnread),
-}
-
 /// A change of the devices or keys of a user, which those of ours have to know who share a room with the user. One that
 /// cannot be read has their whole list asked for again. Where it comes again, nobody is told again.
 async fn keys_changed(
@@ -179,11 +172,8 @@ async fn keys_changed(
         return Ok(());
     }
     let keys = keys_object(&user);
-    let noted = match read(content, &user).unwrap_or(Change::Unread(NoteUnread {})) {
-        Change::Device(note) => world.ask(&keys, &note).await,
-        Change::Signing(note) => world.ask(&keys, &note).await,
-        Change::Unread(note) => world.ask(&keys, &note).await,
-    };
+    let note = NoteChange { change: read(content, &user).unwrap_or(Change::Unread) };
+    let noted = world.ask(&keys, &note).await;
     let Some(upto) = noted.map_err(keys::failed)? else { return Ok(()) };
     telling::tell_users(world, &user).await?;
     world.ask(&keys, &ChangesTold { upto }).await.map_err(keys::failed)

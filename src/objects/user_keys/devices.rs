@@ -7,27 +7,31 @@ use serde_json::value::RawValue;
 use tombolo_platform::{Row, values};
 
 use super::{
-    Born, DeviceChange, DeviceShown, DropDevices, KeyCounts, NameDevice, QueryKeys, Refusal,
-    Result, UploadKeys, UserKeys, UserKeysShown,
+    Born, DeviceChange, DeviceShown, DropDevices, NameDevice, QueryKeys, Refusal, Result,
+    UploadKeys, Uploaded, UserKeys, UserKeysShown,
     signed_json::{SignedJson, invalid, malformed},
 };
 use crate::shell::Stop;
 
 /// Publishes keys of a device.
-pub fn upload(keys: &mut UserKeys<'_>, message: UploadKeys) -> Result<KeyCounts> {
+pub fn upload(keys: &mut UserKeys<'_>, message: UploadKeys) -> Result<Uploaded> {
     keys.create()?;
     keys.must_be_active()?;
     let UploadKeys { of, display_name, device_keys, one_time_keys, fallback_keys } = message;
-    keys.enter(&of)?;
-    if let Some(device_keys) = &device_keys {
-        keys.set_device(&of, device_keys, display_name.as_deref())?;
-    }
+    let cleared = keys.enter(&of)?;
+    let changed = match &device_keys {
+        Some(device_keys) => keys.set_device(&of, device_keys, display_name.as_deref())?,
+        None => false,
+    };
     let added = keys.add_one_time_keys(&of.device, &one_time_keys)?;
     let replaced = keys.set_fallback_keys(&of.device, &fallback_keys)?;
     if added || replaced {
         keys.note_counts(&of.device)?;
     }
-    keys.counts_of(&of.device)
+    Ok(Uploaded {
+        counts: keys.counts_of(&of.device)?,
+        changed: cleared || changed || added || replaced,
+    })
 }
 
 /// Names a device.
@@ -105,8 +109,9 @@ impl UserKeys<'_> {
         Ok(self.sql.row(query, values![device], read)?)
     }
 
-    /// Refuses a device that is gone; forgets what an older device of this name has left.
-    fn enter(&mut self, of: &Born) -> Result<()> {
+    /// Refuses a device that is gone; forgets what an older device of this name has left, and answers whether there was
+    /// one.
+    fn enter(&mut self, of: &Born) -> Result<bool> {
         match self.held(&of.device)? {
             Some(held) if held.born > of.born || held.born == of.born && held.gone => {
                 Err(Stop::Refused(Refusal::Forbidden("this device is gone".to_owned())))
@@ -114,9 +119,10 @@ impl UserKeys<'_> {
             Some(held) if held.born < of.born => {
                 self.clear_device(&of.device)?;
                 let version = if held.keys.is_some() { self.next_version()? } else { held.version };
-                self.set_without_keys((&of.device, of.born, version), false)
+                self.set_without_keys((&of.device, of.born, version), false)?;
+                Ok(true)
             }
-            _ => Ok(()),
+            _ => Ok(false),
         }
     }
 
@@ -140,14 +146,14 @@ impl UserKeys<'_> {
         self.drop_signatures_on(device)
     }
 
-    /// Sets the keys of a device.
-    fn set_device(&mut self, of: &Born, raw: &RawValue, name: Option<&str>) -> Result<()> {
+    /// Sets the keys of a device; answers whether they are others than before.
+    fn set_device(&mut self, of: &Born, raw: &RawValue, name: Option<&str>) -> Result<bool> {
         let given = SignedJson::read(raw)?;
         self.check_device(&of.device, &given)?;
         let (text, held) = (given.signed_by(self.name), self.held(&of.device)?);
         if let Some(Held { born, keys: Some(keys), .. }) = &held {
             if *keys == text && *born == of.born {
-                return Ok(());
+                return Ok(false);
             }
             let held = SignedJson::read(&RawValue::from_string(keys.clone())?)?;
             if held.body() != given.body() {
@@ -165,7 +171,7 @@ impl UserKeys<'_> {
                       ON CONFLICT DO UPDATE SET born = excluded.born, gone = 0, keys = excluded.keys,
                           display_name = excluded.display_name, version = excluded.version";
         self.sql.run(insert, values![&of.device, of.born, &text, name, version])?;
-        Ok(())
+        Ok(true)
     }
 
     /// Refuses keys that are not of this user and device.

@@ -7,8 +7,8 @@
 use tombolo_platform::{Row, SqlError, values};
 
 use super::{
-    BeginAsk, ChangesTold, EndAsk, HeldList, HoldList, NoteDevice, NoteSigning, NoteUnread, Result,
-    UserKeys, UserKeysShown,
+    BeginAsk, Change, ChangesTold, EndAsk, HeldList, HoldList, NoteChange, NoteDevice, NoteSigning,
+    Result, UserKeys, UserKeysShown,
 };
 
 /// What is noted of a list that is held.
@@ -73,9 +73,28 @@ pub fn hold(keys: &mut UserKeys<'_>, message: HoldList) -> Result<()> {
     keys.set_remote(Remote { stream_id, asked_at: is_new.then_some(asked_at), noted, ..remote })
 }
 
-/// Notes a change of a device.
-pub fn note_device(keys: &mut UserKeys<'_>, message: NoteDevice) -> Result<Option<i64>> {
+/// Notes a change.
+pub fn note_change(keys: &mut UserKeys<'_>, message: NoteChange) -> Result<Option<i64>> {
     keys.create()?;
+    match message.change {
+        Change::Device(change) => note_device(keys, change),
+        Change::Signing(change) => note_signing(keys, change),
+        Change::Unread => note_unread(keys),
+    }
+}
+
+/// The same for a Worker of an earlier deployment, which tells our users in any case.
+pub fn note_device_alone(keys: &mut UserKeys<'_>, message: NoteDevice) -> Result<()> {
+    note_change(keys, NoteChange { change: Change::Device(message) }).map(|_| ())
+}
+
+/// The same.
+pub fn note_signing_alone(keys: &mut UserKeys<'_>, message: NoteSigning) -> Result<()> {
+    note_change(keys, NoteChange { change: Change::Signing(message) }).map(|_| ())
+}
+
+/// Notes a change of a device.
+fn note_device(keys: &mut UserKeys<'_>, message: NoteDevice) -> Result<Option<i64>> {
     let NoteDevice { device, stream_id, prev_ids, keys: given, deleted, display_name } = message;
     let Some(remote) = keys.remote()? else {
         let remote = Remote { stream_id, ..Remote::default() };
@@ -106,8 +125,7 @@ pub fn note_device(keys: &mut UserKeys<'_>, message: NoteDevice) -> Result<Optio
 }
 
 /// Notes a change of the cross-signing keys.
-pub fn note_signing(keys: &mut UserKeys<'_>, message: NoteSigning) -> Result<Option<i64>> {
-    keys.create()?;
+fn note_signing(keys: &mut UserKeys<'_>, message: NoteSigning) -> Result<Option<i64>> {
     let remote = keys.remote()?;
     let changed =
         keys.hold_signing(message.master_key.as_deref(), message.self_signing_key.as_deref())?;
@@ -122,8 +140,7 @@ pub fn note_signing(keys: &mut UserKeys<'_>, message: NoteSigning) -> Result<Opt
 }
 
 /// Notes that there was a change, whatever it was.
-pub fn note_unread(keys: &mut UserKeys<'_>, _: NoteUnread) -> Result<Option<i64>> {
-    keys.create()?;
+fn note_unread(keys: &mut UserKeys<'_>) -> Result<Option<i64>> {
     match keys.remote()? {
         Some(remote) if remote.asked_at.is_none() => Ok(remote.untold()),
         remote => keys.note(Remote { asked_at: None, ..remote.unwrap_or_default() }),

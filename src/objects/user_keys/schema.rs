@@ -2,20 +2,17 @@
 
 /// The numbered steps; the missing ones run inside the first transaction that finds them missing.
 pub const STEPS: &[&str] = &["
--- The devices and their keys (JSON), as they were signed. `keys` is NULL while a device has published none, and once it
--- is removed.
+-- The devices and their keys (JSON), as they were signed; `keys` is NULL once a device is removed.
 CREATE TABLE devices (
     device TEXT PRIMARY KEY,
     born INTEGER NOT NULL,       -- which device of this name: a name may be used again
-    gone INTEGER NOT NULL,       -- whether it was removed: what it sends late is refused
     keys TEXT,
     display_name TEXT,
     version INTEGER NOT NULL     -- of the list, when the device changed last
 ) WITHOUT ROWID;
 CREATE TABLE one_time_keys (
     device TEXT, algorithm TEXT, id TEXT,
-    came_at INTEGER NOT NULL,    -- keys are claimed in the order in which they came (ms, about)
-    claimed_at INTEGER,          -- a key that was claimed is known for a while, so that it does not come again (ms)
+    came_at INTEGER NOT NULL,    -- keys are claimed in the order in which they came (ms)
     key TEXT NOT NULL,
     PRIMARY KEY (device, algorithm, id)
 ) WITHOUT ROWID;
@@ -40,24 +37,14 @@ CREATE TABLE list (
     told INTEGER NOT NULL,       -- everybody was told everything up to this version
     sent INTEGER                 -- the last change of a device that other servers were told of
 );
--- The servers that asked for the whole list a while ago: they may hold it, and are told of changes like those that are
--- known to be in a room with the user.
-CREATE TABLE holders (server TEXT PRIMARY KEY, asked_at INTEGER NOT NULL) WITHOUT ROWID;
 -- What has to be said of a device's one-time keys to the object that answers its syncs.
 CREATE TABLE counts (device TEXT PRIMARY KEY, version INTEGER NOT NULL, told INTEGER NOT NULL) WITHOUT ROWID;
 -- There is a row for a user of another server whose devices are held.
 CREATE TABLE remote (
     one INTEGER PRIMARY KEY,
     stream_id INTEGER NOT NULL,  -- of their server, up to which the list is complete
-    asked_at INTEGER,            -- when that server was asked for the whole list (ms); NULL: it has to be asked again
-    signing_at INTEGER,          -- when a change of the cross-signing keys was noted last (ms)
-    noted INTEGER NOT NULL,      -- how many changes were noted
-    told INTEGER NOT NULL        -- up to which of them our users were told
+    asked_at INTEGER             -- when that server was asked for the whole list (ms); NULL: it has to be asked again
 );
--- Until when somebody asks that server for the whole list (ms), if somebody does.
-CREATE TABLE asking (one INTEGER PRIMARY KEY, until INTEGER NOT NULL);
--- There is a row once the account is deactivated: what comes late is refused.
-CREATE TABLE deactivated (one INTEGER PRIMARY KEY);
 ", "
 -- The backups of room keys that are not deleted. `auth_data` is JSON.
 CREATE TABLE backups (
@@ -77,4 +64,21 @@ CREATE TABLE backup_keys (
     session_data TEXT NOT NULL,  -- JSON, as a client encrypted it
     PRIMARY KEY (version, room, session)
 ) WITHOUT ROWID;
+", "
+ALTER TABLE devices ADD COLUMN gone INTEGER NOT NULL DEFAULT 0; -- whether it was removed: what it sends late is refused
+UPDATE devices SET gone = 1 WHERE keys IS NULL; -- from here on it may also have published none
+-- A key that was claimed is known for a while, so that it does not come again (ms).
+ALTER TABLE one_time_keys ADD COLUMN claimed_at INTEGER;
+-- When a change of the cross-signing keys was noted last (ms); how many changes were noted, and up to which of them our
+-- users were told.
+ALTER TABLE remote ADD COLUMN signing_at INTEGER;
+ALTER TABLE remote ADD COLUMN noted INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE remote ADD COLUMN told INTEGER NOT NULL DEFAULT 0;
+-- Until when somebody asks that server for the whole list (ms), if somebody does.
+CREATE TABLE asking (one INTEGER PRIMARY KEY, until INTEGER NOT NULL);
+-- The servers that asked for the whole list a while ago: they may hold it, and are told of changes like those that are
+-- known to be in a room with the user.
+CREATE TABLE holders (server TEXT PRIMARY KEY, asked_at INTEGER NOT NULL) WITHOUT ROWID;
+-- There is a row once the account is deactivated: what comes late is refused.
+CREATE TABLE deactivated (one INTEGER PRIMARY KEY);
 "];

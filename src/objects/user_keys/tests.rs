@@ -39,12 +39,30 @@ impl Held {
     fn note(&self, stream_id: i64, prev_ids: &[i64], keys: Option<Box<RawValue>>) {
         let (device, prev_ids) = ("PHONE".to_owned(), prev_ids.to_vec());
         let (deleted, display_name) = (false, None);
-        self.ask(200, &NoteDevice { device, stream_id, prev_ids, keys, deleted, display_name });
+        self.ask(
+            200,
+            &NoteChange {
+                change: Change::Device(NoteDevice {
+                    device,
+                    stream_id,
+                    prev_ids,
+                    keys,
+                    deleted,
+                    display_name,
+                }),
+            },
+        );
     }
 
     fn is_good(&self) -> bool {
         self.ask(300, &HeldList { shared_since: SHARED_SINCE }).is_some()
     }
+}
+
+/// The master key changed.
+fn signing() -> NoteChange {
+    let signing = NoteSigning { master_key: Some(raw("2")), self_signing_key: None };
+    NoteChange { change: Change::Signing(signing) }
 }
 
 fn raw(text: &str) -> Box<RawValue> {
@@ -85,7 +103,7 @@ fn a_list_that_was_asked_for_before_a_change_is_not_good() {
     held.note(6, &[5], Some(raw("{}")));
     held.hold(210, 205, 5);
     assert!(held.is_good(), "the change is in what was held");
-    let signing = NoteSigning { master_key: Some(raw("2")), self_signing_key: None };
+    let signing = signing();
     held.ask(250, &signing);
     held.hold(260, 240, 7);
     assert!(!held.is_good(), "the keys may be those of before");
@@ -117,7 +135,19 @@ fn a_change_is_told_when_it_comes_though_a_list_that_was_asked_for_has_it() {
     let note = || {
         let (device, prev_ids, keys) = ("PHONE".to_owned(), vec![5], Some(raw("{}")));
         let (stream_id, deleted, display_name) = (6, false, None);
-        held.ask(200, &NoteDevice { device, stream_id, prev_ids, keys, deleted, display_name })
+        held.ask(
+            200,
+            &NoteChange {
+                change: Change::Device(NoteDevice {
+                    device,
+                    stream_id,
+                    prev_ids,
+                    keys,
+                    deleted,
+                    display_name,
+                }),
+            },
+        )
     };
     held.hold(150, 140, 6);
     let upto = note().unwrap();
@@ -131,9 +161,21 @@ fn a_change_is_told_once_however_often_it_comes() {
     let note = |stream_id: i64| {
         let (device, prev_ids) = ("PHONE".to_owned(), vec![stream_id - 1]);
         let (keys, deleted, display_name) = (Some(raw("{}")), false, None);
-        held.ask(200, &NoteDevice { device, stream_id, prev_ids, keys, deleted, display_name })
+        held.ask(
+            200,
+            &NoteChange {
+                change: Change::Device(NoteDevice {
+                    device,
+                    stream_id,
+                    prev_ids,
+                    keys,
+                    deleted,
+                    display_name,
+                }),
+            },
+        )
     };
-    let master = || NoteSigning { master_key: Some(raw("2")), self_signing_key: None };
+    let master = signing;
     assert_eq!((note(6), note(6)), (Some(1), Some(1)), "nobody was told yet");
     held.ask(200, &ChangesTold { upto: 1 });
     assert_eq!((note(6), note(7)), (None, Some(2)));
@@ -143,10 +185,10 @@ fn a_change_is_told_once_however_often_it_comes() {
     assert_eq!(held.ask(200, &master()), None);
     // What cannot be read is told once, too, until the list is asked for again.
     held.hold(210, 205, 7);
-    assert_eq!(held.ask(220, &NoteUnread {}), Some(5));
+    assert_eq!(held.ask(220, &NoteChange { change: Change::Unread }), Some(5));
     assert!(!held.is_good());
     held.ask(220, &ChangesTold { upto: 5 });
-    assert_eq!(held.ask(220, &NoteUnread {}), None);
+    assert_eq!(held.ask(220, &NoteChange { change: Change::Unread }), None);
 }
 
 #[test]
@@ -157,7 +199,19 @@ fn an_introduction_is_no_change() {
     let note = |stream_id: i64, prev_id: i64| {
         let (device, prev_ids) = ("PHONE".to_owned(), vec![prev_id]);
         let (keys, deleted, display_name) = (None, false, None);
-        held.ask(200, &NoteDevice { device, stream_id, prev_ids, keys, deleted, display_name })
+        held.ask(
+            200,
+            &NoteChange {
+                change: Change::Device(NoteDevice {
+                    device,
+                    stream_id,
+                    prev_ids,
+                    keys,
+                    deleted,
+                    display_name,
+                }),
+            },
+        )
     };
     assert_eq!(note(5, 5), None);
     assert!(!held.is_good());
@@ -181,7 +235,7 @@ impl Own {
         born: i64,
         identity: Option<&str>,
         [one_time, fallback]: [&[&str]; 2],
-    ) -> Result<KeyCounts, Refusal> {
+    ) -> Result<Uploaded, Refusal> {
         let device_keys = identity.map(|key| {
             let keys = serde_json::json!({
                 "user_id": "@alice:ours.test", "device_id": "PHONE", "algorithms": [],
@@ -218,7 +272,8 @@ impl Own {
 #[test]
 fn a_fallback_key_that_comes_again_stays_used() {
     let own = Own::new();
-    let unused = |names: &[&str]| own.upload(1, None, [&[], names]).unwrap().unused_fallback_keys;
+    let unused =
+        |names: &[&str]| own.upload(1, None, [&[], names]).unwrap().counts.unused_fallback_keys;
     assert_eq!(unused(&["f"]), ["signed_curve25519"]);
     assert_eq!(own.claim().unwrap(), "signed_curve25519:f");
     assert!(unused(&["f"]).is_empty());
@@ -230,7 +285,7 @@ fn a_device_with_another_identity_has_none_of_the_keys_of_before() {
     let own = Own::new();
     own.upload(1, Some("one"), [&["a"], &["f"]]).unwrap();
     own.upload(1, Some("one"), [&[], &[]]).unwrap();
-    let counts = own.upload(1, Some("two"), [&["b"], &[]]).unwrap();
+    let counts = own.upload(1, Some("two"), [&["b"], &[]]).unwrap().counts;
     assert_eq!(counts.one_time_keys["signed_curve25519"], 1);
     assert_eq!((own.claim().unwrap(), own.claim()), ("signed_curve25519:b".to_owned(), None));
 }

@@ -19,7 +19,7 @@ use crate::{
     },
     objects::{
         keys_object,
-        user_keys::messages::{Born, KeyCounts, UploadKeys},
+        user_keys::messages::{Born, KeyCounts, UploadKeys, Uploaded},
         user_sync::messages::Devices,
     },
 };
@@ -48,9 +48,8 @@ async fn upload(
         one_time_keys: by_name(request.one_time_keys),
         fallback_keys: by_name(request.fallback_keys),
     };
-    let counts = world.ask(&keys_object(&caller.user), &upload).await?;
-    // Clients upload nothing to learn what is left.
-    if !upload.is_empty() {
+    let Uploaded { counts, changed } = world.ask(&keys_object(&caller.user), &upload).await?;
+    if changed {
         telling::tell_now(&world, &caller.user).await;
     }
     Ok(upload_keys::Response::new(shown(&counts)))

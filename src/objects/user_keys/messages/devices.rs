@@ -25,13 +25,13 @@ pub struct UploadKeys {
     pub one_time_keys: BTreeMap<String, Box<RawValue>>,
     pub fallback_keys: BTreeMap<String, Box<RawValue>>,
 }
-message!(UserKeysClass, UploadKeys => KeyCounts, Refusal);
+message!(UserKeysClass, UploadKeys => Uploaded, Refusal);
 
-impl UploadKeys {
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.device_keys.is_none() && self.one_time_keys.is_empty() && self.fallback_keys.is_empty()
-    }
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Uploaded {
+    pub counts: KeyCounts,
+    /// Whether something changed of which others have to be told, or the user's own object.
+    pub changed: bool,
 }
 
 /// What a device has left of one-time keys, and of which algorithms its fallback key was not used yet.

@@ -38,8 +38,25 @@ pub struct HoldList {
 }
 message!(UserKeysClass, HoldList => (), Refusal);
 
-/// Another server says that a device of its user changed. A change that builds on one we were not told of, or a gap, has
-/// the whole list asked for again. Answers the number of the last change that our users were not told of, if there is one.
+/// Another server says that its user's devices or keys changed. Answers the number of the last change that our users were
+/// not told of, if there is one.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct NoteChange {
+    pub change: Change,
+}
+message!(UserKeysClass, NoteChange => Option<i64>, Refusal);
+
+/// What another server says of its user's devices and keys.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Change {
+    Device(NoteDevice),
+    Signing(NoteSigning),
+    /// It cannot be read: the list has to be asked for again.
+    Unread,
+}
+
+/// A device changed. A change that builds on one we were not told of, or a gap, has the whole list asked for again. As a
+/// message by itself no Worker of this deployment sends it; one of an earlier deployment may still.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct NoteDevice {
     pub device: String,
@@ -50,21 +67,15 @@ pub struct NoteDevice {
     pub deleted: bool,
     pub display_name: Option<String>,
 }
-message!(UserKeysClass, NoteDevice => Option<i64>, Refusal);
+message!(UserKeysClass, NoteDevice => (), Refusal);
 
-/// Another server says that the cross-signing keys of its user changed. Answers as [`NoteDevice`] does.
+/// The cross-signing keys changed. A message by itself as [`NoteDevice`] is.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct NoteSigning {
     pub master_key: Option<Box<RawValue>>,
     pub self_signing_key: Option<Box<RawValue>>,
 }
-message!(UserKeysClass, NoteSigning => Option<i64>, Refusal);
-
-/// Another server says something of its user's devices that cannot be read: the list has to be asked for again. Answers
-/// as [`NoteDevice`] does.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct NoteUnread {}
-message!(UserKeysClass, NoteUnread => Option<i64>, Refusal);
+message!(UserKeysClass, NoteSigning => (), Refusal);
 
 /// Our users were told of the changes up to this number.
 #[derive(Debug, Serialize, Deserialize)]

@@ -29,6 +29,7 @@ pub struct UploadCrossSigning {
     /// Whether the user has proved who they are: else nothing is replaced.
     pub proved: bool,
     /// The names of all devices, which no key may have.
+    #[serde(default)]
     pub devices: Vec<String>,
 }
 message!(UserKeysClass, UploadCrossSigning => (), Refusal);
