@@ -10,6 +10,7 @@ mod credentials;
 pub mod endpoint;
 mod failures;
 mod federation;
+mod keys;
 pub mod passwords;
 pub mod query;
 mod rate_limit;

@@ -23,6 +23,20 @@ pub struct Limits {
     pub expires_ts: Option<u64>,
 }
 
+/// Limits that are set anew, or lifted (`Some(None)`).
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Change {
+    pub uses_allowed: Option<Option<u64>>,
+    pub expires_ts: Option<Option<u64>>,
+}
+
+impl Change {
+    /// The limits of a token that had none before.
+    pub fn of_new(self) -> Limits {
+        Limits { uses_allowed: self.uses_allowed.flatten(), expires_ts: self.expires_ts.flatten() }
+    }
+}
+
 /// Makes a token; answers whether there was none of this name.
 pub async fn insert(world: &World, token: &str, limits: Limits) -> Result<bool, SqlError> {
     let insert = "INSERT INTO registration_tokens (token, uses_allowed, expires_ts) VALUES (?, ?, ?) ON CONFLICT DO NOTHING RETURNING 1 AS one";
@@ -30,11 +44,19 @@ pub async fn insert(world: &World, token: &str, limits: Limits) -> Result<bool, 
     Ok(world.d1().row(insert, values, |row| row.int(0)).await?.is_some())
 }
 
-/// Sets the limits of a token; answers whether there is one of this name.
-pub async fn update(world: &World, token: &str, limits: Limits) -> Result<bool, SqlError> {
-    let update = "UPDATE registration_tokens SET uses_allowed = ?, expires_ts = ? WHERE token = ? RETURNING 1 AS one";
-    let values = values![limits.uses_allowed, limits.expires_ts, token];
-    Ok(world.d1().row(update, values, |row| row.int(0)).await?.is_some())
+/// Changes those limits of a token that are given; answers the token as it is then, if there is one of this name.
+pub async fn update(
+    world: &World,
+    token: &str,
+    change: Change,
+) -> Result<Option<RegistrationToken>, SqlError> {
+    let update = "UPDATE registration_tokens SET uses_allowed = CASE WHEN ?2 THEN ?3 ELSE uses_allowed END,
+                      expires_ts = CASE WHEN ?4 THEN ?5 ELSE expires_ts END WHERE token = ?1
+                  RETURNING token, uses_allowed, expires_ts, (SELECT count(*) FROM accounts a WHERE a.token_id = registration_tokens.id) AS completed";
+    let Change { uses_allowed: uses, expires_ts: expires } = change;
+    let (uses_allowed, expires_ts) = (uses.flatten(), expires.flatten());
+    let values = values![token, uses.is_some(), uses_allowed, expires.is_some(), expires_ts];
+    world.d1().row(update, values, read).await
 }
 
 /// Removes a token; answers whether there was one of this name.

@@ -8,7 +8,7 @@ use ruma::{OwnedServerName, OwnedUserId, ServerName};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tombolo_platform::World;
-use tombolo_protocol::json::is_plain_object;
+use tombolo_protocol::json::plain_object;
 
 use super::{AT_ONCE, Homes, LIMITS, deadline, existing, failed, in_time, members};
 use crate::{
@@ -118,5 +118,5 @@ async fn ask(world: &World, server: &ServerName, wanted: &Wanted) -> Result<Keys
 fn is_key(algorithm: &str, name: &str, key: &RawValue) -> bool {
     let id = name.strip_prefix(algorithm).and_then(|rest| rest.strip_prefix(':'));
     let is_text = || serde_json::from_str::<String>(key.get()).is_ok();
-    id.is_some() && key.get().len() <= MAX_KEY && (is_plain_object(key.get()) || is_text())
+    id.is_some() && key.get().len() <= MAX_KEY && (plain_object(key.get()).is_some() || is_text())
 }

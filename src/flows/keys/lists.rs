@@ -12,9 +12,9 @@ use std::{
 use futures_util::{StreamExt, stream};
 use ruma::{Int, OwnedServerName, OwnedUserId, ServerName, UserId};
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
+use serde_json::{Value, value::RawValue};
 use tombolo_platform::World;
-use tombolo_protocol::json::is_plain_object;
+use tombolo_protocol::json::plain_object;
 
 use super::{AT_ONCE, LIMITS, deadline, in_time, members};
 use crate::{
@@ -39,8 +39,6 @@ const MOST_HELD: usize = 20;
 const MOST_DEVICES: usize = 500;
 /// The longest name of a device, in characters.
 const MAX_NAME: usize = 255;
-/// How long others wait for the one who asks for a list, if nothing is heard of it (ms).
-const LEASE: u64 = 10_000;
 /// How often is looked whether the list came for which another one asks.
 const LOOK: Duration = Duration::from_millis(200);
 
@@ -126,7 +124,7 @@ async fn of_server(
         }
     }
     let lists = stream::iter(to_hold).map(|(user, devices, since)| async move {
-        let list = in_time(world, until, list_of(world, &user, since)).await;
+        let list = in_time(world, until, list_of(world, &user, since, until)).await;
         (user, list.map(|list| only(list, &devices)))
     });
     for (user, list) in lists.buffer_unordered(AT_ONCE).collect::<Vec<_>>().await {
@@ -149,13 +147,14 @@ async fn held(world: &World, user: &UserId, shared_since: u64) -> Option<UserKey
     })
 }
 
-/// Fetches the list of a user, unless somebody is at it: then it is theirs that is waited for.
+/// Fetches the list of a user, unless somebody is at it: then it is theirs that is waited for. Whoever gives up at
+/// `until` (ms) is in nobody's way after that.
 async fn list_of(
     world: &World,
     user: &UserId,
     shared_since: u64,
+    until: u64,
 ) -> Result<UserKeysShown, RemoteError> {
-    let until = world.now() + LEASE;
     let asked_at = loop {
         let begun = world.ask(&keys_object(user), &BeginAsk { until }).await;
         if let Some(asked_at) = begun.map_err(|error| RemoteError::Refused(error.to_string()))? {
@@ -177,7 +176,7 @@ async fn list_of(
     };
     if let Err(why) = held {
         tracing::debug!(%user, why, "a list of devices is not held");
-        // If this fails, the next one waits until the time of this one is up.
+        // If this fails, the next one waits until then.
         world.ask(&keys_object(user), &EndAsk {}).await.ok();
     }
     fetched.map(Option::unwrap_or_default)
@@ -284,22 +283,16 @@ pub fn shortened(name: String) -> String {
 
 /// Whether these are the keys of this device, which can be passed on.
 pub fn is_device(keys: &RawValue, user: &UserId, device: &str) -> bool {
-    #[derive(Deserialize)]
-    struct Named {
-        device_id: String,
-    }
-    let named: Result<Named, _> = serde_json::from_str(keys.get());
-    is_of(keys, user) && named.is_ok_and(|named| named.device_id == device)
+    readable(keys)
+        .is_some_and(|keys| keys["user_id"] == user.as_str() && keys["device_id"] == device)
 }
 
 /// Whether a key names this user, and can be passed on.
 pub fn is_of(key: &RawValue, user: &UserId) -> bool {
-    #[derive(Deserialize)]
-    struct Named {
-        user_id: String,
-    }
-    let named: Result<Named, _> = serde_json::from_str(key.get());
-    key.get().len() <= MAX_KEY
-        && is_plain_object(key.get())
-        && named.is_ok_and(|named| named.user_id == *user)
+    readable(key).is_some_and(|key| key["user_id"] == user.as_str())
+}
+
+/// A key of another server, if it is one that can be passed on.
+fn readable(key: &RawValue) -> Option<Value> {
+    if key.get().len() > MAX_KEY { None } else { plain_object(key.get()).map(Value::Object) }
 }

@@ -27,9 +27,6 @@ const LONGEST: Duration = Duration::from_secs(10);
 /// What is read of another server's answer.
 const LIMITS: Limits = Limits { time: LONGEST, bytes: 8 << 20 };
 
-/// The most users of one question. Clients ask for a few hundred at once.
-pub const MOST_USERS: usize = 5_000;
-
 /// How many users are looked for without asking whether they are there.
 const FEW: usize = 20;
 

@@ -224,3 +224,20 @@ fn a_server_that_asked_for_a_list_is_told_of_changes_for_a_day_whatever_room_it_
     guest.scene.pass(86_400_000);
     assert_eq!(upload(3), 1);
 }
+
+#[test]
+fn who_gives_up_on_a_list_is_in_nobodys_way() {
+    let guest = Guest::new();
+    let keys = device(&guest, "PHONE");
+    let (user, listed) = (guest.user.clone(), keys.clone());
+    guest.peer.on("user", move |_| {
+        let devices = json!([{ "device_id": "PHONE", "keys": listed }]);
+        ok(&json!({ "user_id": user, "stream_id": 1, "devices": devices }))
+    });
+    let hasty = json!({ "device_keys": { &guest.user: [] }, "timeout": 1 });
+    let found = guest.scene.call(Some(&guest.alice), QUERY, &hasty).ok();
+    assert_eq!(found["failures"].as_object().unwrap().len(), 1, "{found}");
+    let patient = json!({ "device_keys": { &guest.user: [] }, "timeout": 1000 });
+    let found = guest.scene.call(Some(&guest.alice), QUERY, &patient).ok();
+    assert_eq!(found["device_keys"][&guest.user], json!({ "PHONE": keys }));
+}

@@ -30,7 +30,7 @@ pub const MAX_CONTENT: usize = 64 << 10;
 pub const MAX_TYPE: usize = 255;
 
 /// The most users whom one EDU has messages for.
-const MOST_USERS: usize = 500;
+const USERS_OF_AN_EDU: usize = 500;
 
 /// Of each user, what each device is sent; `*` is every device.
 pub type Messages = BTreeMap<OwnedUserId, BTreeMap<String, Box<RawValue>>>;
@@ -99,7 +99,7 @@ fn parts(messages: Messages) -> Vec<Messages> {
     let mut rest = messages.into_iter().peekable();
     let mut parts = Vec::new();
     while rest.peek().is_some() {
-        parts.push(rest.by_ref().take(MOST_USERS).collect());
+        parts.push(rest.by_ref().take(USERS_OF_AN_EDU).collect());
     }
     parts
 }

@@ -19,6 +19,7 @@ use tombolo_protocol::{
 use crate::{
     config::Config,
     flows::{ours::Ours, sending::unsent::Unsent},
+    objects::room::messages::Refusal,
     remote::{
         RemoteError, api,
         client::{self, Ask},
@@ -91,6 +92,9 @@ pub fn build(
     let pdu = event::build(version, draft, links, &config.signing_key, config.server_name.as_str());
     let pdu = pdu.map_err(|fault| match fault {
         BuildFault::Format(FormatFault::TooLarge(_)) => Unsent::TooLarge(fault.to_string()),
+        BuildFault::Format(FormatFault::TooDeep) => {
+            Unsent::Refused(Refusal::Invalid(fault.to_string()))
+        }
         _ => nonsense(fault),
     })?;
     Ok((version, pdu))
@@ -104,7 +108,8 @@ fn is_of(template: &Value, user: &UserId, room_id: &RoomId, membership: Membersh
         && template["content"]["membership"] == membership.as_str()
 }
 
-/// Reads the content as canonical JSON. It holds only strings: a reason, a profile, a user ID. So a failure is a fault of ours.
+/// Reads the content as canonical JSON. What a client said in it was read so before, and the rest is strings: a profile, a
+/// user ID. So a failure is a fault of ours.
 fn canonical(content: &Map<String, Value>) -> Result<CanonicalJsonObject, Ours> {
     parse_object(serde_json::to_string(content)?.as_bytes()).map_err(Ours::broken)
 }

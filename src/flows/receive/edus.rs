@@ -143,7 +143,7 @@ async fn to_device(
         return Ok(());
     }
     let fits = |content: &RawValue| {
-        content.get().len() <= MAX_CONTENT && json::is_plain_object(content.get())
+        content.get().len() <= MAX_CONTENT && json::plain_object(content.get()).is_some()
     };
     let messages = messages.into_iter().filter_map(|(user, of_user)| {
         let user =

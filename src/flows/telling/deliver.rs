@@ -7,7 +7,6 @@
 use ruma::{OwnedRoomId, OwnedServerName};
 use serde_json::{Value, value::RawValue};
 use tombolo_platform::{Address, AskError, Fault, World};
-use tombolo_protocol::json;
 
 use crate::{
     config::Config,
@@ -94,16 +93,15 @@ async fn gather(
     Ok((pdus, rooms))
 }
 
-/// Sends a batch. A server that finds it malformed or too large may mean a single EDU, and would get nothing any more:
-/// each is sent alone then.
+/// Sends a batch. A server that finds it malformed or too large may mean a single EDU, and would get nothing any more;
+/// nor would it where we cannot write one of them. Each is sent alone then, and dropped where that fails, too.
 async fn send(
     world: &World,
     server: &OwnedServerName,
     batch: &Batch,
     pdus: &[Box<RawValue>],
 ) -> Result<(), RemoteError> {
-    let edus: Vec<&RawValue> =
-        batch.edus.iter().map(|(_, edu)| &**edu).filter(|edu| can_be_sent(server, edu)).collect();
+    let edus: Vec<&RawValue> = batch.edus.iter().map(|(_, edu)| &**edu).collect();
     match transact(world, server, (&batch.txn_id, pdus, &edus)).await {
         Err(error) if is_of_content(&error) && !edus.is_empty() => {
             transact(world, server, (&format!("{}-", batch.txn_id), pdus, &[])).await?;
@@ -111,7 +109,7 @@ async fn send(
                 let txn_id = format!("{}-{index}", batch.txn_id);
                 match transact(world, server, (&txn_id, &[], &[edu])).await {
                     Err(error) if is_of_content(&error) => {
-                        tracing::warn!(%server, %error, "an EDU is not taken, and is dropped");
+                        tracing::warn!(%server, %error, "an EDU cannot be sent, and is dropped");
                     }
                     sent => sent?,
                 }
@@ -122,20 +120,9 @@ async fn send(
     }
 }
 
-/// Whether an EDU can be written into a transaction: one that cannot is dropped.
-fn can_be_sent(server: &OwnedServerName, edu: &RawValue) -> bool {
-    match json::parse_value(edu.get().as_bytes()) {
-        Ok(_) => true,
-        Err(error) => {
-            tracing::warn!(%server, %error, "an EDU cannot be sent, and is dropped");
-            false
-        }
-    }
-}
-
-/// Whether a server has refused what it was sent, and not the request as such.
+/// Whether the fault may lie in what is sent. Where nothing can be sent to the server, the transaction without EDUs says it.
 fn is_of_content(error: &RemoteError) -> bool {
-    matches!(error, RemoteError::Answered { status: 400 | 413, .. })
+    matches!(error, RemoteError::Answered { status: 400 | 413, .. } | RemoteError::Refused(_))
 }
 
 /// Sends one transaction.

@@ -19,9 +19,9 @@ use tombolo_platform::World;
 use super::signed::Signed;
 use crate::{
     config::Config,
-    error::{Result, invalid_param, too_large},
-    flows::keys::{Homes, MOST_USERS, claim, query},
-    http::router::Router,
+    error::{Result, invalid_param},
+    flows::keys::{Homes, claim, query},
+    http::{keys::check_users, router::Router},
 };
 
 pub fn routes(router: &mut Router) {
@@ -35,9 +35,7 @@ async fn query_keys(
     _: Signed,
     request: get_keys::Request,
 ) -> Result<get_keys::Response> {
-    if request.device_keys.len() > MOST_USERS {
-        return Err(too_large("These are too many users at once"));
-    }
+    check_users(request.device_keys.len())?;
     let names = Config::of(&world)?.public_device_names;
     let wanted = Homes::of(&world, request.device_keys)?.ours.into_iter().map(|(user, devices)| {
         (user, devices.into_iter().map(|device| device.to_string()).collect())
@@ -65,9 +63,7 @@ async fn claim_keys(
     _: Signed,
     request: claim_keys::Request,
 ) -> Result<claim_keys::Response> {
-    if request.one_time_keys.len() > MOST_USERS {
-        return Err(too_large("These are too many users at once"));
-    }
+    check_users(request.one_time_keys.len())?;
     let wanted =
         Homes::of(&world, request.one_time_keys)?.ours.into_iter().map(|(user, devices)| {
             let devices = devices.into_iter();

@@ -24,7 +24,7 @@ impl SignedJson {
         if raw.get().len() > MAX_KEY {
             return Err(malformed("a key is too long"));
         }
-        if !json::is_plain_object(raw.get()) {
+        if json::plain_object(raw.get()).is_none() {
             return Err(malformed("a key is an object that every server reads"));
         }
         let object = json::parse_object(raw.get().as_bytes());

@@ -83,10 +83,11 @@ pub fn parse_value(bytes: &[u8]) -> Result<serde_json::Value, JsonFault> {
     Ok(value)
 }
 
-/// Whether this is a JSON object that can be passed on as it is: every reader takes its depth, its numbers and its texts.
-pub fn is_plain_object(text: &str) -> bool {
-    let object: Result<serde_json::Map<_, _>, _> = serde_json::from_str(text);
-    object.is_ok_and(|object| object.values().map(depth).max() < Some(MAX_DEPTH_PASSED))
+/// Reads a JSON object that can be passed on as it is: every reader takes its depth, its numbers and its texts.
+pub fn plain_object(text: &str) -> Option<serde_json::Map<String, serde_json::Value>> {
+    let object: serde_json::Map<_, _> = serde_json::from_str(text).ok()?;
+    let is_plain = object.values().map(depth).max() < Some(MAX_DEPTH_PASSED);
+    is_plain.then_some(object)
 }
 
 /// The text that the sender of any JSON value has signed: sorted and compact, floats as they are. Of a value that

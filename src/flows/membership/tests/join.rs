@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tombolo_support::{Reply, User, ask, encode, ok, refusal};
 
 use super::elsewhere::Elsewhere;
-use crate::flows::tests::{OURS, PEER, heard};
+use crate::flows::tests::{OURS, PEER, heard, two_servers};
 
 /// Changes the events of this type in what is given.
 fn each(answer: &mut Value, kind: &str, change: impl Fn(&mut Value)) {
@@ -289,4 +289,18 @@ fn two_who_join_at_once_are_in_by_one_join_through_the_other_server() {
     let member = |user: &User| ("m.room.member".to_owned(), user.id.clone());
     let state = state.unwrap();
     assert!([&there.alice, &carol].iter().all(|user| state.contains_key(&member(user))));
+}
+
+#[test]
+fn what_no_event_can_hold_is_refused_and_leaves_nothing_behind() {
+    let two = two_servers();
+    let room = two.scene.room(&two.alice, &json!({ "preset": "public_chat" }));
+    let line = format!("POST /_matrix/client/v3/join/{room}?server_name={}", encode(OURS));
+    let deep = (0..200).fold(json!(1), |inner, _| json!({ "a": inner }));
+    for content in [json!({ "a": 1.5 }), json!({ "a": deep })] {
+        two.scene.call(Some(&two.bob), &line, &content).refused(400, "M_BAD_JSON");
+    }
+    let large = json!({ "a": "x".repeat(70_000) });
+    two.scene.call(Some(&two.bob), &line, &large).refused(413, "M_TOO_LARGE");
+    two.scene.call(Some(&two.bob), &line, &json!({ "a": 1 })).ok();
 }

@@ -9,19 +9,19 @@ mod tests;
 
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use ruma::UInt;
+use serde_json::{Map, Value, json};
 use tombolo_platform::World;
 
 use super::must_be_admin;
 use crate::{
-    error::{Result, invalid_param, not_found},
+    error::{Error, Result, invalid_param, not_found},
     http::{
         endpoint::{json_body, json_response},
         query,
         router::Router,
     },
-    stores::registration_tokens::{self as tokens, Limits, RegistrationToken},
+    stores::registration_tokens::{self as tokens, Change, RegistrationToken},
 };
 
 const ALL: &str = "/_synapse/admin/v1/registration_tokens";
@@ -57,18 +57,13 @@ async fn list(world: World, request: Request<Bytes>, _: ()) -> Result<Response<B
 }
 
 async fn make(world: World, request: Request<Bytes>, _: ()) -> Result<Response<Bytes>> {
-    #[derive(Deserialize)]
-    struct Body {
-        token: Option<String>,
-        length: Option<usize>,
-    }
     must_be_admin(&world, &request).await?;
-    let Body { token, length } = json_body(&request)?;
-    let limits = change(&world, &request, Limits::default())?;
-    let token = match token {
-        Some(token) if is_token(&token) => token,
+    let body: Map<String, Value> = json_body(&request)?;
+    let limits = change(&world, &body)?.of_new();
+    let token = match body.get("token").filter(|token| !token.is_null()) {
+        Some(Value::String(token)) if is_token(token) => token.clone(),
         Some(_) => return Err(invalid_param("A token has 1 to 64 characters of A-Za-z0-9._~-")),
-        None => random(&world, length.unwrap_or(USUAL_LENGTH))?,
+        None => random(&world, body.get("length"))?,
     };
     if !tokens::insert(&world, &token, limits).await? {
         return Err(invalid_param("There is a token of this name"));
@@ -78,16 +73,15 @@ async fn make(world: World, request: Request<Bytes>, _: ()) -> Result<Response<B
 
 async fn show(world: World, request: Request<Bytes>, token: String) -> Result<Response<Bytes>> {
     must_be_admin(&world, &request).await?;
-    json_response(StatusCode::OK, &shown(&found(&world, &token).await?))
+    let found = tokens::find(&world, &token).await?.ok_or_else(unknown)?;
+    json_response(StatusCode::OK, &shown(&found))
 }
 
 async fn update(world: World, request: Request<Bytes>, token: String) -> Result<Response<Bytes>> {
     must_be_admin(&world, &request).await?;
-    let limits = change(&world, &request, found(&world, &token).await?.limits)?;
-    if !tokens::update(&world, &token, limits).await? {
-        return Err(unknown());
-    }
-    json_response(StatusCode::OK, &shown(&found(&world, &token).await?))
+    let change = change(&world, &json_body(&request)?)?;
+    let updated = tokens::update(&world, &token, change).await?.ok_or_else(unknown)?;
+    json_response(StatusCode::OK, &shown(&updated))
 }
 
 async fn remove(world: World, request: Request<Bytes>, token: String) -> Result<Response<Bytes>> {
@@ -98,30 +92,25 @@ async fn remove(world: World, request: Request<Bytes>, token: String) -> Result<
     json_response(StatusCode::OK, &json!({}))
 }
 
-/// The limits of before, as the body changes them: `null` lifts one, and what is left out stays.
-fn change(world: &World, request: &Request<Bytes>, before: Limits) -> Result<Limits> {
-    let body: Value = json_body(request)?;
-    let count = |name: &str, before: Option<u64>| match body.get(name) {
-        None => Ok(before),
-        Some(Value::Null) => Ok(None),
+/// The limits that a body sets: `null` lifts one, and what is left out stays.
+fn change(world: &World, body: &Map<String, Value>) -> Result<Change> {
+    let count = |name: &str| match body.get(name) {
+        None => Result::Ok(None),
+        Some(Value::Null) => Ok(Some(None)),
         Some(count) => {
-            let count = count.as_u64().filter(|count| i64::try_from(*count).is_ok());
-            count.map(Some).ok_or_else(|| invalid_param(format!("`{name}` is no count")))
+            let count = count.as_u64().filter(|count| UInt::try_from(*count).is_ok());
+            let count = count.ok_or_else(|| invalid_param(format!("`{name}` is no count")))?;
+            Ok(Some(Some(count)))
         }
     };
-    let uses_allowed = count("uses_allowed", before.uses_allowed)?;
-    let expires_ts = count("expiry_time", before.expires_ts)?;
-    if expires_ts != before.expires_ts && expires_ts.is_some_and(|at| at < world.now()) {
+    let change = Change { uses_allowed: count("uses_allowed")?, expires_ts: count("expiry_time")? };
+    if change.expires_ts.flatten().is_some_and(|at| at < world.now()) {
         return Err(invalid_param("`expiry_time` is over"));
     }
-    Ok(Limits { uses_allowed, expires_ts })
+    Ok(change)
 }
 
-async fn found(world: &World, token: &str) -> Result<RegistrationToken> {
-    tokens::find(world, token).await?.ok_or_else(unknown)
-}
-
-fn unknown() -> crate::error::Error {
+fn unknown() -> Error {
     not_found("There is no such token")
 }
 
@@ -140,10 +129,13 @@ fn is_token(token: &str) -> bool {
     (1..=MAX_LENGTH).contains(&token.len()) && token.bytes().all(fits)
 }
 
-fn random(world: &World, length: usize) -> Result<String> {
-    if !(1..=MAX_LENGTH).contains(&length) {
-        return Err(invalid_param("`length` is 1 to 64"));
-    }
+/// A random token, of the usual length unless another one is given.
+fn random(world: &World, length: Option<&Value>) -> Result<String> {
+    let length = length.filter(|length| !length.is_null()).map_or(Some(USUAL_LENGTH), |length| {
+        length.as_u64().and_then(|length| usize::try_from(length).ok())
+    });
+    let length = length.filter(|length| (1..=MAX_LENGTH).contains(length));
+    let length = length.ok_or_else(|| invalid_param("`length` is 1 to 64"))?;
     let dice = [world.random(), world.random()].concat();
     let characters = dice.iter().take(length).map(|byte| CHARACTERS[usize::from(byte % 64)]);
     Ok(characters.map(char::from).collect())

@@ -2,10 +2,16 @@
 
 use std::rc::Rc;
 
+use ruma::UserId;
 use serde_json::{Value, json};
-use tombolo_support::{Scene, User};
+use tombolo_support::{Answer, Scene, User};
 
-use crate::{app::Tombolo, stores::accounts};
+use crate::{
+    app::Tombolo,
+    config::Config,
+    http::client::account::login::{NewSession, logged_in},
+    stores::accounts,
+};
 
 const TOKENS: &str = "/_synapse/admin/v1/registration_tokens";
 const REGISTER: &str = "POST /_matrix/client/v3/register";
@@ -29,26 +35,22 @@ impl Tokens {
 
     /// Logs somebody in without a password.
     fn logged_in(scene: &Scene, name: &str) -> User {
-        use crate::{
-            config::Config, http::client::account::login::NewSession,
-            http::client::account::login::logged_in,
-        };
         let world = scene.server.world();
-        let user = ruma::UserId::parse(format!("@{name}:ours.test")).unwrap();
+        let user = UserId::parse(format!("@{name}:ours.test")).unwrap();
         let login = async {
             let config = Config::of(&world)?;
             logged_in(&world, &config, (&user, None), NewSession::default()).await
         };
         let answer = scene.simulation.run(login).unwrap();
-        User::of(&scene.server, &tombolo_support::Answer::of(answer)).unwrap()
+        User::of(&scene.server, &Answer::of(answer)).unwrap()
     }
 
-    fn ask(&self, line: &str, body: &Value) -> tombolo_support::Answer {
+    fn ask(&self, line: &str, body: &Value) -> Answer {
         let (method, rest) = line.split_once(' ').unwrap();
         self.scene.call(Some(&self.admin), &format!("{method} {TOKENS}{rest}"), body)
     }
 
-    fn register(&self, name: &str, token: &str) -> tombolo_support::Answer {
+    fn register(&self, name: &str, token: &str) -> Answer {
         let auth = json!({ "type": "m.login.registration_token", "token": token });
         let body = json!({ "username": name, "password": "secret", "auth": auth });
         self.scene.call(None, REGISTER, &body)
@@ -125,9 +127,14 @@ fn malformed_requests_and_others_than_operators_are_refused() {
         json!({ "uses_allowed": "1" }),
         json!({ "expiry_time": 5 }),
         json!({ "expiry_time": 1.5 }),
+        json!({ "expiry_time": 9_007_199_254_740_992_u64 }),
+        json!({ "uses_allowed": u64::MAX }),
+        json!({ "token": 5 }),
+        json!({ "length": "x" }),
     ] {
         tokens.ask("POST /new", &body).refused(400, "M_INVALID_PARAM");
     }
+    tokens.ask("POST /new", &json!(["a"])).refused(400, "M_BAD_JSON");
     tokens.ask("POST /new", &json!({ "token": "a" })).ok();
     tokens.ask("POST /new", &json!({ "token": "a" })).refused(400, "M_INVALID_PARAM");
     tokens.ask("GET ?valid=maybe", &Value::Null).refused(400, "M_INVALID_PARAM");

@@ -14,11 +14,12 @@ use tombolo_platform::World;
 
 use super::failures;
 use crate::{
-    error::{Result, too_large},
-    flows::keys::{MOST_USERS, claim},
+    error::Result,
+    flows::keys::claim,
     http::{
         auth,
         endpoint::{decode, json_response, paths_of},
+        keys::check_users,
         router::Router,
     },
     objects::user_sync::messages::Cost,
@@ -39,9 +40,7 @@ struct Answer {
 async fn claim_keys(world: World, request: Request<Bytes>, _: ()) -> Result<Response<Bytes>> {
     auth::session(&world, &request, Cost::Free).await?;
     let asked: claim_keys::Request = decode(&request, &[])?;
-    if asked.one_time_keys.len() > MOST_USERS {
-        return Err(too_large("These are too many users at once"));
-    }
+    check_users(asked.one_time_keys.len())?;
     let wanted = asked.one_time_keys.into_iter().map(|(user, devices)| {
         let devices = devices.into_iter();
         let of_user = devices.map(|(device, kind)| (device.to_string(), kind.to_string()));

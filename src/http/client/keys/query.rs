@@ -14,11 +14,12 @@ use tombolo_platform::World;
 
 use super::failures;
 use crate::{
-    error::{Result, too_large},
-    flows::keys::{MOST_USERS, query},
+    error::Result,
+    flows::keys::query,
     http::{
         auth,
         endpoint::{decode, json_response, paths_of},
+        keys::check_users,
         router::Router,
     },
     objects::user_sync::messages::Cost,
@@ -42,9 +43,7 @@ struct Answer {
 async fn query_keys(world: World, request: Request<Bytes>, _: ()) -> Result<Response<Bytes>> {
     let caller = auth::session(&world, &request, Cost::Free).await?;
     let asked: get_keys::Request = decode(&request, &[])?;
-    if asked.device_keys.len() > MOST_USERS {
-        return Err(too_large("These are too many users at once"));
-    }
+    check_users(asked.device_keys.len())?;
     let wanted = asked.device_keys.into_iter().map(|(user, devices)| {
         (user, devices.into_iter().map(|device| device.to_string()).collect())
     });

@@ -9,7 +9,7 @@ use ruma::api::client::to_device::send_event_to_device::v3 as send_event_to_devi
 use serde::Deserialize;
 use serde_json::json;
 use tombolo_platform::World;
-use tombolo_protocol::json::is_plain_object;
+use tombolo_protocol::json::plain_object;
 
 use crate::{
     error::{Result, bad_json, too_large},
@@ -47,7 +47,7 @@ async fn send(
         if content.get().len() > MAX_CONTENT {
             return Err(too_large("A message is too long"));
         }
-        if !is_plain_object(content.get()) {
+        if plain_object(content.get()).is_none() {
             return Err(bad_json("The content of a message is an object that every server reads"));
         }
     }

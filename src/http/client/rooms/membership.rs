@@ -19,7 +19,7 @@ use ruma::{
 };
 use serde_json::{Map, Value, json, value::to_raw_value};
 use tombolo_platform::{AskError, World};
-use tombolo_protocol::membership::Membership;
+use tombolo_protocol::{json::parse_object, membership::Membership};
 
 use super::{aliases, events::send};
 use crate::{
@@ -28,7 +28,7 @@ use crate::{
     flows,
     http::{
         auth::{self, Session, user_object},
-        endpoint::{decode, encode, json_body, paths_of},
+        endpoint::{decode, encode, fault_response, paths_of},
         router::Router,
     },
     objects::{
@@ -95,10 +95,14 @@ fn content_of_join(request: &Request<Bytes>) -> Result<Map<String, Value>> {
     if request.body().is_empty() {
         return Ok(Map::new());
     }
-    let mut content: Map<String, Value> = json_body(request)?;
+    let object = parse_object(request.body()).map_err(|fault| fault_response(&fault))?;
+    let mut content: Map<String, Value> =
+        object.into_iter().map(|(name, value)| (name, value.into())).collect();
     for name in ["third_party_signed", "join_authorised_via_users_server"] {
         content.remove(name);
     }
+    // No reason is none.
+    content.retain(|name, value| name != "reason" || !value.is_null());
     Ok(content)
 }
 

@@ -195,4 +195,16 @@ fn a_join_may_say_more_but_not_what_servers_say() {
     let path = format!("/_matrix/client/v3/rooms/{room}/state/m.room.member/{}", bob.id);
     let expected = json!({ "membership": "join", "reason": "why", "org.example.own": 1 });
     assert_eq!(scene.get(&alice, &path).ok(), expected);
+    let carol = scene.register("carol");
+    let deep = (0..200).fold(json!(1), |inner, _| json!({ "a": inner }));
+    for body in [json!({ "a": 1.5 }), json!({ "a": 9_007_199_254_740_992_u64 }), deep] {
+        scene.act(&carol, &room, "join", &body).refused(400, "M_BAD_JSON");
+    }
+    scene.act(&carol, &room, "join", &json!([])).refused(400, "M_BAD_JSON");
+    scene
+        .act(&carol, &room, "join", &json!({ "a": "x".repeat(70_000) }))
+        .refused(413, "M_TOO_LARGE");
+    scene.act(&carol, &room, "join", &json!({ "reason": null })).ok();
+    let path = format!("/_matrix/client/v3/rooms/{room}/state/m.room.member/{}", carol.id);
+    assert_eq!(scene.get(&alice, &path).ok(), json!({ "membership": "join" }));
 }
