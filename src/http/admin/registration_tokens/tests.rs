@@ -69,8 +69,11 @@ fn an_account_is_made_by_a_token_as_often_as_it_allows() {
     assert_eq!(made, expected);
     let flows = tokens.scene.call(None, REGISTER, &json!({ "username": "a", "password": "x" }));
     assert_eq!(flows.body["flows"], json!([{ "stages": ["m.login.registration_token"] }]));
+    // What lacks a password uses up nothing, nor does a name that is taken.
+    let auth = json!({ "type": "m.login.registration_token", "token": "two" });
+    let half = json!({ "username": "a", "auth": auth });
+    tokens.scene.call(None, REGISTER, &half).refused(400, "M_MISSING_PARAM");
     tokens.register("a", "two").ok();
-    // A name that is taken uses up nothing.
     tokens.register("a", "two").refused(400, "M_USER_IN_USE");
     assert!(tokens.is_valid("two"));
     tokens.register("b", "two").ok();
@@ -104,6 +107,8 @@ fn a_token_ends_at_its_time_or_when_it_is_removed() {
     assert_eq!((names("true"), names("false")), (vec![json!(random)], vec![json!("soon")]));
     tokens.ask("PUT /soon", &json!({ "expiry_time": null, "uses_allowed": 1 })).ok();
     assert!(!tokens.is_valid("soon"), "it was used once");
+    tokens.ask("PUT /soon", &json!({ "uses_allowed": 0 })).ok();
+    assert!(!tokens.is_valid("soon"));
     tokens.ask("PUT /soon", &json!({ "uses_allowed": 2 })).ok();
     tokens.register("b", "soon").ok();
     tokens.ask(&format!("DELETE /{random}"), &Value::Null).ok();
