@@ -84,12 +84,14 @@ impl Room<'_> {
         Ok(())
     }
 
-    /// Whether a user of ours comes into a live room in which others are, and none of us: a resolution had taken us
-    /// out, and other servers may have told us nothing meanwhile. A room that is joined through another server is not
-    /// live yet.
+    /// Whether a user of ours comes into a room in which others are, and none of us, and nobody has noted it: a
+    /// resolution had taken us out, and other servers may have told us nothing meanwhile. An event before this one may
+    /// have made it a room that we left.
     fn begins_anew(&mut self, user: &UserId) -> Result<bool> {
         let row = self.row()?;
-        if row.life != Life::Live || row.joined + row.invited == 0 || !self.is_ours(user) {
+        let was_here = matches!(row.life, Life::Live | Life::Left);
+        let is_noted = self.pending.everybody.is_some();
+        if !was_here || is_noted || row.joined + row.invited == 0 || !self.is_ours(user) {
             return Ok(false);
         }
         let query = "SELECT 1 FROM locals WHERE membership = 'join' LIMIT 1";

@@ -244,3 +244,28 @@ fn who_is_back_after_a_resolution_took_us_out_finds_everybody_anew() {
     assert_eq!(room.outcome(&invite), Outcome::Accepted);
     assert_eq!(told(&room), [vec!["bob", "carl"], vec![], vec![], vec!["carl"]]);
 }
+
+#[test]
+fn who_is_invited_and_joins_after_that_in_one_transaction_finds_everybody_anew_too() {
+    let (room, rule) = closed_before_carl_came();
+    let (bob, carl) = (user("bob", THEIRS), ours("carl"));
+    let state = |kind: &str, key: &str| room.state_id(kind, key).unwrap();
+    let rules =
+        [state("m.room.create", ""), state("m.room.power_levels", ""), rule.event_id.clone()];
+    let by_bob = [&rules[..], &[state("m.room.member", bob.as_str())]].concat();
+    set(&room, "alice", (&ours("alice"), "leave"));
+    end_telling(&room, false);
+    assert_eq!(room.outcome(&rule), Outcome::Accepted);
+    assert_eq!(told(&room), [vec![], vec![], vec!["bob", "carl"], vec!["carl"]]);
+    let of_carl = ("m.room.member", Some(carl.as_str()));
+    let (invite, join) = (json!({ "membership": "invite" }), json!({ "membership": "join" }));
+    let invite = room.elsewhere_after(&bob, of_carl, &invite, (&by_bob, &room.extremities()));
+    let by_carl = [&rules[..], std::slice::from_ref(&invite.event_id)].concat();
+    let join = room.elsewhere(&carl, of_carl, &join, &by_carl);
+    // The invite makes the room one that we left; the join behind it brings us back.
+    let (origin, events) = (THEIRS.try_into().unwrap(), vec![checked(&invite), checked(&join)]);
+    let received =
+        room.ask(Receive { origin, events, purpose: Purpose::Live, again: Vec::new() }).unwrap();
+    assert!(received.outcomes.iter().all(|(_, outcome)| *outcome == Outcome::Accepted));
+    assert_eq!(told(&room), [vec!["bob", "carl"], vec![], vec![], vec!["carl"]]);
+}

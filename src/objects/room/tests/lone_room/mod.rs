@@ -163,13 +163,25 @@ impl LoneRoom {
     pub fn elsewhere(
         &self,
         sender: &UserId,
-        (kind, state_key): (&str, Option<&str>),
+        key: (&str, Option<&str>),
         content: &Value,
         auth: &[OwnedEventId],
     ) -> Pdu {
+        let prev = auth.last().map_or(&[][..], std::slice::from_ref);
+        self.elsewhere_after(sender, key, content, (auth, prev))
+    }
+
+    /// The same, after these events.
+    pub fn elsewhere_after(
+        &self,
+        sender: &UserId,
+        (kind, state_key): (&str, Option<&str>),
+        content: &Value,
+        (auth, prev): (&[OwnedEventId], &[OwnedEventId]),
+    ) -> Pdu {
         let links = Links {
             room_id: Some(&self.room_id),
-            prev_events: auth.last().map_or(&[], std::slice::from_ref),
+            prev_events: prev,
             auth_events: auth,
             depth: 20,
             origin_server_ts: 1,
