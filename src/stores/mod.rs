@@ -7,6 +7,7 @@ pub mod profiles;
 pub mod registration_tokens;
 pub mod room_members;
 pub mod room_servers;
+pub mod shown_keys;
 #[cfg(test)]
 mod tests;
 

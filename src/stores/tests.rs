@@ -9,7 +9,7 @@ use tombolo_support::Scene;
 use super::{
     accounts,
     room_members::{self, Moved},
-    room_servers,
+    room_servers, shown_keys,
 };
 use crate::app::Tombolo;
 
@@ -197,4 +197,31 @@ fn of_many_names_those_are_found_that_are_taken() {
     names.extend(["bob", "alice", "Alice"]);
     let existing = copy.0.simulation.run(accounts::existing(&world, &names)).unwrap();
     assert_eq!(existing.into_iter().collect::<Vec<_>>(), ["alice", "bob"]);
+}
+
+#[test]
+fn only_what_is_newer_of_an_account_is_copied_and_read() {
+    let copy = Copy::new();
+    copy.0.register("alice");
+    let world = copy.0.server.world();
+    let save = |version: i64, shown: &str| {
+        for name in ["alice", "nobody"] {
+            copy.0.simulation.run(shown_keys::save(&world, name, (version, shown))).unwrap();
+        }
+    };
+    let find = |known: Option<i64>| {
+        let asked = [("alice", known), ("nobody", None)];
+        let found = copy.0.simulation.run(shown_keys::find(&world, &asked)).unwrap();
+        found.into_iter().map(|copied| (copied.version, copied.shown)).collect::<Vec<_>>()
+    };
+    let shown = |text: &str| Some(text.to_owned());
+    assert_eq!(find(None), []);
+    save(2, "two");
+    save(1, "one");
+    save(2, "again");
+    assert_eq!((find(None), find(Some(2))), (vec![(2, shown("two"))], vec![(2, None)]));
+    save(3, &"x".repeat(70_000));
+    assert_eq!(find(Some(2)), [(3, None)]);
+    save(4, "four");
+    assert_eq!(find(Some(2)), [(4, shown("four"))]);
 }

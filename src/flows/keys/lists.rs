@@ -183,7 +183,7 @@ async fn list_of(
 }
 
 /// The devices that are asked for; none named: all.
-fn only(mut list: UserKeysShown, devices: &[String]) -> UserKeysShown {
+pub fn only(mut list: UserKeysShown, devices: &[String]) -> UserKeysShown {
     if !devices.is_empty() {
         let devices: BTreeSet<&String> = devices.iter().collect();
         list.devices.retain(|device, _| devices.contains(device));

@@ -1,6 +1,7 @@
 //! What travels for end-to-end encryption: keys that are asked for, changes that are told, and messages to devices.
 
 pub mod claim;
+mod copies;
 pub mod lists;
 pub mod query;
 pub mod removed;

@@ -3,7 +3,6 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use futures_util::{StreamExt, TryStreamExt, stream};
 use ruma::{OwnedServerName, OwnedUserId, UserId};
 use serde_json::{
     Map, Value, json,
@@ -13,7 +12,7 @@ use tombolo_platform::World;
 use tombolo_protocol::{canonical_json, json::parse_object, signing::add_signature};
 
 use super::{
-    AT_ONCE, Homes, existing, failed,
+    Homes, copies, failed,
     lists::{self, Found, Wanted},
 };
 use crate::{
@@ -49,13 +48,16 @@ pub async fn of_ours(
 ) -> Result<BTreeMap<OwnedUserId, UserKeysShown>, Ours> {
     let mut all: BTreeMap<_, _> =
         wanted.keys().map(|user| (user.clone(), UserKeysShown::default())).collect();
-    let asked = stream::iter(existing(world, wanted).await?).map(|(user, devices)| async move {
-        let query = QueryKeys { devices, own: asker == Some(&*user) };
-        let shown = world.ask(&keys_object(&user), &query).await.map_err(failed)?;
-        Ok::<_, Ours>((user, shown))
-    });
-    let shown: Vec<_> = asked.buffer_unordered(AT_ONCE).try_collect().await?;
-    all.extend(shown);
+    let others = wanted.keys().filter(|user| asker != Some(&***user)).cloned().collect();
+    for (user, shown) in copies::of(world, others).await? {
+        let devices = wanted.get(&user).map_or(&[][..], Vec::as_slice);
+        all.insert(user, lists::only(UserKeysShown::clone(&shown), devices));
+    }
+    if let Some((user, devices)) = asker.and_then(|asker| wanted.get_key_value(asker)) {
+        let query = QueryKeys { devices: devices.clone(), own: true };
+        let shown = world.ask(&keys_object(user), &query).await.map_err(failed)?;
+        all.insert(user.clone(), shown);
+    }
     Ok(all)
 }
 

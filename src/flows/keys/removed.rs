@@ -42,5 +42,7 @@ pub async fn drop_keys(world: &World, user: &UserId) -> Result<(), Ours> {
 
 /// Drops all keys of a user whose account is deactivated.
 pub async fn drop_all(world: &World, user: &UserId) -> Result<(), Ours> {
-    world.ask(&keys_object(user), &DropKeys {}).await.map_err(failed)
+    world.ask(&keys_object(user), &DropKeys {}).await.map_err(failed)?;
+    telling::tell_now(world, user).await;
+    Ok(())
 }

@@ -18,7 +18,7 @@ use ruma::{OwnedServerName, OwnedUserId, RoomId, ServerName, UserId};
 use serde_json::{json, value::to_raw_value};
 use tombolo_platform::{Address, Fault, World};
 
-use super::{AT_ONCE, failed, unless_gone};
+use super::{AT_ONCE, copies, failed, unless_gone};
 use crate::{
     config::Config,
     flows::ours::Ours,
@@ -91,6 +91,10 @@ async fn tell_untold(world: &World, user: &UserId, untold: UntoldReply) -> Resul
         let note = NoteKeyCounts { counts: untold.counts.clone() };
         all = unless_gone(world.ask(&user_object(user), &note).await).map(|_| ());
     }
+    if untold.uncopied {
+        // Whoever is told asks D1's copy.
+        copies::renew(world, user).await?;
+    }
     if untold.changed() {
         users.push(user.to_owned());
         let (locals, mut servers) = sharing(world, user).await?;
@@ -105,7 +109,8 @@ async fn tell_untold(world: &World, user: &UserId, untold: UntoldReply) -> Resul
     all?;
     let sent = untold.devices.iter().map(|change| change.stream_id).max();
     let counts = untold.counts.into_iter().map(|(device, counts)| (device, counts.version));
-    let note = ListTold { version: untold.version, sent, counts: counts.collect() };
+    let copied = if untold.uncopied { untold.version } else { 0 };
+    let note = ListTold { version: untold.version, sent, counts: counts.collect(), copied };
     world.ask(&keys_object(user), &note).await.map_err(failed)
 }
 

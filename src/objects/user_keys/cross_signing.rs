@@ -1,12 +1,14 @@
 //! Which keys vouch for the user's devices, and for other users?
 //! ([cross-signing](https://spec.matrix.org/v1.19/client-server-api/#cross-signing))
 
+use std::collections::BTreeMap;
+
 use serde_json::value::RawValue;
 use tombolo_platform::values;
 
 use super::{
     CrossSigningKeys, Refusal, Replaces, Result, UploadCrossSigning, UserKeys,
-    signed_json::{SignedJson, invalid},
+    signed_json::{OwnSignatures, SignedJson, invalid},
 };
 use crate::shell::Stop;
 
@@ -148,13 +150,15 @@ impl UserKeys<'_> {
         Ok(())
     }
 
+    fn text_of(&mut self, usage: Usage) -> Result<Option<Box<RawValue>>> {
+        let query = "SELECT key FROM cross_signing WHERE kind = ?";
+        let text = self.sql.row(query, values![usage.name()], |row| row.text(0))?;
+        Ok(text.map(RawValue::from_string).transpose()?)
+    }
+
     /// The key of this use, as it was uploaded.
     pub fn held_key(&mut self, usage: Usage) -> Result<Option<SignedJson>> {
-        let query = "SELECT key FROM cross_signing WHERE kind = ?";
-        let Some(text) = self.sql.row(query, values![usage.name()], |row| row.text(0))? else {
-            return Ok(None);
-        };
-        Ok(Some(SignedJson::read(&RawValue::from_string(text)?)?))
+        self.text_of(usage)?.map(|key| SignedJson::read(&key)).transpose()
     }
 
     /// The public key of this use.
@@ -163,25 +167,24 @@ impl UserKeys<'_> {
     }
 
     /// All cross-signing keys, with the signatures that the user made.
-    pub fn cross_signing_keys(&mut self) -> Result<CrossSigningKeys> {
-        Ok(CrossSigningKeys {
-            master_key: self.shown_key(Usage::Master)?,
-            self_signing_key: self.shown_key(Usage::SelfSigning)?,
-            user_signing_key: self.shown_key(Usage::UserSigning)?,
-        })
-    }
-
-    fn shown_key(&mut self, usage: Usage) -> Result<Option<Box<RawValue>>> {
-        let query = "SELECT key FROM cross_signing WHERE kind = ?";
-        let Some(text) = self.sql.row(query, values![usage.name()], |row| row.text(0))? else {
-            return Ok(None);
-        };
-        let raw = RawValue::from_string(text)?;
-        // Nothing is added to a key of any other form.
-        match public_of(&raw) {
-            Some(public) => Ok(Some(self.with_own_signatures(&public, raw.get())?)),
-            None => Ok(Some(raw)),
+    pub fn cross_signing_keys(&mut self, signatures: &OwnSignatures) -> Result<CrossSigningKeys> {
+        let query = "SELECT kind, key FROM cross_signing";
+        let rows = self.sql.rows(query, values![], |row| Ok((row.text(0)?, row.text(1)?)))?;
+        let mut shown = BTreeMap::new();
+        for (kind, text) in rows {
+            let raw = RawValue::from_string(text)?;
+            // Nothing is added to a key of any other form.
+            let key = match public_of(&raw) {
+                Some(public) => signatures.put_on(&public, raw.get())?,
+                None => raw,
+            };
+            shown.insert(kind, key);
         }
+        Ok(CrossSigningKeys {
+            master_key: shown.remove(Usage::Master.name()),
+            self_signing_key: shown.remove(Usage::SelfSigning.name()),
+            user_signing_key: shown.remove(Usage::UserSigning.name()),
+        })
     }
 
     /// Holds a key; answers whether it is another one than before.
@@ -205,7 +208,7 @@ impl UserKeys<'_> {
         self_signing_key: Option<&RawValue>,
     ) -> Result<bool> {
         let given = [(Usage::Master, master_key), (Usage::SelfSigning, self_signing_key)];
-        let before = self.shown_key(Usage::Master)?;
+        let before = self.text_of(Usage::Master)?;
         let mut changed = false;
         for (usage, key) in given.into_iter().filter_map(|(usage, key)| Some((usage, key?))) {
             changed |= self.hold_key(usage, key.get())?;

@@ -7,8 +7,8 @@ use serde_json::value::RawValue;
 use tombolo_platform::{Row, values};
 
 use super::{
-    Born, DeviceChange, DeviceShown, DropDevices, NameDevice, QueryKeys, Refusal, Result,
-    UploadKeys, Uploaded, UserKeys, UserKeysShown,
+    Born, CrossSigningKeys, DeviceChange, DeviceShown, DropDevices, NameDevice, QueryKeys, Refusal,
+    Result, UploadKeys, Uploaded, UserKeys, UserKeysShown,
     signed_json::{SignedJson, invalid, malformed},
 };
 use crate::shell::Stop;
@@ -191,24 +191,22 @@ impl UserKeys<'_> {
 
     /// Every device and cross-signing key, with the signatures that the user made.
     pub fn shown(&mut self) -> Result<UserKeysShown> {
-        let query = "SELECT device, keys, display_name FROM devices WHERE keys IS NOT NULL";
-        let read = |row: &Row<'_>| Ok((row.text(0)?, row.text(1)?, row.text_or_null(2)?));
-        let rows = self.sql.rows(query, values![], read)?;
-        let mut devices = BTreeMap::new();
-        for (device, keys, display_name) in rows {
-            let keys = self.with_own_signatures(&device, &keys)?;
-            devices.insert(device, DeviceShown { keys, display_name });
+        let signatures = self.own_signatures()?;
+        let query = "SELECT device, keys, version, display_name FROM devices";
+        let read = |row: &Row<'_>| {
+            Ok((row.text(0)?, row.text_or_null(1)?, row.int(2)?, row.text_or_null(3)?))
+        };
+        let (mut devices, mut stream_id) = (BTreeMap::new(), 0);
+        for (device, keys, version, display_name) in self.sql.rows(query, values![], read)? {
+            stream_id = stream_id.max(version);
+            if let Some(keys) = keys {
+                let keys = signatures.put_on(&device, &keys)?;
+                devices.insert(device, DeviceShown { keys, display_name });
+            }
         }
-        let cross_signing = self.cross_signing_keys()?;
-        let query = "SELECT max(version) FROM devices";
-        let stream_id = self.sql.row(query, values![], |row| row.int_or_null(0))?.flatten();
-        Ok(UserKeysShown {
-            devices,
-            master_key: cross_signing.master_key,
-            self_signing_key: cross_signing.self_signing_key,
-            user_signing_key: cross_signing.user_signing_key,
-            stream_id: stream_id.unwrap_or_default(),
-        })
+        let CrossSigningKeys { master_key, self_signing_key, user_signing_key } =
+            self.cross_signing_keys(&signatures)?;
+        Ok(UserKeysShown { devices, master_key, self_signing_key, user_signing_key, stream_id })
     }
 
     /// The keys of a device, as they were uploaded.
@@ -251,12 +249,10 @@ impl UserKeys<'_> {
             Ok((row.text(0)?, row.text_or_null(1)?, row.int(2)?, row.text_or_null(3)?))
         };
         let rows = self.sql.rows(query, values![told], read)?;
+        let signatures = self.own_signatures()?;
         let (mut changes, mut prev_id) = (Vec::new(), sent);
         for (device, keys, stream_id, display_name) in rows {
-            let keys = match keys {
-                Some(keys) => Some(self.with_own_signatures(&device, &keys)?),
-                None => None,
-            };
+            let keys = keys.map(|keys| signatures.put_on(&device, &keys)).transpose()?;
             changes.push(DeviceChange { device, stream_id, prev_id, keys, display_name });
             prev_id = Some(stream_id);
         }

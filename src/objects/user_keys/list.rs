@@ -7,7 +7,10 @@
 use ruma::OwnedServerName;
 use tombolo_platform::{Row, values};
 
-use super::{ListTold, NoteHolder, Result, SigningChange, Untold, UntoldReply, UserKeys};
+use super::{
+    CopyOfKeys, KeysToCopy, ListTold, NoteHolder, Result, SigningChange, Untold, UntoldReply,
+    UserKeys, UserKeysShown,
+};
 use crate::shell::Stop;
 
 /// When the alarm tells what the request has not told (ms).
@@ -24,6 +27,7 @@ struct List {
     signing: i64,
     told: i64,
     sent: Option<i64>,
+    copied: i64,
 }
 
 /// What others have not been told yet.
@@ -33,7 +37,8 @@ pub fn untold(keys: &mut UserKeys<'_>, _: Untold) -> Result<UntoldReply> {
     }
     let list = keys.list()?;
     let signing = if list.signing > list.told {
-        let held = keys.cross_signing_keys()?;
+        let signatures = keys.own_signatures()?;
+        let held = keys.cross_signing_keys(&signatures)?;
         let (master_key, self_signing_key) = (held.master_key, held.self_signing_key);
         Some(SigningChange { master_key, self_signing_key })
     } else {
@@ -45,6 +50,7 @@ pub fn untold(keys: &mut UserKeys<'_>, _: Untold) -> Result<UntoldReply> {
         signing,
         signed: keys.signed_since(list.told)?,
         counts: keys.counts_untold()?,
+        uncopied: list.copied < list.version,
         holders: Vec::new(),
         since: None,
     };
@@ -63,12 +69,23 @@ pub fn told(keys: &mut UserKeys<'_>, message: ListTold) -> Result<()> {
         return Ok(());
     }
     keys.cache.untold_since = None;
-    let update = "UPDATE list SET told = max(told, ?1), sent = coalesce(max(sent, ?2), sent, ?2) WHERE told < ?1";
-    keys.sql.run(update, values![message.version, message.sent])?;
-    for (device, version) in &message.counts {
+    let ListTold { version, sent, counts, copied } = message;
+    let update = "UPDATE list SET told = max(told, ?1), sent = coalesce(max(sent, ?2), sent, ?2), copied = max(copied, ?3)
+                  WHERE told < ?1 OR copied < ?3";
+    keys.sql.run(update, values![version, sent, copied])?;
+    for (device, version) in &counts {
         keys.counts_told(device, *version)?;
     }
     Ok(())
+}
+
+/// What D1 has a copy of, as it is now.
+pub fn copy(keys: &mut UserKeys<'_>, _: KeysToCopy) -> Result<CopyOfKeys> {
+    if !keys.exists()? {
+        return Ok(CopyOfKeys { version: 0, shown: UserKeysShown::default() });
+    }
+    let shown = UserKeysShown { user_signing_key: None, ..keys.shown()? };
+    Ok(CopyOfKeys { version: keys.version()?, shown })
 }
 
 /// Notes that a server is about to be given the list. It may have come into a room with the user of which we have yet to
@@ -99,10 +116,10 @@ impl UserKeys<'_> {
     }
 
     fn list(&mut self) -> Result<List> {
-        let query = "SELECT version, signing, told, sent FROM list";
+        let query = "SELECT version, signing, told, sent, copied FROM list";
         let read = |row: &Row<'_>| {
             let (version, signing, told) = (row.int(0)?, row.int(1)?, row.int(2)?);
-            Ok(List { version, signing, told, sent: row.int_or_null(3)? })
+            Ok(List { version, signing, told, sent: row.int_or_null(3)?, copied: row.int(4)? })
         };
         Ok(self.sql.row(query, values![], read)?.unwrap_or_default())
     }
@@ -125,6 +142,18 @@ impl UserKeys<'_> {
     pub fn touch_signing(&mut self) -> Result<()> {
         let version = self.next_version()?;
         self.sql.run("UPDATE list SET signing = ?", values![version])?;
+        Ok(())
+    }
+
+    /// Has the alarm copy what an earlier build has told without a copy. It is looked for once in a stay in memory.
+    pub fn copy_what_is_not(&mut self) -> Result<()> {
+        if std::mem::replace(&mut self.cache.looked, true) || !self.exists()? {
+            return Ok(());
+        }
+        let list = self.list()?;
+        if list.copied < list.version {
+            self.make_sure();
+        }
         Ok(())
     }
 

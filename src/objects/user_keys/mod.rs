@@ -32,6 +32,8 @@ pub struct Cache {
     schema: Schema,
     /// Since when somebody has to be told of something (ms), as far as this stay in memory knows.
     untold_since: Option<u64>,
+    /// Whether it was looked whether D1's copy is older than the list.
+    looked: bool,
 }
 
 /// The class of users' keys.
@@ -49,6 +51,10 @@ impl ObjectClass for UserKeysClass {
     ) -> std::result::Result<UserKeys<'a>, Fault> {
         let Question { object, moment, .. } = *question;
         Ok(UserKeys { name: &object.address.name, sql: object.sql, moment, cache, effects })
+    }
+
+    fn finish(keys: &mut UserKeys<'_>) -> Result<()> {
+        keys.copy_what_is_not()
     }
 }
 
@@ -89,7 +95,10 @@ fn drop_keys(keys: &mut UserKeys<'_>, _: DropKeys) -> Result<()> {
     keys.sql.run("INSERT INTO deactivated (one) VALUES (1) ON CONFLICT DO NOTHING", values![])?;
     keys.drop_backups()?;
     keys.drop_signing()?;
-    keys.drop_signatures()
+    keys.drop_signatures()?;
+    // What is copied of them goes with the next telling.
+    keys.next_version()?;
+    Ok(())
 }
 
 class!(UserKeysClass = "user_keys" {
@@ -104,6 +113,7 @@ class!(UserKeysClass = "user_keys" {
     SignaturesOn => signatures::on,
     Untold => list::untold,
     ListTold => list::told,
+    KeysToCopy => list::copy,
     NoteHolder => list::note_holder,
     HeldList => remote::held,
     BeginAsk => remote::begin_ask,

@@ -81,4 +81,7 @@ CREATE TABLE asking (one INTEGER PRIMARY KEY, until INTEGER NOT NULL);
 CREATE TABLE holders (server TEXT PRIMARY KEY, asked_at INTEGER NOT NULL) WITHOUT ROWID;
 -- There is a row once the account is deactivated: what comes late is refused.
 CREATE TABLE deactivated (one INTEGER PRIMARY KEY);
+", "
+-- D1 has a copy of this version.
+ALTER TABLE list ADD COLUMN copied INTEGER NOT NULL DEFAULT 0;
 "];

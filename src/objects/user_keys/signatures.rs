@@ -5,13 +5,12 @@
 //! keys of other users. The last are shown to the user alone.
 
 use ruma::OwnedUserId;
-use serde_json::value::RawValue;
 use tombolo_platform::{Row, values};
 
 use super::{
     AddSignatures, Refusal, Result, SignatureOn, SignaturesOn, SignedObject, Unsigned, UserKeys,
     cross_signing::Usage,
-    signed_json::{SignedJson, invalid, with_signatures},
+    signed_json::{OwnSignatures, Signature, SignedJson, invalid},
 };
 use crate::shell::Stop;
 
@@ -132,14 +131,16 @@ impl UserKeys<'_> {
         Ok(())
     }
 
-    /// A key of the user with the signatures that the user made on it.
-    pub fn with_own_signatures(&mut self, target: &str, key: &str) -> Result<Box<RawValue>> {
-        let signatures = self.noted(self.name, target)?;
-        with_signatures(key, self.name, signatures)
+    /// The signatures that the user made on devices and keys of their own.
+    pub fn own_signatures(&mut self) -> Result<OwnSignatures> {
+        let query = "SELECT target, key, signature FROM signatures WHERE user = ?";
+        let read = |row: &Row<'_>| Ok((row.text(0)?, (row.text(1)?, row.text(2)?)));
+        let made = self.sql.rows(query, values![self.name], read)?;
+        Ok(OwnSignatures::of(self.name, made))
     }
 
-    /// The signatures that the user made on something, but for those that it came with: key ID, signature.
-    fn noted(&mut self, user: &str, target: &str) -> Result<Vec<(String, String)>> {
+    /// The signatures that the user made on something, but for those that it came with.
+    fn noted(&mut self, user: &str, target: &str) -> Result<Vec<Signature>> {
         let query = "SELECT key, signature FROM signatures WHERE user = ? AND target = ?";
         let read = |row: &Row<'_>| Ok((row.text(0)?, row.text(1)?));
         Ok(self.sql.rows(query, values![user, target], read)?)

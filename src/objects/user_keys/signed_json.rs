@@ -2,6 +2,8 @@
 //! ([signing JSON](https://spec.matrix.org/v1.19/appendices/#signing-json),
 //! [cross-signing](https://spec.matrix.org/v1.19/client-server-api/#cross-signing))
 
+use std::collections::BTreeMap;
+
 use serde_json::value::RawValue;
 use tombolo_protocol::{
     canonical_json::{CanonicalJsonObject, CanonicalJsonValue, to_string, to_string_without},
@@ -99,20 +101,35 @@ impl SignedJson {
     }
 }
 
-/// A key with further signatures of a user: key ID, signature.
-pub fn with_signatures(
-    key: &str,
-    user: &str,
-    more: Vec<(String, String)>,
-) -> Result<Box<RawValue>> {
-    if more.is_empty() {
-        return Ok(RawValue::from_string(key.to_owned())?);
+/// The ID of the key that signed, and the signature.
+pub type Signature = (String, String);
+
+/// What a user has signed of their own devices and keys, but for the signatures that these came with.
+pub struct OwnSignatures {
+    user: String,
+    on: BTreeMap<String, Vec<Signature>>,
+}
+
+impl OwnSignatures {
+    /// The signatures of a user, each with what was signed.
+    pub fn of(user: &str, made: Vec<(String, Signature)>) -> Self {
+        let mut on: BTreeMap<String, Vec<Signature>> = BTreeMap::new();
+        for (target, signature) in made {
+            on.entry(target).or_default().push(signature);
+        }
+        Self { user: user.to_owned(), on }
     }
-    let mut key = SignedJson::read(&RawValue::from_string(key.to_owned())?)?.0;
-    for (key_id, signature) in more {
-        add_signature(&mut key, user, &key_id, signature);
+
+    /// A device or key with the signatures that the user made on it.
+    pub fn put_on(&self, target: &str, key: &str) -> Result<Box<RawValue>> {
+        let raw = RawValue::from_string(key.to_owned())?;
+        let Some(signatures) = self.on.get(target) else { return Ok(raw) };
+        let mut key = SignedJson::read(&raw)?.0;
+        for (key_id, signature) in signatures {
+            add_signature(&mut key, &self.user, key_id, signature.clone());
+        }
+        Ok(RawValue::from_string(to_string(&key))?)
     }
-    Ok(RawValue::from_string(to_string(&key))?)
 }
 
 /// A refusal of what is not as it must be.

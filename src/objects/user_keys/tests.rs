@@ -319,3 +319,28 @@ fn what_comes_after_the_deactivation_is_refused() {
     own.0.ask(1, &UploadCrossSigning { keys, proved, devices }).unwrap_err();
     own.0.ask(1, &AddSignatures { signed: Vec::new() }).unwrap_err();
 }
+
+#[test]
+fn what_is_shown_is_copied_once_for_each_version() {
+    let own = Own::new();
+    let copy = || own.0.ask(5, &KeysToCopy {}).unwrap();
+    assert_eq!(copy().version, 0);
+    own.upload(1, Some("one"), [&[], &[]]).unwrap();
+    assert_eq!((copy().version, copy().shown.devices.len()), (1, 1));
+    let uncopied = || own.0.ask(6, &Untold {}).unwrap().uncopied;
+    assert!(uncopied());
+    let told = |copied: i64| {
+        own.0.ask(6, &ListTold { version: 1, sent: Some(1), counts: Vec::new(), copied }).unwrap();
+    };
+    // A build that knew of no copy has told everything: the object's next stay in memory looks after it.
+    told(0);
+    own.0.evict();
+    assert!(uncopied());
+    assert!(own.0.alarm.get().is_some());
+    told(1);
+    own.0.evict();
+    assert!(!uncopied());
+    assert_eq!(own.0.alarm.get(), None);
+    own.0.ask(7, &DropKeys {}).unwrap();
+    assert!(copy().version > 1);
+}

@@ -4,7 +4,7 @@ use ruma::{OwnedServerName, OwnedUserId};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::{KeyCounts, Refusal};
+use super::{KeyCounts, Refusal, UserKeysShown};
 use crate::objects::{message::message, user_keys::UserKeysClass};
 
 /// What others have not been told yet.
@@ -24,6 +24,9 @@ pub struct UntoldReply {
     pub signed: Vec<OwnedUserId>,
     /// The devices of which the one-time keys changed.
     pub counts: Vec<(String, KeyCounts)>,
+    /// Whether D1's copy is older than this version.
+    #[serde(default)]
+    pub uncopied: bool,
     /// The servers that may hold the list, whether or not they are known to share a room with the user.
     #[serde(default)]
     pub holders: Vec<OwnedServerName>,
@@ -36,7 +39,7 @@ impl UntoldReply {
     /// Whether nobody has to be told of anything.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        !self.changed() && self.signed.is_empty() && self.counts.is_empty()
+        !self.changed() && !self.uncopied && self.signed.is_empty() && self.counts.is_empty()
     }
 
     /// Whether those have to be told who share a room with the user.
@@ -83,6 +86,19 @@ pub struct NoteHolder {
 }
 message!(UserKeysClass, NoteHolder => bool, Refusal);
 
+/// Asks for what others are shown of the keys, to be copied.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct KeysToCopy {}
+message!(UserKeysClass, KeysToCopy => CopyOfKeys, Refusal);
+
+#[derive(Debug, Serialize, Deserialize)]
+pub struct CopyOfKeys {
+    /// The version of the list: of two copies, the one with the higher version is newer.
+    pub version: i64,
+    /// Without the user-signing key, which nobody else is shown.
+    pub shown: UserKeysShown,
+}
+
 /// Everything was told up to this version of the list, and these counts.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct ListTold {
@@ -91,5 +107,8 @@ pub struct ListTold {
     pub sent: Option<i64>,
     /// The device and the version of its counts.
     pub counts: Vec<(String, i64)>,
+    /// D1 has a copy of this version of the list, or of a later one; 0: nothing was copied.
+    #[serde(default)]
+    pub copied: i64,
 }
 message!(UserKeysClass, ListTold => (), Refusal);

@@ -1,5 +1,7 @@
 //! Do users find each other's keys, and get messages, whatever other servers and their own clients send?
 
+mod copies;
+
 use std::{cell::RefCell, rc::Rc};
 
 use bytes::Bytes;
