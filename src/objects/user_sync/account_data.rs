@@ -4,43 +4,57 @@
 use serde_json::value::RawValue;
 use tombolo_platform::values;
 
-use super::{AccountData, Refusal, Result, SetAccountData, User, ignored::IGNORED_USERS};
+use super::{
+    AccountData, Refusal, Result, SetAccountData, User, ignored::IGNORED_USERS,
+    push_rules::PUSH_RULES,
+};
 use crate::shell::Stop;
 
-/// Sets an item. Setting the same content again is no news.
+/// Sets an item.
 pub fn set(user: &mut User<'_>, message: SetAccountData) -> Result<()> {
     user.exists()?;
     user.must_be_active()?;
     let room = message.room_id.as_ref().map(|room| room.as_str()).unwrap_or_default();
-    let query = "SELECT content FROM account_data WHERE room = ? AND type = ?";
-    let held = user.sql.row(query, values![room, &message.event_type], |row| row.text(0))?;
-    if held.as_deref() == Some(message.content.get()) {
-        return Ok(());
-    }
-    let pos = user.next_pos()?;
-    user.loaded()?.account_data = pos;
-    user.sql.run(
-        "INSERT INTO account_data (room, type, pos, content) VALUES (?, ?, ?, ?)
-         ON CONFLICT DO UPDATE SET pos = excluded.pos, content = excluded.content",
-        values![room, &message.event_type, pos, message.content.get()],
-    )?;
-    if message.room_id.is_none() && message.event_type == IGNORED_USERS {
-        user.cache.ignored = None;
-    }
-    user.effects.wake = true;
-    Ok(())
+    user.set_item(room, &message.event_type, &message.content)
 }
 
 /// The content of an item.
 pub fn account_data(user: &mut User<'_>, message: AccountData) -> Result<Box<RawValue>> {
     user.exists()?;
     let room = message.room_id.as_ref().map(|room| room.as_str()).unwrap_or_default();
-    let query = "SELECT content FROM account_data WHERE room = ? AND type = ?";
-    let content = user.sql.row(query, values![room, &message.event_type], |row| row.text(0))?;
+    if room.is_empty() && message.event_type == PUSH_RULES {
+        return user.push_rules_item();
+    }
+    let content = user.item(room, &message.event_type)?;
     Ok(RawValue::from_string(content.ok_or(Stop::Refused(Refusal::NotFound))?)?)
 }
 
 impl User<'_> {
+    /// The content of an item, of a room or of none (an empty text).
+    pub fn item(&mut self, room: &str, kind: &str) -> Result<Option<String>> {
+        let query = "SELECT content FROM account_data WHERE room = ? AND type = ?";
+        Ok(self.sql.row(query, values![room, kind], |row| row.text(0))?)
+    }
+
+    /// Sets an item. Setting the same content again is no news.
+    pub fn set_item(&mut self, room: &str, kind: &str, content: &RawValue) -> Result<()> {
+        if self.item(room, kind)?.as_deref() == Some(content.get()) {
+            return Ok(());
+        }
+        let pos = self.next_pos()?;
+        self.loaded()?.account_data = pos;
+        self.sql.run(
+            "INSERT INTO account_data (room, type, pos, content) VALUES (?, ?, ?, ?)
+             ON CONFLICT DO UPDATE SET pos = excluded.pos, content = excluded.content",
+            values![room, kind, pos, content.get()],
+        )?;
+        if room.is_empty() && kind == IGNORED_USERS {
+            self.cache.ignored = None;
+        }
+        self.effects.wake = true;
+        Ok(())
+    }
+
     /// Removes everything that is stored.
     pub fn drop_account_data(&mut self) -> Result<()> {
         self.sql.run("DELETE FROM account_data", values![])?;

@@ -22,8 +22,7 @@ impl User<'_> {
         if let Some(ignored) = &self.cache.ignored {
             return Ok(Rc::clone(ignored));
         }
-        let query = "SELECT content FROM account_data WHERE room = '' AND type = ?";
-        let content = self.sql.row(query, values![IGNORED_USERS], |row| row.text(0))?;
+        let content = self.item("", IGNORED_USERS)?;
         let mut ignored = content.as_deref().map(read).unwrap_or_default();
         ignored.retain(|user| user.as_str() != self.name);
         let ignored = Rc::new(ignored);

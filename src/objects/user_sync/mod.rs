@@ -15,6 +15,7 @@ mod key_counts;
 mod login_tokens;
 pub mod messages;
 mod pull;
+mod push_rules;
 mod rate_limit;
 mod refreshes;
 mod removed;
@@ -34,8 +35,8 @@ use std::{
 use ruma::{OwnedRoomId, OwnedUserId};
 use tombolo_platform::{Fault, Moment, Row, Sql, values};
 
-pub use self::schema::STEPS;
 use self::{messages::*, rate_limit::Users, stream::Last};
+pub use self::{push_rules::PUSH_RULES, schema::STEPS};
 use crate::{
     config::Config,
     objects::user_keys::messages::KeyCounts,
@@ -184,6 +185,8 @@ class!(UserSyncClass = "user_sync" {
     Forgotten => forget::forgotten,
     SetAccountData => account_data::set,
     AccountData => account_data::account_data,
+    PushRules => push_rules::rules,
+    ChangePushRules => push_rules::change,
     SetFilter => filters::set,
     Filter => filters::filter,
 });

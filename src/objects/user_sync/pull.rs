@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use tombolo_platform::values;
 use tombolo_protocol::membership::Membership;
 
-use super::{Pull, Pulled, Result, RoomNews, StreamPosition, User};
+use super::{PUSH_RULES, Pull, Pulled, Result, RoomNews, StreamPosition, User};
 use crate::shell::{Stop, membership};
 
 /// The most bytes of stripped state in one answer.
@@ -32,7 +32,7 @@ pub fn pull(user: &mut User<'_>, message: Pull) -> Result<Pulled> {
     }
     user.add_stripped(&mut rooms)?;
     user.hide_ignored_invites(&mut rooms)?;
-    let account_data = user.add_account_data(&mut rooms, since)?;
+    let account_data = user.add_account_data(&mut rooms, message.since.map(|_| since))?;
     user.add_typing(&mut rooms, since)?;
     let got = message.messages_since.or(message.since).map(|got| got.min(next));
     let waiting = user.next_messages(&device_id, got)?;
@@ -142,18 +142,24 @@ impl User<'_> {
     fn add_account_data(
         &mut self,
         rooms: &mut BTreeMap<OwnedRoomId, RoomNews>,
-        since: StreamPosition,
+        since: Option<StreamPosition>,
     ) -> Result<Vec<(String, Box<RawValue>)>> {
-        if since >= self.loaded()?.account_data {
+        let newest = self.loaded()?.account_data;
+        if since.is_some_and(|since| since >= newest) {
             return Ok(Vec::new());
         }
         let query =
             "SELECT room, type, content FROM account_data WHERE pos > ? ORDER BY room, type";
+        let from = since.unwrap_or(0);
         let rows = self
             .sql
-            .rows(query, values![since], |row| Ok((row.text(0)?, row.text(1)?, row.text(2)?)))?;
+            .rows(query, values![from], |row| Ok((row.text(0)?, row.text(1)?, row.text(2)?)))?;
         let mut global = Vec::new();
-        for (room, kind, content) in rows {
+        // Everybody has push rules, whether or not they ever changed them.
+        if since.is_none() || rows.iter().any(is_push_rules) {
+            global.push((PUSH_RULES.to_owned(), self.push_rules_item()?));
+        }
+        for (room, kind, content) in rows.into_iter().filter(|row| !is_push_rules(row)) {
             let item = (kind, RawValue::from_string(content)?);
             if room.is_empty() {
                 global.push(item);
@@ -219,4 +225,9 @@ impl User<'_> {
 
 fn room_id(room: String) -> Result<OwnedRoomId> {
     room.try_into().map_err(|_| Stop::broken("a room in the stream has no ID"))
+}
+
+/// Whether a row of account data (room, type, content) is the push rules.
+fn is_push_rules((room, kind, _): &(String, String, String)) -> bool {
+    room.is_empty() && kind == PUSH_RULES
 }

@@ -3,13 +3,13 @@
 
 use std::rc::Rc;
 
-use ruma::{OwnedRoomId, OwnedUserId, RoomId};
-use serde_json::value::RawValue;
+use ruma::{OwnedRoomId, OwnedUserId, RoomId, push::NewSimplePushRule};
+use serde_json::{Value, value::RawValue};
 use tombolo_platform::{AnyAddress, Message, values};
 use tombolo_protocol::membership::Membership;
 use tombolo_support::{LoneObject, Secrets};
 
-use super::messages::*;
+use super::{PUSH_RULES, messages::*};
 use crate::{app::Tombolo, objects::room::messages::UserNews};
 
 /// The object of alice.
@@ -156,4 +156,33 @@ fn no_position_is_given_twice_though_the_messages_at_the_end_of_the_stream_go() 
     stream.ask(&RemoveDevices { device_ids: vec!["GONE".to_owned()] }).unwrap();
     stream.ask(&DevicesChanged { users: vec![sender.clone()] }).unwrap();
     assert_eq!(stream.pull(Some(end)).devices_changed, [sender].into());
+}
+
+#[test]
+fn there_are_no_more_push_rules_than_a_user_needs() {
+    let alice = alice();
+    alice.log_in();
+    let add = |number: usize| {
+        let rule_id = RoomId::parse(format!("!{number}:ours.test")).unwrap();
+        let rule = NewRule::Room(NewSimplePushRule::new(rule_id, Vec::new()));
+        let change = PushRulesChange::Add { rule, before: None, after: None };
+        alice.ask(&ChangePushRules { change })
+    };
+    add(0).unwrap();
+    let content = alice.ask(&AccountData { room_id: None, event_type: PUSH_RULES.to_owned() });
+    let mut content: Value = serde_json::from_str(content.unwrap().get()).unwrap();
+    let default = alice.ask(&PushRules {}).unwrap().iter().count() - 1;
+    let rule = content["global"]["room"][0].clone();
+    let numbered = |number: usize| {
+        let mut rule = rule.clone();
+        rule["rule_id"] = format!("!{number}:ours.test").into();
+        rule
+    };
+    content["global"]["room"] = (1..10_000 - default).map(numbered).collect();
+    let update = "UPDATE account_data SET content = ? WHERE type = 'm.push_rules'";
+    let content = content.to_string();
+    alice.0.sql.run(update, values![&content]).unwrap();
+    add(0).unwrap();
+    assert_eq!(add(20_000), Err(Refusal::Invalid("these are too many rules".to_owned())));
+    add(0).unwrap();
 }

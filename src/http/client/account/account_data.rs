@@ -8,10 +8,8 @@ use ruma::{
         get_global_account_data::v3 as get_global, get_room_account_data::v3 as get_room,
         set_global_account_data::v3 as set_global, set_room_account_data::v3 as set_room,
     },
-    push::Ruleset,
     serde::Raw,
 };
-use serde_json::{json, value::to_raw_value};
 use tombolo_platform::World;
 
 use crate::{
@@ -22,10 +20,12 @@ use crate::{
         endpoint::is_object,
         router::Router,
     },
-    objects::user_sync::messages::{AccountData, SetAccountData},
+    objects::user_sync::{
+        PUSH_RULES,
+        messages::{AccountData, SetAccountData},
+    },
 };
 
-const PUSH_RULES: &str = "m.push_rules";
 const FULLY_READ: &str = "m.fully_read";
 /// The longest type of an item, in bytes.
 const MAX_TYPE: usize = 255;
@@ -43,13 +43,10 @@ async fn global(
     request: get_global::Request,
 ) -> Result<get_global::Response> {
     must_be(&caller, &request.user_id)?;
-    let event_type = request.event_type.to_string();
-    let content = if event_type == PUSH_RULES {
-        to_raw_value(&json!({ "global": Ruleset::server_default(&caller.user) }))?
-    } else {
-        world.ask(&user_object(&caller.user), &AccountData { room_id: None, event_type }).await?
-    };
-    Ok(get_global::Response::new(Raw::from_json(content)))
+    let item = AccountData { room_id: None, event_type: request.event_type.to_string() };
+    Ok(get_global::Response::new(Raw::from_json(
+        world.ask(&user_object(&caller.user), &item).await?,
+    )))
 }
 
 async fn save_global(

@@ -12,6 +12,7 @@ mod key_changes;
 mod keys;
 mod leavers;
 mod profiles;
+mod push_rules;
 mod refreshes;
 mod relations;
 mod rights;

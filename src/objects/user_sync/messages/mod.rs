@@ -5,12 +5,14 @@
 mod deactivation;
 mod dehydrated_device;
 mod encryption;
+mod push_rules;
 mod sessions;
 mod stored;
 mod stream;
 
 pub use self::{
-    deactivation::*, dehydrated_device::*, encryption::*, sessions::*, stored::*, stream::*,
+    deactivation::*, dehydrated_device::*, encryption::*, push_rules::*, sessions::*, stored::*,
+    stream::*,
 };
 
 use serde::{Deserialize, Serialize};
