@@ -26,6 +26,7 @@ use crate::{
 const ACCESS: &str = "tmb";
 const REFRESH: &str = "tmr";
 const LOGIN: &str = "tml";
+const OPENID: &str = "tmo";
 
 /// An authenticated client.
 #[derive(Clone, Debug)]
@@ -120,6 +121,18 @@ pub fn login_claim(config: &Config, token: &str) -> Option<(OwnedUserId, String)
 /// Makes a login token of this name.
 pub fn issue_login(config: &Config, user: &UserId, name: &str) -> Result<String> {
     sealed(config, LOGIN, (user, name))
+}
+
+/// Makes a token that proves to other services who the user is, until then (ms).
+pub fn issue_openid(config: &Config, user: &UserId, until: u64) -> Result<String> {
+    sealed(config, OPENID, (user, &until.to_string()))
+}
+
+/// Whom an OpenID token proves, if this server issued it and it has not expired.
+pub fn openid_claim(config: &Config, token: &str, now: u64) -> Option<OwnedUserId> {
+    let claim = read(config, OPENID, token)?;
+    let until: u64 = claim.session.parse().ok()?;
+    (now < until).then_some(claim.user)
 }
 
 fn sealed(config: &Config, prefix: &str, (user, name): (&UserId, &str)) -> Result<String> {

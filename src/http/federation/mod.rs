@@ -9,6 +9,7 @@ mod invite;
 mod keys;
 mod lists;
 mod membership;
+mod openid;
 mod query;
 mod send;
 mod signed;
@@ -24,5 +25,6 @@ pub fn routes(router: &mut Router) {
     membership::routes(router);
     invite::routes(router);
     query::routes(router);
+    openid::routes(router);
     user_keys::routes(router);
 }

@@ -23,6 +23,7 @@ mod schema;
 mod sessions;
 mod shares;
 mod stream;
+mod tags;
 #[cfg(test)]
 mod tests;
 mod to_device;
@@ -36,7 +37,7 @@ use ruma::{OwnedRoomId, OwnedUserId};
 use tombolo_platform::{Fault, Moment, Row, Sql, values};
 
 use self::{messages::*, rate_limit::Users, stream::Last};
-pub use self::{push_rules::PUSH_RULES, schema::STEPS};
+pub use self::{push_rules::PUSH_RULES, schema::STEPS, tags::TAGS};
 use crate::{
     config::Config,
     objects::user_keys::messages::KeyCounts,
@@ -185,6 +186,7 @@ class!(UserSyncClass = "user_sync" {
     Forgotten => forget::forgotten,
     SetAccountData => account_data::set,
     AccountData => account_data::account_data,
+    ChangeTag => tags::change,
     PushRules => push_rules::rules,
     ChangePushRules => push_rules::change,
     SetFilter => filters::set,

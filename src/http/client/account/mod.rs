@@ -5,11 +5,13 @@ mod deactivate;
 pub mod devices;
 pub mod login;
 mod login_fallback;
+mod openid;
 mod password;
 pub mod profiles;
 pub mod push_rules;
 mod refresh;
 pub mod register;
+mod tags;
 mod third_party_ids;
 pub mod usernames;
 
@@ -26,5 +28,7 @@ pub fn routes(router: &mut Router) {
     third_party_ids::routes(router);
     profiles::routes(router);
     account_data::routes(router);
+    tags::routes(router);
     push_rules::routes(router);
+    openid::routes(router);
 }

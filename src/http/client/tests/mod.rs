@@ -11,6 +11,7 @@ mod ignored;
 mod key_changes;
 mod keys;
 mod leavers;
+mod openid;
 mod profiles;
 mod push_rules;
 mod refreshes;
@@ -18,6 +19,7 @@ mod relations;
 mod rights;
 mod rooms;
 mod routes;
+mod tags;
 mod timelines;
 mod to_device;
 

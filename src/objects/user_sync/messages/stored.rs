@@ -37,6 +37,15 @@ pub struct AccountData {
 }
 message!(UserSyncClass, AccountData => Box<RawValue>, Refusal);
 
+/// Puts a tag on a room, with what the client says of it; `None` takes it away.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ChangeTag {
+    pub room_id: OwnedRoomId,
+    pub tag: String,
+    pub info: Option<Box<RawValue>>,
+}
+message!(UserSyncClass, ChangeTag => (), Refusal);
+
 /// Stores a filter; the same filter keeps its ID.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct SetFilter {

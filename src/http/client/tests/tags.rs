@@ -1,0 +1,66 @@
+//! Can a user tag rooms?
+//! ([room tagging](https://spec.matrix.org/v1.19/client-server-api/#room-tagging))
+
+use serde_json::{Value, json};
+
+use super::one_server;
+
+#[test]
+fn tags_are_put_on_a_room_and_taken_away() {
+    let scene = one_server();
+    let (alice, bob) = (scene.register("alice"), scene.register("bob"));
+    let room = scene.room(&alice, &json!({}));
+    let at = format!("/_matrix/client/v3/user/{}/rooms/{room}/tags", alice.id);
+    let put = |tag: &str, info: &Value| scene.call(Some(&alice), &format!("PUT {at}/{tag}"), info);
+    assert_eq!(scene.get(&alice, &at).ok(), json!({ "tags": {} }));
+    put("m.favourite", &json!({ "order": 0.25, "org.example": [1] })).ok();
+    put("u.w%C3%B6rk", &json!({})).ok();
+    let tags = json!({ "m.favourite": { "order": 0.25, "org.example": [1] }, "u.wörk": {} });
+    assert_eq!(scene.get(&alice, &at).ok(), json!({ "tags": tags }));
+    let item = format!("/_matrix/client/v3/user/{}/rooms/{room}/account_data/m.tag", alice.id);
+    assert_eq!(scene.get(&alice, &item).ok(), json!({ "tags": tags }));
+    let delete = |tag: &str| {
+        scene.call(Some(&alice), &format!("DELETE {at}/{tag}"), &Value::Null).ok();
+    };
+    delete("m.favourite");
+    delete("m.favourite");
+    assert_eq!(scene.get(&alice, &at).ok(), json!({ "tags": { "u.wörk": {} } }));
+    for info in [json!([]), json!({ "order": "0.5" }), json!(5)] {
+        put("t", &info).refused(400, "M_BAD_JSON");
+    }
+    put(&"x".repeat(256), &json!({})).refused(400, "M_INVALID_PARAM");
+    put("t", &json!({ "x": "x".repeat(65_536) })).refused(400, "M_INVALID_PARAM");
+    // What clients write whole may be of any form.
+    scene.call(Some(&alice), &format!("PUT {item}"), &json!({ "tags": 5, "more": 1 })).ok();
+    assert_eq!(scene.get(&alice, &at).ok(), json!({ "tags": {} }));
+    put("t", &json!({})).ok();
+    assert_eq!(scene.get(&alice, &item).ok(), json!({ "tags": { "t": {} }, "more": 1 }));
+    scene.get(&bob, &at).refused(403, "M_FORBIDDEN");
+    for method in ["PUT", "DELETE"] {
+        let line = format!("{method} {at}/t");
+        scene.call(Some(&bob), &line, &json!({})).refused(403, "M_FORBIDDEN");
+    }
+}
+
+#[test]
+fn a_sync_tells_of_tags_once() {
+    let scene = one_server();
+    let alice = scene.register("alice");
+    let room = scene.room(&alice, &json!({}));
+    let tags = |since: &mut String| {
+        let sync = scene.sync(&alice, &format!("since={since}"));
+        *since = sync["next_batch"].as_str().unwrap().to_owned();
+        sync["rooms"]["join"][&room]["account_data"]["events"][0]["content"]["tags"].clone()
+    };
+    let mut since = scene.sync(&alice, "")["next_batch"].as_str().unwrap().to_owned();
+    let line = format!("/_matrix/client/v3/user/{}/rooms/{room}/tags/u.t", alice.id);
+    for (method, told) in [
+        ("PUT", json!({ "u.t": {} })),
+        ("PUT", Value::Null),
+        ("DELETE", json!({})),
+        ("DELETE", Value::Null),
+    ] {
+        scene.call(Some(&alice), &format!("{method} {line}"), &json!({})).ok();
+        assert_eq!(tags(&mut since), told, "{method}");
+    }
+}
