@@ -10,21 +10,20 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use ruma::{OwnedUserId, UserId};
 use tombolo_platform::World;
 
-use super::{AT_ONCE, failed};
+use super::{AT_ONCE, FEW, existing, failed};
 use crate::{
     flows::ours::Ours,
     objects::{
         keys_object,
-        user_keys::messages::{CopyOfKeys, KeysToCopy, UserKeysShown},
+        user_keys::messages::{QueryKeys, UserKeysShown},
     },
-    stores::{
-        accounts,
-        shown_keys::{self, Copied},
-    },
+    stores::shown_keys::{self, Copied},
 };
 
 /// How much the isolate remembers, in bytes of JSON.
 const MOST_REMEMBERED: usize = 8 << 20;
+/// How many copies one question makes; of others the next ones do.
+const MOST_SAVED: usize = 100;
 
 /// What the isolate remembers of users, by their localparts.
 #[derive(Default)]
@@ -61,18 +60,31 @@ pub async fn of(
     let version =
         |user: &OwnedUserId| cache.borrow().known.get(user.localpart()).map(|known| known.version);
     let known: Vec<_> = users.iter().map(|user| (user.localpart(), version(user))).collect();
-    let copied = shown_keys::find(world, &known).await?.into_iter();
+    let copied = match shown_keys::find(world, &known).await {
+        Ok(copied) => copied,
+        // Few are asked without D1.
+        Err(error) if users.len() <= FEW => {
+            tracing::info!(%error, "the copies of users' keys are not read");
+            return ask_all(world, &cache, users.into_iter().map(|user| (user, None))).await;
+        }
+        Err(error) => return Err(error.into()),
+    };
     let mut copied: BTreeMap<String, Copied> =
-        copied.map(|copied| (copied.localpart.clone(), copied)).collect();
-    let (mut found, mut asked) = (Vec::new(), Vec::new());
+        copied.into_iter().map(|copied| (copied.localpart.clone(), copied)).collect();
+    let (mut found, mut asked, mut unknown) = (Vec::new(), Vec::new(), BTreeMap::new());
     for user in users {
-        let copied = copied.remove(user.localpart());
-        match copied.and_then(|copied| read(&cache, copied)) {
+        let Some(copied) = copied.remove(user.localpart()) else {
+            unknown.insert(user, ());
+            continue;
+        };
+        let version = copied.version;
+        match read(&cache, copied) {
             Some(shown) => found.push((user, shown)),
-            None => asked.push(user),
+            None => asked.push((user, Some(version))),
         }
     }
-    found.extend(ask_all(world, asked).await?);
+    asked.extend(existing(world, unknown).await?.into_keys().map(|user| (user, None)));
+    found.extend(ask_all(world, &cache, asked).await?);
     Ok(found)
 }
 
@@ -96,37 +108,52 @@ fn read(cache: &RefCell<Cache>, copied: Copied) -> Option<Rc<UserKeysShown>> {
     Some(shown)
 }
 
-/// Asks the objects of users of whom there is no copy that can be read, and makes one.
+/// Asks the objects of users of whom there is no copy that can be read, and copies those that D1 has not in this
+/// version.
 async fn ask_all(
     world: &World,
-    users: Vec<OwnedUserId>,
+    cache: &RefCell<Cache>,
+    users: impl IntoIterator<Item = (OwnedUserId, Option<i64>)>,
 ) -> Result<Vec<(OwnedUserId, Rc<UserKeysShown>)>, Ours> {
-    let names: Vec<&str> = users.iter().map(|user| user.localpart()).collect();
-    if names.is_empty() {
-        return Ok(Vec::new());
-    }
-    let existing = accounts::existing(world, &names).await?;
-    let users = users.into_iter().filter(|user| existing.contains(user.localpart()));
-    let asked = stream::iter(users).map(|user| async move {
-        let copy = ask(world, &user).await?;
-        if let Err(error) = save(world, &user, &copy).await {
-            tracing::info!(%user, %error, "a user's keys are not copied");
-        }
-        Ok::<_, Ours>((user, Rc::new(copy.shown)))
+    let asked = stream::iter(users).map(|(user, copied)| async move {
+        let shown = Rc::new(ask(world, &user).await?);
+        Ok::<_, Ours>((user, copied, shown))
     });
-    asked.buffer_unordered(AT_ONCE).try_collect().await
+    let answers: Vec<_> = asked.buffer_unordered(AT_ONCE).try_collect().await?;
+    let (mut found, mut saved) = (Vec::new(), 0);
+    for (user, copied, shown) in answers {
+        // An object of the build before says no version.
+        if let Some(version) = shown.version {
+            let text = serde_json::to_string(&*shown)?;
+            if copied < Some(version) && saved < MOST_SAVED {
+                saved += 1;
+                if let Err(error) = save(world, &user, (version, &text)).await {
+                    tracing::info!(%user, %error, "a user's keys are not copied");
+                    saved = MOST_SAVED;
+                }
+            }
+            let known = Known { version, shown: Rc::clone(&shown), bytes: text.len() };
+            cache.borrow_mut().put(user.localpart().to_owned(), known);
+        }
+        found.push((user, shown));
+    }
+    Ok(found)
 }
 
 /// Makes the copy of a user's keys that of the newest version.
 pub async fn renew(world: &World, user: &UserId) -> Result<(), Ours> {
-    save(world, user, &ask(world, user).await?).await
+    let shown = ask(world, user).await?;
+    match shown.version {
+        Some(version) => save(world, user, (version, &serde_json::to_string(&shown)?)).await,
+        None => Err(Ours::Unreachable("the object is of the build before".to_owned())),
+    }
 }
 
-async fn ask(world: &World, user: &UserId) -> Result<CopyOfKeys, Ours> {
-    world.ask(&keys_object(user), &KeysToCopy {}).await.map_err(failed)
+async fn ask(world: &World, user: &UserId) -> Result<UserKeysShown, Ours> {
+    let query = QueryKeys { devices: Vec::new(), own: false };
+    world.ask(&keys_object(user), &query).await.map_err(failed)
 }
 
-async fn save(world: &World, user: &UserId, copy: &CopyOfKeys) -> Result<(), Ours> {
-    let shown = serde_json::to_string(&copy.shown)?;
-    Ok(shown_keys::save(world, user.localpart(), (copy.version, &shown)).await?)
+async fn save(world: &World, user: &UserId, copy: (i64, &str)) -> Result<(), Ours> {
+    Ok(shown_keys::save(world, user.localpart(), copy).await?)
 }

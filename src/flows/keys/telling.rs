@@ -91,17 +91,18 @@ async fn tell_untold(world: &World, user: &UserId, untold: UntoldReply) -> Resul
         let note = NoteKeyCounts { counts: untold.counts.clone() };
         all = unless_gone(world.ask(&user_object(user), &note).await).map(|_| ());
     }
-    if untold.uncopied {
-        // Whoever is told asks D1's copy.
-        copies::renew(world, user).await?;
-    }
+    // Whoever of ours is told asks D1's copy; other servers are told the keys themselves.
+    let renewed = if untold.uncopied { copies::renew(world, user).await } else { Ok(()) };
     if untold.changed() {
         users.push(user.to_owned());
         let (locals, mut servers) = sharing(world, user).await?;
         servers.extend(untold.holders.iter().cloned());
-        all = all.and(tell_all(world, user, locals).await);
+        if renewed.is_ok() {
+            all = all.and(tell_all(world, user, locals).await);
+        }
         all = all.and(tell_servers(world, user, (servers, &untold)).await);
     }
+    renewed?;
     if !users.is_empty() {
         let told = world.ask(&user_object(user), &DevicesChanged { users }).await;
         all = all.and(unless_gone(told).map(|_| ()));

@@ -39,7 +39,7 @@ use self::{
     joining::{accept, invited, join},
     messages::*,
     outside::{attempts, invites},
-    reading::{describe, erasure, federation, moves, page, view, window},
+    reading::{context, describe, erasure, federation, moves, page, view, window},
     row::{Life, RoomRow, SELECT},
     sending::{create, invite, receipts, send, typing},
 };
@@ -238,6 +238,7 @@ class!(RoomClass = "room" {
     Moves => moves::moves,
     Sharing => moves::sharing,
     Page => page::page,
+    Context => context::context,
     Receipt => receipts::receipt,
     Typing => typing::typing,
     ExpireTyping => typing::expire,

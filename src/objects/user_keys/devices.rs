@@ -61,15 +61,8 @@ pub fn drop(keys: &mut UserKeys<'_>, message: DropDevices) -> Result<bool> {
             continue;
         }
         // The row stays: a late upload of this device finds that it is gone, and others have yet to be told.
-        let version = match held {
-            Some(Held { keys: Some(_), .. }) => {
-                changed = true;
-                keys.next_version()?
-            }
-            Some(held) => held.version,
-            None => 0,
-        };
-        keys.clear_device(device)?;
+        changed |= held.as_ref().is_some_and(|held| held.keys.is_some());
+        let version = keys.clear_device(device, held)?;
         keys.set_without_keys((device, *born, version), true)?;
     }
     Ok(changed)
@@ -78,10 +71,10 @@ pub fn drop(keys: &mut UserKeys<'_>, message: DropDevices) -> Result<bool> {
 /// The keys of devices, and the cross-signing keys.
 pub fn query(keys: &mut UserKeys<'_>, message: QueryKeys) -> Result<UserKeysShown> {
     if !keys.exists()? {
-        return Ok(UserKeysShown::default());
+        return Ok(UserKeysShown { version: Some(0), ..UserKeysShown::default() });
     }
     let wanted: BTreeSet<String> = message.devices.into_iter().collect();
-    let mut shown = keys.shown()?;
+    let mut shown = UserKeysShown { version: Some(keys.version()?), ..keys.shown()? };
     if !wanted.is_empty() {
         shown.devices.retain(|device, _| wanted.contains(device));
     }
@@ -117,8 +110,7 @@ impl UserKeys<'_> {
                 Err(Stop::Refused(Refusal::Forbidden("this device is gone".to_owned())))
             }
             Some(held) if held.born < of.born => {
-                self.clear_device(&of.device)?;
-                let version = if held.keys.is_some() { self.next_version()? } else { held.version };
+                let version = self.clear_device(&of.device, Some(held))?;
                 self.set_without_keys((&of.device, of.born, version), false)?;
                 Ok(true)
             }
@@ -139,11 +131,17 @@ impl UserKeys<'_> {
         Ok(())
     }
 
-    /// Forgets all that belongs to a device but its row.
-    fn clear_device(&mut self, device: &str) -> Result<()> {
+    /// Forgets all that belongs to a device but its row; answers the version of that. A device without keys signed
+    /// nothing, and what has its name may be a key of the user.
+    fn clear_device(&mut self, device: &str, held: Option<Held>) -> Result<i64> {
         self.drop_one_time_keys(device)?;
+        let Some(held) = held else { return Ok(0) };
+        if held.keys.is_none() {
+            return Ok(held.version);
+        }
         self.drop_signatures_by(device)?;
-        self.drop_signatures_on(device)
+        self.drop_signatures_on(device)?;
+        self.next_version()
     }
 
     /// Sets the keys of a device; answers whether they are others than before.
@@ -161,6 +159,7 @@ impl UserKeys<'_> {
             }
             if held.texts("keys") != given.texts("keys") {
                 // Nobody could use what the keys of before have signed.
+                self.drop_signatures_by(&of.device)?;
                 self.drop_one_time_keys(&of.device)?;
                 self.note_counts(&of.device)?;
             }
@@ -206,7 +205,14 @@ impl UserKeys<'_> {
         }
         let CrossSigningKeys { master_key, self_signing_key, user_signing_key } =
             self.cross_signing_keys(&signatures)?;
-        Ok(UserKeysShown { devices, master_key, self_signing_key, user_signing_key, stream_id })
+        Ok(UserKeysShown {
+            devices,
+            master_key,
+            self_signing_key,
+            user_signing_key,
+            stream_id,
+            version: None,
+        })
     }
 
     /// The keys of a device, as they were uploaded.
@@ -215,16 +221,17 @@ impl UserKeys<'_> {
         Ok(Some(SignedJson::read(&RawValue::from_string(keys)?)?))
     }
 
-    /// The keys with which the devices sign: their IDs and public halves.
+    /// The keys with which the devices sign, one each: their IDs and public halves.
     pub fn device_signers(&mut self) -> Result<Vec<(String, String)>> {
-        let query = "SELECT keys FROM devices WHERE keys IS NOT NULL";
-        let all = self.sql.rows(query, values![], |row| row.text(0))?;
+        let query = "SELECT device, keys FROM devices WHERE keys IS NOT NULL";
+        let all = self.sql.rows(query, values![], |row| Ok((row.text(0)?, row.text(1)?)))?;
         let mut signers = Vec::new();
-        for keys in all {
+        for (device, keys) in all {
             let keys = SignedJson::read(&RawValue::from_string(keys)?)?;
+            let signing = format!("ed25519:{device}");
             let named = keys.texts("keys").unwrap_or_default().into_iter();
-            let signing = named.filter(|(key_id, _)| key_id.starts_with("ed25519:"));
-            signers.extend(signing.map(|(key_id, key)| (key_id.to_owned(), key.to_owned())));
+            let key = named.filter(|(key_id, _)| *key_id == signing).map(|(_, key)| key.to_owned());
+            signers.extend(key.map(|key| (signing.clone(), key)));
         }
         Ok(signers)
     }

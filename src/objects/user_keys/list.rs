@@ -7,14 +7,13 @@
 use ruma::OwnedServerName;
 use tombolo_platform::{Row, values};
 
-use super::{
-    CopyOfKeys, KeysToCopy, ListTold, NoteHolder, Result, SigningChange, Untold, UntoldReply,
-    UserKeys, UserKeysShown,
-};
+use super::{ListTold, NoteHolder, Result, SigningChange, Untold, UntoldReply, UserKeys};
 use crate::shell::Stop;
 
 /// When the alarm tells what the request has not told (ms).
 const MAKES_SURE: u64 = 5_000;
+/// The longest time until it is tried again (ms): the longer it goes on, the later.
+const LATEST: u64 = 3_600_000;
 /// How long a server that asked for the list is told of changes (ms): by then we know which rooms it is in.
 const HOLDS: u64 = 86_400_000;
 /// The most servers that are remembered to have asked: of more, the last ones.
@@ -28,6 +27,8 @@ struct List {
     told: i64,
     sent: Option<i64>,
     copied: i64,
+    /// Since when somebody has to be told (ms).
+    untold_since: Option<u64>,
 }
 
 /// What others have not been told yet.
@@ -58,7 +59,8 @@ pub fn untold(keys: &mut UserKeys<'_>, _: Untold) -> Result<UntoldReply> {
         untold.holders = keys.holders()?;
     }
     if !untold.is_empty() {
-        untold.since = Some(*keys.cache.untold_since.get_or_insert(keys.moment.now));
+        let since = *keys.cache.untold_since.get_or_insert(keys.moment.now);
+        untold.since = Some(list.untold_since.unwrap_or(since));
     }
     Ok(untold)
 }
@@ -70,22 +72,14 @@ pub fn told(keys: &mut UserKeys<'_>, message: ListTold) -> Result<()> {
     }
     keys.cache.untold_since = None;
     let ListTold { version, sent, counts, copied } = message;
-    let update = "UPDATE list SET told = max(told, ?1), sent = coalesce(max(sent, ?2), sent, ?2), copied = max(copied, ?3)
-                  WHERE told < ?1 OR copied < ?3";
+    let update = "UPDATE list SET told = max(told, ?1), sent = coalesce(max(sent, ?2), sent, ?2), copied = max(copied, ?3),
+                      untold_since = iif(version <= ?1, NULL, untold_since)
+                  WHERE (told < ?1 OR copied < ?3) AND max(copied, ?3) >= ?1";
     keys.sql.run(update, values![version, sent, copied])?;
     for (device, version) in &counts {
         keys.counts_told(device, *version)?;
     }
     Ok(())
-}
-
-/// What D1 has a copy of, as it is now.
-pub fn copy(keys: &mut UserKeys<'_>, _: KeysToCopy) -> Result<CopyOfKeys> {
-    if !keys.exists()? {
-        return Ok(CopyOfKeys { version: 0, shown: UserKeysShown::default() });
-    }
-    let shown = UserKeysShown { user_signing_key: None, ..keys.shown()? };
-    Ok(CopyOfKeys { version: keys.version()?, shown })
 }
 
 /// Notes that a server is about to be given the list. It may have come into a room with the user of which we have yet to
@@ -116,10 +110,12 @@ impl UserKeys<'_> {
     }
 
     fn list(&mut self) -> Result<List> {
-        let query = "SELECT version, signing, told, sent, copied FROM list";
+        let query = "SELECT version, signing, told, sent, copied, untold_since FROM list";
         let read = |row: &Row<'_>| {
             let (version, signing, told) = (row.int(0)?, row.int(1)?, row.int(2)?);
-            Ok(List { version, signing, told, sent: row.int_or_null(3)?, copied: row.int(4)? })
+            let (sent, copied) = (row.int_or_null(3)?, row.int(4)?);
+            let untold_since = row.int_or_null(5)?.and_then(|since| u64::try_from(since).ok());
+            Ok(List { version, signing, told, sent, copied, untold_since })
         };
         Ok(self.sql.row(query, values![], read)?.unwrap_or_default())
     }
@@ -131,9 +127,11 @@ impl UserKeys<'_> {
 
     /// A new version of the list, which others have to be told of.
     pub fn next_version(&mut self) -> Result<i64> {
-        let insert = "INSERT INTO list (one, version, signing, told) VALUES (1, 1, 0, 0)
-                      ON CONFLICT DO UPDATE SET version = version + 1 RETURNING version";
-        let version = self.sql.row(insert, values![], |row| row.int(0))?.unwrap_or_default();
+        let insert = "INSERT INTO list (one, version, signing, told, untold_since) VALUES (1, 1, 0, 0, ?)
+                      ON CONFLICT DO UPDATE SET version = version + 1,
+                          untold_since = coalesce(untold_since, excluded.untold_since) RETURNING version";
+        let now = values![self.moment.now];
+        let version = self.sql.row(insert, now, |row| row.int(0))?.unwrap_or_default();
         self.make_sure();
         Ok(version)
     }
@@ -150,9 +148,10 @@ impl UserKeys<'_> {
         if std::mem::replace(&mut self.cache.looked, true) || !self.exists()? {
             return Ok(());
         }
-        let list = self.list()?;
+        let (list, now) = (self.list()?, self.moment.now);
         if list.copied < list.version {
-            self.make_sure();
+            let waited = list.untold_since.map_or(0, |since| now.saturating_sub(since));
+            self.effects.alarm_at(now + waited.clamp(MAKES_SURE, LATEST));
         }
         Ok(())
     }

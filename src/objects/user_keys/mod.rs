@@ -113,7 +113,6 @@ class!(UserKeysClass = "user_keys" {
     SignaturesOn => signatures::on,
     Untold => list::untold,
     ListTold => list::told,
-    KeysToCopy => list::copy,
     NoteHolder => list::note_holder,
     HeldList => remote::held,
     BeginAsk => remote::begin_ask,

@@ -82,6 +82,7 @@ CREATE TABLE holders (server TEXT PRIMARY KEY, asked_at INTEGER NOT NULL) WITHOU
 -- There is a row once the account is deactivated: what comes late is refused.
 CREATE TABLE deactivated (one INTEGER PRIMARY KEY);
 ", "
--- D1 has a copy of this version.
+-- D1 has a copy of this version; since when somebody has to be told of a change (ms).
 ALTER TABLE list ADD COLUMN copied INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE list ADD COLUMN untold_since INTEGER;
 "];

@@ -323,24 +323,69 @@ fn what_comes_after_the_deactivation_is_refused() {
 #[test]
 fn what_is_shown_is_copied_once_for_each_version() {
     let own = Own::new();
-    let copy = || own.0.ask(5, &KeysToCopy {}).unwrap();
-    assert_eq!(copy().version, 0);
+    let copy = || own.0.ask(5, &QueryKeys { devices: Vec::new(), own: false }).unwrap();
+    assert_eq!(copy().version, Some(0));
     own.upload(1, Some("one"), [&[], &[]]).unwrap();
-    assert_eq!((copy().version, copy().shown.devices.len()), (1, 1));
-    let uncopied = || own.0.ask(6, &Untold {}).unwrap().uncopied;
-    assert!(uncopied());
+    assert_eq!((copy().version, copy().devices.len()), (Some(1), 1));
+    let untold = || own.0.ask(6, &Untold {}).unwrap();
+    assert!(untold().uncopied);
     let told = |copied: i64| {
         own.0.ask(6, &ListTold { version: 1, sent: Some(1), counts: Vec::new(), copied }).unwrap();
     };
-    // A build that knew of no copy has told everything: the object's next stay in memory looks after it.
+    // A Worker that knew of no copy has told everybody, who may have found an older copy: they are told again.
     told(0);
     own.0.evict();
-    assert!(uncopied());
+    assert!(untold().uncopied && untold().changed());
+    own.0.evict();
+    untold();
     assert!(own.0.alarm.get().is_some());
     told(1);
     own.0.evict();
-    assert!(!uncopied());
+    assert!(untold().is_empty());
     assert_eq!(own.0.alarm.get(), None);
     own.0.ask(7, &DropKeys {}).unwrap();
-    assert!(copy().version > 1);
+    assert!(copy().version > Some(1));
+}
+
+#[test]
+fn the_longer_it_cannot_be_told_the_later_it_is_tried() {
+    let own = Own::new();
+    own.upload(1, Some("one"), [&[], &[]]).unwrap();
+    let wait = |now: u64| {
+        own.0.evict();
+        let since = own.0.ask(now, &Untold {}).unwrap().since;
+        (since, own.0.alarm.get().map(|alarm| alarm - now))
+    };
+    assert_eq!(wait(1_000), (Some(1), Some(5_000)));
+    assert_eq!(wait(100_001), (Some(1), Some(100_000)));
+    assert_eq!(wait(100_000_001), (Some(1), Some(3_600_000)));
+}
+
+#[test]
+fn a_device_without_keys_takes_no_signatures_with_it() {
+    let own = Own::new();
+    own.upload(1, Some("one"), [&[], &[]]).unwrap();
+    let insert = "INSERT INTO signatures (user, target, key, signature, version)
+                  VALUES ('@alice:ours.test', 'PHONE', 'ed25519:KEY', 's', 1)";
+    own.0.sql.run(insert, tombolo_platform::values![]).unwrap();
+    let signed = || {
+        let shown = own.0.ask(3, &QueryKeys { devices: Vec::new(), own: true }).unwrap();
+        shown.devices["PHONE"].keys.get().contains("ed25519:KEY")
+    };
+    assert!(signed());
+    let devices = vec![Born { device: "KEY".to_owned(), born: 5 }];
+    own.0.ask(4, &DropDevices { devices }).unwrap();
+    own.0
+        .ask(
+            5,
+            &UploadKeys {
+                of: Born { device: "KEY".to_owned(), born: 6 },
+                display_name: None,
+                device_keys: None,
+                one_time_keys: Default::default(),
+                fallback_keys: Default::default(),
+            },
+        )
+        .unwrap();
+    assert!(signed());
 }

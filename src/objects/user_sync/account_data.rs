@@ -5,8 +5,8 @@ use serde_json::value::RawValue;
 use tombolo_platform::values;
 
 use super::{
-    AccountData, Refusal, Result, SetAccountData, User, ignored::IGNORED_USERS,
-    push_rules::PUSH_RULES,
+    AccountData, PUSH_RULES, Refusal, Result, SetAccountData, StreamPosition, User,
+    ignored::IGNORED_USERS,
 };
 use crate::shell::Stop;
 
@@ -52,6 +52,16 @@ impl User<'_> {
             self.cache.ignored = None;
         }
         self.effects.wake = true;
+        Ok(())
+    }
+
+    /// Has clients told what is stored of a room together with the news at a position: the user comes into the room.
+    pub fn tell_items_of(&mut self, room: &str, pos: StreamPosition) -> Result<()> {
+        let update = "UPDATE account_data SET pos = ? WHERE room = ?";
+        if self.sql.run(update, values![pos, room])? > 0 {
+            let loaded = self.loaded()?;
+            loaded.account_data = loaded.account_data.max(pos);
+        }
         Ok(())
     }
 

@@ -187,7 +187,6 @@ class!(UserSyncClass = "user_sync" {
     SetAccountData => account_data::set,
     AccountData => account_data::account_data,
     ChangeTag => tags::change,
-    PushRules => push_rules::rules,
     ChangePushRules => push_rules::change,
     SetFilter => filters::set,
     Filter => filters::filter,

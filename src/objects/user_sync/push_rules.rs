@@ -1,17 +1,18 @@
 //! By which rules is the user notified?
 //! ([push rules](https://spec.matrix.org/v1.19/client-server-api/#push-rules))
 //!
-//! The rules are an item of account data, as they were when the user changed them last. The default rules are always
-//! those of this build; what the user has set of them stays.
+//! What the user has set is an item of account data: their own rules, and the default ones that they changed. The other
+//! default rules are always those of this build.
 
 use ruma::{
     UserId,
-    push::{InsertPushRuleError, NewPushRule, RemovePushRuleError, Ruleset},
+    api::client::push::PushRule,
+    push::{Action, ConditionalPushRule, NewPushRule, RemovePushRuleError, RuleKind, Ruleset},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 
-use super::{ChangePushRules, NewRule, PushRules, PushRulesChange, Refusal, Result, User};
+use super::{ChangePushRules, NewRule, PushRulesChange, Refusal, Result, User};
 use crate::shell::Stop;
 
 /// The account data type of the rules.
@@ -29,12 +30,6 @@ struct Content {
     global: Ruleset,
 }
 
-/// All rules.
-pub fn rules(user: &mut User<'_>, _: PushRules) -> Result<Ruleset> {
-    user.exists()?;
-    user.push_rules()
-}
-
 /// Changes the rules. A change that changes nothing is no news.
 pub fn change(user: &mut User<'_>, message: ChangePushRules) -> Result<()> {
     user.exists()?;
@@ -42,9 +37,13 @@ pub fn change(user: &mut User<'_>, message: ChangePushRules) -> Result<()> {
     let mut rules = user.push_rules()?;
     match message.change {
         PushRulesChange::Add { rule, before, after } => {
-            let rule = rule_of(rule)?;
-            let added = rules.insert(rule, after.as_deref(), before.as_deref());
-            added.map_err(|why: InsertPushRuleError| invalid(&why.to_string()))?;
+            let rule = given(rule);
+            let (kind, rule_id) = (rule.kind(), rule.rule_id().to_owned());
+            add(&mut rules, rule, [before.as_deref(), after.as_deref()])?;
+            must_be_short(&rules, kind, &rule_id)?;
+            if rules.iter().count() > MOST_RULES {
+                return Err(invalid("these are too many rules"));
+            }
         }
         PushRulesChange::Remove { kind, rule_id } => {
             rules.remove(kind, rule_id).map_err(|why| match why {
@@ -57,35 +56,53 @@ pub fn change(user: &mut User<'_>, message: ChangePushRules) -> Result<()> {
             found.map_err(|_| Stop::Refused(Refusal::NotFound))?;
         }
         PushRulesChange::SetActions { kind, rule_id, actions } => {
-            if serde_json::to_string(&actions)?.len() > MAX_RULE {
-                return Err(invalid("the rule is too long"));
-            }
-            let found = rules.set_actions(kind, rule_id, actions);
+            let found = rules.set_actions(kind.clone(), &rule_id, actions);
             found.map_err(|_| Stop::Refused(Refusal::NotFound))?;
+            must_be_short(&rules, kind, &rule_id)?;
         }
     }
-    let count = rules.iter().count();
-    let content = to_raw_value(&Content { global: rules })?;
-    if count > MOST_RULES || content.get().len() > MAX_RULES {
+    let content = to_raw_value(&Content { global: user.changed(rules)? })?;
+    if content.get().len() > MAX_RULES {
         return Err(invalid("these are too many rules"));
     }
     user.set_item("", PUSH_RULES, &content)
 }
 
-/// A rule of the user that is not too long.
-fn rule_of(rule: NewRule) -> Result<NewPushRule> {
-    let length = serde_json::to_string(&rule)?.len();
-    let rule = match rule {
+/// Refuses a rule that is too long.
+fn must_be_short(rules: &Ruleset, kind: RuleKind, rule_id: &str) -> Result<()> {
+    let rule = rules.get(kind, rule_id).map(PushRule::from);
+    if rule_id.len() > MAX_ID || serde_json::to_string(&rule)?.len() > MAX_RULE {
+        return Err(invalid("the rule is too long"));
+    }
+    Ok(())
+}
+
+/// Adds a rule. One that is to stand elsewhere than it did is taken out first, and stays enabled or disabled.
+fn add(rules: &mut Ruleset, rule: NewPushRule, [before, after]: [Option<&str>; 2]) -> Result<()> {
+    let (kind, rule_id) = (rule.kind(), rule.rule_id().to_owned());
+    if before == Some(&rule_id) || after == Some(&rule_id) {
+        return Err(invalid("a rule stands neither before nor after itself"));
+    }
+    let held = rules.get(kind.clone(), &rule_id).map(|held| held.enabled());
+    if held.is_some() && (before.is_some() || after.is_some()) {
+        rules.remove(kind.clone(), &rule_id).map_err(|why| invalid(&why.to_string()))?;
+    }
+    rules.insert(rule, after, before).map_err(|why| invalid(&why.to_string()))?;
+    if let Some(enabled) = held {
+        let found = rules.set_enabled(kind, &rule_id, enabled);
+        found.map_err(|_| Stop::broken("a push rule that was added is not there"))?;
+    }
+    Ok(())
+}
+
+fn given(rule: NewRule) -> NewPushRule {
+    match rule {
         NewRule::Override(rule) => NewPushRule::Override(rule),
         NewRule::Content(rule) => NewPushRule::Content(rule),
         NewRule::Room(rule) => NewPushRule::Room(rule),
         NewRule::Sender(rule) => NewPushRule::Sender(rule),
         NewRule::Underride(rule) => NewPushRule::Underride(rule),
-    };
-    if rule.rule_id().len() > MAX_ID || length > MAX_RULE {
-        return Err(invalid("the rule is too long"));
     }
-    Ok(rule)
 }
 
 impl User<'_> {
@@ -94,9 +111,29 @@ impl User<'_> {
         Ok(to_raw_value(&Content { global: self.push_rules()? })?)
     }
 
-    fn push_rules(&mut self) -> Result<Ruleset> {
+    /// The default rules of this build.
+    fn default_rules(&self) -> Result<Ruleset> {
         let user = UserId::parse(self.name).map_err(|_| Stop::broken("the user's ID is none"))?;
-        let default = Ruleset::server_default(&user);
+        Ok(Ruleset::server_default(&user))
+    }
+
+    /// The rules without the default ones that are as this build has them.
+    fn changed(&self, mut rules: Ruleset) -> Result<Ruleset> {
+        let default = self.default_rules()?;
+        let is_changed = |kind: RuleKind, rule: &ConditionalPushRule| {
+            default.get(kind, &rule.rule_id).is_none_or(|as_built| {
+                let actions = |actions: &[Action]| serde_json::to_value(actions).ok();
+                as_built.enabled() != rule.enabled
+                    || actions(as_built.actions()) != actions(&rule.actions)
+            })
+        };
+        rules.override_.retain(|rule| is_changed(RuleKind::Override, rule));
+        rules.underride.retain(|rule| is_changed(RuleKind::Underride, rule));
+        Ok(rules)
+    }
+
+    fn push_rules(&mut self) -> Result<Ruleset> {
+        let default = self.default_rules()?;
         let Some(content) = self.item("", PUSH_RULES)? else { return Ok(default) };
         let Content { global: mut rules } = serde_json::from_str(&content)?;
         rules.update_with_server_default(default);

@@ -63,6 +63,10 @@ pub fn news(user: &mut User<'_>, message: News) -> Result<()> {
             pos
         }
     };
+    let was_in = last.is_some_and(|last| last.membership == Membership::Join);
+    if news.membership == Membership::Join && !was_in {
+        user.tell_items_of(room_id.as_str(), pos)?;
+    }
     let last = Last { pos, upto: news.to, membership: news.membership };
     user.loaded()?.rooms.insert(room_id, last);
     user.effects.wake = true;

@@ -8,6 +8,8 @@ use serde_json::{
     value::{RawValue, to_raw_value},
 };
 
+use tombolo_protocol::json::plain_object;
+
 use super::{ChangeTag, Refusal, Result, User};
 use crate::shell::Stop;
 
@@ -24,8 +26,9 @@ pub fn change(user: &mut User<'_>, message: ChangeTag) -> Result<()> {
     let ChangeTag { room_id, tag, info } = message;
     let room = room_id.as_str();
     let held = user.item(room, TAGS)?;
+    // What clients have written whole may be of any form.
     let mut content: Map<String, Value> =
-        held.as_deref().map(serde_json::from_str).transpose()?.unwrap_or_default();
+        held.as_deref().and_then(plain_object).unwrap_or_default();
     let mut tags = match content.remove("tags") {
         Some(Value::Object(tags)) => tags,
         _ => Map::new(),
@@ -40,8 +43,13 @@ pub fn change(user: &mut User<'_>, message: ChangeTag) -> Result<()> {
     }
     content.insert("tags".to_owned(), Value::Object(tags));
     let content: Box<RawValue> = to_raw_value(&content)?;
+    let invalid = |why: &str| Err(Stop::Refused(Refusal::Invalid(why.to_owned())));
     if content.get().len() > MAX_TAGS {
-        return Err(Stop::Refused(Refusal::Invalid("the room has too many tags".to_owned())));
+        return invalid("the room has too many tags");
+    }
+    // What is said of a tag stands deeper here.
+    if plain_object(content.get()).is_none() {
+        return invalid("the tag is nested too deep");
     }
     user.set_item(room, TAGS, &content)
 }

@@ -1,9 +1,9 @@
 //! Can a user who joins later page through older history?
 
 use serde_json::{Value, json};
-use tombolo_support::Pair;
+use tombolo_support::{Pair, ok};
 
-use crate::flows::tests::two_servers;
+use crate::flows::tests::{Guest, PEER, two_servers};
 
 /// The messages that bob reads by `/messages`, newest first.
 fn read(two: &Pair, room: &str) -> Vec<String> {
@@ -60,4 +60,36 @@ fn while_no_server_gives_the_history_the_page_ends_and_the_next_asks_again() {
     two.scene.simulation.heal();
     two.scene.pass(3_600_000);
     assert_eq!(read(&two, &room), ["second", "first"]);
+}
+
+#[test]
+fn a_gap_that_no_server_fills_hides_none_below_it() {
+    let guest = Guest::new();
+    let pdus = guest.messages(&["given", "one", "lost", "two"]);
+    let state = guest.state.values().cloned().collect::<Vec<_>>();
+    let answer = json!({ "pdu_ids": state, "auth_chain_ids": state });
+    guest.peer.on("state_ids", move |_| ok(&answer));
+    guest.peer.on("get_missing_events", |_| ok(&json!({ "events": [] })));
+    for above in [&pdus[1], &pdus[3]] {
+        assert_eq!(guest.transaction(std::slice::from_ref(above), &[])[guest.id(above)], json!({}));
+    }
+    let (given, id) = (pdus[0].clone(), guest.id(&pdus[0]));
+    guest.peer.on("backfill", move |asked| {
+        let pdus = if asked.query.contains(&id[1..]) { vec![&given] } else { Vec::new() };
+        ok(&json!({ "origin": PEER, "origin_server_ts": 1, "pdus": pdus }))
+    });
+    let mut from = String::new();
+    let mut read = Vec::new();
+    for _ in 0..10 {
+        let path =
+            format!("/_matrix/client/v3/rooms/{}/messages?dir=b&limit=100{from}", guest.room);
+        let page = guest.scene.get(&guest.alice, &path).ok();
+        let events = page["chunk"].as_array().unwrap().iter();
+        read.extend(
+            events.filter_map(|event| event["content"]["body"].as_str().map(str::to_owned)),
+        );
+        let Some(end) = page["end"].as_str() else { break };
+        from = format!("&from={end}");
+    }
+    assert_eq!(read, ["two", "one", "given"]);
 }

@@ -11,7 +11,9 @@ use ruma::{
     },
     push::{NewPushRule, RuleKind, Ruleset},
 };
+use serde::Deserialize;
 use tombolo_platform::World;
+use tombolo_protocol::json::plain_object;
 
 use crate::{
     error::{Result, invalid_param, not_found},
@@ -19,7 +21,10 @@ use crate::{
         auth::{Session, user_object},
         router::Router,
     },
-    objects::user_sync::messages::{ChangePushRules, Cost, NewRule, PushRules, PushRulesChange},
+    objects::user_sync::{
+        PUSH_RULES,
+        messages::{AccountData, ChangePushRules, Cost, NewRule, PushRulesChange},
+    },
 };
 
 pub fn routes(router: &mut Router) {
@@ -113,8 +118,15 @@ async fn replace_actions(
     Ok(set_actions::Response::new())
 }
 
+/// The rules, as account data has them.
 async fn rules(world: &World, caller: &Session) -> Result<Ruleset> {
-    Ok(world.ask(&user_object(&caller.user), &PushRules {}).await?)
+    #[derive(Deserialize)]
+    struct Content {
+        global: Ruleset,
+    }
+    let item = AccountData { room_id: None, event_type: PUSH_RULES.to_owned() };
+    let content = world.ask(&user_object(&caller.user), &item).await?;
+    Ok(serde_json::from_str::<Content>(content.get())?.global)
 }
 
 async fn find(world: &World, caller: &Session, kind: RuleKind, rule_id: &str) -> Result<PushRule> {
@@ -124,5 +136,9 @@ async fn find(world: &World, caller: &Session, kind: RuleKind, rule_id: &str) ->
 }
 
 async fn change(world: &World, caller: &Session, change: PushRulesChange) -> Result<()> {
+    // What an action or a condition holds may be nested as deep as can be read, and stands deeper where it is stored.
+    if plain_object(&serde_json::to_string(&change)?).is_none() {
+        return Err(invalid_param("The rule is nested too deep"));
+    }
     Ok(world.ask(&user_object(&caller.user), &ChangePushRules { change }).await?)
 }

@@ -9,8 +9,12 @@ use ruma::{
         create_tag::v3 as create, delete_tag::v3 as delete, get_tags::v3 as get_tags,
     },
 };
-use serde_json::{Map, Value, json, value::to_raw_value};
+use serde_json::{
+    Map, Value, json,
+    value::{RawValue, to_raw_value},
+};
 use tombolo_platform::{AskError, World};
+use tombolo_protocol::json::plain_object;
 
 use crate::{
     error::{Result, bad_json, invalid_param},
@@ -48,13 +52,23 @@ async fn tags(
     let caller = auth::session(&world, &request, Cost::Free).await?;
     must_be(&caller, &user)?;
     let item = AccountData { room_id: Some(room_id), event_type: TAGS.to_owned() };
-    let content: Value = match world.ask(&user_object(&user), &item).await {
-        Ok(content) => serde_json::from_str(content.get())?,
-        Err(AskError::Refused(Refusal::NotFound)) => Value::Null,
+    let content = match world.ask(&user_object(&user), &item).await {
+        Ok(content) => plain_object(content.get()),
+        Err(AskError::Refused(Refusal::NotFound)) => None,
         Err(error) => return Err(error.into()),
     };
-    let tags = content.get("tags").filter(|tags| tags.is_object()).cloned();
-    json_response(StatusCode::OK, &json!({ "tags": tags.unwrap_or_else(|| json!({})) }))
+    // What clients have written whole may be of any form.
+    let mut tags = match content.unwrap_or_default().remove("tags") {
+        Some(Value::Object(tags)) => tags,
+        _ => Map::new(),
+    };
+    tags.retain(|_, info| info.as_object().is_some_and(is_tag));
+    json_response(StatusCode::OK, &json!({ "tags": tags }))
+}
+
+/// Whether this can be said of a tag.
+fn is_tag(info: &Map<String, Value>) -> bool {
+    info.get("order").is_none_or(Value::is_number)
 }
 
 async fn put(
@@ -64,10 +78,9 @@ async fn put(
 ) -> Result<Response<Bytes>> {
     let caller = auth::session(&world, &request, Cost::Free).await?;
     must_be(&caller, &user)?;
-    let info: Map<String, Value> = json_body(&request)?;
-    if info.get("order").is_some_and(|order| !order.is_number()) {
-        return Err(bad_json("The order of a tag is a number"));
-    }
+    let given: Box<RawValue> = json_body(&request)?;
+    let info = plain_object(given.get()).filter(is_tag);
+    let info = info.ok_or_else(|| bad_json("A tag has an object, whose order is a number"))?;
     if tag.len() > MAX_NAME {
         return Err(invalid_param("The name of the tag is too long"));
     }

@@ -12,9 +12,9 @@ use ruma::{
 use serde_json::{json, value::to_raw_value};
 use tombolo_platform::{AskError, World};
 
-use super::not_in_room;
+use super::{no_event, not_in_room};
 use crate::{
-    error::{Error, Result, not_found},
+    error::Result,
     flows::sending::{self, unsent::Unsent},
     http::{
         auth::{Reader, Session},
@@ -99,8 +99,4 @@ async fn one(
         Err(AskError::Refused(_)) => Err(no_event()),
         event => Ok(get_room_event::Response::new(Raw::from_json(event?))),
     }
-}
-
-fn no_event() -> Error {
-    not_found("There is no such event, or it is not for you")
 }

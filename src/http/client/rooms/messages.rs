@@ -1,6 +1,8 @@
 //! How does a client page through the events of a room?
 //! ([`/messages`](https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3roomsroomidmessages))
 
+use std::collections::BTreeSet;
+
 use ruma::{
     RoomId,
     api::{Direction, client::message::get_message_events::v3 as get_message_events},
@@ -22,6 +24,8 @@ use crate::{
 
 /// How often history is fetched from other servers for one page.
 const FETCHES: usize = 3;
+/// How many gaps one page looks at; then it passes all.
+const MOST_GAPS: usize = 20;
 
 pub fn routes(router: &mut Router) {
     router.reading::<get_message_events::Request, _, _>(not_in_room, page);
@@ -40,7 +44,8 @@ async fn page(
     filter.limit = Some(filter.limit.map_or(wanted, |limit| limit.min(wanted)));
     let backwards = request.dir == Direction::Backward;
     let (user, device, over_gaps) = (caller.user, caller.device, false);
-    let page = Page { user, device, from, to, backwards, over_gaps, filter };
+    let not_given = BTreeSet::new();
+    let page = Page { user, device, from, to, backwards, over_gaps, not_given, filter };
     let reply = filled(&world, room_id, page).await?;
     let mut response = get_message_events::Response::new();
     response.start = request.from.unwrap_or_else(|| tokens::of_room(reply.start));
@@ -62,17 +67,18 @@ async fn place(
     }
 }
 
-/// A page. If it is short because history is missing here, that is fetched first. A gap that no server fills is passed
-/// over, so that the next page goes on below it.
+/// A page. If it is short because history is missing here, that is fetched first. What no server gives is passed over,
+/// so that the page goes on below it; a page that has events may end at a gap, and the next one goes on there.
 async fn filled(world: &World, room_id: &RoomId, mut page: Page) -> Result<PageReply> {
     let mut reply = ask_room(world, room_id, &page).await?;
-    for _ in 0..FETCHES {
-        let Some(gap) = &reply.gap else { break };
-        if is_full(&reply, &page) {
-            break;
+    for gaps in 0..MOST_GAPS {
+        let Some(gap) = &reply.gap else { return Ok(reply) };
+        let waited = gaps >= FETCHES || !page.not_given.is_empty();
+        if is_full(&reply, &page) || waited && !reply.events.is_empty() {
+            return Ok(reply);
         }
-        if !flows::receive::backfill::backfill(world, room_id, gap).await? {
-            page.over_gaps = true;
+        if gaps >= FETCHES || !flows::receive::backfill::backfill(world, room_id, gap).await? {
+            page.not_given.extend(gap.below.iter().cloned());
         }
         reply = ask_room(world, room_id, &page).await?;
     }

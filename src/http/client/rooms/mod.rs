@@ -1,6 +1,7 @@
 //! Rooms: how they are made, entered and left, what is said and read in them, and what they are called.
 
 pub mod aliases;
+mod context;
 pub mod create_room;
 pub mod events;
 pub mod members;
@@ -15,7 +16,7 @@ use tombolo_platform::{AskError, Message, World};
 use tombolo_protocol::membership::Membership;
 
 use crate::{
-    error::{Error, Result, forbidden},
+    error::{Error, Result, forbidden, not_found},
     http::router::Router,
     objects::{
         room::{
@@ -32,6 +33,7 @@ pub fn routes(router: &mut Router) {
     events::routes(router);
     state::routes(router);
     messages::routes(router);
+    context::routes(router);
     members::routes(router);
     aliases::routes(router);
     receipts::routes(router);
@@ -57,6 +59,11 @@ pub async fn must_be_joined(world: &World, user: &UserId, room_id: &RoomId) -> R
         Some(Membership::Join) => Ok(()),
         _ => Err(not_in_room()),
     }
+}
+
+/// The error for an event that is unknown here, or that the user may not see.
+pub fn no_event() -> Error {
+    not_found("There is no such event, or it is not for you")
 }
 
 /// The error for a room that the user is not in, whether or not the room exists.

@@ -3,6 +3,7 @@
 mod accounts;
 mod answers;
 mod backups;
+mod context;
 mod dehydrated;
 mod devices;
 mod ephemeral;

@@ -1,10 +1,13 @@
 //! Can a user set by which rules they are notified?
 //! ([push rules](https://spec.matrix.org/v1.19/client-server-api/#push-rules))
 
+use ruma::UserId;
 use serde_json::{Value, json};
+use tombolo_platform::values;
 use tombolo_support::{Answer, Scene, User, encode};
 
 use super::one_server;
+use crate::objects::user_object;
 
 struct Rules {
     scene: Scene,
@@ -72,7 +75,13 @@ fn everybody_has_the_default_rules_of_the_specification() {
     let ids = |names: &[&str]| names.iter().map(|name| format!(".m.rule.{name}")).collect();
     let (overriding, underriding): (Vec<String>, Vec<String>) =
         (ids(&overriding), ids(&underriding));
-    assert_eq!((rules.ids("override"), rules.ids("underride")), (overriding, underriding));
+    for (kind, expected) in [("override", overriding), ("underride", underriding)] {
+        // Polls have rules of their own (MSC3930).
+        let (polls, others): (Vec<_>, Vec<_>) =
+            rules.ids(kind).into_iter().partition(|id| id.starts_with(".org.matrix.msc3930."));
+        assert_eq!(others, expected);
+        assert_eq!(polls.len(), if kind == "override" { 1 } else { 4 });
+    }
     for kind in ["content", "room", "sender"] {
         assert!(rules.ids(kind).is_empty());
     }
@@ -127,6 +136,19 @@ fn rules_stand_in_the_order_that_the_user_chose() {
     rules.add("c", "?before=b").ok();
     rules.add("a", "").ok();
     assert_eq!(rules.ids("content"), ["c", "b", "d", "a"]);
+    // A rule that moves down stands where it was put, and stays disabled.
+    rules.call("PUT", "content/c/enabled", &json!({ "enabled": false })).ok();
+    for (place, order) in [
+        ("?after=b", ["b", "c", "d", "a"]),
+        ("?before=a", ["b", "d", "c", "a"]),
+        ("?after=a", ["b", "d", "a", "c"]),
+        ("?after=b&before=a", ["b", "d", "c", "a"]),
+        ("?before=d", ["b", "c", "d", "a"]),
+    ] {
+        rules.add("c", place).ok();
+        assert_eq!(rules.ids("content"), order, "{place}");
+    }
+    assert_eq!(rules.get("content/c/enabled").ok()["enabled"], false);
     let rule = json!({ "conditions": [], "actions": [] });
     rules.call("PUT", "override/mine", &rule).ok();
     assert_eq!(rules.ids("override")[..3], [".m.rule.master", "mine", ".m.rule.suppress_notices"]);
@@ -154,8 +176,13 @@ fn what_is_no_rule_is_refused_and_changes_nothing() {
     let rules = Rules::new();
     rules.add("a", "").ok();
     let before = rules.get("").ok();
-    for place in ["?before=x", "?after=x", "?before=.m.rule.master", "?after=a&before=a"] {
+    for place in
+        ["?before=x", "?after=x", "?before=.m.rule.master", "?after=a&before=a", "?after=b"]
+    {
         rules.add("b", place).refused(400, "M_INVALID_PARAM");
+    }
+    for place in ["?before=a", "?after=a"] {
+        rules.add("a", place).refused(400, "M_INVALID_PARAM");
     }
     let long = "x".repeat(256);
     for id in ["a/b", "a\\b", ".b", &long] {
@@ -169,6 +196,7 @@ fn what_is_no_rule_is_refused_and_changes_nothing() {
         ("content/b", json!({ "actions": [] })),
         ("content/b", json!({ "pattern": "x" })),
         ("content/b", json!({ "pattern": 5, "actions": [] })),
+        // As Synapse has it; the specification says that a rule without conditions always matches.
         ("override/b", json!({ "actions": [] })),
         ("override/b", json!({ "conditions": [], "actions": "notify" })),
         ("override/b", json!({ "actions": [], "conditions": [5] })),
@@ -181,7 +209,34 @@ fn what_is_no_rule_is_refused_and_changes_nothing() {
     }
     assert_eq!(rules.call("PUT", "odd/b", &json!({ "actions": [] })).status, 400);
     rules.get("odd/b").refused(404, "M_NOT_FOUND");
+    // An action is nested as deep as can be read again.
+    for depth in 110..130 {
+        let action = format!("{}1{}", r#"{"a":"#.repeat(depth), "}".repeat(depth));
+        let line = "PUT /_matrix/client/v3/pushrules/global/content/a/actions";
+        let body = format!(r#"{{"actions":[{action}]}}"#);
+        if rules.scene.send(Some(&rules.alice), line, body).status == 200 {
+            rules.synced(None).0.unwrap();
+            let actions = json!({ "actions": ["notify"] });
+            rules.call("PUT", "content/a/actions", &actions).ok();
+        }
+    }
     assert_eq!(rules.get("").ok(), before);
+}
+
+#[test]
+fn default_rules_that_nobody_changed_are_those_of_this_build() {
+    let rules = Rules::new();
+    rules.add("a", "").ok();
+    let rule = "underride/.m.rule.message/actions";
+    rules.call("PUT", rule, &json!({ "actions": [] })).ok();
+    let user = UserId::parse(&*rules.alice.id).unwrap();
+    let object = rules.scene.server.sql(&user_object(&user)).unwrap();
+    let query = "SELECT content FROM account_data WHERE type = 'm.push_rules'";
+    let held = object.row(query, values![], |row| row.text(0)).unwrap();
+    let held: Value = serde_json::from_str(&held.unwrap()).unwrap();
+    assert_eq!(held["global"]["underride"].as_array().unwrap().len(), 1);
+    assert_eq!(held["global"]["override"], Value::Null);
+    assert_eq!(rules.get(rule).ok(), json!({ "actions": [] }));
 }
 
 #[test]

@@ -68,6 +68,7 @@ const BUILT: &[&str] = &[
     "POST /_matrix/client/v3/user/@u/openid/request_token",
     "POST /_matrix/client/v3/user/@u/filter",
     "GET /_matrix/client/v3/user/@u/filter/1",
+    "GET /_matrix/client/v3/rooms/!r/context/$e",
     "POST /_matrix/client/v3/rooms/!r/receipt/m.read/$e",
     "POST /_matrix/client/v3/rooms/!r/read_markers",
     "PUT /_matrix/client/v3/rooms/!r/typing/@u",

@@ -300,6 +300,9 @@ pub struct Page {
     /// Whether the page goes on below a gap instead of ending there.
     #[serde(default, rename = "over_holes")]
     pub over_gaps: bool,
+    /// Missing events that no server gives: the page goes on where nothing else is missing.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub not_given: BTreeSet<OwnedEventId>,
     pub filter: EventFilter,
 }
 message!(RoomClass, Page => PageReply, Refusal);
@@ -314,6 +317,35 @@ pub struct PageReply {
     pub state: Vec<Box<RawValue>>,
     /// The gap that the page reached: missing events must be fetched from these servers before the page can go on.
     #[serde(rename = "hole")]
+    pub gap: Option<HistoryGap>,
+}
+
+/// The events around an event, `/context`.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Context {
+    pub event_id: OwnedEventId,
+    pub user: OwnedUserId,
+    pub device: String,
+    /// Whether events below a gap count as those before it.
+    pub over_gaps: bool,
+    /// Its limit is for the events before and after together.
+    pub filter: EventFilter,
+}
+message!(RoomClass, Context => ContextReply, Refusal);
+
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ContextReply {
+    pub event: Box<RawValue>,
+    /// Newest first.
+    pub before: Vec<Box<RawValue>>,
+    /// Oldest first.
+    pub after: Vec<Box<RawValue>>,
+    /// The state at the last event.
+    pub state: Vec<Box<RawValue>>,
+    /// Where pages go on, backwards from the first event and forwards from the last.
+    pub start: Position,
+    pub end: Position,
+    /// The gap that the events before it reached.
     pub gap: Option<HistoryGap>,
 }
 

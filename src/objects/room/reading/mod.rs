@@ -1,5 +1,6 @@
 //! What do clients and other servers see of the room?
 
+pub mod context;
 pub mod describe;
 pub mod entitlement;
 pub mod erasure;

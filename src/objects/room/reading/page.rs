@@ -8,7 +8,7 @@ use tombolo_platform::values;
 use crate::objects::room::{
     Result, Room, Sn,
     graph::events::Stored,
-    messages::{HistoryGap, Page, PageReply, Position},
+    messages::{EventFilter, HistoryGap, Page, PageReply, Position},
     reading::view::Viewer,
 };
 
@@ -19,21 +19,11 @@ const MAX_SCANNED: usize = 5000;
 
 /// One page. A position stands between events: the event at a position lies before it.
 pub fn page(room: &mut Room<'_>, message: Page) -> Result<PageReply> {
-    let row = room.graph()?;
+    room.graph()?;
     let viewer = room.viewer(message.user.clone(), message.device.clone())?;
-    let newest = if viewer.memberships.joined() {
-        row.pos
-    } else {
-        room.visible_state(&viewer.memberships)?.at
-    };
+    let newest = room.visible_state(&viewer.memberships)?.at;
     let start = message.from.unwrap_or(if message.backwards { newest } else { 0 }).min(newest);
-    let scan = if wanted(&message) == 0 {
-        Scan { events: Vec::new(), end: Some(start), gap: None }
-    } else if message.backwards {
-        room.scan_back(&viewer, &message, start)?
-    } else {
-        room.scan_forward(&viewer, &message, start, newest)?
-    };
+    let scan = room.scan(&viewer, &message, start, newest)?;
     let state = room.lazy_members(&viewer, &message, &scan.events)?;
     let mut events = Vec::with_capacity(scan.events.len());
     for event in &scan.events {
@@ -42,10 +32,12 @@ pub fn page(room: &mut Room<'_>, message: Page) -> Result<PageReply> {
     Ok(PageReply { events, start, end: scan.end, state, gap: scan.gap })
 }
 
-struct Scan {
-    events: Vec<Rc<Stored>>,
-    end: Option<Position>,
-    gap: Option<HistoryGap>,
+/// The events of a page.
+pub struct Scan {
+    pub events: Vec<Rc<Stored>>,
+    /// Where the page ends; `None` when there is no more.
+    pub end: Option<Position>,
+    pub gap: Option<HistoryGap>,
 }
 
 impl Scan {
@@ -57,6 +49,23 @@ impl Scan {
 }
 
 impl Room<'_> {
+    /// The events of a page from a position on; `newest` is the last one that the viewer may see.
+    pub fn scan(
+        &mut self,
+        viewer: &Viewer,
+        message: &Page,
+        start: Position,
+        newest: Position,
+    ) -> Result<Scan> {
+        if wanted(message) == 0 {
+            Ok(Scan { events: Vec::new(), end: Some(start), gap: None })
+        } else if message.backwards {
+            self.scan_back(viewer, message, start)
+        } else {
+            self.scan_forward(viewer, message, start, newest)
+        }
+    }
+
     fn scan_back(&mut self, viewer: &Viewer, message: &Page, start: Position) -> Result<Scan> {
         let limit = wanted(message);
         let low = message.to.unwrap_or(0);
@@ -64,7 +73,7 @@ impl Room<'_> {
         let (mut next, mut scanned) = (start, 0);
         // A page that starts right below a gap has to fill it first.
         if !message.over_gaps
-            && let Some(above) = self.gap_above(start)?
+            && let Some(above) = self.gap_above(start, message)?
         {
             scan.gap = Some(above);
             scan.end = Some(start);
@@ -87,7 +96,7 @@ impl Room<'_> {
                     return Ok(scan);
                 }
                 if !message.over_gaps
-                    && let Some(gap) = self.gap_at(event.sn)?
+                    && let Some(gap) = self.gap_at(event.sn, message)?
                 {
                     scan.gap = Some(gap);
                     return Ok(scan);
@@ -131,16 +140,18 @@ impl Room<'_> {
     }
 
     /// The gap below the event that stands right above a position, if there is one.
-    fn gap_above(&mut self, pos: Position) -> Result<Option<HistoryGap>> {
+    fn gap_above(&mut self, pos: Position, page: &Page) -> Result<Option<HistoryGap>> {
         let query = "SELECT sn FROM events WHERE pos > ? ORDER BY pos LIMIT 1";
         match self.sql.row(query, values![pos], |row| row.int(0))? {
-            Some(sn) => self.gap_at(sn),
+            Some(sn) => self.gap_at(sn, page),
             None => Ok(None),
         }
     }
 
-    fn gap_at(&mut self, sn: Sn) -> Result<Option<HistoryGap>> {
-        let below = self.missing_below(sn)?;
+    /// The gap below an event, but for what no server gives.
+    fn gap_at(&mut self, sn: Sn, page: &Page) -> Result<Option<HistoryGap>> {
+        let mut below = self.missing_below(sn)?;
+        below.retain(|id| !page.not_given.contains(id));
         if below.is_empty() {
             return Ok(None);
         }
@@ -171,5 +182,10 @@ impl Room<'_> {
 }
 
 fn wanted(message: &Page) -> usize {
-    message.filter.limit.unwrap_or(DEFAULT_LIMIT).min(MAX_LIMIT) as usize
+    limit(&message.filter) as usize
+}
+
+/// How many events are asked for.
+pub fn limit(filter: &EventFilter) -> u32 {
+    filter.limit.unwrap_or(DEFAULT_LIMIT).min(MAX_LIMIT)
 }

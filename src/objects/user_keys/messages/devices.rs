@@ -78,6 +78,9 @@ pub struct UserKeysShown {
     /// The last change of a device.
     #[serde(default)]
     pub stream_id: i64,
+    /// The version of a local user's list: of two copies of this, the one with the higher version is newer.
+    #[serde(default)]
+    pub version: Option<i64>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -4,7 +4,7 @@ use ruma::{OwnedServerName, OwnedUserId};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::{KeyCounts, Refusal, UserKeysShown};
+use super::{KeyCounts, Refusal};
 use crate::objects::{message::message, user_keys::UserKeysClass};
 
 /// What others have not been told yet.
@@ -86,20 +86,8 @@ pub struct NoteHolder {
 }
 message!(UserKeysClass, NoteHolder => bool, Refusal);
 
-/// Asks for what others are shown of the keys, to be copied.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct KeysToCopy {}
-message!(UserKeysClass, KeysToCopy => CopyOfKeys, Refusal);
-
-#[derive(Debug, Serialize, Deserialize)]
-pub struct CopyOfKeys {
-    /// The version of the list: of two copies, the one with the higher version is newer.
-    pub version: i64,
-    /// Without the user-signing key, which nobody else is shown.
-    pub shown: UserKeysShown,
-}
-
-/// Everything was told up to this version of the list, and these counts.
+/// Everything was told up to this version of the list, and these counts. Where D1 has no copy of that version, it does not
+/// count as told: who was told may have asked for it, and was shown an older one.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct ListTold {
     pub version: i64,

@@ -2,19 +2,12 @@
 
 use ruma::{
     OwnedRoomId, OwnedUserId,
-    push::{
-        Action, NewConditionalPushRule, NewPatternedPushRule, NewSimplePushRule, RuleKind, Ruleset,
-    },
+    push::{Action, NewConditionalPushRule, NewPatternedPushRule, NewSimplePushRule, RuleKind},
 };
 use serde::{Deserialize, Serialize};
 
 use super::Refusal;
 use crate::objects::{message::message, user_sync::UserSyncClass};
-
-/// All push rules of the user, the default ones among them.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct PushRules {}
-message!(UserSyncClass, PushRules => Ruleset, Refusal);
 
 /// Changes a push rule.
 #[derive(Debug, Serialize, Deserialize)]
