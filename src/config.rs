@@ -63,6 +63,15 @@ pub struct Config {
     pub trusted_key_servers: Vec<OwnedServerName>,
     /// `PUBLIC_BASEURL`: what `/.well-known/matrix/client` and `/.well-known/matrix/server` say.
     pub public_baseurl: Option<String>,
+    /// `TURN_URIS` and `TURN_SHARED_SECRET`: the relay for calls; none where one of them is missing.
+    pub turn: Option<Turn>,
+}
+
+/// The relay for calls.
+#[derive(Debug)]
+pub struct Turn {
+    pub uris: Vec<String>,
+    pub shared_secret: String,
 }
 
 /// A variable is missing or cannot be read.
@@ -125,6 +134,7 @@ impl Config {
             trusted_key_servers: notaries(filled("TRUSTED_KEY_SERVERS"))
                 .ok_or(Misconfigured("TRUSTED_KEY_SERVERS"))?,
             public_baseurl: filled("PUBLIC_BASEURL"),
+            turn: turn(filled("TURN_URIS"), filled("TURN_SHARED_SECRET")),
         })
     }
 }
@@ -144,6 +154,12 @@ fn notaries(text: Option<String>) -> Option<Vec<OwnedServerName>> {
     let text = text.unwrap_or_else(|| NOTARY.to_owned());
     let names = text.split(',').map(str::trim).filter(|name| !name.is_empty() && *name != "off");
     names.map(|name| name.try_into().ok()).collect()
+}
+
+fn turn(uris: Option<String>, shared_secret: Option<String>) -> Option<Turn> {
+    let (uris, shared_secret) = uris.zip(shared_secret)?;
+    let uris = uris.split(',').map(str::trim).filter(|uri| !uri.is_empty());
+    Some(Turn { uris: uris.map(str::to_owned).collect(), shared_secret })
 }
 
 fn old_keys(text: &str) -> Option<ServerKeys> {

@@ -91,11 +91,12 @@ pub async fn of(
 /// What a copy shows; `None`: its object has to be asked.
 fn read(cache: &RefCell<Cache>, copied: Copied) -> Option<Rc<UserKeysShown>> {
     let Copied { localpart, version, shown } = copied;
-    let Some(text) = shown else {
-        let cache = cache.borrow();
-        let known = cache.known.get(&localpart).filter(|known| known.version == version);
-        return known.map(|known| Rc::clone(&known.shown));
-    };
+    if let Some(known) = cache.borrow().known.get(&localpart)
+        && known.version >= version
+    {
+        return Some(Rc::clone(&known.shown));
+    }
+    let text = shown?;
     let shown: Rc<UserKeysShown> = match serde_json::from_str(&text) {
         Ok(shown) => Rc::new(shown),
         Err(error) => {

@@ -96,6 +96,8 @@ fn a_copy_that_is_not_there_or_cannot_be_read_is_asked_for() {
     two.run("DELETE FROM shown_keys");
     assert_eq!((two.shown(), two.copied()), (Some(1), version));
     two.run("UPDATE shown_keys SET version = version - 1, shown = '[]'");
+    // Another Worker remembers nothing.
+    two.scene.server.crash();
     assert_eq!((two.shown(), two.copied()), (Some(1), version));
     two.run("UPDATE shown_keys SET version = version + 1, shown = NULL");
     assert_eq!(two.shown(), Some(1));

@@ -13,6 +13,7 @@ mod refresh;
 pub mod register;
 mod tags;
 mod third_party_ids;
+mod turn;
 pub mod usernames;
 
 use crate::http::router::Router;
@@ -31,4 +32,5 @@ pub fn routes(router: &mut Router) {
     tags::routes(router);
     push_rules::routes(router);
     openid::routes(router);
+    turn::routes(router);
 }

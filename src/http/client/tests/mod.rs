@@ -23,6 +23,7 @@ mod routes;
 mod tags;
 mod timelines;
 mod to_device;
+mod turn;
 
 use std::rc::Rc;
 

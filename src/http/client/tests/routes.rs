@@ -72,6 +72,7 @@ const BUILT: &[&str] = &[
     "POST /_matrix/client/v3/rooms/!r/receipt/m.read/$e",
     "POST /_matrix/client/v3/rooms/!r/read_markers",
     "PUT /_matrix/client/v3/rooms/!r/typing/@u",
+    "GET /_matrix/client/v3/voip/turnServer",
     "GET /_matrix/client/v3/keys/changes",
     "GET /_matrix/client/v3/pushrules/",
     "GET /_matrix/client/v3/pushrules/global/",
