@@ -1,6 +1,10 @@
-//! What are the display names and avatars of local users? (D1)
+//! What are the display names and avatars of local users, and what else do they say of themselves? (D1)
 
-use tombolo_platform::{SqlError, World, values};
+use serde_json::{Map, Value};
+use tombolo_platform::{Row, SqlError, Statement, World, values};
+
+/// How long all further fields of a profile may be together, names and values, in bytes.
+const MAX_FIELDS: i64 = 64 << 10;
 
 /// A profile ([profiles](https://spec.matrix.org/v1.19/client-server-api/#profiles)).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -12,7 +16,7 @@ pub struct Profile {
 /// The profile of a local user; `None` where none was ever set.
 pub async fn find(world: &World, localpart: &str) -> Result<Option<Profile>, SqlError> {
     let query = "SELECT displayname, avatar_url FROM profiles WHERE localpart = ?";
-    let read = |row: &tombolo_platform::Row<'_>| {
+    let read = |row: &Row<'_>| {
         Ok(Profile { displayname: row.text_or_null(0)?, avatar_url: row.text_or_null(1)? })
     };
     world.d1().row(query, values![localpart], read).await
@@ -28,8 +32,47 @@ pub async fn save(world: &World, localpart: &str, profile: &Profile) -> Result<(
     world.d1().run(upsert, values).await.map(|_| ())
 }
 
-/// Removes a profile.
+/// What a user's profile has beside: names and values.
+pub async fn fields(world: &World, localpart: &str) -> Result<Map<String, Value>, SqlError> {
+    let query = "SELECT name, value FROM profile_fields WHERE localpart = ? ORDER BY name";
+    let read = |row: &Row<'_>| Ok((row.text(0)?, row.text(1)?));
+    let rows = world.d1().rows(query, values![localpart], read).await?.into_iter();
+    let fields = rows.map(|(name, text)| {
+        let value = serde_json::from_str(&text);
+        Ok((name, value.map_err(|error| SqlError::Database(error.to_string()))?))
+    });
+    fields.collect()
+}
+
+/// Sets a field of a user whose account is not deactivated; answers whether there was room for it.
+pub async fn save_field(
+    world: &World,
+    localpart: &str,
+    (name, value): (&str, &Value),
+) -> Result<bool, SqlError> {
+    let upsert = "INSERT INTO profile_fields (localpart, name, value)
+                  SELECT localpart, ?2, ?3 FROM accounts WHERE localpart = ?1 AND NOT deactivated AND ?4 >= (
+                      SELECT coalesce(sum(length(CAST(name || value AS BLOB))), 0) FROM profile_fields
+                      WHERE localpart = ?1 AND name <> ?2)
+                  ON CONFLICT DO UPDATE SET value = excluded.value RETURNING 1 AS one";
+    let value = value.to_string();
+    let length = i64::try_from(name.len() + value.len()).unwrap_or(i64::MAX);
+    let values = values![localpart, name, &value, MAX_FIELDS.saturating_sub(length)];
+    Ok(world.d1().row(upsert, values, |row| row.int(0)).await?.is_some())
+}
+
+/// Removes a field of a user.
+pub async fn remove_field(world: &World, localpart: &str, name: &str) -> Result<(), SqlError> {
+    let delete = "DELETE FROM profile_fields WHERE localpart = ? AND name = ?";
+    world.d1().run(delete, values![localpart, name]).await.map(|_| ())
+}
+
+/// Removes a profile, with all its fields.
 pub async fn remove(world: &World, localpart: &str) -> Result<(), SqlError> {
-    let delete = "DELETE FROM profiles WHERE localpart = ?";
-    world.d1().run(delete, values![localpart]).await.map(|_| ())
+    let values = &values![localpart];
+    let deletions = [
+        "DELETE FROM profiles WHERE localpart = ?",
+        "DELETE FROM profile_fields WHERE localpart = ?",
+    ];
+    world.d1().batch(&deletions.map(|sql| Statement { sql, values })).await.map(|_| ())
 }

@@ -60,6 +60,7 @@ async fn capabilities(world: World, request: Request<Bytes>, _: ()) -> Result<Re
         "m.change_password": { "enabled": true },
         "m.get_login_token": { "enabled": true },
         "m.3pid_changes": { "enabled": false },
+        "m.profile_fields": { "enabled": true },
     });
     json_response(StatusCode::OK, &json!({ "capabilities": capabilities }))
 }

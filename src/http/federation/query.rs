@@ -7,7 +7,7 @@ use ruma::{
     },
     profile::ProfileFieldName,
 };
-use serde_json::json;
+use serde_json::Value;
 use tombolo_platform::World;
 
 use super::signed::Signed;
@@ -37,15 +37,19 @@ async fn profile(
         return Err(not_found("There is no such user"));
     }
     let profile = profiles::find(&world, user.localpart()).await?.unwrap_or_default();
-    let fields = [
-        (ProfileFieldName::DisplayName, profile.displayname),
-        (ProfileFieldName::AvatarUrl, profile.avatar_url),
+    let further = profiles::fields(&world, user.localpart()).await?;
+    let known = [
+        (ProfileFieldName::DisplayName, profile.displayname.map(Value::from)),
+        (ProfileFieldName::AvatarUrl, profile.avatar_url.map(Value::from)),
     ];
+    let further = further.into_iter().map(|(name, value)| (name.into(), Some(value)));
     let field = request.field;
-    let wanted =
-        fields.into_iter().filter(|(name, _)| field.as_ref().is_none_or(|field| field == name));
+    let wanted = known
+        .into_iter()
+        .chain(further)
+        .filter(|(name, _)| field.as_ref().is_none_or(|field| field == name));
     let answer: get_profile::Response =
-        wanted.filter_map(|(name, value)| Some((name, json!(value?)))).collect();
+        wanted.filter_map(|(name, value)| Some((name, value?))).collect();
     if field.is_some() && answer.iter().next().is_none() {
         return Err(not_found("The profile has no such field"));
     }

@@ -68,6 +68,8 @@ fn what_was_under_way_brings_nothing_of_a_user_back() {
     let profile = Profile { displayname: Some("Bob".to_owned()), avatar_url: None };
     run.run(profiles::save(&world, "bob", &profile)).unwrap();
     assert_eq!(run.run(profiles::find(&world, "bob")).unwrap(), None);
+    let field = json!("Europe/Vienna");
+    assert!(!run.run(profiles::save_field(&world, "bob", ("m.tz", &field))).unwrap());
     let content = RawValue::from_string("{}".to_owned()).unwrap();
     let data = SetAccountData { room_id: None, event_type: "org.example".to_owned(), content };
     assert!(matches!(run.run(world.ask(&address, &data)), Err(AskError::Refused(_))));

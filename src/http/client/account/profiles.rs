@@ -1,4 +1,4 @@
-//! How do clients read and set display names and avatars?
+//! How do clients read and set display names, avatars and what else stands in profiles?
 //! ([profiles](https://spec.matrix.org/v1.19/client-server-api/#profiles))
 
 use futures_util::{StreamExt, stream};
@@ -6,17 +6,18 @@ use http::StatusCode;
 use ruma::{
     OwnedRoomId, UserId,
     api::client::profile::{
-        ProfileFieldValue, get_profile::v3 as get_profile,
-        get_profile_field::v3 as get_profile_field, set_profile_field::v3 as set_profile_field,
+        ProfileFieldName, ProfileFieldValue, delete_profile_field::v3 as delete_profile_field,
+        get_profile::v3 as get_profile, get_profile_field::v3 as get_profile_field,
+        set_profile_field::v3 as set_profile_field,
     },
 };
 use serde_json::{Map, Value, json, value::to_raw_value};
 use tombolo_platform::World;
-use tombolo_protocol::membership::Membership;
+use tombolo_protocol::{json::plain_object, membership::Membership};
 
 use crate::{
     config::Config,
-    error::{Error, Result, bad_gateway, forbidden, not_found},
+    error::{Error, Result, bad_gateway, bad_json, invalid_param, not_found},
     flows,
     http::{
         auth::{Session, user_object},
@@ -32,11 +33,16 @@ use crate::{
         api,
         client::{self, Ask},
     },
-    stores::{accounts, profiles},
+    stores::{
+        accounts,
+        profiles::{self, Profile},
+    },
 };
 
 /// The longest display name and the longest address of an avatar, in bytes.
 const MAX_BYTES: usize = 1024;
+/// The longest name of a field, in bytes.
+const MAX_NAME: usize = 255;
 /// In how many rooms a new profile is announced at once.
 const AT_ONCE: usize = 8;
 
@@ -44,6 +50,7 @@ pub fn routes(router: &mut Router) {
     router.endpoint::<get_profile::Request, _, _>(whole);
     router.endpoint::<get_profile_field::Request, _, _>(field);
     router.costly::<set_profile_field::Request, _, _>(Cost::Event, set);
+    router.costly::<delete_profile_field::Request, _, _>(Cost::Event, remove);
 }
 
 async fn whole(
@@ -76,7 +83,9 @@ async fn profile(world: &World, user: &UserId, field: Option<&str>) -> Result<Ma
         if accounts::find(world, user.localpart()).await?.is_none() {
             return Err(not_found("There is no such user"));
         }
-        return Ok(flows::membership::join::member_content(world, user).await?);
+        let mut profile = profiles::fields(world, user.localpart()).await?;
+        profile.append(&mut flows::membership::join::member_content(world, user).await?);
+        return Ok(profile);
     }
     let path = api::profile(user, field);
     Ok(client::ask(world, user.server_name(), Ask::get(&path)).await?)
@@ -88,19 +97,79 @@ async fn set(
     request: set_profile_field::Request,
 ) -> Result<set_profile_field::Response> {
     must_be(&caller, &request.user_id)?;
-    let localpart = caller.user.localpart();
-    let held = profiles::find(&world, localpart).await?.unwrap_or_default();
-    let mut profile = held.clone();
     match request.value {
-        ProfileFieldValue::DisplayName(name) => profile.displayname = checked(name)?,
-        ProfileFieldValue::AvatarUrl(address) => profile.avatar_url = checked(address.to_string())?,
-        _ => return Err(forbidden("Only the display name and the avatar can be set")),
-    }
-    if profile != held {
-        profiles::save(&world, localpart, &profile).await?;
-        announce(&world, &caller).await?;
+        ProfileFieldValue::DisplayName(name) => {
+            let displayname = checked(name)?;
+            change(&world, &caller, |held| Profile { displayname, ..held }).await?;
+        }
+        ProfileFieldValue::AvatarUrl(address) => {
+            let avatar_url = checked(address.to_string())?;
+            change(&world, &caller, |held| Profile { avatar_url, ..held }).await?;
+        }
+        field => save_field(&world, &caller, &field).await?,
     }
     Ok(set_profile_field::Response::new())
+}
+
+async fn remove(
+    world: World,
+    caller: Session,
+    request: delete_profile_field::Request,
+) -> Result<delete_profile_field::Response> {
+    must_be(&caller, &request.user_id)?;
+    match &request.field {
+        ProfileFieldName::DisplayName => {
+            change(&world, &caller, |held| Profile { displayname: None, ..held }).await?;
+        }
+        ProfileFieldName::AvatarUrl => {
+            change(&world, &caller, |held| Profile { avatar_url: None, ..held }).await?;
+        }
+        field => profiles::remove_field(&world, caller.user.localpart(), field.as_str()).await?,
+    }
+    Ok(delete_profile_field::Response::new())
+}
+
+/// Changes the display name or the avatar, and announces that.
+async fn change(
+    world: &World,
+    caller: &Session,
+    change: impl FnOnce(Profile) -> Profile,
+) -> Result<()> {
+    let localpart = caller.user.localpart();
+    let held = profiles::find(world, localpart).await?.unwrap_or_default();
+    let profile = change(held.clone());
+    if profile != held {
+        profiles::save(world, localpart, &profile).await?;
+        announce(world, caller).await?;
+    }
+    Ok(())
+}
+
+/// Sets a field that is neither the display name nor the avatar. Nobody is told: whoever wants to know asks.
+async fn save_field(world: &World, caller: &Session, field: &ProfileFieldValue) -> Result<()> {
+    let (name, value) = (field.field_name(), field.value());
+    let too_large = |errcode, message: &str| Error::new(StatusCode::BAD_REQUEST, errcode, message);
+    if name.as_str().len() > MAX_NAME {
+        return Err(too_large("M_KEY_TOO_LARGE", "The name of the field is too long"));
+    }
+    if !is_name(name.as_str()) {
+        return Err(invalid_param("The name of the field has no form"));
+    }
+    if plain_object(&json!({ "value": value }).to_string()).is_none() {
+        return Err(bad_json("The value is nested too deep"));
+    }
+    let field = (name.as_str(), &*value);
+    if !profiles::save_field(world, caller.user.localpart(), field).await? {
+        return Err(too_large("M_PROFILE_TOO_LARGE", "The profile is too large"));
+    }
+    Ok(())
+}
+
+/// Whether this is a [common namespaced identifier](https://spec.matrix.org/v1.19/appendices/#common-namespaced-identifier-grammar).
+fn is_name(name: &str) -> bool {
+    let is_within =
+        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_.".contains(&byte);
+    name.starts_with(|first: char| first.is_ascii_lowercase()) && name.bytes().all(is_within)
 }
 
 /// A value of bounded length; an empty one unsets the field.

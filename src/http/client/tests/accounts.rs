@@ -153,9 +153,12 @@ fn capabilities_name_the_room_versions_and_what_users_may_change() {
     let capabilities = &scene.get(&alice, "/_matrix/client/v3/capabilities").ok()["capabilities"];
     assert_eq!(capabilities["m.room_versions"]["default"], "11");
     assert_eq!(capabilities["m.room_versions"]["available"]["12"], "stable");
-    for (capability, enabled) in
-        [("m.change_password", true), ("m.get_login_token", true), ("m.3pid_changes", false)]
-    {
+    for (capability, enabled) in [
+        ("m.change_password", true),
+        ("m.get_login_token", true),
+        ("m.3pid_changes", false),
+        ("m.profile_fields", true),
+    ] {
         assert_eq!(capabilities[capability]["enabled"], enabled, "{capability}");
     }
 }

@@ -1,6 +1,7 @@
 //! What do profiles, account data and filters store, and who may read it?
 
 use serde_json::{Value, json};
+use tombolo_support::{Peer, encode};
 
 use super::one_server;
 
@@ -43,7 +44,69 @@ fn a_profile_is_whole_and_may_be_emptied() {
     empty.refused(400, "M_MISSING_PARAM");
     set("displayname", json!(1)).refused(400, "M_BAD_JSON");
     set("displayname", json!("x".repeat(2000))).refused(400, "M_TOO_LARGE");
-    set("org.example.field", json!("x")).refused(403, "M_FORBIDDEN");
+}
+
+#[test]
+fn a_profile_has_further_fields() {
+    let scene = one_server();
+    let (alice, bob) = (scene.register("alice"), scene.register("bob"));
+    let path = format!("/_matrix/client/v3/profile/{}", alice.id);
+    let set = |field: &str, value: Value| {
+        scene.call(Some(&alice), &format!("PUT {path}/{field}"), &json!({ field: value }))
+    };
+    set("m.tz", json!("Europe/Vienna")).ok();
+    set("org.example.job", json!({ "title": "cook", "since": 1.5 })).ok();
+    set("displayname", json!("Alice")).ok();
+    let whole = json!({
+        "displayname": "Alice", "m.tz": "Europe/Vienna",
+        "org.example.job": { "title": "cook", "since": 1.5 },
+    });
+    assert_eq!(scene.get(&bob, &path).ok(), whole);
+    let field = format!("{path}/m.tz");
+    assert_eq!(scene.get(&bob, &field).ok(), json!({ "m.tz": "Europe/Vienna" }));
+    for line in [format!("PUT {field}"), format!("DELETE {field}")] {
+        let body = json!({ "m.tz": "x" });
+        scene.call(Some(&bob), &line, &body).refused(403, "M_FORBIDDEN");
+    }
+    for field in ["m.tz", "displayname", "avatar_url", "org.example.none"] {
+        scene.call(Some(&alice), &format!("DELETE {path}/{field}"), &Value::Null).ok();
+    }
+    scene.get(&bob, &field).refused(404, "M_NOT_FOUND");
+    let left = json!({ "org.example.job": { "title": "cook", "since": 1.5 } });
+    assert_eq!(scene.get(&bob, &path).ok(), left);
+    set("m.tz", json!(5)).refused(400, "M_BAD_JSON");
+    for name in ["Upper", "1st", "with%20space", "u%C3%A4"] {
+        let line = format!("PUT {path}/{name}");
+        let answer = scene.call(Some(&alice), &line, &json!({ name: 1 }));
+        assert_eq!(answer.status, 400, "{name}");
+    }
+    set(&"x".repeat(256), json!(1)).refused(400, "M_KEY_TOO_LARGE");
+    set(&"x".repeat(255), json!("x".repeat(65_000))).ok();
+    set("org.example.long", json!("x".repeat(500))).refused(400, "M_PROFILE_TOO_LARGE");
+    set(&"x".repeat(255), json!(1)).ok();
+    set("org.example.long", json!("x".repeat(500))).ok();
+    let deep = format!(r#"{{"org.example.deep":{}1{}}}"#, "[".repeat(101), "]".repeat(101));
+    let line = format!("PUT {path}/org.example.deep");
+    scene.send(Some(&alice), &line, deep).refused(400, "M_BAD_JSON");
+}
+
+#[test]
+fn another_server_is_told_of_all_fields() {
+    let scene = one_server();
+    let alice = scene.register("alice");
+    let peer = Peer::new(&scene.simulation, "peer.test", 3);
+    for (field, value) in [("displayname", "Alice"), ("m.tz", "Europe/Vienna")] {
+        let line = format!("PUT /_matrix/client/v3/profile/{}/{field}", alice.id);
+        scene.call(Some(&alice), &line, &json!({ field: value })).ok();
+    }
+    let ask = |rest: &str| {
+        let line =
+            format!("GET /_matrix/federation/v1/query/profile?user_id={}{rest}", encode(&alice.id));
+        scene.signed(&peer, &line, None)
+    };
+    assert_eq!(ask("").ok(), json!({ "displayname": "Alice", "m.tz": "Europe/Vienna" }));
+    assert_eq!(ask("&field=m.tz").ok(), json!({ "m.tz": "Europe/Vienna" }));
+    ask("&field=avatar_url").refused(404, "M_NOT_FOUND");
 }
 
 #[test]

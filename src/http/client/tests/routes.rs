@@ -58,6 +58,7 @@ const BUILT: &[&str] = &[
     "PUT /_matrix/client/v3/profile/@u/displayname",
     "GET /_matrix/client/v3/profile/@u/avatar_url",
     "PUT /_matrix/client/v3/profile/@u/avatar_url",
+    "DELETE /_matrix/client/v3/profile/@u/m.tz",
     "GET /_matrix/client/v3/user/@u/account_data/t",
     "PUT /_matrix/client/v3/user/@u/account_data/t",
     "GET /_matrix/client/v3/user/@u/rooms/!r/account_data/t",
