@@ -159,7 +159,8 @@ fn notaries(text: Option<String>) -> Option<Vec<OwnedServerName>> {
 fn turn(uris: Option<String>, shared_secret: Option<String>) -> Option<Turn> {
     let (uris, shared_secret) = uris.zip(shared_secret)?;
     let uris = uris.split(',').map(str::trim).filter(|uri| !uri.is_empty());
-    Some(Turn { uris: uris.map(str::to_owned).collect(), shared_secret })
+    let uris: Vec<String> = uris.map(str::to_owned).collect();
+    (!uris.is_empty()).then_some(Turn { uris, shared_secret })
 }
 
 fn old_keys(text: &str) -> Option<ServerKeys> {

@@ -44,7 +44,7 @@ pub async fn fields(world: &World, localpart: &str) -> Result<Map<String, Value>
     fields.collect()
 }
 
-/// Sets a field of a user whose account is not deactivated; answers whether there was room for it.
+/// Sets a field; answers whether it is set: there may be no room for it, or no account that is not deactivated.
 pub async fn save_field(
     world: &World,
     localpart: &str,

@@ -206,7 +206,8 @@ fn only_what_is_newer_of_an_account_is_copied_and_read() {
     let world = copy.0.server.world();
     let save = |version: i64, shown: &str| {
         for name in ["alice", "nobody"] {
-            copy.0.simulation.run(shown_keys::save(&world, name, (version, shown))).unwrap();
+            let copies = [(name, version, shown)];
+            copy.0.simulation.run(shown_keys::save(&world, &copies)).unwrap();
         }
     };
     let find = |known: Option<i64>| {

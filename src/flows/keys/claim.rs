@@ -8,9 +8,9 @@ use ruma::{OwnedServerName, OwnedUserId, ServerName};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tombolo_platform::World;
-use tombolo_protocol::json::plain_object;
+use tombolo_protocol::json::{members, plain_object};
 
-use super::{AT_ONCE, Homes, LIMITS, deadline, existing, failed, in_time, members};
+use super::{AT_ONCE, Homes, LIMITS, deadline, existing, failed, in_time};
 use crate::{
     flows::ours::Ours,
     objects::{

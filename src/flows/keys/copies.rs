@@ -1,8 +1,8 @@
 //! What are others shown of the keys of our users?
 //!
 //! D1 has a copy of it, so that a question about a hundred users is one statement and not a hundred questions to
-//! objects. The copy is renewed before anybody is told of a change (`telling`), so whoever asks because they were told
-//! finds it. A Worker remembers what it has read, and D1 gives only what is newer.
+//! objects. The copy is renewed before one of our users is told of a change (`telling`), so whoever asks because they were
+//! told finds it. A Worker remembers what it has read, and D1 gives only what is newer.
 
 use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 
@@ -32,6 +32,7 @@ struct Cache {
     bytes: usize,
 }
 
+/// What is shown of a user.
 struct Known {
     version: i64,
     shown: Rc<UserKeysShown>,
@@ -121,22 +122,23 @@ async fn ask_all(
         Ok::<_, Ours>((user, copied, shown))
     });
     let answers: Vec<_> = asked.buffer_unordered(AT_ONCE).try_collect().await?;
-    let (mut found, mut saved) = (Vec::new(), 0);
+    let (mut found, mut copies) = (Vec::new(), Vec::new());
     for (user, copied, shown) in answers {
         // An object of the build before says no version.
         if let Some(version) = shown.version {
             let text = serde_json::to_string(&*shown)?;
-            if copied < Some(version) && saved < MOST_SAVED {
-                saved += 1;
-                if let Err(error) = save(world, &user, (version, &text)).await {
-                    tracing::info!(%user, %error, "a user's keys are not copied");
-                    saved = MOST_SAVED;
-                }
-            }
             let known = Known { version, shown: Rc::clone(&shown), bytes: text.len() };
             cache.borrow_mut().put(user.localpart().to_owned(), known);
+            if copied < Some(version) && copies.len() < MOST_SAVED {
+                copies.push((user.clone(), version, text));
+            }
         }
         found.push((user, shown));
+    }
+    let copies: Vec<_> =
+        copies.iter().map(|(user, version, text)| (user.localpart(), *version, &**text)).collect();
+    if let Err(error) = shown_keys::save(world, &copies).await {
+        tracing::info!(%error, "users' keys are not copied");
     }
     Ok(found)
 }
@@ -144,17 +146,12 @@ async fn ask_all(
 /// Makes the copy of a user's keys that of the newest version.
 pub async fn renew(world: &World, user: &UserId) -> Result<(), Ours> {
     let shown = ask(world, user).await?;
-    match shown.version {
-        Some(version) => save(world, user, (version, &serde_json::to_string(&shown)?)).await,
-        None => Err(Ours::Unreachable("the object is of the build before".to_owned())),
-    }
+    let unsaid = || Ours::Unreachable("the object is of the build before".to_owned());
+    let (version, text) = (shown.version.ok_or_else(unsaid)?, serde_json::to_string(&shown)?);
+    Ok(shown_keys::save(world, &[(user.localpart(), version, &text)]).await?)
 }
 
 async fn ask(world: &World, user: &UserId) -> Result<UserKeysShown, Ours> {
     let query = QueryKeys { devices: Vec::new(), own: false };
     world.ask(&keys_object(user), &query).await.map_err(failed)
-}
-
-async fn save(world: &World, user: &UserId, copy: (i64, &str)) -> Result<(), Ours> {
-    Ok(shown_keys::save(world, user.localpart(), copy).await?)
 }

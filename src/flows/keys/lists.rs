@@ -14,9 +14,9 @@ use ruma::{Int, OwnedServerName, OwnedUserId, ServerName, UserId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, value::RawValue};
 use tombolo_platform::World;
-use tombolo_protocol::json::plain_object;
+use tombolo_protocol::json::{members, plain_object};
 
-use super::{AT_ONCE, LIMITS, deadline, in_time, members};
+use super::{AT_ONCE, LIMITS, deadline, in_time};
 use crate::{
     flows::ours::Ours,
     objects::{

@@ -14,7 +14,6 @@ use std::{collections::BTreeMap, fmt, time::Duration};
 
 use futures_util::future::{Either, select};
 use ruma::{OwnedServerName, OwnedUserId};
-use serde_json::value::RawValue;
 use tombolo_platform::{AskError, Limits, World};
 
 use crate::{config::Config, flows::ours::Ours, remote::RemoteError, stores::accounts};
@@ -30,14 +29,6 @@ const LIMITS: Limits = Limits { time: LONGEST, bytes: 8 << 20 };
 
 /// How many users are looked for without asking whether they are there.
 const FEW: usize = 20;
-
-/// An object whose values are parsed one by one, so that a malformed value does not spoil the others.
-pub type ByKey = BTreeMap<String, Box<RawValue>>;
-
-/// The members of an object; anything else has none.
-pub fn members(value: Option<&RawValue>) -> ByKey {
-    value.and_then(|value| serde_json::from_str(value.get()).ok()).unwrap_or_default()
-}
 
 /// What concerns users, by where they live.
 pub struct Homes<T> {

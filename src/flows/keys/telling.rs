@@ -29,17 +29,15 @@ use crate::{
         room_object,
         user_keys::{
             UserKeysClass,
-            messages::{DeviceChange, ListTold, QueryKeys, SigningChange, Untold, UntoldReply},
+            messages::{
+                DeviceChange, ListTold, QueryKeys, SigningChange, Untold, UntoldReply, again,
+            },
         },
         user_object,
         user_sync::messages::{Device, Devices, DevicesChanged, JoinedRooms, NoteKeyCounts},
     },
     stores::room_members,
 };
-
-/// When what could not be told is told again (ms): the longer it goes on, the later.
-const AGAIN: u64 = 5_000;
-const LATEST: u64 = 3_600_000;
 
 /// How long a request waits until everybody is told.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -57,8 +55,7 @@ pub async fn due(world: World, address: Address<UserKeysClass>) -> Result<Option
         Err(error) => {
             tracing::info!(%user, %error, "a change of keys was not told");
             let now = world.now();
-            let waited = since.map_or(0, |since| now.saturating_sub(since));
-            Ok(Some(now + waited.clamp(AGAIN, LATEST)))
+            Ok(Some(again(since.unwrap_or(now), now)))
         }
     }
 }

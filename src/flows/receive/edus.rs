@@ -19,7 +19,7 @@ use crate::{
     config::Config,
     flows::{
         keys::{
-            self, ByKey, lists, members, telling,
+            self, lists, telling,
             to_device::{self, MAX_CONTENT, MAX_TYPE, Sending},
         },
         ours::Ours,
@@ -49,7 +49,7 @@ struct Edu<'a> {
 #[derive(Deserialize)]
 struct RoomReceipts {
     #[serde(rename = "m.read", default)]
-    read: ByKey,
+    read: json::ByKey,
 }
 
 /// How many rooms, receipts and users with messages of one transaction may still have an effect.
@@ -134,7 +134,7 @@ pub async fn take_effect(
 async fn to_device(
     world: &World,
     origin: &OwnedServerName,
-    content: Sending<ByKey>,
+    content: Sending<json::ByKey>,
     budget: &mut Budget,
 ) -> Result<(), Ours> {
     let Sending { sender, kind, message_id, messages } = content;
@@ -148,7 +148,8 @@ async fn to_device(
     let messages = messages.into_iter().filter_map(|(user, of_user)| {
         let user =
             OwnedUserId::try_from(user).ok().filter(|user| user.server_name() == own_name)?;
-        let of_user = members(Some(&of_user)).into_iter().filter(|(_, content)| fits(content));
+        let of_user =
+            json::members(Some(&of_user)).into_iter().filter(|(_, content)| fits(content));
         budget.takes_user().then(|| (user, of_user.collect()))
     });
     let messages = messages.collect();
@@ -231,7 +232,12 @@ async fn typing(world: &World, origin: &OwnedServerName, content: TypingContent)
     }
 }
 
-async fn receipts(world: &World, origin: &OwnedServerName, content: ByKey, budget: &mut Budget) {
+async fn receipts(
+    world: &World,
+    origin: &OwnedServerName,
+    content: json::ByKey,
+    budget: &mut Budget,
+) {
     let mut left = MAX_RECEIPTS;
     let rooms = content.into_iter().filter_map(|(room_id, of_room)| {
         Some((OwnedRoomId::try_from(room_id).ok()?, own(origin, &of_room)))

@@ -7,13 +7,11 @@
 use ruma::OwnedServerName;
 use tombolo_platform::{Row, values};
 
-use super::{ListTold, NoteHolder, Result, SigningChange, Untold, UntoldReply, UserKeys};
+use super::{
+    ListTold, MAKES_SURE, NoteHolder, Result, SigningChange, Untold, UntoldReply, UserKeys, again,
+};
 use crate::shell::Stop;
 
-/// When the alarm tells what the request has not told (ms).
-const MAKES_SURE: u64 = 5_000;
-/// The longest time until it is tried again (ms): the longer it goes on, the later.
-const LATEST: u64 = 3_600_000;
 /// How long a server that asked for the list is told of changes (ms): by then we know which rooms it is in.
 const HOLDS: u64 = 86_400_000;
 /// The most servers that are remembered to have asked: of more, the last ones.
@@ -150,8 +148,7 @@ impl UserKeys<'_> {
         }
         let (list, now) = (self.list()?, self.moment.now);
         if list.copied < list.version {
-            let waited = list.untold_since.map_or(0, |since| now.saturating_sub(since));
-            self.effects.alarm_at(now + waited.clamp(MAKES_SURE, LATEST));
+            self.effects.alarm_at(again(list.untold_since.unwrap_or(now), now));
         }
         Ok(())
     }

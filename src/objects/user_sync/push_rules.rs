@@ -7,9 +7,9 @@
 use ruma::{
     UserId,
     api::client::push::PushRule,
+    events::push_rules::PushRulesEventContent,
     push::{Action, ConditionalPushRule, NewPushRule, RemovePushRuleError, RuleKind, Ruleset},
 };
-use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::{ChangePushRules, NewRule, PushRulesChange, Refusal, Result, User};
@@ -23,12 +23,6 @@ const MAX_ID: usize = 255;
 const MAX_RULE: usize = 1 << 10;
 const MAX_RULES: usize = 1 << 20;
 const MOST_RULES: usize = 10_000;
-
-/// The content of the item.
-#[derive(Serialize, Deserialize)]
-struct Content {
-    global: Ruleset,
-}
 
 /// Changes the rules. A change that changes nothing is no news.
 pub fn change(user: &mut User<'_>, message: ChangePushRules) -> Result<()> {
@@ -61,7 +55,7 @@ pub fn change(user: &mut User<'_>, message: ChangePushRules) -> Result<()> {
             must_be_short(&rules, kind, &rule_id)?;
         }
     }
-    let content = to_raw_value(&Content { global: user.changed(rules)? })?;
+    let content = to_raw_value(&PushRulesEventContent::new(user.changed(rules)?))?;
     if content.get().len() > MAX_RULES {
         return Err(invalid("these are too many rules"));
     }
@@ -108,7 +102,7 @@ fn given(rule: NewRule) -> NewPushRule {
 impl User<'_> {
     /// The rules, as the item has them.
     pub fn push_rules_item(&mut self) -> Result<Box<RawValue>> {
-        Ok(to_raw_value(&Content { global: self.push_rules()? })?)
+        Ok(to_raw_value(&PushRulesEventContent::new(self.push_rules()?))?)
     }
 
     /// The default rules of this build.
@@ -122,9 +116,7 @@ impl User<'_> {
         let default = self.default_rules()?;
         let is_changed = |kind: RuleKind, rule: &ConditionalPushRule| {
             default.get(kind, &rule.rule_id).is_none_or(|as_built| {
-                let actions = |actions: &[Action]| serde_json::to_value(actions).ok();
-                as_built.enabled() != rule.enabled
-                    || actions(as_built.actions()) != actions(&rule.actions)
+                as_built.enabled() != rule.enabled || !are_same(as_built.actions(), &rule.actions)
             })
         };
         rules.override_.retain(|rule| is_changed(RuleKind::Override, rule));
@@ -135,10 +127,16 @@ impl User<'_> {
     fn push_rules(&mut self) -> Result<Ruleset> {
         let default = self.default_rules()?;
         let Some(content) = self.item("", PUSH_RULES)? else { return Ok(default) };
-        let Content { global: mut rules } = serde_json::from_str(&content)?;
+        let mut rules = serde_json::from_str::<PushRulesEventContent>(&content)?.global;
         rules.update_with_server_default(default);
         Ok(rules)
     }
+}
+
+/// Whether two rules do the same. What cannot be written is never the same.
+fn are_same(one: &[Action], other: &[Action]) -> bool {
+    let text = |actions: &[Action]| serde_json::to_string(actions).ok();
+    text(one).is_some_and(|one| text(other).is_some_and(|other| one == other))
 }
 
 fn invalid(why: &str) -> Stop<Refusal> {

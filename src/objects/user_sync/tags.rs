@@ -3,12 +3,8 @@
 //!
 //! The tags of a room are an item of its account data, which clients may also write whole.
 
-use serde_json::{
-    Map, Value,
-    value::{RawValue, to_raw_value},
-};
-
-use tombolo_protocol::json::plain_object;
+use serde_json::value::{RawValue, to_raw_value};
+use tombolo_protocol::json::members;
 
 use super::{ChangeTag, Refusal, Result, User};
 use crate::shell::Stop;
@@ -25,31 +21,21 @@ pub fn change(user: &mut User<'_>, message: ChangeTag) -> Result<()> {
     user.must_be_active()?;
     let ChangeTag { room_id, tag, info } = message;
     let room = room_id.as_str();
-    let held = user.item(room, TAGS)?;
-    // What clients have written whole may be of any form.
-    let mut content: Map<String, Value> =
-        held.as_deref().and_then(plain_object).unwrap_or_default();
-    let mut tags = match content.remove("tags") {
-        Some(Value::Object(tags)) => tags,
-        _ => Map::new(),
-    };
+    let held = user.item(room, TAGS)?.map(RawValue::from_string).transpose()?;
+    // What clients have written whole may be of any form, and stays as it is.
+    let mut content = members(held.as_deref());
+    let mut tags = members(content.remove("tags").as_deref());
+    let grows = info.is_some();
     match info {
-        Some(info) => {
-            tags.insert(tag, serde_json::from_str(info.get())?);
-        }
+        Some(info) => _ = tags.insert(tag, info),
         // There is nothing to tell of.
         None if tags.remove(&tag).is_none() => return Ok(()),
         None => {}
     }
-    content.insert("tags".to_owned(), Value::Object(tags));
-    let content: Box<RawValue> = to_raw_value(&content)?;
-    let invalid = |why: &str| Err(Stop::Refused(Refusal::Invalid(why.to_owned())));
-    if content.get().len() > MAX_TAGS {
-        return invalid("the room has too many tags");
-    }
-    // What is said of a tag stands deeper here.
-    if plain_object(content.get()).is_none() {
-        return invalid("the tag is nested too deep");
+    content.insert("tags".to_owned(), to_raw_value(&tags)?);
+    let content = to_raw_value(&content)?;
+    if grows && content.get().len() > MAX_TAGS {
+        return Err(Stop::Refused(Refusal::Invalid("the room has too many tags".to_owned())));
     }
     user.set_item(room, TAGS, &content)
 }

@@ -12,7 +12,10 @@ mod split;
 mod tests;
 mod tokens;
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
 pub use self::{
     scan::{scan, text},
@@ -88,6 +91,15 @@ pub fn plain_object(text: &str) -> Option<serde_json::Map<String, serde_json::Va
     let object: serde_json::Map<_, _> = serde_json::from_str(text).ok()?;
     let is_plain = object.values().map(depth).max() < Some(MAX_DEPTH_PASSED);
     is_plain.then_some(object)
+}
+
+/// An object whose values are parsed one by one, so that one that cannot be read does not spoil the others.
+pub type ByKey = BTreeMap<String, Box<RawValue>>;
+
+/// The members of an object; anything else has none.
+#[must_use]
+pub fn members(value: Option<&RawValue>) -> ByKey {
+    value.and_then(|value| serde_json::from_str(value.get()).ok()).unwrap_or_default()
 }
 
 /// The text that the sender of any JSON value has signed: sorted and compact, floats as they are. Of a value that

@@ -62,8 +62,9 @@ fn while_no_server_gives_the_history_the_page_ends_and_the_next_asks_again() {
     assert_eq!(read(&two, &room), ["second", "first"]);
 }
 
-#[test]
-fn a_gap_that_no_server_fills_hides_none_below_it() {
+/// A room in which two gaps follow on each other: what is below the first one nobody has, what is below the second one
+/// the guest's server gives. Answers the last event as well.
+fn with_two_gaps() -> (Guest, String) {
     let guest = Guest::new();
     let pdus = guest.messages(&["given", "one", "lost", "two"]);
     let state = guest.state.values().cloned().collect::<Vec<_>>();
@@ -78,18 +79,42 @@ fn a_gap_that_no_server_fills_hides_none_below_it() {
         let pdus = if asked.query.contains(&id[1..]) { vec![&given] } else { Vec::new() };
         ok(&json!({ "origin": PEER, "origin_server_ts": 1, "pdus": pdus }))
     });
-    let mut from = String::new();
+    let last = guest.id(&pdus[3]);
+    (guest, last)
+}
+
+/// What the events of this list say.
+fn said(events: &Value) -> Vec<String> {
+    let events = events.as_array().into_iter().flatten();
+    events.filter_map(|event| Some(event["content"]["body"].as_str()?.to_owned())).collect()
+}
+
+/// What alice reads page by page, from a token on if there is one, newest first.
+fn pages(guest: &Guest, from: Option<&str>) -> Vec<String> {
+    let mut from = from.map(|from| format!("&from={from}")).unwrap_or_default();
     let mut read = Vec::new();
     for _ in 0..10 {
         let path =
             format!("/_matrix/client/v3/rooms/{}/messages?dir=b&limit=100{from}", guest.room);
         let page = guest.scene.get(&guest.alice, &path).ok();
-        let events = page["chunk"].as_array().unwrap().iter();
-        read.extend(
-            events.filter_map(|event| event["content"]["body"].as_str().map(str::to_owned)),
-        );
+        read.extend(said(&page["chunk"]));
         let Some(end) = page["end"].as_str() else { break };
         from = format!("&from={end}");
     }
-    assert_eq!(read, ["two", "one", "given"]);
+    read
+}
+
+#[test]
+fn a_gap_that_no_server_fills_hides_none_below_it() {
+    let (guest, _) = with_two_gaps();
+    assert_eq!(pages(&guest, None), ["two", "one", "given"]);
+}
+
+#[test]
+fn nor_does_it_around_an_event() {
+    let (guest, last) = with_two_gaps();
+    let path = format!("/_matrix/client/v3/rooms/{}/context/{last}?limit=100", guest.room);
+    let found = guest.scene.get(&guest.alice, &path).ok();
+    assert_eq!(said(&found["events_before"]), ["one"]);
+    assert_eq!(pages(&guest, found["start"].as_str()), ["given"]);
 }

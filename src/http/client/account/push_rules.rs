@@ -9,9 +9,9 @@ use ruma::{
         set_pushrule::v3 as set, set_pushrule_actions::v3 as set_actions,
         set_pushrule_enabled::v3 as set_enabled,
     },
+    events::push_rules::PushRulesEventContent,
     push::{NewPushRule, RuleKind, Ruleset},
 };
-use serde::Deserialize;
 use tombolo_platform::World;
 use tombolo_protocol::json::plain_object;
 
@@ -120,13 +120,9 @@ async fn replace_actions(
 
 /// The rules, as account data has them.
 async fn rules(world: &World, caller: &Session) -> Result<Ruleset> {
-    #[derive(Deserialize)]
-    struct Content {
-        global: Ruleset,
-    }
     let item = AccountData { room_id: None, event_type: PUSH_RULES.to_owned() };
     let content = world.ask(&user_object(&caller.user), &item).await?;
-    Ok(serde_json::from_str::<Content>(content.get())?.global)
+    Ok(serde_json::from_str::<PushRulesEventContent>(content.get())?.global)
 }
 
 async fn find(world: &World, caller: &Session, kind: RuleKind, rule_id: &str) -> Result<PushRule> {

@@ -1,6 +1,8 @@
 //! How does a user tag rooms?
 //! ([room tagging](https://spec.matrix.org/v1.19/client-server-api/#room-tagging))
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
 use ruma::{
@@ -9,12 +11,9 @@ use ruma::{
         create_tag::v3 as create, delete_tag::v3 as delete, get_tags::v3 as get_tags,
     },
 };
-use serde_json::{
-    Map, Value, json,
-    value::{RawValue, to_raw_value},
-};
+use serde_json::{Map, Value, json, value::RawValue};
 use tombolo_platform::{AskError, World};
-use tombolo_protocol::json::plain_object;
+use tombolo_protocol::json::{members, plain_object};
 
 use crate::{
     error::{Result, bad_json, invalid_param},
@@ -53,17 +52,14 @@ async fn tags(
     must_be(&caller, &user)?;
     let item = AccountData { room_id: Some(room_id), event_type: TAGS.to_owned() };
     let content = match world.ask(&user_object(&user), &item).await {
-        Ok(content) => plain_object(content.get()),
+        Ok(content) => Some(content),
         Err(AskError::Refused(Refusal::NotFound)) => None,
         Err(error) => return Err(error.into()),
     };
     // What clients have written whole may be of any form.
-    let mut tags = match content.unwrap_or_default().remove("tags") {
-        Some(Value::Object(tags)) => tags,
-        _ => Map::new(),
-    };
-    tags.retain(|_, info| info.as_object().is_some_and(is_tag));
-    json_response(StatusCode::OK, &json!({ "tags": tags }))
+    let mut tags = members(members(content.as_deref()).remove("tags").as_deref());
+    tags.retain(|_, info| plain_object(info.get()).is_some_and(|info| is_tag(&info)));
+    json_response(StatusCode::OK, &BTreeMap::from([("tags", tags)]))
 }
 
 /// Whether this can be said of a tag.
@@ -78,13 +74,18 @@ async fn put(
 ) -> Result<Response<Bytes>> {
     let caller = auth::session(&world, &request, Cost::Free).await?;
     must_be(&caller, &user)?;
-    let given: Box<RawValue> = json_body(&request)?;
-    let info = plain_object(given.get()).filter(is_tag);
-    let info = info.ok_or_else(|| bad_json("A tag has an object, whose order is a number"))?;
+    let info: Box<RawValue> = json_body(&request)?;
+    if !plain_object(info.get()).is_some_and(|info| is_tag(&info)) {
+        return Err(bad_json("A tag has an object, whose order is a number"));
+    }
+    // It stands deeper among the tags of the room.
+    if plain_object(&format!(r#"{{"tags":{{"":{info}}}}}"#)).is_none() {
+        return Err(bad_json("What is said of the tag is nested too deep"));
+    }
     if tag.len() > MAX_NAME {
         return Err(invalid_param("The name of the tag is too long"));
     }
-    let change = ChangeTag { room_id, tag, info: Some(to_raw_value(&info)?) };
+    let change = ChangeTag { room_id, tag, info: Some(info) };
     world.ask(&user_object(&user), &change).await?;
     json_response(StatusCode::OK, &json!({}))
 }

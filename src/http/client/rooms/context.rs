@@ -1,6 +1,8 @@
 //! What was said around an event?
 //! ([`/context`](https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3roomsroomidcontexteventid))
 
+use std::collections::BTreeSet;
+
 use ruma::{RoomId, api::client::context::get_context::v3 as get_context, serde::Raw};
 use tombolo_platform::{AskError, World};
 
@@ -28,8 +30,8 @@ async fn context(
     let mut filter = EventFilter { ignored, ..EventFilter::from(filter).of_room(&room_id) };
     let wanted = u32::try_from(u64::from(limit)).unwrap_or(u32::MAX);
     filter.limit = Some(filter.limit.map_or(wanted, |limit| limit.min(wanted)));
-    let (user, device, over_gaps) = (caller.user, caller.device, false);
-    let around = Context { event_id, user, device, over_gaps, filter };
+    let (user, device, not_given) = (caller.user, caller.device, BTreeSet::new());
+    let around = Context { event_id, user, device, not_given, filter };
     let found = filled(&world, &room_id, around).await?;
     let mut response = get_context::Response::new();
     response.start = Some(tokens::of_room(found.start));
@@ -41,13 +43,14 @@ async fn context(
     Ok(response)
 }
 
-/// The events around an event. If history is missing right before it, that is fetched first; what no server gives is
-/// passed over.
+/// The events around an event. If history is missing before it, that is fetched first, once; what no server gives is
+/// passed over. The events before it may end at another gap, and a page from there goes on.
 async fn filled(world: &World, room_id: &RoomId, mut around: Context) -> Result<ContextReply> {
     let found = ask(world, room_id, &around).await?;
     let Some(gap) = &found.gap else { return Ok(found) };
-    flows::receive::backfill::backfill(world, room_id, gap).await?;
-    around.over_gaps = true;
+    if !flows::receive::backfill::backfill(world, room_id, gap).await? {
+        around.not_given.extend(gap.below.iter().cloned());
+    }
     ask(world, room_id, &around).await
 }
 

@@ -73,11 +73,13 @@ async fn filled(world: &World, room_id: &RoomId, mut page: Page) -> Result<PageR
     let mut reply = ask_room(world, room_id, &page).await?;
     for gaps in 0..MOST_GAPS {
         let Some(gap) = &reply.gap else { return Ok(reply) };
-        let waited = gaps >= FETCHES || !page.not_given.is_empty();
-        if is_full(&reply, &page) || waited && !reply.events.is_empty() {
+        let fetches = gaps < FETCHES;
+        // Who has waited for servers in vain gets what there is, and the next page begins at this gap.
+        let waits = fetches && page.not_given.is_empty();
+        if is_full(&reply, &page) || !waits && !reply.events.is_empty() {
             return Ok(reply);
         }
-        if gaps >= FETCHES || !flows::receive::backfill::backfill(world, room_id, gap).await? {
+        if !fetches || !flows::receive::backfill::backfill(world, room_id, gap).await? {
             page.not_given.extend(gap.below.iter().cloned());
         }
         reply = ask_room(world, room_id, &page).await?;

@@ -1,9 +1,12 @@
 //! Can a user tag rooms?
 //! ([room tagging](https://spec.matrix.org/v1.19/client-server-api/#room-tagging))
 
+use ruma::UserId;
 use serde_json::{Value, json};
+use tombolo_platform::values;
 
 use super::one_server;
+use crate::objects::user_object;
 
 #[test]
 fn tags_are_put_on_a_room_and_taken_away() {
@@ -46,15 +49,20 @@ fn tags_that_clients_wrote_whole_may_be_of_any_form() {
     let of_room = format!("/_matrix/client/v3/user/{}/rooms/{room}", alice.id);
     let (at, item) = (format!("{of_room}/tags"), format!("{of_room}/account_data/m.tag"));
     let put = |tag: &str, info: &Value| scene.call(Some(&alice), &format!("PUT {at}/{tag}"), info);
-    let odd = [
-        r#"{"tags":{"u":{}},"x":1e400}"#.to_owned(),
-        format!(r#"{{"x":{}1{}}}"#, "[".repeat(200), "]".repeat(200)),
-    ];
-    for whole in odd {
+    let odd =
+        [r#""x":1e400"#.to_owned(), format!(r#""x":{}1{}"#, "[".repeat(200), "]".repeat(200))];
+    for odd in odd {
+        let whole = format!(r#"{{"tags":{{"u":{{}},"v":{{{odd}}}}},{odd}}}"#);
         scene.send(Some(&alice), &format!("PUT {item}"), whole).ok();
-        assert_eq!(scene.get(&alice, &at).ok(), json!({ "tags": {} }));
+        assert_eq!(scene.get(&alice, &at).ok(), json!({ "tags": { "u": {} } }));
         put("t", &json!({})).ok();
-        assert_eq!(scene.get(&alice, &at).ok(), json!({ "tags": { "t": {} } }));
+        assert_eq!(scene.get(&alice, &at).ok(), json!({ "tags": { "t": {}, "u": {} } }));
+        // Nothing that the client wrote is lost.
+        let user = UserId::parse(&*alice.id).unwrap();
+        let query = "SELECT content FROM account_data WHERE type = 'm.tag'";
+        let object = scene.server.sql(&user_object(&user)).unwrap();
+        let text = object.row(query, values![], |row| row.text(0)).unwrap().unwrap();
+        assert_eq!(text.matches(&odd).count(), 2, "{text}");
     }
     let whole = json!({ "tags": { "a": 5, "b": { "order": "x" }, "c": { "order": 1 } } });
     scene.call(Some(&alice), &format!("PUT {item}"), &whole).ok();

@@ -326,8 +326,8 @@ pub struct Context {
     pub event_id: OwnedEventId,
     pub user: OwnedUserId,
     pub device: String,
-    /// Whether events below a gap count as those before it.
-    pub over_gaps: bool,
+    /// Missing events that no server gives: the events before it go on where nothing else is missing.
+    pub not_given: BTreeSet<OwnedEventId>,
     /// Its limit is for the events before and after together.
     pub filter: EventFilter,
 }
@@ -345,7 +345,7 @@ pub struct ContextReply {
     /// Where pages go on, backwards from the first event and forwards from the last.
     pub start: Position,
     pub end: Position,
-    /// The gap that the events before it reached.
+    /// The gap at which the events before it end.
     pub gap: Option<HistoryGap>,
 }
 

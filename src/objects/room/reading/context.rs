@@ -17,7 +17,7 @@ use crate::{
 
 /// The event, half of the events that are asked for before it, the others after it, and the state at the last of them.
 pub fn context(room: &mut Room<'_>, message: Context) -> Result<ContextReply> {
-    let Context { event_id, user, device, over_gaps, filter } = message;
+    let Context { event_id, user, device, not_given, filter } = message;
     room.graph()?;
     let viewer = room.viewer(user.clone(), device.clone())?;
     let not_found = || Stop::Refused(Refusal::NotFound);
@@ -35,8 +35,8 @@ pub fn context(room: &mut Room<'_>, message: Context) -> Result<ContextReply> {
         from: None,
         to: None,
         backwards,
-        over_gaps,
-        not_given: BTreeSet::new(),
+        over_gaps: false,
+        not_given: not_given.clone(),
         filter: EventFilter { limit: Some(limit), ..filter.clone() },
     };
     let half = limit(&filter) / 2;

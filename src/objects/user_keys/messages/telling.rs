@@ -7,6 +7,17 @@ use serde_json::value::RawValue;
 use super::{KeyCounts, Refusal};
 use crate::objects::{message::message, user_keys::UserKeysClass};
 
+/// When the alarm tells what a request has not told (ms).
+pub const MAKES_SURE: u64 = 5_000;
+/// The longest time until it tries again (ms).
+const LATEST: u64 = 3_600_000;
+
+/// When to tell again what could not be told since then (ms): the longer it goes on, the later.
+#[must_use]
+pub fn again(since: u64, now: u64) -> u64 {
+    now + now.saturating_sub(since).clamp(MAKES_SURE, LATEST)
+}
+
 /// What others have not been told yet.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Untold {}
