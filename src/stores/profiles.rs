@@ -3,8 +3,13 @@
 use serde_json::{Map, Value};
 use tombolo_platform::{Row, SqlError, Statement, World, values};
 
-/// How long all further fields of a profile may be together, names and values, in bytes.
-const MAX_FIELDS: i64 = 64 << 10;
+/// How long all further fields of a profile may be together as JSON, in bytes. A profile has less than 64 KiB, of which the
+/// display name and the avatar take 12 at most: 1 KiB each, of which every byte may be written as six.
+const MAX_FIELDS: i64 = (64 << 10) - (13 << 10);
+/// What stands around the name and the value of each, in bytes.
+const AROUND: i64 = 4;
+/// The most further fields of a profile.
+const MOST_FIELDS: i64 = 100;
 
 /// A profile ([profiles](https://spec.matrix.org/v1.19/client-server-api/#profiles)).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,21 +27,44 @@ pub async fn find(world: &World, localpart: &str) -> Result<Option<Profile>, Sql
     world.d1().row(query, values![localpart], read).await
 }
 
-/// Replaces the profile of a user whose account is not deactivated: a request that was under way then brings nothing
-/// back.
-pub async fn save(world: &World, localpart: &str, profile: &Profile) -> Result<(), SqlError> {
-    let upsert = "INSERT INTO profiles (localpart, displayname, avatar_url)
-                  SELECT localpart, ?, ? FROM accounts WHERE localpart = ? AND NOT deactivated
-                  ON CONFLICT DO UPDATE SET displayname = excluded.displayname, avatar_url = excluded.avatar_url";
-    let values = values![profile.displayname.as_deref(), profile.avatar_url.as_deref(), localpart];
-    world.d1().run(upsert, values).await.map(|_| ())
+/// Sets the display name of a user whose account is not deactivated: a request that was under way then brings nothing
+/// back. Answers whether it is another one than before.
+pub async fn set_displayname(
+    world: &World,
+    localpart: &str,
+    displayname: Option<&str>,
+) -> Result<bool, SqlError> {
+    let upsert = "INSERT INTO profiles (localpart, displayname)
+                  SELECT localpart, ?2 FROM accounts WHERE localpart = ?1 AND NOT deactivated
+                  ON CONFLICT DO UPDATE SET displayname = excluded.displayname
+                  WHERE displayname IS NOT excluded.displayname RETURNING 1 AS one";
+    let values = values![localpart, displayname];
+    Ok(world.d1().row(upsert, values, |row| row.int(0)).await?.is_some())
 }
 
-/// What a user's profile has beside: names and values.
-pub async fn fields(world: &World, localpart: &str) -> Result<Map<String, Value>, SqlError> {
-    let query = "SELECT name, value FROM profile_fields WHERE localpart = ? ORDER BY name";
+/// Sets the address of a user's avatar, in the same way.
+pub async fn set_avatar_url(
+    world: &World,
+    localpart: &str,
+    avatar_url: Option<&str>,
+) -> Result<bool, SqlError> {
+    let upsert = "INSERT INTO profiles (localpart, avatar_url)
+                  SELECT localpart, ?2 FROM accounts WHERE localpart = ?1 AND NOT deactivated
+                  ON CONFLICT DO UPDATE SET avatar_url = excluded.avatar_url
+                  WHERE avatar_url IS NOT excluded.avatar_url RETURNING 1 AS one";
+    let values = values![localpart, avatar_url];
+    Ok(world.d1().row(upsert, values, |row| row.int(0)).await?.is_some())
+}
+
+/// What a user's profile has beside: names and values, of all fields or of one.
+pub async fn fields(
+    world: &World,
+    localpart: &str,
+    field: Option<&str>,
+) -> Result<Map<String, Value>, SqlError> {
+    let query = "SELECT name, value FROM profile_fields WHERE localpart = ?1 AND (?2 IS NULL OR name = ?2) ORDER BY name";
     let read = |row: &Row<'_>| Ok((row.text(0)?, row.text(1)?));
-    let rows = world.d1().rows(query, values![localpart], read).await?.into_iter();
+    let rows = world.d1().rows(query, values![localpart, field], read).await?.into_iter();
     let fields = rows.map(|(name, text)| {
         let value = serde_json::from_str(&text);
         Ok((name, value.map_err(|error| SqlError::Database(error.to_string()))?))
@@ -51,13 +79,14 @@ pub async fn save_field(
     (name, value): (&str, &Value),
 ) -> Result<bool, SqlError> {
     let upsert = "INSERT INTO profile_fields (localpart, name, value)
-                  SELECT localpart, ?2, ?3 FROM accounts WHERE localpart = ?1 AND NOT deactivated AND ?4 >= (
-                      SELECT coalesce(sum(length(CAST(name || value AS BLOB))), 0) FROM profile_fields
-                      WHERE localpart = ?1 AND name <> ?2)
+                  SELECT localpart, ?2, ?3 FROM accounts WHERE localpart = ?1 AND NOT deactivated AND (
+                      SELECT count(*) < ?5 AND coalesce(sum(length(CAST(name || value AS BLOB)) + ?6), 0) < ?4
+                      FROM profile_fields WHERE localpart = ?1 AND name <> ?2)
                   ON CONFLICT DO UPDATE SET value = excluded.value RETURNING 1 AS one";
     let value = value.to_string();
     let length = i64::try_from(name.len() + value.len()).unwrap_or(i64::MAX);
-    let values = values![localpart, name, &value, MAX_FIELDS.saturating_sub(length)];
+    let room = MAX_FIELDS.saturating_sub(length).saturating_sub(AROUND);
+    let values = values![localpart, name, &value, room, MOST_FIELDS, AROUND];
     Ok(world.d1().row(upsert, values, |row| row.int(0)).await?.is_some())
 }
 

@@ -7,7 +7,7 @@ use tombolo_platform::{simulated::Faults, values};
 use tombolo_support::Scene;
 
 use super::{
-    accounts,
+    accounts, profiles,
     room_members::{self, Moved},
     room_servers, shown_keys,
 };
@@ -225,4 +225,37 @@ fn only_what_is_newer_of_an_account_is_copied_and_read() {
     assert_eq!(find(Some(2)), [(3, None)]);
     save(4, "four");
     assert_eq!(find(Some(2)), [(4, shown("four"))]);
+}
+
+#[test]
+fn a_profile_has_a_hundred_further_fields_at_most() {
+    let copy = Copy::new();
+    copy.0.register("alice");
+    let world = copy.0.server.world();
+    let save = |name: &str| {
+        let value = serde_json::json!(1);
+        copy.0.simulation.run(profiles::save_field(&world, "alice", (name, &value))).unwrap()
+    };
+    let names: Vec<String> = (0..101).map(|number| format!("org.example.f{number}")).collect();
+    assert!(names[..100].iter().all(|name| save(name)));
+    assert!(!save(&names[100]));
+    assert!(save(&names[0]));
+    copy.0.simulation.run(profiles::remove_field(&world, "alice", &names[0])).unwrap();
+    assert!(save(&names[100]));
+}
+
+#[test]
+fn a_name_and_an_avatar_are_set_each_by_itself() {
+    let copy = Copy::new();
+    copy.0.register("alice");
+    let (world, run) = (copy.0.server.world(), &copy.0.simulation);
+    let name =
+        |name: Option<&str>| run.run(profiles::set_displayname(&world, "alice", name)).unwrap();
+    let avatar =
+        |url: Option<&str>| run.run(profiles::set_avatar_url(&world, "alice", url)).unwrap();
+    assert!(name(Some("Alice")) && avatar(Some("mxc://ours.test/a")));
+    assert!(!name(Some("Alice")) && !avatar(Some("mxc://ours.test/a")));
+    assert!(name(None));
+    let found = run.run(profiles::find(&world, "alice")).unwrap().unwrap();
+    assert_eq!((found.displayname, found.avatar_url.as_deref()), (None, Some("mxc://ours.test/a")));
 }

@@ -37,13 +37,14 @@ async fn profile(
         return Err(not_found("There is no such user"));
     }
     let profile = profiles::find(&world, user.localpart()).await?.unwrap_or_default();
-    let further = profiles::fields(&world, user.localpart()).await?;
+    let field = request.field;
+    let name = field.as_ref().map(|field| field.as_str());
+    let further = profiles::fields(&world, user.localpart(), name).await?;
     let known = [
         (ProfileFieldName::DisplayName, profile.displayname.map(Value::from)),
         (ProfileFieldName::AvatarUrl, profile.avatar_url.map(Value::from)),
     ];
     let further = further.into_iter().map(|(name, value)| (name.into(), Some(value)));
-    let field = request.field;
     let wanted = known
         .into_iter()
         .chain(further)

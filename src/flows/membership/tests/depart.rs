@@ -12,10 +12,7 @@ use crate::{
         user_object,
         user_sync::messages::{Deactivate, SetAccountData},
     },
-    stores::{
-        accounts,
-        profiles::{self, Profile},
-    },
+    stores::{accounts, profiles},
 };
 
 #[test]
@@ -65,8 +62,8 @@ fn what_was_under_way_brings_nothing_of_a_user_back() {
     let run = &two.scene.simulation;
     run.run(world.ask(&address, &Deactivate { erase: true })).unwrap();
     run.settle(600_000);
-    let profile = Profile { displayname: Some("Bob".to_owned()), avatar_url: None };
-    run.run(profiles::save(&world, "bob", &profile)).unwrap();
+    run.run(profiles::set_displayname(&world, "bob", Some("Bob"))).unwrap();
+    run.run(profiles::set_avatar_url(&world, "bob", Some("mxc://ours.test/a"))).unwrap();
     assert_eq!(run.run(profiles::find(&world, "bob")).unwrap(), None);
     let field = json!("Europe/Vienna");
     assert!(!run.run(profiles::save_field(&world, "bob", ("m.tz", &field))).unwrap());

@@ -29,10 +29,7 @@ use crate::{
         rate_limit::{self, Kind},
         router::Router,
     },
-    stores::{
-        nonces,
-        profiles::{self, Profile},
-    },
+    stores::{nonces, profiles},
 };
 
 const PATH: &str = "/_synapse/admin/v1/register";
@@ -79,9 +76,8 @@ async fn register(world: World, request: Request<Bytes>, _: ()) -> Result<Respon
     }
     let user = usernames::parse(&body.username, &config.server_name)?;
     create_account(&world, &user, &body.password, body.admin).await?;
-    if body.displayname.is_some() {
-        let profile = Profile { displayname: body.displayname, avatar_url: None };
-        profiles::save(&world, user.localpart(), &profile).await?;
+    if let Some(displayname) = &body.displayname {
+        profiles::set_displayname(&world, user.localpart(), Some(displayname)).await?;
     }
     logged_in(&world, &config, (&user, None), NewSession::default()).await
 }

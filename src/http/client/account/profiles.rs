@@ -1,12 +1,13 @@
 //! How do clients read and set display names, avatars and what else stands in profiles?
 //! ([profiles](https://spec.matrix.org/v1.19/client-server-api/#profiles))
 
+use bytes::Bytes;
 use futures_util::{StreamExt, stream};
-use http::StatusCode;
+use http::{Method, Request, Response, StatusCode};
 use ruma::{
-    OwnedRoomId, UserId,
+    MxcUri, OwnedRoomId, OwnedUserId, UserId,
     api::client::profile::{
-        ProfileFieldName, ProfileFieldValue, delete_profile_field::v3 as delete_profile_field,
+        ProfileFieldValue, delete_profile_field::v3 as delete_profile_field,
         get_profile::v3 as get_profile, get_profile_field::v3 as get_profile_field,
         set_profile_field::v3 as set_profile_field,
     },
@@ -17,11 +18,12 @@ use tombolo_protocol::{json::plain_object, membership::Membership};
 
 use crate::{
     config::Config,
-    error::{Error, Result, bad_gateway, bad_json, invalid_param, not_found},
+    error::{Error, Result, bad_json, invalid_param, missing_param, not_found},
     flows,
     http::{
-        auth::{Session, user_object},
+        auth::{self, Session, user_object},
         client::{must_be, rooms::events::send_draft},
+        endpoint::{json_body, json_response, paths_of},
         rate_limit::Stranger,
         router::Router,
     },
@@ -33,10 +35,7 @@ use crate::{
         api,
         client::{self, Ask},
     },
-    stores::{
-        accounts,
-        profiles::{self, Profile},
-    },
+    stores::{accounts, profiles},
 };
 
 /// The longest display name and the longest address of an avatar, in bytes.
@@ -48,9 +47,15 @@ const AT_ONCE: usize = 8;
 
 pub fn routes(router: &mut Router) {
     router.endpoint::<get_profile::Request, _, _>(whole);
-    router.endpoint::<get_profile_field::Request, _, _>(field);
-    router.costly::<set_profile_field::Request, _, _>(Cost::Event, set);
-    router.costly::<delete_profile_field::Request, _, _>(Cost::Event, remove);
+    for path in paths_of::<get_profile_field::Request>() {
+        router.page(&Method::GET, path, field);
+    }
+    for path in paths_of::<set_profile_field::Request>() {
+        router.page(&Method::PUT, path, set);
+    }
+    for path in paths_of::<delete_profile_field::Request>() {
+        router.page(&Method::DELETE, path, remove);
+    }
 }
 
 async fn whole(
@@ -62,107 +67,127 @@ async fn whole(
     Ok(profile(&world, &request.user_id, None).await?.into_iter().collect())
 }
 
+/// Not written by ruma's type: another server's value may be of any form.
 async fn field(
     world: World,
-    stranger: Stranger,
-    request: get_profile_field::Request,
-) -> Result<get_profile_field::Response> {
-    stranger.count_errand(&world, request.user_id.server_name())?;
-    let name = request.field.as_str().to_owned();
-    let mut profile = profile(&world, &request.user_id, Some(&name)).await?;
-    let value = profile.remove(&name).filter(|value| !value.is_null());
+    request: Request<Bytes>,
+    (user, name): (OwnedUserId, String),
+) -> Result<Response<Bytes>> {
+    Stranger::of(&world, &request)?.count_errand(&world, user.server_name())?;
+    let value = profile(&world, &user, Some(&name)).await?.remove(&name);
     let value = value.ok_or_else(|| not_found("There is no such field"))?;
-    let value = ProfileFieldValue::new(&name, value)
-        .map_err(|_| bad_gateway("The profile makes no sense"))?;
-    Ok(get_profile_field::Response::new(value))
+    json_response(StatusCode::OK, &json!({ name: value }))
 }
 
-/// A user's profile, from this server or from theirs; of a remote user at least the field that is asked for.
+/// A user's profile, from this server or from theirs; of one field at least that. Other servers say null of what is not
+/// set.
 async fn profile(world: &World, user: &UserId, field: Option<&str>) -> Result<Map<String, Value>> {
     if user.server_name() == Config::of(world)?.server_name {
         if accounts::find(world, user.localpart()).await?.is_none() {
             return Err(not_found("There is no such user"));
         }
-        let mut profile = profiles::fields(world, user.localpart()).await?;
+        let mut profile = profiles::fields(world, user.localpart(), field).await?;
         profile.append(&mut flows::membership::join::member_content(world, user).await?);
         return Ok(profile);
     }
     let path = api::profile(user, field);
-    Ok(client::ask(world, user.server_name(), Ask::get(&path)).await?)
+    let mut profile: Map<String, Value> =
+        client::ask(world, user.server_name(), Ask::get(&path)).await?;
+    profile.retain(|_, value| !value.is_null());
+    Ok(profile)
 }
 
 async fn set(
     world: World,
-    caller: Session,
-    request: set_profile_field::Request,
-) -> Result<set_profile_field::Response> {
-    must_be(&caller, &request.user_id)?;
-    match request.value {
-        ProfileFieldValue::DisplayName(name) => {
-            let displayname = checked(name)?;
-            change(&world, &caller, |held| Profile { displayname, ..held }).await?;
-        }
-        ProfileFieldValue::AvatarUrl(address) => {
-            let avatar_url = checked(address.to_string())?;
-            change(&world, &caller, |held| Profile { avatar_url, ..held }).await?;
-        }
-        field => save_field(&world, &caller, &field).await?,
-    }
-    Ok(set_profile_field::Response::new())
+    request: Request<Bytes>,
+    (user, name): (OwnedUserId, String),
+) -> Result<Response<Bytes>> {
+    let caller = auth::session(&world, &request, Cost::Event).await?;
+    must_be(&caller, &user)?;
+    let mut given: Map<String, Value> = json_body(&request)?;
+    let value = given.remove(&name).ok_or_else(|| missing_param("The field is not given"))?;
+    set_field(&world, &caller, (&name, Some(value))).await?;
+    json_response(StatusCode::OK, &json!({}))
 }
 
 async fn remove(
     world: World,
-    caller: Session,
-    request: delete_profile_field::Request,
-) -> Result<delete_profile_field::Response> {
-    must_be(&caller, &request.user_id)?;
-    match &request.field {
-        ProfileFieldName::DisplayName => {
-            change(&world, &caller, |held| Profile { displayname: None, ..held }).await?;
-        }
-        ProfileFieldName::AvatarUrl => {
-            change(&world, &caller, |held| Profile { avatar_url: None, ..held }).await?;
-        }
-        field => profiles::remove_field(&world, caller.user.localpart(), field.as_str()).await?,
-    }
-    Ok(delete_profile_field::Response::new())
+    request: Request<Bytes>,
+    (user, name): (OwnedUserId, String),
+) -> Result<Response<Bytes>> {
+    let caller = auth::session(&world, &request, Cost::Event).await?;
+    must_be(&caller, &user)?;
+    set_field(&world, &caller, (&name, None)).await?;
+    json_response(StatusCode::OK, &json!({}))
 }
 
-/// Changes the display name or the avatar, and announces that.
-async fn change(
+/// Sets a field, or removes it. A new display name or avatar is announced; of other fields nobody is told: whoever wants
+/// to know asks.
+async fn set_field(
     world: &World,
     caller: &Session,
-    change: impl FnOnce(Profile) -> Profile,
+    (name, value): (&str, Option<Value>),
 ) -> Result<()> {
+    check_name(name)?;
     let localpart = caller.user.localpart();
-    let held = profiles::find(world, localpart).await?.unwrap_or_default();
-    let profile = change(held.clone());
-    if profile != held {
-        profiles::save(world, localpart, &profile).await?;
+    let value = value.map(|value| ProfileFieldValue::new(name, value)).transpose();
+    let value = value.map_err(|error| bad_json(error.to_string()))?;
+    let is_news = match (name, value) {
+        ("displayname", value) => {
+            let displayname = checked(value.as_ref())?;
+            profiles::set_displayname(world, localpart, displayname.as_deref()).await?
+        }
+        ("avatar_url", value) => {
+            let avatar_url = checked(value.as_ref())?;
+            let is_address = |address: &String| <&MxcUri>::from(&**address).is_valid();
+            if !avatar_url.as_ref().is_none_or(is_address) {
+                return Err(invalid_param("The avatar is no mxc:// address"));
+            }
+            profiles::set_avatar_url(world, localpart, avatar_url.as_deref()).await?
+        }
+        (_, Some(value)) => {
+            save_further(world, localpart, (name, &value.value())).await?;
+            false
+        }
+        (_, None) => {
+            profiles::remove_field(world, localpart, name).await?;
+            false
+        }
+    };
+    if is_news {
         announce(world, caller).await?;
     }
     Ok(())
 }
 
-/// Sets a field that is neither the display name nor the avatar. Nobody is told: whoever wants to know asks.
-async fn save_field(world: &World, caller: &Session, field: &ProfileFieldValue) -> Result<()> {
-    let (name, value) = (field.field_name(), field.value());
-    let too_large = |errcode, message: &str| Error::new(StatusCode::BAD_REQUEST, errcode, message);
-    if name.as_str().len() > MAX_NAME {
-        return Err(too_large("M_KEY_TOO_LARGE", "The name of the field is too long"));
+/// A text of bounded length; an empty one unsets the field.
+fn checked(value: Option<&ProfileFieldValue>) -> Result<Option<String>> {
+    let text = value.and_then(|value| value.value().as_str().map(str::to_owned));
+    if text.as_ref().is_some_and(|text| text.len() > MAX_BYTES) {
+        return Err(Error::new(StatusCode::BAD_REQUEST, "M_TOO_LARGE", "The value is too long"));
     }
-    if !is_name(name.as_str()) {
-        return Err(invalid_param("The name of the field has no form"));
+    Ok(text.filter(|text| !text.is_empty()))
+}
+
+/// Sets a field that is neither the display name nor the avatar.
+async fn save_further(world: &World, localpart: &str, (name, value): (&str, &Value)) -> Result<()> {
+    if value.is_null() || plain_object(&json!({ "value": value }).to_string()).is_none() {
+        return Err(bad_json("The value is null, or nested too deep"));
     }
-    if plain_object(&json!({ "value": value }).to_string()).is_none() {
-        return Err(bad_json("The value is nested too deep"));
-    }
-    let field = (name.as_str(), &*value);
-    if !profiles::save_field(world, caller.user.localpart(), field).await? {
-        return Err(too_large("M_PROFILE_TOO_LARGE", "The profile is too large"));
+    if !profiles::save_field(world, localpart, (name, value)).await? {
+        let message = "The profile is too large";
+        return Err(Error::new(StatusCode::BAD_REQUEST, "M_PROFILE_TOO_LARGE", message));
     }
     Ok(())
+}
+
+/// Refuses what is no name of a field.
+fn check_name(name: &str) -> Result<()> {
+    if name.len() > MAX_NAME {
+        let message = "The name of the field is too long";
+        return Err(Error::new(StatusCode::BAD_REQUEST, "M_KEY_TOO_LARGE", message));
+    }
+    if is_name(name) { Ok(()) } else { Err(invalid_param("The name of the field has no form")) }
 }
 
 /// Whether this is a [common namespaced identifier](https://spec.matrix.org/v1.19/appendices/#common-namespaced-identifier-grammar).
@@ -170,14 +195,6 @@ fn is_name(name: &str) -> bool {
     let is_within =
         |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_.".contains(&byte);
     name.starts_with(|first: char| first.is_ascii_lowercase()) && name.bytes().all(is_within)
-}
-
-/// A value of bounded length; an empty one unsets the field.
-fn checked(value: String) -> Result<Option<String>> {
-    if value.len() > MAX_BYTES {
-        return Err(Error::new(StatusCode::BAD_REQUEST, "M_TOO_LARGE", "The value is too long"));
-    }
-    Ok(Some(value).filter(|value| !value.is_empty()))
 }
 
 /// Sends the new profile as a member event to every room the user is in.

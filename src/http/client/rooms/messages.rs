@@ -24,8 +24,6 @@ use crate::{
 
 /// How often history is fetched from other servers for one page.
 const FETCHES: usize = 3;
-/// How many gaps one page looks at; then it passes all.
-const MOST_GAPS: usize = 20;
 
 pub fn routes(router: &mut Router) {
     router.reading::<get_message_events::Request, _, _>(not_in_room, page);
@@ -68,24 +66,20 @@ async fn place(
 }
 
 /// A page. If it is short because history is missing here, that is fetched first. What no server gives is passed over,
-/// so that the page goes on below it; a page that has events may end at a gap, and the next one goes on there.
+/// so that the page goes on below it. It ends at a gap that was not asked for, maybe without events, and the next page
+/// goes on there.
 async fn filled(world: &World, room_id: &RoomId, mut page: Page) -> Result<PageReply> {
     let mut reply = ask_room(world, room_id, &page).await?;
-    for gaps in 0..MOST_GAPS {
-        let Some(gap) = &reply.gap else { return Ok(reply) };
-        let fetches = gaps < FETCHES;
-        // Who has waited for servers in vain gets what there is, and the next page begins at this gap.
-        let waits = fetches && page.not_given.is_empty();
-        if is_full(&reply, &page) || !waits && !reply.events.is_empty() {
-            return Ok(reply);
+    for _ in 0..FETCHES {
+        let Some(gap) = &reply.gap else { break };
+        // Who has waited for servers in vain gets what there is.
+        let waited = !page.not_given.is_empty();
+        if is_full(&reply, &page) || waited && !reply.events.is_empty() {
+            break;
         }
-        if !fetches || !flows::receive::backfill::backfill(world, room_id, gap).await? {
+        if !flows::receive::backfill::backfill(world, room_id, gap).await? {
             page.not_given.extend(gap.below.iter().cloned());
         }
-        reply = ask_room(world, room_id, &page).await?;
-    }
-    if reply.gap.is_some() && reply.events.is_empty() {
-        page.over_gaps = true;
         reply = ask_room(world, room_id, &page).await?;
     }
     Ok(reply)

@@ -62,7 +62,7 @@ fn events_stand_around_it_and_pages_go_on_from_them() {
     assert_eq!(around.page(&found["start"], "b"), ["1", "0"]);
     assert_eq!(around.page(&found["end"], "f"), ["6"]);
     let alone = around.get(3, "?limit=0");
-    assert_eq!((&alone["events_before"], &alone["events_after"]), (&Value::Null, &Value::Null));
+    assert_eq!((&alone["events_before"], &alone["events_after"]), (&json!([]), &json!([])));
     assert_eq!(around.page(&alone["start"], "b"), ["2", "1"]);
     assert_eq!(around.page(&alone["end"], "f"), ["4", "5"]);
     let whole = around.get(6, "?limit=100000");
@@ -105,7 +105,7 @@ fn the_filter_is_for_what_is_around_the_event() {
     let found = around.get(3, &types);
     assert_eq!(found["event"]["content"]["body"], "3");
     assert_eq!(found["events_before"][0]["type"], "m.room.create");
-    assert_eq!(found["events_after"], Value::Null);
+    assert_eq!(found["events_after"], json!([]));
     assert_eq!(found["state"].as_array().unwrap().len(), 1);
     let few = filter(&json!({ "limit": 1 }));
     assert_eq!(bodies(&around.get(3, &few)["events_after"]), ["4"]);
@@ -136,4 +136,30 @@ fn who_may_not_see_the_event_is_told_nothing() {
     let line = format!("PUT /_matrix/client/v3/user/{}/account_data/m.ignored_user_list", bob.id);
     scene.call(Some(&bob), &line, &ignored).ok();
     around.ask(&bob, &open, "").refused(404, "M_NOT_FOUND");
+}
+
+#[test]
+fn who_left_is_not_shown_what_the_room_is_now() {
+    let around = Around::new();
+    let (scene, room) = (&around.scene, &around.room);
+    let (bob, carl) = (scene.register("bob"), scene.register("carl"));
+    scene.act(&bob, room, "join", &json!({})).ok();
+    scene.act(&bob, room, "leave", &json!({})).ok();
+    scene.set(&around.alice, room, ("m.room.name", ""), &json!({ "name": "new" }));
+    scene.act(&carl, room, "join", &json!({})).ok();
+    scene.set(&around.alice, room, ("m.room.join_rules", ""), &json!({ "join_rule": "knock" }));
+    scene.call(Some(&bob), &format!("POST /_matrix/client/v3/knock/{room}"), &json!({})).ok();
+    let knock = scene
+        .get(&around.alice, &format!("/_matrix/client/v3/rooms/{room}/messages?dir=b&limit=1"))
+        .ok();
+    let knock = knock["chunk"][0]["event_id"].as_str().unwrap().to_owned();
+    let found = around.ask(&bob, &knock, "?limit=0").ok();
+    let state: Vec<String> =
+        found["state"].as_array().unwrap().iter().map(ToString::to_string).collect();
+    assert!(state.iter().any(|event| event.contains(&around.alice.id)));
+    assert!(
+        !state
+            .iter()
+            .any(|event| event.contains(r#""type":"m.room.name""#) || event.contains(&carl.id))
+    );
 }

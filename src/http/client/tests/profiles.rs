@@ -1,7 +1,7 @@
 //! What do profiles, account data and filters store, and who may read it?
 
 use serde_json::{Value, json};
-use tombolo_support::{Peer, encode};
+use tombolo_support::{Peer, encode, ok};
 
 use super::one_server;
 
@@ -42,6 +42,9 @@ fn a_profile_is_whole_and_may_be_emptied() {
     scene.get(&alice, &format!("{path}/displayname")).refused(404, "M_NOT_FOUND");
     let empty = scene.call(Some(&alice), &format!("PUT {path}/displayname"), &json!({}));
     empty.refused(400, "M_MISSING_PARAM");
+    let other = json!({ "avatar_url": "mxc://example.org/b" });
+    let other = scene.call(Some(&alice), &format!("PUT {path}/displayname"), &other);
+    other.refused(400, "M_MISSING_PARAM");
     set("displayname", json!(1)).refused(400, "M_BAD_JSON");
     set("displayname", json!("x".repeat(2000))).refused(400, "M_TOO_LARGE");
 }
@@ -75,19 +78,37 @@ fn a_profile_has_further_fields() {
     let left = json!({ "org.example.job": { "title": "cook", "since": 1.5 } });
     assert_eq!(scene.get(&bob, &path).ok(), left);
     set("m.tz", json!(5)).refused(400, "M_BAD_JSON");
+    set("org.example.none", Value::Null).refused(400, "M_BAD_JSON");
+    let line = format!("DELETE {path}/Upper");
+    scene.call(Some(&alice), &line, &Value::Null).refused(400, "M_INVALID_PARAM");
+    set("avatar_url", json!("https://example.org/a")).refused(400, "M_INVALID_PARAM");
     for name in ["Upper", "1st", "with%20space", "u%C3%A4"] {
         let line = format!("PUT {path}/{name}");
         let answer = scene.call(Some(&alice), &line, &json!({ name: 1 }));
         assert_eq!(answer.status, 400, "{name}");
     }
     set(&"x".repeat(256), json!(1)).refused(400, "M_KEY_TOO_LARGE");
-    set(&"x".repeat(255), json!("x".repeat(65_000))).ok();
+    set(&"x".repeat(255), json!("x".repeat(51_500))).ok();
     set("org.example.long", json!("x".repeat(500))).refused(400, "M_PROFILE_TOO_LARGE");
     set(&"x".repeat(255), json!(1)).ok();
     set("org.example.long", json!("x".repeat(500))).ok();
     let deep = format!(r#"{{"org.example.deep":{}1{}}}"#, "[".repeat(101), "]".repeat(101));
     let line = format!("PUT {path}/org.example.deep");
     scene.send(Some(&alice), &line, deep).refused(400, "M_BAD_JSON");
+}
+
+#[test]
+fn what_another_server_says_of_its_user_is_passed_on() {
+    let scene = one_server();
+    let alice = scene.register("alice");
+    let peer = Peer::new(&scene.simulation, "peer.test", 3);
+    let said = json!({ "displayname": null, "m.tz": 5, "org.example.x": { "a": [1.5] } });
+    peer.on("query", move |_| ok(&said));
+    let path = format!("/_matrix/client/v3/profile/{}", peer.user("bob"));
+    let shown = json!({ "m.tz": 5, "org.example.x": { "a": [1.5] } });
+    assert_eq!(scene.get(&alice, &path).ok(), shown);
+    assert_eq!(scene.get(&alice, &format!("{path}/m.tz")).ok(), json!({ "m.tz": 5 }));
+    scene.get(&alice, &format!("{path}/displayname")).refused(404, "M_NOT_FOUND");
 }
 
 #[test]

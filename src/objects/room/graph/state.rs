@@ -141,19 +141,37 @@ impl Room<'_> {
 
     /// The whole state before an event.
     pub fn whole(&mut self, before: Before) -> Result<BTreeMap<Key, Sn>> {
-        let query = "SELECT type, key, sn FROM now WHERE since <= ?
-                     UNION ALL SELECT type, key, sn FROM past WHERE since <= ? AND until > ?";
-        let rows = self.sql.rows(query, values![before.at, before.at, before.at], |row| {
+        let query = "SELECT type, key, sn FROM now WHERE since <= ?1
+                     UNION ALL SELECT type, key, sn FROM past WHERE since <= ?1 AND until > ?1";
+        self.read_state(query, before, |_| true)
+    }
+
+    /// The state before an event without who is in the room: of a large room that is most of it.
+    pub fn without_members(&mut self, before: Before) -> Result<BTreeMap<Key, Sn>> {
+        let query = "SELECT type, key, sn FROM now WHERE (type < 'm.room.member' OR type > 'm.room.member') AND since <= ?1
+                     UNION ALL SELECT type, key, sn FROM past WHERE (type < 'm.room.member' OR type > 'm.room.member')
+                     AND since <= ?1 AND until > ?1";
+        self.read_state(query, before, |kind| kind != "m.room.member")
+    }
+
+    /// The state before an event: what a query finds on the mainline, and what a fork has of such types instead.
+    fn read_state(
+        &mut self,
+        query: &str,
+        before: Before,
+        has: impl Fn(&str) -> bool,
+    ) -> Result<BTreeMap<Key, Sn>> {
+        let rows = self.sql.rows(query, values![before.at], |row| {
             Ok(((row.text(0)?, row.text(1)?), row.int(2)?))
         })?;
-        let mut whole: BTreeMap<Key, Sn> = rows.into_iter().collect();
-        for (key, value) in self.overlay(before.fork)? {
+        let mut state: BTreeMap<Key, Sn> = rows.into_iter().collect();
+        for (key, value) in self.overlay(before.fork)?.into_iter().filter(|(key, _)| has(&key.0)) {
             match value {
-                Some(sn) => whole.insert(key, sn),
-                None => whole.remove(&key),
+                Some(sn) => state.insert(key, sn),
+                None => state.remove(&key),
             };
         }
-        Ok(whole)
+        Ok(state)
     }
 
     /// The position of the mainline's last change: from there on, every value is the current one.

@@ -297,7 +297,8 @@ pub struct Page {
     pub from: Option<Position>,
     pub to: Option<Position>,
     pub backwards: bool,
-    /// Whether the page goes on below a gap instead of ending there.
+    /// Whether the page goes on below a gap instead of ending there. No Worker of this deployment asks so; one of an
+    /// earlier deployment may still.
     #[serde(default, rename = "over_holes")]
     pub over_gaps: bool,
     /// Missing events that no server gives: the page goes on where nothing else is missing.

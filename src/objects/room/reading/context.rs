@@ -9,11 +9,17 @@ use super::{page::limit, view::Viewer};
 use crate::{
     objects::room::{
         Result, Room,
-        graph::events::{Before, Stored},
-        messages::{Context, ContextReply, EventFilter, Page, Position, Refusal},
+        graph::{
+            events::{Before, Stored},
+            state::After,
+        },
+        messages::{Context, ContextReply, EventFilter, Page, Refusal},
     },
     shell::Stop,
 };
+
+/// The type of member events.
+const MEMBER: &str = "m.room.member";
 
 /// The event, half of the events that are asked for before it, the others after it, and the state at the last of them.
 pub fn context(room: &mut Room<'_>, message: Context) -> Result<ContextReply> {
@@ -65,20 +71,43 @@ impl Room<'_> {
         filter: &EventFilter,
         events: &[Rc<Stored>],
     ) -> Result<Vec<Box<RawValue>>> {
-        let at: Position = events.last().and_then(|event| event.pos).unwrap_or_default();
-        let senders: BTreeSet<_> = events.iter().map(|event| event.pdu.sender.as_str()).collect();
-        let mut shown = Vec::new();
-        for ((kind, key), sn) in self.whole(Before { at, fork: None })? {
-            let is_idle = kind == "m.room.member" && !senders.contains(&*key);
-            if filter.lazy_load_members && is_idle {
-                continue;
+        let Some(last) = events.last() else { return Ok(Vec::new()) };
+        let After { before, plus } = self.seen_at(viewer, last)?;
+        let mut state = if filter.lazy_load_members {
+            let mut state = self.without_members(before)?;
+            let senders: BTreeSet<_> = events.iter().map(|event| &event.pdu.sender).collect();
+            for sender in senders {
+                let member = self.value(before, MEMBER, sender.as_str())?;
+                state.extend(member.map(|sn| ((MEMBER.to_owned(), sender.to_string()), sn)));
             }
-            let event = self.event(sn)?;
-            if filter.lets_through(&event) {
-                shown.push(event);
+            state
+        } else {
+            self.whole(before)?
+        };
+        state.extend(plus);
+        let mut shown = Vec::new();
+        for ((kind, _), sn) in state {
+            if filter.passes_type(&kind) {
+                let event = self.event(sn)?;
+                shown.extend(filter.lets_through(&event).then_some(event));
             }
         }
         self.views(viewer, &shown)
+    }
+
+    /// The state after an event, if the viewer may see the room there; else that nearest to it which they may see: a
+    /// user sees what became of their own membership, even where they see nothing else.
+    fn seen_at(&mut self, viewer: &Viewer, event: &Stored) -> Result<After> {
+        let pos = event.pos.unwrap_or_default();
+        let nearest = self.seen_from(&viewer.memberships, pos)?;
+        if nearest == Some(pos)
+            && let Some(after) = event.after()
+        {
+            return Ok(after);
+        }
+        let end = self.visible_state(&viewer.memberships)?.at;
+        let at = nearest.map_or(end, |nearest| nearest.min(end));
+        Ok(After { before: Before { at, fork: None }, plus: None })
     }
 
     fn views(&mut self, viewer: &Viewer, events: &[Rc<Stored>]) -> Result<Vec<Box<RawValue>>> {

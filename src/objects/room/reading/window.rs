@@ -354,12 +354,16 @@ impl EventFilter {
             && (pdu.is_state() || !self.ignored.contains(&pdu.sender))
     }
 
-    /// Whether something of this type and content passes, whoever it is from.
-    pub fn passes(&self, kind: &str, content: &RawValue) -> bool {
+    /// Whether anything of this type may pass.
+    pub fn passes_type(&self, kind: &str) -> bool {
         let matches = |pattern: &String| matches_type(pattern, kind);
-        let has_url = || field(content, "url").is_some_and(|url| url.get().starts_with('"'));
         self.types.as_ref().is_none_or(|types| types.iter().any(matches))
             && !self.not_types.iter().any(matches)
-            && self.contains_url.is_none_or(|wanted| wanted == has_url())
+    }
+
+    /// Whether something of this type and content passes, whoever it is from.
+    pub fn passes(&self, kind: &str, content: &RawValue) -> bool {
+        let has_url = || field(content, "url").is_some_and(|url| url.get().starts_with('"'));
+        self.passes_type(kind) && self.contains_url.is_none_or(|wanted| wanted == has_url())
     }
 }
