@@ -43,6 +43,7 @@ const IN_USE: [&str; 7] = [
     "17a1e6f457c1a4edf94cb023b481df07",
     "b3f45ae5c4089da6b43b38d9cb1d1330",
     "114f9c1ea7c16438f368594f7c6634ee",
+    "b42fbce2137a4b6dde091b60bc63adcd",
 ];
 
 #[test]

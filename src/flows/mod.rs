@@ -8,6 +8,7 @@ pub mod due;
 pub mod keys;
 pub mod membership;
 pub mod ours;
+pub mod push;
 pub mod receive;
 pub mod sending;
 pub mod sync;

@@ -11,6 +11,7 @@ use crate::{
     },
     flows::{
         ours::Ours,
+        push::pushers::Unset,
         receive::{self, verify::Dropped},
         sending::{create_room::Unmade, unsent::Unsent},
         sync::Unsynced,
@@ -84,6 +85,15 @@ impl From<Unsynced> for Error {
             Unsynced::User(refusal) => refusal.into(),
             Unsynced::Room(refusal) => refusal.into(),
             Unsynced::Ours(error) => error.into(),
+        }
+    }
+}
+
+impl From<Unset> for Error {
+    fn from(unset: Unset) -> Self {
+        match unset {
+            Unset::User(refusal) => refusal.into(),
+            Unset::Ours(error) => error.into(),
         }
     }
 }

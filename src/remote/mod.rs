@@ -4,6 +4,7 @@ pub mod api;
 pub mod client;
 pub mod dns;
 pub mod failing;
+pub mod gateways;
 pub mod keys;
 mod known_keys;
 mod notaries;

@@ -24,6 +24,8 @@ pub struct RoomFilter {
     pub rooms: Option<Vec<OwnedRoomId>>,
     pub not_rooms: Vec<OwnedRoomId>,
     pub include_leave: bool,
+    /// Whether what is unread is counted for each thread.
+    pub unread_threads: bool,
     pub timeline: EventFilter,
     pub state: EventFilter,
     pub ephemeral: EventFilter,

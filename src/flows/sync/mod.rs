@@ -9,7 +9,10 @@ mod filter;
 mod tests;
 mod unsynced;
 
-use std::{collections::BTreeSet, rc::Rc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use ruma::{OwnedRoomId, OwnedUserId};
@@ -28,7 +31,10 @@ use crate::objects::{
     room_object,
     user_keys::messages::KeyCounts,
     user_object,
-    user_sync::messages::{Pull, Pulled, RoomNews, StreamPosition},
+    user_sync::{
+        MAIN,
+        messages::{Pull, Pulled, RoomNews, RoomUnread, StreamPosition, UnreadCounts},
+    },
 };
 
 type Result<T> = std::result::Result<T, Unsynced>;
@@ -123,6 +129,9 @@ pub struct Inside {
     pub heroes: Vec<OwnedUserId>,
     /// Receipts and who types.
     pub ephemeral: Vec<Data>,
+    /// What is unread, and what of other threads than the main one is not counted there.
+    pub unread: UnreadCounts,
+    pub unread_threads: BTreeMap<String, UnreadCounts>,
 }
 
 /// An item that is no event of the room: account data, receipts, typing.
@@ -266,7 +275,8 @@ async fn stay(
 
 /// Whether there is anything to report of a room. That the user left is news by itself, except with `stay_only`.
 fn has_news(request: &Request, news: &RoomNews, window: &WindowReply, stay_only: bool) -> bool {
-    let beside = !news.account_data.is_empty() || news.typing.is_some();
+    let counts_changed = news.unread.as_ref().is_some_and(|unread| unread.changed);
+    let beside = !news.account_data.is_empty() || news.typing.is_some() || counts_changed;
     if beside || request.full_state && !stay_only {
         return true;
     }
@@ -296,14 +306,31 @@ fn shown(request: &Request, news: RoomNews, window: WindowReply) -> Result<Stay>
         let ephemeral = [("m.receipt", window.receipts), ("m.typing", typing)];
         let ephemeral =
             ephemeral.into_iter().filter_map(|(kind, content)| Some((kind.to_owned(), content?)));
+        let (unread, unread_threads) =
+            unread(news.unread.unwrap_or_default(), filter.unread_threads);
         stay.inside = Some(Inside {
             joined_members: window.joined_members,
             invited_members: window.invited_members,
             heroes: window.heroes,
             ephemeral: passing(ephemeral, &filter.ephemeral.of_room(&news.room_id)),
+            unread,
+            unread_threads,
         });
     }
     Ok(stay)
+}
+
+/// What is unread: of the main thread and of each other one, or of all together.
+fn unread(unread: RoomUnread, by_thread: bool) -> (UnreadCounts, BTreeMap<String, UnreadCounts>) {
+    let (mut all, mut threads) = (UnreadCounts::default(), BTreeMap::new());
+    for (thread, counts) in unread.threads {
+        if by_thread && thread != MAIN {
+            threads.insert(thread, counts);
+        } else {
+            all.add(counts);
+        }
+    }
+    (all, threads)
 }
 
 /// The items that pass a filter. They have no sender, so a filter with a list of `senders` lets none pass.

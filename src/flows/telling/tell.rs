@@ -24,8 +24,8 @@ use crate::{
         destination::messages::{Owe, OweEdu},
         destination_object,
         room::messages::{
-            ExpireTyping, LocalNews, LocalNewsReply, LocalsTold, Position, Receipt, Refusal,
-            ServerDue, Told, TypingNow, Undelivered, UndeliveredReply, UserNews,
+            ExpireTyping, LocalNews, LocalNewsReply, LocalsTold, Notifiable, Position, Receipt,
+            Refusal, ServerDue, Told, TypingNow, Undelivered, UndeliveredReply, UserNews,
         },
         room_object, user_object,
         user_sync::messages::{News, TypingNews},
@@ -83,13 +83,14 @@ pub async fn tell_now(world: &World, room_id: &RoomId, news: Vec<UserNews>) {
 /// after we answered another server shows the events of that answer.
 pub async fn tell_locals(world: &World, room_id: &RoomId) {
     let telling = async {
-        let LocalNewsReply { to, news } =
+        let LocalNewsReply { to, news, notifiable } =
             world.ask(&room_object(room_id), &LocalNews {}).await.ok()?;
+        let notifiable = &notifiable;
         if news.is_empty() {
             return None;
         }
         let failed = stream::iter(news)
-            .map(|news| tell_user(world, room_id, news))
+            .map(|news| tell_user(world, room_id, with(news, notifiable)))
             .buffer_unordered(AT_ONCE)
             .filter(|told| ready(told.is_err()))
             .count()
@@ -169,6 +170,7 @@ async fn deliver(
     let users: Vec<Option<OwnedUserId>> = stream::iter(undelivered.users.clone())
         .map(|news| async move {
             let user = news.user.clone();
+            let news = with(news, &undelivered.notifiable);
             tell_user(world, room_id, news).await.err().map(|_| user)
         })
         .buffer_unordered(AT_ONCE)
@@ -183,6 +185,12 @@ async fn deliver(
         .collect()
         .await;
     (users.into_iter().flatten().collect(), servers.into_iter().flatten().collect())
+}
+
+/// News with the events that the user's push rules judge, if the user is joined.
+fn with(news: UserNews, notifiable: &Option<Notifiable>) -> UserNews {
+    let notifiable = notifiable.as_ref().filter(|_| news.notify.is_some()).cloned();
+    UserNews { notifiable, ..news }
 }
 
 async fn tell_user(world: &World, room_id: &RoomId, news: UserNews) -> Result<(), String> {

@@ -30,6 +30,7 @@ impl From<filter::RoomFilter> for RoomFilter {
             rooms: filter.rooms,
             not_rooms: filter.not_rooms,
             include_leave: filter.include_leave,
+            unread_threads: filter.timeline.unread_thread_notifications,
             timeline: filter.timeline.into(),
             state: filter.state.into(),
             ephemeral: filter.ephemeral.into(),

@@ -39,7 +39,7 @@ use self::{
     joining::{accept, invited, join},
     messages::*,
     outside::{attempts, invites},
-    reading::{context, describe, erasure, federation, moves, page, view, window},
+    reading::{context, describe, erasure, federation, moves, page, push_details, view, window},
     row::{Life, RoomRow, SELECT},
     sending::{create, invite, receipts, send, typing},
 };
@@ -222,6 +222,7 @@ class!(RoomClass = "room" {
     FinishJoin => join::finish,
     Erase => erasure::erase,
     EventById => view::event_by_id,
+    PushDetails => push_details::push_details,
     StateBefore => federation::state_before,
     Bodies => federation::bodies,
     AuthChain => federation::auth_chain,

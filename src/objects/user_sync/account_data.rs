@@ -51,6 +51,9 @@ impl User<'_> {
         if room.is_empty() && kind == IGNORED_USERS {
             self.cache.ignored = None;
         }
+        if room.is_empty() && kind == PUSH_RULES {
+            self.cache.rules = None;
+        }
         self.effects.wake = true;
         Ok(())
     }
@@ -69,6 +72,7 @@ impl User<'_> {
     pub fn drop_account_data(&mut self) -> Result<()> {
         self.sql.run("DELETE FROM account_data", values![])?;
         self.cache.ignored = None;
+        self.cache.rules = None;
         Ok(())
     }
 }

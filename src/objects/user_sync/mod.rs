@@ -14,8 +14,10 @@ mod ignored;
 mod key_counts;
 mod login_tokens;
 pub mod messages;
+mod notify;
 mod pull;
 mod push_rules;
+mod pushers;
 mod rate_limit;
 mod refreshes;
 mod removed;
@@ -27,17 +29,18 @@ mod tags;
 #[cfg(test)]
 mod tests;
 mod to_device;
+mod unread;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     rc::Rc,
 };
 
-use ruma::{OwnedRoomId, OwnedUserId};
+use ruma::{OwnedRoomId, OwnedUserId, push::Ruleset};
 use tombolo_platform::{Fault, Moment, Row, Sql, values};
 
 use self::{messages::*, rate_limit::Users, stream::Last};
-pub use self::{push_rules::PUSH_RULES, schema::STEPS, tags::TAGS};
+pub use self::{push_rules::PUSH_RULES, schema::STEPS, tags::TAGS, unread::MAIN};
 use crate::{
     config::Config,
     objects::user_keys::messages::KeyCounts,
@@ -59,6 +62,10 @@ pub struct Cache {
     /// How much waits for each device, as far as it was counted.
     waiting: BTreeMap<String, to_device::Amount>,
     key_counts: BTreeMap<String, KeyCounts>,
+    unread: Option<BTreeMap<OwnedRoomId, unread::Tally>>,
+    rules: Option<Rc<Ruleset>>,
+    /// Whether there are pushers.
+    pushes: Option<bool>,
 }
 
 /// Where the stream ends.
@@ -188,6 +195,12 @@ class!(UserSyncClass = "user_sync" {
     AccountData => account_data::account_data,
     ChangeTag => tags::change,
     ChangePushRules => push_rules::change,
+    SetPusher => pushers::set,
+    RemovePusher => pushers::remove,
+    Pushers => pushers::pushers,
+    DuePushes => pushers::due,
+    Pushed => pushers::pushed,
+    Notices => unread::notices,
     SetFilter => filters::set,
     Filter => filters::filter,
 });

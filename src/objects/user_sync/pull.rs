@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use tombolo_platform::values;
 use tombolo_protocol::membership::Membership;
 
-use super::{PUSH_RULES, Pull, Pulled, Result, RoomNews, StreamPosition, User};
+use super::{PUSH_RULES, Pull, Pulled, Result, RoomNews, RoomUnread, StreamPosition, User};
 use crate::shell::{Stop, membership};
 
 /// The most bytes of stripped state in one answer.
@@ -34,6 +34,7 @@ pub fn pull(user: &mut User<'_>, message: Pull) -> Result<Pulled> {
     user.hide_ignored_invites(&mut rooms)?;
     let account_data = user.add_account_data(&mut rooms, message.since.map(|_| since))?;
     user.add_typing(&mut rooms, since)?;
+    user.add_unread(&mut rooms, since)?;
     let got = message.messages_since.or(message.since).map(|got| got.min(next));
     let waiting = user.next_messages(&device_id, got)?;
     let (devices_changed, shares) = match message.since {
@@ -196,6 +197,19 @@ impl User<'_> {
             {
                 news.typing = Some(users);
             }
+        }
+        Ok(())
+    }
+
+    /// Adds what is unread in joined rooms.
+    fn add_unread(
+        &mut self,
+        rooms: &mut BTreeMap<OwnedRoomId, RoomNews>,
+        since: StreamPosition,
+    ) -> Result<()> {
+        for news in rooms.values_mut().filter(|news| news.membership == Membership::Join) {
+            let tally = self.tallies()?.get(&news.room_id).cloned().unwrap_or_default();
+            news.unread = Some(RoomUnread { threads: tally.counts, changed: tally.pos > since });
         }
         Ok(())
     }

@@ -4,6 +4,8 @@
 //! What the user has set is an item of account data: their own rules, and the default ones that they changed. The other
 //! default rules are always those of this build.
 
+use std::rc::Rc;
+
 use ruma::{
     UserId,
     api::client::push::PushRule,
@@ -121,6 +123,16 @@ impl User<'_> {
         };
         rules.override_.retain(|rule| is_changed(RuleKind::Override, rule));
         rules.underride.retain(|rule| is_changed(RuleKind::Underride, rule));
+        Ok(rules)
+    }
+
+    /// The rules, read once per stay in memory.
+    pub fn rules(&mut self) -> Result<Rc<Ruleset>> {
+        if let Some(rules) = &self.cache.rules {
+            return Ok(Rc::clone(rules));
+        }
+        let rules = Rc::new(self.push_rules()?);
+        self.cache.rules = Some(Rc::clone(&rules));
         Ok(rules)
     }
 

@@ -69,4 +69,26 @@ CREATE INDEX device_changes_by ON device_changes (pos);
 ", "
 -- The device that waits for a login that can use it; `device_data` is JSON.
 CREATE TABLE dehydrated_device (one INTEGER PRIMARY KEY, device TEXT NOT NULL, device_data TEXT NOT NULL);
+", "
+-- Of what the user is notified in each room.
+CREATE TABLE unread (
+    room TEXT PRIMARY KEY,
+    pos INTEGER NOT NULL,        -- of the stream, where `counts` changed last
+    counts TEXT NOT NULL,        -- JSON: by thread, what is unread
+    newest INTEGER NOT NULL,     -- the number of the newest notice
+    notices TEXT NOT NULL        -- JSON
+) WITHOUT ROWID;
+CREATE TABLE pushers (
+    app_id TEXT,
+    pushkey TEXT,
+    device TEXT NOT NULL,
+    pusher TEXT NOT NULL,        -- JSON, as clients are shown it
+    set_ts INTEGER NOT NULL,     -- (s)
+    sent INTEGER NOT NULL,       -- the number of the last notice that was sent
+    unread INTEGER NOT NULL,     -- the count that was sent last
+    failing_since INTEGER,       -- (ms)
+    attempts INTEGER NOT NULL DEFAULT 0,
+    retry_at INTEGER,            -- (ms)
+    PRIMARY KEY (app_id, pushkey)
+) WITHOUT ROWID;
 "];

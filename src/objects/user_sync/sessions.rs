@@ -159,6 +159,7 @@ impl User<'_> {
         self.note_removed(&gone)?;
         self.drop_key_counts(&names)?;
         self.forget_dehydrated(&names)?;
+        self.drop_pushers_of(&names)?;
         self.drop_messages(&names)
     }
 

@@ -63,10 +63,17 @@ pub fn news(user: &mut User<'_>, message: News) -> Result<()> {
             pos
         }
     };
-    let was_in = last.is_some_and(|last| last.membership == Membership::Join);
-    if news.membership == Membership::Join && !was_in {
+    let was_in = last.as_ref().is_some_and(|last| last.membership == Membership::Join);
+    let is_in = news.membership == Membership::Join;
+    if is_in != was_in || news.membership.is_out() {
+        user.drop_unread(&room_id, pos)?;
+    }
+    if is_in && !was_in {
         user.tell_items_of(room_id.as_str(), pos)?;
     }
+    let told = last.map_or(0, |last| last.upto);
+    user.note_notices(&room_id, &news, (told, pos))?;
+    user.note_invite(&room_id, &news, pos)?;
     let last = Last { pos, upto: news.to, membership: news.membership };
     user.loaded()?.rooms.insert(room_id, last);
     user.effects.wake = true;

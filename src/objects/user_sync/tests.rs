@@ -24,12 +24,8 @@ impl Stream {
     }
 
     fn news(&self, room: &str, to: i64) {
-        let news = UserNews {
-            user: "@alice:ours.test".try_into().unwrap(),
-            to,
-            membership: Membership::Join,
-            stripped: None,
-        };
+        let user = "@alice:ours.test".try_into().unwrap();
+        let news = UserNews::of(user, to, Membership::Join);
         self.ask(&News { room_id: RoomId::parse(room).unwrap(), news }).unwrap();
     }
 

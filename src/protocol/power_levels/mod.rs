@@ -148,6 +148,13 @@ impl PowerLevels {
         self.field("redact", 50)
     }
 
+    /// What notifying everybody that a key stands for needs (`room`: all in the room).
+    #[must_use]
+    pub fn notification(&self, key: &str) -> i64 {
+        let specific = self.levels.as_ref().and_then(|levels| levels.notifications.get(key));
+        specific.copied().unwrap_or(50)
+    }
+
     /// Whether the user's power suffices for a level.
     #[must_use]
     pub fn suffices(&self, user_id: &UserId, needed: i64) -> bool {

@@ -19,7 +19,6 @@ UNSAID = {
     r"unsigned\.redacted_by$": "not in the specification",
     r"^(device_lists|device_one_time_keys_count|device_unused_fallback_key_types|org\.matrix\.msc2732\..*)$": "not built here: encryption",
     r"^(presence|to_device)$": "not built here: presence, messages to devices",
-    r"\.unread_(thread_)?notifications$": "not built here: counts of notifications",
 }
 # Which account data is not compared, with the reason.
 UNSAID_TYPES = {"m.push_rules": "Synapse serves rules that the specification dropped in v1.17"}

@@ -9,6 +9,7 @@ mod openid;
 mod password;
 pub mod profiles;
 pub mod push_rules;
+mod pushers;
 mod refresh;
 pub mod register;
 mod tags;
@@ -31,6 +32,7 @@ pub fn routes(router: &mut Router) {
     account_data::routes(router);
     tags::routes(router);
     push_rules::routes(router);
+    pushers::routes(router);
     openid::routes(router);
     turn::routes(router);
 }

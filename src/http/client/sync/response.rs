@@ -11,7 +11,7 @@ use crate::{
     error::Result,
     flows::sync::{Content, Data, DeviceLists, Inside, Stay, Updates},
     http::client::{keys::USUAL, tokens},
-    objects::user_keys::messages::KeyCounts,
+    objects::{user_keys::messages::KeyCounts, user_sync::messages::UnreadCounts},
 };
 
 #[derive(Debug, Serialize)]
@@ -78,6 +78,16 @@ struct Timeline {
 struct InsideRoom {
     summary: Summary,
     ephemeral: Events<Data>,
+    unread_notifications: Unread,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    unread_thread_notifications: BTreeMap<String, Unread>,
+}
+
+/// How much of a room or thread is unread.
+#[derive(Debug, Serialize)]
+struct Unread {
+    highlight_count: u64,
+    notification_count: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -157,9 +167,18 @@ fn stay_room(stay: Stay, fields: Option<&Projection>) -> Result<StayRoom> {
 }
 
 fn inside_room(inside: Inside) -> InsideRoom {
-    let Inside { joined_members, invited_members, heroes, ephemeral } = inside;
-    let summary = Summary { joined: joined_members, invited: invited_members, heroes };
-    InsideRoom { summary, ephemeral: Events { events: ephemeral } }
+    let Inside { joined_members, invited_members, heroes, .. } = inside;
+    let threads = inside.unread_threads.into_iter();
+    InsideRoom {
+        summary: Summary { joined: joined_members, invited: invited_members, heroes },
+        ephemeral: Events { events: inside.ephemeral },
+        unread_notifications: unread(inside.unread),
+        unread_thread_notifications: threads.map(|(root, counts)| (root, unread(counts))).collect(),
+    }
+}
+
+fn unread(counts: UnreadCounts) -> Unread {
+    Unread { highlight_count: counts.highlights, notification_count: counts.notifications }
 }
 
 /// Events with the fields that the client wants.

@@ -15,6 +15,7 @@ mod leavers;
 mod openid;
 mod profiles;
 mod push_rules;
+mod pushers;
 mod refreshes;
 mod relations;
 mod rights;
@@ -24,6 +25,7 @@ mod tags;
 mod timelines;
 mod to_device;
 mod turn;
+mod unread;
 
 use std::rc::Rc;
 

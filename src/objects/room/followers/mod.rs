@@ -4,5 +4,6 @@
 
 pub mod departures;
 pub mod news;
+pub mod notifying;
 pub mod telling;
 pub mod waking;

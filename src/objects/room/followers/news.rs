@@ -1,8 +1,8 @@
 //! What are local users told of the room?
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, rc::Rc};
 
-use ruma::OwnedUserId;
+use ruma::{OwnedUserId, UserId};
 use serde_json::value::RawValue;
 use tombolo_platform::values;
 use tombolo_protocol::{
@@ -13,7 +13,10 @@ use tombolo_protocol::{
 use crate::{
     objects::room::{
         Result, Room,
-        messages::{LocalNews, LocalNewsReply, LocalsTold, Position, Refusal, UserNews},
+        graph::events::Stored,
+        messages::{
+            LocalNews, LocalNewsReply, LocalsTold, Notifiable, Position, Refusal, UserNews,
+        },
     },
     shell::{Stop, membership},
 };
@@ -22,7 +25,8 @@ use crate::{
 pub fn local_news(room: &mut Room<'_>, _: LocalNews) -> Result<LocalNewsReply> {
     let to = room.row()?.pos;
     let lagging = lagging(room)?;
-    Ok(LocalNewsReply { to, news: room.local_news(&lagging)? })
+    let (news, notifiable) = room.local_news(&lagging)?;
+    Ok(LocalNewsReply { to, news, notifiable })
 }
 
 /// Notes up to where local users were told.
@@ -35,65 +39,112 @@ pub fn locals_told(room: &mut Room<'_>, message: LocalsTold) -> Result<()> {
 impl Room<'_> {
     /// What these local users are to be told, as of now.
     pub fn news_for(&mut self, users: &[OwnedUserId]) -> Result<Vec<UserNews>> {
-        let mut news = Vec::new();
+        let mut locals = Vec::new();
         for user in users {
             let query = "SELECT membership, pos FROM locals WHERE user = ?";
             let found = self
                 .sql
                 .row(query, values![user.as_str()], |row| Ok((membership(row, 0)?, row.int(1)?)))?;
-            if let Some((membership, pos)) = found {
-                news.push(self.news_of(user.clone(), membership, pos)?);
+            locals.extend(found.map(|(membership, pos)| (user.clone(), membership, pos)));
+        }
+        self.news_of(locals)
+    }
+
+    /// What local users are to be told who have had these memberships since a position.
+    pub fn news_of(
+        &mut self,
+        locals: Vec<(OwnedUserId, Membership, Position)>,
+    ) -> Result<Vec<UserNews>> {
+        let mut news = Vec::new();
+        let mut judged: BTreeMap<Position, Option<Notifiable>> = BTreeMap::new();
+        for (user, membership, pos) in locals {
+            let told = self.told(&user)?;
+            let mut of_user = self.news_since(user, (membership, pos), told)?;
+            if of_user.notify.is_some() {
+                if !judged.contains_key(&told) {
+                    judged.insert(told, self.notifiable(told)?);
+                }
+                of_user.notifiable = judged.get(&told).cloned().flatten();
             }
+            news.push(of_user);
         }
         Ok(news)
     }
 
-    /// What a local user is to be told who has had this membership since a position.
-    pub fn news_of(
+    /// The same of one user who was told up to a position, without the events for the push rules.
+    fn news_since(
         &mut self,
         user: OwnedUserId,
-        membership: Membership,
-        pos: Position,
+        (membership, pos): (Membership, Position),
+        told: Position,
     ) -> Result<UserNews> {
-        let to = if membership == Membership::Join { self.row()?.pos } else { pos };
-        let stripped = if membership.is_waiting() { Some(self.stripped_for(&user)?) } else { None };
-        Ok(UserNews { user, to, membership, stripped })
+        if membership == Membership::Join {
+            let (to, notify) = (self.row()?.pos, Some(self.notify(&user, told)?));
+            return Ok(UserNews { notify, ..UserNews::of(user, to, membership) });
+        }
+        let news = UserNews::of(user, pos, membership);
+        if !membership.is_waiting() {
+            return Ok(news);
+        }
+        let member = self
+            .now_event("m.room.member", news.user.as_str())?
+            .ok_or(Stop::Refused(Refusal::NotFound))?;
+        let stripped = Some(self.stripped_with(&member)?);
+        let invite = (membership == Membership::Invite).then(|| member.pdu.event_id.clone());
+        Ok(UserNews { stripped, invite, ..news })
+    }
+
+    /// Up to where a local user was told for certain.
+    fn told(&mut self, user: &UserId) -> Result<Position> {
+        let query = "SELECT since FROM lagging WHERE follower = ?";
+        let lagging = self.sql.row(query, values![user.as_str()], |row| row.int(0))?;
+        match lagging {
+            Some(since) => Ok(since),
+            None => Ok(self.row()?.notified_up_to.max(self.cache.locals_notified_up_to)),
+        }
     }
 
     /// The stripped state for an invited or knocking user, their member event included, as a JSON array.
-    fn stripped_for(&mut self, user: &OwnedUserId) -> Result<Box<RawValue>> {
+    fn stripped_with(&mut self, member: &Rc<Stored>) -> Result<Box<RawValue>> {
         let mut events = Vec::new();
         for kind in SHOWN_TO_INVITED {
             events.extend(self.now_event(kind, "")?);
         }
-        let member = self
-            .now_event("m.room.member", user.as_str())?
-            .ok_or(Stop::Refused(Refusal::NotFound))?;
-        if member.pdu.sender != *user {
+        if member.pdu.state_key.as_deref() != Some(member.pdu.sender.as_str()) {
             events.extend(self.now_event("m.room.member", member.pdu.sender.as_str())?);
         }
-        events.push(member);
+        events.push(Rc::clone(member));
         let texts: Vec<String> = events.iter().map(|event| stripped(&event.pdu)).collect();
         Ok(RawValue::from_string(format!("[{}]", texts.join(",")))?)
     }
 
-    /// What local users have not been told yet, those with an invite or knock from outside included.
-    pub fn local_news(&mut self, lagging: &BTreeMap<String, Position>) -> Result<Vec<UserNews>> {
+    /// What local users have not been told yet, those with an invite or knock from outside included; and the events
+    /// among it that push rules judge.
+    pub fn local_news(
+        &mut self,
+        lagging: &BTreeMap<String, Position>,
+    ) -> Result<(Vec<UserNews>, Option<Notifiable>)> {
         let row = self.row()?;
         let told = row.notified_up_to.max(self.cache.locals_notified_up_to);
         let since = |user: &OwnedUserId| lagging.get(user.as_str()).copied().unwrap_or(told);
-        let mut news = Vec::new();
+        let (mut news, mut judged_from) = (Vec::new(), None::<Position>);
         for (user, membership, pos) in self.locals()? {
-            let to = if membership == Membership::Join { row.pos } else { pos };
-            if to > since(&user) {
-                news.push(self.news_of(user, membership, pos)?);
+            let (to, told) =
+                (if membership == Membership::Join { row.pos } else { pos }, since(&user));
+            if to > told {
+                let of_user = self.news_since(user, (membership, pos), told)?;
+                if of_user.notify.is_some() {
+                    judged_from = Some(judged_from.map_or(told, |from| from.min(told)));
+                }
+                news.push(of_user);
             }
         }
         let first = lagging.values().copied().fold(told, Position::min);
         let mut outside = self.news_out_of_band(first)?;
         outside.retain(|news| news.to > since(&news.user));
         news.extend(outside);
-        Ok(news)
+        let notifiable = judged_from.map(|from| self.notifiable(from)).transpose()?.flatten();
+        Ok((news, notifiable))
     }
 }
 

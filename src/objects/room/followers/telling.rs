@@ -35,12 +35,13 @@ pub fn undelivered(room: &mut Room<'_>, _: Undelivered) -> Result<UndeliveredRep
     let receipts = receipts(room, first)?;
     let newest = receipts.iter().map(|(pos, _)| *pos).max().unwrap_or_default();
     let servers = room.servers_due(&lagging, newest > row.notified_up_to)?;
-    let news = room.local_news(&lagging)?;
+    let (users, notifiable) = room.local_news(&lagging)?;
     let moved = room.servers_moved(lagging.get(COPY).copied().unwrap_or(row.notified_up_to))?;
     let members =
         room.members_moved(lagging.get(MEMBERS).copied().unwrap_or(row.notified_up_to))?;
     let lagging = lagging.into_iter().collect();
-    Ok(UndeliveredReply { to: row.pos, users: news, servers, moved, members, receipts, lagging })
+    let to = row.pos;
+    Ok(UndeliveredReply { to, users, notifiable, servers, moved, members, receipts, lagging })
 }
 
 /// Notes how far the telling went. Answers when to tell again, if anybody is behind.

@@ -42,13 +42,16 @@ impl Room<'_> {
         &mut self,
         sender: &UserId,
         to: Position,
-    ) -> Result<(UserNews, Vec<UserNews>)> {
-        let mut others = Vec::new();
+    ) -> Result<(Vec<UserNews>, Vec<UserNews>)> {
+        let mut told = vec![(sender.to_owned(), Membership::Join, to)];
         if let Audience::Few(users) = self.audience()? {
             self.pending.telling = Some(Telling::MakeSure);
-            others.extend(users.iter().filter(|user| *user != sender).map(|user| joined(user, to)));
+            let others = users.iter().filter(|user| *user != sender);
+            told.extend(others.map(|user| (user.clone(), Membership::Join, to)));
         }
-        Ok((joined(sender, to), others))
+        let mut news = self.news_of(told)?;
+        let others = news.split_off(1);
+        Ok((news, others))
     }
 
     /// Arms the alarm that tells followers what is new: as soon as news has gathered, or to make sure.
@@ -86,11 +89,6 @@ impl Room<'_> {
         self.cache.audience = Some(audience.clone());
         Ok(audience)
     }
-}
-
-/// News for a user who is joined.
-fn joined(user: &UserId, to: Position) -> UserNews {
-    UserNews { user: user.to_owned(), to, membership: Membership::Join, stripped: None }
 }
 
 fn parse(users: Vec<String>) -> Result<Rc<[OwnedUserId]>> {

@@ -5,15 +5,16 @@
 
 mod events;
 mod membership;
+mod notifying;
 mod reading;
 mod telling;
 
-use ruma::OwnedUserId;
+use ruma::{OwnedEventId, OwnedUserId};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tombolo_protocol::membership::Membership;
 
-pub use self::{events::*, membership::*, reading::*, telling::*};
+pub use self::{events::*, membership::*, notifying::*, reading::*, telling::*};
 
 /// A place in the room's one timeline. Live events step by [`super::STEP`].
 pub type Position = i64;
@@ -78,4 +79,22 @@ pub struct UserNews {
     /// For `invite` and `knock`: the stripped state, the membership event included.
     #[serde(default)]
     pub stripped: Option<Box<RawValue>>,
+    /// For `invite`: which event it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub invite: Option<OwnedEventId>,
+    /// For `join`: what the user's push rules need to know, and what the user has read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notify: Option<Notify>,
+    /// What the push rules judge. A reply with the news of many users has it once, beside them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notifiable: Option<Notifiable>,
+}
+
+impl UserNews {
+    /// News up to a position, without what goes with it.
+    #[must_use]
+    pub fn of(user: OwnedUserId, to: Position, membership: Membership) -> Self {
+        let (stripped, invite, notify, notifiable) = (None, None, None, None);
+        Self { user, to, membership, stripped, invite, notify, notifiable }
+    }
 }

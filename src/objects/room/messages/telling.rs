@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tombolo_protocol::admission::Checked;
 
-use super::{Position, Refusal, Send, Sent, UserNews};
+use super::{Notifiable, Position, Refusal, Send, Sent, UserNews};
 use crate::objects::{message::message, room::RoomClass};
 
 /// A read receipt of a joined user (local or remote).
@@ -61,6 +61,8 @@ message!(RoomClass, LocalNews => LocalNewsReply, Refusal);
 pub struct LocalNewsReply {
     pub to: Position,
     pub news: Vec<UserNews>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notifiable: Option<Notifiable>,
 }
 
 /// Notes that all local users were told everything up to here. The room remembers it while it is in memory.
@@ -79,6 +81,8 @@ message!(RoomClass, Undelivered => UndeliveredReply, Refusal);
 pub struct UndeliveredReply {
     pub to: Position,
     pub users: Vec<UserNews>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notifiable: Option<Notifiable>,
     pub servers: Vec<ServerDue>,
     /// Servers that came into the room (`true`) or left it since D1's copy was last told.
     #[serde(default)]

@@ -2,7 +2,7 @@
 //!
 //! Such a room is a handful of rows: who, by which event, through whom, and the stripped state that was shown.
 
-use ruma::{OwnedServerName, OwnedUserId, RoomId, ServerName, UserId};
+use ruma::{EventId, OwnedServerName, OwnedUserId, RoomId, ServerName, UserId};
 use serde_json::value::RawValue;
 use tombolo_platform::{Row, values};
 use tombolo_protocol::{
@@ -156,19 +156,19 @@ impl Room<'_> {
 
     /// News of invites and knocks since a position.
     pub fn news_out_of_band(&mut self, since: Position) -> Result<Vec<UserNews>> {
-        let query = "SELECT user, membership, stripped, pos FROM out_of_band WHERE pos > ?";
+        let query = "SELECT user, membership, stripped, pos, id FROM out_of_band WHERE pos > ?";
         let rows = self.sql.rows(query, values![since], |row| {
-            Ok((row.text(0)?, membership(row, 1)?, row.text(2)?, row.int(3)?))
+            Ok((row.text(0)?, membership(row, 1)?, row.text(2)?, row.int(3)?, row.text(4)?))
         })?;
         rows.into_iter()
-            .map(|(user, membership, stripped, to)| {
+            .map(|(user, membership, stripped, to, id)| {
                 let user =
                     UserId::parse(user).map_err(|_| Stop::broken("a local user's ID is none"))?;
+                let invite = (membership == Membership::Invite).then(|| EventId::parse(id));
                 Ok(UserNews {
-                    user,
-                    to,
-                    membership,
                     stripped: Some(RawValue::from_string(stripped)?),
+                    invite: invite.and_then(|id| id.ok()),
+                    ..UserNews::of(user, to, membership)
                 })
             })
             .collect()

@@ -28,11 +28,8 @@ pub fn create(room: &mut Room<'_>, message: Create) -> Result<Created> {
             send::write(room, &Send::of(message.creator.clone(), draft))?;
         }
     }
-    let mut news = Vec::new();
-    for (user, membership, pos) in room.locals()? {
-        news.push(room.news_of(user, membership, pos)?);
-    }
-    Ok(Created { news })
+    let locals = room.locals()?;
+    Ok(Created { news: room.news_of(locals)? })
 }
 
 fn begin(room: &mut Room<'_>, message: &Create) -> Result<()> {

@@ -42,7 +42,7 @@ pub fn send(room: &mut Room<'_>, message: Send) -> Result<Sent> {
     let (event_id, position) = write(room, &message)?;
     if message.draft.state_key.is_none() {
         let (news, others) = room.news_of_message(&message.sender, position)?;
-        return Ok(Sent { event_id, position, news: vec![news], others });
+        return Ok(Sent { event_id, position, news, others });
     }
     let news = room.news_for(&concerned(room, &message))?;
     Ok(Sent { event_id, position, news, others: Vec::new() })

@@ -6,13 +6,14 @@ mod deactivation;
 mod dehydrated_device;
 mod encryption;
 mod push_rules;
+mod pushers;
 mod sessions;
 mod stored;
 mod stream;
 
 pub use self::{
-    deactivation::*, dehydrated_device::*, encryption::*, push_rules::*, sessions::*, stored::*,
-    stream::*,
+    deactivation::*, dehydrated_device::*, encryption::*, push_rules::*, pushers::*, sessions::*,
+    stored::*, stream::*,
 };
 
 use serde::{Deserialize, Serialize};

@@ -1,6 +1,6 @@
 //! What is a user told, and what does a device ask for?
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ruma::{OwnedRoomId, OwnedUserId};
 use serde::{Deserialize, Serialize};
@@ -100,6 +100,26 @@ pub struct RoomNews {
     /// Whether the invite comes from somebody the user ignores: nothing of it is shown.
     #[serde(default)]
     pub hidden: bool,
+    /// Of what the user is notified and has not read it, in a joined room.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unread: Option<RoomUnread>,
+}
+
+/// What is unread in a room.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct RoomUnread {
+    /// By thread: its root, or `main`.
+    pub threads: BTreeMap<String, UnreadCounts>,
+    /// Whether that changed since the token.
+    pub changed: bool,
+}
+
+/// How much is unread.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub struct UnreadCounts {
+    pub notifications: u64,
+    /// Those among them that are highlighted.
+    pub highlights: u64,
 }
 
 impl RoomNews {
@@ -107,7 +127,8 @@ impl RoomNews {
     #[must_use]
     pub fn of(room_id: OwnedRoomId, membership: Membership, from: Position, to: Position) -> Self {
         let (stripped, account_data, typing) = (None, Vec::new(), None);
-        Self { room_id, membership, from, to, stripped, account_data, typing, hidden: false }
+        let (hidden, unread) = (false, None);
+        Self { room_id, membership, from, to, stripped, account_data, typing, hidden, unread }
     }
 }
 

@@ -55,6 +55,33 @@ def set_push_rules(story: Story) -> Call:
 
 
 @asked(1)
+def set_pusher(story: Story) -> Call:
+    kind = story.dice.weighted([(4, "http"), (2, None), (1, "nonsense")])
+    body: dict[str, Json] = {
+        "app_id": "org.example.app",
+        "pushkey": story.dice.one(["one", "two"]),
+        "kind": kind,
+        "app_display_name": "App",
+        "device_display_name": "Phone",
+        "lang": "en",
+        "append": True,
+        # Nothing is at this place.
+        "data": {"url": "http://127.0.0.1:9/_matrix/push/v1/notify", "format": "event_id_only"},
+    }
+    return Call("pushers", story.user(), "POST", "/v3/pushers/set", body=story.body(**body))
+
+
+@asked(1)
+def pushers(story: Story) -> Call:
+    return Call("pushers", story.user(), "GET", "/v3/pushers")
+
+
+@asked(1)
+def notifications(story: Story) -> Call:
+    return Call("notifications", story.user(), "GET", "/v3/notifications?limit=50")
+
+
+@asked(1)
 def ignore(story: Story) -> Call:
     who = story.user()
     # Synapse refuses to have users ignore themselves.

@@ -1,0 +1,164 @@
+//! Of which events do the user's push rules notify?
+//! ([push rules](https://spec.matrix.org/v1.19/client-server-api/#push-rules))
+//!
+//! Each event is judged once, with the news that brings it, so its notice is in the sync that shows it. The rules are
+//! those of that moment: a rule that is changed later changes no notice.
+
+use std::collections::BTreeMap;
+
+use futures_util::FutureExt;
+use ruma::{
+    Int, OwnedUserId, RoomId, UInt, UserId,
+    events::AnySyncTimelineEvent,
+    power_levels::NotificationPowerLevels,
+    push::{Action, PushConditionPowerLevelsCtx, PushConditionRoomCtx, Ruleset},
+    room_version_rules::{AuthorizationRules, RoomPowerLevelsRules},
+    serde::Raw,
+};
+use serde_json::value::{RawValue, to_raw_value};
+use tombolo_protocol::{event::fields, json::plain_object};
+
+use super::{
+    Result, StreamPosition, User,
+    unread::{MAIN, Notice, Unread},
+};
+use crate::{
+    objects::room::{
+        Position,
+        messages::{Notifiable, NotifiableEvent, Notify, UserNews},
+    },
+    shell::Stop,
+};
+
+impl User<'_> {
+    /// Judges the events of a joined room that came after `told`, and notes what the user has read.
+    pub fn note_notices(
+        &mut self,
+        room: &RoomId,
+        news: &UserNews,
+        (told, pos): (Position, StreamPosition),
+    ) -> Result<()> {
+        let Some(notify) = &news.notify else { return Ok(()) };
+        let mut unread = self.unread_in(room)?;
+        let mut changed = false;
+        if let Some(notifiable) = &news.notifiable {
+            let judge = self.judge(room, notify, notifiable)?;
+            let after = told.max(notify.since);
+            for event in notifiable.events.iter().filter(|event| event.pos > after) {
+                changed |= self.judge_event(&judge, event, &mut unread)?;
+            }
+        }
+        for (thread, upto) in &notify.read {
+            changed |= unread.read(thread.as_deref(), *upto);
+        }
+        if changed { self.set_unread(room, &unread, pos) } else { Ok(()) }
+    }
+
+    /// Notifies of an invite, if the rules do.
+    pub fn note_invite(
+        &mut self,
+        room: &RoomId,
+        news: &UserNews,
+        pos: StreamPosition,
+    ) -> Result<()> {
+        let (Some(event_id), Some(stripped)) = (&news.invite, &news.stripped) else {
+            return Ok(());
+        };
+        let stripped: Vec<Box<RawValue>> = serde_json::from_str(stripped.get())?;
+        let is_own = |event: &&Box<RawValue>| {
+            fields(event, ["state_key"])[0].is_some_and(|key| key.get() == quoted(self.name))
+        };
+        let Some(event) = stripped.iter().rev().find(is_own) else { return Ok(()) };
+        let (thread, redacts, event) = (None, None, event.clone());
+        let event_id = event_id.clone();
+        let event = NotifiableEvent { pos: news.to, event_id, event, thread, level: 0, redacts };
+        // Nobody tells an invited user how many are in the room.
+        let judge = self.judge(room, &Notify::default(), &Notifiable::default())?;
+        let mut unread = Unread::default();
+        let changed = self.judge_event(&judge, &event, &mut unread)?;
+        if changed { self.set_unread(room, &unread, pos) } else { Ok(()) }
+    }
+
+    /// Judges one event; answers whether what is unread has changed.
+    fn judge_event(
+        &mut self,
+        judge: &Judge,
+        event: &NotifiableEvent,
+        unread: &mut Unread,
+    ) -> Result<bool> {
+        let thread = event.thread.as_ref().map_or(MAIN, |root| root.as_str());
+        let [sender] = fields(&event.event, ["sender"]);
+        let sender =
+            sender.and_then(|sender| serde_json::from_str::<OwnedUserId>(sender.get()).ok());
+        let Some(sender) = sender else { return Ok(false) };
+        if sender.as_str() == self.name {
+            // Who says something has read what was said before.
+            return Ok(unread.read(Some(thread), event.pos));
+        }
+        let redacted = event.redacts.as_ref().is_some_and(|target| unread.redact(target));
+        if self.ignored()?.contains(&sender) {
+            return Ok(redacted);
+        }
+        let actions = judge.actions(&*self.rules()?, event, sender)?;
+        if !actions.iter().any(Action::should_notify) {
+            return Ok(redacted);
+        }
+        unread.add(Notice {
+            number: self.next_notice()?.max(unread.newest() + 1),
+            pos: event.pos,
+            event_id: event.event_id.clone(),
+            thread: thread.to_owned(),
+            ts: self.moment.now,
+            actions,
+            read: false,
+        });
+        Ok(true)
+    }
+
+    fn judge(&self, room: &RoomId, notify: &Notify, notifiable: &Notifiable) -> Result<Judge> {
+        let user = UserId::parse(self.name).map_err(|_| Stop::broken("the user's ID is none"))?;
+        // Without a display name nothing names the user but their ID.
+        let name = notify.display_name.clone().filter(|name| !name.is_empty());
+        let name = name.unwrap_or_else(|| user.to_string());
+        let members = UInt::new_saturating(notifiable.members);
+        let room = PushConditionRoomCtx::new(room.to_owned(), members, user, name);
+        Ok(Judge { room, room_level: Int::new_saturating(notifiable.room_level) })
+    }
+}
+
+/// What the rules ask of a room.
+struct Judge {
+    room: PushConditionRoomCtx,
+    room_level: Int,
+}
+
+impl Judge {
+    /// The actions of the rule that matches an event; none where no rule does.
+    fn actions(
+        &self,
+        rules: &Ruleset,
+        event: &NotifiableEvent,
+        sender: OwnedUserId,
+    ) -> Result<Vec<Action>> {
+        // Of an event that is nested deeper than can be read, no rule can look at anything.
+        if plain_object(event.event.get()).is_none() {
+            return Ok(Vec::new());
+        }
+        let mut needed = NotificationPowerLevels::new();
+        needed.room = self.room_level;
+        let levels = BTreeMap::from([(sender, Int::new_saturating(event.level))]);
+        // The room has said already what a creator's level is.
+        let rules_of_levels = RoomPowerLevelsRules::new(&AuthorizationRules::V1, []);
+        let levels = PushConditionPowerLevelsCtx::new(levels, Int::MIN, needed, rules_of_levels);
+        let room = self.room.clone().with_power_levels(levels);
+        let event: Raw<AnySyncTimelineEvent> = Raw::from_json(event.event.clone());
+        let actions = rules.get_actions(&event, &room).now_or_never();
+        let actions = actions.ok_or_else(|| Stop::broken("a push rule waits"))?;
+        Ok(actions.to_vec())
+    }
+}
+
+/// A text as JSON has it.
+fn quoted(text: &str) -> String {
+    to_raw_value(text).map(|text| text.get().to_owned()).unwrap_or_default()
+}
