@@ -13,7 +13,7 @@ use crate::{
         ours::Ours,
         push::pushers::Unset,
         receive::{self, verify::Dropped},
-        sending::{create_room::Unmade, unsent::Unsent},
+        sending::{create_room::Unmade, unsent::Unsent, upgrade::Unreplaced},
         sync::Unsynced,
     },
     objects::room::messages::Refusal,
@@ -75,6 +75,15 @@ impl From<Unmade> for Error {
             }
             Unmade::Refused(refusal) => refusal.into(),
             Unmade::Ours(error) => error.into(),
+        }
+    }
+}
+
+impl From<Unreplaced> for Error {
+    fn from(error: Unreplaced) -> Self {
+        match error {
+            Unreplaced::Unmade(error) => error.into(),
+            Unreplaced::Unsent(error) => error.into(),
         }
     }
 }

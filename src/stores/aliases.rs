@@ -40,6 +40,12 @@ pub async fn delete(world: &World, alias: &RoomAliasId) -> Result<(), SqlError> 
     world.d1().run("DELETE FROM aliases WHERE alias = ?", values![alias.as_str()]).await.map(|_| ())
 }
 
+/// Has the local aliases of a room name another one.
+pub async fn replace_room(world: &World, old: &RoomId, new: &RoomId) -> Result<(), SqlError> {
+    let update = "UPDATE aliases SET room_id = ? WHERE room_id = ?";
+    world.d1().run(update, values![new.as_str(), old.as_str()]).await.map(|_| ())
+}
+
 /// The local aliases of a room.
 pub async fn of_room(world: &World, room_id: &RoomId) -> Result<Vec<OwnedRoomAliasId>, SqlError> {
     let query = "SELECT alias FROM aliases WHERE room_id = ? ORDER BY alias";

@@ -5,3 +5,4 @@ pub mod send;
 #[cfg(test)]
 mod tests;
 pub mod unsent;
+pub mod upgrade;

@@ -39,7 +39,10 @@ use self::{
     joining::{accept, invited, join},
     messages::*,
     outside::{attempts, invites},
-    reading::{context, describe, erasure, federation, moves, page, push_details, view, window},
+    reading::{
+        context, describe, erasure, federation, moves, page, push_details, transferable, view,
+        window,
+    },
     row::{Life, RoomRow, SELECT},
     sending::{create, invite, receipts, send, typing},
 };
@@ -230,6 +233,7 @@ class!(RoomClass = "room" {
     Backfill => federation::backfill,
     State => view::state,
     Members => view::members,
+    Transferable => transferable::transferable,
     Participants => describe::participants,
     MembershipOf => describe::membership,
     ServerAllowed => describe::server_allowed,

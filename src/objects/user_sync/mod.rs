@@ -21,6 +21,7 @@ mod pushers;
 mod rate_limit;
 mod refreshes;
 mod removed;
+mod replaced;
 mod schema;
 mod sessions;
 mod shares;

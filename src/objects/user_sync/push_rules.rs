@@ -114,7 +114,7 @@ impl User<'_> {
     }
 
     /// The rules without the default ones that are as this build has them.
-    fn changed(&self, mut rules: Ruleset) -> Result<Ruleset> {
+    pub fn changed(&self, mut rules: Ruleset) -> Result<Ruleset> {
         let default = self.default_rules()?;
         let is_changed = |kind: RuleKind, rule: &ConditionalPushRule| {
             default.get(kind, &rule.rule_id).is_none_or(|as_built| {

@@ -14,7 +14,7 @@ use super::{
 use crate::shell::Stop;
 
 /// How many pushers a user may have.
-const MOST_PUSHERS: i64 = 100;
+const MOST_PUSHERS: i64 = 50;
 /// How many notices a pusher is given at once.
 const AT_ONCE: usize = 20;
 /// When a push that failed is tried again (ms); twice as long each time,

@@ -70,6 +70,9 @@ pub fn news(user: &mut User<'_>, message: News) -> Result<()> {
     }
     if is_in && !was_in {
         user.tell_items_of(room_id.as_str(), pos)?;
+        if let Some(replaced) = &news.predecessor {
+            user.take_over(replaced, &room_id)?;
+        }
     }
     let told = last.map_or(0, |last| last.upto);
     user.note_notices(&room_id, &news, (told, pos))?;

@@ -74,7 +74,8 @@ async fn create(
     Ok(create_room::Response::new(make(&world, new).await?))
 }
 
-fn version(id: &str) -> Result<&'static RoomVersion> {
+/// The room version of this name, if it is supported.
+pub fn version(id: &str) -> Result<&'static RoomVersion> {
     let unsupported = || {
         Error::new(
             StatusCode::BAD_REQUEST,

@@ -10,6 +10,7 @@ pub mod messages;
 pub mod receipts;
 pub mod state;
 pub mod typing;
+mod upgrade;
 
 use ruma::{RoomId, UserId};
 use tombolo_platform::{AskError, Message, World};
@@ -38,6 +39,7 @@ pub fn routes(router: &mut Router) {
     aliases::routes(router);
     receipts::routes(router);
     typing::routes(router);
+    upgrade::routes(router);
 }
 
 /// Asks a room. To a client, a room that is unknown here is one they are not in.

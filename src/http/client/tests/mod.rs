@@ -26,6 +26,7 @@ mod timelines;
 mod to_device;
 mod turn;
 mod unread;
+mod upgrades;
 
 use std::rc::Rc;
 

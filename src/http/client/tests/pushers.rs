@@ -247,7 +247,7 @@ fn a_pusher_that_cannot_work_is_refused() {
     let mut email = pusher("a@example.org", &json!({}));
     email["kind"] = json!("email");
     set(&email).refused(400, "M_INVALID_PARAM");
-    for number in 0..100 {
+    for number in 0..50 {
         set(&pusher(&format!("key {number}"), &json!({ "url": URL }))).ok();
     }
     set(&pusher("one more", &json!({ "url": URL }))).refused(400, "M_INVALID_PARAM");

@@ -34,6 +34,7 @@ const BUILT: &[&str] = &[
     "POST /_matrix/client/v3/rooms/!r/kick",
     "POST /_matrix/client/v3/rooms/!r/ban",
     "POST /_matrix/client/v3/rooms/!r/unban",
+    "POST /_matrix/client/v3/rooms/!r/upgrade",
     "PUT /_matrix/client/v3/rooms/!r/send/t/1",
     "PUT /_matrix/client/v3/rooms/!r/redact/$e/1",
     "GET /_matrix/client/v3/rooms/!r/event/$e",

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, rc::Rc};
 
-use ruma::{OwnedUserId, UserId};
+use ruma::{OwnedRoomId, OwnedUserId, UserId};
 use serde_json::value::RawValue;
 use tombolo_platform::values;
 use tombolo_protocol::{
@@ -79,8 +79,10 @@ impl Room<'_> {
         told: Position,
     ) -> Result<UserNews> {
         if membership == Membership::Join {
-            let (to, notify) = (self.row()?.pos, Some(self.notify(&user, told)?));
-            return Ok(UserNews { notify, ..UserNews::of(user, to, membership) });
+            let (to, notify) = (self.row()?.pos, self.notify(&user, told)?);
+            let predecessor = if notify.since > told { self.predecessor()? } else { None };
+            let notify = Some(notify);
+            return Ok(UserNews { notify, predecessor, ..UserNews::of(user, to, membership) });
         }
         let news = UserNews::of(user, pos, membership);
         if !membership.is_waiting() {
@@ -92,6 +94,20 @@ impl Room<'_> {
         let stripped = Some(self.stripped_with(&member)?);
         let invite = (membership == Membership::Invite).then(|| member.pdu.event_id.clone());
         Ok(UserNews { stripped, invite, ..news })
+    }
+
+    /// The room that this one replaces.
+    fn predecessor(&mut self) -> Result<Option<OwnedRoomId>> {
+        #[derive(serde::Deserialize)]
+        struct Predecessor {
+            room_id: OwnedRoomId,
+        }
+        let create = self.now_event("m.room.create", "")?;
+        let named = create.and_then(|create| {
+            let predecessor = create.pdu.content_field("predecessor")?;
+            serde_json::from_str::<Predecessor>(predecessor.get()).ok()
+        });
+        Ok(named.map(|predecessor| predecessor.room_id))
     }
 
     /// Up to where a local user was told for certain.

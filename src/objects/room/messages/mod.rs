@@ -8,13 +8,14 @@ mod membership;
 mod notifying;
 mod reading;
 mod telling;
+mod upgrade;
 
-use ruma::{OwnedEventId, OwnedUserId};
+use ruma::{OwnedEventId, OwnedRoomId, OwnedUserId};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tombolo_protocol::membership::Membership;
 
-pub use self::{events::*, membership::*, notifying::*, reading::*, telling::*};
+pub use self::{events::*, membership::*, notifying::*, reading::*, telling::*, upgrade::*};
 
 /// A place in the room's one timeline. Live events step by [`super::STEP`].
 pub type Position = i64;
@@ -85,6 +86,9 @@ pub struct UserNews {
     /// For `join`: what the user's push rules need to know, and what the user has read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub notify: Option<Notify>,
+    /// For a user who has joined: the room that this one replaces.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub predecessor: Option<OwnedRoomId>,
     /// What the push rules judge. A reply with the news of many users has it once, beside them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub notifiable: Option<Notifiable>,
@@ -94,7 +98,8 @@ impl UserNews {
     /// News up to a position, without what goes with it.
     #[must_use]
     pub fn of(user: OwnedUserId, to: Position, membership: Membership) -> Self {
-        let (stripped, invite, notify, notifiable) = (None, None, None, None);
-        Self { user, to, membership, stripped, invite, notify, notifiable }
+        let (stripped, invite) = (None, None);
+        let (notify, predecessor, notifiable) = (None, None, None);
+        Self { user, to, membership, stripped, invite, notify, predecessor, notifiable }
     }
 }

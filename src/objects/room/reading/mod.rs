@@ -9,5 +9,6 @@ pub mod moves;
 pub mod page;
 pub mod parting;
 pub mod push_details;
+pub mod transferable;
 pub mod view;
 pub mod window;
