@@ -32,6 +32,10 @@ pub struct Cache {
     pub gaps: Option<Gaps>,
     /// See [`Room::has_unverified`].
     pub unverified: Option<bool>,
+    /// See [`Room::has_relations`].
+    pub has_relations: Option<bool>,
+    /// Up to which event the relations of older events are still to be noted; 0 where all are.
+    pub relations_due: Option<Sn>,
     /// The users of the table `erased`.
     pub erased: Option<BTreeMap<String, Position>>,
     /// Requests told all local users everything up to here.

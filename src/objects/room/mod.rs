@@ -39,7 +39,7 @@ use self::{
     joining::{accept, invited, join},
     messages::*,
     outside::{attempts, invites},
-    reading::{context, describe, erasure, federation, moves, page, view, window},
+    reading::{context, describe, erasure, federation, moves, page, relations, view, window},
     row::{Life, RoomRow, SELECT},
     sending::{create, invite, receipts, send, typing},
 };
@@ -174,6 +174,9 @@ impl<'a> Room<'a> {
             // A step may have left something to be told.
             self.tell(Telling::Soon);
         }
+        if self.find_row()?.is_some() {
+            self.note_older_relations()?;
+        }
         self.arm();
         if mem::take(&mut self.pending.unsaved) {
             let row = self.row()?;
@@ -239,6 +242,7 @@ class!(RoomClass = "room" {
     Sharing => moves::sharing,
     Page => page::page,
     Context => context::context,
+    Related => relations::related,
     Receipt => receipts::receipt,
     Typing => typing::typing,
     ExpireTyping => typing::expire,

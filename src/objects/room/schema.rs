@@ -126,4 +126,15 @@ CREATE TABLE moves (pos INTEGER, user TEXT, was TEXT, became TEXT, PRIMARY KEY (
 -- Of an older room D1 has no copy yet, and our users are to be told of everybody in it.
 INSERT INTO moves (pos, user) SELECT pos, '*' FROM room WHERE life = 'live';
 INSERT INTO lagging (follower, since) SELECT 'room_members', 0 FROM room WHERE life = 'live';
+", "
+-- What events of the timeline say of others.
+CREATE TABLE relations (
+    target TEXT, rel_type TEXT, pos INTEGER,
+    sn INTEGER NOT NULL, type TEXT NOT NULL, sender TEXT NOT NULL, ts INTEGER NOT NULL,
+    PRIMARY KEY (target, rel_type, pos)
+) WITHOUT ROWID;
+CREATE INDEX relations_threads ON relations (pos) WHERE rel_type = 'm.thread';
+-- Up to which event (sn) the relations of an older room have still to be noted.
+CREATE TABLE relations_due (one INTEGER PRIMARY KEY, sn INTEGER NOT NULL);
+INSERT INTO relations_due SELECT 1, sn FROM events ORDER BY sn DESC LIMIT 1;
 "];

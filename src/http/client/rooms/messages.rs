@@ -14,11 +14,7 @@ use super::{ask_room, not_in_room};
 use crate::{
     error::Result,
     flows,
-    http::{
-        auth::{Reader, Session},
-        client::tokens,
-        router::Router,
-    },
+    http::{auth::Reader, client::tokens, router::Router},
     objects::room::messages::{EventFilter, Page, PageReply},
 };
 
@@ -35,8 +31,8 @@ async fn page(
     request: get_message_events::Request,
 ) -> Result<get_message_events::Response> {
     let room_id = &request.room_id;
-    let from = place(&world, &caller, room_id, request.from.as_deref()).await?;
-    let to = place(&world, &caller, room_id, request.to.as_deref()).await?;
+    let from = tokens::place_if(&world, &caller, room_id, request.from.as_deref()).await?;
+    let to = tokens::place_if(&world, &caller, room_id, request.to.as_deref()).await?;
     let mut filter = EventFilter { ignored, ..EventFilter::from(request.filter).of_room(room_id) };
     let wanted = u32::try_from(u64::from(request.limit)).unwrap_or(u32::MAX);
     filter.limit = Some(filter.limit.map_or(wanted, |limit| limit.min(wanted)));
@@ -51,18 +47,6 @@ async fn page(
     response.chunk = reply.events.into_iter().map(Raw::from_json).collect();
     response.state = reply.state.into_iter().map(Raw::from_json).collect();
     Ok(response)
-}
-
-async fn place(
-    world: &World,
-    caller: &Session,
-    room_id: &RoomId,
-    token: Option<&str>,
-) -> Result<Option<i64>> {
-    match token.filter(|token| !token.is_empty()) {
-        Some(token) => tokens::place(world, caller, room_id, token).await.map(Some),
-        None => Ok(None),
-    }
 }
 
 /// A page. If it is short because history is missing here, that is fetched first. What no server gives is passed over,

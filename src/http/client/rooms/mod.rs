@@ -8,6 +8,7 @@ pub mod members;
 pub mod membership;
 pub mod messages;
 pub mod receipts;
+mod relations;
 pub mod state;
 pub mod typing;
 
@@ -37,6 +38,7 @@ pub fn routes(router: &mut Router) {
     members::routes(router);
     aliases::routes(router);
     receipts::routes(router);
+    relations::routes(router);
     typing::routes(router);
 }
 

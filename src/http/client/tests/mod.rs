@@ -16,6 +16,7 @@ mod openid;
 mod profiles;
 mod push_rules;
 mod refreshes;
+mod related;
 mod relations;
 mod rights;
 mod rooms;

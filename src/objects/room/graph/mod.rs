@@ -13,6 +13,7 @@ pub mod members;
 pub mod moves;
 pub mod power;
 pub mod redaction;
+pub mod relations;
 pub mod resolution;
 pub mod rules;
 pub mod state;

@@ -6,6 +6,7 @@
 mod events;
 mod membership;
 mod reading;
+mod relations;
 mod telling;
 
 use ruma::OwnedUserId;
@@ -13,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tombolo_protocol::membership::Membership;
 
-pub use self::{events::*, membership::*, reading::*, telling::*};
+pub use self::{events::*, membership::*, reading::*, relations::*, telling::*};
 
 /// A place in the room's one timeline. Live events step by [`super::STEP`].
 pub type Position = i64;

@@ -8,5 +8,6 @@ pub mod federation;
 pub mod moves;
 pub mod page;
 pub mod parting;
+pub mod relations;
 pub mod view;
 pub mod window;

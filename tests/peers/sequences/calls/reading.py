@@ -56,6 +56,22 @@ def event(story: Story) -> Call:
     return Call("event", story.member(room, "join", "leave"), "GET", f"/v3/rooms/{room.name}/event/{story.event(room)}")
 
 
+@asked(4)
+def related(story: Story) -> Call:
+    """What relates to an event, mostly to a message."""
+    dice, room = story.dice, story.room()
+    who = story.member(room, "join", "leave")
+    event = dice.one(room.said)[0] if room.said and dice.percent(85) else story.event(room)
+    kinds = dice.one(["", "", "/m.thread", "/m.replace", "/m.annotation/m.reaction", "/m.thread/m.room.message", "/nonsense"])
+    query = story.query(
+        **{"from": _token(story, who, room, 20)},
+        dir=dice.one([None, "b", "f"]),
+        limit=dice.one([None, 1, 2, 30]),
+        recurse="true" if dice.percent(20) else None,
+    )
+    return Call("related", who, "GET", f"/v1/rooms/{room.name}/relations/{event}{kinds}", query)
+
+
 @asked(2)
 def joined_members(story: Story) -> Call:
     room = story.room()
