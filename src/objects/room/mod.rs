@@ -39,7 +39,9 @@ use self::{
     joining::{accept, invited, join},
     messages::*,
     outside::{attempts, invites},
-    reading::{context, describe, erasure, federation, moves, page, relations, view, window},
+    reading::{
+        context, describe, erasure, federation, moves, page, relations, threads, view, window,
+    },
     row::{Life, RoomRow, SELECT},
     sending::{create, invite, receipts, send, typing},
 };
@@ -243,6 +245,7 @@ class!(RoomClass = "room" {
     Page => page::page,
     Context => context::context,
     Related => relations::related,
+    Threads => threads::threads,
     Receipt => receipts::receipt,
     Typing => typing::typing,
     ExpireTyping => typing::expire,

@@ -15,7 +15,6 @@ UNSAID = {
     # Beside `unsigned`, Synapse repeats what old clients looked for there.
     r"(^|\.)(?<!unsigned\.)(user_id|prev_content|prev_sender|replaces_state|redacted_because)$": "not in the specification",
     r"(^|\.)(hashes|signatures)$": "each server's own",
-    r"unsigned\.m\.relations$": "not built here: aggregations",
     r"unsigned\.redacted_by$": "not in the specification",
     r"^(device_lists|device_one_time_keys_count|device_unused_fallback_key_types|org\.matrix\.msc2732\..*)$": "not built here: encryption",
     r"^(presence|to_device)$": "not built here: presence, messages to devices",

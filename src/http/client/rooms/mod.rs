@@ -10,6 +10,7 @@ pub mod messages;
 pub mod receipts;
 mod relations;
 pub mod state;
+mod threads;
 pub mod typing;
 
 use ruma::{RoomId, UserId};
@@ -39,6 +40,7 @@ pub fn routes(router: &mut Router) {
     aliases::routes(router);
     receipts::routes(router);
     relations::routes(router);
+    threads::routes(router);
     typing::routes(router);
 }
 

@@ -3,6 +3,7 @@
 mod accounts;
 mod answers;
 mod backups;
+mod bundles;
 mod context;
 mod dehydrated;
 mod devices;
@@ -22,6 +23,7 @@ mod rights;
 mod rooms;
 mod routes;
 mod tags;
+mod threads;
 mod timelines;
 mod to_device;
 mod turn;

@@ -51,6 +51,7 @@ const BUILT: &[&str] = &[
     "GET /_matrix/client/unstable/rooms/!r/relations/$e",
     "GET /_matrix/client/unstable/rooms/!r/relations/$e/r",
     "GET /_matrix/client/unstable/rooms/!r/relations/$e/r/t",
+    "GET /_matrix/client/v1/rooms/!r/threads",
     "GET /_matrix/client/v3/rooms/!r/members",
     "GET /_matrix/client/v3/rooms/!r/joined_members",
     "GET /_matrix/client/v3/rooms/!r/aliases",

@@ -4,14 +4,16 @@
 //! A relation is noted when its event gets its place, and dropped when the event is redacted: whatever has a place and
 //! still says it is here. The other event need not be held.
 
-use ruma::EventId;
-use tombolo_platform::values;
+use std::collections::BTreeSet;
+
+use ruma::{EventId, OwnedUserId, UserId};
+use tombolo_platform::{Row, values};
 use tombolo_protocol::event::{Pdu, Relation};
 
 use crate::objects::room::{
     Result, Room, Sn,
     graph::events::Stored,
-    messages::{Position, Related},
+    messages::{EventFilter, Position, Related},
 };
 
 /// The longest type of a relation that is noted, in bytes: as long as an event's type may be.
@@ -22,6 +24,30 @@ const STEP: u32 = 1000;
 const PAUSE: u64 = 100;
 /// How many relations are followed, below those of the event itself, to find what relates to it indirectly.
 pub const MAX_DEPTH: u32 = 3;
+
+/// How much relates to an event, in one way.
+#[derive(Debug)]
+pub struct Summary {
+    pub target: String,
+    pub rel_type: String,
+    pub count: i64,
+    /// Whether the viewer sent any of it.
+    pub own: bool,
+}
+
+/// Which relations count for a viewer: those up to a position, of users whom the viewer does not ignore.
+pub struct Scope<'a> {
+    pub user: &'a UserId,
+    pub end: Position,
+    /// A list, as JSON.
+    ignored: String,
+}
+
+impl<'a> Scope<'a> {
+    pub fn new(user: &'a UserId, ignored: &BTreeSet<OwnedUserId>, end: Position) -> Result<Self> {
+        Ok(Self { user, end, ignored: serde_json::to_string(ignored)? })
+    }
+}
 
 impl Room<'_> {
     /// Notes what an event says of another, once it has a place.
@@ -126,6 +152,105 @@ impl Room<'_> {
         let values = values![event_id, rel_type, event_type, low, high, limit, MAX_DEPTH];
         let values = if wanted.recurse { values } else { &values[..6] };
         Ok(self.sql.rows(&query, values, |row| Ok((row.int(0)?, row.int(1)?)))?)
+    }
+
+    /// How much relates to each of these events, by how it relates.
+    pub fn relations_of(
+        &mut self,
+        event_ids: &BTreeSet<&str>,
+        scope: &Scope<'_>,
+    ) -> Result<Vec<Summary>> {
+        let query = "SELECT target, rel_type, count(*), max(sender = ?1) FROM relations
+                     WHERE target IN (SELECT value FROM json_each(?2)) AND rel_type IN ('m.replace', 'm.thread', 'm.reference')
+                     AND pos <= ?3 AND sender NOT IN (SELECT value FROM json_each(?4)) GROUP BY target, rel_type";
+        let ids = serde_json::to_string(event_ids)?;
+        let values = values![scope.user.as_str(), &ids, scope.end, &scope.ignored];
+        let read = |row: &Row<'_>| {
+            let own = row.int(3)? != 0;
+            Ok(Summary { target: row.text(0)?, rel_type: row.text(1)?, count: row.int(2)?, own })
+        };
+        Ok(self.sql.rows(query, values, read)?)
+    }
+
+    /// The newest events of a thread, newest first.
+    pub fn newest_of_thread(
+        &mut self,
+        root: &str,
+        scope: &Scope<'_>,
+        limit: u32,
+    ) -> Result<Vec<Sn>> {
+        let query =
+            "SELECT sn FROM relations WHERE target = ? AND rel_type = 'm.thread' AND pos <= ?
+                     AND sender NOT IN (SELECT value FROM json_each(?)) ORDER BY pos DESC LIMIT ?";
+        let values = values![root, scope.end, &scope.ignored, limit];
+        Ok(self.sql.rows(query, values, |row| row.int(0))?)
+    }
+
+    /// The newest edits of an event by its sender that are of its type, by the time that they were sent.
+    pub fn edits_of(&mut self, event: &Pdu, scope: &Scope<'_>, limit: u32) -> Result<Vec<Sn>> {
+        let query = "SELECT sn FROM relations WHERE target = ? AND rel_type = 'm.replace' AND pos <= ? AND sender = ?
+                     AND type = ? ORDER BY ts DESC LIMIT ?";
+        let (id, sender) = (event.event_id.as_str(), event.sender.as_str());
+        let values = values![id, scope.end, sender, event.kind(), limit];
+        Ok(self.sql.rows(query, values, |row| row.int(0))?)
+    }
+
+    /// The events that refer to one, oldest first.
+    pub fn references_to(
+        &mut self,
+        event_id: &str,
+        scope: &Scope<'_>,
+        limit: u32,
+    ) -> Result<Vec<Sn>> {
+        let query =
+            "SELECT sn FROM relations WHERE target = ? AND rel_type = 'm.reference' AND pos <= ?
+                     AND sender NOT IN (SELECT value FROM json_each(?)) ORDER BY pos LIMIT ?";
+        let values = values![event_id, scope.end, &scope.ignored, limit];
+        Ok(self.sql.rows(query, values, |row| row.int(0))?)
+    }
+
+    /// Whether something relates to an event as a filter asks. An empty list asks for nothing, as Synapse reads it.
+    fn is_related_by(&mut self, filter: &EventFilter, event: &Stored) -> Result<bool> {
+        let senders = filter.related_by_senders.as_ref().filter(|senders| !senders.is_empty());
+        let rel_types = filter.related_by_rel_types.as_ref().filter(|types| !types.is_empty());
+        if senders.is_none() && rel_types.is_none() {
+            return Ok(true);
+        }
+        if !self.has_relations()? {
+            return Ok(false);
+        }
+        let senders = senders.map(serde_json::to_string).transpose()?;
+        let rel_types = rel_types.map(serde_json::to_string).transpose()?;
+        let ignored = serde_json::to_string(&filter.ignored)?;
+        let query = "SELECT 1 FROM relations WHERE target = ?1
+                     AND (?2 IS NULL OR sender IN (SELECT value FROM json_each(?2)))
+                     AND (?3 IS NULL OR rel_type IN (SELECT value FROM json_each(?3)))
+                     AND sender NOT IN (SELECT value FROM json_each(?4)) LIMIT 1";
+        let (senders, rel_types) = (senders.as_deref(), rel_types.as_deref());
+        let values = values![event.pdu.event_id.as_str(), senders, rel_types, &ignored];
+        Ok(self.sql.row(query, values, |row| row.int(0))?.is_some())
+    }
+
+    /// Whether an event passes a filter, also by what relates to it.
+    pub fn passes(&mut self, filter: &EventFilter, event: &Stored) -> Result<bool> {
+        Ok(filter.lets_through(event) && self.is_related_by(filter, event)?)
+    }
+
+    /// Threads, each by its root and the place of its newest event, newest first, from this place downwards.
+    pub fn threads_below(
+        &mut self,
+        from: Position,
+        scope: &Scope<'_>,
+        limit: u32,
+    ) -> Result<Vec<(String, Position)>> {
+        let query = "SELECT r.target, r.pos FROM relations r WHERE r.rel_type = 'm.thread' AND r.pos <= ?1
+                     AND r.sender NOT IN (SELECT value FROM json_each(?3))
+                     AND NOT EXISTS (
+                         SELECT 1 FROM relations n WHERE n.target = r.target AND n.rel_type = 'm.thread' AND n.pos > r.pos
+                         AND n.pos <= ?2 AND n.sender NOT IN (SELECT value FROM json_each(?3))
+                     ) ORDER BY r.pos DESC LIMIT ?4";
+        let values = values![from.min(scope.end), scope.end, &scope.ignored, limit];
+        Ok(self.sql.rows(query, values, |row| Ok((row.text(0)?, row.int(1)?)))?)
     }
 }
 

@@ -39,3 +39,26 @@ pub struct RelatedReply {
     pub next: Option<Position>,
     pub event: Option<Box<RawValue>>,
 }
+
+/// The threads of the room, `/threads`.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Threads {
+    pub user: OwnedUserId,
+    pub device: String,
+    /// Whom the user ignores.
+    pub ignored: BTreeSet<OwnedUserId>,
+    /// Only those that the user began or wrote in.
+    pub participated: bool,
+    /// Only those whose newest event is not above this; `None`: all.
+    pub from: Option<Position>,
+    pub limit: u32,
+}
+message!(RoomClass, Threads => ThreadsReply, Refusal);
+
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ThreadsReply {
+    /// The events with which they begin.
+    pub events: Vec<Box<RawValue>>,
+    /// Where the next page begins; `None` when there is no more.
+    pub next: Option<Position>,
+}

@@ -1,5 +1,7 @@
 //! What do clients and other servers see of the room?
 
+pub mod bundle;
+pub mod bundles;
 pub mod context;
 pub mod describe;
 pub mod entitlement;
@@ -9,5 +11,6 @@ pub mod moves;
 pub mod page;
 pub mod parting;
 pub mod relations;
+pub mod threads;
 pub mod view;
 pub mod window;

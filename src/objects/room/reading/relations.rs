@@ -9,7 +9,7 @@ use crate::{
     objects::room::{
         FOREVER, Result, Room,
         graph::events::Stored,
-        messages::{EventFilter, Position, Refusal, Related, RelatedReply},
+        messages::{Position, Refusal, Related, RelatedReply},
         reading::view::Viewer,
     },
     shell::Stop,
@@ -29,32 +29,23 @@ pub fn related(room: &mut Room<'_>, message: Related) -> Result<RelatedReply> {
     let newest = room.visible_state(&viewer.memberships)?.at;
     let not_found = || Stop::Refused(Refusal::NotFound);
     let event = room.find(&message.event_id)?.ok_or_else(not_found)?;
-    let heard = EventFilter { ignored: message.ignored.clone(), ..EventFilter::default() };
-    if !room.sees(&viewer, &event)? || !heard.lets_through(&event) {
+    let viewer = Viewer { ignored: message.ignored.clone(), ..viewer };
+    if !room.sees(&viewer, &event)? || !viewer.hears(&event) {
         return Err(not_found());
     }
-    let (found, next) = room.page_of_related(&viewer, &message, (&event, &heard), newest)?;
-    let mut events = Vec::with_capacity(found.len());
-    for event in &found {
-        events.push(room.client_view(&viewer, event, true)?);
-    }
+    let (found, next) = room.page_of_related(&viewer, &message, &event, newest)?;
+    let events = room.bundled_views(&viewer, &found, true)?;
     let event = message.with_event.then(|| room.client_view(&viewer, &event, true)).transpose()?;
     Ok(RelatedReply { events, next, event })
 }
 
 impl Room<'_> {
-    /// Whether a viewer may see an event, be it in the timeline or as state.
-    pub fn sees(&mut self, viewer: &Viewer, event: &Stored) -> Result<bool> {
-        Ok(self.user_sees(&viewer.user, &viewer.memberships, event)?
-            || self.user_sees_as_state(&viewer.memberships, event)?)
-    }
-
     /// The events of a page, and where the next one begins.
     fn page_of_related(
         &mut self,
         viewer: &Viewer,
         message: &Related,
-        (event, heard): (&Stored, &EventFilter),
+        event: &Stored,
         newest: Position,
     ) -> Result<(Vec<Rc<Stored>>, Option<Position>)> {
         let limit = (message.limit as usize).min(MAX_LIMIT);
@@ -81,7 +72,7 @@ impl Room<'_> {
                 // What replaces a redacted event would say what it said.
                 let hidden = event.redacted_by.is_some() && replaces(&related);
                 if !hidden
-                    && heard.lets_through(&related)
+                    && viewer.hears(&related)
                     && self.user_sees(&viewer.user, &viewer.memberships, &related)?
                 {
                     found.push(related);

@@ -73,6 +73,13 @@ def related(story: Story) -> Call:
 
 
 @asked(2)
+def threads(story: Story) -> Call:
+    dice, room = story.dice, story.room()
+    query = story.query(include=dice.one([None, "all", "participated"]), limit=dice.one([None, 1, 2, 30]))
+    return Call("threads", story.member(room, "join", "leave"), "GET", f"/v1/rooms/{room.name}/threads", query)
+
+
+@asked(2)
 def joined_members(story: Story) -> Call:
     room = story.room()
     return Call("joined_members", story.member(room, "join", "leave"), "GET", f"/v3/rooms/{room.name}/joined_members")
@@ -97,10 +104,12 @@ def event_filter(story: Story, room: Room | None = None) -> dict[str, Json]:
         "rooms": dice.some(rooms),
         "not_rooms": dice.some(rooms),
         "contains_url": dice.percent(50),
+        "related_by_senders": dice.some([f"<{user}>" for user in USERS], least=1),
+        "related_by_rel_types": dice.some(["m.thread", "m.replace", "m.annotation"], least=1),
     }
     if not story.filters_rooms:
         del parts["rooms"], parts["not_rooms"]
-    right = {key: value for key, value in parts.items() if dice.percent(15 if key in ("rooms", "not_rooms", "contains_url") else 30)}
+    right = {key: value for key, value in parts.items() if dice.percent(15 if key in ("rooms", "not_rooms", "contains_url", "related_by_senders", "related_by_rel_types") else 30)}
     wrong = story.body(**right)
     return wrong if isinstance(wrong, dict) else right
 
