@@ -56,11 +56,15 @@ struct Parts {
 
 /// The filter that the query of a request for events carries, of which ruma has read the rest.
 pub fn of_query<B>(request: &Request<B>, filter: RoomEventFilter) -> Result<EventFilter> {
-    let filter = EventFilter::from(filter);
     let pairs = query::pairs(request.uri().query().unwrap_or_default());
-    let Some((_, text)) = pairs.iter().find(|(name, _)| name == "filter") else {
-        return Ok(filter);
-    };
+    let text = pairs.iter().find(|(name, _)| name == "filter").map(|(_, text)| text.as_str());
+    with_relations(filter, text)
+}
+
+/// A filter that ruma has read, with what it says of relations.
+pub fn with_relations(filter: RoomEventFilter, text: Option<&str>) -> Result<EventFilter> {
+    let filter = EventFilter::from(filter);
+    let Some(text) = text else { return Ok(filter) };
     let by: ByRelation =
         serde_json::from_str(text).map_err(|error| invalid_param(error.to_string()))?;
     Ok(by.of(filter))

@@ -137,4 +137,12 @@ CREATE INDEX relations_threads ON relations (pos) WHERE rel_type = 'm.thread';
 -- Up to which event (sn) the relations of an older room have still to be noted.
 CREATE TABLE relations_due (one INTEGER PRIMARY KEY, sn INTEGER NOT NULL);
 INSERT INTO relations_due SELECT 1, sn FROM events ORDER BY sn DESC LIMIT 1;
+", "
+-- When each event of the timeline was sent, by its sender's clock.
+CREATE TABLE times (ts INTEGER, pos INTEGER, PRIMARY KEY (ts, pos)) WITHOUT ROWID;
+-- Up to which event (sn) an index that is made on demand goes.
+CREATE TABLE indexed (name TEXT PRIMARY KEY, sn INTEGER NOT NULL) WITHOUT ROWID;
+", "
+-- What people said, and what rooms were called, by words; without the text itself.
+CREATE VIRTUAL TABLE words USING fts5 (body, name, topic, content = '', contentless_delete = 1, tokenize = 'porter unicode61');
 "];

@@ -1,6 +1,7 @@
 //! Rooms: how they are made, entered and left, what is said and read in them, and what they are called.
 
 pub mod aliases;
+mod by_time;
 mod context;
 pub mod create_room;
 pub mod events;
@@ -40,6 +41,7 @@ pub fn routes(router: &mut Router) {
     aliases::routes(router);
     receipts::routes(router);
     relations::routes(router);
+    by_time::routes(router);
     threads::routes(router);
     typing::routes(router);
 }

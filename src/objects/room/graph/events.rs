@@ -257,10 +257,11 @@ impl Room<'_> {
         Ok(())
     }
 
-    /// Notes what an event says of another, now that it has its place or its content.
+    /// Indexes an event, now that it has its place or its content.
     fn note_placed(&mut self, sn: Sn) -> Result<()> {
         let event = self.event(sn)?;
-        self.note_relation(sn, &event.pdu, event.pos)
+        self.note_relation(sn, &event.pdu, event.pos)?;
+        self.index_late(&event)
     }
 
     /// Drops from the cache an event whose row has changed.
@@ -299,6 +300,7 @@ impl Room<'_> {
     ) -> Result<()> {
         let event = self.event(sn)?;
         self.drop_relation(&event)?;
+        self.drop_words(&event)?;
         self.cache.events.remove(&sn);
         self.sql.run(
             "UPDATE events SET json = ?, judged = ?, redacted_by = ? WHERE sn = ?",

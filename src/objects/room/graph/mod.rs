@@ -6,6 +6,7 @@
 pub mod events;
 pub mod extremities;
 pub mod gaps;
+pub mod indexes;
 pub mod insertion;
 pub mod judgement;
 pub mod many;
@@ -17,4 +18,6 @@ pub mod relations;
 pub mod resolution;
 pub mod rules;
 pub mod state;
+pub mod times;
 pub mod unverified;
+pub mod words;

@@ -4,6 +4,7 @@
 //! [`RawValue`], only once, with what was already checked of it.
 
 mod events;
+mod finding;
 mod membership;
 mod reading;
 mod relations;
@@ -14,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tombolo_protocol::membership::Membership;
 
-pub use self::{events::*, membership::*, reading::*, relations::*, telling::*};
+pub use self::{events::*, finding::*, membership::*, reading::*, relations::*, telling::*};
 
 /// A place in the room's one timeline. Live events step by [`super::STEP`].
 pub type Position = i64;

@@ -29,9 +29,10 @@ use crate::{
 /// How many of the newest events of a thread are looked at for one that the viewer may see.
 const NEWEST: u32 = 20;
 /// How many of the newest edits of an event are looked at for one that counts.
-const EDITS: u32 = 50;
-/// How many references to an event are shown with it; `/relations` has all.
+const EDITS: u32 = 20;
+/// How many references are shown with an event, and how many are looked at for a page; `/relations` has all.
 const MAX_REFERENCES: u32 = 1000;
+const REFERENCES_OF_PAGE: u32 = 5000;
 
 /// What is shown with each of some events.
 type Bundles = BTreeMap<Sn, Bundle>;
@@ -113,6 +114,7 @@ impl Room<'_> {
         if bundling.is_empty() {
             return Ok((bundles, threads));
         }
+        let mut left = REFERENCES_OF_PAGE;
         let ids: BTreeSet<&str> = bundling.keys().copied().collect();
         for summary in self.relations_of(&ids, scope)? {
             let Some(event) = bundling.get(summary.target.as_str()).copied() else { continue };
@@ -124,7 +126,7 @@ impl Room<'_> {
                     }
                 }
                 REFERENCE => {
-                    let references = self.references(viewer, scope, event)?;
+                    let references = self.references(viewer, scope, (event, &mut left))?;
                     if !references.chunk.is_empty() {
                         bundles.entry(event.sn).or_default().references = Some(references);
                     }
@@ -186,14 +188,17 @@ impl Room<'_> {
         Ok(newest)
     }
 
+    /// What refers to an event; `left` is how much may still be looked at for the page.
     fn references(
         &mut self,
         viewer: &Viewer,
         scope: &Scope<'_>,
-        event: &Stored,
+        (event, left): (&Stored, &mut u32),
     ) -> Result<References> {
         let mut chunk = Vec::new();
-        for sn in self.references_to(event.pdu.event_id.as_str(), scope, MAX_REFERENCES)? {
+        let limit = MAX_REFERENCES.min(*left);
+        for sn in self.references_to(event.pdu.event_id.as_str(), scope, limit)? {
+            *left = left.saturating_sub(1);
             let event = self.event(sn)?;
             if self.user_sees(&viewer.user, &viewer.memberships, &event)? {
                 chunk.push(Reference { event_id: event.pdu.event_id.clone() });

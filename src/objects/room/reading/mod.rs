@@ -2,6 +2,7 @@
 
 pub mod bundle;
 pub mod bundles;
+pub mod by_time;
 pub mod context;
 pub mod describe;
 pub mod entitlement;
@@ -11,6 +12,7 @@ pub mod moves;
 pub mod page;
 pub mod parting;
 pub mod relations;
+pub mod search;
 pub mod threads;
 pub mod view;
 pub mod window;

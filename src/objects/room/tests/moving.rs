@@ -213,7 +213,7 @@ fn an_older_room_is_told_whole_once_anybody_asks_it() {
     let room = LoneRoom::new("11");
     room.join_bob();
     end_telling(&room, false);
-    for later in ["moves", "relations", "relations_due"] {
+    for later in ["moves", "relations", "relations_due", "times", "indexed", "words"] {
         room.run(&format!("DROP TABLE {later}"));
     }
     room.run("UPDATE schema SET version = 9");

@@ -80,6 +80,14 @@ def threads(story: Story) -> Call:
 
 
 @asked(2)
+def by_time(story: Story) -> Call:
+    """Before everything, or after it: the clocks between are each server's own."""
+    dice, room = story.dice, story.room()
+    query = story.query(ts=dice.one(["0", "4000000000000"]), dir=dice.one(["f", "b"]))
+    return Call("by_time", story.member(room, "join", "leave"), "GET", f"/v1/rooms/{room.name}/timestamp_to_event", query)
+
+
+@asked(2)
 def joined_members(story: Story) -> Call:
     room = story.room()
     return Call("joined_members", story.member(room, "join", "leave"), "GET", f"/v3/rooms/{room.name}/joined_members")
