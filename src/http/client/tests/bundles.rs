@@ -153,7 +153,15 @@ fn it_is_shown_wherever_timelines_are_and_not_with_state() {
     shown(&get("messages?dir=b&limit=30")["chunk"]);
     shown(&json!([get(&format!("context/{root}"))["event"]]));
     shown(&get(&format!("context/{edit}"))["events_before"]);
-    shown(&told.scene.sync(&told.alice, "")["rooms"]["join"][&told.room]["timeline"]["events"]);
+    let timeline = |limit: u32| {
+        let filter = json!({ "room": { "timeline": { "limit": limit } } });
+        let sync = told.scene.filtered(&told.alice, &filter, "");
+        sync["rooms"]["join"][&told.room]["timeline"].clone()
+    };
+    shown(&timeline(6)["events"]);
+    let whole = timeline(60);
+    assert_eq!(whole["limited"], false);
+    assert!(!whole.to_string().contains("m.relations"), "the client has it all as events");
     let thread = told.relate(&told.alice, MESSAGE, "m.thread", &told.root);
     told.relate(&told.alice, MESSAGE, "m.replace", &thread);
     let related = told.ask(&told.alice, &format!("relations/{root}/m.thread")).ok();

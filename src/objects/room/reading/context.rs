@@ -92,7 +92,7 @@ impl Room<'_> {
                 shown.extend(self.passes(filter, &event)?.then_some(event));
             }
         }
-        self.views(viewer, &shown)
+        self.views(viewer, &shown, true)
     }
 
     /// The state after an event, if the viewer may see the room there; else that nearest to it which they may see: a
@@ -108,9 +108,5 @@ impl Room<'_> {
         let end = self.visible_state(&viewer.memberships)?.at;
         let at = nearest.map_or(end, |nearest| nearest.min(end));
         Ok(After { before: Before { at, fork: None }, plus: None })
-    }
-
-    fn views(&mut self, viewer: &Viewer, events: &[Rc<Stored>]) -> Result<Vec<Box<RawValue>>> {
-        events.iter().map(|event| self.client_view(viewer, event, true)).collect()
     }
 }

@@ -188,6 +188,16 @@ impl Room<'_> {
             || self.user_sees_as_state(&viewer.memberships, event)?)
     }
 
+    /// The same, of events that were read.
+    pub fn views(
+        &mut self,
+        viewer: &Viewer,
+        events: &[Rc<Stored>],
+        room_id: bool,
+    ) -> Result<Vec<Box<RawValue>>> {
+        events.iter().map(|event| self.client_view(viewer, event, room_id)).collect()
+    }
+
     /// An event in client format, with its `unsigned`.
     pub fn client_view(
         &mut self,

@@ -63,7 +63,12 @@ pub fn window(room: &mut Room<'_>, message: Window) -> Result<WindowReply> {
     let named = range.anew || room.changed(low, end)?.iter().any(|(kind, _)| names_rooms(kind));
     let heroes = if named { room.heroes(&viewer)? } else { Vec::new() };
     let shown = room.state_shown(&viewer, &message, (&range, &heroes), &slice)?;
-    let mut timeline = room.bundled_views(&viewer, &slice.events, false)?;
+    let limited = slice.limited || brought_up;
+    // A client that gets everything has what others say of an event as events.
+    let mut timeline = match limited {
+        true => room.bundled_views(&viewer, &slice.events, false)?,
+        false => room.views(&viewer, &slice.events, false)?,
+    };
     let mut state = room.client_views(&viewer, shown.into_values(), false)?;
     if end < message.to && !message.stay_only {
         let is_own = |event: &Rc<Stored>| event.pdu.is("m.room.member", viewer.user.as_str());
@@ -77,7 +82,7 @@ pub fn window(room: &mut Room<'_>, message: Window) -> Result<WindowReply> {
     let row = room.row()?;
     Ok(WindowReply {
         timeline,
-        limited: slice.limited || brought_up,
+        limited,
         anew: range.anew,
         prev_batch: slice.start(end),
         state,
