@@ -4,12 +4,14 @@
 //! may be repeated from the start: its objects are idempotent, and the object that holds the intention is asked first
 //! and last.
 
+pub mod by_time;
 pub mod due;
 pub mod keys;
 pub mod membership;
 pub mod ours;
 pub mod push;
 pub mod receive;
+pub mod search;
 pub mod sending;
 pub mod sync;
 pub mod telling;

@@ -49,6 +49,13 @@ impl Arguments for () {
     }
 }
 
+/// However many there are, as text.
+impl Arguments for Vec<String> {
+    fn read(path: &[String]) -> Result<Self> {
+        Ok(path.to_vec())
+    }
+}
+
 impl<A: Argument> Arguments for A {
     fn read(path: &[String]) -> Result<Self> {
         let [a] = path else { return Err(other_arguments()) };

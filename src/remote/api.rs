@@ -108,6 +108,12 @@ pub fn backfill(room_id: &RoomId, from: &[OwnedEventId], limit: usize) -> String
     with(path("v1/backfill", [room_id.as_str()]), from.chain([("limit", &*limit)]))
 }
 
+/// The event that is closest to a time (ms), in one direction.
+pub fn timestamp_to_event(room_id: &RoomId, ts: i64, backwards: bool) -> String {
+    let (ts, dir) = (ts.to_string(), if backwards { "b" } else { "f" });
+    with(path("v1/timestamp_to_event", [room_id.as_str()]), [("ts", &*ts), ("dir", dir)])
+}
+
 /// The events between the earliest and the latest events; the body is a [`MissingEvents`].
 pub fn get_missing_events(room_id: &RoomId) -> String {
     path("v1/get_missing_events", [room_id.as_str()])
@@ -204,6 +210,7 @@ mod tests {
         says(state(room, event), "v1/state/%21a%3Ab?event_id=%24x");
         let below = [owned_event_id!("$x"), owned_event_id!("$y")];
         says(backfill(room, &below, 100), "v1/backfill/%21a%3Ab?v=%24x&v=%24y&limit=100");
+        says(timestamp_to_event(room, -5, true), "v1/timestamp_to_event/%21a%3Ab?ts=-5&dir=b");
         says(directory(room_alias_id!("#a&b:c")), "v1/query/directory?room_alias=%23a%26b%3Ac");
         let user = user_id!("@a:b");
         says(profile(user, None), "v1/query/profile?user_id=%40a%3Ab");

@@ -218,3 +218,35 @@ fn an_endless_past_is_read_a_bounded_piece_at_a_time() {
     assert!((1..=30).contains(&asked), "one page costs {asked} requests");
     scene.hears(&hosted, &scene.evil);
 }
+
+#[test]
+fn what_is_said_of_an_event_by_its_time_is_not_passed_on() {
+    let (scene, hosted, _) = joined("11");
+    let path = format!("/_matrix/client/v1/rooms/{}/timestamp_to_event", encode(&hosted.room));
+    let ask = |ts: u64, dir: &str| {
+        scene.evil.forget_asked();
+        let answer = scene.get(&scene.alice, &format!("{path}?ts={ts}&dir={dir}"));
+        let asked = scene.evil.times_asked("backfill");
+        assert!(asked <= 30, "one question costs {asked} requests");
+        let listed = answer.status == 404 || answer.body["event_id"] != "$nothing";
+        assert!(matches!(answer.status, 200 | 404) && listed, "{answer:?}");
+    };
+    scene.evil.on("backfill", |_| ok(&json!({ "pdus": [] })));
+    for reply in [
+        ok(&json!({ "event_id": "$nothing", "origin_server_ts": 1 })),
+        ok(&json!({ "event_id": "$nothing", "origin_server_ts": "x" })),
+        ok(&json!({ "event_id": "$nothing", "origin_server_ts": i64::MIN })),
+        ok(&json!({ "event_id": "$nothing", "origin_server_ts": -1 })),
+        ok(&json!([])),
+        refusal(404, "M_NOT_FOUND"),
+        refusal(500, "M_UNKNOWN"),
+    ] {
+        let lie = reply.clone();
+        scene.evil.on("timestamp_to_event", move |_| lie.clone());
+        ask(1, "f");
+        ask(1, "b");
+        ask(0, "b");
+        ask(9_007_199_254_740_991, "b");
+    }
+    scene.hears(&hosted, &scene.evil);
+}

@@ -209,6 +209,10 @@ fn questions_without_form_are_refused() {
         format!("/_matrix/federation/v1/state/{room}?event_id=x"),
         format!("/_matrix/federation/v1/state_ids/%00?event_id={event}"),
         format!("/_matrix/federation/v1/event_auth/{room}/x"),
+        format!("/_matrix/federation/v1/timestamp_to_event/{room}"),
+        format!("/_matrix/federation/v1/timestamp_to_event/{room}?ts=x&dir=f"),
+        format!("/_matrix/federation/v1/timestamp_to_event/{room}?ts=1&dir=x"),
+        format!("/_matrix/federation/v1/timestamp_to_event/{room}?ts=9007199254740992&dir=f"),
         "/_matrix/federation/v1/event/x".to_owned(),
         "/_matrix/federation/v1/event/%24%FF".to_owned(),
     ] {

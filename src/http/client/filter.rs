@@ -2,15 +2,82 @@
 //!
 //! Ruma reads the filter, for `/sync` and `/messages` alike. Here it becomes the filters that flows and rooms take.
 
-use ruma::api::client::filter::{
-    self, EventFormat, Filter, FilterDefinition, RoomEventFilter, UrlFilter,
+use http::Request;
+use ruma::{
+    OwnedUserId,
+    api::client::filter::{
+        self, EventFormat, Filter, FilterDefinition, RoomEventFilter, UrlFilter,
+    },
 };
+use serde::Deserialize;
 use tombolo_protocol::event::Projection;
 
 use crate::{
+    error::{Result, invalid_param},
     flows::sync::{RoomFilter, SyncFilter},
+    http::query,
     objects::room::messages::EventFilter,
 };
+
+/// What a filter says of relations. Ruma's types do not have it.
+#[derive(Default, Deserialize)]
+struct ByRelation {
+    related_by_senders: Option<Vec<OwnedUserId>>,
+    related_by_rel_types: Option<Vec<String>>,
+    /// MSC3874.
+    #[serde(rename = "org.matrix.msc3874.rel_types")]
+    rel_types: Option<Vec<String>>,
+    #[serde(default, rename = "org.matrix.msc3874.not_rel_types")]
+    not_rel_types: Vec<String>,
+}
+
+impl ByRelation {
+    /// The same filter, by relations too.
+    fn of(self, filter: EventFilter) -> EventFilter {
+        let Self { related_by_senders, related_by_rel_types, rel_types, not_rel_types } = self;
+        EventFilter { related_by_senders, related_by_rel_types, rel_types, not_rel_types, ..filter }
+    }
+}
+
+/// What of a filter for `/sync` is about events of rooms.
+#[derive(Default, Deserialize)]
+struct Rooms {
+    #[serde(default)]
+    room: Parts,
+}
+
+#[derive(Default, Deserialize)]
+struct Parts {
+    #[serde(default)]
+    timeline: ByRelation,
+    #[serde(default)]
+    state: ByRelation,
+}
+
+/// The filter that the query of a request for events carries, of which ruma has read the rest.
+pub fn of_query<B>(request: &Request<B>, filter: RoomEventFilter) -> Result<EventFilter> {
+    let pairs = query::pairs(request.uri().query().unwrap_or_default());
+    let text = pairs.iter().find(|(name, _)| name == "filter").map(|(_, text)| text.as_str());
+    with_relations(filter, text)
+}
+
+/// A filter that ruma has read, with what it says of relations.
+pub fn with_relations(filter: RoomEventFilter, text: Option<&str>) -> Result<EventFilter> {
+    let filter = EventFilter::from(filter);
+    let Some(text) = text else { return Ok(filter) };
+    let by: ByRelation =
+        serde_json::from_str(text).map_err(|error| invalid_param(error.to_string()))?;
+    Ok(by.of(filter))
+}
+
+/// A filter for `/sync`, with what ruma has read of it.
+pub fn of_sync(text: &str, definition: FilterDefinition) -> serde_json::Result<SyncFilter> {
+    let Rooms { room } = serde_json::from_str(text)?;
+    let mut filter = SyncFilter::from(definition);
+    filter.room.timeline = room.timeline.of(filter.room.timeline);
+    filter.room.state = room.state.of(filter.room.state);
+    Ok(filter)
+}
 
 impl From<FilterDefinition> for SyncFilter {
     fn from(filter: FilterDefinition) -> Self {

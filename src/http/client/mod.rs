@@ -8,6 +8,7 @@ pub mod discovery;
 mod filter;
 mod keys;
 pub mod rooms;
+mod search;
 pub mod sync;
 #[cfg(test)]
 mod tests;
@@ -25,6 +26,7 @@ pub fn routes(router: &mut Router) {
     rooms::routes(router);
     sync::routes(router);
     keys::routes(router);
+    search::routes(router);
 }
 
 /// Refuses unless the caller is this user.

@@ -1,6 +1,8 @@
 //! What may another server read of our rooms?
 //! ([retrieving events](https://spec.matrix.org/v1.19/server-server-api/#backfilling-and-retrieving-missing-events))
 
+use std::collections::BTreeSet;
+
 use futures_util::{StreamExt, stream};
 use http::Method;
 use ruma::{
@@ -9,15 +11,18 @@ use ruma::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use tombolo_platform::{AskError, Body, World};
+use tombolo_platform::{AskError, Body, MAX_INTEGER, World};
 
 use super::{lists::Lists, signed::Signed};
 use crate::{
     config::Config,
-    error::{Result, not_found},
+    error::{Result, invalid_param, not_found},
+    flows,
     http::{arguments::Argument, router::Router},
     objects::{
-        room::messages::{Asker, AuthChain, Backfill, EventById, MissingEvents, StateBefore},
+        room::messages::{
+            Asker, AuthChain, Backfill, EventById, EventByTime, MissingEvents, StateBefore,
+        },
         room_object,
     },
     stores::room_servers,
@@ -45,6 +50,7 @@ pub fn routes(router: &mut Router) {
         missing_events,
     );
     router.federation(&Method::GET, "/_matrix/federation/v1/backfill/{room_id}", backfill);
+    router.federation(&Method::GET, "/_matrix/federation/v1/timestamp_to_event/{room_id}", by_time);
 }
 
 /// One event. The request names no room, so all rooms are asked that the origin is in.
@@ -151,6 +157,30 @@ async fn backfill(world: World, signed: Signed, room_id: OwnedRoomId) -> Result<
     let ask = Backfill { origin: signed.origin.clone(), from, limit: signed.parameter("limit")? };
     let events = world.ask(&room_object(&room_id), &ask).await?;
     pdus(&world, events)
+}
+
+#[derive(Serialize)]
+struct Sent {
+    event_id: OwnedEventId,
+    origin_server_ts: i64,
+}
+
+/// The event closest to a time, of those that are held here.
+async fn by_time(world: World, signed: Signed, room_id: OwnedRoomId) -> Result<Sent> {
+    let ts: i64 = signed.parameter("ts")?;
+    let backwards = match signed.parameter::<String>("dir")?.as_str() {
+        "b" => true,
+        "f" => false,
+        _ => return Err(invalid_param("dir is neither f nor b")),
+    };
+    if ts.unsigned_abs() >= MAX_INTEGER.unsigned_abs() {
+        return Err(invalid_param("ts is no time"));
+    }
+    let asker = Asker::Server(signed.origin.clone());
+    let ask = EventByTime { asker, ignored: BTreeSet::new(), ts, backwards };
+    let found = flows::by_time::held(&world, &room_id, &ask).await?.found;
+    let (event_id, origin_server_ts) = found.ok_or_else(|| not_found("No event was sent then"))?;
+    Ok(Sent { event_id, origin_server_ts })
 }
 
 /// Events, in the shape of a transaction.

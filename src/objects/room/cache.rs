@@ -8,7 +8,7 @@ use crate::{
     objects::room::{
         Sn,
         followers::waking::Audience,
-        graph::{events::Stored, gaps::Gaps},
+        graph::{events::Stored, gaps::Gaps, indexes::Index},
         messages::Position,
         row::RoomRow,
     },
@@ -32,6 +32,12 @@ pub struct Cache {
     pub gaps: Option<Gaps>,
     /// See [`Room::has_unverified`].
     pub unverified: Option<bool>,
+    /// See [`Room::has_relations`].
+    pub has_relations: Option<bool>,
+    /// Up to which event the relations of older events are still to be noted; 0 where all are.
+    pub relations_due: Option<Sn>,
+    /// See [`Room::indexed_up_to`].
+    pub indexed: BTreeMap<Index, Sn>,
     /// The users of the table `erased`.
     pub erased: Option<BTreeMap<String, Position>>,
     /// Requests told all local users everything up to here.

@@ -40,8 +40,8 @@ use self::{
     messages::*,
     outside::{attempts, invites},
     reading::{
-        context, describe, erasure, federation, moves, page, push_details, transferable, view,
-        window,
+        by_time, context, describe, erasure, federation, moves, page, push_details, relations,
+        search, threads, transferable, view, window,
     },
     row::{Life, RoomRow, SELECT},
     sending::{create, invite, receipts, send, typing},
@@ -177,6 +177,9 @@ impl<'a> Room<'a> {
             // A step may have left something to be told.
             self.tell(Telling::Soon);
         }
+        if self.find_row()?.is_some() {
+            self.note_older_relations()?;
+        }
         self.arm();
         if mem::take(&mut self.pending.unsaved) {
             let row = self.row()?;
@@ -244,6 +247,11 @@ class!(RoomClass = "room" {
     Sharing => moves::sharing,
     Page => page::page,
     Context => context::context,
+    Related => relations::related,
+    Threads => threads::threads,
+    EventByTime => by_time::event_by_time,
+    Search => search::search,
+    Hits => search::hits,
     Receipt => receipts::receipt,
     Typing => typing::typing,
     ExpireTyping => typing::expire,

@@ -126,4 +126,23 @@ CREATE TABLE moves (pos INTEGER, user TEXT, was TEXT, became TEXT, PRIMARY KEY (
 -- Of an older room D1 has no copy yet, and our users are to be told of everybody in it.
 INSERT INTO moves (pos, user) SELECT pos, '*' FROM room WHERE life = 'live';
 INSERT INTO lagging (follower, since) SELECT 'room_members', 0 FROM room WHERE life = 'live';
+", "
+-- What events of the timeline say of others.
+CREATE TABLE relations (
+    target TEXT, rel_type TEXT, pos INTEGER,
+    sn INTEGER NOT NULL, type TEXT NOT NULL, sender TEXT NOT NULL, ts INTEGER NOT NULL,
+    PRIMARY KEY (target, rel_type, pos)
+) WITHOUT ROWID;
+CREATE INDEX relations_threads ON relations (pos) WHERE rel_type = 'm.thread';
+-- Up to which event (sn) the relations of an older room have still to be noted.
+CREATE TABLE relations_due (one INTEGER PRIMARY KEY, sn INTEGER NOT NULL);
+INSERT INTO relations_due SELECT 1, sn FROM events ORDER BY sn DESC LIMIT 1;
+", "
+-- When each event of the timeline was sent, by its sender's clock.
+CREATE TABLE times (ts INTEGER, pos INTEGER, PRIMARY KEY (ts, pos)) WITHOUT ROWID;
+-- Up to which event (sn) an index that is made on demand goes.
+CREATE TABLE indexed (name TEXT PRIMARY KEY, sn INTEGER NOT NULL) WITHOUT ROWID;
+", "
+-- What people said, and what rooms were called, by words; without the text itself.
+CREATE VIRTUAL TABLE words USING fts5 (body, name, topic, content = '', contentless_delete = 1, tokenize = 'porter unicode61');
 "];

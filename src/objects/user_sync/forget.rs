@@ -1,6 +1,8 @@
 //! Which rooms has the user forgotten?
 //! ([leaving rooms](https://spec.matrix.org/v1.19/client-server-api/#leaving-rooms))
 
+use std::collections::BTreeSet;
+
 use ruma::RoomId;
 use tombolo_platform::values;
 
@@ -34,6 +36,11 @@ impl User<'_> {
     pub fn has_forgotten(&mut self, room: &RoomId) -> Result<bool> {
         let query = "SELECT 1 FROM forgotten WHERE room = ?";
         Ok(self.sql.row(query, values![room.as_str()], |row| row.int(0))?.is_some())
+    }
+
+    pub fn forgotten_rooms(&mut self) -> Result<BTreeSet<String>> {
+        let query = "SELECT room FROM forgotten";
+        Ok(self.sql.rows(query, values![], |row| row.text(0))?.into_iter().collect())
     }
 
     /// Ends the forgetting of a room: the user is in it again, or invited to it.

@@ -189,6 +189,7 @@ class!(UserSyncClass = "user_sync" {
     Pull => pull::pull,
     ChangesBetween => shares::changes_between,
     JoinedRooms => stream::joined_rooms,
+    ReadableRooms => stream::readable_rooms,
     RoomPosition => stream::room_position,
     Forget => forget::forget,
     Forgotten => forget::forgotten,

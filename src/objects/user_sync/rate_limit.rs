@@ -14,6 +14,7 @@ use crate::{
 const EVENTS: Limit = Limit { burst: 10.0, per_second: 0.2 };
 const PASSWORDS: Limit = Limit { burst: 5.0, per_second: 0.17 };
 const REFRESHES: Limit = Limit { burst: 20.0, per_second: 0.5 };
+const SEARCHES: Limit = Limit { burst: 10.0, per_second: 0.5 };
 const MEMBERSHIPS: Limit = Limit { burst: 10.0, per_second: 0.1 };
 
 /// The most users whose buckets are remembered; beyond that, all are forgotten.
@@ -31,6 +32,7 @@ struct Buckets {
     proofs: Bucket,
     refreshes: Bucket,
     memberships: Bucket,
+    searches: Bucket,
 }
 
 impl User<'_> {
@@ -44,6 +46,7 @@ impl User<'_> {
             Cost::Free => None,
             Cost::Event => buckets.events.take(&EVENTS, now),
             Cost::Membership => buckets.memberships.take(&MEMBERSHIPS, now),
+            Cost::Search => buckets.searches.take(&SEARCHES, now),
         })
     }
 

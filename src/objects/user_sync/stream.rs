@@ -3,13 +3,15 @@
 //! A row covered by an issued token never changes, so the same token always gives the same answer. A newer row grows
 //! with the news.
 
+use std::collections::BTreeSet;
+
 use ruma::OwnedRoomId;
 use tombolo_platform::values;
 use tombolo_protocol::membership::Membership;
 
 use super::{
-    JoinedRooms, MayInvite, News, Refusal, Result, RoomPosition, StreamPosition, TypingNews, User,
-    schema::STEPS,
+    JoinedRooms, MayInvite, News, ReadableRooms, ReadableRoomsReply, Refusal, Result, RoomPosition,
+    StreamPosition, TypingNews, User, schema::STEPS,
 };
 use crate::{objects::room::Position, shell::Stop};
 
@@ -124,6 +126,19 @@ pub fn joined_rooms(user: &mut User<'_>, _: JoinedRooms) -> Result<Vec<OwnedRoom
     user.exists()?;
     let rooms = user.loaded()?.rooms.iter().filter(|(_, last)| last.membership == Membership::Join);
     Ok(rooms.map(|(room, _)| room.clone()).collect())
+}
+
+/// The rooms the user may read; some of them may hold nothing for them.
+pub fn readable_rooms(user: &mut User<'_>, _: ReadableRooms) -> Result<ReadableRoomsReply> {
+    user.exists()?;
+    let forgotten = user.forgotten_rooms()?;
+    let rooms = user.loaded()?.rooms.iter();
+    let readable = rooms.filter(|(room, last)| {
+        let left = last.membership.is_out() && !forgotten.contains(room.as_str());
+        last.membership == Membership::Join || left
+    });
+    let rooms = readable.map(|(room, _)| room.clone()).collect();
+    Ok(ReadableRoomsReply { rooms, ignored: BTreeSet::clone(&*user.ignored()?) })
 }
 
 /// Up to which position of a room the user had been told at a position of their stream.

@@ -9,6 +9,10 @@ use super::fields;
 pub const ANNOTATION: &str = "m.annotation";
 /// Belongs to the thread that another event began.
 pub const THREAD: &str = "m.thread";
+/// Is the newer form of another event.
+pub const REPLACEMENT: &str = "m.replace";
+/// Refers to another event, as a vote refers to its poll.
+pub const REFERENCE: &str = "m.reference";
 
 /// What an event says of another.
 #[derive(Debug, Clone, PartialEq, Eq)]

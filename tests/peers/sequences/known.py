@@ -15,7 +15,6 @@ UNSAID = {
     # Beside `unsigned`, Synapse repeats what old clients looked for there.
     r"(^|\.)(?<!unsigned\.)(user_id|prev_content|prev_sender|replaces_state|redacted_because)$": "not in the specification",
     r"(^|\.)(hashes|signatures)$": "each server's own",
-    r"unsigned\.m\.relations$": "not built here: aggregations",
     r"unsigned\.redacted_by$": "not in the specification",
     r"^(device_lists|device_one_time_keys_count|device_unused_fallback_key_types|org\.matrix\.msc2732\..*)$": "not built here: encryption",
     r"^(presence|to_device)$": "not built here: presence, messages to devices",
@@ -111,6 +110,16 @@ KNOWN: list[Known] = [
     Known("a filter's `rooms` hold for invites, too", "sync", r"rooms\.(invite|knock)\..*", "no more", NO_MATTER, _chooses_rooms),
     Known("a filter's `rooms` hold for invites, too", "model", r"<room:\d+> (section|state .*)", r"\[\]", NO_MATTER, _chooses_rooms),
     Known("what an event replaced is ours to say in every list; Synapse says it in timelines", ".*", r".*unsigned\.(prev_content\..*|prev_sender|replaces_state)", NO_MATTER, "nothing|no more"),
+    Known(
+        "a timeline shows what is said of its events where it is limited (the specification); Synapse calls every new room limited",
+        "sync",
+        r"rooms\..*unsigned\.m\.relations(\..*)?",
+        NOTHING,
+        NO_MATTER,
+    ),
+    Known("an event that is not there is not found (the specification); Synapse has no code for it", "related", "status", "404 M_NOT_FOUND", "404 M_UNKNOWN"),
+    Known("who is out of a room may read what was said before; to Synapse, who is banned, or asks by time, is a stranger", "related|threads|by_time", "status", NO_MATTER, "403 M_FORBIDDEN", _has_left),
+    Known("no thread begins with state, with which none is shown; Synapse lists it", "threads", r"chunk\[\].*", NO_MATTER, STATE),
     Known("`limited` says that the limit cut something off; Synapse says so of every room that is new to the client", "sync", r"rooms\.(join|leave)\..*\.timeline\.limited", "false", "true"),
     Known(
         "a member may be told again to who loads them lazily (the specification: valid)",

@@ -16,7 +16,7 @@ use crate::{
     flows,
     http::{
         auth::{self, Reader},
-        client::tokens,
+        client::{filter, tokens},
         endpoint::{decode, json_response, paths_of},
         router::Router,
     },
@@ -53,7 +53,8 @@ async fn context(
     let Reader { session: caller, ignored } = reader.ok_or_else(no_event)?;
     let asked: get_context::Request = decode(&request, &[room, event])?;
     let get_context::Request { room_id, event_id, limit, filter, .. } = asked;
-    let mut filter = EventFilter { ignored, ..EventFilter::from(filter).of_room(&room_id) };
+    let filter = filter::of_query(&request, filter)?;
+    let mut filter = EventFilter { ignored, ..filter.of_room(&room_id) };
     let wanted = u32::try_from(u64::from(limit)).unwrap_or(u32::MAX);
     filter.limit = Some(filter.limit.map_or(wanted, |limit| limit.min(wanted)));
     let (user, device, not_given) = (caller.user, caller.device, BTreeSet::new());

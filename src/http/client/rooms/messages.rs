@@ -3,6 +3,8 @@
 
 use std::collections::BTreeSet;
 
+use bytes::Bytes;
+use http::{Method, Request, Response};
 use ruma::{
     RoomId,
     api::{Direction, client::message::get_message_events::v3 as get_message_events},
@@ -15,8 +17,9 @@ use crate::{
     error::Result,
     flows,
     http::{
-        auth::{Reader, Session},
-        client::tokens,
+        auth::{self, Reader},
+        client::{filter, tokens},
+        endpoint::{decode, encode, paths_of},
         router::Router,
     },
     objects::room::messages::{EventFilter, Page, PageReply},
@@ -26,43 +29,34 @@ use crate::{
 const FETCHES: usize = 3;
 
 pub fn routes(router: &mut Router) {
-    router.reading::<get_message_events::Request, _, _>(not_in_room, page);
+    for path in paths_of::<get_message_events::Request>() {
+        router.page(&Method::GET, path, page);
+    }
 }
 
-async fn page(
-    world: World,
-    Reader { session: caller, ignored }: Reader,
-    request: get_message_events::Request,
-) -> Result<get_message_events::Response> {
-    let room_id = &request.room_id;
-    let from = place(&world, &caller, room_id, request.from.as_deref()).await?;
-    let to = place(&world, &caller, room_id, request.to.as_deref()).await?;
-    let mut filter = EventFilter { ignored, ..EventFilter::from(request.filter).of_room(room_id) };
-    let wanted = u32::try_from(u64::from(request.limit)).unwrap_or(u32::MAX);
+/// Ruma's type does not have all of the filter.
+async fn page(world: World, request: Request<Bytes>, room: String) -> Result<Response<Bytes>> {
+    let reader = auth::reader(&world, &request, RoomId::parse(&room).ok()).await?;
+    let Reader { session: caller, ignored } = reader.ok_or_else(not_in_room)?;
+    let asked: get_message_events::Request = decode(&request, &[room])?;
+    let room_id = &asked.room_id;
+    let from = tokens::place_if(&world, &caller, room_id, asked.from.as_deref()).await?;
+    let to = tokens::place_if(&world, &caller, room_id, asked.to.as_deref()).await?;
+    let filter = filter::of_query(&request, asked.filter)?;
+    let mut filter = EventFilter { ignored, ..filter.of_room(room_id) };
+    let wanted = u32::try_from(u64::from(asked.limit)).unwrap_or(u32::MAX);
     filter.limit = Some(filter.limit.map_or(wanted, |limit| limit.min(wanted)));
-    let backwards = request.dir == Direction::Backward;
+    let backwards = asked.dir == Direction::Backward;
     let (user, device, over_gaps) = (caller.user, caller.device, false);
     let not_given = BTreeSet::new();
     let page = Page { user, device, from, to, backwards, over_gaps, not_given, filter };
     let reply = filled(&world, room_id, page).await?;
     let mut response = get_message_events::Response::new();
-    response.start = request.from.unwrap_or_else(|| tokens::of_room(reply.start));
+    response.start = asked.from.unwrap_or_else(|| tokens::of_room(reply.start));
     response.end = reply.end.map(tokens::of_room);
     response.chunk = reply.events.into_iter().map(Raw::from_json).collect();
     response.state = reply.state.into_iter().map(Raw::from_json).collect();
-    Ok(response)
-}
-
-async fn place(
-    world: &World,
-    caller: &Session,
-    room_id: &RoomId,
-    token: Option<&str>,
-) -> Result<Option<i64>> {
-    match token.filter(|token| !token.is_empty()) {
-        Some(token) => tokens::place(world, caller, room_id, token).await.map(Some),
-        None => Ok(None),
-    }
+    encode(response)
 }
 
 /// A page. If it is short because history is missing here, that is fetched first. What no server gives is passed over,

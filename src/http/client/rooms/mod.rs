@@ -1,6 +1,7 @@
 //! Rooms: how they are made, entered and left, what is said and read in them, and what they are called.
 
 pub mod aliases;
+mod by_time;
 mod context;
 pub mod create_room;
 pub mod events;
@@ -8,7 +9,9 @@ pub mod members;
 pub mod membership;
 pub mod messages;
 pub mod receipts;
+mod relations;
 pub mod state;
+mod threads;
 pub mod typing;
 mod upgrade;
 
@@ -38,6 +41,9 @@ pub fn routes(router: &mut Router) {
     members::routes(router);
     aliases::routes(router);
     receipts::routes(router);
+    relations::routes(router);
+    by_time::routes(router);
+    threads::routes(router);
     typing::routes(router);
     upgrade::routes(router);
 }

@@ -3,64 +3,65 @@
 
 use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode};
 use ruma::{
     OwnedUserId, UserId,
     api::client::filter::{
         FilterDefinition, create_filter::v3 as create_filter, get_filter::v3 as get_filter,
     },
 };
-use serde_json::value::to_raw_value;
+use serde_json::{Value, json, value::to_raw_value};
 use tombolo_platform::World;
 
 use crate::{
-    error::{Result, bad_json, internal, invalid_param},
+    error::{Result, bad_json, invalid_param},
     flows::sync::SyncFilter,
     http::{
-        auth::{Session, user_object},
-        client::must_be,
+        auth::{self, user_object},
+        client::{filter, must_be},
+        endpoint::{json_body, json_response, paths_of},
         router::Router,
     },
-    objects::user_sync::messages::{Filter, SetFilter},
+    objects::user_sync::messages::{Cost, Filter, SetFilter},
 };
 
 /// The most fields of events that a filter may name.
 const MAX_FIELDS: usize = 200;
 
 pub fn routes(router: &mut Router) {
-    router.endpoint::<create_filter::Request, _, _>(create);
-    router.endpoint::<get_filter::Request, _, _>(find);
+    for path in paths_of::<create_filter::Request>() {
+        router.page(&Method::POST, path, create);
+    }
+    for path in paths_of::<get_filter::Request>() {
+        router.page(&Method::GET, path, find);
+    }
 }
 
+/// Ruma's type would lose what it does not know, such as filters by relations.
 async fn create(
     world: World,
-    caller: Session,
-    request: create_filter::Request,
-) -> Result<create_filter::Response> {
-    must_be(&caller, &request.user_id)?;
-    check_fields(&request.filter)?;
-    let filter = to_raw_value(&request.filter)?;
-    Ok(create_filter::Response::new(
-        world.ask(&user_object(&caller.user), &SetFilter { filter }).await?,
-    ))
+    request: Request<Bytes>,
+    user: OwnedUserId,
+) -> Result<Response<Bytes>> {
+    let caller = auth::session(&world, &request, Cost::Free).await?;
+    must_be(&caller, &user)?;
+    let filter: Value = json_body(&request)?;
+    let filter = to_raw_value(&filter)?;
+    given(filter.get())?;
+    let filter_id = world.ask(&user_object(&caller.user), &SetFilter { filter }).await?;
+    json_response(StatusCode::OK, &json!({ "filter_id": filter_id }))
 }
 
 async fn find(
     world: World,
-    caller: Session,
-    request: get_filter::Request,
-) -> Result<get_filter::Response> {
-    must_be(&caller, &request.user_id)?;
-    let filter =
-        world.ask(&user_object(&caller.user), &Filter { filter_id: request.filter_id }).await?;
-    Ok(get_filter::Response::new(serde_json::from_str(filter.get()).map_err(internal)?))
-}
-
-/// Refuses a new filter that names too many fields of events. A stored filter applies as it is.
-fn check_fields(filter: &FilterDefinition) -> Result<()> {
-    if filter.event_fields.as_ref().map_or(0, Vec::len) <= MAX_FIELDS {
-        return Ok(());
-    }
-    Err(invalid_param("event_fields names too many fields"))
+    request: Request<Bytes>,
+    (user, filter_id): (OwnedUserId, String),
+) -> Result<Response<Bytes>> {
+    let caller = auth::session(&world, &request, Cost::Free).await?;
+    must_be(&caller, &user)?;
+    let filter = world.ask(&user_object(&caller.user), &Filter { filter_id }).await?;
+    json_response(StatusCode::OK, &filter)
 }
 
 /// The most bytes of stored filters that an isolate remembers; beyond that, all are forgotten and asked for again.
@@ -81,7 +82,7 @@ pub async fn stored(world: &World, user: &UserId, id: &str) -> Result<Rc<SyncFil
         return Ok(Rc::clone(filter));
     }
     let text = world.ask(&user_object(user), &Filter { filter_id: id.to_owned() }).await?;
-    let filter = Rc::new(read(text.get())?.into());
+    let filter = Rc::new(read(text.get())?.1);
     let mut remembered = remembered.borrow_mut();
     let bytes = text.get().len() + user.as_str().len() + id.len();
     if remembered.bytes + bytes > MAX_REMEMBERED {
@@ -94,11 +95,17 @@ pub async fn stored(world: &World, user: &UserId, id: &str) -> Result<Rc<SyncFil
 
 /// A filter that the query carries.
 pub fn given(text: &str) -> Result<SyncFilter> {
-    let filter = read(text)?;
-    check_fields(&filter)?;
-    Ok(filter.into())
+    let (fields, filter) = read(text)?;
+    if fields > MAX_FIELDS {
+        return Err(invalid_param("event_fields names too many fields"));
+    }
+    Ok(filter)
 }
 
-fn read(text: &str) -> Result<FilterDefinition> {
-    serde_json::from_str(text).map_err(|error| bad_json(error.to_string()))
+/// A filter, and how many fields of events it names. A stored filter applies as it is, however many these are.
+fn read(text: &str) -> Result<(usize, SyncFilter)> {
+    let bad = |error: serde_json::Error| bad_json(error.to_string());
+    let definition: FilterDefinition = serde_json::from_str(text).map_err(bad)?;
+    let fields = definition.event_fields.as_ref().map_or(0, Vec::len);
+    Ok((fields, filter::of_sync(text, definition).map_err(bad)?))
 }

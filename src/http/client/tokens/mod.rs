@@ -102,3 +102,16 @@ pub async fn place(
         }
     }
 }
+
+/// The same, of a token that may be left out; an empty one counts as left out.
+pub async fn place_if(
+    world: &World,
+    caller: &Session,
+    room_id: &RoomId,
+    token: Option<&str>,
+) -> Result<Option<Position>> {
+    match token.filter(|token| !token.is_empty()) {
+        Some(token) => place(world, caller, room_id, token).await.map(Some),
+        None => Ok(None),
+    }
+}

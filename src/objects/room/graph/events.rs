@@ -202,6 +202,7 @@ impl Room<'_> {
             judged: Rc::clone(&pdu),
             pdu,
         });
+        self.note_relation(sn, entry.pdu, entry.pos)?;
         Ok(sn)
     }
 
@@ -225,6 +226,7 @@ impl Room<'_> {
         if takes {
             self.sql.run("UPDATE events SET json = ? WHERE sn = ?", values![text, held.sn])?;
             self.forget(held.sn);
+            self.note_placed(held.sn)?;
         }
         Ok(takes)
     }
@@ -245,7 +247,7 @@ impl Room<'_> {
     pub fn place(&mut self, sn: Sn, pos: Position) -> Result<()> {
         self.sql.run("UPDATE events SET pos = ? WHERE sn = ?", values![pos, sn])?;
         self.forget(sn);
-        Ok(())
+        self.note_placed(sn)
     }
 
     /// Marks an event as one that we tell other servers of.
@@ -253,6 +255,13 @@ impl Room<'_> {
         self.sql.run("UPDATE events SET ours = 1 WHERE sn = ?", values![sn])?;
         self.forget(sn);
         Ok(())
+    }
+
+    /// Indexes an event, now that it has its place or its content.
+    fn note_placed(&mut self, sn: Sn) -> Result<()> {
+        let event = self.event(sn)?;
+        self.note_relation(sn, &event.pdu, event.pos)?;
+        self.index_late(&event)
     }
 
     /// Drops from the cache an event whose row has changed.
@@ -278,7 +287,7 @@ impl Room<'_> {
                 sn
             ],
         )?;
-        Ok(())
+        self.note_placed(sn)
     }
 
     /// Replaces an event's text by its redacted form; `judged` is the content that the rules go on reading, if it
@@ -289,6 +298,9 @@ impl Room<'_> {
         (redacted, judged): (&Pdu, Option<&RawValue>),
         by: Sn,
     ) -> Result<()> {
+        let event = self.event(sn)?;
+        self.drop_relation(&event)?;
+        self.drop_words(&event)?;
         self.cache.events.remove(&sn);
         self.sql.run(
             "UPDATE events SET json = ?, judged = ?, redacted_by = ? WHERE sn = ?",

@@ -4,9 +4,11 @@
 //! [`RawValue`], only once, with what was already checked of it.
 
 mod events;
+mod finding;
 mod membership;
 mod notifying;
 mod reading;
+mod relations;
 mod telling;
 mod upgrade;
 
@@ -15,7 +17,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tombolo_protocol::membership::Membership;
 
-pub use self::{events::*, membership::*, notifying::*, reading::*, telling::*, upgrade::*};
+pub use self::{
+    events::*, finding::*, membership::*, notifying::*, reading::*, relations::*, telling::*,
+    upgrade::*,
+};
 
 /// A place in the room's one timeline. Live events step by [`super::STEP`].
 pub type Position = i64;

@@ -234,6 +234,12 @@ pub struct EventFilter {
     /// already knows (`include_redundant_members: false`); we do not remember which, so it gets them again.
     pub lazy_load_members: bool,
     pub contains_url: Option<bool>,
+    /// Only events to which something of one of these users, or of one of these types, relates.
+    pub related_by_senders: Option<Vec<OwnedUserId>>,
+    pub related_by_rel_types: Option<Vec<String>>,
+    /// Only events that relate to another in one of these ways, or in none of these (MSC3874).
+    pub rel_types: Option<Vec<String>>,
+    pub not_rel_types: Vec<String>,
     /// Users whom the viewer ignores: their messages are not shown. No part of a client's filter.
     pub ignored: BTreeSet<OwnedUserId>,
     /// Whether events are shown in federation format (`event_format`, which a client sets for all rooms together).

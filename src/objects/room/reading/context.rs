@@ -30,8 +30,8 @@ pub fn context(room: &mut Room<'_>, message: Context) -> Result<ContextReply> {
     let event = room.find(&event_id)?.ok_or_else(not_found)?;
     let pos = event.pos.ok_or_else(not_found)?;
     // The filter is for the events around it; whom the user ignores is not heard even here.
-    let heard = EventFilter { ignored: filter.ignored.clone(), ..EventFilter::default() };
-    if !room.user_sees(&viewer.user, &viewer.memberships, &event)? || !heard.lets_through(&event) {
+    let viewer = Viewer { ignored: filter.ignored.clone(), ..viewer };
+    if !room.user_sees(&viewer.user, &viewer.memberships, &event)? || !viewer.hears(&event) {
         return Err(not_found());
     }
     let newest = room.visible_state(&viewer.memberships)?.at.max(pos);
@@ -52,12 +52,12 @@ pub fn context(room: &mut Room<'_>, message: Context) -> Result<ContextReply> {
     let all: Vec<_> =
         before.events.iter().rev().chain([&event]).chain(&after.events).cloned().collect();
     Ok(ContextReply {
-        event: room.client_view(&viewer, &event, true)?,
+        event: room.bundled_view(&viewer, &event, true)?,
         start: before.end.unwrap_or(lowest - 1),
         end: after.end.unwrap_or(newest),
         state: room.state_at_last(&viewer, &filter, &all)?,
-        before: room.views(&viewer, &before.events)?,
-        after: room.views(&viewer, &after.events)?,
+        before: room.bundled_views(&viewer, &before.events, true)?,
+        after: room.bundled_views(&viewer, &after.events, true)?,
         gap: before.gap,
     })
 }
@@ -89,10 +89,10 @@ impl Room<'_> {
         for ((kind, _), sn) in state {
             if filter.passes_type(&kind) {
                 let event = self.event(sn)?;
-                shown.extend(filter.lets_through(&event).then_some(event));
+                shown.extend(self.passes(filter, &event)?.then_some(event));
             }
         }
-        self.views(viewer, &shown)
+        self.views(viewer, &shown, true)
     }
 
     /// The state after an event, if the viewer may see the room there; else that nearest to it which they may see: a
@@ -108,9 +108,5 @@ impl Room<'_> {
         let end = self.visible_state(&viewer.memberships)?.at;
         let at = nearest.map_or(end, |nearest| nearest.min(end));
         Ok(After { before: Before { at, fork: None }, plus: None })
-    }
-
-    fn views(&mut self, viewer: &Viewer, events: &[Rc<Stored>]) -> Result<Vec<Box<RawValue>>> {
-        events.iter().map(|event| self.client_view(viewer, event, true)).collect()
     }
 }

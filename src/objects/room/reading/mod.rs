@@ -1,5 +1,8 @@
 //! What do clients and other servers see of the room?
 
+pub mod bundle;
+pub mod bundles;
+pub mod by_time;
 pub mod context;
 pub mod describe;
 pub mod entitlement;
@@ -9,6 +12,9 @@ pub mod moves;
 pub mod page;
 pub mod parting;
 pub mod push_details;
+pub mod relations;
+pub mod search;
+pub mod threads;
 pub mod transferable;
 pub mod view;
 pub mod window;

@@ -25,10 +25,8 @@ pub fn page(room: &mut Room<'_>, message: Page) -> Result<PageReply> {
     let start = message.from.unwrap_or(if message.backwards { newest } else { 0 }).min(newest);
     let scan = room.scan(&viewer, &message, start, newest)?;
     let state = room.lazy_members(&viewer, &message, &scan.events)?;
-    let mut events = Vec::with_capacity(scan.events.len());
-    for event in &scan.events {
-        events.push(room.client_view(&viewer, event, true)?);
-    }
+    let viewer = Viewer { ignored: message.filter.ignored, ..viewer };
+    let events = room.bundled_views(&viewer, &scan.events, true)?;
     Ok(PageReply { events, start, end: scan.end, state, gap: scan.gap })
 }
 
@@ -86,7 +84,7 @@ impl Room<'_> {
             for event in page {
                 let pos = event.pos.unwrap_or_default();
                 scanned += 1;
-                if message.filter.lets_through(&event)
+                if self.passes(&message.filter, &event)?
                     && self.user_sees(&viewer.user, &viewer.memberships, &event)?
                 {
                     scan.events.push(Rc::clone(&event));
@@ -125,7 +123,7 @@ impl Room<'_> {
             };
             for event in page {
                 scanned += 1;
-                if message.filter.lets_through(&event)
+                if self.passes(&message.filter, &event)?
                     && self.user_sees(&viewer.user, &viewer.memberships, &event)?
                 {
                     scan.events.push(Rc::clone(&event));

@@ -1,6 +1,6 @@
 //! How do a client and another server see single events and the state?
 
-use std::rc::Rc;
+use std::{collections::BTreeSet, rc::Rc};
 
 use ruma::{OwnedEventId, OwnedUserId};
 use serde::Serialize;
@@ -20,9 +20,9 @@ use crate::{
             events::{Before, Stored, Verdict},
             state::Key,
         },
-        messages::{Asker, EventById, EventFilter, Members, Refusal, State},
+        messages::{Asker, EventById, Members, Refusal, State},
         not_in_room,
-        reading::entitlement::Memberships,
+        reading::{bundle::Bundle, entitlement::Memberships},
     },
     shell::Stop,
 };
@@ -34,6 +34,15 @@ pub struct Viewer {
     pub memberships: Memberships,
     /// Whether the viewer gets events in federation format.
     pub raw: bool,
+    /// Whom the viewer ignores: what they say of an event is not shown with it.
+    pub ignored: BTreeSet<OwnedUserId>,
+}
+
+impl Viewer {
+    /// Whether an event is shown, as far as its sender goes: messages of users whom the viewer ignores are not.
+    pub fn hears(&self, event: &Stored) -> bool {
+        event.pdu.is_state() || !self.ignored.contains(&event.pdu.sender)
+    }
 }
 
 /// An event's `unsigned`. Events in it stay text: they may be nested deeper than `serde_json` makes values of.
@@ -48,6 +57,8 @@ struct Unsigned {
     transaction_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     redacted_because: Option<Box<RawValue>>,
+    #[serde(rename = "m.relations", skip_serializing_if = "Option::is_none")]
+    relations: Option<Bundle>,
 }
 
 /// What a state event replaced.
@@ -66,13 +77,12 @@ pub fn event_by_id(room: &mut Room<'_>, message: EventById) -> Result<Box<RawVal
         Asker::User(user) => {
             let viewer = room.viewer(user, message.device.unwrap_or_default())?;
             let event = room.find(&message.event_id)?.ok_or_else(not_found)?;
-            let sees = room.user_sees(&viewer.user, &viewer.memberships, &event)?
-                || room.user_sees_as_state(&viewer.memberships, &event)?;
-            let heard = EventFilter { ignored: message.ignored, ..EventFilter::default() };
-            if !sees || !heard.lets_through(&event) {
+            let sees = room.sees(&viewer, &event)?;
+            let viewer = Viewer { ignored: message.ignored, ..viewer };
+            if !sees || !viewer.hears(&event) {
                 return Err(not_found());
             }
-            room.client_view(&viewer, &event, true)
+            room.bundled_view(&viewer, &event, true)
         }
         Asker::Server(server) => {
             let horizon = room.entitled(&server)?;
@@ -138,7 +148,7 @@ impl Room<'_> {
     /// The viewer for a user and device, with the user's memberships.
     pub fn viewer(&mut self, user: OwnedUserId, device: String) -> Result<Viewer> {
         let memberships = self.memberships(&user)?;
-        Ok(Viewer { user, device, memberships, raw: false })
+        Ok(Viewer { user, device, memberships, raw: false, ignored: BTreeSet::new() })
     }
 
     /// The state a user may see: the current one, or that at their leave. A user who was never joined is refused,
@@ -172,6 +182,22 @@ impl Room<'_> {
         Ok(views)
     }
 
+    /// Whether a viewer may see an event, be it in the timeline or as state.
+    pub fn sees(&mut self, viewer: &Viewer, event: &Stored) -> Result<bool> {
+        Ok(self.user_sees(&viewer.user, &viewer.memberships, event)?
+            || self.user_sees_as_state(&viewer.memberships, event)?)
+    }
+
+    /// The same, of events that were read.
+    pub fn views(
+        &mut self,
+        viewer: &Viewer,
+        events: &[Rc<Stored>],
+        room_id: bool,
+    ) -> Result<Vec<Box<RawValue>>> {
+        events.iter().map(|event| self.client_view(viewer, event, room_id)).collect()
+    }
+
     /// An event in client format, with its `unsigned`.
     pub fn client_view(
         &mut self,
@@ -179,7 +205,17 @@ impl Room<'_> {
         event: &Stored,
         room_id: bool,
     ) -> Result<Box<RawValue>> {
-        let mut unsigned = self.unsigned(viewer, event)?;
+        self.view_with(viewer, event, (room_id, None))
+    }
+
+    /// The same, with what is said of it.
+    pub fn view_with(
+        &mut self,
+        viewer: &Viewer,
+        event: &Stored,
+        (room_id, relations): (bool, Option<Bundle>),
+    ) -> Result<Box<RawValue>> {
+        let mut unsigned = Unsigned { relations, ..self.unsigned(viewer, event)? };
         if let Some(by) = event.redacted_by {
             let because = self.event(by)?;
             // A user who had left by then is not told who redacted it.

@@ -12,7 +12,11 @@ use std::{
 use ruma::{OwnedUserId, UserId};
 use serde_json::value::RawValue;
 use tombolo_platform::values;
-use tombolo_protocol::{event::field, glob::matches_type, membership::Membership};
+use tombolo_protocol::{
+    event::{Relation, field},
+    glob::matches_type,
+    membership::Membership,
+};
 
 use crate::objects::room::{
     Result, Room, Sn,
@@ -41,7 +45,8 @@ const MOST_CANDIDATES: u32 = 500;
 pub fn window(room: &mut Room<'_>, message: Window) -> Result<WindowReply> {
     room.graph()?;
     let viewer = room.viewer(message.user.clone(), message.device.clone())?;
-    let viewer = Viewer { raw: message.timeline.raw, ..viewer };
+    let (raw, ignored) = (message.timeline.raw, message.timeline.ignored.clone());
+    let viewer = Viewer { raw, ignored, ..viewer };
     // An invite hides earlier stays from a client that had not seen them; the end of the invite brings them up.
     let brought_up = !message.stay_only && viewer.memberships.uncovered(message.from, message.to);
     if !viewer.memberships.joined_between(message.from, message.to + 1) && !brought_up {
@@ -58,10 +63,12 @@ pub fn window(room: &mut Room<'_>, message: Window) -> Result<WindowReply> {
     let named = range.anew || room.changed(low, end)?.iter().any(|(kind, _)| names_rooms(kind));
     let heroes = if named { room.heroes(&viewer)? } else { Vec::new() };
     let shown = room.state_shown(&viewer, &message, (&range, &heroes), &slice)?;
-    let mut timeline = Vec::new();
-    for event in &slice.events {
-        timeline.push(room.client_view(&viewer, event, false)?);
-    }
+    let limited = slice.limited || brought_up;
+    // A client that gets everything has what others say of an event as events.
+    let mut timeline = match limited {
+        true => room.bundled_views(&viewer, &slice.events, false)?,
+        false => room.views(&viewer, &slice.events, false)?,
+    };
     let mut state = room.client_views(&viewer, shown.into_values(), false)?;
     if end < message.to && !message.stay_only {
         let is_own = |event: &Rc<Stored>| event.pdu.is("m.room.member", viewer.user.as_str());
@@ -75,7 +82,7 @@ pub fn window(room: &mut Room<'_>, message: Window) -> Result<WindowReply> {
     let row = room.row()?;
     Ok(WindowReply {
         timeline,
-        limited: slice.limited || brought_up,
+        limited,
         anew: range.anew,
         prev_batch: slice.start(end),
         state,
@@ -164,7 +171,7 @@ impl Room<'_> {
                 if event.is_history() {
                     return Ok(Slice { limited: true, ..slice }.turned());
                 }
-                let shown = filter.lets_through(&event)
+                let shown = self.passes(filter, &event)?
                     && self.user_sees(&viewer.user, &viewer.memberships, &event)?;
                 if shown && slice.events.len() == limit {
                     return Ok(Slice { limited: true, ..slice }.turned());
@@ -249,7 +256,8 @@ impl Room<'_> {
         let visible: BTreeSet<Sn> = slice.events.iter().map(|event| event.sn).collect();
         let mut kept = BTreeMap::new();
         for (key, sn) in shown {
-            if !visible.contains(&sn) && message.state.lets_through(&*self.event(sn)?) {
+            let event = self.event(sn)?;
+            if !visible.contains(&sn) && self.passes(&message.state, &event)? {
                 kept.insert(key, sn);
             }
         }
@@ -351,6 +359,7 @@ impl EventFilter {
         self.passes(pdu.kind(), &pdu.content)
             && self.senders.as_ref().is_none_or(|senders| senders.contains(&pdu.sender))
             && !self.not_senders.contains(&pdu.sender)
+            && self.passes_relation(&pdu.content)
             && (pdu.is_state() || !self.ignored.contains(&pdu.sender))
     }
 
@@ -359,6 +368,16 @@ impl EventFilter {
         let matches = |pattern: &String| matches_type(pattern, kind);
         self.types.as_ref().is_none_or(|types| types.iter().any(matches))
             && !self.not_types.iter().any(matches)
+    }
+
+    /// Whether something of this content passes, by how it relates to another event.
+    fn passes_relation(&self, content: &RawValue) -> bool {
+        if self.rel_types.is_none() && self.not_rel_types.is_empty() {
+            return true;
+        }
+        let rel_type = Relation::of(content).map(|relation| relation.rel_type);
+        let is_in = |types: &Vec<String>| rel_type.as_ref().is_some_and(|own| types.contains(own));
+        self.rel_types.as_ref().is_none_or(is_in) && !is_in(&self.not_rel_types)
     }
 
     /// Whether something of this type and content passes, whoever it is from.

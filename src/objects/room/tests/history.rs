@@ -22,6 +22,26 @@ fn above_a_gap(room: &LoneRoom) -> [Pdu; 2] {
 }
 
 #[test]
+fn what_comes_late_is_found_by_its_time_and_its_words_too() {
+    let room = LoneRoom::new("11");
+    let missing = above_a_gap(&room);
+    let found = || {
+        let (user, filter) = (user("alice", OURS), EventFilter::default());
+        let expression = r#"({body} : (("one")))"#.to_owned();
+        let search = Search { user: user.clone(), expression, filter, recent: true, before: None };
+        let (asker, ignored) = (Asker::User(user), Default::default());
+        room.ask(EventByTime { asker, ignored, ts: 0, backwards: false }).unwrap();
+        (room.ask(search).unwrap().count, room.count("times"))
+    };
+    let (none, times) = found();
+    assert_eq!(none, 0);
+    let asked = missing.each_ref().map(|pdu| pdu.event_id.clone()).to_vec();
+    let events = missing.iter().map(checked).collect();
+    room.ask(History { events, asked, states: Vec::new(), others: false }).unwrap();
+    assert_eq!(found(), (1, times + 2));
+}
+
+#[test]
 fn what_one_server_leaves_out_is_asked_of_the_others() {
     for others in [true, false] {
         let room = LoneRoom::new("11");

@@ -9,6 +9,7 @@ mod moves;
 mod moving;
 mod parked;
 mod receipts;
+mod relations;
 mod resolution;
 mod telling;
 mod window;

@@ -213,7 +213,9 @@ fn an_older_room_is_told_whole_once_anybody_asks_it() {
     let room = LoneRoom::new("11");
     room.join_bob();
     end_telling(&room, false);
-    room.run("DROP TABLE moves");
+    for later in ["moves", "relations", "relations_due", "times", "indexed", "words"] {
+        room.run(&format!("DROP TABLE {later}"));
+    }
     room.run("UPDATE schema SET version = 9");
     room.evict();
     room.ask(Describe {}).unwrap();

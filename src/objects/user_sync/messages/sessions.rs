@@ -57,6 +57,8 @@ pub enum Cost {
     Event,
     /// Joining a room, inviting somebody, creating a room.
     Membership,
+    /// Searching in all rooms.
+    Search,
 }
 
 /// Notes a token with which another device may log in once.

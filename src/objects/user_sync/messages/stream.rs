@@ -136,6 +136,18 @@ impl RoomNews {
 pub struct JoinedRooms {}
 message!(UserSyncClass, JoinedRooms => Vec<OwnedRoomId>, Refusal);
 
+/// The rooms the user may read: those they are joined to, and those they left and did not forget.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ReadableRooms {}
+message!(UserSyncClass, ReadableRooms => ReadableRoomsReply, Refusal);
+
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ReadableRoomsReply {
+    pub rooms: Vec<OwnedRoomId>,
+    /// Whom the user ignores.
+    pub ignored: BTreeSet<OwnedUserId>,
+}
+
 /// Up to which position of a room had the user been told at this position of their stream? `NotFound` if they knew
 /// nothing of the room.
 #[derive(Debug, Serialize, Deserialize)]

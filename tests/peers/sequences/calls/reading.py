@@ -56,6 +56,37 @@ def event(story: Story) -> Call:
     return Call("event", story.member(room, "join", "leave"), "GET", f"/v3/rooms/{room.name}/event/{story.event(room)}")
 
 
+@asked(4)
+def related(story: Story) -> Call:
+    """What relates to an event, mostly to a message."""
+    dice, room = story.dice, story.room()
+    who = story.member(room, "join", "leave")
+    event = dice.one(room.said)[0] if room.said and dice.percent(85) else story.event(room)
+    kinds = dice.one(["", "", "/m.thread", "/m.replace", "/m.annotation/m.reaction", "/m.thread/m.room.message", "/nonsense"])
+    query = story.query(
+        **{"from": _token(story, who, room, 20)},
+        dir=dice.one([None, "b", "f"]),
+        limit=dice.one([None, 1, 2, 30]),
+        recurse="true" if dice.percent(20) else None,
+    )
+    return Call("related", who, "GET", f"/v1/rooms/{room.name}/relations/{event}{kinds}", query)
+
+
+@asked(2)
+def threads(story: Story) -> Call:
+    dice, room = story.dice, story.room()
+    query = story.query(include=dice.one([None, "all", "participated"]), limit=dice.one([None, 1, 2, 30]))
+    return Call("threads", story.member(room, "join", "leave"), "GET", f"/v1/rooms/{room.name}/threads", query)
+
+
+@asked(2)
+def by_time(story: Story) -> Call:
+    """Before everything, or after it: the clocks between are each server's own."""
+    dice, room = story.dice, story.room()
+    query = story.query(ts=dice.one(["0", "4000000000000"]), dir=dice.one(["f", "b"]))
+    return Call("by_time", story.member(room, "join", "leave"), "GET", f"/v1/rooms/{room.name}/timestamp_to_event", query)
+
+
 @asked(2)
 def joined_members(story: Story) -> Call:
     room = story.room()
@@ -81,10 +112,12 @@ def event_filter(story: Story, room: Room | None = None) -> dict[str, Json]:
         "rooms": dice.some(rooms),
         "not_rooms": dice.some(rooms),
         "contains_url": dice.percent(50),
+        "related_by_senders": dice.some([f"<{user}>" for user in USERS], least=1),
+        "related_by_rel_types": dice.some(["m.thread", "m.replace", "m.annotation"], least=1),
     }
     if not story.filters_rooms:
         del parts["rooms"], parts["not_rooms"]
-    right = {key: value for key, value in parts.items() if dice.percent(15 if key in ("rooms", "not_rooms", "contains_url") else 30)}
+    right = {key: value for key, value in parts.items() if dice.percent(15 if key in ("rooms", "not_rooms", "contains_url", "related_by_senders", "related_by_rel_types") else 30)}
     wrong = story.body(**right)
     return wrong if isinstance(wrong, dict) else right
 

@@ -1,0 +1,101 @@
+//! Which event of a room was sent at a time, here or in history that is missing here?
+//! ([`/timestamp_to_event`](https://spec.matrix.org/v1.19/server-server-api/#get_matrixfederationv1timestamp_to_eventroomid))
+//!
+//! Where history is missing next to the event that is found here, a few servers are asked whether they know a closer
+//! one. If one says so, history is fetched down to it. What is answered is what the room then finds by itself: no word
+//! of another server is passed on.
+
+use ruma::{OwnedEventId, OwnedServerName, RoomId};
+use serde::Deserialize;
+use tombolo_platform::{AskError, World};
+
+use super::receive::{Failure, backfill::backfill};
+use crate::{
+    objects::{
+        room::messages::{EventByTime, EventByTimeReply, Refusal},
+        room_object,
+    },
+    remote::{
+        api,
+        client::{self, Ask, BRIEF},
+        failing,
+    },
+};
+
+/// How often a room is asked that has to look through its events first.
+const MAX_ASKED: usize = 50;
+/// How many servers are asked.
+const MAX_SERVERS: usize = 3;
+/// How often history is fetched, and until when (ms).
+const MAX_FETCHES: usize = 10;
+const PATIENCE: u64 = 20_000;
+
+/// What another server says.
+#[derive(Deserialize)]
+struct Closest {
+    origin_server_ts: i64,
+}
+
+/// The closest event, from other servers' history too.
+pub async fn event_by_time(
+    world: &World,
+    room_id: &RoomId,
+    ask: &EventByTime,
+) -> Result<Option<(OwnedEventId, i64)>, Failure> {
+    let until = world.now().saturating_add(PATIENCE);
+    let mut known = held(world, room_id, ask).await?;
+    let Some(gap) = &known.gap else { return Ok(known.found) };
+    let Some(other) = ask_others(world, room_id, ask, &gap.servers).await else {
+        return Ok(known.found);
+    };
+    for _ in 0..MAX_FETCHES {
+        let Some(gap) = known.gap.take().filter(|_| is_closer(ask, other, &known)) else { break };
+        if world.now() >= until || !backfill(world, room_id, &gap).await? {
+            break;
+        }
+        known = held(world, room_id, ask).await?;
+    }
+    Ok(known.found)
+}
+
+/// The closest event that is held here.
+pub async fn held(
+    world: &World,
+    room_id: &RoomId,
+    ask: &EventByTime,
+) -> Result<EventByTimeReply, AskError<Refusal>> {
+    let mut known = EventByTimeReply::default();
+    for _ in 0..MAX_ASKED {
+        known = world.ask(&room_object(room_id), ask).await?;
+        if !known.unfinished {
+            break;
+        }
+    }
+    Ok(known)
+}
+
+/// The time of the closest event that another server knows, as the first one says that answers.
+async fn ask_others(
+    world: &World,
+    room_id: &RoomId,
+    ask: &EventByTime,
+    servers: &[OwnedServerName],
+) -> Option<i64> {
+    let mut servers: Vec<_> = servers.iter().collect();
+    servers.sort_by_key(|server| failing::is_noted(world, server));
+    let path = api::timestamp_to_event(room_id, ask.ts, ask.backwards);
+    for server in servers.into_iter().take(MAX_SERVERS) {
+        match client::ask::<Closest>(world, server, Ask::get(&path).within(BRIEF)).await {
+            Ok(closest) => return Some(closest.origin_server_ts),
+            Err(error) => tracing::info!(%server, %error, "no event by its time from there"),
+        }
+    }
+    None
+}
+
+/// Whether a time lies in the direction that is asked for, and nearer than what is held.
+fn is_closer(ask: &EventByTime, other: i64, known: &EventByTimeReply) -> bool {
+    let fits = if ask.backwards { other <= ask.ts } else { other >= ask.ts };
+    let nearer = |(_, own): &(OwnedEventId, i64)| other.abs_diff(ask.ts) < own.abs_diff(ask.ts);
+    fits && known.found.as_ref().is_none_or(nearer)
+}
