@@ -4,6 +4,7 @@ pub mod accounts;
 pub mod aliases;
 pub mod nonces;
 pub mod profiles;
+pub mod public_rooms;
 pub mod registration_tokens;
 pub mod room_members;
 pub mod room_servers;

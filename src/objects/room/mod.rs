@@ -35,11 +35,11 @@ use tombolo_platform::{Fault, Moment, Sql, values};
 use self::{
     arrival::{backfill, kept, parked, receive},
     cache::Cache,
-    followers::{news, telling},
+    followers::{listing, news, telling},
     joining::{accept, invited, join},
     messages::*,
     outside::{attempts, invites},
-    reading::{context, describe, erasure, federation, moves, page, view, window},
+    reading::{context, describe, erasure, federation, look, moves, page, view, window},
     row::{Life, RoomRow, SELECT},
     sending::{create, invite, receipts, send, typing},
 };
@@ -232,6 +232,9 @@ class!(RoomClass = "room" {
     Participants => describe::participants,
     MembershipOf => describe::membership,
     ServerAllowed => describe::server_allowed,
+    Publish => listing::publish,
+    IsPublished => listing::is_published,
+    Look => look::look,
     MaySend => describe::may_send,
     MayRead => describe::may_read,
     Window => window::window,

@@ -126,4 +126,13 @@ CREATE TABLE moves (pos INTEGER, user TEXT, was TEXT, became TEXT, PRIMARY KEY (
 -- Of an older room D1 has no copy yet, and our users are to be told of everybody in it.
 INSERT INTO moves (pos, user) SELECT pos, '*' FROM room WHERE life = 'live';
 INSERT INTO lagging (follower, since) SELECT 'room_members', 0 FROM room WHERE life = 'live';
+", "
+-- Whether the server's directory has the room, and what D1's copy of public rooms is to hold of it.
+CREATE TABLE directory (
+    one INTEGER PRIMARY KEY,
+    published INTEGER NOT NULL,
+    entry TEXT,                  -- JSON
+    version INTEGER NOT NULL,    -- of the entry
+    copied INTEGER NOT NULL      -- the version that the copy is known to hold
+);
 "];

@@ -4,9 +4,11 @@ pub mod aliases;
 mod context;
 pub mod create_room;
 pub mod events;
+mod hierarchy;
 pub mod members;
 pub mod membership;
 pub mod messages;
+mod public_rooms;
 pub mod receipts;
 pub mod state;
 pub mod typing;
@@ -38,6 +40,8 @@ pub fn routes(router: &mut Router) {
     aliases::routes(router);
     receipts::routes(router);
     typing::routes(router);
+    public_rooms::routes(router);
+    hierarchy::routes(router);
 }
 
 /// Asks a room. To a client, a room that is unknown here is one they are not in.

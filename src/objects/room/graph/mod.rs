@@ -16,4 +16,5 @@ pub mod redaction;
 pub mod resolution;
 pub mod rules;
 pub mod state;
+pub mod summary;
 pub mod unverified;

@@ -3,6 +3,7 @@
 //! Every message is data between deployments: fields are added with a default, never renamed. A raw event crosses as
 //! [`RawValue`], only once, with what was already checked of it.
 
+mod directory;
 mod events;
 mod membership;
 mod reading;
@@ -13,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tombolo_protocol::membership::Membership;
 
-pub use self::{events::*, membership::*, reading::*, telling::*};
+pub use self::{directory::*, events::*, membership::*, reading::*, telling::*};
 
 /// A place in the room's one timeline. Live events step by [`super::STEP`].
 pub type Position = i64;

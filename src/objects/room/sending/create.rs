@@ -27,12 +27,14 @@ pub fn create(room: &mut Room<'_>, message: Create) -> Result<Created> {
         for draft in message.events {
             send::write(room, &Send::of(message.creator.clone(), draft))?;
         }
+        room.set_published(message.published)?;
     }
     let mut news = Vec::new();
     for (user, membership, pos) in room.locals()? {
         news.push(room.news_of(user, membership, pos)?);
     }
-    Ok(Created { news })
+    let listing = if message.published { room.listing_due()? } else { None };
+    Ok(Created { news, listing })
 }
 
 fn begin(room: &mut Room<'_>, message: &Create) -> Result<()> {

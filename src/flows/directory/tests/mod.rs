@@ -1,0 +1,4 @@
+//! How are rooms found that are on other servers?
+
+mod hierarchy;
+mod public_rooms;
