@@ -81,6 +81,13 @@ struct Next {
     inaccessible: bool,
 }
 
+impl Next {
+    fn root(room_id: &RoomId) -> Self {
+        let (room_id, via) = (room_id.to_owned(), Vec::new());
+        Self { room_id, via, depth: 0, parent: None, known: None, inaccessible: false }
+    }
+}
+
 /// A walk while it makes a page.
 struct Walk<'a> {
     world: &'a World,
@@ -123,14 +130,7 @@ pub async fn walk(
     let before = walk.met.len();
     let seen = look::look(world, view, root, &[]).await?.ok_or(Unwalked::Unseen)?;
     walk.ahead.insert(root.to_owned(), Some(seen));
-    walk.stack.push(Next {
-        room_id: root.to_owned(),
-        via: Vec::new(),
-        depth: 0,
-        parent: None,
-        known: None,
-        inaccessible: false,
-    });
+    walk.stack.push(Next::root(root));
     let mut rooms = Vec::new();
     while let Some(next) = walk.stack.pop() {
         let mark = mark(&next.room_id);
@@ -235,7 +235,7 @@ async fn look_at(
     let is_space = |known: &Summary| known.room_type.is_some();
     let asker = Some(Asker::User(user.to_owned()));
     match look::here(world, asker, &next.room_id, view).await? {
-        Here::Seen(seen) => return Ok(Some(seen)),
+        Here::Seen(seen) => return Ok(Some(*seen)),
         Here::Closed => return Ok(None),
         Here::Absent if next.inaccessible => return Ok(None),
         Here::Absent => {}
@@ -263,6 +263,8 @@ fn read(token: &str, seal: [u8; 8]) -> Option<(BTreeSet<Mark>, BTreeSet<Mark>)> 
     let marks = bytes.strip_prefix(&seal)?;
     let (count, marks) = marks.split_first_chunk::<2>()?;
     let (marks, []) = marks.as_chunks::<{ size_of::<Mark>() }>() else { return None };
-    let (open, met) = marks.split_at_checked(usize::from(u16::from_be_bytes(*count)))?;
+    let count = usize::from(u16::from_be_bytes(*count));
+    // What has children left lies on one path. These are looked at again, so no token may name more.
+    let (open, met) = marks.split_at_checked(count).filter(|_| count <= MAX_DEPTH + 1)?;
     Some((open.iter().copied().collect(), met.iter().copied().collect()))
 }

@@ -41,7 +41,7 @@ pub enum Here {
     Absent,
     /// The asker may not know it.
     Closed,
-    Seen(Seen),
+    Seen(Box<Seen>),
 }
 
 /// What is looked for.
@@ -63,7 +63,7 @@ pub async fn look(
 ) -> Result<Option<Seen>, Ours> {
     let asker = view.user.map(|user| Asker::User(user.to_owned()));
     match here(world, asker, room_id, view).await? {
-        Here::Seen(seen) => Ok(Some(seen)),
+        Here::Seen(seen) => Ok(Some(*seen)),
         Here::Closed => Ok(None),
         Here::Absent => elsewhere(world, view, room_id, via).await,
     }
@@ -89,7 +89,7 @@ pub async fn here(
         Access::MembersOf(rooms) => is_in_one(world, look.asker.as_ref(), &rooms).await?,
     };
     let seen = Seen { summary, membership, children, answer: None };
-    Ok(if may_know { Here::Seen(seen) } else { Here::Closed })
+    Ok(if may_know { Here::Seen(Box::new(seen)) } else { Here::Closed })
 }
 
 /// Whether the asker is joined to one of these rooms: of a server, whether a user of it is.

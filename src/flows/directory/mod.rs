@@ -6,3 +6,4 @@ pub mod public_rooms;
 mod remote;
 #[cfg(test)]
 mod tests;
+pub mod users;

@@ -7,11 +7,13 @@ pub mod account;
 pub mod discovery;
 mod filter;
 mod keys;
+mod reports;
 pub mod rooms;
 pub mod sync;
 #[cfg(test)]
 mod tests;
 pub mod tokens;
+mod users;
 
 use ruma::UserId;
 
@@ -25,6 +27,8 @@ pub fn routes(router: &mut Router) {
     rooms::routes(router);
     sync::routes(router);
     keys::routes(router);
+    users::routes(router);
+    reports::routes(router);
 }
 
 /// Refuses unless the caller is this user.

@@ -235,6 +235,7 @@ class!(RoomClass = "room" {
     Publish => listing::publish,
     IsPublished => listing::is_published,
     Look => look::look,
+    NamesOf => look::names_of,
     MaySend => describe::may_send,
     MayRead => describe::may_read,
     Window => window::window,

@@ -2,3 +2,4 @@
 
 mod hierarchy;
 mod public_rooms;
+mod users;

@@ -18,6 +18,7 @@ mod public_rooms;
 mod push_rules;
 mod refreshes;
 mod relations;
+mod reports;
 mod rights;
 mod rooms;
 mod routes;
@@ -26,6 +27,7 @@ mod tags;
 mod timelines;
 mod to_device;
 mod turn;
+mod user_directory;
 
 use std::rc::Rc;
 

@@ -60,6 +60,12 @@ const BUILT: &[&str] = &[
     "GET /_matrix/client/v1/room_summary/!r",
     "GET /_matrix/client/unstable/im.nheko.summary/summary/!r",
     "GET /_matrix/client/unstable/im.nheko.summary/rooms/!r/summary",
+    "POST /_matrix/client/v3/user_directory/search",
+    "GET /_matrix/client/v1/mutual_rooms",
+    "GET /_matrix/client/unstable/uk.half-shot.msc2666/user/mutual_rooms",
+    "POST /_matrix/client/v3/rooms/!r/report",
+    "POST /_matrix/client/v3/rooms/!r/report/$e",
+    "POST /_matrix/client/v3/users/@u/report",
     "GET /_matrix/client/v3/publicRooms",
     "POST /_matrix/client/v3/publicRooms",
     "GET /_matrix/client/v3/profile/@u",
@@ -124,6 +130,9 @@ const BUILT: &[&str] = &[
     "POST /_matrix/client/unstable/org.matrix.msc3814.v1/dehydrated_device/D/events",
     "GET /_synapse/admin/v1/register",
     "POST /_synapse/admin/v1/register",
+    "GET /_synapse/admin/v1/event_reports",
+    "GET /_synapse/admin/v1/event_reports/1",
+    "DELETE /_synapse/admin/v1/event_reports/1",
 ];
 
 #[test]

@@ -1,6 +1,7 @@
 //! Which rooms of a space does a user see, in which order, and what is a room that one is not in?
 //! ([spaces](https://spec.matrix.org/v1.19/client-server-api/#discovering-rooms-within-spaces))
 
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 use tombolo_support::{Scene, User, text};
 
@@ -118,6 +119,26 @@ fn a_token_holds_for_its_user_its_room_and_its_parameters() {
     ask(&bob, &rooms[0], &format!("max_depth=3&from={next}")).refused(400, "M_INVALID_PARAM");
     ask(&alice, &rooms[2], &format!("max_depth=3&from={next}")).refused(400, "M_INVALID_PARAM");
     ask(&alice, &rooms[0], "limit=99999999").ok();
+}
+
+#[test]
+fn a_token_that_was_made_up_shows_nothing_that_its_user_may_not_see() {
+    let scene = one_server();
+    let alice = scene.register("alice");
+    let rooms = tree(&scene, &alice);
+    let path = format!("/_matrix/client/v1/rooms/{}/hierarchy?limit=2", rooms[0]);
+    let token = text(&scene.get(&alice, &path).ok()["next_batch"]);
+    let bytes = URL_SAFE_NO_PAD.decode(token).unwrap();
+    let with = |count: u16, marks: &[u8]| {
+        let token = [&bytes[..8], &count.to_be_bytes(), marks].concat();
+        scene.get(&alice, &format!("{path}&from={}", URL_SAFE_NO_PAD.encode(token)))
+    };
+    let page = with(0, &[]).ok();
+    assert_eq!(ids(&page), rooms[..2]);
+    with(1, &[]).refused(400, "M_INVALID_PARAM");
+    with(0, &[1, 2, 3]).refused(400, "M_INVALID_PARAM");
+    with(60, &[7; 360]).refused(400, "M_INVALID_PARAM");
+    with(50, &[7; 300]).ok();
 }
 
 #[test]

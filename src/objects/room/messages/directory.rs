@@ -103,6 +103,21 @@ pub struct Child {
     pub event: Box<RawValue>,
 }
 
+/// What these users are called in the room, if they are joined.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct NamesOf {
+    pub users: Vec<OwnedUserId>,
+}
+message!(RoomClass, NamesOf => Vec<Name>, Refusal);
+
+/// What a user is called in a room.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Name {
+    pub user: OwnedUserId,
+    pub displayname: Option<String>,
+    pub avatar_url: Option<String>,
+}
+
 impl Summary {
     /// Whether a room that is published is shown in lists: what nobody may join, knock at or read without an invite is
     /// not, as in Synapse.

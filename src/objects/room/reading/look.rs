@@ -1,7 +1,7 @@
 //! What is shown of the room to who looks for rooms, and to whom?
 //! ([spaces](https://spec.matrix.org/v1.19/client-server-api/#discovering-rooms-within-spaces))
 
-use ruma::ServerName;
+use ruma::{MxcUri, ServerName};
 use serde_json::value::RawValue;
 use tombolo_platform::values;
 use tombolo_protocol::{
@@ -12,12 +12,14 @@ use tombolo_protocol::{
 
 use crate::objects::room::{
     FOREVER, Result, Room,
-    messages::{Access, Asker, Child, Look, Looked},
+    messages::{Access, Asker, Child, Look, Looked, Name, NamesOf},
 };
 
 /// How many child events are looked at, and how many bytes of them are shown.
 const MAX_CHILDREN: i64 = 2_000;
 const MAX_BYTES: usize = 1 << 20;
+/// The longest name or avatar of a user that is shown, in bytes.
+const MAX_NAME: usize = 1_024;
 
 /// What the room is, whether the asker may know that, and, of a space, its children in their order.
 pub fn look(room: &mut Room<'_>, message: Look) -> Result<Looked> {
@@ -55,6 +57,25 @@ pub fn look(room: &mut Room<'_>, message: Look) -> Result<Looked> {
     let is_space = message.children && summary.room_type.as_deref() == Some(SPACE);
     let children = if is_space { room.children(message.suggested_only)? } else { Vec::new() };
     Ok(Looked { summary, access, membership, children })
+}
+
+/// What users who are joined are called.
+pub fn names_of(room: &mut Room<'_>, message: NamesOf) -> Result<Vec<Name>> {
+    room.live()?;
+    let mut names = Vec::new();
+    for user in message.users {
+        let Some(event) = room.now_event("m.room.member", user.as_str())? else { continue };
+        if event.pdu.membership() != Some(Membership::Join) {
+            continue;
+        }
+        let text = |name: &str| {
+            let text = event.pdu.content_str(name);
+            text.filter(|text| !text.is_empty() && text.len() <= MAX_NAME)
+        };
+        let avatar_url = text("avatar_url").filter(|url| <&MxcUri>::from(&**url).is_valid());
+        names.push(Name { displayname: text("displayname"), avatar_url, user });
+    }
+    Ok(names)
 }
 
 impl Room<'_> {
