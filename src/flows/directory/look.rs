@@ -137,8 +137,9 @@ pub async fn elsewhere(
             continue;
         };
         let summary = answer.room.clone();
+        // Another server may know better.
         if !may_know(world, view.user, &summary, membership).await? {
-            return Ok(None);
+            continue;
         }
         let children = answer.children.clone();
         return Ok(Some(Seen { summary, membership, children, answer: Some(answer) }));

@@ -31,7 +31,7 @@ fn an_order_of_another_form_is_none_and_equal_ones_go_by_time_then_by_room() {
     let with = |room: &str, order: Value, at| {
         link(room, &json!({ "via": ["a.test"], "order": order }), at).unwrap()
     };
-    let mut links = vec![
+    let mut links = [
         with("!4:a.test", json!("é"), 3),
         with("!3:a.test", json!("x".repeat(51)), 2),
         with("!2:a.test", json!(7), 1),
