@@ -10,6 +10,7 @@ use crate::{
         too_large, unavailable,
     },
     flows::{
+        directory::{hierarchy::Unwalked, public_rooms::Unlisted},
         ours::Ours,
         push::pushers::Unset,
         receive::{self, verify::Dropped},
@@ -103,6 +104,26 @@ impl From<Unset> for Error {
         match unset {
             Unset::User(refusal) => refusal.into(),
             Unset::Ours(error) => error.into(),
+        }
+    }
+}
+
+impl From<Unlisted> for Error {
+    fn from(unlisted: Unlisted) -> Self {
+        match unlisted {
+            Unlisted::Token => invalid_param(unlisted.to_string()),
+            Unlisted::Remote(error) => error.into(),
+            Unlisted::Ours(error) => error.into(),
+        }
+    }
+}
+
+impl From<Unwalked> for Error {
+    fn from(unwalked: Unwalked) -> Self {
+        match unwalked {
+            Unwalked::Unseen => forbidden(unwalked.to_string()),
+            Unwalked::Token => invalid_param(unwalked.to_string()),
+            Unwalked::Ours(error) => error.into(),
         }
     }
 }

@@ -37,6 +37,7 @@ mod scene;
 pub mod server_keys;
 pub mod server_name;
 pub mod signing;
+pub mod space;
 pub mod state_resolution;
 pub mod visibility;
 pub mod x_matrix;

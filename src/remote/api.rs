@@ -140,6 +140,23 @@ pub struct Transaction<'a> {
     pub edus: Vec<&'a RawValue>,
 }
 
+/// The rooms that a server publishes, by a filter in the body.
+pub const PUBLIC_ROOMS: &str = "/_matrix/federation/v1/publicRooms";
+
+/// The rooms that a server publishes: `limit` at most (0: as many as it gives), from a token on.
+pub fn public_rooms(limit: usize, since: Option<&str>) -> String {
+    let limit = (limit > 0).then(|| limit.to_string());
+    let limit = limit.as_deref().map(|limit| ("limit", limit));
+    let since = since.map(|since| ("since", since));
+    with(PUBLIC_ROOMS.to_owned(), limit.into_iter().chain(since))
+}
+
+/// A room and, of a space, its children.
+pub fn hierarchy(room_id: &RoomId, suggested_only: bool) -> String {
+    let suggested_only = if suggested_only { "true" } else { "false" };
+    with(path("v1/hierarchy", [room_id.as_str()]), [("suggested_only", suggested_only)])
+}
+
 /// The room that an alias names.
 pub fn directory(alias: &RoomAliasId) -> String {
     with(path("v1/query", ["directory"]), [("room_alias", alias.as_str())])

@@ -4,13 +4,16 @@ pub mod accounts;
 pub mod aliases;
 pub mod nonces;
 pub mod profiles;
+pub mod public_rooms;
 pub mod pushkeys;
 pub mod registration_tokens;
+pub mod reports;
 pub mod room_members;
 pub mod room_servers;
 pub mod shown_keys;
 #[cfg(test)]
 mod tests;
+pub mod user_directory;
 
 /// How many names one statement is given: a value has at most 2 MB.
 const MOST_NAMED: usize = 2_000;

@@ -34,11 +34,12 @@ pub async fn set_displayname(
     localpart: &str,
     displayname: Option<&str>,
 ) -> Result<bool, SqlError> {
-    let upsert = "INSERT INTO profiles (localpart, displayname)
-                  SELECT localpart, ?2 FROM accounts WHERE localpart = ?1 AND NOT deactivated
-                  ON CONFLICT DO UPDATE SET displayname = excluded.displayname
+    let upsert = "INSERT INTO profiles (localpart, displayname, searched)
+                  SELECT localpart, ?2, ?3 FROM accounts WHERE localpart = ?1 AND NOT deactivated
+                  ON CONFLICT DO UPDATE SET displayname = excluded.displayname, searched = excluded.searched
                   WHERE displayname IS NOT excluded.displayname RETURNING 1 AS one";
-    let values = values![localpart, displayname];
+    let searched = displayname.map(str::to_lowercase);
+    let values = values![localpart, displayname, searched.as_deref()];
     Ok(world.d1().row(upsert, values, |row| row.int(0)).await?.is_some())
 }
 

@@ -82,6 +82,29 @@ pub async fn sharing(
     Ok(sharing)
 }
 
+/// At most so many rooms to which both users are joined, by their IDs, after one.
+pub async fn mutual(
+    world: &World,
+    (one, other): (&UserId, &UserId),
+    after: &str,
+    limit: u32,
+) -> Result<Vec<String>, SqlError> {
+    let query = "SELECT own.room_id FROM room_members own CROSS JOIN room_members other
+                 WHERE own.user = ?1 AND own.joined = 1 AND own.room_id > ?3
+                 AND other.user = ?2 AND other.room_id = own.room_id AND other.joined = 1 ORDER BY own.room_id LIMIT ?4";
+    let values = values![one.as_str(), other.as_str(), after, limit];
+    world.d1().rows(query, values, |row| row.text(0)).await
+}
+
+/// To how many rooms both users are joined.
+pub async fn count_mutual(world: &World, one: &UserId, other: &UserId) -> Result<i64, SqlError> {
+    let query = "SELECT count(*) AS rooms FROM room_members own CROSS JOIN room_members other
+                 WHERE own.user = ?1 AND own.joined = 1
+                 AND other.user = ?2 AND other.room_id = own.room_id AND other.joined = 1";
+    let values = values![one.as_str(), other.as_str()];
+    Ok(world.d1().row(query, values, |row| row.int(0)).await?.unwrap_or_default())
+}
+
 /// Our users who are joined to a room to which a user is joined, without that user.
 pub async fn locals_sharing(world: &World, user: &UserId) -> Result<Vec<OwnedUserId>, SqlError> {
     let query = "SELECT DISTINCT local.user FROM room_members own CROSS JOIN room_members local

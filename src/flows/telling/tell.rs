@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures_util::{
     FutureExt, StreamExt,
-    future::{Either, join, join_all, ready, select},
+    future::{Either, join_all, join3, ready, select},
     stream,
 };
 use ruma::{
@@ -19,13 +19,13 @@ use serde_json::json;
 use tombolo_platform::{AskError, Fault, World};
 
 use crate::{
-    flows::telling::members,
+    flows::{directory::public_rooms, telling::members},
     objects::{
         destination::messages::{Owe, OweEdu},
         destination_object,
         room::messages::{
-            ExpireTyping, LocalNews, LocalNewsReply, LocalsTold, Notifiable, Position, Receipt,
-            Refusal, ServerDue, Told, TypingNow, Undelivered, UndeliveredReply, UserNews,
+            ExpireTyping, Listing, LocalNews, LocalNewsReply, LocalsTold, Notifiable, Position,
+            Receipt, Refusal, ServerDue, Told, TypingNow, Undelivered, UndeliveredReply, UserNews,
         },
         room_object, user_object,
         user_sync::messages::{News, TypingNews},
@@ -50,7 +50,8 @@ pub async fn tell(world: &World, room_id: &OwnedRoomId) -> Result<Option<u64>, F
     let (lagging_users, lagging_servers) = deliver(world, room_id, &undelivered).await;
     let copying = copied(world, room_id, &undelivered.moved);
     let following = members::follow(world, room_id, &undelivered, &lagging_users);
-    let (copied, followed) = join(copying, following).await;
+    let listing = listed(world, room_id, undelivered.listing.as_ref());
+    let (copied, followed, listed) = join3(copying, following, listing).await;
     // Which servers meet whom is worked out with both copies.
     let followed = followed && copied && members::introduce(world, room_id, &undelivered).await;
     let told = Told {
@@ -60,6 +61,8 @@ pub async fn tell(world: &World, room_id: &OwnedRoomId) -> Result<Option<u64>, F
         lagging_servers,
         copy_lagging: !copied,
         members_lagging: !followed,
+        listed: undelivered.listing.map(|listing| listing.version).filter(|_| listed),
+        listing_lagging: !listed,
     };
     let again = world.ask(&address, &told).await.map_err(|error| Fault(error.to_string()))?;
     Ok([again, typing].into_iter().flatten().min())
@@ -145,6 +148,22 @@ async fn copied(world: &World, room_id: &RoomId, moved: &[(OwnedServerName, bool
         }
         Either::Right(_) => {
             tracing::warn!(room = %room_id, "which servers are in the room is still being copied");
+        }
+    }
+    false
+}
+
+/// Copies to D1 what the room is to be found by; answers whether that succeeded. If not, the room's alarm does it again.
+pub async fn listed(world: &World, room_id: &RoomId, listing: Option<&Listing>) -> bool {
+    let Some(listing) = listing else { return true };
+    let saving = Box::pin(public_rooms::copy(world, room_id, listing));
+    match select(saving, Box::pin(world.sleep(PATIENCE))).await {
+        Either::Left((Ok(()), _)) => return true,
+        Either::Left((Err(error), _)) => {
+            tracing::warn!(room = %room_id, %error, "what the room is to be found by was not copied");
+        }
+        Either::Right(_) => {
+            tracing::warn!(room = %room_id, "what the room is to be found by is still being copied");
         }
     }
     false

@@ -1,5 +1,6 @@
 //! Which endpoints are for operators? The small part of Synapse's admin API that tools and test suites rely on.
 
+mod event_reports;
 pub mod register;
 mod registration_tokens;
 mod units;
@@ -20,6 +21,7 @@ pub fn routes(router: &mut Router) {
     register::routes(router);
     registration_tokens::routes(router);
     units::routes(router);
+    event_reports::routes(router);
 }
 
 /// Refuses whoever is no operator.

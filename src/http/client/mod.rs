@@ -7,12 +7,14 @@ pub mod account;
 pub mod discovery;
 mod filter;
 mod keys;
+mod reports;
 pub mod rooms;
 mod search;
 pub mod sync;
 #[cfg(test)]
 mod tests;
 pub mod tokens;
+mod users;
 
 use ruma::UserId;
 
@@ -27,6 +29,8 @@ pub fn routes(router: &mut Router) {
     sync::routes(router);
     keys::routes(router);
     search::routes(router);
+    users::routes(router);
+    reports::routes(router);
 }
 
 /// Refuses unless the caller is this user.

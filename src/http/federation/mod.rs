@@ -5,11 +5,13 @@
 //! one event in two ways.
 
 mod events;
+mod hierarchy;
 mod invite;
 mod keys;
 mod lists;
 mod membership;
 mod openid;
+mod public_rooms;
 mod query;
 mod send;
 mod signed;
@@ -27,4 +29,6 @@ pub fn routes(router: &mut Router) {
     query::routes(router);
     openid::routes(router);
     user_keys::routes(router);
+    public_rooms::routes(router);
+    hierarchy::routes(router);
 }

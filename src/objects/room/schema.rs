@@ -145,4 +145,13 @@ CREATE TABLE indexed (name TEXT PRIMARY KEY, sn INTEGER NOT NULL) WITHOUT ROWID;
 ", "
 -- What people said, and what rooms were called, by words; without the text itself.
 CREATE VIRTUAL TABLE words USING fts5 (body, name, topic, content = '', contentless_delete = 1, tokenize = 'porter unicode61');
+", "
+-- Whether the server's directory has the room, and what D1's copy of public rooms is to hold of it.
+CREATE TABLE directory (
+    one INTEGER PRIMARY KEY,
+    published INTEGER NOT NULL,
+    entry TEXT,                  -- JSON
+    version INTEGER NOT NULL,    -- of the entry
+    copied INTEGER NOT NULL      -- the version that the copy is known to hold
+);
 "];

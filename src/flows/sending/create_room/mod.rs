@@ -13,7 +13,11 @@ mod unmade;
 
 use std::{pin::pin, time::Duration};
 
-use futures_util::{FutureExt, StreamExt, future::select, stream};
+use futures_util::{
+    FutureExt, StreamExt,
+    future::{join, select},
+    stream,
+};
 use ruma::{OwnedRoomAliasId, OwnedRoomId, OwnedUserId, RoomId};
 use serde_json::{Map, Value, json, value::RawValue};
 use tombolo_platform::{AskError, World};
@@ -61,6 +65,8 @@ pub struct NewRoom {
     pub topic: Option<String>,
     pub invite: Vec<OwnedUserId>,
     pub is_direct: bool,
+    /// Whether the server's directory has the room.
+    pub published: bool,
 }
 
 /// A state event of the client's own.
@@ -103,6 +109,7 @@ pub async fn create_room(world: &World, new: NewRoom) -> Result<OwnedRoomId, Unm
         create,
         creator: new.creator.clone(),
         events,
+        published: new.published,
     };
     let created = match world.ask(&room_object(&room_id), &message).await {
         Ok(created) => created,
@@ -113,7 +120,9 @@ pub async fn create_room(world: &World, new: NewRoom) -> Result<OwnedRoomId, Unm
             return Err(error.into());
         }
     };
-    tell::tell_now(world, &room_id, created.news).await;
+    // Who lists rooms after the answer finds this one; if the copy fails, the room's alarm makes it.
+    let listing = tell::listed(world, &room_id, created.listing.as_ref());
+    join(tell::tell_now(world, &room_id, created.news), listing).await;
     let inviting = invite(world.clone(), room_id.clone(), drafted_invites(&new, theirs)?);
     let inviting = inviting.boxed_local().shared();
     world.later(inviting.clone());

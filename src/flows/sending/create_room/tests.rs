@@ -22,6 +22,7 @@ fn new(version: &str, preset: Preset) -> NewRoom {
         topic: None,
         invite: vec![owned_user_id!("@bob:example.org")],
         is_direct: false,
+        published: false,
     }
 }
 

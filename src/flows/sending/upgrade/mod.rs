@@ -21,7 +21,9 @@ use super::{
 use crate::{
     config::Config,
     objects::{
-        room::messages::{Draft, Send, StateItem, Transferable, TransferableReply},
+        room::messages::{
+            Draft, IsPublished, Publish, Send, StateItem, Transferable, TransferableReply,
+        },
         room_object,
     },
     stores::aliases,
@@ -52,8 +54,11 @@ pub enum Unreplaced {
 pub async fn upgrade(world: &World, upgrade: Upgrade) -> Result<OwnedRoomId, Unreplaced> {
     let ask = Transferable { user: upgrade.user.clone() };
     let old = world.ask(&room_object(&upgrade.room_id), &ask).await.map_err(Unsent::from)?;
+    let published = world.ask(&room_object(&upgrade.room_id), &IsPublished {}).await;
+    let published = published.map_err(Unsent::from)?;
     let levels = Levels::of(&upgrade, &old)?;
-    let new = create_room(world, new_room(&upgrade, &old, &levels)?).await?;
+    let new = NewRoom { published, ..new_room(&upgrade, &old, &levels)? };
+    let new = create_room(world, new).await?;
     if let Some(settled) = &levels.settled {
         state(world, &new, &upgrade.user, (POWER_LEVELS, settled)).await?;
     }
@@ -64,8 +69,9 @@ pub async fn upgrade(world: &World, upgrade: Upgrade) -> Result<OwnedRoomId, Unr
         Some(levels) => state(world, &upgrade.room_id, &upgrade.user, (POWER_LEVELS, levels)).await,
         None => Ok(()),
     };
+    let unpublished = if published { unpublish(world, &upgrade).await } else { Ok(()) };
     // The room is replaced: who may not set the levels or the alias of the old one has done what they could.
-    for error in [moved, silenced].into_iter().filter_map(Result::err) {
+    for error in [moved, silenced, unpublished].into_iter().filter_map(Result::err) {
         tracing::info!(room = %upgrade.room_id, %error, "not everything of a replaced room was settled");
     }
     Ok(new)
@@ -114,6 +120,7 @@ fn new_room(
         topic: None,
         invite: Vec::new(),
         is_direct: false,
+        published: false,
     })
 }
 
@@ -147,6 +154,13 @@ async fn move_aliases(
     }
     state(world, &upgrade.room_id, &upgrade.user, (CANONICAL_ALIAS, &others)).await?;
     state(world, new, &upgrade.user, (CANONICAL_ALIAS, &ours)).await
+}
+
+/// Takes the old room out of the directory; the room's telling copies that to D1.
+async fn unpublish(world: &World, upgrade: &Upgrade) -> Result<(), Unsent> {
+    let publish = Publish { user: upgrade.user.clone(), admin: false, published: false };
+    world.ask(&room_object(&upgrade.room_id), &publish).await?;
+    Ok(())
 }
 
 /// The canonical aliases that are of one kind, and the others.

@@ -70,6 +70,7 @@ async fn create(
         topic: request.topic,
         invite,
         is_direct: request.is_direct,
+        published: request.visibility == Visibility::Public,
     };
     Ok(create_room::Response::new(make(&world, new).await?))
 }
@@ -86,8 +87,7 @@ pub fn version(id: &str) -> Result<&'static RoomVersion> {
     RoomVersion::of(id).ok_or_else(unsupported)
 }
 
-/// The preset, or else the one that the visibility stands for. Visibility has no other effect: there is no public
-/// directory.
+/// The preset, or else the one that the visibility stands for.
 fn preset(preset: Option<&RoomPreset>, visibility: &Visibility) -> Result<Preset> {
     match preset {
         Some(RoomPreset::PublicChat) => Ok(Preset::PublicChat),

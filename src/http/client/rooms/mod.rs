@@ -5,9 +5,11 @@ mod by_time;
 mod context;
 pub mod create_room;
 pub mod events;
+mod hierarchy;
 pub mod members;
 pub mod membership;
 pub mod messages;
+mod public_rooms;
 pub mod receipts;
 mod relations;
 pub mod state;
@@ -46,6 +48,8 @@ pub fn routes(router: &mut Router) {
     threads::routes(router);
     typing::routes(router);
     upgrade::routes(router);
+    public_rooms::routes(router);
+    hierarchy::routes(router);
 }
 
 /// Asks a room. To a client, a room that is unknown here is one they are not in.

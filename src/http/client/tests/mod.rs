@@ -16,15 +16,18 @@ mod keys;
 mod leavers;
 mod openid;
 mod profiles;
+mod public_rooms;
 mod push_rules;
 mod pushers;
 mod refreshes;
 mod related;
 mod relations;
+mod reports;
 mod rights;
 mod rooms;
 mod routes;
 mod search;
+mod spaces;
 mod tags;
 mod threads;
 mod timelines;
@@ -32,6 +35,7 @@ mod to_device;
 mod turn;
 mod unread;
 mod upgrades;
+mod user_directory;
 
 use std::rc::Rc;
 

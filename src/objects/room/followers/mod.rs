@@ -3,6 +3,7 @@
 //! Followers are local users and the servers in the room.
 
 pub mod departures;
+pub mod listing;
 pub mod news;
 pub mod notifying;
 pub mod telling;

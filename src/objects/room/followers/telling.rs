@@ -39,9 +39,19 @@ pub fn undelivered(room: &mut Room<'_>, _: Undelivered) -> Result<UndeliveredRep
     let moved = room.servers_moved(lagging.get(COPY).copied().unwrap_or(row.notified_up_to))?;
     let members =
         room.members_moved(lagging.get(MEMBERS).copied().unwrap_or(row.notified_up_to))?;
-    let lagging = lagging.into_iter().collect();
-    let to = row.pos;
-    Ok(UndeliveredReply { to, users, notifiable, servers, moved, members, receipts, lagging })
+    let (to, lagging) = (row.pos, lagging.into_iter().collect());
+    let listing = room.listing_due()?;
+    Ok(UndeliveredReply {
+        to,
+        users,
+        notifiable,
+        servers,
+        moved,
+        members,
+        listing,
+        receipts,
+        lagging,
+    })
 }
 
 /// Notes how far the telling went. Answers when to tell again, if anybody is behind.
@@ -67,9 +77,13 @@ pub fn told(room: &mut Room<'_>, message: Told) -> Result<Option<u64>> {
     row.notified_up_to = row.notified_up_to.max(message.to);
     let more = row.pos > row.notified_up_to;
     room.set_row(row)?;
+    if let Some(version) = message.listed {
+        room.note_copied(version)?;
+    }
+    let is_behind = !behind.is_empty() || message.listing_lagging;
     let now = room.moment.now;
     room.cache.told_at = now;
-    Ok(if more { Some(room.next_telling()) } else { (!behind.is_empty()).then_some(now + AGAIN) })
+    Ok(if more { Some(room.next_telling()) } else { is_behind.then_some(now + AGAIN) })
 }
 
 /// The events that we tell a server, in a range: those during its stays in the room, and those that remove one of its

@@ -18,6 +18,7 @@ pub mod relations;
 pub mod resolution;
 pub mod rules;
 pub mod state;
+pub mod summary;
 pub mod threads;
 pub mod times;
 pub mod unverified;

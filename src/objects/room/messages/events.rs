@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tombolo_protocol::{admission::Checked, membership::Membership};
 
-use super::{Position, Refusal, UserNews};
+use super::{Listing, Position, Refusal, UserNews};
 use crate::objects::{message::message, room::RoomClass};
 
 /// Makes the room and all its initial events, or nothing.
@@ -17,12 +17,18 @@ pub struct Create {
     pub creator: OwnedUserId,
     /// The events after the create event, in order, all sent by the creator.
     pub events: Vec<Draft>,
+    /// Whether the server's directory has the room from the start.
+    #[serde(default)]
+    pub published: bool,
 }
 message!(RoomClass, Create => Created, Refusal);
 
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Created {
     pub news: Vec<UserNews>,
+    /// What D1's copy of public rooms is to hold of the room, if it is published.
+    #[serde(default)]
+    pub listing: Option<Listing>,
 }
 
 /// An event as its sender wants it, before the room gives it its links.

@@ -3,6 +3,7 @@
 //! Every message is data between deployments: fields are added with a default, never renamed. A raw event crosses as
 //! [`RawValue`], only once, with what was already checked of it.
 
+mod directory;
 mod events;
 mod finding;
 mod membership;
@@ -18,8 +19,8 @@ use serde_json::value::RawValue;
 use tombolo_protocol::membership::Membership;
 
 pub use self::{
-    events::*, finding::*, membership::*, notifying::*, reading::*, relations::*, telling::*,
-    upgrade::*,
+    directory::*, events::*, finding::*, membership::*, notifying::*, reading::*, relations::*,
+    telling::*, upgrade::*,
 };
 
 /// A place in the room's one timeline. Live events step by [`super::STEP`].

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tombolo_protocol::admission::Checked;
 
-use super::{Notifiable, Position, Refusal, Send, Sent, UserNews};
+use super::{Listing, Notifiable, Position, Refusal, Send, Sent, UserNews};
 use crate::objects::{message::message, room::RoomClass};
 
 /// A read receipt of a joined user (local or remote).
@@ -90,6 +90,9 @@ pub struct UndeliveredReply {
     /// Whose membership changed since D1's copy of who is in the room was last told, if anybody's did.
     #[serde(default)]
     pub members: Option<MembersMoved>,
+    /// What D1's copy of public rooms has to hold of the room, if it is not known to hold that.
+    #[serde(default)]
+    pub listing: Option<Listing>,
     /// Public receipts of local users, for the servers, each with its position.
     pub receipts: Vec<(Position, Receipt)>,
     /// Followers that could not be told before, and the position up to which they were. A follower that falls behind
@@ -125,7 +128,7 @@ pub struct ServerDue {
 }
 
 /// Followers have been told everything up to here; those that could not be told are named.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Told {
     pub to: Position,
     /// The followers that were behind when this telling began.
@@ -138,6 +141,12 @@ pub struct Told {
     /// D1's copy of who is in the room is behind, or a user who has to know of it.
     #[serde(default)]
     pub members_lagging: bool,
+    /// The version of the listing that D1's copy of public rooms holds now.
+    #[serde(default)]
+    pub listed: Option<i64>,
+    /// That copy is behind.
+    #[serde(default)]
+    pub listing_lagging: bool,
 }
 message!(RoomClass, Told => Option<u64>, Refusal);
 

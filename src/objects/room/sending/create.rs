@@ -27,9 +27,12 @@ pub fn create(room: &mut Room<'_>, message: Create) -> Result<Created> {
         for draft in message.events {
             send::write(room, &Send::of(message.creator.clone(), draft))?;
         }
+        room.set_published(message.published)?;
     }
     let locals = room.locals()?;
-    Ok(Created { news: room.news_of(locals)? })
+    let news = room.news_of(locals)?;
+    let listing = if message.published { room.listing_due()? } else { None };
+    Ok(Created { news, listing })
 }
 
 fn begin(room: &mut Room<'_>, message: &Create) -> Result<()> {

@@ -10,9 +10,7 @@ use crate::objects::room::messages::*;
 /// Ends a telling; answers where it ended.
 pub fn end_telling(room: &LoneRoom, members_lagging: bool) -> Position {
     let UndeliveredReply { to, lagging, .. } = room.ask(Undelivered {}).unwrap();
-    let (lagging_users, lagging_servers, copy_lagging) = (Vec::new(), Vec::new(), false);
-    let told = Told { to, lagging, lagging_users, lagging_servers, copy_lagging, members_lagging };
-    room.ask(told).unwrap();
+    room.ask(Told { to, lagging, members_lagging, ..Told::default() }).unwrap();
     to
 }
 
@@ -213,8 +211,9 @@ fn an_older_room_is_told_whole_once_anybody_asks_it() {
     let room = LoneRoom::new("11");
     room.join_bob();
     end_telling(&room, false);
-    for later in ["moves", "relations", "relations_due", "times", "indexed", "words"] {
-        room.run(&format!("DROP TABLE {later}"));
+    let later = ["moves", "relations", "relations_due", "times", "indexed", "words", "directory"];
+    for table in later {
+        room.run(&format!("DROP TABLE {table}"));
     }
     room.run("UPDATE schema SET version = 9");
     room.evict();

@@ -10,15 +10,7 @@ fn end_telling(room: &LoneRoom, to: Position, users: &[&str], servers: &[&str]) 
     let lagging_users = users.iter().map(|name| user(name, OURS)).collect();
     let lagging_servers = servers.iter().map(|name| (*name).try_into().unwrap()).collect();
     let lagging = room.ask(Undelivered {}).unwrap().lagging;
-    room.ask(Told {
-        to,
-        lagging,
-        lagging_users,
-        lagging_servers,
-        copy_lagging: false,
-        members_lagging: false,
-    })
-    .unwrap();
+    room.ask(Told { to, lagging, lagging_users, lagging_servers, ..Told::default() }).unwrap();
 }
 
 fn leave(room: &LoneRoom, localpart: &str) {
@@ -169,15 +161,7 @@ fn who_falls_behind_while_others_are_told_stays_behind() {
     let undelivered = room.ask(Undelivered {}).unwrap();
     room.receive(&[&news]);
     let (to, lagging) = (undelivered.to, undelivered.lagging);
-    let told = Told {
-        to,
-        lagging,
-        lagging_users: Vec::new(),
-        lagging_servers: Vec::new(),
-        copy_lagging: false,
-        members_lagging: false,
-    };
-    room.ask(told).unwrap();
+    room.ask(Told { to, lagging, ..Told::default() }).unwrap();
     assert_eq!(room.ask(Undelivered {}).unwrap().servers[0].server, THEIRS);
 }
 

@@ -56,9 +56,8 @@ impl LoneRoom {
             draft("m.room.power_levels", Some(""), &levels(version, &alice)),
             draft("m.room.join_rules", Some(""), &json!({ "join_rule": "public" })),
         ];
-        let create = checked(&create);
-        room.ask(Create { version: version.id.to_string(), create, creator: alice, events })
-            .unwrap();
+        let (version, create, published) = (version.id.to_string(), checked(&create), false);
+        room.ask(Create { version, create, creator: alice, events, published }).unwrap();
         room
     }
 

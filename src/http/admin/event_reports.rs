@@ -1,0 +1,93 @@
+//! What of the events that users reported does an operator see? ([reported events], as Synapse's admin API has them)
+//!
+//! [reported events]: https://element-hq.github.io/synapse/latest/admin_api/event_reports.html
+
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode};
+use serde_json::{Value, json};
+use tombolo_platform::World;
+
+use super::must_be_admin;
+use crate::{
+    error::{Error, Result, invalid_param, not_found},
+    http::{endpoint::json_response, query, router::Router},
+    stores::reports::{self, Kept},
+};
+
+const ALL: &str = "/_synapse/admin/v1/event_reports";
+const ONE: &str = "/_synapse/admin/v1/event_reports/{report_id}";
+
+/// How many reports one page has, unless the operator says it, and at most.
+const USUAL: u32 = 100;
+const MAX_REPORTS: u32 = 200;
+
+pub fn routes(router: &mut Router) {
+    router.page(&Method::GET, ALL, list);
+    router.page(&Method::GET, ONE, show);
+    router.page(&Method::DELETE, ONE, remove);
+}
+
+async fn list(world: World, request: Request<Bytes>, _: ()) -> Result<Response<Bytes>> {
+    must_be_admin(&world, &request).await?;
+    let pairs = query::pairs(request.uri().query().unwrap_or_default());
+    let first =
+        |name: &str| pairs.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
+    let number = |name: &str, usual: u32| {
+        first(name).map_or(Ok(usual), |number| {
+            number.parse().map_err(|_| invalid_param(format!("{name} is no count")))
+        })
+    };
+    let (from, limit) = (number("from", 0)?, number("limit", USUAL)?.min(MAX_REPORTS));
+    let forwards = match first("dir") {
+        None | Some("b") => false,
+        Some("f") => true,
+        Some(_) => return Err(invalid_param("dir is b or f")),
+    };
+    let chosen = (first("user_id"), first("room_id"));
+    let reports = reports::of_events(&world, chosen, (from, limit, forwards)).await?;
+    let total = reports::count_of_events(&world, chosen.0, chosen.1).await?;
+    let end = from.saturating_add(u32::try_from(reports.len()).unwrap_or(u32::MAX));
+    let shown: Vec<Value> = reports.iter().map(shown).collect();
+    let mut answer = json!({ "event_reports": shown, "total": total });
+    if i64::from(end) < total {
+        answer["next_token"] = json!(end);
+    }
+    json_response(StatusCode::OK, &answer)
+}
+
+async fn show(world: World, request: Request<Bytes>, id: String) -> Result<Response<Bytes>> {
+    must_be_admin(&world, &request).await?;
+    let report = reports::find(&world, number(&id)?).await?.ok_or_else(unknown)?;
+    let mut answer = shown(&report);
+    let event = report.event.as_deref().and_then(|event| serde_json::from_str::<Value>(event).ok());
+    answer["event_json"] = event.unwrap_or_default();
+    json_response(StatusCode::OK, &answer)
+}
+
+async fn remove(world: World, request: Request<Bytes>, id: String) -> Result<Response<Bytes>> {
+    must_be_admin(&world, &request).await?;
+    if !reports::remove(&world, number(&id)?).await? {
+        return Err(unknown());
+    }
+    json_response(StatusCode::OK, &json!({}))
+}
+
+fn shown(report: &Kept) -> Value {
+    json!({
+        "id": report.id,
+        "received_ts": report.received_ts,
+        "room_id": report.room_id,
+        "event_id": report.event_id,
+        "user_id": report.reporter,
+        "sender": report.user,
+        "reason": report.reason,
+    })
+}
+
+fn number(id: &str) -> Result<i64> {
+    id.parse().map_err(|_| invalid_param("This is no number of a report"))
+}
+
+fn unknown() -> Error {
+    not_found("There is no such report")
+}

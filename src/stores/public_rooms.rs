@@ -1,0 +1,112 @@
+//! Which of our rooms may strangers find? (D1: a copy of what the rooms know, for questions that name no room)
+
+use ruma::RoomId;
+use serde_json::json;
+use tombolo_platform::{Row, SqlError, World, values};
+
+/// A place in the list, which the largest rooms lead.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    pub members: i64,
+    pub room_id: String,
+}
+
+/// Which rooms are wanted.
+#[derive(Debug, Default)]
+pub struct Wanted<'a> {
+    /// Whether users of other servers have to be allowed in.
+    pub federating: bool,
+    /// What the rooms have to say, in any case.
+    pub term: Option<&'a str>,
+    /// Of which types they have to be; an empty text stands for rooms without a type. None named: of any.
+    pub types: &'a [String],
+}
+
+/// What a room is to be found by.
+#[derive(Debug)]
+pub struct Entry<'a> {
+    /// Of two, the one with the higher version is newer.
+    pub version: i64,
+    /// Whether anybody may join or read the room.
+    pub open: bool,
+    /// `None`: the room is not published.
+    pub published: Option<Published<'a>>,
+}
+
+/// A published room.
+#[derive(Debug)]
+pub struct Published<'a> {
+    pub members: i64,
+    pub federates: bool,
+    pub room_type: Option<&'a str>,
+    /// What a search looks through, in lower case.
+    pub searched: String,
+    /// What a list says of the room, as JSON.
+    pub summary: String,
+}
+
+/// Copies what a room is to be found by.
+pub async fn save(world: &World, room_id: &RoomId, entry: &Entry<'_>) -> Result<(), SqlError> {
+    let upsert = "INSERT INTO public_rooms (room_id, version, open, members, federates, room_type, searched, summary)
+                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+                  ON CONFLICT DO UPDATE SET version = excluded.version, open = excluded.open, members = excluded.members,
+                  federates = excluded.federates, room_type = excluded.room_type, searched = excluded.searched,
+                  summary = excluded.summary WHERE excluded.version > version";
+    let published = entry.published.as_ref();
+    let values = values![
+        room_id.as_str(),
+        entry.version,
+        entry.open,
+        published.map(|published| published.members),
+        published.is_some_and(|published| published.federates),
+        published.and_then(|published| published.room_type),
+        published.map_or("", |published| &published.searched),
+        published.map(|published| published.summary.as_str())
+    ];
+    world.d1().run(upsert, values).await.map(|_| ())
+}
+
+/// What lists say of at most so many published rooms (JSON), after a place or (`before`) before it; those next to the place.
+pub async fn list(
+    world: &World,
+    wanted: &Wanted<'_>,
+    (from, before): (Option<&Place>, bool),
+    limit: usize,
+) -> Result<Vec<String>, SqlError> {
+    let after =
+        "SELECT summary FROM public_rooms WHERE members IS NOT NULL AND (federates OR NOT ?1)
+                 AND (?2 IS NULL OR instr(searched, ?2) > 0)
+                 AND (?3 IS NULL OR coalesce(room_type, '') IN (SELECT value FROM json_each(?3)))
+                 AND (?4 IS NULL OR members < ?4 OR members = ?4 AND room_id > ?5)
+                 ORDER BY members DESC, room_id LIMIT ?6";
+    let until =
+        "SELECT summary FROM public_rooms WHERE members IS NOT NULL AND (federates OR NOT ?1)
+                 AND (?2 IS NULL OR instr(searched, ?2) > 0)
+                 AND (?3 IS NULL OR coalesce(room_type, '') IN (SELECT value FROM json_each(?3)))
+                 AND (?4 IS NULL OR members > ?4 OR members = ?4 AND room_id < ?5)
+                 ORDER BY members, room_id DESC LIMIT ?6";
+    let types = (!wanted.types.is_empty()).then(|| json!(wanted.types).to_string());
+    let term = wanted.term.map(str::to_lowercase);
+    let values = values![
+        wanted.federating,
+        term.as_deref(),
+        types.as_deref(),
+        from.map(|place| place.members),
+        from.map(|place| place.room_id.as_str()),
+        i64::try_from(limit).unwrap_or(i64::MAX)
+    ];
+    let query = if before { until } else { after };
+    let mut rooms = world.d1().rows(query, values, |row| row.text(0)).await?;
+    if before {
+        rooms.reverse();
+    }
+    Ok(rooms)
+}
+
+/// How many rooms are published, to our users or to other servers.
+pub async fn count(world: &World, federating: bool) -> Result<u64, SqlError> {
+    let query = "SELECT count(*) AS rooms FROM public_rooms WHERE members IS NOT NULL AND (federates OR NOT ?1)";
+    let read = |row: &Row<'_>| row.int(0);
+    let count = world.d1().row(query, values![federating], read).await?;
+    Ok(count.and_then(|count| u64::try_from(count).ok()).unwrap_or_default())
+}
