@@ -70,7 +70,8 @@ fn room_id(text: &str) -> Option<OwnedRoomId> {
     RoomId::parse(text).ok()
 }
 
-/// For how long an answer is remembered, and for how long that there was none (ms).
+/// For how long an answer is remembered, and for how long that a server is out of reach or speaks nonsense (ms). That it
+/// does not tell of a room is not remembered: it may learn in a moment who may know.
 const FRESH: u64 = 300_000;
 const FAILED: u64 = 60_000;
 /// How many answers are remembered, and how many bytes of them.
@@ -137,6 +138,9 @@ pub async fn ask(
         Ok((answer, length)) => (Some(Rc::new(answer)), length),
         Err(error) => {
             tracing::info!(%server, room = %room_id, %error, "a server does not tell of a room");
+            if let RemoteError::Answered { .. } = error {
+                return None;
+            }
             (None, 0)
         }
     };
