@@ -32,6 +32,9 @@ pub struct Body {
 enum Content {
     Whole(Bytes),
     Stream(Chunks),
+    /// A stream of the platform that nobody has read from. So it can be passed on without coming through our memory.
+    #[cfg(target_arch = "wasm32")]
+    Untouched(web_sys::ReadableStream),
 }
 
 pub(crate) type Chunks = LocalBoxStream<'static, Result<Bytes, Unread>>;
@@ -49,6 +52,36 @@ impl Body {
         Self { announced: bytes, ..self }
     }
 
+    /// How many bytes there are, as far as the sender says.
+    pub fn announced(&self) -> Option<usize> {
+        self.announced
+    }
+
+    /// A stream of the platform.
+    #[cfg(target_arch = "wasm32")]
+    pub(crate) fn untouched(stream: web_sys::ReadableStream) -> Self {
+        Self { announced: None, content: Content::Untouched(stream) }
+    }
+
+    /// The stream of the platform that this is, if nobody has read from it.
+    #[cfg(target_arch = "wasm32")]
+    pub(crate) fn as_untouched(&self) -> Option<&web_sys::ReadableStream> {
+        match &self.content {
+            Content::Untouched(stream) => Some(stream),
+            Content::Whole(_) | Content::Stream(_) => None,
+        }
+    }
+
+    /// The same, ready to be read by us.
+    fn opened(self) -> Self {
+        #[cfg(target_arch = "wasm32")]
+        if let Content::Untouched(stream) = self.content {
+            let chunks = crate::workers::chunks(stream);
+            return Self { announced: self.announced, content: Content::Stream(chunks) };
+        }
+        self
+    }
+
     /// The same with a limit: a body that says to be larger is not read, another until it is larger.
     #[must_use]
     pub fn limited(self, most: usize) -> Self {
@@ -56,9 +89,9 @@ impl Body {
             return Self::stream(stream::iter([Err(Unread::TooLarge(most))]));
         }
         let announced = self.announced;
-        match self.content {
-            Content::Whole(_) => self,
-            Content::Stream(chunks) => {
+        match self.bytes_or_chunks() {
+            Either::Left(bytes) => bytes.into(),
+            Either::Right(chunks) => {
                 let mut left = most;
                 let chunks = chunks.map(move |chunk| {
                     let chunk = chunk?;
@@ -72,7 +105,11 @@ impl Body {
 
     /// The same, broken off at the `end` of its time.
     pub(crate) fn until(self, end: impl Future<Output = ()> + 'static) -> Self {
-        let Content::Stream(chunks) = self.content else { return self };
+        let announced = self.announced;
+        let chunks = match self.bytes_or_chunks() {
+            Either::Left(bytes) => return bytes.into(),
+            Either::Right(chunks) => chunks,
+        };
         let chunks = stream::unfold(Some((chunks, end.boxed_local())), async |state| {
             let (mut chunks, end) = state?;
             match select(chunks.next(), end).await {
@@ -82,14 +119,17 @@ impl Body {
                 }
             }
         });
-        Self::stream(chunks).announcing(self.announced)
+        Self::stream(chunks).announcing(announced)
     }
 
     /// The next chunk; after an error there is none.
     pub async fn next(&mut self) -> Option<Result<Bytes, Unread>> {
+        *self = std::mem::take(self).opened();
         match &mut self.content {
             Content::Whole(bytes) if bytes.is_empty() => None,
             Content::Whole(bytes) => Some(Ok(std::mem::take(bytes))),
+            #[cfg(target_arch = "wasm32")]
+            Content::Untouched(_) => None,
             Content::Stream(chunks) => {
                 let chunk = chunks.next().await;
                 if matches!(chunk, Some(Err(_))) {
@@ -115,9 +155,11 @@ impl Body {
 
     /// Its bytes, where they are here; else its chunks.
     pub(crate) fn bytes_or_chunks(self) -> Either<Bytes, Chunks> {
-        match self.content {
+        match self.opened().content {
             Content::Whole(bytes) => Either::Left(bytes),
             Content::Stream(chunks) => Either::Right(chunks),
+            #[cfg(target_arch = "wasm32")]
+            Content::Untouched(_) => Either::Left(Bytes::new()),
         }
     }
 }
@@ -149,7 +191,7 @@ impl fmt::Debug for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.content {
             Content::Whole(bytes) => bytes.fmt(f),
-            Content::Stream(_) => f.write_str("a stream"),
+            _ => f.write_str("a stream"),
         }
     }
 }

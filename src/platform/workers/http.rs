@@ -80,6 +80,9 @@ fn outgoing(response: http::Response<Body>) -> worker::Result<web_sys::Response>
     init.set_status(head.status.as_u16());
     let headers = headers_out(&head.headers)?;
     init.set_headers(&headers);
+    if let Some(stream) = body.as_untouched() {
+        return Ok(web_sys::Response::new_with_opt_readable_stream_and_init(Some(stream), &init)?);
+    }
     match body.bytes_or_chunks() {
         Either::Left(bytes) => {
             // A status such as 204 allows no body, not even an empty one.
