@@ -6,6 +6,7 @@
 
 pub mod due;
 pub mod keys;
+pub mod media;
 pub mod membership;
 pub mod ours;
 pub mod receive;

@@ -7,6 +7,7 @@ pub mod account;
 pub mod discovery;
 mod filter;
 mod keys;
+pub mod media;
 pub mod rooms;
 pub mod sync;
 #[cfg(test)]
@@ -25,6 +26,7 @@ pub fn routes(router: &mut Router) {
     rooms::routes(router);
     sync::routes(router);
     keys::routes(router);
+    media::routes(router);
 }
 
 /// Refuses unless the caller is this user.

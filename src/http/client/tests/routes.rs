@@ -115,6 +115,16 @@ const BUILT: &[&str] = &[
     "POST /_matrix/client/unstable/org.matrix.msc3814.v1/dehydrated_device/D/events",
     "GET /_synapse/admin/v1/register",
     "POST /_synapse/admin/v1/register",
+    "POST /_matrix/media/v3/upload",
+    "POST /_matrix/media/r0/upload",
+    "PUT /_matrix/media/v3/upload/s/m",
+    "POST /_matrix/media/v1/create",
+    "GET /_matrix/media/v3/config",
+    "GET /_matrix/client/v1/media/config",
+    "GET /_matrix/client/v1/media/download/s/m",
+    "GET /_matrix/client/v1/media/download/s/m/f",
+    "GET /_matrix/media/v3/download/s/m",
+    "GET /_matrix/media/r0/download/s/m/f",
 ];
 
 #[test]
