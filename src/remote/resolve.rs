@@ -270,7 +270,7 @@ async fn reachable(world: &World, targets: Vec<Target>) -> Result<Vec<Place>, Re
 /// Refuses addresses outside the public network, unless the operator allows them. Names are looked up if a resolver is
 /// configured. Otherwise the platform guards: workerd checks the address it connects to, and Cloudflare's network has
 /// no way to private ones.
-async fn guard(world: &World, host: &str) -> Result<(), RemoteError> {
+pub async fn guard(world: &World, host: &str) -> Result<(), RemoteError> {
     let config = Config::of(world).map_err(|error| RemoteError::Refused(error.to_string()))?;
     if config.allow_private_addresses {
         return Ok(());

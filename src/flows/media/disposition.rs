@@ -55,22 +55,32 @@ pub fn disposition(content_type: &str, filename: Option<&str>) -> String {
 
 /// The file's name in such a header of another server.
 pub fn filename(disposition: &[u8]) -> Option<String> {
-    let mut plain = None;
-    for parameter in parameters(disposition).into_iter().skip(1) {
-        let Some(place) = parameter.iter().position(|byte| *byte == b'=') else { continue };
-        let (name, value) = parameter.split_at(place);
-        let value = value.get(1..).unwrap_or_default().trim_ascii();
-        match name.trim_ascii().to_ascii_lowercase().as_slice() {
-            b"filename*" => {
-                if let Some(name) = extended(value) {
-                    return named(&name);
-                }
-            }
-            b"filename" => plain = Some(unquoted(value)),
-            _ => {}
-        }
+    let parameters = parameters(disposition);
+    let value = |wanted: &str| {
+        let mut all = parameters.iter().skip(1).filter_map(|parameter| named_value(parameter));
+        all.find(|(name, _)| name == wanted).map(|(_, value)| value)
+    };
+    let extended = value("filename*").and_then(extended);
+    named(&extended.or_else(|| value("filename").map(unquoted))?)
+}
+
+/// A parameter of a header whose value is this.
+pub fn parameter(header: &[u8], value: &str, wanted: &str) -> Option<String> {
+    let parameters = parameters(header);
+    let (first, rest) = parameters.split_first()?;
+    if !first.trim_ascii().eq_ignore_ascii_case(value.as_bytes()) {
+        return None;
     }
-    named(&plain?)
+    let mut named = rest.iter().filter_map(|parameter| named_value(parameter));
+    named.find(|(name, _)| name == wanted).map(|(_, value)| unquoted(value))
+}
+
+/// The name of a parameter, in small letters, and its value.
+fn named_value(parameter: &[u8]) -> Option<(String, &[u8])> {
+    let place = parameter.iter().position(|byte| *byte == b'=')?;
+    let (name, value) = parameter.split_at(place);
+    let name = String::from_utf8_lossy(name.trim_ascii()).to_ascii_lowercase();
+    Some((name, value.get(1..).unwrap_or_default().trim_ascii()))
 }
 
 /// A name as it is kept; none if nothing is left of it.

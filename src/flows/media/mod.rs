@@ -6,12 +6,15 @@
 mod cleaning;
 pub mod disposition;
 mod keep;
+mod multipart;
 mod open;
+mod remote;
 mod upload;
 
 pub use cleaning::delete;
 pub use keep::is_media_id;
 pub use open::{Found, find, served, touch};
+pub use remote::fetch;
 pub use upload::{Upload, create, upload, upload_to};
 
 use super::ours::Ours;

@@ -8,6 +8,7 @@ mod events;
 mod invite;
 mod keys;
 mod lists;
+mod media;
 mod membership;
 mod openid;
 mod query;
@@ -27,4 +28,5 @@ pub fn routes(router: &mut Router) {
     query::routes(router);
     openid::routes(router);
     user_keys::routes(router);
+    media::routes(router);
 }

@@ -6,9 +6,15 @@ use tombolo_platform::Body;
 
 use super::{AUTHENTICATED, Asked, legacy, response::File, stream};
 use crate::{
+    config::Config,
     error::{Result, not_found},
     flows::media::{self, Found, disposition},
-    http::{arguments::Argument, auth, router::Router},
+    http::{
+        arguments::Argument,
+        auth,
+        rate_limit::{self, Kind},
+        router::Router,
+    },
     objects::user_sync::messages::Cost,
     stores::media::Media,
 };
@@ -48,11 +54,27 @@ pub async fn found(asked: &Asked, authenticated: bool) -> Result<(Media, String)
     if !media::is_media_id(media_id) {
         return Err(not_found("This is no media ID"));
     }
-    match media::find(&asked.world, &server, media_id, asked.patience()?).await? {
-        Found::Here(media, content) if authenticated || !media.authenticated => {
-            media::touch(&asked.world, &server, media_id, &media);
-            Ok((*media, content))
+    let patience = asked.patience()?;
+    let (media, content) = match media::find(&asked.world, &server, media_id, patience).await? {
+        Found::Here(media, content) => (*media, content),
+        Found::Elsewhere if may_fetch(asked, authenticated)? => {
+            rate_limit::count(&asked.world, &asked.request, Kind::Media)?;
+            media::fetch(&asked.world, &server, media_id, patience).await?
         }
-        _ => Err(not_found("There are no such media")),
+        Found::Elsewhere => return Err(not_found("There are no such media")),
+    };
+    if media.authenticated && !authenticated {
+        return Err(not_found("There are no such media"));
     }
+    media::touch(&asked.world, &server, media_id, &media);
+    Ok((media, content))
+}
+
+/// Whether another server may be asked. What would be kept from who is not logged in is not fetched for them.
+fn may_fetch(asked: &Asked, authenticated: bool) -> Result<bool> {
+    if authenticated {
+        return Ok(true);
+    }
+    let is_allowed = asked.parameter("allow_remote").is_none_or(|given| given != "false");
+    Ok(is_allowed && Config::of(&asked.world)?.media.is_open)
 }

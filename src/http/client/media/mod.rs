@@ -50,9 +50,7 @@ impl Asked {
 
     /// How long the caller waits for what is not uploaded yet (ms).
     pub fn patience(&self) -> Result<u64> {
-        let Some(given) = self.parameter("timeout_ms") else { return Ok(USUAL_PATIENCE) };
-        let given = given.parse::<u64>();
-        Ok(given.map_err(|_| invalid_param("`timeout_ms` is no time"))?.min(MOST_PATIENCE))
+        patience(self.parameter("timeout_ms").as_deref())
     }
 
     /// An argument of the path.
@@ -91,6 +89,13 @@ where
     for path in paths {
         router.add(method, path, Rc::clone(&answer));
     }
+}
+
+/// How long somebody waits for what is not uploaded yet (ms), by their own account.
+pub fn patience(given: Option<&str>) -> Result<u64> {
+    let given = given.map(str::parse::<u64>).transpose();
+    let given = given.map_err(|_| invalid_param("`timeout_ms` is no time"))?;
+    Ok(given.unwrap_or(USUAL_PATIENCE).min(MOST_PATIENCE))
 }
 
 /// A path under each of the legacy beginnings.

@@ -1,6 +1,7 @@
 //! What does a client see of media, from the upload to the last byte?
 
 mod downloads;
+mod remote;
 mod uploads;
 
 use std::{rc::Rc, time::Duration};
