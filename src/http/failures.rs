@@ -125,6 +125,11 @@ impl From<Unread> for Error {
                 Self::new(StatusCode::GATEWAY_TIMEOUT, "M_NOT_YET_UPLOADED", message)
             }
             Unread::TooLarge => Self::new(StatusCode::BAD_GATEWAY, "M_TOO_LARGE", message),
+            Unread::NoThumbnail { is_ours: true } => too_large(message),
+            Unread::NoThumbnail { is_ours: false } => {
+                Self::new(StatusCode::BAD_GATEWAY, "M_TOO_LARGE", message)
+            }
+            Unread::NoPicture => Self::new(StatusCode::BAD_REQUEST, "M_UNKNOWN", message),
             Unread::Remote(_) => bad_gateway(message),
             Unread::Ours(error) => error.into(),
         }

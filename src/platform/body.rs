@@ -34,8 +34,12 @@ enum Content {
     Stream(Chunks),
     /// A stream of the platform that nobody has read from. So it can be passed on without coming through our memory.
     #[cfg(target_arch = "wasm32")]
-    Untouched(web_sys::ReadableStream),
+    Untouched(web_sys::ReadableStream, Open),
 }
+
+/// Reads a stream of the platform chunk by chunk.
+#[cfg(target_arch = "wasm32")]
+type Open = fn(web_sys::ReadableStream) -> Chunks;
 
 pub(crate) type Chunks = LocalBoxStream<'static, Result<Bytes, Unread>>;
 
@@ -57,17 +61,17 @@ impl Body {
         self.announced
     }
 
-    /// A stream of the platform.
+    /// A stream of the platform, and how it is read where that has to be.
     #[cfg(target_arch = "wasm32")]
-    pub(crate) fn untouched(stream: web_sys::ReadableStream) -> Self {
-        Self { announced: None, content: Content::Untouched(stream) }
+    pub(crate) fn untouched(stream: web_sys::ReadableStream, open: Open) -> Self {
+        Self { announced: None, content: Content::Untouched(stream, open) }
     }
 
     /// The stream of the platform that this is, if nobody has read from it.
     #[cfg(target_arch = "wasm32")]
     pub(crate) fn as_untouched(&self) -> Option<&web_sys::ReadableStream> {
         match &self.content {
-            Content::Untouched(stream) => Some(stream),
+            Content::Untouched(stream, _) => Some(stream),
             Content::Whole(_) | Content::Stream(_) => None,
         }
     }
@@ -75,9 +79,8 @@ impl Body {
     /// The same, ready to be read by us.
     fn opened(self) -> Self {
         #[cfg(target_arch = "wasm32")]
-        if let Content::Untouched(stream) = self.content {
-            let chunks = crate::workers::chunks(stream);
-            return Self { announced: self.announced, content: Content::Stream(chunks) };
+        if let Content::Untouched(stream, open) = self.content {
+            return Self { announced: self.announced, content: Content::Stream(open(stream)) };
         }
         self
     }
@@ -129,7 +132,7 @@ impl Body {
             Content::Whole(bytes) if bytes.is_empty() => None,
             Content::Whole(bytes) => Some(Ok(std::mem::take(bytes))),
             #[cfg(target_arch = "wasm32")]
-            Content::Untouched(_) => None,
+            Content::Untouched(..) => None,
             Content::Stream(chunks) => {
                 let chunk = chunks.next().await;
                 if matches!(chunk, Some(Err(_))) {
@@ -159,7 +162,7 @@ impl Body {
             Content::Whole(bytes) => Either::Left(bytes),
             Content::Stream(chunks) => Either::Right(chunks),
             #[cfg(target_arch = "wasm32")]
-            Content::Untouched(_) => Either::Left(Bytes::new()),
+            Content::Untouched(..) => Either::Left(Bytes::new()),
         }
     }
 }

@@ -10,7 +10,7 @@ use futures_util::stream;
 use sha2::{Digest, Sha256};
 use tombolo_platform::{Body, R2Error, Unread, World};
 
-use super::Unkept;
+use super::{failures::Unkept, thumbnail};
 use crate::{
     flows::ours::Ours,
     stores::media::{self, Content, Noted},
@@ -24,10 +24,6 @@ const LENGTH: usize = 24;
 /// The longest media ID of another server that is asked for.
 const LONGEST: usize = 255;
 
-/// The sizes in which pictures are shown: `widthxheight-method`, as thumbnails are named after the content's key.
-pub const THUMBNAILS: [&str; 5] =
-    ["32x32-crop", "96x96-crop", "320x240-scale", "640x480-scale", "800x600-scale"];
-
 /// A media ID that nobody can guess.
 pub fn new_media_id(world: &World) -> String {
     let dice = world.random();
@@ -39,11 +35,6 @@ pub fn new_media_id(world: &World) -> String {
 /// Whether this can be a media ID.
 pub fn is_media_id(text: &str) -> bool {
     (1..=LONGEST).contains(&text.len()) && text.bytes().all(|byte| CHARACTERS.contains(&byte))
-}
-
-/// The key of a thumbnail.
-pub fn thumbnail_key(content: &str, thumbnail: &str) -> String {
-    format!("{content}/{thumbnail}")
 }
 
 /// Writes a content of at most so many bytes, while it comes.
@@ -112,8 +103,7 @@ pub async fn discard(world: &World, key: &str) {
 
 /// Removes a content that nobody has, and the thumbnails of it.
 pub async fn remove(world: &World, key: &str) -> Result<(), Ours> {
-    let thumbnails = THUMBNAILS.iter().map(|thumbnail| thumbnail_key(key, thumbnail));
-    let keys: Vec<String> = thumbnails.chain([key.to_owned()]).collect();
+    let keys: Vec<String> = thumbnail::keys(key).chain([key.to_owned()]).collect();
     world.r2().delete(&keys).await?;
     Ok(media::forget(world, key).await?)
 }

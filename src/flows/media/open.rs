@@ -5,7 +5,7 @@ use std::time::Duration;
 use ruma::ServerName;
 use tombolo_platform::{Body, World};
 
-use super::Unread;
+use super::failures::Unread;
 use crate::{
     config::Config,
     flows::ours::Ours,

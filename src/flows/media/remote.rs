@@ -12,7 +12,13 @@ use ruma::{OwnedServerName, ServerName};
 use tombolo_platform::{Body, Limits, World};
 use tombolo_protocol::discovery;
 
-use super::{Found, Unkept, Unread, cleaning, disposition, find, keep, multipart::Parts};
+use super::{
+    cleaning, disposition,
+    failures::{Unkept, Unread},
+    keep,
+    multipart::Parts,
+    open::{Found, find},
+};
 use crate::{
     config::Config,
     flows::ours::Ours,

@@ -4,7 +4,7 @@
 use ruma::UserId;
 use tombolo_platform::{Body, World};
 
-use super::{Unkept, cleaning, keep};
+use super::{cleaning, failures::Unkept, keep};
 use crate::{
     config::Config,
     flows::ours::Ours,

@@ -12,19 +12,22 @@ use super::signed::Signed;
 use crate::{
     config::Config,
     error::{Error, Result, internal, not_found},
-    flows::media::{self, Found, disposition},
+    flows::media::{self, Found, Thumbnail, disposition},
     http::{
-        client::media::patience,
+        client::media::{patience, thumbnail::wanted},
         endpoint::{MAX_BODY, Scheme, whole},
         router::{Handler, Router},
     },
     objects::user_sync::messages::Cost,
+    stores::media::Media,
 };
 
 const DOWNLOAD: &str = "/_matrix/federation/v1/media/download/{media_id}";
+const THUMBNAIL: &str = "/_matrix/federation/v1/media/thumbnail/{media_id}";
 
 pub fn routes(router: &mut Router) {
     parts(router, DOWNLOAD, download);
+    parts(router, THUMBNAIL, thumbnail);
 }
 
 /// Registers a handler whose answer has parts.
@@ -55,15 +58,29 @@ struct File {
 }
 
 async fn download(world: World, caller: Signed, media_id: String) -> Result<File> {
-    let config = Config::of(&world)?;
+    let (media, content) = found(&world, &caller, &media_id).await?;
+    let body = media::served(&world, &content, None).await?;
+    let content_type = media.content_type.unwrap_or_else(|| disposition::UNKNOWN_TYPE.to_owned());
+    Ok(File { content_type, filename: media.filename, body })
+}
+
+async fn thumbnail(world: World, caller: Signed, media_id: String) -> Result<File> {
+    let wanted = wanted(|name| caller.all(name).first().map(|value| (*value).to_owned()))?;
+    let (media, content) = found(&world, &caller, &media_id).await?;
+    let shown = media::thumbnail(&world, (&content, media.size), true, wanted).await?;
+    let (format, body) = match shown {
+        Thumbnail::Made(format, bytes, _) => (format, bytes.into()),
+        Thumbnail::Content(format) => (format, media::served(&world, &content, None).await?),
+    };
+    Ok(File { content_type: format.content_type().to_owned(), filename: None, body })
+}
+
+/// Media of our users, and the key of their content.
+async fn found(world: &World, caller: &Signed, media_id: &str) -> Result<(Media, String)> {
+    let config = Config::of(world)?;
     let patience = patience(caller.all("timeout_ms").first().copied())?;
-    match media::find(&world, &config.server_name, &media_id, patience).await? {
-        Found::Here(media, content) => {
-            let body = media::served(&world, &content, None).await?;
-            let content_type = media.content_type;
-            let content_type = content_type.unwrap_or_else(|| disposition::UNKNOWN_TYPE.to_owned());
-            Ok(File { content_type, filename: media.filename, body })
-        }
+    match media::find(world, &config.server_name, media_id, patience).await? {
+        Found::Here(media, content) => Ok((*media, content)),
         Found::Elsewhere => Err(not_found("There are no such media")),
     }
 }

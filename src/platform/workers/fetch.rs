@@ -90,11 +90,13 @@ fn outgoing(
 
 /// The body of a request.
 pub(super) fn incoming_body(body: Option<ReadableStream>, headers: &Headers) -> Body {
-    body.map_or_else(Body::default, |body| Body::untouched(body).announcing(announced(headers)))
+    body.map_or_else(Body::default, |body| {
+        Body::untouched(body, chunks).announcing(announced(headers))
+    })
 }
 
 /// A stream of the platform, chunk by chunk.
-pub(crate) fn chunks(stream: ReadableStream) -> Chunks {
+pub(super) fn chunks(stream: ReadableStream) -> Chunks {
     chunks_of(stream, ()).boxed_local()
 }
 

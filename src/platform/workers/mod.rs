@@ -47,7 +47,6 @@ mod sql;
 mod world;
 
 pub use d1::D1;
-pub(crate) use fetch::chunks;
 pub use host::Host;
 pub use http::http;
 pub use kv::Kv;

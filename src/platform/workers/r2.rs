@@ -13,7 +13,7 @@ use worker::{
     worker_sys::types::{R2Bucket, R2MultipartUpload, R2Object, R2ObjectBody},
 };
 
-use super::{isolate::meter, javascript::reason};
+use super::{fetch::chunks, isolate::meter, javascript::reason};
 use crate::{Body, PART, R2Error};
 
 /// The binding.
@@ -64,7 +64,7 @@ impl R2 {
             Some((from, to)) => to.saturating_sub(from),
             None => object.size().map_err(unreachable)? as u64,
         };
-        let body = Body::untouched(object.body().map_err(unreachable)?);
+        let body = Body::untouched(object.body().map_err(unreachable)?, chunks);
         Ok(Some(body.announcing(usize::try_from(size).ok())))
     }
 

@@ -94,8 +94,8 @@ pub async fn insert(
     content: &Content,
     described: &Described,
 ) -> Result<Noted, SqlError> {
-    let insert = "INSERT INTO media (server, media_id, localpart, content, size, content_type, filename, created_ts, accessed_ts, authenticated)
-                  SELECT ?1, ?2, ?3, key, ?5, ?6, ?7, ?8, ?8, ?9 FROM media_contents WHERE sha256 = ?4
+    let insert = "INSERT INTO media (server, media_id, localpart, content, size, content_type, filename, created_ts, accessed_ts, authenticated, quarantined)
+                  SELECT ?1, ?2, ?3, key, ?5, ?6, ?7, ?8, ?8, ?9, coalesce((SELECT max(quarantined) FROM media WHERE content = key), 0) FROM media_contents WHERE sha256 = ?4
                   AND (?10 IS NULL OR (SELECT coalesce(sum(size), 0) FROM media WHERE localpart = ?3) + ?5 <= ?10)
                   ON CONFLICT DO NOTHING";
     let values = values![
@@ -137,6 +137,13 @@ pub async fn delete(world: &World, name: Name<'_>) -> Result<Option<String>, Sql
     let wrote = world.d1().batch(&statements).await?;
     let left = wrote.get(1).is_some_and(|rows| *rows > 0);
     Ok(Some(key).filter(|_| left))
+}
+
+/// Keeps media from being read, and all that have the same content, or no longer; answers whether there are any.
+pub async fn quarantine(world: &World, name: Name<'_>, is_so: bool) -> Result<bool, SqlError> {
+    let update = "UPDATE media SET quarantined = ?3 WHERE server = ?1 AND media_id = ?2
+                  OR content = (SELECT content FROM media WHERE server = ?1 AND media_id = ?2)";
+    Ok(world.d1().run(update, values![name.server, name.media_id, is_so]).await? > 0)
 }
 
 /// How many bytes a user keeps.

@@ -34,7 +34,8 @@ pub async fn complete(
     content: &Content,
     described: &Described,
 ) -> Result<Noted, SqlError> {
-    let update = "UPDATE media SET content = (SELECT key FROM media_contents WHERE sha256 = ?3), size = ?4, content_type = ?5, filename = ?6, authenticated = ?7
+    let update = "UPDATE media SET content = (SELECT key FROM media_contents WHERE sha256 = ?3), size = ?4, content_type = ?5, filename = ?6, authenticated = ?7,
+                      quarantined = coalesce((SELECT max(equal.quarantined) FROM media AS equal WHERE equal.content = (SELECT key FROM media_contents WHERE sha256 = ?3)), 0)
                   WHERE server = ?1 AND media_id = ?2 AND content IS NULL AND expires_ts > ?8
                   AND (?9 IS NULL OR (SELECT coalesce(sum(size), 0) FROM media AS kept WHERE kept.localpart = media.localpart) + ?4 <= ?9)";
     let values = values![

@@ -7,6 +7,7 @@ mod download;
 pub mod response;
 #[cfg(test)]
 mod tests;
+pub mod thumbnail;
 mod upload;
 
 use std::rc::Rc;
@@ -62,6 +63,7 @@ impl Asked {
 pub fn routes(router: &mut Router) {
     upload::routes(router);
     download::routes(router);
+    thumbnail::routes(router);
 }
 
 /// Registers a handler that gets the body unread. Pages of other origins may use whatever it answers

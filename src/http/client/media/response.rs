@@ -39,7 +39,7 @@ impl File {
         request: &Request<Bytes>,
         content: &str,
     ) -> Result<Response<Body>> {
-        let tag = format!("\"{}\"", content.replace('/', "-"));
+        let tag = tag(content);
         let asked = request.headers();
         if is_known(asked, &tag) {
             return self.respond(StatusCode::NOT_MODIFIED, &tag, Body::default());
@@ -69,6 +69,22 @@ impl File {
         }
     }
 
+    /// The answer where the file is here; `key` says which it is.
+    pub fn given(
+        &self,
+        request: &Request<Bytes>,
+        key: &str,
+        bytes: Bytes,
+    ) -> Result<Response<Body>> {
+        let tag = tag(key);
+        if is_known(request.headers(), &tag) {
+            return self.respond(StatusCode::NOT_MODIFIED, &tag, Body::default());
+        }
+        let mut response = self.respond(StatusCode::OK, &tag, bytes.into())?;
+        response.headers_mut().remove(header::ACCEPT_RANGES);
+        Ok(response)
+    }
+
     fn respond(&self, status: StatusCode, tag: &str, body: Body) -> Result<Response<Body>> {
         let mut response = Response::new(body);
         *response.status_mut() = status;
@@ -82,6 +98,11 @@ impl File {
         headers.insert(header::ETAG, value(tag)?);
         Ok(response)
     }
+}
+
+/// Contents never change under their keys.
+fn tag(key: &str) -> String {
+    format!("\"{}\"", key.replace('/', "-"))
 }
 
 fn value(text: &str) -> Result<HeaderValue> {

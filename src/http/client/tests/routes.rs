@@ -122,6 +122,8 @@ const BUILT: &[&str] = &[
     "GET /_matrix/media/v3/config",
     "GET /_matrix/client/v1/media/config",
     "GET /_matrix/client/v1/media/download/s/m",
+    "GET /_matrix/client/v1/media/thumbnail/s/m",
+    "GET /_matrix/media/v3/thumbnail/s/m",
     "GET /_matrix/client/v1/media/download/s/m/f",
     "GET /_matrix/media/v3/download/s/m",
     "GET /_matrix/media/r0/download/s/m/f",

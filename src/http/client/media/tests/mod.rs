@@ -2,6 +2,7 @@
 
 mod downloads;
 mod remote;
+mod thumbnails;
 mod uploads;
 
 use std::{rc::Rc, time::Duration};
