@@ -156,7 +156,7 @@ impl Config {
             trusted_key_servers: notaries(filled("TRUSTED_KEY_SERVERS"))
                 .ok_or(Misconfigured("TRUSTED_KEY_SERVERS"))?,
             public_baseurl: filled("PUBLIC_BASEURL"),
-            media: media(&filled)?,
+            media: media(filled)?,
             turn: turn(filled("TURN_URIS"), filled("TURN_SHARED_SECRET")),
         })
     }

@@ -178,8 +178,7 @@ mod tests {
         ] {
             let end = end.replace("--b d", "--b c");
             let head = "content-TYPE:image/png\r\nX: y\r\nContent-Disposition: inline\r\n\r\n";
-            let content: Vec<u8> =
-                content.to_vec().into_iter().filter(|byte| *byte != b'c').collect();
+            let content: Vec<u8> = content.iter().copied().filter(|byte| *byte != b'c').collect();
             let text = [begin.as_bytes(), head.as_bytes(), &content, end.as_bytes()].concat();
             for size in 1..text.len() {
                 let (head, read) = second(&text, size).unwrap();

@@ -71,3 +71,17 @@ fn what_is_no_media_id_is_not_found() {
     let path = format!("{DOWNLOAD}/example.org/a?timeout_ms=-1");
     Answer::of(read(&scene, &alice, &path)).refused(400, "M_INVALID_PARAM");
 }
+
+#[test]
+fn a_file_may_be_empty() {
+    let scene = one_server();
+    let alice = scene.register("alice");
+    let id = uploaded(&scene, &alice, "", "image/png", "");
+    let line = format!("GET {DOWNLOAD}/example.org/{id}");
+    let response = asked(&scene, &alice, &line, &[], "");
+    assert_eq!((response.status().as_u16(), header(&response, "content-length")), (200, Some("0")));
+    let range = asked(&scene, &alice, &line, &[("range", "bytes=0-")], "");
+    assert_eq!(range.status(), 416);
+    let path = format!("/_matrix/client/v1/media/thumbnail/example.org/{id}?width=1&height=1");
+    Answer::of(read(&scene, &alice, &path)).refused(400, "M_UNKNOWN");
+}
