@@ -34,12 +34,12 @@ enum Content {
     Stream(Chunks),
     /// A stream of the platform that nobody has read from. So it can be passed on without coming through our memory.
     #[cfg(target_arch = "wasm32")]
-    Untouched(web_sys::ReadableStream, Open),
+    Untouched(crate::workers::stream::JsStream, Open),
 }
 
 /// Reads a stream of the platform chunk by chunk.
 #[cfg(target_arch = "wasm32")]
-type Open = fn(web_sys::ReadableStream) -> Chunks;
+type Open = fn(crate::workers::stream::JsStream) -> Chunks;
 
 pub(crate) type Chunks = LocalBoxStream<'static, Result<Bytes, Unread>>;
 
@@ -63,13 +63,13 @@ impl Body {
 
     /// A stream of the platform, and how it is read where that has to be.
     #[cfg(target_arch = "wasm32")]
-    pub(crate) fn untouched(stream: web_sys::ReadableStream, open: Open) -> Self {
+    pub(crate) fn untouched(stream: crate::workers::stream::JsStream, open: Open) -> Self {
         Self { announced: None, content: Content::Untouched(stream, open) }
     }
 
     /// The stream of the platform that this is, if nobody has read from it.
     #[cfg(target_arch = "wasm32")]
-    pub(crate) fn as_untouched(&self) -> Option<&web_sys::ReadableStream> {
+    pub(crate) fn as_untouched(&self) -> Option<&crate::workers::stream::JsStream> {
         match &self.content {
             Content::Untouched(stream, _) => Some(stream),
             Content::Whole(_) | Content::Stream(_) => None,

@@ -44,6 +44,7 @@ mod place;
 mod r2;
 mod socket;
 mod sql;
+pub(crate) mod stream;
 mod world;
 
 pub use d1::D1;
