@@ -15,6 +15,13 @@ use tombolo_protocol::{
 /// The resolver that is asked unless the operator names another.
 const RESOLVER: &str = "https://cloudflare-dns.com/dns-query";
 
+/// The largest upload, in bytes, unless the operator names another: Cloudflare's network lets no larger request through
+/// ([request limits](https://developers.cloudflare.com/workers/platform/limits/#request-limits)).
+const MAX_UPLOAD: usize = 100_000_000;
+
+/// How many days what was fetched from other servers is kept after it was last read, unless the operator says so.
+const REMOTE_LIFETIME: u64 = 90;
+
 /// The notary that is asked unless the operator names others; it is Synapse's, too.
 const NOTARY: &str = "matrix.org";
 
@@ -63,8 +70,23 @@ pub struct Config {
     pub trusted_key_servers: Vec<OwnedServerName>,
     /// `PUBLIC_BASEURL`: what `/.well-known/matrix/client` and `/.well-known/matrix/server` say.
     pub public_baseurl: Option<String>,
+    /// What may be kept of media.
+    pub media: Media,
     /// `TURN_URIS` and `TURN_SHARED_SECRET`: the relay for calls; none where one of them is missing.
     pub turn: Option<Turn>,
+}
+
+/// What may be kept of media.
+#[derive(Debug)]
+pub struct Media {
+    /// `MAX_UPLOAD_SIZE`: the largest upload, and the largest media that are fetched from other servers (bytes).
+    pub max_upload_size: usize,
+    /// `MEDIA_QUOTA`: how many bytes each user may keep in all; none: any number.
+    pub quota: Option<u64>,
+    /// `REMOTE_MEDIA_LIFETIME`: how long what was fetched is kept after it was last read (ms); none: for ever.
+    pub remote_lifetime: Option<u64>,
+    /// `UNAUTHENTICATED_MEDIA=open`: whether what is uploaded or fetched may be read by who is not logged in.
+    pub is_open: bool,
 }
 
 /// The relay for calls.
@@ -134,6 +156,7 @@ impl Config {
             trusted_key_servers: notaries(filled("TRUSTED_KEY_SERVERS"))
                 .ok_or(Misconfigured("TRUSTED_KEY_SERVERS"))?,
             public_baseurl: filled("PUBLIC_BASEURL"),
+            media: media(filled)?,
             turn: turn(filled("TURN_URIS"), filled("TURN_SHARED_SECRET")),
         })
     }
@@ -154,6 +177,21 @@ fn notaries(text: Option<String>) -> Option<Vec<OwnedServerName>> {
     let text = text.unwrap_or_else(|| NOTARY.to_owned());
     let names = text.split(',').map(str::trim).filter(|name| !name.is_empty() && *name != "off");
     names.map(|name| name.try_into().ok()).collect()
+}
+
+fn media(filled: impl Fn(&str) -> Option<String>) -> Result<Media, Misconfigured> {
+    let number = |name: &'static str, usual: u64| match filled(name) {
+        Some(text) => text.parse::<u64>().map_err(|_| Misconfigured(name)),
+        None => Ok(usual),
+    };
+    let days = number("REMOTE_MEDIA_LIFETIME", REMOTE_LIFETIME)?;
+    Ok(Media {
+        max_upload_size: usize::try_from(number("MAX_UPLOAD_SIZE", MAX_UPLOAD as u64)?)
+            .map_err(|_| Misconfigured("MAX_UPLOAD_SIZE"))?,
+        quota: Some(number("MEDIA_QUOTA", 0)?).filter(|bytes| *bytes > 0),
+        remote_lifetime: Some(days.saturating_mul(86_400_000)).filter(|ms| *ms > 0),
+        is_open: filled("UNAUTHENTICATED_MEDIA").is_some_and(|given| given == "open"),
+    })
 }
 
 fn turn(uris: Option<String>, shared_secret: Option<String>) -> Option<Turn> {

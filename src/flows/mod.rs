@@ -8,6 +8,7 @@ pub mod by_time;
 pub mod directory;
 pub mod due;
 pub mod keys;
+pub mod media;
 pub mod membership;
 pub mod ours;
 pub mod push;

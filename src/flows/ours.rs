@@ -1,6 +1,6 @@
 //! Which part of this server failed?
 
-use tombolo_platform::{SqlError, Unreachable};
+use tombolo_platform::{R2Error, SqlError, Unreachable};
 
 use crate::config::Misconfigured;
 
@@ -33,6 +33,12 @@ impl From<SqlError> for Ours {
             SqlError::Unreachable(cause) => Self::Unreachable(cause),
             broken => Self::broken(broken),
         }
+    }
+}
+
+impl From<R2Error> for Ours {
+    fn from(error: R2Error) -> Self {
+        Self::Unreachable(error.to_string())
     }
 }
 

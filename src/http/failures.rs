@@ -6,11 +6,12 @@ use http::StatusCode;
 
 use crate::{
     error::{
-        Error, bad_gateway, bad_json, forbidden, incompatible, internal, invalid_param, not_found,
-        too_large, unavailable,
+        Error, bad_gateway, bad_json, forbidden, incompatible, internal, invalid_param, limited,
+        not_found, too_large, unavailable,
     },
     flows::{
         directory::{hierarchy::Unwalked, public_rooms::Unlisted},
+        media::{Unkept, Unread},
         ours::Ours,
         push::pushers::Unset,
         receive::{self, verify::Dropped},
@@ -134,6 +135,43 @@ impl From<receive::Failure> for Error {
             receive::Failure::Remote(error) => error.into(),
             receive::Failure::Room(refusal) => refusal.into(),
             receive::Failure::Ours(error) => error.into(),
+        }
+    }
+}
+
+impl From<Unkept> for Error {
+    fn from(unkept: Unkept) -> Self {
+        let message = unkept.to_string();
+        match unkept {
+            Unkept::TooLarge(_) => too_large(message),
+            Unkept::Broken => Self::new(StatusCode::BAD_REQUEST, "M_UNKNOWN", message),
+            Unkept::Quota | Unkept::NotYours => forbidden(message),
+            Unkept::NotCreated => not_found(message),
+            Unkept::Uploaded => {
+                Self::new(StatusCode::CONFLICT, "M_CANNOT_OVERWRITE_MEDIA", message)
+            }
+            Unkept::Pending(ms) => limited(ms),
+            Unkept::Ours(error) => error.into(),
+        }
+    }
+}
+
+impl From<Unread> for Error {
+    fn from(unread: Unread) -> Self {
+        let message = unread.to_string();
+        match unread {
+            Unread::NotFound => not_found(message),
+            Unread::NotUploaded => {
+                Self::new(StatusCode::GATEWAY_TIMEOUT, "M_NOT_YET_UPLOADED", message)
+            }
+            Unread::TooLarge => Self::new(StatusCode::BAD_GATEWAY, "M_TOO_LARGE", message),
+            Unread::NoThumbnail { is_ours: true } => too_large(message),
+            Unread::NoThumbnail { is_ours: false } => {
+                Self::new(StatusCode::BAD_GATEWAY, "M_TOO_LARGE", message)
+            }
+            Unread::NoPicture => Self::new(StatusCode::BAD_REQUEST, "M_UNKNOWN", message),
+            Unread::Remote(_) => bad_gateway(message),
+            Unread::Ours(error) => error.into(),
         }
     }
 }

@@ -25,6 +25,8 @@ pub enum Kind {
     Login,
     /// A request that makes us write, or ask another server.
     Errand,
+    /// An upload, or media that another server is asked for: a client that scrolls asks for many at once.
+    Media,
 }
 
 impl Kind {
@@ -33,6 +35,7 @@ impl Kind {
             Self::Registration => Limit { burst: 5.0, per_second: 0.17 },
             Self::Login => Limit { burst: 20.0, per_second: 0.5 },
             Self::Errand => Limit { burst: 50.0, per_second: 10.0 },
+            Self::Media => Limit { burst: 200.0, per_second: 10.0 },
         }
     }
 }

@@ -32,7 +32,14 @@ pub struct Body {
 enum Content {
     Whole(Bytes),
     Stream(Chunks),
+    /// A stream of the platform that nobody has read from. So it can be passed on without coming through our memory.
+    #[cfg(target_arch = "wasm32")]
+    Untouched(crate::workers::stream::JsStream, Open),
 }
+
+/// Reads a stream of the platform chunk by chunk.
+#[cfg(target_arch = "wasm32")]
+type Open = fn(crate::workers::stream::JsStream) -> Chunks;
 
 pub(crate) type Chunks = LocalBoxStream<'static, Result<Bytes, Unread>>;
 
@@ -49,6 +56,35 @@ impl Body {
         Self { announced: bytes, ..self }
     }
 
+    /// How many bytes there are, as far as the sender says.
+    pub fn announced(&self) -> Option<usize> {
+        self.announced
+    }
+
+    /// A stream of the platform, and how it is read where that has to be.
+    #[cfg(target_arch = "wasm32")]
+    pub(crate) fn untouched(stream: crate::workers::stream::JsStream, open: Open) -> Self {
+        Self { announced: None, content: Content::Untouched(stream, open) }
+    }
+
+    /// The stream of the platform that this is, if nobody has read from it.
+    #[cfg(target_arch = "wasm32")]
+    pub(crate) fn as_untouched(&self) -> Option<&crate::workers::stream::JsStream> {
+        match &self.content {
+            Content::Untouched(stream, _) => Some(stream),
+            Content::Whole(_) | Content::Stream(_) => None,
+        }
+    }
+
+    /// The same, ready to be read by us.
+    fn opened(self) -> Self {
+        #[cfg(target_arch = "wasm32")]
+        if let Content::Untouched(stream, open) = self.content {
+            return Self { announced: self.announced, content: Content::Stream(open(stream)) };
+        }
+        self
+    }
+
     /// The same with a limit: a body that says to be larger is not read, another until it is larger.
     #[must_use]
     pub fn limited(self, most: usize) -> Self {
@@ -56,9 +92,9 @@ impl Body {
             return Self::stream(stream::iter([Err(Unread::TooLarge(most))]));
         }
         let announced = self.announced;
-        match self.content {
-            Content::Whole(_) => self,
-            Content::Stream(chunks) => {
+        match self.bytes_or_chunks() {
+            Either::Left(bytes) => bytes.into(),
+            Either::Right(chunks) => {
                 let mut left = most;
                 let chunks = chunks.map(move |chunk| {
                     let chunk = chunk?;
@@ -72,7 +108,11 @@ impl Body {
 
     /// The same, broken off at the `end` of its time.
     pub(crate) fn until(self, end: impl Future<Output = ()> + 'static) -> Self {
-        let Content::Stream(chunks) = self.content else { return self };
+        let announced = self.announced;
+        let chunks = match self.bytes_or_chunks() {
+            Either::Left(bytes) => return bytes.into(),
+            Either::Right(chunks) => chunks,
+        };
         let chunks = stream::unfold(Some((chunks, end.boxed_local())), async |state| {
             let (mut chunks, end) = state?;
             match select(chunks.next(), end).await {
@@ -82,14 +122,17 @@ impl Body {
                 }
             }
         });
-        Self::stream(chunks).announcing(self.announced)
+        Self::stream(chunks).announcing(announced)
     }
 
     /// The next chunk; after an error there is none.
     pub async fn next(&mut self) -> Option<Result<Bytes, Unread>> {
+        *self = std::mem::take(self).opened();
         match &mut self.content {
             Content::Whole(bytes) if bytes.is_empty() => None,
             Content::Whole(bytes) => Some(Ok(std::mem::take(bytes))),
+            #[cfg(target_arch = "wasm32")]
+            Content::Untouched(..) => None,
             Content::Stream(chunks) => {
                 let chunk = chunks.next().await;
                 if matches!(chunk, Some(Err(_))) {
@@ -115,9 +158,11 @@ impl Body {
 
     /// Its bytes, where they are here; else its chunks.
     pub(crate) fn bytes_or_chunks(self) -> Either<Bytes, Chunks> {
-        match self.content {
+        match self.opened().content {
             Content::Whole(bytes) => Either::Left(bytes),
             Content::Stream(chunks) => Either::Right(chunks),
+            #[cfg(target_arch = "wasm32")]
+            Content::Untouched(..) => Either::Left(Bytes::new()),
         }
     }
 }
@@ -149,7 +194,7 @@ impl fmt::Debug for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.content {
             Content::Whole(bytes) => bytes.fmt(f),
-            Content::Stream(_) => f.write_str("a stream"),
+            _ => f.write_str("a stream"),
         }
     }
 }

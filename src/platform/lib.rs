@@ -21,9 +21,9 @@ pub mod simulated;
 pub mod workers;
 
 #[cfg(not(target_arch = "wasm32"))]
-pub use simulated::{D1, Kv, Row, Sql, World};
+pub use simulated::{D1, Kv, R2, Row, Sql, World};
 #[cfg(target_arch = "wasm32")]
-pub use workers::{D1, Kv, Row, Sql, World};
+pub use workers::{D1, Kv, R2, Row, Sql, World};
 
 pub use application::{Answer, Application, Object};
 pub use body::{Body, Unread};
@@ -32,6 +32,6 @@ pub use message::{
     Address, AnyAddress, AskError, Class, Fault, Message, Unreachable, Waited, unknown,
 };
 pub use moment::Moment;
-pub use outside::{KvError, Limits, MIN_TTL, MOST_KEYS, Statement};
+pub use outside::{KvError, Limits, MIN_TTL, MOST_KEYS, PART, R2Error, Statement};
 pub use units::Units;
 pub use value::{MAX_INTEGER, MAX_PARAMETERS, SqlError, Value};

@@ -1,8 +1,8 @@
-//! Which plain values go with what lies outside: other servers, D1, KV?
+//! Which plain values go with what lies outside: other servers, D1, KV, R2?
 
 use std::time::Duration;
 
-use crate::Value;
+use crate::{Unread, Value};
 
 /// How much one `fetch` may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,5 +39,20 @@ pub enum KvError {
     TooManyKeys(usize),
     /// No answer; a write may or may not have taken effect.
     #[error("KV is unreachable: {0}")]
+    Unreachable(String),
+}
+
+/// R2 takes a large object in parts of this many bytes, the last one excepted.
+/// ([limits](https://developers.cloudflare.com/r2/objects/upload-objects/#multipart-uploads))
+pub const PART: usize = 5 << 20;
+
+/// R2 could not be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum R2Error {
+    /// What was to be kept could not be read to its end: nothing was kept.
+    #[error(transparent)]
+    Unread(#[from] Unread),
+    /// No answer; a write may or may not have taken effect.
+    #[error("R2 is unreachable: {0}")]
     Unreachable(String),
 }

@@ -31,6 +31,10 @@ pub struct Units {
     pub kv_reads: u64,
     /// Keys written or deleted in KV.
     pub kv_writes: u64,
+    /// Objects read from R2, or looked at.
+    pub r2_reads: u64,
+    /// Objects and parts of objects written to R2.
+    pub r2_writes: u64,
     /// Requests to other servers.
     pub fetches: u64,
     /// How large the isolate's memory has grown (bytes). Natively: 0.

@@ -167,6 +167,18 @@ pub fn user_devices(user: &UserId) -> String {
     path("v1/user/devices", [user.as_str()])
 }
 
+/// A file of the server. It waits so long for one that is not uploaded yet (ms).
+pub fn download(media_id: &str, patience: u64) -> String {
+    with(path("v1/media/download", [media_id]), [("timeout_ms", &*patience.to_string())])
+}
+
+/// The same, for servers that do not know the endpoint above yet. It is not to fetch the file from others.
+pub fn legacy_download(server: &ServerName, media_id: &str, patience: u64) -> String {
+    let path =
+        format!("/_matrix/media/v3/download/{}/{}", encode(server.as_str()), encode(media_id));
+    with(path, [("allow_remote", "false"), ("timeout_ms", &*patience.to_string())])
+}
+
 /// A user's profile, or one field of it.
 pub fn profile(user: &UserId, field: Option<&str>) -> String {
     let field = field.map(|field| ("field", field));
@@ -218,6 +230,14 @@ mod tests {
         );
         says(make(Membership::Leave, room, user), "v1/make_leave/%21a%2Fb%3Ac.d/%40e-_~%3Af");
         says(send("1 2"), "v1/send/1%202");
+    }
+
+    #[test]
+    fn media_are_asked_for_by_two_paths() {
+        says(download("aB-_", 5), "v1/media/download/aB-_?timeout_ms=5");
+        let legacy = legacy_download(ruma::server_name!("a.b:1"), "c", 5);
+        let expected = "/_matrix/media/v3/download/a.b%3A1/c?allow_remote=false&timeout_ms=5";
+        assert_eq!(legacy, expected);
     }
 
     #[test]

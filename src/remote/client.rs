@@ -35,19 +35,21 @@ pub struct Ask<'a> {
     pub path: &'a str,
     pub content: Option<&'a Value>,
     pub limits: Limits,
+    /// Whether an error without JSON is taken for the server's own. So it is where not every server speaks JSON.
+    pub plain: bool,
 }
 
 impl<'a> Ask<'a> {
     pub fn get(path: &'a str) -> Self {
-        Self { method: Method::GET, path, content: None, limits: USUAL }
+        Self { method: Method::GET, path, content: None, limits: USUAL, plain: false }
     }
 
     pub fn put(path: &'a str, content: &'a Value) -> Self {
-        Self { method: Method::PUT, path, content: Some(content), limits: USUAL }
+        Self { method: Method::PUT, path, content: Some(content), limits: USUAL, plain: false }
     }
 
     pub fn post(path: &'a str, content: &'a Value) -> Self {
-        Self { method: Method::POST, path, content: Some(content), limits: USUAL }
+        Self { method: Method::POST, path, content: Some(content), limits: USUAL, plain: false }
     }
 
     #[must_use]
@@ -87,9 +89,18 @@ pub async fn send(world: &World, server: &ServerName, ask: Ask<'_>) -> Result<By
     Ok(open(world, server, ask).await?.whole(most).await?)
 }
 
-/// Sends a signed request to the places at which the server may listen, in turn until one answers. The answer is read
-/// chunk by chunk.
+/// The same for an answer that is read chunk by chunk.
 pub async fn open(world: &World, server: &ServerName, ask: Ask<'_>) -> Result<Body, RemoteError> {
+    Ok(respond(world, server, ask).await?.into_body())
+}
+
+/// Sends a signed request to the places at which the server may listen, in turn until one answers: the answer with its
+/// headers.
+pub async fn respond(
+    world: &World,
+    server: &ServerName,
+    ask: Ask<'_>,
+) -> Result<Response<Body>, RemoteError> {
     let config = Config::of(world).map_err(|error| RemoteError::Refused(error.to_string()))?;
     if *server == config.server_name {
         return Err(RemoteError::Refused("that is this server".to_owned()));
@@ -113,13 +124,13 @@ pub async fn open(world: &World, server: &ServerName, ask: Ask<'_>) -> Result<Bo
         let request =
             request.body(body.clone()).map_err(|error| RemoteError::Refused(error.to_string()))?;
         let answer = match reach::open(world, request, ask.limits).await {
-            Ok(response) => of_the_server(response).await,
+            Ok(response) => of_the_server(response, ask.plain).await,
             Err(unreachable) => Err(unreachable),
         };
         match answer {
-            Ok(body) => {
+            Ok(response) => {
                 resolve::confirm(world, server);
-                return Ok(body);
+                return Ok(response);
             }
             Err(answered @ RemoteError::Answered { .. }) => return Err(answered),
             Err(unreachable) => failure = unreachable,
@@ -128,14 +139,17 @@ pub async fn open(world: &World, server: &ServerName, ask: Ask<'_>) -> Result<Bo
     Err(failure)
 }
 
-/// The body of a success, or the error of the server. An error whose body is no JSON object comes from a proxy before
-/// the server, and says nothing of the server or of what was asked.
-async fn of_the_server(response: Response<Body>) -> Result<Body, RemoteError> {
+/// A success, or the error of the server. An error whose body is no JSON object comes from a proxy before the server,
+/// and says nothing of the server or of what was asked, unless it may be `plain`.
+async fn of_the_server(
+    response: Response<Body>,
+    plain: bool,
+) -> Result<Response<Body>, RemoteError> {
     let status = response.status();
     if status.is_success() {
-        return Ok(response.into_body());
+        return Ok(response);
     }
-    let is_error = status.is_client_error() || status.is_server_error();
+    let is_error = status.is_server_error() || status.is_client_error() && !plain;
     let said = match Said::read(response.into_body()).await? {
         None if is_error => {
             return Err(RemoteError::Unreachable(format!("something before it says {status}")));

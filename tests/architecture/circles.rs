@@ -25,6 +25,7 @@ const PARTS: [Part; 4] = [
             "simulated/kv",
             "simulated/network",
             "simulated/object",
+            "simulated/r2",
             "simulated/server",
             "simulated/simulation",
             "simulated/world",

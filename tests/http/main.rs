@@ -9,6 +9,7 @@ mod client;
 mod crash;
 mod hostile;
 mod keys;
+mod media;
 mod rooms;
 mod server;
 mod sync;

@@ -1,6 +1,7 @@
 //! Which endpoints are for operators? The small part of Synapse's admin API that tools and test suites rely on.
 
 mod event_reports;
+mod media;
 pub mod register;
 mod registration_tokens;
 mod units;
@@ -18,6 +19,7 @@ use crate::{
 
 /// Registers the operators' routes.
 pub fn routes(router: &mut Router) {
+    media::routes(router);
     register::routes(router);
     registration_tokens::routes(router);
     units::routes(router);

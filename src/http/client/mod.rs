@@ -7,6 +7,7 @@ pub mod account;
 pub mod discovery;
 mod filter;
 mod keys;
+pub mod media;
 mod reports;
 pub mod rooms;
 mod search;
@@ -31,6 +32,7 @@ pub fn routes(router: &mut Router) {
     search::routes(router);
     users::routes(router);
     reports::routes(router);
+    media::routes(router);
 }
 
 /// Refuses unless the caller is this user.

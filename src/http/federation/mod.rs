@@ -9,6 +9,7 @@ mod hierarchy;
 mod invite;
 mod keys;
 mod lists;
+mod media;
 mod membership;
 mod openid;
 mod public_rooms;
@@ -31,4 +32,5 @@ pub fn routes(router: &mut Router) {
     user_keys::routes(router);
     public_rooms::routes(router);
     hierarchy::routes(router);
+    media::routes(router);
 }

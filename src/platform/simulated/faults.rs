@@ -22,6 +22,8 @@ pub struct Faults {
     pub fresh_isolate: u32,
     /// A D1 call fails before it takes effect.
     pub lost_d1: u32,
+    /// An R2 call fails, before or after it took effect.
+    pub lost_r2: u32,
     /// A KV value less than a minute old is not seen yet.
     pub stale_kv: u32,
     /// In a million polls: the server goes down and starts again, databases kept.
@@ -40,6 +42,7 @@ impl Faults {
         evicted_object: 0,
         fresh_isolate: 0,
         lost_d1: 0,
+        lost_r2: 0,
         stale_kv: 0,
         crashes_per_million: 0,
     };
@@ -55,6 +58,7 @@ impl Faults {
         evicted_object: 200,
         fresh_isolate: 200,
         lost_d1: 5,
+        lost_r2: 10,
         stale_kv: 200,
         crashes_per_million: 500,
     };

@@ -8,7 +8,7 @@ use std::{
 
 use bytes::Bytes;
 
-use super::{kv::Pairs, object::Slot, simulation::Core, sql::Sql};
+use super::{kv::Pairs, object::Slot, r2::Objects, simulation::Core, sql::Sql};
 use crate::{
     AnyAddress, Application, Fault, Isolate, SqlError, Unreachable, World, body::whole,
     units::Meter,
@@ -22,6 +22,7 @@ pub(super) struct ServerState {
     pub(super) objects: RefCell<BTreeMap<AnyAddress, Rc<Slot>>>,
     pub(super) d1: Sql,
     pub(super) kv: Pairs,
+    pub(super) r2: Objects,
     pub(super) meter: Rc<Meter>,
     isolate: RefCell<Rc<Isolate>>,
     life: Cell<u64>,
@@ -46,6 +47,7 @@ impl ServerState {
             objects: RefCell::default(),
             d1,
             kv: Pairs::default(),
+            r2: Objects::default(),
             meter,
             isolate: RefCell::default(),
             life: Cell::new(0),
@@ -154,6 +156,11 @@ impl Server {
     /// The server's D1 database, to look at.
     pub fn d1(&self) -> Sql {
         self.state.d1.clone()
+    }
+
+    /// The keys of what is in its R2 bucket, to look at.
+    pub fn r2_keys(&self) -> Vec<String> {
+        self.state.r2.borrow().keys().cloned().collect()
     }
 
     /// Its name.

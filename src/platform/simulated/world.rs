@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures_util::future::{Either, select};
 
 use super::{
-    D1, Kv, executor::hop, network::Connections, object::Told, server::ServerState,
+    D1, Kv, R2, executor::hop, network::Connections, object::Told, server::ServerState,
     simulation::Core,
 };
 use crate::{
@@ -186,6 +186,11 @@ impl World {
     /// The server's key-value store.
     pub fn kv(&self) -> Kv {
         Kv { core: Rc::clone(&self.core), server: Rc::clone(&self.server) }
+    }
+
+    /// The server's bucket of large objects.
+    pub fn r2(&self) -> R2 {
+        R2 { core: Rc::clone(&self.core), server: Rc::clone(&self.server) }
     }
 
     /// Goes on with this after the response was sent; lost if the server goes down.

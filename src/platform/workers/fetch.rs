@@ -7,6 +7,7 @@ use std::{pin::pin, time::Duration};
 
 use bytes::Bytes;
 use futures_util::{
+    Stream, StreamExt,
     future::{Either, select},
     stream,
 };
@@ -20,7 +21,7 @@ use web_sys::{
 use worker::Delay;
 
 use super::javascript::reason;
-use crate::{Body, Limits, Unreachable, Unread};
+use crate::{Body, Limits, Unreachable, Unread, body::Chunks};
 
 /// A JavaScript timer cannot be set for longer.
 const LONGEST_TIMER: Duration = Duration::from_millis(i32::MAX as u64);
@@ -60,7 +61,9 @@ async fn exchange(
     let global: WorkerGlobalScope = js_sys::global().unchecked_into();
     let response = JsFuture::from(global.fetch_with_request(&request)).await.map_err(thrown)?;
     let response: Response = response.unchecked_into();
-    let body = chunks(response.body(), &response.headers(), connection);
+    let body = response.body().map_or_else(Body::default, |body| {
+        Body::stream(chunks_of(body, connection)).announcing(announced(&response.headers()))
+    });
     let mut incoming = http::Response::new(body);
     *incoming.status_mut() = http::StatusCode::from_u16(response.status())
         .map_err(|error| Unreachable(error.to_string()))?;
@@ -87,19 +90,24 @@ fn outgoing(
 
 /// The body of a request.
 pub(super) fn incoming_body(body: Option<ReadableStream>, headers: &Headers) -> Body {
-    chunks(body, headers, ())
+    body.map_or_else(Body::default, |body| {
+        Body::untouched(body, chunks).announcing(announced(headers))
+    })
+}
+
+/// A stream of the platform, chunk by chunk.
+pub(super) fn chunks(stream: ReadableStream) -> Chunks {
+    chunks_of(stream, ()).boxed_local()
 }
 
 /// A body, chunk by chunk; `held` is dropped when it is read no further.
-fn chunks<H: 'static>(body: Option<ReadableStream>, headers: &Headers, held: H) -> Body {
-    let Some(body) = body else { return Body::default() };
+fn chunks_of<H>(body: ReadableStream, held: H) -> impl Stream<Item = Result<Bytes, Unread>> {
     let reader: ReadableStreamDefaultReader = body.get_reader().unchecked_into();
-    let chunks = stream::unfold((reader, held), async |(reader, held)| {
+    stream::unfold((reader, held), async |(reader, held)| {
         let chunk = read(&reader).await.transpose()?;
         let chunk = chunk.map_err(|error| Unread::Broken(reason(&error)));
         Some((chunk, (reader, held)))
-    });
-    Body::stream(chunks).announcing(announced(headers))
+    })
 }
 
 /// The next chunk, if there is one.

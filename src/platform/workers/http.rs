@@ -6,8 +6,9 @@ use futures_util::{StreamExt, future::Either};
 use http::{HeaderValue, StatusCode, header};
 use js_sys::Uint8Array;
 use wasm_bindgen::JsValue;
-use wasm_bindgen_futures::JsFuture;
-use worker::{Context, Env};
+use wasm_bindgen_futures::{JsFuture, spawn_local};
+use web_sys::ReadableStream;
+use worker::{Context, Env, worker_sys::FixedLengthStream};
 
 use super::{
     World,
@@ -80,6 +81,10 @@ fn outgoing(response: http::Response<Body>) -> worker::Result<web_sys::Response>
     init.set_status(head.status.as_u16());
     let headers = headers_out(&head.headers)?;
     init.set_headers(&headers);
+    if let Some(stream) = body.as_untouched() {
+        return Ok(web_sys::Response::new_with_opt_readable_stream_and_init(Some(stream), &init)?);
+    }
+    let announced = body.announced();
     match body.bytes_or_chunks() {
         Either::Left(bytes) => {
             // A status such as 204 allows no body, not even an empty one.
@@ -92,7 +97,20 @@ fn outgoing(response: http::Response<Body>) -> worker::Result<web_sys::Response>
                 Err(unread) => Err(js_sys::Error::new(&unread.to_string()).into()),
             });
             let body = wasm_streams::ReadableStream::from_stream(chunks).into_raw();
+            let body = match announced.and_then(|bytes| u32::try_from(bytes).ok()) {
+                Some(bytes) => of_length(&body, bytes)?,
+                None => body,
+            };
             Ok(web_sys::Response::new_with_opt_readable_stream_and_init(Some(&body), &init)?)
         }
     }
+}
+
+/// The same stream, of which the runtime tells the other side how long it is.
+fn of_length(stream: &ReadableStream, bytes: u32) -> Result<ReadableStream, JsValue> {
+    let fixed = FixedLengthStream::new(bytes)?;
+    let piped = JsFuture::from(stream.pipe_to(&fixed.writable()));
+    // Where it breaks off, the response does.
+    spawn_local(async { drop(piped.await) });
+    Ok(fixed.readable())
 }

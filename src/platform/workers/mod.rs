@@ -29,7 +29,7 @@
 //! }
 //! ```
 //!
-//! Bindings: objects under their class in upper case, D1 as `DB`, KV as `CACHE`.
+//! Bindings: objects under their class in upper case, D1 as `DB`, KV as `CACHE`, R2 as `MEDIA`.
 
 mod alarm;
 mod d1;
@@ -41,13 +41,16 @@ mod javascript;
 mod kv;
 mod logs;
 mod place;
+mod r2;
 mod socket;
 mod sql;
+pub(crate) mod stream;
 mod world;
 
 pub use d1::D1;
 pub use host::Host;
 pub use http::http;
 pub use kv::Kv;
+pub use r2::R2;
 pub use sql::{Row, Sql};
 pub use world::World;

@@ -7,7 +7,7 @@ use wasm_bindgen_futures::JsFuture;
 use worker::{Context, Delay, Env};
 
 use super::{
-    D1, Kv, fetch,
+    D1, Kv, R2, fetch,
     host::Inside,
     isolate::{isolate, meter},
     javascript::{self, failed, variable},
@@ -146,6 +146,11 @@ impl World {
     /// The server's key-value store.
     pub fn kv(&self) -> Kv {
         Kv::of(&self.env)
+    }
+
+    /// The server's bucket of large objects.
+    pub fn r2(&self) -> R2 {
+        R2::of(&self.env)
     }
 
     /// Goes on with this after the response was sent, for 30 s at most.

@@ -147,6 +147,18 @@ const BUILT: &[&str] = &[
     "GET /_synapse/admin/v1/event_reports",
     "GET /_synapse/admin/v1/event_reports/1",
     "DELETE /_synapse/admin/v1/event_reports/1",
+    "POST /_matrix/media/v3/upload",
+    "POST /_matrix/media/r0/upload",
+    "PUT /_matrix/media/v3/upload/s/m",
+    "POST /_matrix/media/v1/create",
+    "GET /_matrix/media/v3/config",
+    "GET /_matrix/client/v1/media/config",
+    "GET /_matrix/client/v1/media/download/s/m",
+    "GET /_matrix/client/v1/media/thumbnail/s/m",
+    "GET /_matrix/media/v3/thumbnail/s/m",
+    "GET /_matrix/client/v1/media/download/s/m/f",
+    "GET /_matrix/media/v3/download/s/m",
+    "GET /_matrix/media/r0/download/s/m/f",
 ];
 
 #[test]

@@ -8,6 +8,7 @@ mod application;
 pub mod messages;
 mod objects;
 mod outside;
+mod r2;
 mod sql;
 mod stores;
 mod waits;
@@ -84,6 +85,11 @@ scenarios! {
         kv_keeps_values_until_deleted,
         kv_refuses_a_short_time_to_live,
         kv_reads_many_keys_at_once;
+    r2:
+        r2_keeps_objects_until_deleted,
+        r2_takes_a_stream_of_unknown_length,
+        r2_gives_a_range,
+        r2_keeps_nothing_of_a_body_that_breaks_off;
     outside:
         a_fetch_brings_everything_across,
         a_redirect_is_not_followed,

@@ -1,0 +1,236 @@
+//! How is each format read, and how much memory does that take?
+
+use std::io::Cursor;
+
+use image_webp::WebPDecoder;
+use jpeg_decoder::{CodingProcess, Decoder as JpegDecoder, PixelFormat};
+use png::Transformations;
+
+use super::{
+    exif,
+    format::{Format, MAX_MEMORY, Unshowable},
+    shape::Geometry,
+    shrink::{Pixels, Shrink},
+};
+
+/// A JPEG is decoded at this many times the size of the thumbnail, so that averages are good.
+const FINER: u32 = 2;
+/// How many pixels a JPEG may have more than it says, to each side: it is made of blocks.
+const BLOCKS: u64 = 32;
+
+/// A picture whose size is known, and that is not decoded yet.
+pub struct Source<'a> {
+    pub size: (u32, u32),
+    pub orientation: u8,
+    /// Whether it may move.
+    pub moves: bool,
+    decoder: Decoder<'a>,
+}
+
+enum Decoder<'a> {
+    Png(Box<png::Reader<Cursor<&'a [u8]>>>),
+    Jpeg(Box<JpegDecoder<&'a [u8]>>, PixelFormat, CodingProcess),
+    Gif(Box<gif::Decoder<&'a [u8]>>),
+    WebP(Box<WebPDecoder<Cursor<&'a [u8]>>>),
+}
+
+fn unreadable<E>(_: E) -> Unshowable {
+    Unshowable::Unreadable
+}
+
+/// Refuses what takes too much memory.
+fn within(bytes: u64) -> Result<(), Unshowable> {
+    if bytes > MAX_MEMORY { Err(Unshowable::TooLarge) } else { Ok(()) }
+}
+
+impl<'a> Source<'a> {
+    pub fn open(format: Format, bytes: &'a [u8]) -> Result<Self, Unshowable> {
+        match format {
+            Format::Png => Self::png(bytes),
+            Format::Jpeg => Self::jpeg(bytes),
+            Format::Gif => Self::gif(bytes),
+            Format::WebP => Self::webp(bytes),
+        }
+    }
+
+    fn png(bytes: &'a [u8]) -> Result<Self, Unshowable> {
+        let limits = png::Limits { bytes: usize::try_from(MAX_MEMORY).unwrap_or(usize::MAX) };
+        let mut decoder = png::Decoder::new_with_limits(Cursor::new(bytes), limits);
+        decoder.set_transformations(Transformations::normalize_to_color8());
+        decoder.set_ignore_text_chunk(true);
+        let reader = decoder.read_info().map_err(unreadable)?;
+        let info = reader.info();
+        let (size, moves) = ((info.width, info.height), info.animation_control.is_some());
+        Ok(Self { size, orientation: 1, moves, decoder: Decoder::Png(Box::new(reader)) })
+    }
+
+    fn jpeg(bytes: &'a [u8]) -> Result<Self, Unshowable> {
+        let orientation = exif::of_jpeg(bytes).map_or(1, exif::orientation);
+        let mut decoder = JpegDecoder::new(bytes);
+        decoder.read_info().map_err(unreadable)?;
+        let info = decoder.info().ok_or(Unshowable::Unreadable)?;
+        let size = (u32::from(info.width), u32::from(info.height));
+        let decoder = Decoder::Jpeg(Box::new(decoder), info.pixel_format, info.coding_process);
+        Ok(Self { size, orientation, moves: false, decoder })
+    }
+
+    fn gif(bytes: &'a [u8]) -> Result<Self, Unshowable> {
+        let mut options = gif::DecodeOptions::new();
+        options.set_color_output(gif::ColorOutput::RGBA);
+        let limit = std::num::NonZeroU64::new(MAX_MEMORY)
+            .map_or(gif::MemoryLimit::Unlimited, gif::MemoryLimit::Bytes);
+        options.set_memory_limit(limit);
+        let decoder = options.read_info(bytes).map_err(unreadable)?;
+        let size = (u32::from(decoder.width()), u32::from(decoder.height()));
+        Ok(Self { size, orientation: 1, moves: true, decoder: Decoder::Gif(Box::new(decoder)) })
+    }
+
+    fn webp(bytes: &'a [u8]) -> Result<Self, Unshowable> {
+        let mut decoder = WebPDecoder::new(Cursor::new(bytes)).map_err(unreadable)?;
+        decoder.set_memory_limit(bytes.len());
+        let orientation = decoder.exif_metadata().ok().flatten();
+        let orientation = orientation.map_or(1, |exif| exif::orientation(&exif));
+        let (size, moves) = (decoder.dimensions(), decoder.is_animated());
+        Ok(Self { size, orientation, moves, decoder: Decoder::WebP(Box::new(decoder)) })
+    }
+
+    /// Decodes the picture into a smaller one.
+    pub fn shrink(&mut self, geometry: &Geometry) -> Result<Pixels, Unshowable> {
+        let pixels = u64::from(self.size.0) * u64::from(self.size.1);
+        let small = match &mut self.decoder {
+            Decoder::Png(reader) => of_png(reader, geometry)?,
+            Decoder::Jpeg(decoder, format, process) => {
+                let channels = format.pixel_bytes() as u64;
+                let blocks = (u64::from(self.size.0) + BLOCKS) * (u64::from(self.size.1) + BLOCKS);
+                match process {
+                    CodingProcess::DctSequential => {}
+                    // All coefficients are held, of two bytes each.
+                    CodingProcess::DctProgressive => within(2 * channels * blocks)?,
+                    CodingProcess::Lossless => return Err(Unshowable::Unreadable),
+                }
+                of_jpeg(decoder, *format, geometry)?
+            }
+            Decoder::Gif(decoder) => {
+                within(4 * pixels)?;
+                of_gif(decoder, geometry)?
+            }
+            Decoder::WebP(decoder) => {
+                // The planes or the colours, and the picture; what moves, once more.
+                let each = if self.moves { 13 } else { 9 };
+                within(each * pixels)?;
+                of_webp(decoder, geometry)?
+            }
+        };
+        small.ok_or(Unshowable::Unreadable)
+    }
+}
+
+fn of_png(
+    reader: &mut png::Reader<Cursor<&[u8]>>,
+    geometry: &Geometry,
+) -> Result<Option<Pixels>, Unshowable> {
+    let channels = reader.output_color_type().0.samples();
+    let mut shrink = Shrink::new(geometry);
+    if reader.info().interlaced {
+        let size = reader.output_buffer_size().ok_or(Unshowable::TooLarge)?;
+        within(size as u64)?;
+        let mut all = vec![0; size];
+        reader.next_frame(&mut all).map_err(unreadable)?;
+        let row = (geometry.size.0 as usize).saturating_mul(channels).max(1);
+        all.chunks(row).for_each(|row| shrink.push(|column| colour(row, column, channels)));
+        return Ok(shrink.end());
+    }
+    // A file that ends too early shows nothing: what is there may be anything.
+    for _ in 0..geometry.size.1 {
+        let row = reader.next_row().map_err(unreadable)?.ok_or(Unshowable::Unreadable)?;
+        shrink.push(|column| colour(row.data(), column, channels));
+    }
+    Ok(shrink.end())
+}
+
+fn of_jpeg(
+    decoder: &mut JpegDecoder<&[u8]>,
+    format: PixelFormat,
+    geometry: &Geometry,
+) -> Result<Option<Pixels>, Unshowable> {
+    // What is shown decides how fine the whole is decoded.
+    let finer = |to: u32, part: u32, size: u32| {
+        let wanted = u64::from(to) * u64::from(size) * u64::from(FINER) / u64::from(part.max(1));
+        u16::try_from(wanted.min(u64::from(size))).unwrap_or(u16::MAX)
+    };
+    let wanted = (
+        finer(geometry.to.0, geometry.part.0, geometry.size.0),
+        finer(geometry.to.1, geometry.part.1, geometry.size.1),
+    );
+    let (width, height) = decoder.scale(wanted.0, wanted.1).map_err(unreadable)?;
+    let channels = format.pixel_bytes();
+    let pixels = (u64::from(width) + BLOCKS) * (u64::from(height) + BLOCKS);
+    within(2 * channels as u64 * pixels)?;
+    let decoded = decoder.decode().map_err(unreadable)?;
+    let scaled = geometry.scaled((u32::from(width), u32::from(height)));
+    let mut shrink = Shrink::new(&scaled);
+    let row = usize::from(width).saturating_mul(channels).max(1);
+    for row in decoded.chunks(row) {
+        shrink.push(|column| match format {
+            PixelFormat::CMYK32 => of_cmyk(colour(row, column, channels)),
+            // Of two bytes the first is the coarser.
+            _ => colour(row, column, channels),
+        });
+    }
+    Ok(shrink.end())
+}
+
+fn of_gif(
+    decoder: &mut gif::Decoder<&[u8]>,
+    geometry: &Geometry,
+) -> Result<Option<Pixels>, Unshowable> {
+    let frame = decoder.read_next_frame().map_err(unreadable)?.ok_or(Unshowable::Unreadable)?;
+    let (left, top) = (usize::from(frame.left), usize::from(frame.top));
+    let (width, height) = (usize::from(frame.width), usize::from(frame.height));
+    let mut shrink = Shrink::new(geometry);
+    for row in 0..geometry.size.1 as usize {
+        let begin = row.checked_sub(top).filter(|row| *row < height).map(|row| 4 * row * width);
+        let pixels = begin.and_then(|begin| frame.buffer.get(begin..begin + 4 * width));
+        shrink.push(|column| match (pixels, column.checked_sub(left)) {
+            (Some(pixels), Some(column)) if column < width => colour(pixels, column, 4),
+            _ => [0; 4],
+        });
+    }
+    Ok(shrink.end())
+}
+
+fn of_webp(
+    decoder: &mut WebPDecoder<Cursor<&[u8]>>,
+    geometry: &Geometry,
+) -> Result<Option<Pixels>, Unshowable> {
+    let channels = if decoder.has_alpha() { 4 } else { 3 };
+    let size = decoder.output_buffer_size().ok_or(Unshowable::TooLarge)?;
+    let mut all = vec![0; size];
+    if decoder.is_animated() {
+        decoder.read_frame(&mut all).map_err(unreadable)?;
+    } else {
+        decoder.read_image(&mut all).map_err(unreadable)?;
+    }
+    let mut shrink = Shrink::new(geometry);
+    let row = (geometry.size.0 as usize).saturating_mul(channels).max(1);
+    all.chunks(row).for_each(|row| shrink.push(|column| colour(row, column, channels)));
+    Ok(shrink.end())
+}
+
+/// The pixel in this column of a row with so many bytes each: grey, grey and opaque, three colours, or those and opaque.
+fn colour(row: &[u8], column: usize, channels: usize) -> [u8; 4] {
+    let begin = column.saturating_mul(channels);
+    match row.get(begin..begin.saturating_add(channels)) {
+        Some([grey]) => [*grey, *grey, *grey, u8::MAX],
+        Some([grey, alpha]) => [*grey, *grey, *grey, *alpha],
+        Some([red, green, blue]) => [*red, *green, *blue, u8::MAX],
+        Some([red, green, blue, alpha]) => [*red, *green, *blue, *alpha],
+        _ => [0; 4],
+    }
+}
+
+fn of_cmyk([cyan, magenta, yellow, black]: [u8; 4]) -> [u8; 4] {
+    let light = u16::from(u8::MAX - black);
+    let mix = |ink: u8| u8::try_from(u16::from(u8::MAX - ink) * light / 255).unwrap_or(u8::MAX);
+    [mix(cyan), mix(magenta), mix(yellow), u8::MAX]
+}

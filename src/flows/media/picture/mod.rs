@@ -1,0 +1,39 @@
+//! How is a picture made smaller? ([thumbnails](https://spec.matrix.org/v1.19/client-server-api/#thumbnails))
+//!
+//! A Worker has 128 MB. So no picture is decoded before it is known what that takes, and most never lie decoded as a
+//! whole: rows are averaged into the thumbnail as they come. JPEG is decoded at an eighth, a quarter or half its size.
+
+mod decode;
+mod encode;
+mod exif;
+mod format;
+mod shape;
+mod shrink;
+#[cfg(test)]
+mod tests;
+
+use self::{decode::Source, format::MAX_PIXELS, shape::Geometry};
+pub use self::{
+    format::{Format, MAX_SOURCE, Shown, Unshowable},
+    shape::{Method, Shape},
+};
+
+/// Makes a picture smaller.
+pub fn thumbnail(bytes: &[u8], shape: Shape) -> Result<Shown, Unshowable> {
+    let format = Format::of(bytes).ok_or(Unshowable::Unreadable)?;
+    let mut source = Source::open(format, bytes)?;
+    if source.size.0 == 0 || source.size.1 == 0 {
+        return Err(Unshowable::Unreadable);
+    }
+    let geometry = Geometry::of(source.size, source.orientation, shape);
+    if geometry.is_whole() && source.orientation == 1 && !source.moves {
+        return Ok(Shown::AsItIs);
+    }
+    if u64::from(source.size.0) * u64::from(source.size.1) > MAX_PIXELS {
+        return Err(Unshowable::TooLarge);
+    }
+    let small = source.shrink(&geometry)?;
+    let small = exif::upright(small, source.orientation);
+    let is_photograph = matches!(format, Format::Jpeg | Format::WebP);
+    Ok(Shown::Made(encode::encode(&small, is_photograph)?))
+}

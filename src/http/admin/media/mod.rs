@@ -1,0 +1,79 @@
+//! How does an operator keep media from being read, or remove them? ([media], as Synapse's admin API has them)
+//!
+//! What is quarantined is not found by anybody, whatever it is called: nor is an equal content, uploaded before or later.
+//!
+//! [media]: https://element-hq.github.io/synapse/latest/admin_api/media_admin_api.html
+
+#[cfg(test)]
+mod tests;
+
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode};
+use ruma::OwnedServerName;
+use serde_json::json;
+use tombolo_platform::World;
+
+use super::must_be_admin;
+use crate::{
+    config::Config,
+    error::{Error, Result, not_found},
+    flows,
+    http::{endpoint::json_response, router::Router},
+    stores::media::{self, Name},
+};
+
+const QUARANTINE: &str = "/_synapse/admin/v1/media/quarantine/{server_name}/{media_id}";
+const UNQUARANTINE: &str = "/_synapse/admin/v1/media/unquarantine/{server_name}/{media_id}";
+const ONE: &str = "/_synapse/admin/v1/media/{server_name}/{media_id}";
+
+type Path = (OwnedServerName, String);
+
+pub fn routes(router: &mut Router) {
+    router.page(&Method::POST, QUARANTINE, quarantine);
+    router.page(&Method::POST, UNQUARANTINE, unquarantine);
+    router.page(&Method::DELETE, ONE, delete);
+}
+
+async fn quarantine(world: World, request: Request<Bytes>, path: Path) -> Result<Response<Bytes>> {
+    set(world, request, path, true).await
+}
+
+async fn unquarantine(
+    world: World,
+    request: Request<Bytes>,
+    path: Path,
+) -> Result<Response<Bytes>> {
+    set(world, request, path, false).await
+}
+
+async fn set(
+    world: World,
+    request: Request<Bytes>,
+    (server, media_id): Path,
+    quarantined: bool,
+) -> Result<Response<Bytes>> {
+    must_be_admin(&world, &request).await?;
+    let name = Name { server: server.as_str(), media_id: &media_id };
+    if !media::quarantine(&world, name, quarantined).await? {
+        return Err(not_found("There are no such media"));
+    }
+    json_response(StatusCode::OK, &json!({}))
+}
+
+async fn delete(
+    world: World,
+    request: Request<Bytes>,
+    (server, media_id): Path,
+) -> Result<Response<Bytes>> {
+    must_be_admin(&world, &request).await?;
+    if server != Config::of(&world)?.server_name {
+        let message = "Only media of this server are deleted";
+        return Err(Error::new(StatusCode::BAD_REQUEST, "M_UNKNOWN", message));
+    }
+    let name = Name { server: server.as_str(), media_id: &media_id };
+    if media::find(&world, name).await?.is_none() {
+        return Err(not_found("There are no such media"));
+    }
+    flows::media::delete(&world, name).await?;
+    json_response(StatusCode::OK, &json!({ "deleted_media": [media_id], "total": 1 }))
+}
