@@ -19,6 +19,13 @@ pub async fn note(
     world.d1().rows(query, values![app_id, pushkey, localpart], |row| row.text(0)).await
 }
 
+/// Forgets the keys of a user but these (a JSON array of pairs of an app and a key), which their pushers have.
+pub async fn keep(world: &World, keys: &str, localpart: &str) -> Result<(), SqlError> {
+    let delete = "DELETE FROM pushkeys WHERE localpart = ?1 AND NOT EXISTS
+                      (SELECT 1 FROM json_each(?2) WHERE value ->> 0 = app_id AND value ->> 1 = pushkey)";
+    world.d1().run(delete, values![localpart, keys]).await.map(|_| ())
+}
+
 /// Notes that a user has no pusher with this key.
 pub async fn forget(
     world: &World,

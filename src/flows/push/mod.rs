@@ -14,6 +14,7 @@ use ruma::{
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json, value::RawValue};
 use tombolo_platform::{AskError, World};
+use tombolo_protocol::event::field;
 
 use crate::{
     flows::ours::Ours,
@@ -52,24 +53,17 @@ async fn send(world: &World, user: &UserId, push: &Push) -> Result<(), Ours> {
     let mut end = PushEnd::Sent { unread: push.unread };
     let counts_only = push.notices.is_empty().then_some(None);
     for notice in push.notices.iter().map(Some).chain(counts_only) {
-        let notification = match notice {
-            Some(notice) => of_notice(world, user, (push, &held), notice).await?,
-            None => Some(held.notification(push, Map::new(), Map::new())),
-        };
-        if let Some(notification) = notification {
-            match gateways::notify(world, &held.data.url, &notification).await {
-                Ok(rejected) if rejected.contains(&push.pushkey) => end = PushEnd::Rejected,
-                Ok(_) => {}
-                Err(error) => {
-                    note(user, &error);
-                    end = PushEnd::Failed;
-                }
+        match send_one(world, user, (push, &held), notice).await {
+            Ok(rejected) if rejected.contains(&push.pushkey) => end = PushEnd::Rejected,
+            Ok(_) => sent = notice.map(|notice| notice.number),
+            Err(error) => {
+                tracing::info!(%user, %error, "a push was not sent");
+                end = PushEnd::Failed;
             }
         }
         if !matches!(end, PushEnd::Sent { .. }) {
             break;
         }
-        sent = notice.map(|notice| notice.number);
     }
     let (app_id, pushkey) = (push.app_id.clone(), push.pushkey.clone());
     let pushed = Pushed { app_id, pushkey, upto: sent, end };
@@ -79,8 +73,27 @@ async fn send(world: &World, user: &UserId, push: &Push) -> Result<(), Ours> {
     }
 }
 
-fn note(user: &UserId, error: &RemoteError) {
-    tracing::info!(%user, %error, "a push was not sent");
+/// Why a push was not sent.
+#[derive(Debug, thiserror::Error)]
+enum Unpushed {
+    #[error("{0}")]
+    Gateway(#[from] RemoteError),
+    #[error("{0}")]
+    Ours(#[from] Ours),
+}
+
+/// Sends a notice, or the count alone; answers which keys the gateway knows no more.
+async fn send_one(
+    world: &World,
+    user: &UserId,
+    (push, held): (&Push, &HeldPusher),
+    notice: Option<&PushNotice>,
+) -> Result<Vec<String>, Unpushed> {
+    let notification = match notice {
+        Some(notice) => of_notice(world, user, (push, held), notice).await?,
+        None => held.notification(push, Map::new(), Map::new()),
+    };
+    Ok(gateways::notify(world, &held.data.url, &notification).await?)
 }
 
 /// What is read of a pusher.
@@ -89,13 +102,14 @@ struct HeldPusher {
     data: HttpPusherData,
 }
 
-/// The notification of an event; `None` where the user may not see it any more.
+/// The notification of an event. Where its room is elsewhere or the user is in it no more, it has what their invite
+/// shows, or the ID alone.
 async fn of_notice(
     world: &World,
     user: &UserId,
     (push, held): (&Push, &HeldPusher),
     notice: &PushNotice,
-) -> Result<Option<Value>, Ours> {
+) -> Result<Value, Ours> {
     let mut content = Map::new();
     content.insert("event_id".to_owned(), json!(notice.event_id));
     content.insert("room_id".to_owned(), json!(notice.room_id));
@@ -103,17 +117,54 @@ async fn of_notice(
         let details = PushDetails { user: user.to_owned(), event_id: notice.event_id.clone() };
         match world.ask(&room_object(&notice.room_id), &details).await {
             Ok(details) => content.extend(described(user, details)?),
-            // Of an invite to a room that is elsewhere nothing more is known.
-            Err(AskError::Refused(_)) => {}
+            Err(AskError::Refused(_)) => {
+                if let Some(details) = of_invite(user, notice)? {
+                    content.extend(described(user, details)?);
+                }
+            }
             Err(AskError::Unreachable(cause)) => return Err(Ours::Unreachable(cause)),
         }
     }
     let tweaks = tweaks(&notice.actions);
     let is_urgent = tweaks.contains_key("sound") || tweaks.contains_key("highlight");
-    let is_encrypted = content.get("type").is_some_and(|kind| kind == "m.room.encrypted");
-    let prio = if is_urgent || is_encrypted { "high" } else { "low" };
+    let prio = if is_urgent || notice.encrypted { "high" } else { "low" };
     content.insert("prio".to_owned(), json!(prio));
-    Ok(Some(held.notification(push, content, tweaks)))
+    Ok(held.notification(push, content, tweaks))
+}
+
+/// What the stripped state of an invite says.
+fn of_invite(user: &UserId, notice: &PushNotice) -> Result<Option<PushDetailsReply>, Ours> {
+    /// A stripped event.
+    #[derive(Deserialize)]
+    struct Stripped {
+        #[serde(rename = "type")]
+        kind: String,
+        state_key: String,
+        sender: String,
+        content: Box<RawValue>,
+    }
+    let Some(stripped) = &notice.stripped else { return Ok(None) };
+    let events: Vec<Box<RawValue>> = serde_json::from_str(stripped.get())?;
+    let find = |kind: &str, key: &str| {
+        let mut found = events.iter().rev().filter_map(|text| {
+            let event = serde_json::from_str::<Stripped>(text.get()).ok()?;
+            (event.kind == kind && event.state_key == key).then(|| (text.clone(), event))
+        });
+        found.next()
+    };
+    let Some((event, invite)) = find("m.room.member", user.as_str()) else { return Ok(None) };
+    let text = |kind: &str, key: &str, name: &str| {
+        let text = find(kind, key).and_then(|(_, event)| {
+            serde_json::from_str::<String>(field(&event.content, name)?.get()).ok()
+        });
+        text.filter(|text| !text.is_empty())
+    };
+    Ok(Some(PushDetailsReply {
+        event,
+        sender_display_name: text("m.room.member", &invite.sender, "displayname"),
+        room_name: text("m.room.name", "", "name"),
+        room_alias: text("m.room.canonical_alias", "", "alias"),
+    }))
 }
 
 /// What a notification says of an event to a gateway that wants more than its ID.

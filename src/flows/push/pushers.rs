@@ -1,7 +1,7 @@
 //! How is a pusher set and removed?
 //! ([spec](https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3pushersset))
 
-use ruma::{OwnedUserId, UserId};
+use ruma::{OwnedUserId, UserId, api::client::push::PusherIds};
 use tombolo_platform::{AskError, World};
 
 use crate::{
@@ -9,7 +9,7 @@ use crate::{
     flows::ours::Ours,
     objects::{
         user_object,
-        user_sync::messages::{Refusal, RemovePusher, SetPusher},
+        user_sync::messages::{Pushers, Refusal, RemovePusher, SetPusher},
     },
     stores::pushkeys,
 };
@@ -37,6 +37,7 @@ pub async fn set(
     let SetPusher { app_id, pushkey, .. } = pusher;
     let key = [app_id.as_str(), pushkey.as_str()];
     let others = pushkeys::note(world, key, user.localpart()).await.map_err(Ours::from)?;
+    keep(world, user).await?;
     if append {
         return Ok(());
     }
@@ -47,6 +48,19 @@ pub async fn set(
         remove(world, &other, &app_id, &pushkey).await?;
     }
     Ok(())
+}
+
+/// Forgets the keys of pushers that went with their sessions, or were rejected.
+async fn keep(world: &World, user: &UserId) -> Result<(), Ours> {
+    let held = match world.ask(&user_object(user), &Pushers {}).await {
+        Ok(held) => held,
+        Err(AskError::Refused(_)) => return Ok(()),
+        Err(AskError::Unreachable(cause)) => return Err(Ours::Unreachable(cause)),
+    };
+    let ids = held.iter().map(|pusher| serde_json::from_str::<PusherIds>(pusher.get()));
+    let ids = ids.collect::<serde_json::Result<Vec<_>>>()?;
+    let keys: Vec<_> = ids.iter().map(|ids| (&ids.app_id, &ids.pushkey)).collect();
+    Ok(pushkeys::keep(world, &serde_json::to_string(&keys)?, user.localpart()).await?)
 }
 
 /// Removes a pusher, if there is one.

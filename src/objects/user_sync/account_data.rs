@@ -50,6 +50,7 @@ impl User<'_> {
         )?;
         if room.is_empty() && kind == IGNORED_USERS {
             self.cache.ignored = None;
+            self.drop_ignored_invites()?;
         }
         if room.is_empty() && kind == PUSH_RULES {
             self.cache.rules = None;

@@ -37,7 +37,7 @@ use std::{
     rc::Rc,
 };
 
-use ruma::{OwnedRoomId, OwnedUserId, push::Ruleset};
+use ruma::{OwnedRoomId, OwnedUserId};
 use tombolo_platform::{Fault, Moment, Row, Sql, values};
 
 use self::{messages::*, rate_limit::Users, stream::Last};
@@ -64,7 +64,7 @@ pub struct Cache {
     waiting: BTreeMap<String, to_device::Amount>,
     key_counts: BTreeMap<String, KeyCounts>,
     unread: Option<BTreeMap<OwnedRoomId, unread::Tally>>,
-    rules: Option<Rc<Ruleset>>,
+    rules: Option<Rc<push_rules::Rules>>,
     /// Whether there are pushers.
     pushes: Option<bool>,
 }

@@ -30,6 +30,12 @@ use crate::{
     shell::Stop,
 };
 
+/// The type of encrypted events, as JSON has it.
+const ENCRYPTED: &str = "\"m.room.encrypted\"";
+
+/// The longest display name by which a body is searched, in bytes.
+const MAX_NAME: usize = 255;
+
 impl User<'_> {
     /// Judges the events of a joined room that came after `told`, and notes what the user has read.
     pub fn note_notices(
@@ -42,10 +48,10 @@ impl User<'_> {
         let mut unread = self.unread_in(room)?;
         let mut changed = false;
         if let Some(notifiable) = &news.notifiable {
-            let judge = self.judge(room, notify, notifiable)?;
+            let mut judge = self.judge(room, notify, notifiable)?;
             let after = told.max(notify.since);
             for event in notifiable.events.iter().filter(|event| event.pos > after) {
-                changed |= self.judge_event(&judge, event, &mut unread)?;
+                changed |= self.judge_event(&mut judge, event, &mut unread)?;
             }
         }
         for (thread, upto) in &notify.read {
@@ -73,33 +79,36 @@ impl User<'_> {
         let event_id = event_id.clone();
         let event = NotifiableEvent { pos: news.to, event_id, event, thread, level: 0, redacts };
         // Nobody tells an invited user how many are in the room.
-        let judge = self.judge(room, &Notify::default(), &Notifiable::default())?;
+        let mut judge = self.judge(room, &Notify::default(), &Notifiable::default())?;
         let mut unread = Unread::default();
-        let changed = self.judge_event(&judge, &event, &mut unread)?;
+        let changed = self.judge_event(&mut judge, &event, &mut unread)?;
         if changed { self.set_unread(room, &unread, pos) } else { Ok(()) }
     }
 
     /// Judges one event; answers whether what is unread has changed.
     fn judge_event(
         &mut self,
-        judge: &Judge,
+        judge: &mut Judge,
         event: &NotifiableEvent,
         unread: &mut Unread,
     ) -> Result<bool> {
         let thread = event.thread.as_ref().map_or(MAIN, |root| root.as_str());
-        let [sender] = fields(&event.event, ["sender"]);
+        let [sender, state_key, kind] = fields(&event.event, ["sender", "state_key", "type"]);
         let sender =
             sender.and_then(|sender| serde_json::from_str::<OwnedUserId>(sender.get()).ok());
         let Some(sender) = sender else { return Ok(false) };
-        if sender.as_str() == self.name {
-            // Who says something has read what was said before.
-            return Ok(unread.read(Some(thread), event.pos));
-        }
         let redacted = event.redacts.as_ref().is_some_and(|target| unread.redact(target));
+        if sender.as_str() == self.name {
+            // Who says something has read what was said before. A new name or avatar is nothing said.
+            let says = state_key.is_none();
+            return Ok((says && unread.read(Some(thread), event.pos)) || redacted);
+        }
         if self.ignored()?.contains(&sender) {
             return Ok(redacted);
         }
-        let actions = judge.actions(&*self.rules()?, event, sender)?;
+        let rules = self.rules()?;
+        let rules = rules.for_event(&event.event, &mut judge.spent);
+        let actions = judge.actions(rules, event, sender)?;
         if !actions.iter().any(Action::should_notify) {
             return Ok(redacted);
         }
@@ -110,6 +119,7 @@ impl User<'_> {
             thread: thread.to_owned(),
             ts: self.moment.now,
             actions,
+            encrypted: kind.is_some_and(|kind| kind.get() == ENCRYPTED),
             read: false,
         });
         Ok(true)
@@ -117,12 +127,14 @@ impl User<'_> {
 
     fn judge(&self, room: &RoomId, notify: &Notify, notifiable: &Notifiable) -> Result<Judge> {
         let user = UserId::parse(self.name).map_err(|_| Stop::broken("the user's ID is none"))?;
-        // Without a display name nothing names the user but their ID.
-        let name = notify.display_name.clone().filter(|name| !name.is_empty());
-        let name = name.unwrap_or_else(|| user.to_string());
+        // It is searched as a pattern, and is none. Without one nothing names the user but their ID.
+        let name = notify.display_name.as_deref().unwrap_or_default().replace(['*', '?'], "");
+        let is_name = !name.is_empty() && name.len() <= MAX_NAME;
+        let name = if is_name { name } else { user.to_string() };
         let members = UInt::new_saturating(notifiable.members);
         let room = PushConditionRoomCtx::new(room.to_owned(), members, user, name);
-        Ok(Judge { room, room_level: Int::new_saturating(notifiable.room_level) })
+        let room_level = Int::new_saturating(notifiable.room_level);
+        Ok(Judge { room, room_level, spent: 0 })
     }
 }
 
@@ -130,6 +142,8 @@ impl User<'_> {
 struct Judge {
     room: PushConditionRoomCtx,
     room_level: Int,
+    /// What judging the events has cost, in steps.
+    spent: u64,
 }
 
 impl Judge {

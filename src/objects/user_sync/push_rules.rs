@@ -26,6 +26,11 @@ const MAX_RULE: usize = 1 << 10;
 const MAX_RULES: usize = 1 << 20;
 const MOST_RULES: usize = 10_000;
 
+/// How many steps the judging of the events of one piece of news may take: less than a second. A step compares two
+/// characters; a pattern with wildcards takes so many before it is compared.
+const BUDGET: u64 = 300_000_000;
+const PATTERN: u64 = 100_000;
+
 /// Changes the rules. A change that changes nothing is no news.
 pub fn change(user: &mut User<'_>, message: ChangePushRules) -> Result<()> {
     user.exists()?;
@@ -127,11 +132,11 @@ impl User<'_> {
     }
 
     /// The rules, read once per stay in memory.
-    pub fn rules(&mut self) -> Result<Rc<Ruleset>> {
+    pub fn rules(&mut self) -> Result<Rc<Rules>> {
         if let Some(rules) = &self.cache.rules {
             return Ok(Rc::clone(rules));
         }
-        let rules = Rc::new(self.push_rules()?);
+        let rules = Rc::new(Rules::of(self.push_rules()?)?);
         self.cache.rules = Some(Rc::clone(&rules));
         Ok(rules)
     }
@@ -142,6 +147,42 @@ impl User<'_> {
         let mut rules = serde_json::from_str::<PushRulesEventContent>(&content)?.global;
         rules.update_with_server_default(default);
         Ok(rules)
+    }
+}
+
+/// The rules as events are judged by them.
+pub struct Rules {
+    /// All of them.
+    pub all: Ruleset,
+    /// Without those in which the user has texts searched for patterns of their own.
+    plain: Ruleset,
+    /// The bytes of those, and how many have wildcards.
+    searched: u64,
+    wild: u64,
+}
+
+impl Rules {
+    fn of(all: Ruleset) -> Result<Self> {
+        let mut plain = all.clone();
+        plain.content.retain(|rule| rule.default);
+        plain.override_.retain(|rule| rule.default);
+        plain.underride.retain(|rule| rule.default);
+        let (mut searched, mut wild) = (0, 0);
+        for rule in all.iter().filter(|rule| !rule.is_server_default()) {
+            let text = serde_json::to_string(&PushRule::from(rule))?;
+            searched += text.len() as u64;
+            wild += u64::from(text.contains(['*', '?']));
+        }
+        Ok(Self { all, plain, searched, wild })
+    }
+
+    /// The rules by which an event is judged, where judging others has cost so many steps: those that search it, while
+    /// the budget lasts. Nobody's rules keep an object from answering.
+    pub fn for_event(&self, event: &RawValue, spent: &mut u64) -> &Ruleset {
+        let bytes = event.get().len() as u64;
+        let cost = self.searched.saturating_mul(bytes) + self.wild.saturating_mul(PATTERN);
+        *spent = spent.saturating_add(cost);
+        if *spent <= BUDGET { &self.all } else { &self.plain }
     }
 }
 

@@ -4,8 +4,10 @@
 //! A pusher knows the last notice that it has sent. What it has yet to send follows from that: the unread notices after
 //! it. So what is read before it is sent is never sent.
 
+use ruma::RoomId;
 use serde_json::value::RawValue;
 use tombolo_platform::{Row, values};
+use tombolo_protocol::membership::Membership;
 
 use super::{
     DuePushes, DuePushesReply, Push, PushEnd, PushNotice, Pushed, Pushers, Refusal, RemovePusher,
@@ -45,8 +47,8 @@ pub fn set(user: &mut User<'_>, message: SetPusher) -> Result<()> {
     }
     let (newest, unread) = (user.next_notice()? - 1, user.unread_everywhere()?);
     let insert = "INSERT INTO pushers (app_id, pushkey, device, pusher, set_ts, sent, unread) VALUES (?, ?, ?, ?, ?, ?, ?)
-                  ON CONFLICT DO UPDATE SET device = excluded.device, pusher = excluded.pusher, failing_since = NULL,
-                  attempts = 0, retry_at = NULL";
+                  ON CONFLICT DO UPDATE SET device = excluded.device, pusher = excluded.pusher, set_ts = excluded.set_ts,
+                  failing_since = NULL, attempts = 0, retry_at = NULL";
     let SetPusher { app_id, pushkey, pusher, .. } = message;
     let now = user.moment.now;
     user.sql.run(
@@ -54,7 +56,8 @@ pub fn set(user: &mut User<'_>, message: SetPusher) -> Result<()> {
         values![&app_id, &pushkey, &device, pusher.get(), now / 1000, newest, unread],
     )?;
     user.cache.pushes = None;
-    Ok(())
+    // One that was set anew may have something to send.
+    user.push()
 }
 
 /// Removes a pusher.
@@ -76,13 +79,13 @@ pub fn due(user: &mut User<'_>, _: DuePushes) -> Result<DuePushesReply> {
     let mut reply = DuePushesReply::default();
     let unread = user.unread_everywhere()?;
     for held in user.pushers()? {
-        let notices = user.unsent(held.sent)?;
-        if notices.is_empty() && u64::try_from(held.unread).is_ok_and(|sent| sent == unread) {
-            continue;
-        }
         let retry_at = held.retry_at.and_then(|at| u64::try_from(at).ok()).unwrap_or_default();
         if retry_at > user.moment.now {
             reply.next = Some(reply.next.map_or(retry_at, |next| next.min(retry_at)));
+            continue;
+        }
+        let notices = user.unsent(held.sent)?;
+        if notices.is_empty() && u64::try_from(held.unread).is_ok_and(|sent| sent == unread) {
             continue;
         }
         reply.pushes.push(Push {
@@ -180,15 +183,34 @@ impl User<'_> {
         for room_id in rooms {
             for notice in self.unread_in(&room_id)?.into_notices() {
                 if notice.number > after && !notice.read {
-                    let (number, event_id, actions) =
-                        (notice.number, notice.event_id, notice.actions);
-                    unsent.push(PushNotice { number, room_id: room_id.clone(), event_id, actions });
+                    unsent.push(PushNotice {
+                        number: notice.number,
+                        room_id: room_id.clone(),
+                        event_id: notice.event_id,
+                        actions: notice.actions,
+                        encrypted: notice.encrypted,
+                        stripped: None,
+                    });
                 }
             }
         }
         unsent.sort_unstable_by_key(|notice| notice.number);
         unsent.truncate(AT_ONCE);
+        for notice in &mut unsent {
+            notice.stripped = self.stripped_of_invite(&notice.room_id)?;
+        }
         Ok(unsent)
+    }
+
+    /// What the user was shown with an invite, if they are invited to this room.
+    fn stripped_of_invite(&mut self, room: &RoomId) -> Result<Option<Box<RawValue>>> {
+        let last = self.loaded()?.rooms.get(room).cloned();
+        let Some(last) = last.filter(|last| last.membership == Membership::Invite) else {
+            return Ok(None);
+        };
+        let query = "SELECT stripped FROM stream WHERE pos = ?";
+        let text = self.sql.row(query, values![last.pos], |row| row.text_or_null(0))?.flatten();
+        Ok(text.map(RawValue::from_string).transpose()?)
     }
 
     /// Has a push tried again later. After a day, what could not be sent is given up.
@@ -203,11 +225,15 @@ impl User<'_> {
         let since = u64::try_from(since).unwrap_or_default();
         let gives_up = now.saturating_sub(since) >= GIVES_UP;
         let pause = FIRST_PAUSE.saturating_mul(1 << attempts.clamp(0, 20)).min(LONGEST_PAUSE);
-        let update = "UPDATE pushers SET sent = max(sent, ?), failing_since = ?, attempts = attempts + 1, retry_at = ?
-                      WHERE app_id = ? AND pushkey = ?";
-        let sent = if gives_up { newest } else { 0 };
-        let since = if gives_up { None } else { Some(since) };
-        self.sql.run(update, values![sent, since, now + pause, app_id, pushkey])?;
+        if gives_up {
+            let unread = self.unread_everywhere()?;
+            let update = "UPDATE pushers SET sent = max(sent, ?), unread = ?, failing_since = NULL, attempts = 0, retry_at = NULL
+                          WHERE app_id = ? AND pushkey = ?";
+            self.sql.run(update, values![newest, unread, app_id, pushkey])?;
+            return Ok(());
+        }
+        let update = "UPDATE pushers SET failing_since = ?, attempts = attempts + 1, retry_at = ? WHERE app_id = ? AND pushkey = ?";
+        self.sql.run(update, values![since, now + pause, app_id, pushkey])?;
         Ok(())
     }
 }

@@ -51,7 +51,7 @@ impl User<'_> {
     }
 
     fn take_over_rule(&mut self, old: &RoomId, new: &RoomId) -> Result<()> {
-        let mut rules = (*self.rules()?).clone();
+        let mut rules = self.rules()?.all.clone();
         let held = rules.get(RuleKind::Room, old.as_str());
         let Some((actions, enabled)) = held.map(|rule| (rule.actions().to_vec(), rule.enabled()))
         else {

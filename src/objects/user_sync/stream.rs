@@ -67,7 +67,10 @@ pub fn news(user: &mut User<'_>, message: News) -> Result<()> {
     };
     let was_in = last.as_ref().is_some_and(|last| last.membership == Membership::Join);
     let is_in = news.membership == Membership::Join;
-    if is_in != was_in || news.membership.is_out() {
+    let told = last.as_ref().map_or(0, |last| last.upto);
+    // Between two pieces of news the user may have left and come again.
+    let came = news.notify.as_ref().is_some_and(|notify| notify.since > told);
+    if is_in != was_in || came || news.membership.is_out() {
         user.drop_unread(&room_id, pos)?;
     }
     if is_in && !was_in {
@@ -76,7 +79,6 @@ pub fn news(user: &mut User<'_>, message: News) -> Result<()> {
             user.take_over(replaced, &room_id)?;
         }
     }
-    let told = last.map_or(0, |last| last.upto);
     user.note_notices(&room_id, &news, (told, pos))?;
     user.note_invite(&room_id, &news, pos)?;
     let last = Last { pos, upto: news.to, membership: news.membership };

@@ -9,6 +9,7 @@ use std::{cmp::Reverse, collections::BTreeMap};
 use ruma::{EventId, OwnedEventId, OwnedRoomId, RoomId, push::Action};
 use serde::{Deserialize, Serialize};
 use tombolo_platform::values;
+use tombolo_protocol::membership::Membership;
 
 use super::{HeldNotice, Notices, NoticesReply, Result, StreamPosition, UnreadCounts, User};
 use crate::{objects::room::Position, shell::Stop};
@@ -26,9 +27,16 @@ const MOST_THREADS: usize = 100;
 pub struct Unread {
     /// Oldest first.
     notices: Vec<Notice>,
-    /// By thread, what is unread of those that are not held, and the position of the last of them.
-    older: BTreeMap<String, UnreadCounts>,
-    older_upto: Position,
+    /// By thread, what is unread of those that are not held.
+    older: BTreeMap<String, Older>,
+}
+
+/// Notices that are only counted.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Older {
+    counts: UnreadCounts,
+    /// The position of the last of them.
+    upto: Position,
 }
 
 /// An event of which the user is notified.
@@ -43,6 +51,8 @@ pub struct Notice {
     /// When it was judged (ms).
     pub ts: u64,
     pub actions: Vec<Action>,
+    /// Whether only the client can tell how urgent it is.
+    pub encrypted: bool,
     pub read: bool,
 }
 
@@ -59,13 +69,14 @@ impl Unread {
         self.notices.push(notice);
         while self.notices.len() > MOST_NOTICES {
             let oldest = self.notices.remove(0);
-            self.older_upto = oldest.pos;
             if oldest.read {
                 continue;
             }
             let held = self.older.contains_key(&oldest.thread) || self.older.len() < MOST_THREADS;
             let thread = if held { oldest.thread.as_str() } else { MAIN };
-            self.older.entry(thread.to_owned()).or_default().add(oldest.counts());
+            let older = self.older.entry(thread.to_owned()).or_default();
+            older.counts.add(oldest.counts());
+            older.upto = oldest.pos;
         }
     }
 
@@ -79,12 +90,9 @@ impl Unread {
                 changed = true;
             }
         }
-        if upto >= self.older_upto {
-            let before = self.older.len();
-            self.older.retain(|name, _| !is_of(name));
-            changed |= self.older.len() < before;
-        }
-        changed
+        let before = self.older.len();
+        self.older.retain(|name, older| !is_of(name) || older.upto > upto);
+        changed || self.older.len() < before
     }
 
     /// Takes the notice of an event away; answers whether there was one.
@@ -106,7 +114,9 @@ impl Unread {
 
     /// By thread, what is unread.
     fn counts(&self) -> BTreeMap<String, UnreadCounts> {
-        let mut counts = self.older.clone();
+        let older = self.older.iter();
+        let mut counts: BTreeMap<String, UnreadCounts> =
+            older.map(|(thread, older)| (thread.clone(), older.counts)).collect();
         for notice in self.notices.iter().filter(|notice| !notice.read) {
             counts.entry(notice.thread.clone()).or_default().add(notice.counts());
         }
@@ -212,6 +222,24 @@ impl User<'_> {
         self.sql.run(insert, values![room.as_str(), pos, &text, newest, &notices])?;
         self.tallies()?.insert(room.to_owned(), Tally { pos, counts, newest });
         self.push()
+    }
+
+    /// Takes away the notices of invites that are not shown any more: the user ignores who sent them.
+    pub fn drop_ignored_invites(&mut self) -> Result<()> {
+        let invites: Vec<_> = self
+            .loaded()?
+            .rooms
+            .iter()
+            .filter(|(_, last)| last.membership == Membership::Invite)
+            .map(|(room, last)| (room.clone(), last.pos))
+            .collect();
+        for (room, pos) in invites {
+            let unread = self.tallies()?.get(&room).is_some_and(|tally| !tally.counts.is_empty());
+            if unread && self.ignores_invite(&room, None)? {
+                self.drop_unread(&room, pos)?;
+            }
+        }
+        Ok(())
     }
 
     /// How much is unread in all rooms.

@@ -54,11 +54,14 @@ pub enum Unreplaced {
 pub async fn upgrade(world: &World, upgrade: Upgrade) -> Result<OwnedRoomId, Unreplaced> {
     let ask = Transferable { user: upgrade.user.clone() };
     let old = world.ask(&room_object(&upgrade.room_id), &ask).await.map_err(Unsent::from)?;
+    // Asked again after its answer was lost, or when somebody was faster: there is one replacement.
+    if let Some(new) = old.replaced_by {
+        return Ok(new);
+    }
     let published = world.ask(&room_object(&upgrade.room_id), &IsPublished {}).await;
     let published = published.map_err(Unsent::from)?;
     let levels = Levels::of(&upgrade, &old)?;
-    let new = NewRoom { published, ..new_room(&upgrade, &old, &levels)? };
-    let new = create_room(world, new).await?;
+    let new = create_room(world, new_room(&upgrade, &old, &levels)?).await?;
     if let Some(settled) = &levels.settled {
         state(world, &new, &upgrade.user, (POWER_LEVELS, settled)).await?;
     }
@@ -69,9 +72,9 @@ pub async fn upgrade(world: &World, upgrade: Upgrade) -> Result<OwnedRoomId, Unr
         Some(levels) => state(world, &upgrade.room_id, &upgrade.user, (POWER_LEVELS, levels)).await,
         None => Ok(()),
     };
-    let unpublished = if published { unpublish(world, &upgrade).await } else { Ok(()) };
+    let listed = if published { list(world, (&upgrade, &new)).await } else { Ok(()) };
     // The room is replaced: who may not set the levels or the alias of the old one has done what they could.
-    for error in [moved, silenced, unpublished].into_iter().filter_map(Result::err) {
+    for error in [moved, silenced, listed].into_iter().filter_map(Result::err) {
         tracing::info!(room = %upgrade.room_id, %error, "not everything of a replaced room was settled");
     }
     Ok(new)
@@ -156,10 +159,12 @@ async fn move_aliases(
     state(world, new, &upgrade.user, (CANONICAL_ALIAS, &ours)).await
 }
 
-/// Takes the old room out of the directory; the room's telling copies that to D1.
-async fn unpublish(world: &World, upgrade: &Upgrade) -> Result<(), Unsent> {
-    let publish = Publish { user: upgrade.user.clone(), admin: false, published: false };
-    world.ask(&room_object(&upgrade.room_id), &publish).await?;
+/// Has the directory list the new room in the place of the old one; the telling of each copies that to D1.
+async fn list(world: &World, (upgrade, new): (&Upgrade, &RoomId)) -> Result<(), Unsent> {
+    for (room_id, published) in [(new, true), (&*upgrade.room_id, false)] {
+        let publish = Publish { user: upgrade.user.clone(), admin: false, published };
+        world.ask(&room_object(room_id), &publish).await?;
+    }
     Ok(())
 }
 

@@ -159,6 +159,32 @@ fn an_invite_is_pushed() {
 }
 
 #[test]
+fn an_invite_that_is_not_shown_counts_no_more() {
+    let phone = Phone::new();
+    phone.set(&json!({ "url": URL }));
+    phone.scene.room(&phone.alice, &json!({ "invite": [phone.bob.id] }));
+    assert_eq!(phone.pushed().last().unwrap()["counts"]["unread"], 1);
+    let line =
+        format!("PUT /_matrix/client/v3/user/{}/account_data/m.ignored_user_list", phone.bob.id);
+    let ignored = json!({ "ignored_users": { &phone.alice.id: {} } });
+    phone.scene.call(Some(&phone.bob), &line, &ignored).ok();
+    assert_eq!(phone.pushed().last().unwrap()["counts"]["unread"], 0);
+}
+
+#[test]
+fn what_is_encrypted_may_be_urgent() {
+    let phone = Phone::new();
+    let carol = phone.scene.register("carol");
+    phone.scene.act(&carol, &phone.room, "join", &json!({})).ok();
+    phone.set(&json!({ "url": URL, "format": "event_id_only" }));
+    phone.say("plain");
+    let content = json!({ "algorithm": "m.megolm.v1.aes-sha2", "ciphertext": "x" });
+    phone.scene.put(&phone.alice, &phone.room, "send/m.room.encrypted/1", &content).ok();
+    let prios: Vec<Value> = phone.pushed().iter().map(|push| push["prio"].clone()).collect();
+    assert_eq!(prios, ["low", "high"]);
+}
+
+#[test]
 fn a_gateway_that_is_down_gets_later_what_is_unread_still() {
     let phone = Phone::new();
     let up = Rc::new(Cell::new(false));

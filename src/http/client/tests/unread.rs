@@ -225,6 +225,74 @@ fn more_is_counted_than_is_held() {
 }
 
 #[test]
+fn a_thread_is_read_though_much_was_said_elsewhere_since() {
+    let reading = Reading::new();
+    let root = reading.says("root");
+    let in_thread: Vec<String> = (0..5).map(|_| reading.relates(&[], "m.thread", &root)).collect();
+    for number in 0..120 {
+        reading.says(&format!("{number}"));
+    }
+    assert_eq!(reading.by_thread(&root), [(121, 0), (5, 0)]);
+    reading.receipt("m.read", &in_thread[4], &json!({ "thread_id": root }));
+    assert_eq!(reading.by_thread(&root), [(121, 0), (0, 0)]);
+}
+
+#[test]
+fn a_new_name_reads_nothing_and_an_own_redaction_takes_a_notice_away() {
+    let reading = Reading::new();
+    let levels = json!({ "users": { &reading.alice.id: 100, &reading.bob.id: 50 } });
+    reading.scene.put(&reading.alice, &reading.room, "state/m.room.power_levels", &levels).ok();
+    let said = reading.says("oops");
+    reading.says("hi");
+    let name = format!("PUT /_matrix/client/v3/profile/{}/displayname", reading.bob.id);
+    reading.scene.call(Some(&reading.bob), &name, &json!({ "displayname": "Bob" })).ok();
+    assert_eq!(reading.counts(), (2, 0));
+    let root = reading.says("root");
+    let answer = reading.relates(&[], "m.thread", &root);
+    let path = format!("redact/{}/1", encode(&answer));
+    reading.scene.put(&reading.bob, &reading.room, &path, &json!({})).ok();
+    assert_eq!(reading.by_thread(&root), [(0, 0), (0, 0)]);
+    assert!(!said.is_empty());
+}
+
+#[test]
+fn a_mention_in_a_long_event_is_found() {
+    let reading = Reading::new();
+    let long = json!({
+        "msgtype": "m.text",
+        "body": "x".repeat(30_000),
+        "m.mentions": { "user_ids": [reading.bob.id] },
+    });
+    reading.say(&reading.alice, &long);
+    assert_eq!(reading.counts(), (1, 1));
+}
+
+#[test]
+fn no_name_and_no_rules_keep_a_user_from_their_news() {
+    let reading = Reading::new();
+    let rule = |id: &str, rule: &Value| {
+        let line = format!("PUT /_matrix/client/v3/pushrules/global/override/{id}");
+        reading.scene.call(Some(&reading.bob), &line, rule).ok();
+    };
+    let named = json!([{ "kind": "contains_display_name" }]);
+    rule("named", &json!({ "conditions": named, "actions": ["notify"] }));
+    let member = json!({ "membership": "join", "displayname": "*a".repeat(15_000) });
+    let path = format!("state/m.room.member/{}", reading.bob.id);
+    reading.scene.put(&reading.bob, &reading.room, &path, &member).ok();
+    reading.says("a a a");
+    assert_eq!(reading.counts(), (1, 0));
+    let pattern = format!("*{}b", "a".repeat(700));
+    let slow = json!([{ "kind": "event_match", "key": "content.body", "pattern": pattern }]);
+    for number in 0..60 {
+        rule(&format!("{number}"), &json!({ "conditions": slow, "actions": ["notify"] }));
+    }
+    for _ in 0..5 {
+        reading.says(&"a".repeat(2_000));
+    }
+    assert_eq!(reading.counts(), (6, 0));
+}
+
+#[test]
 fn what_a_stranger_writes_does_not_break_the_news() {
     let reading = Reading::new();
     let line = "PUT /_matrix/client/v3/pushrules/global/content/a";

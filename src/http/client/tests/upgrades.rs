@@ -104,6 +104,32 @@ fn a_moderator_who_may_replace_the_room_gets_no_power_by_it() {
 }
 
 #[test]
+fn a_room_has_one_replacement() {
+    let old = Old::new("11");
+    let list = |room: &str| format!("/_matrix/client/v3/directory/list/room/{room}");
+    let public = json!({ "visibility": "public" });
+    old.scene.call(Some(&old.alice), &format!("PUT {}", list(&old.room)), &public).ok();
+    let new = old.replaced("12");
+    assert_eq!(old.replaced("12"), new, "a client that got no answer asks again");
+    let listed = |room: &str| old.scene.get(&old.alice, &list(room)).ok()["visibility"].clone();
+    assert_eq!([listed(&old.room), listed(&new)], ["private", "public"]);
+}
+
+#[test]
+fn levels_of_older_rooms_go_over_as_numbers() {
+    let old = Old::new("9");
+    let state = |room: &str| old.state(room, "m.room.power_levels").ok();
+    let ban = json!({ "user_id": old.bob.id });
+    let mut levels = state(&old.room);
+    levels["users"][&old.bob.id] = json!(99);
+    old.scene.put(&old.alice, &old.room, "state/m.room.power_levels", &levels).ok();
+    old.scene.act(&old.alice, &old.room, "ban", &ban).ok();
+    let new = old.replaced("11");
+    assert_eq!(state(&new)["users"], levels["users"]);
+    assert_eq!(old.state(&new, &format!("m.room.member/{}", old.bob.id)).ok()["membership"], "ban");
+}
+
+#[test]
 fn an_additional_creator_is_no_creator_where_the_version_knows_none() {
     for (version, users) in [("12", false), ("11", true)] {
         let old = Old::new("11");

@@ -4,11 +4,14 @@
 //! The rules are judged in the user's object, with the news that brings the event. What a telling begins after was told
 //! to the user before, so each event is judged once.
 
+use std::rc::Rc;
+
 use ruma::{EventId, UserId};
-use serde_json::value::RawValue;
+use serde_json::value::{RawValue, to_raw_value};
 use tombolo_platform::{Row, values};
 use tombolo_protocol::{
-    event::client_event,
+    event::{Pdu, client_event},
+    json::members,
     power_levels::{Level, PowerLevels},
 };
 
@@ -18,24 +21,20 @@ use crate::objects::room::{
     messages::{Notifiable, NotifiableEvent, Notify, Position},
 };
 
-/// How many events one telling has judged, and how many bytes they have; the newest are.
-const MOST_EVENTS: u32 = 200;
-const MOST_BYTES: usize = 512 << 10;
+/// How many events one telling has judged: the newest.
+const MOST_EVENTS: u32 = 500;
+/// An event that is longer is judged by what of its content rules commonly look at, and by so much of its body (bytes).
+const MAX_EVENT: usize = 8 << 10;
+const MAX_BODY: usize = 2 << 10;
+const LOOKED_AT: [&str; 4] = ["msgtype", "membership", "m.mentions", "m.relates_to"];
 
 impl Room<'_> {
     /// The events after a position that push rules judge; `None` where there are none.
     pub fn notifiable(&mut self, since: Position) -> Result<Option<Notifiable>> {
         let row = self.row()?;
-        let (mut events, mut bytes) = (Vec::new(), 0);
         let newest = self.between(since + 1, row.pos, true, MOST_EVENTS)?;
         let newest = newest.iter().filter(|event| !event.is_history());
-        for event in newest.filter(|event| event.redacted_by.is_none()) {
-            bytes += event.pdu.json.len();
-            if bytes > MOST_BYTES {
-                break;
-            }
-            events.push(event);
-        }
+        let events: Vec<_> = newest.filter(|event| event.redacted_by.is_none()).collect();
         if events.is_empty() {
             return Ok(None);
         }
@@ -59,7 +58,7 @@ impl Room<'_> {
         Ok(NotifiableEvent {
             pos: event.pos.unwrap_or_default(),
             event_id: event.pdu.event_id.clone(),
-            event: RawValue::from_string(client_event(&event.pdu, true))?,
+            event: RawValue::from_string(client_event(&*cut_down(&event.pdu)?, true))?,
             thread: self.thread_of(event)?,
             level: match power.user(&event.pdu.sender) {
                 Level::Finite(level) => level,
@@ -98,4 +97,22 @@ impl Room<'_> {
         }
         Ok(upto)
     }
+}
+
+/// A long event with what of its content is judged.
+fn cut_down(pdu: &Rc<Pdu>) -> Result<Rc<Pdu>> {
+    if pdu.content.get().len() <= MAX_EVENT {
+        return Ok(Rc::clone(pdu));
+    }
+    let mut content = members(Some(&pdu.content));
+    let body =
+        content.remove("body").and_then(|body| serde_json::from_str::<String>(body.get()).ok());
+    content
+        .retain(|name, value| LOOKED_AT.contains(&name.as_str()) && value.get().len() <= MAX_BODY);
+    if let Some(mut body) = body {
+        let end = (0..=MAX_BODY.min(body.len())).rev().find(|end| body.is_char_boundary(*end));
+        body.truncate(end.unwrap_or_default());
+        content.insert("body".to_owned(), to_raw_value(&body)?);
+    }
+    Ok(Rc::new(pdu.with_content(to_raw_value(&content)?)))
 }

@@ -1,6 +1,6 @@
 //! What can a room be asked that is to be replaced?
 
-use ruma::{OwnedEventId, OwnedUserId};
+use ruma::{OwnedEventId, OwnedRoomId, OwnedUserId};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tombolo_protocol::{
@@ -24,6 +24,9 @@ pub struct TransferableReply {
     pub create: Box<RawValue>,
     pub state: Vec<StateItem>,
     pub last_event: Option<OwnedEventId>,
+    /// The room by which this one is replaced already.
+    #[serde(default)]
+    pub replaced_by: Option<OwnedRoomId>,
 }
 
 /// What a state event says.

@@ -49,7 +49,14 @@ pub fn transferable(room: &mut Room<'_>, message: Transferable) -> Result<Transf
     state.extend(bans.filter(is_ban).take(MOST));
     let last = room.between(0, row.pos, true, 1)?.pop();
     let last_event = last.map(|event| event.pdu.event_id.clone());
-    Ok(TransferableReply { create: create.pdu.content.clone(), state, last_event })
+    let tombstone = room.now_event("m.room.tombstone", "")?;
+    let replaced_by = tombstone.and_then(|event| event.pdu.content_str("replacement_room"));
+    Ok(TransferableReply {
+        create: create.pdu.content.clone(),
+        state,
+        last_event,
+        replaced_by: replaced_by.and_then(|room| room.try_into().ok()),
+    })
 }
 
 impl Room<'_> {

@@ -65,6 +65,11 @@ pub struct PushNotice {
     pub room_id: OwnedRoomId,
     pub event_id: OwnedEventId,
     pub actions: Vec<Action>,
+    /// Whether only the client can tell how urgent it is.
+    pub encrypted: bool,
+    /// Of an invite, the stripped state.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stripped: Option<Box<RawValue>>,
 }
 
 /// What became of a push. Idempotent.
