@@ -92,7 +92,9 @@ fn new_room(
         creation_content.extend(held.get(kept).map(|value| (kept.to_owned(), value.clone())));
     }
     let mut predecessor = json!({ "room_id": upgrade.room_id });
-    if let Some(last) = &old.last_event {
+    // Where the create event names the room, it can be known before the tombstone, and cites no event of the old room.
+    let cites = !upgrade.version.room_id_is_create_hash();
+    if let Some(last) = old.last_event.as_ref().filter(|_| cites) {
         predecessor["event_id"] = json!(last);
     }
     creation_content.insert("predecessor".to_owned(), predecessor);

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use http::{Method, Request, Response, StatusCode};
 use ruma::{
-    MxcUri, OwnedRoomId, OwnedUserId, UserId,
+    OwnedRoomId, OwnedUserId, UserId,
     api::client::profile::{
         ProfileFieldValue, delete_profile_field::v3 as delete_profile_field,
         get_profile::v3 as get_profile, get_profile_field::v3 as get_profile_field,
@@ -139,10 +139,6 @@ async fn set_field(
         }
         ("avatar_url", value) => {
             let avatar_url = checked(value.as_ref())?;
-            let is_address = |address: &String| <&MxcUri>::from(&**address).is_valid();
-            if !avatar_url.as_ref().is_none_or(is_address) {
-                return Err(invalid_param("The avatar is no mxc:// address"));
-            }
             profiles::set_avatar_url(world, localpart, avatar_url.as_deref()).await?
         }
         (_, Some(value)) => {
