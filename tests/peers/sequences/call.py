@@ -36,6 +36,8 @@ class Past:
     banned: frozenset[str] = frozenset()
     # The rooms where ours refused a read marker of the user.
     unmarked: frozenset[str] = frozenset()
+    # The rooms in which the user said something.
+    spoke: frozenset[str] = frozenset()
     # The rooms whose initial state says something twice, or what the preset says, too.
     doubled: frozenset[str] = frozenset()
     # The rooms that somebody left or was put out of.

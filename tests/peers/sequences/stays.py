@@ -34,7 +34,7 @@ class Stays:
             never=frozenset(rooms - _rooms_of(who, self._ever)),
             deserted=frozenset(rooms - {room for room, _ in self._now}),
             purged=frozenset(room for room, _ in self._users["left"]),
-            **{name: _rooms_of(who, self._users[name]) for name in ("came", "left", "out", "back", "forgotten", "banned", "unmarked")},
+            **{name: _rooms_of(who, self._users[name]) for name in ("came", "left", "out", "back", "forgotten", "banned", "unmarked", "spoke")},
             **{name: frozenset(self._rooms[name]) for name in ("veiled", "doubled", "redacted", "unread")},
             ignores=who in self._ignoring,
             repeats=who in self._repeating,
@@ -47,6 +47,8 @@ class Stays:
             self._rooms["veiled"].update(named)
         if call.changes and "redact" in call.path:
             self._rooms["redacted"].update(named)
+        if call.changes and re.search(r"/(send|redact)/", call.path):
+            self._users["spoke"].update((room, call.who) for room in named)
         if call.kind == "forget":
             self._users["forgotten"].add((named[0], call.who))
         if call.kind == "account_data" and call.changes:

@@ -92,7 +92,7 @@ fn new_room(
         creation_content.extend(held.get(kept).map(|value| (kept.to_owned(), value.clone())));
     }
     let mut predecessor = json!({ "room_id": upgrade.room_id });
-    // Where the create event names the room, it can be known before the tombstone, and cites no event of the old room.
+    // A create event whose hash names the room cites no event of the old one.
     let cites = !upgrade.version.room_id_is_create_hash();
     if let Some(last) = old.last_event.as_ref().filter(|_| cites) {
         predecessor["event_id"] = json!(last);
