@@ -22,8 +22,9 @@ use crate::{
     },
 };
 
-/// How often a room is asked that has to look through its events first.
-const MAX_ASKED: usize = 50;
+/// How often a room is asked that has many events to look through, and until when (ms).
+const MAX_ASKED: usize = 500;
+const MAX_TIME: u64 = 10_000;
 /// How many servers are asked.
 const MAX_SERVERS: usize = 3;
 /// How often history is fetched, and until when (ms).
@@ -58,20 +59,25 @@ pub async fn event_by_time(
     Ok(known.found)
 }
 
-/// The closest event that is held here.
+/// The closest event that is held here. A room that does not come to an end is as good as out of reach.
 pub async fn held(
     world: &World,
     room_id: &RoomId,
     ask: &EventByTime,
 ) -> Result<EventByTimeReply, AskError<Refusal>> {
-    let mut known = EventByTimeReply::default();
+    let until = world.now().saturating_add(MAX_TIME);
+    let mut ask = ask.clone();
     for _ in 0..MAX_ASKED {
-        known = world.ask(&room_object(room_id), ask).await?;
+        let known = world.ask(&room_object(room_id), &ask).await?;
         if !known.unfinished {
+            return Ok(known);
+        }
+        ask.after = known.reached;
+        if world.now() >= until {
             break;
         }
     }
-    Ok(known)
+    Err(AskError::Unreachable("the room looks through its events for too long".to_owned()))
 }
 
 /// The time of the closest event that another server knows, as the first one says that answers.

@@ -4,6 +4,9 @@ use ruma::RoomId;
 use serde_json::json;
 use tombolo_platform::{Row, SqlError, World, values};
 
+/// How much the rooms of one page say, in characters; it has at least one room.
+const MAX_PAGE: i64 = 1 << 20;
+
 /// A place in the list, which the largest rooms lead.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
@@ -66,25 +69,33 @@ pub async fn save(world: &World, room_id: &RoomId, entry: &Entry<'_>) -> Result<
     world.d1().run(upsert, values).await.map(|_| ())
 }
 
-/// What lists say of at most so many published rooms (JSON), after a place or (`before`) before it; those next to the place.
+/// What lists say of at most so many published rooms (JSON), after a place or (`before`) before it, those next to the
+/// place; and whether there are more.
 pub async fn list(
     world: &World,
     wanted: &Wanted<'_>,
     (from, before): (Option<&Place>, bool),
     limit: usize,
-) -> Result<Vec<String>, SqlError> {
+) -> Result<(Vec<String>, bool), SqlError> {
+    // Rooms that the page has no place for are answered without their text.
     let after =
-        "SELECT summary FROM public_rooms WHERE members IS NOT NULL AND (federates OR NOT ?1)
+        "SELECT iif(ahead <= ?7 AND place <= ?6, summary, NULL) AS summary FROM
+                 (SELECT summary, row_number() OVER list AS place, sum(length(summary)) OVER list - length(summary) AS ahead
+                 FROM public_rooms WHERE members IS NOT NULL AND (federates OR NOT ?1)
                  AND (?2 IS NULL OR instr(searched, ?2) > 0)
                  AND (?3 IS NULL OR coalesce(room_type, '') IN (SELECT value FROM json_each(?3)))
                  AND (?4 IS NULL OR members < ?4 OR members = ?4 AND room_id > ?5)
-                 ORDER BY members DESC, room_id LIMIT ?6";
+                 WINDOW list AS (ORDER BY members DESC, room_id ROWS UNBOUNDED PRECEDING)
+                 ORDER BY members DESC, room_id LIMIT ?6 + 1)";
     let until =
-        "SELECT summary FROM public_rooms WHERE members IS NOT NULL AND (federates OR NOT ?1)
+        "SELECT iif(ahead <= ?7 AND place <= ?6, summary, NULL) AS summary FROM
+                 (SELECT summary, row_number() OVER list AS place, sum(length(summary)) OVER list - length(summary) AS ahead
+                 FROM public_rooms WHERE members IS NOT NULL AND (federates OR NOT ?1)
                  AND (?2 IS NULL OR instr(searched, ?2) > 0)
                  AND (?3 IS NULL OR coalesce(room_type, '') IN (SELECT value FROM json_each(?3)))
                  AND (?4 IS NULL OR members > ?4 OR members = ?4 AND room_id < ?5)
-                 ORDER BY members, room_id DESC LIMIT ?6";
+                 WINDOW list AS (ORDER BY members, room_id DESC ROWS UNBOUNDED PRECEDING)
+                 ORDER BY members, room_id DESC LIMIT ?6 + 1)";
     let types = (!wanted.types.is_empty()).then(|| json!(wanted.types).to_string());
     let term = wanted.term.map(str::to_lowercase);
     let values = values![
@@ -93,14 +104,18 @@ pub async fn list(
         types.as_deref(),
         from.map(|place| place.members),
         from.map(|place| place.room_id.as_str()),
-        i64::try_from(limit).unwrap_or(i64::MAX)
+        i64::try_from(limit).unwrap_or(i64::MAX),
+        MAX_PAGE
     ];
     let query = if before { until } else { after };
-    let mut rooms = world.d1().rows(query, values, |row| row.text(0)).await?;
+    let read = world.d1().rows(query, values, |row| row.text_or_null(0)).await?;
+    let found = read.len();
+    let mut rooms: Vec<String> = read.into_iter().flatten().collect();
+    let more = rooms.len() < found;
     if before {
         rooms.reverse();
     }
-    Ok(rooms)
+    Ok((rooms, more))
 }
 
 /// How many rooms are published, to our users or to other servers.

@@ -6,10 +6,19 @@
 //! asks only those rooms anew, and passes by the others. So nothing is kept between pages, and a token that somebody
 //! made up shows nothing but what its user may see.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    future::ready,
+    pin::pin,
+    time::Duration,
+};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use futures_util::{StreamExt, TryStreamExt, stream};
+use futures_util::{
+    StreamExt, TryStreamExt,
+    future::{Either, select},
+    stream,
+};
 use ruma::{OwnedRoomId, OwnedServerName, RoomId, UserId};
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
@@ -105,6 +114,8 @@ struct Walk<'a> {
     /// What was looked at ahead.
     ahead: BTreeMap<OwnedRoomId, Option<Seen>>,
     looks: usize,
+    /// When the page has taken long (ms).
+    until: u64,
 }
 
 /// One page of the walk below a room.
@@ -122,11 +133,11 @@ pub async fn walk(
         Some(token) => read(token, seal).ok_or(Unwalked::Token)?,
         None => Default::default(),
     };
-    let began = world.now();
+    let until = world.now().saturating_add(MAX_TIME);
     let view = View { user: Some(user), children: true, suggested_only };
     let (stack, parents, ahead) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
     let mut walk =
-        Walk { world, view, user, max_depth, stack, met, open, parents, ahead, looks: 0 };
+        Walk { world, view, user, max_depth, stack, met, open, parents, ahead, looks: 0, until };
     let before = walk.met.len();
     let seen = look::look(world, view, root, &[]).await?.ok_or(Unwalked::Unseen)?;
     walk.ahead.insert(root.to_owned(), Some(seen));
@@ -138,7 +149,7 @@ pub async fn walk(
         if !again && walk.met.contains(&mark) {
             continue;
         }
-        let spent = walk.looks >= MAX_LOOKS || world.now() > began + MAX_TIME;
+        let spent = walk.looks >= MAX_LOOKS || world.now() >= until;
         let progress = walk.met.len() > before;
         if !again && (rooms.len() >= limit || walk.met.len() >= MAX_MET || spent && progress) {
             walk.stack.push(next);
@@ -167,7 +178,7 @@ impl Walk<'_> {
         look_at(self.world, (self.view, self.user), next).await
     }
 
-    /// Puts the children of a room on the stack, and looks ahead at as many as the page may have.
+    /// Puts the children of a room on the stack, and looks ahead at as many as the page may have, and has time for.
     async fn expand(
         &mut self,
         next: &Next,
@@ -197,9 +208,18 @@ impl Walk<'_> {
         let ahead = wanted.take(most).map(|next| async move {
             Ok::<_, Ours>((next.room_id.clone(), look_at(world, view, next).await?))
         });
-        let ahead: Vec<_> = stream::iter(ahead).buffer_unordered(AT_ONCE).try_collect().await?;
-        self.looks += ahead.len();
-        self.ahead.extend(ahead);
+        let mut found = Vec::new();
+        let looking = stream::iter(ahead).buffer_unordered(AT_ONCE).try_for_each(|seen| {
+            found.push(seen);
+            ready(Ok(()))
+        });
+        let left = Duration::from_millis(self.until.saturating_sub(world.now()));
+        // What was not seen by then is met by the next page.
+        if let Either::Left((looked, _)) = select(pin!(looking), pin!(world.sleep(left))).await {
+            looked?;
+        }
+        self.looks += found.len();
+        self.ahead.extend(found);
         self.stack.extend(below.into_iter().rev());
         Ok(())
     }

@@ -75,7 +75,11 @@ pub async fn copy(world: &World, room_id: &RoomId, listing: &Listing) -> Result<
             federates: summary.federates,
             room_type: summary.room_type.as_deref(),
             searched: texts.join("\n").to_lowercase(),
-            summary: serde_json::to_string(summary)?,
+            // A list does not show from which rooms one may join: that may be much.
+            summary: serde_json::to_string(&Summary {
+                allowed_room_ids: Vec::new(),
+                ..summary.clone()
+            })?,
         })
     });
     let entry =
@@ -94,14 +98,10 @@ pub async fn ours(world: &World, query: &Query, federating: bool) -> Result<Page
     let term = query.term.as_deref().filter(|term| !term.is_empty());
     let wanted = Wanted { federating, term, types: &types };
     let from = since.as_ref().map(|since| &since.place);
-    let texts = public_rooms::list(world, &wanted, (from, before), limit + 1).await;
-    let texts = texts.map_err(Ours::from)?;
+    let listed = public_rooms::list(world, &wanted, (from, before), limit).await;
+    let (texts, more) = listed.map_err(Ours::from)?;
     let rooms = texts.iter().map(|text| serde_json::from_str(text));
-    let mut rooms: Vec<Summary> = rooms.collect::<Result<_, _>>().map_err(Ours::from)?;
-    let more = rooms.len() > limit;
-    if more {
-        if before { drop(rooms.remove(0)) } else { rooms.truncate(limit) }
-    }
+    let rooms: Vec<Summary> = rooms.collect::<Result<_, _>>().map_err(Ours::from)?;
     let token = |room: Option<&Summary>, before| Some(Token::beside(room?, before).text());
     let has_next = more || before;
     let has_prev = if before { more } else { since.is_some() };

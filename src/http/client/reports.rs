@@ -10,12 +10,12 @@ use ruma::api::client::{
 use serde::Deserialize;
 use tombolo_platform::{AskError, World};
 
-use super::rooms::{must_be_joined, no_event};
+use super::rooms::{is_joined, no_event};
 use crate::{
     error::{Result, invalid_param, limited},
     http::{auth::Session, router::Router},
     objects::{
-        room::messages::{Asker, EventById},
+        room::messages::{Asker, EventById, Refusal},
         room_object,
         user_sync::messages::Cost,
     },
@@ -38,10 +38,14 @@ async fn event(
     caller: Session,
     request: report_content::Request,
 ) -> Result<report_content::Response> {
-    must_be_joined(&world, &caller.user, &request.room_id).await.map_err(|_| no_event())?;
+    if !is_joined(&world, &caller.user, &request.room_id).await? {
+        return Err(no_event());
+    }
     let ask = EventById::of(request.event_id.clone(), Asker::User(caller.user.clone()));
     let event = match world.ask(&room_object(&request.room_id), &ask).await {
-        Err(AskError::Refused(_)) => return Err(no_event()),
+        Err(AskError::Refused(Refusal::Absent | Refusal::NotFound | Refusal::Forbidden(_))) => {
+            return Err(no_event());
+        }
         event => event?,
     };
     #[derive(Deserialize)]

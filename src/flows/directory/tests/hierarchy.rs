@@ -1,6 +1,7 @@
 //! Is a space walked over several servers, and what of another server's answer counts?
 
 use serde_json::{Value, json};
+use tombolo_platform::simulated::Faults;
 use tombolo_support::{Peer, Scene, User, encode, ok, refusal, text};
 
 use crate::flows::tests::{OTHER, OURS, PEER, ours, two_servers};
@@ -116,6 +117,32 @@ fn what_a_server_says_of_children_is_taken_and_not_asked_again() {
     scene.pass(301_000);
     walk(&scene, &alice, &root);
     assert_eq!(peer.times_asked("hierarchy"), 5);
+}
+
+#[test]
+fn a_page_waits_only_so_long_for_servers_that_are_silent() {
+    let scene = ours();
+    let alice = scene.register("alice");
+    let root = space(&scene, &alice);
+    for number in 0..40 {
+        let silent = |one| {
+            let name = format!("silent{number}-{one}.test:8448");
+            Peer::new(&scene.simulation, &name, 3).name().to_owned()
+        };
+        let via: Vec<String> = (0..3).map(silent).collect();
+        let child = format!("!{number}:silent.test");
+        scene.set(&alice, &root, ("m.space.child", &child), &json!({ "via": via }));
+    }
+    scene.simulation.settle(60_000);
+    scene.simulation.faults(Faults { lost_fetch: 1000, ..Faults::NONE });
+    let began = scene.server.world().now();
+    let path = format!("/_matrix/client/v1/rooms/{root}/hierarchy");
+    let page = scene.get(&alice, &path).ok();
+    let took = scene.server.world().now() - began;
+    assert!(took < 20_000, "{took}");
+    assert_eq!(page["rooms"].as_array().map(Vec::len), Some(1));
+    let next = format!("{path}?from={}", text(&page["next_batch"]));
+    assert_ne!(scene.get(&alice, &next).ok()["next_batch"], page["next_batch"], "it gets on");
 }
 
 #[test]

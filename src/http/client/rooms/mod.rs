@@ -66,10 +66,15 @@ pub async fn ask_room<M: Message<Class = RoomClass, Refusal = Refusal>>(
 
 /// Refuses unless the user is joined to the room.
 pub async fn must_be_joined(world: &World, user: &UserId, room_id: &RoomId) -> Result<()> {
+    if is_joined(world, user, room_id).await? { Ok(()) } else { Err(not_in_room()) }
+}
+
+/// Whether the user is joined to the room; to a room that is unknown here they are not.
+pub async fn is_joined(world: &World, user: &UserId, room_id: &RoomId) -> Result<bool> {
     let ask = MembershipOf { user: user.to_owned(), live: false };
-    match ask_room(world, room_id, &ask).await? {
-        Some(Membership::Join) => Ok(()),
-        _ => Err(not_in_room()),
+    match world.ask(&room_object(room_id), &ask).await {
+        Err(AskError::Refused(Refusal::Absent)) => Ok(false),
+        membership => Ok(membership? == Some(Membership::Join)),
     }
 }
 

@@ -21,7 +21,7 @@ use tombolo_protocol::event::field;
 
 use self::{
     answer::answer,
-    terms::Terms,
+    terms::{MAX_TERM, Terms},
     token::{MOST_RANKED, Token},
 };
 use crate::{
@@ -104,6 +104,9 @@ impl Page {
             },
         };
         let text = field(raw, "filter").map(RawValue::get);
+        if criteria.search_term.len() > MAX_TERM {
+            return Err(invalid_param("The search term is too long"));
+        }
         let filter = filter::with_relations(criteria.filter.clone(), text)?;
         let limit = filter.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT);
         let context = &criteria.event_context;

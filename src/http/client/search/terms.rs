@@ -5,7 +5,9 @@
 //! [FTS5](https://www.sqlite.org/fts5.html#full_text_query_syntax), in which every word is quoted, so that nothing of it
 //! is a command.
 
-/// How many words of a term are looked at.
+/// The longest term, in bytes.
+pub const MAX_TERM: usize = 1_024;
+/// How many words of a term are looked at, those in quotation marks too: an index takes each apart from the others.
 const MAX_WORDS: usize = 30;
 
 /// A term, taken apart.
@@ -19,7 +21,12 @@ pub struct Terms {
 impl Terms {
     pub fn of(term: &str) -> Self {
         let mut terms = Self { wanted: vec![Vec::new()], unwanted: Vec::new() };
-        for Part { words, quoted, negated } in parts(term).into_iter().take(MAX_WORDS) {
+        let mut left = MAX_WORDS;
+        for Part { words, quoted, negated } in parts(term) {
+            if left == 0 {
+                break;
+            }
+            let words = first_words(&words, &mut left);
             match terms.wanted.last_mut() {
                 _ if negated => terms.unwanted.push(words),
                 Some(_) if !quoted && words.eq_ignore_ascii_case("or") => {
@@ -85,6 +92,22 @@ fn parts(term: &str) -> Vec<Part> {
     parts
 }
 
+/// What a text begins with, up to so many words, which are counted off. What is neither a letter nor a number parts words
+/// for the index, whether or not a space stands there.
+fn first_words(text: &str, left: &mut usize) -> String {
+    let mut within = false;
+    let one = |character: &char| {
+        let begins = character.is_alphanumeric() && !within;
+        within = character.is_alphanumeric();
+        if begins && *left == 0 {
+            return false;
+        }
+        *left -= usize::from(begins);
+        true
+    };
+    text.chars().take_while(one).collect()
+}
+
 /// Whether a lone minus stands right before a quotation mark; it is taken away.
 fn term_ends_in_minus(parts: &mut Vec<Part>) -> bool {
     let is_minus = parts.last().is_some_and(|part| !part.quoted && part.words == "-");
@@ -129,5 +152,19 @@ mod tests {
         }
         let many = "x ".repeat(10_000);
         assert!(expression(&many).unwrap().len() < 300);
+    }
+
+    #[test]
+    fn words_are_counted_wherever_they_part() {
+        let phrase = format!("\"{}\" b", "a ".repeat(10_000));
+        let dotted = "a.".repeat(10_000);
+        for long in [phrase, dotted, "\"a b\" ".repeat(10_000), "-a'a ".repeat(10_000)] {
+            let long = expression(&format!("x {long}")).unwrap();
+            let words =
+                long.matches(|c| matches!(c, 'a' | 'b')).count() - long.matches("body").count();
+            assert_eq!(words, MAX_WORDS - 1, "{long}");
+        }
+        let whole = "Größe".repeat(100);
+        assert_eq!(expression(&whole).unwrap(), format!("({{body}} : ((\"{whole}\")))"));
     }
 }

@@ -92,6 +92,16 @@ fn strangers_have_other_servers_asked_only_so_often() {
 }
 
 #[test]
+fn a_room_is_looked_through_for_a_time_only_so_often() {
+    let scene = one_server_with(&[("RATE_LIMITS", "on")]);
+    let alice = scene.register("alice");
+    let room = scene.room(&alice, &json!({}));
+    let path = format!("/_matrix/client/v1/rooms/{room}/timestamp_to_event?ts=0&dir=f");
+    let statuses: Vec<u16> = (0..80).map(|_| scene.get(&alice, &path).status).collect();
+    assert_eq!((statuses[0], statuses[79]), (200, 429), "{statuses:?}");
+}
+
+#[test]
 fn a_question_that_lacks_something_is_told_so() {
     let scene = one_server();
     let path = "GET /_matrix/client/v3/register/available";

@@ -80,6 +80,36 @@ fn what_the_user_may_not_see_is_passed_over() {
 }
 
 #[test]
+fn however_much_the_user_may_not_see_is_passed_over() {
+    let scene = one_server();
+    let (alice, bob) = (scene.register("alice"), scene.register("bob"));
+    let room = scene.room(&alice, &json!({ "preset": "public_chat" }));
+    let hidden = json!({ "history_visibility": "joined" });
+    scene.set(&alice, &room, ("m.room.history_visibility", ""), &hidden);
+    let say_much = || {
+        scene.pass(1000);
+        for number in 0..1_050 {
+            scene.say(&alice, &room, &number.to_string());
+        }
+        scene.pass(1000);
+    };
+    let start = scene.server.world().now() + 500;
+    say_much();
+    scene.act(&bob, &room, "join", &json!({})).ok();
+    let found = |ts: u64, dir: &str| {
+        let event = text(&at(&scene, &bob, &room, (ts, dir)).ok()["event_id"]);
+        let path = format!("/_matrix/client/v3/rooms/{room}/event/{event}");
+        let event = scene.get(&bob, &path).ok();
+        (event["state_key"].clone(), event["content"]["membership"].clone())
+    };
+    assert_eq!(found(start, "f"), (json!(bob.id), json!("join")));
+    scene.act(&bob, &room, "leave", &json!({})).ok();
+    say_much();
+    let end = scene.server.world().now();
+    assert_eq!(found(end, "b"), (json!(bob.id), json!("leave")));
+}
+
+#[test]
 fn what_was_said_before_our_stay_is_found_with_the_other_server() {
     for dir in ["f", "b"] {
         let scene = one_server();

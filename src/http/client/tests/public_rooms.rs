@@ -155,6 +155,39 @@ fn pages_lead_forth_and_back_whatever_is_published_meanwhile() {
 }
 
 #[test]
+fn a_page_ends_where_its_rooms_say_much() {
+    let scene = one_server();
+    let alice = scene.register("alice");
+    let name = "é".repeat(10_000);
+    let said = json!({ "name": name, "topic": name });
+    let mut rooms: Vec<String> = (0..3).map(|_| public(&scene, &alice, said.clone())).collect();
+    rooms.sort();
+    // As many texts as make a page of two rooms.
+    let long = "UPDATE public_rooms SET summary = json_set(summary, '$.topic', ?)";
+    scene.server.d1().run(long, tombolo_platform::values![&"x".repeat(600 << 10)]).unwrap();
+    let first = list(&scene, "");
+    assert_eq!((ids(&first), first.get("prev_batch")), (rooms[..2].to_vec(), None));
+    let second = list(&scene, &format!("since={}", text(&first["next_batch"])));
+    assert_eq!((ids(&second), second.get("next_batch")), (rooms[2..].to_vec(), None));
+    let back = list(&scene, &format!("since={}", text(&second["prev_batch"])));
+    assert_eq!((ids(&back), back.get("prev_batch")), (rooms[..2].to_vec(), None));
+}
+
+#[test]
+fn a_list_keeps_nothing_of_who_may_join_from_where() {
+    let scene = one_server();
+    let alice = scene.register("alice");
+    let allow = json!([{ "type": "m.room_membership", "room_id": "!elsewhere:example.org" }]);
+    let rules = json!({ "join_rule": "knock_restricted", "allow": allow });
+    let state = json!([{ "type": "m.room.join_rules", "state_key": "", "content": rules }]);
+    let room = public(&scene, &alice, json!({ "preset": "private_chat", "initial_state": state }));
+    assert_eq!(ids(&list(&scene, "")), [room]);
+    let kept = "SELECT count(*) AS kept FROM public_rooms WHERE summary LIKE '%elsewhere%'";
+    let kept = scene.server.d1().row(kept, tombolo_platform::values![], |row| row.int(0));
+    assert_eq!(kept.unwrap(), Some(0));
+}
+
+#[test]
 fn a_malformed_request_is_refused() {
     let scene = one_server();
     let alice = scene.register("alice");

@@ -1,8 +1,10 @@
 //! What may be reported, what does the answer tell, and what does an operator see?
 //! ([reporting content](https://spec.matrix.org/v1.19/client-server-api/#reporting-content))
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
-use tombolo_platform::values;
+use tombolo_platform::{simulated::Faults, values};
 use tombolo_support::{Answer, Scene, User};
 
 use super::one_server;
@@ -61,6 +63,19 @@ fn an_event_is_reported_by_who_is_in_its_room_and_may_see_it() {
     report_event(&scene, &bob, (&room, &event), &reason).ok();
     report_event(&scene, &bob, (&room, &event), &json!({})).ok();
     assert_eq!(kept(&scene), 2);
+}
+
+#[test]
+fn a_report_that_fails_by_our_fault_is_not_told_to_speak_of_nothing() {
+    let scene = one_server();
+    let alice = scene.register("alice");
+    let room = scene.room(&alice, &json!({}));
+    let event = scene.say(&alice, &room, "bad");
+    scene.simulation.settle(60_000);
+    scene.simulation.faults(Faults { lost_ask: 100, ..Faults::NONE });
+    let report = |_| report_event(&scene, &alice, (&room, &event), &json!({})).status;
+    let statuses: BTreeSet<u16> = (0..60).map(report).collect();
+    assert_eq!(statuses, BTreeSet::from([200, 503]));
 }
 
 #[test]

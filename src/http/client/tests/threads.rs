@@ -72,9 +72,18 @@ fn who_may_not_see_a_thread_is_not_told_of_it() {
         format!("PUT /_matrix/client/v3/user/{}/account_data/m.ignored_user_list", told.alice.id);
     let content = json!({ "ignored_users": { &bob.id: {} } });
     told.scene.call(Some(&told.alice), &line, &content).ok();
-    assert_eq!(told.threads(&told.alice, ""), [&*old, &*new]);
+    let answer = told.ask(&told.alice, "threads").ok();
+    assert_eq!(ids(&answer), [&*old, &*new, &*of_bob]);
+    let ignored = &answer["chunk"][2];
+    assert_eq!(ignored["content"], json!({}), "who is ignored is not read");
+    let thread = &ignored["unsigned"]["m.relations"]["m.thread"];
+    assert_eq!(
+        (&thread["count"], &thread["latest_event"]["sender"]),
+        (&json!(1), &json!(told.alice.id))
+    );
+    assert!(answer["chunk"][0]["content"]["body"].is_string());
     told.redact(&new);
-    assert_eq!(told.threads(&told.alice, "").len(), 2, "a thread outlives its root");
+    assert_eq!(told.threads(&told.alice, "").len(), 3, "a thread outlives its root");
 }
 
 #[test]

@@ -13,7 +13,7 @@ use crate::objects::{
 };
 
 /// The event closest to a time in one direction, `/timestamp_to_event`.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct EventByTime {
     pub asker: Asker,
     /// Whom the user ignores.
@@ -21,6 +21,9 @@ pub struct EventByTime {
     /// In milliseconds, by the clocks of the senders.
     pub ts: i64,
     pub backwards: bool,
+    /// Only events beyond this time and place, which an earlier reply told.
+    #[serde(default)]
+    pub after: Option<(i64, Position)>,
 }
 message!(RoomClass, EventByTime => EventByTimeReply, Refusal);
 
@@ -32,6 +35,9 @@ pub struct EventByTimeReply {
     pub gap: Option<HistoryGap>,
     /// Whether the room has still to look through its events: it is to be asked again.
     pub unfinished: bool,
+    /// What the room is then to be asked to go on from.
+    #[serde(default)]
+    pub reached: Option<(i64, Position)>,
 }
 
 /// Which events that a user may see hold these words?

@@ -13,7 +13,7 @@ use crate::objects::room::{
     reading::{entitlement::Horizon, view::Viewer},
 };
 
-/// How many events are read together, and how many at most, whatever the asker may not see.
+/// How many events are read together, and how many for one message, whatever the asker may not see.
 const PAGE: u32 = 50;
 const MAX_SCANNED: usize = 1000;
 
@@ -23,14 +23,32 @@ enum Reader {
     Server { name: OwnedServerName, horizon: Horizon },
 }
 
+/// What was found by its time.
+enum Closest {
+    Is(Rc<Stored>),
+    None,
+    /// Nothing up to this time and place.
+    Beyond((i64, Position)),
+}
+
 /// The closest event that the asker may see, and whether a closer one may be missing here.
 pub fn event_by_time(room: &mut Room<'_>, message: EventByTime) -> Result<EventByTimeReply> {
     room.graph()?;
     let reader = room.reader(message.asker, message.ignored)?;
     if !room.catch_up(Index::Times)? {
-        return Ok(EventByTimeReply { unfinished: true, ..EventByTimeReply::default() });
+        let reached = message.after;
+        return Ok(EventByTimeReply { unfinished: true, reached, ..EventByTimeReply::default() });
     }
-    let found = room.closest(&reader, message.ts, message.backwards)?;
+    let from = message.after.unwrap_or((message.ts, if message.backwards { FOREVER } else { 0 }));
+    let found = match room.closest(&reader, from, message.backwards)? {
+        Closest::Is(event) => Some(event),
+        Closest::None => None,
+        Closest::Beyond(place) => {
+            let reached = Some(place);
+            let reply = EventByTimeReply { unfinished: true, reached, ..Default::default() };
+            return Ok(reply);
+        }
+    };
     let below = match (&found, message.backwards) {
         // Forwards, what is missing below the event may be closer; backwards, what is missing above it.
         (Some(event), false) => room.missing_below(event.sn)?,
@@ -42,7 +60,7 @@ pub fn event_by_time(room: &mut Room<'_>, message: EventByTime) -> Result<EventB
         false => Some(HistoryGap { below, servers: room.helpers()? }),
     };
     let found = found.map(|event| (event.pdu.event_id.clone(), event.pdu.origin_server_ts));
-    Ok(EventByTimeReply { found, gap, unfinished: false })
+    Ok(EventByTimeReply { found, gap, unfinished: false, reached: None })
 }
 
 impl Room<'_> {
@@ -60,22 +78,26 @@ impl Room<'_> {
         }
     }
 
-    /// The event of the timeline that is closest to a time, in one direction.
-    fn closest(&mut self, reader: &Reader, ts: i64, backwards: bool) -> Result<Option<Rc<Stored>>> {
-        let mut from = (ts, if backwards { FOREVER } else { 0 });
+    /// The event of the timeline that is closest to a time and place, in one direction.
+    fn closest(
+        &mut self,
+        reader: &Reader,
+        mut from: (i64, Position),
+        backwards: bool,
+    ) -> Result<Closest> {
         let mut scanned = 0;
         loop {
             let page = self.sent_beyond(from, backwards, PAGE)?;
-            let Some(last) = page.last().copied() else { return Ok(None) };
+            let Some(last) = page.last().copied() else { return Ok(Closest::None) };
             for (_, pos) in page {
                 scanned += 1;
                 let Some(event) = self.between(pos, pos, false, 1)?.pop() else { continue };
                 if self.is_for(reader, &event)? {
-                    return Ok(Some(event));
+                    return Ok(Closest::Is(event));
                 }
             }
             if scanned >= MAX_SCANNED {
-                return Ok(None);
+                return Ok(Closest::Beyond(last));
             }
             from = last;
         }

@@ -54,15 +54,14 @@ pub fn threads(room: &mut Room<'_>, message: Threads) -> Result<ThreadsReply> {
 }
 
 impl Room<'_> {
-    /// The event with which a thread begins, if the viewer may see it.
+    /// The event with which a thread begins, if the viewer may see it. That of a user whom the viewer ignores is shown
+    /// redacted: others speak below it.
     fn root(&mut self, viewer: &Viewer, id: &str) -> Result<Option<Rc<Stored>>> {
         let Ok(id) = EventId::parse(id) else { return Ok(None) };
         let Some(event) = self.find(&id)? else { return Ok(None) };
         // No thread begins with state, or with an event that relates to another.
         let begins = !event.pdu.is_state() && Relation::of(&event.pdu.content).is_none();
-        let shown = begins
-            && viewer.hears(&event)
-            && self.user_sees(&viewer.user, &viewer.memberships, &event)?;
+        let shown = begins && self.user_sees(&viewer.user, &viewer.memberships, &event)?;
         Ok(shown.then_some(event))
     }
 

@@ -221,17 +221,17 @@ impl Room<'_> {
             // A user who had left by then is not told who redacted it.
             if self.user_sees(&viewer.user, &viewer.memberships, &because)? {
                 let beside = self.unsigned(viewer, &because)?;
-                let pdu = self.unless_erased(viewer, &because)?;
+                let pdu = self.readable(viewer, &because)?;
                 unsigned.redacted_because = Some(shown(viewer, &pdu, room_id, &beside)?);
             }
         }
-        let pdu = self.unless_erased(viewer, event)?;
+        let pdu = self.readable(viewer, event)?;
         shown(viewer, &pdu, room_id, &unsigned)
     }
 
-    /// An event as its viewer may read it, of a sender who may have had their events erased.
-    fn unless_erased(&mut self, viewer: &Viewer, event: &Stored) -> Result<Rc<Pdu>> {
-        match self.is_erased_for_user(&viewer.memberships, event)? {
+    /// An event as its viewer may read it: redacted if the sender had their events erased, or if the viewer ignores them.
+    fn readable(&mut self, viewer: &Viewer, event: &Stored) -> Result<Rc<Pdu>> {
+        match !viewer.hears(event) || self.is_erased_for_user(&viewer.memberships, event)? {
             true => Ok(Rc::new(self.pruned(event)?)),
             false => Ok(Rc::clone(&event.pdu)),
         }

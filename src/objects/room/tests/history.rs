@@ -30,7 +30,7 @@ fn what_comes_late_is_found_by_its_time_and_its_words_too() {
         let expression = r#"({body} : (("one")))"#.to_owned();
         let search = Search { user: user.clone(), expression, filter, recent: true, before: None };
         let (asker, ignored) = (Asker::User(user), Default::default());
-        room.ask(EventByTime { asker, ignored, ts: 0, backwards: false }).unwrap();
+        room.ask(EventByTime { asker, ignored, ts: 0, backwards: false, after: None }).unwrap();
         (room.ask(search).unwrap().count, room.count("times"))
     };
     let (none, times) = found();
