@@ -10,7 +10,10 @@ use serde_json::value::RawValue;
 use tombolo_platform::values;
 use tombolo_protocol::membership::Membership;
 
-use super::{PUSH_RULES, Pull, Pulled, Result, RoomNews, RoomUnread, StreamPosition, User};
+use super::{
+    PUSH_RULES, Pull, Pulled, Result, RoomNews, RoomUnread, StreamPosition, User,
+    account_data::is_empty,
+};
 use crate::shell::{Stop, membership};
 
 /// The most bytes of stripped state in one answer.
@@ -31,7 +34,7 @@ pub fn pull(user: &mut User<'_>, message: Pull) -> Result<Pulled> {
         user.add_quiet_rooms(&mut rooms)?;
     }
     user.add_stripped(&mut rooms)?;
-    user.hide_ignored_invites(&mut rooms)?;
+    user.hide_invites(&mut rooms)?;
     let account_data = user.add_account_data(&mut rooms, message.since.map(|_| since))?;
     user.add_typing(&mut rooms, since)?;
     user.add_unread(&mut rooms, since)?;
@@ -115,10 +118,10 @@ impl User<'_> {
         Ok(())
     }
 
-    /// Hides the invites of users whom the user ignores. A room of which the range holds more than the invite stays.
-    fn hide_ignored_invites(&mut self, rooms: &mut BTreeMap<OwnedRoomId, RoomNews>) -> Result<()> {
+    /// Hides the invites of users whom the user ignores, and those that the user's rules do not want. A room of which the range holds more than the invite stays.
+    fn hide_invites(&mut self, rooms: &mut BTreeMap<OwnedRoomId, RoomNews>) -> Result<()> {
         for news in rooms.values_mut().filter(|news| news.membership == Membership::Invite) {
-            news.hidden = self.ignores_invite(&news.room_id, news.stripped.as_deref())?;
+            news.hidden = self.hides_invite(&news.room_id, news.stripped.as_deref())?;
         }
         rooms.retain(|_, news| !news.hidden || news.from > 0);
         Ok(())
@@ -160,7 +163,10 @@ impl User<'_> {
         if since.is_none() || rows.iter().any(is_push_rules) {
             global.push((PUSH_RULES.to_owned(), self.push_rules_item()?));
         }
-        for (room, kind, content) in rows.into_iter().filter(|row| !is_push_rules(row)) {
+        // What was removed is told to clients that may have held it.
+        let is_told =
+            |row: &(_, _, String)| !is_push_rules(row) && (since.is_some() || !is_empty(&row.2));
+        for (room, kind, content) in rows.into_iter().filter(is_told) {
             let item = (kind, RawValue::from_string(content)?);
             if room.is_empty() {
                 global.push(item);

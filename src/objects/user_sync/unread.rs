@@ -224,8 +224,8 @@ impl User<'_> {
         self.push()
     }
 
-    /// Takes away the notices of invites that are not shown any more: the user ignores who sent them.
-    pub fn drop_ignored_invites(&mut self) -> Result<()> {
+    /// Takes away the notices of invites that are not shown any more: the user ignores who sent them, or wants none such.
+    pub fn drop_hidden_invites(&mut self) -> Result<()> {
         let invites: Vec<_> = self
             .loaded()?
             .rooms
@@ -235,7 +235,7 @@ impl User<'_> {
             .collect();
         for (room, pos) in invites {
             let unread = self.tallies()?.get(&room).is_some_and(|tally| !tally.counts.is_empty());
-            if unread && self.ignores_invite(&room, None)? {
+            if unread && self.hides_invite(&room, None)? {
                 self.drop_unread(&room, pos)?;
             }
         }

@@ -1,5 +1,6 @@
 //! How does the whole server answer clients, from the request to the response? One simulated server.
 
+mod account_data;
 mod accounts;
 mod answers;
 mod backups;
@@ -11,6 +12,7 @@ mod devices;
 mod ephemeral;
 mod filters;
 mod ignored;
+mod invite_rules;
 mod key_changes;
 mod keys;
 mod leavers;
@@ -28,6 +30,7 @@ mod rooms;
 mod routes;
 mod search;
 mod spaces;
+mod state_after;
 mod tags;
 mod threads;
 mod timelines;
