@@ -274,12 +274,16 @@ impl<'a> Actor<'a> {
         }
     }
 
-    /// The same by the user's second client.
+    /// The same by the user's second client, which asks every second time for the state after the timeline.
     async fn sync_filtered(&self) {
-        let since =
-            self.story.filtered.borrow()[self.user].last().map(|synced| synced.next.clone());
+        let (since, after) = {
+            let synced = &self.story.filtered.borrow()[self.user];
+            (synced.last().map(|synced| synced.next.clone()), synced.len() % 2 == 1)
+        };
         let query = since.as_ref().map(|since| format!("&since={since}")).unwrap_or_default();
-        let path = format!("/_matrix/client/v3/sync?filter={}{query}", encode(self.filter));
+        let filter = encode(self.filter);
+        let path =
+            format!("/_matrix/client/v3/sync?filter={filter}&use_state_after={after}{query}");
         let answer = self.call(Method::GET, &path, None).await;
         if let Some(next) = answer.text("next_batch").filter(|_| answer.is_ok()) {
             let synced = Synced { since, next, body: answer.body };

@@ -59,6 +59,8 @@ pub struct Request {
     /// How long the client waits for news (ms).
     pub timeout: u64,
     pub full_state: bool,
+    /// Whether the client wants the state after the timeline, not before it.
+    pub state_after: bool,
     pub filter: Rc<SyncFilter>,
 }
 
@@ -114,7 +116,8 @@ pub struct Stay {
     pub limited: bool,
     /// Where `/messages` goes on before the timeline; `None` for a room that the user was never in.
     pub prev_batch: Option<i64>,
-    /// The state events that the client needs and that the timeline does not give.
+    /// The state events that the client needs and that the timeline does not give; or, where it asked for it, all that
+    /// changed up to the timeline's end.
     pub state: Vec<Box<RawValue>>,
     pub account_data: Vec<Data>,
     /// What only a joined user is told.
@@ -256,6 +259,7 @@ async fn stay(
         to: news.to,
         full_state: request.full_state,
         stay_only,
+        state_after: request.state_after,
         timeline: request.filter.timeline(&news.room_id, &viewer.ignored),
         state: request.filter.room.state.of_room(&news.room_id),
     };

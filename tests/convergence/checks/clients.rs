@@ -1,5 +1,5 @@
-//! Does each client know the room's state? A client applies `state`, then the timeline, in order; after every answer it
-//! must have the state its server holds at the position up to which the answer tells.
+//! Does each client know the room's state? A client applies `state`, then the timeline, in order, or `state_after` alone;
+//! after every answer it must have the state its server holds at the position up to which the answer tells.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -87,7 +87,9 @@ impl Client<'_> {
     ) -> Option<BTreeMap<Key, String>> {
         let sections = ["join", "leave"].map(|name| &synced.body["rooms"][name][room]);
         let news = sections.into_iter().find(|news| news.is_object())?;
-        for part in ["state", "timeline"] {
+        let after = news["state_after"].is_object();
+        let parts = if after { &["state_after"][..] } else { &["state", "timeline"] };
+        for part in parts {
             for event in news[part]["events"].as_array().into_iter().flatten() {
                 let Some(key) = event["state_key"].as_str() else { continue };
                 let text = |name: &str| event[name].as_str().unwrap_or_default().to_owned();

@@ -13,6 +13,7 @@ use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
 use tombolo_platform::World;
 
+use self::response::State;
 use crate::{
     error::{Result, invalid_param},
     flows::sync,
@@ -39,19 +40,31 @@ async fn answer(world: World, request: Request<Bytes>, _: ()) -> Result<Response
     };
     let since = parameter("since").filter(|since| !since.is_empty()).map(tokens::stream_positions);
     let since = since.transpose()?;
+    let [stable, unstable] = ["use_state_after", "org.matrix.msc4222.use_state_after"]
+        .map(|name| flag(name, parameter(name)));
+    let state = match (stable?, unstable?) {
+        (true, _) => State::After,
+        (false, true) => State::AfterUnstable,
+        (false, false) => State::Before,
+    };
     let request = sync::Request {
         since: since.map(|(since, _)| since),
         messages_since: since.map(|(_, messages)| messages),
         timeout: parameter("timeout")
             .map_or(Ok(0), str::parse)
             .map_err(|_| invalid_param("timeout is no number"))?,
-        full_state: match parameter("full_state") {
-            None | Some("false") => false,
-            Some("true") => true,
-            Some(_) => return Err(invalid_param("full_state is neither true nor false")),
-        },
+        full_state: flag("full_state", parameter("full_state"))?,
+        state_after: state != State::Before,
         filter: Rc::clone(&filter),
     };
     let updates = sync::gather(&world, claim, request).await?;
-    json_response(StatusCode::OK, &response::render(updates, filter.event_fields.as_ref())?)
+    json_response(StatusCode::OK, &response::render(updates, state, filter.event_fields.as_ref())?)
+}
+
+fn flag(name: &str, value: Option<&str>) -> Result<bool> {
+    match value {
+        None | Some("false") => Ok(false),
+        Some("true") => Ok(true),
+        Some(_) => Err(invalid_param(format!("{name} is neither true nor false"))),
+    }
 }

@@ -45,6 +45,28 @@ enum Room {
     Stay(Box<StayRoom>),
 }
 
+/// Which state the client asks for, and so under which name it is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// As it was before the timeline.
+    Before,
+    /// As it is after the timeline.
+    After,
+    /// The same, as clients ask that know it by its proposal alone
+    /// ([MSC4222](https://github.com/matrix-org/matrix-spec-proposals/pull/4222)).
+    AfterUnstable,
+}
+
+impl State {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Before => "state",
+            Self::After => "state_after",
+            Self::AfterUnstable => "org.matrix.msc4222.state_after",
+        }
+    }
+}
+
 /// A list of events that is JSON text already.
 #[derive(Debug, Serialize)]
 struct Stripped {
@@ -60,7 +82,8 @@ struct Events<T> {
 #[derive(Debug, Serialize)]
 struct StayRoom {
     timeline: Timeline,
-    state: Events<Box<RawValue>>,
+    #[serde(flatten)]
+    state: BTreeMap<&'static str, Events<Box<RawValue>>>,
     account_data: Events<Data>,
     #[serde(flatten)]
     inside: Option<InsideRoom>,
@@ -100,12 +123,16 @@ struct Summary {
     heroes: Vec<OwnedUserId>,
 }
 
+/// How the client wants its events.
+type Form<'a> = (State, Option<&'a Projection>);
+
 /// Makes the response; its events have only the fields that the client wants.
-pub fn render(updates: Updates, fields: Option<&Projection>) -> Result<SyncResponse> {
+pub fn render(updates: Updates, state: State, fields: Option<&Projection>) -> Result<SyncResponse> {
     let mut rooms: BTreeMap<_, BTreeMap<_, _>> = BTreeMap::new();
     for update in updates.rooms {
         let of_section = rooms.entry(section(update.membership)).or_default();
-        of_section.insert(update.room_id, room(update.membership, update.content, fields)?);
+        of_section
+            .insert(update.room_id, room(update.membership, update.content, (state, fields))?);
     }
     let account_data = Some(Events { events: updates.account_data });
     let to_device = Some(Events { events: updates.messages });
@@ -140,10 +167,10 @@ fn section(membership: Membership) -> &'static str {
     }
 }
 
-fn room(membership: Membership, content: Content, fields: Option<&Projection>) -> Result<Room> {
+fn room(membership: Membership, content: Content, form: Form<'_>) -> Result<Room> {
     let none = || RawValue::from_string("[]".to_owned());
     Ok(match content {
-        Content::Stay(stay) => Room::Stay(Box::new(stay_room(*stay, fields)?)),
+        Content::Stay(stay) => Room::Stay(Box::new(stay_room(*stay, form)?)),
         Content::Stripped(events) => {
             let events = Stripped { events: events.map_or_else(none, Ok)? };
             if membership == Membership::Knock {
@@ -155,12 +182,12 @@ fn room(membership: Membership, content: Content, fields: Option<&Projection>) -
     })
 }
 
-fn stay_room(stay: Stay, fields: Option<&Projection>) -> Result<StayRoom> {
+fn stay_room(stay: Stay, (state, fields): Form<'_>) -> Result<StayRoom> {
     let prev_batch = stay.prev_batch.map(tokens::of_room);
     let events = projected(stay.timeline, fields)?;
     Ok(StayRoom {
         timeline: Timeline { events, limited: stay.limited, prev_batch },
-        state: Events { events: projected(stay.state, fields)? },
+        state: BTreeMap::from([(state.name(), Events { events: projected(stay.state, fields)? })]),
         account_data: Events { events: stay.account_data },
         inside: stay.inside.map(inside_room),
     })

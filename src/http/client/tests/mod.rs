@@ -28,6 +28,7 @@ mod rooms;
 mod routes;
 mod search;
 mod spaces;
+mod state_after;
 mod tags;
 mod threads;
 mod timelines;

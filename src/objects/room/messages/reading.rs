@@ -270,6 +270,9 @@ pub struct Window {
     /// Whether the answer is empty if the user was joined at no time of the range.
     #[serde(default)]
     pub stay_only: bool,
+    /// Whether the state of the answer is the one at the window's end, whatever the timeline says.
+    #[serde(default)]
+    pub state_after: bool,
     pub timeline: EventFilter,
     pub state: EventFilter,
 }
@@ -285,7 +288,8 @@ pub struct WindowReply {
     pub anew: bool,
     /// A room position for `/messages?from=`.
     pub prev_batch: Position,
-    /// State that, applied before the timeline, gives the client the state at the window's end.
+    /// State that, applied before the timeline, gives the client the state at the window's end; or, with
+    /// `state_after`, what changed of the state at the window's end.
     pub state: Vec<Box<RawValue>>,
     /// The content of the `m.receipt` event for the range, if there is any.
     pub receipts: Option<Box<RawValue>>,

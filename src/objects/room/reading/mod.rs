@@ -8,6 +8,7 @@ pub mod describe;
 pub mod entitlement;
 pub mod erasure;
 pub mod federation;
+pub mod filter;
 pub mod look;
 pub mod moves;
 pub mod page;

@@ -1,11 +1,14 @@
 //! What does `/sync` show of a room to a user who is not in it?
 
+use std::rc::Rc;
+
 use serde_json::value::RawValue;
 
 use crate::objects::room::{
     Result, Room,
+    graph::events::Stored,
     messages::{Position, Window, WindowReply},
-    reading::view::Viewer,
+    reading::{view::Viewer, window::Slice},
 };
 
 impl Room<'_> {
@@ -15,11 +18,27 @@ impl Room<'_> {
         Ok(WindowReply { timeline, state, prev_batch: message.to, ..WindowReply::default() })
     }
 
+    /// What a stay that ended in the range adds to its window: how it ended.
+    pub fn end_of_stay(
+        &mut self,
+        viewer: &Viewer,
+        message: &Window,
+        end: Position,
+        slice: &Slice,
+    ) -> Result<[Vec<Box<RawValue>>; 2]> {
+        if end >= message.to || message.stay_only {
+            return Ok(Default::default());
+        }
+        let is_own = |event: &Rc<Stored>| event.pdu.is("m.room.member", viewer.user.as_str());
+        let contradicted = slice.events.iter().any(is_own);
+        self.fate(viewer, message, end.max(message.from), contradicted)
+    }
+
     /// The user's own member event, if it is new since `since`: in the timeline if it happened in the range and the
     /// filter lets it through, else in the state. An event that did not happen in the range but became state in it, by
     /// a join's state or a resolution, is in the state, or in the timeline where that says otherwise (`contradicted`):
-    /// a client applies the state first.
-    pub fn fate(
+    /// a client applies the state first. With `state_after` it is in the state in any case.
+    fn fate(
         &mut self,
         viewer: &Viewer,
         message: &Window,
@@ -33,16 +52,17 @@ impl Room<'_> {
         let happened =
             event.pos.is_some_and(|pos| since < pos && pos <= message.to) && !event.is_history();
         let moved = viewer.memberships.since(message.to) > Some(since);
-        let last = happened || moved && contradicted;
-        let place = if last && message.timeline.lets_through(&event) {
-            0
-        } else if (happened || moved) && message.state.lets_through(&event) {
-            1
-        } else {
-            return Ok(Default::default());
-        };
+        let last = happened || moved && contradicted && !message.state_after;
+        let in_timeline = last && message.timeline.lets_through(&event);
+        let in_state = (message.state_after || !in_timeline)
+            && (happened || moved)
+            && message.state.lets_through(&event);
         let mut fate: [Vec<_>; 2] = Default::default();
-        fate[place].push(self.client_view(viewer, &event, false)?);
+        for (part, is_in) in fate.iter_mut().zip([in_timeline, in_state]) {
+            if is_in {
+                part.push(self.client_view(viewer, &event, false)?);
+            }
+        }
         Ok(fate)
     }
 }

@@ -10,13 +10,8 @@ use std::{
 };
 
 use ruma::{OwnedUserId, UserId};
-use serde_json::value::RawValue;
 use tombolo_platform::values;
-use tombolo_protocol::{
-    event::{Relation, field},
-    glob::matches_type,
-    membership::Membership,
-};
+use tombolo_protocol::membership::Membership;
 
 use crate::objects::room::{
     Result, Room, Sn,
@@ -59,24 +54,26 @@ pub fn window(room: &mut Room<'_>, message: Window) -> Result<WindowReply> {
     let range = room.range(&viewer, &message);
     let Range { low, end, .. } = range;
     let slice = room.slice(&viewer, low, end, &message.timeline)?;
-    let slice = room.cut_to_the_right_state(slice, &message.state, end)?;
+    let slice = match message.state_after {
+        true => slice,
+        false => room.cut_to_the_right_state(slice, &message.state, end)?,
+    };
     let named = range.anew || room.changed(low, end)?.iter().any(|(kind, _)| names_rooms(kind));
     let heroes = if named { room.heroes(&viewer)? } else { Vec::new() };
-    let shown = room.state_shown(&viewer, &message, (&range, &heroes), &slice)?;
+    let mut shown = room.state_shown(&viewer, &message, (&range, &heroes), &slice)?;
     let limited = slice.limited || brought_up;
     // A client that gets everything has what others say of an event as events.
     let mut timeline = match limited {
         true => room.bundled_views(&viewer, &slice.events, false)?,
         false => room.views(&viewer, &slice.events, false)?,
     };
-    let mut state = room.client_views(&viewer, shown.into_values(), false)?;
-    if end < message.to && !message.stay_only {
-        let is_own = |event: &Rc<Stored>| event.pdu.is("m.room.member", viewer.user.as_str());
-        let contradicted = slice.events.iter().any(is_own);
-        let [last, behind] = room.fate(&viewer, &message, end.max(message.from), contradicted)?;
-        timeline.extend(last);
-        state.extend(behind);
+    let [last, behind] = room.end_of_stay(&viewer, &message, end, &slice)?;
+    if message.state_after && !behind.is_empty() {
+        shown.remove(&owned(("m.room.member", viewer.user.as_str())));
     }
+    let mut state = room.client_views(&viewer, shown.into_values(), false)?;
+    timeline.extend(last);
+    state.extend(behind);
     let made = (range.since, message.to);
     let receipts = room.receipts_between(&viewer.user, made, &message.timeline.ignored)?;
     let row = room.row()?;
@@ -123,6 +120,12 @@ impl Slice {
     /// The position right before the first event; the end of the window where there is none.
     fn start(&self, end: Position) -> Position {
         self.events.first().and_then(|event| event.pos).map_or(end, |pos| pos - 1)
+    }
+
+    /// From which position on the timeline tells of state, and of which keys. Where the state is the one after the
+    /// timeline, a client takes none from the timeline.
+    fn tells(&self, message: &Window, end: Position) -> (Position, BTreeMap<Key, usize>) {
+        if message.state_after { (end, BTreeMap::new()) } else { (self.start(end), self.said()) }
     }
 
     /// For each state key that the timeline sets, the index of the last event that does.
@@ -223,6 +226,7 @@ impl Room<'_> {
     /// The state the client needs beside the timeline: applied one after the other, `state` and the timeline give the
     /// state at the end of the window. A key that the timeline sets is shown as it was at the timeline's start. Any
     /// other key (the viewer may not see the event, the filter hides it, it is cut off) is shown as it is at the end.
+    /// With `state_after`, every key is.
     fn state_shown(
         &mut self,
         viewer: &Viewer,
@@ -231,7 +235,7 @@ impl Room<'_> {
         slice: &Slice,
     ) -> Result<BTreeMap<Key, Sn>> {
         let &Range { anew, low, end, .. } = range;
-        let (start, said) = (slice.start(end), slice.said());
+        let (start, said) = slice.tells(message, end);
         let mut shown = BTreeMap::new();
         if anew {
             shown = self.whole(Before { at: start, fork: None })?;
@@ -251,9 +255,12 @@ impl Room<'_> {
         if message.state.lazy_load_members {
             let viewer = anew.then_some(&*viewer.user);
             let needed = needed_members(viewer, heroes, slice);
-            self.load_lazily(&mut shown, range, needed, slice)?;
+            self.load_lazily(&mut shown, range, needed, (start, &said))?;
         }
-        let visible: BTreeSet<Sn> = slice.events.iter().map(|event| event.sn).collect();
+        let mut visible: BTreeSet<Sn> = slice.events.iter().map(|event| event.sn).collect();
+        if message.state_after {
+            visible.clear();
+        }
         let mut kept = BTreeMap::new();
         for (key, sn) in shown {
             let event = self.event(sn)?;
@@ -271,7 +278,7 @@ impl Room<'_> {
         shown: &mut BTreeMap<Key, Sn>,
         range: &Range,
         needed: BTreeSet<String>,
-        slice: &Slice,
+        (start, said): (Position, &BTreeMap<Key, usize>),
     ) -> Result<()> {
         let changed: BTreeSet<Key> = match range.told {
             0 => BTreeSet::new(),
@@ -280,7 +287,6 @@ impl Room<'_> {
         shown.retain(|key, _| {
             key.0 != "m.room.member" || needed.contains(&key.1) || changed.contains(key)
         });
-        let (start, said) = (slice.start(range.end), slice.said());
         for user in needed {
             let key = ("m.room.member".to_owned(), user);
             let at = if said.contains_key(&key) { start } else { range.end };
@@ -350,39 +356,4 @@ fn needed_members(
 
 fn owned((kind, key): (&str, &str)) -> Key {
     (kind.to_owned(), key.to_owned())
-}
-
-impl EventFilter {
-    /// Whether an event passes ([filtering](https://spec.matrix.org/v1.19/client-server-api/#filtering)).
-    pub fn lets_through(&self, event: &Stored) -> bool {
-        let pdu = &event.pdu;
-        self.passes(pdu.kind(), &pdu.content)
-            && self.senders.as_ref().is_none_or(|senders| senders.contains(&pdu.sender))
-            && !self.not_senders.contains(&pdu.sender)
-            && self.passes_relation(&pdu.content)
-            && (pdu.is_state() || !self.ignored.contains(&pdu.sender))
-    }
-
-    /// Whether anything of this type may pass.
-    pub fn passes_type(&self, kind: &str) -> bool {
-        let matches = |pattern: &String| matches_type(pattern, kind);
-        self.types.as_ref().is_none_or(|types| types.iter().any(matches))
-            && !self.not_types.iter().any(matches)
-    }
-
-    /// Whether something of this content passes, by how it relates to another event.
-    fn passes_relation(&self, content: &RawValue) -> bool {
-        if self.rel_types.is_none() && self.not_rel_types.is_empty() {
-            return true;
-        }
-        let rel_type = Relation::of(content).map(|relation| relation.rel_type);
-        let is_in = |types: &Vec<String>| rel_type.as_ref().is_some_and(|own| types.contains(own));
-        self.rel_types.as_ref().is_none_or(is_in) && !is_in(&self.not_rel_types)
-    }
-
-    /// Whether something of this type and content passes, whoever it is from.
-    pub fn passes(&self, kind: &str, content: &RawValue) -> bool {
-        let has_url = || field(content, "url").is_some_and(|url| url.get().starts_with('"'));
-        self.passes_type(kind) && self.contains_url.is_none_or(|wanted| wanted == has_url())
-    }
 }

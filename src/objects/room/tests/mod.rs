@@ -11,5 +11,6 @@ mod parked;
 mod receipts;
 mod relations;
 mod resolution;
+mod state_after;
 mod telling;
 mod window;

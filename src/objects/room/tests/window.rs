@@ -53,8 +53,17 @@ fn a_ban_that_came_with_the_state_is_shown_to_whom_it_keeps_out() {
     let shown = |from| {
         let (timeline, state) = (EventFilter::default(), EventFilter::default());
         let (user, device) = (carl.clone(), "D".to_owned());
-        let window =
-            Window { user, device, from, to, full_state: false, stay_only: false, timeline, state };
+        let window = Window {
+            user,
+            device,
+            from,
+            to,
+            full_state: false,
+            stay_only: false,
+            state_after: false,
+            timeline,
+            state,
+        };
         let window = room.ask(window).unwrap();
         assert!(window.timeline.is_empty(), "it did not happen here");
         ids(&window.state)
@@ -127,6 +136,7 @@ fn ask(
         to,
         full_state: false,
         stay_only: false,
+        state_after: false,
         timeline,
         state,
     })
@@ -285,8 +295,17 @@ fn a_ban_by_a_resolution_is_shown_after_the_leave_it_undoes() {
     let to = room.ask(Undelivered {}).unwrap().to;
     let (timeline, state) = (EventFilter::default(), EventFilter::default());
     let (user, device) = (carl, "D".to_owned());
-    let window =
-        Window { user, device, from, to, full_state: false, stay_only: false, timeline, state };
+    let window = Window {
+        user,
+        device,
+        from,
+        to,
+        full_state: false,
+        stay_only: false,
+        state_after: false,
+        timeline,
+        state,
+    };
     let shown = ids(&room.ask(window).unwrap().timeline);
     assert_eq!(shown.last(), Some(&ban.event_id.to_string()), "{shown:?}");
 }

@@ -285,6 +285,7 @@ impl LoneRoom {
             to,
             full_state: false,
             stay_only: false,
+            state_after: false,
             timeline: EventFilter { limit: Some(limit), ..EventFilter::default() },
             state: EventFilter::default(),
         })
