@@ -28,6 +28,9 @@ const VERSIONS: &[&str] = &[
     "v1.12",
 ];
 
+/// What clients may use of proposals that are no part of the specification yet, by the names that the proposals give.
+const FEATURES: &[&str] = &["org.matrix.msc3391"];
+
 pub fn routes(router: &mut Router) {
     router.page(&Method::GET, "/_matrix/client/versions", versions);
     for path in paths_of::<discover_homeserver::Request>() {
@@ -40,7 +43,8 @@ pub fn routes(router: &mut Router) {
 
 // Not read by ruma's type, which refuses an invalid token: clients ask this before they log in anew.
 async fn versions(_: World, _: Request<Bytes>, _: ()) -> Result<Response<Bytes>> {
-    json_response(StatusCode::OK, &json!({ "versions": VERSIONS, "unstable_features": {} }))
+    let features: BTreeMap<_, _> = FEATURES.iter().map(|name| (name, true)).collect();
+    json_response(StatusCode::OK, &json!({ "versions": VERSIONS, "unstable_features": features }))
 }
 
 /// Not ruma's type, which has no word for dehydrated devices (MSC3814): Element uses them only where it finds it here.

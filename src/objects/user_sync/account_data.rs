@@ -1,5 +1,9 @@
 //! What has the user stored for their clients?
 //! ([client config](https://spec.matrix.org/v1.19/client-server-api/#client-config))
+//!
+//! An item that was removed stays as a row with `{}`
+//! ([MSC3391](https://github.com/matrix-org/matrix-spec-proposals/pull/3391)): clients that held it are told so, and
+//! whoever reads it, or syncs from the beginning, finds nothing. To set `{}` is to remove.
 
 use serde_json::value::RawValue;
 use tombolo_platform::values;
@@ -29,16 +33,27 @@ pub fn account_data(user: &mut User<'_>, message: AccountData) -> Result<Box<Raw
     Ok(RawValue::from_string(content.ok_or(Stop::Refused(Refusal::NotFound))?)?)
 }
 
+/// The content of an item that was removed.
+const REMOVED: &str = "{}";
+
+/// Whether a content is an object with nothing in it, however it is spaced.
+pub fn is_empty(content: &str) -> bool {
+    let inside = content.trim().strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
+    inside.is_some_and(|inside| inside.trim().is_empty())
+}
+
 impl User<'_> {
-    /// The content of an item, of a room or of none (an empty text).
+    /// The content of an item, of a room or of none (an empty text); nothing where it was removed.
     pub fn item(&mut self, room: &str, kind: &str) -> Result<Option<String>> {
         let query = "SELECT content FROM account_data WHERE room = ? AND type = ?";
-        Ok(self.sql.row(query, values![room, kind], |row| row.text(0))?)
+        let content = self.sql.row(query, values![room, kind], |row| row.text(0))?;
+        Ok(content.filter(|content| !is_empty(content)))
     }
 
-    /// Sets an item. Setting the same content again is no news.
+    /// Sets an item, or removes it. Setting the same content again is no news, and so is removing what is not there.
     pub fn set_item(&mut self, room: &str, kind: &str, content: &RawValue) -> Result<()> {
-        if self.item(room, kind)?.as_deref() == Some(content.get()) {
+        let content = Some(content.get()).filter(|content| !is_empty(content));
+        if self.item(room, kind)?.as_deref() == content {
             return Ok(());
         }
         let pos = self.next_pos()?;
@@ -46,7 +61,7 @@ impl User<'_> {
         self.sql.run(
             "INSERT INTO account_data (room, type, pos, content) VALUES (?, ?, ?, ?)
              ON CONFLICT DO UPDATE SET pos = excluded.pos, content = excluded.content",
-            values![room, kind, pos, content.get()],
+            values![room, kind, pos, content.unwrap_or(REMOVED)],
         )?;
         if room.is_empty() && kind == IGNORED_USERS {
             self.cache.ignored = None;

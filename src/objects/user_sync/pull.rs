@@ -10,7 +10,10 @@ use serde_json::value::RawValue;
 use tombolo_platform::values;
 use tombolo_protocol::membership::Membership;
 
-use super::{PUSH_RULES, Pull, Pulled, Result, RoomNews, RoomUnread, StreamPosition, User};
+use super::{
+    PUSH_RULES, Pull, Pulled, Result, RoomNews, RoomUnread, StreamPosition, User,
+    account_data::is_empty,
+};
 use crate::shell::{Stop, membership};
 
 /// The most bytes of stripped state in one answer.
@@ -160,7 +163,10 @@ impl User<'_> {
         if since.is_none() || rows.iter().any(is_push_rules) {
             global.push((PUSH_RULES.to_owned(), self.push_rules_item()?));
         }
-        for (room, kind, content) in rows.into_iter().filter(|row| !is_push_rules(row)) {
+        // What was removed is told to clients that may have held it.
+        let is_told =
+            |row: &(_, _, String)| !is_push_rules(row) && (since.is_some() || !is_empty(&row.2));
+        for (room, kind, content) in rows.into_iter().filter(is_told) {
             let item = (kind, RawValue::from_string(content)?);
             if room.is_empty() {
                 global.push(item);

@@ -1,32 +1,36 @@
 //! How do clients read and write account data?
 //! ([client config](https://spec.matrix.org/v1.19/client-server-api/#client-config))
 
-use http::StatusCode;
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode};
 use ruma::{
-    OwnedRoomId,
+    OwnedRoomId, OwnedUserId,
     api::client::config::{
         get_global_account_data::v3 as get_global, get_room_account_data::v3 as get_room,
         set_global_account_data::v3 as set_global, set_room_account_data::v3 as set_room,
     },
     serde::Raw,
 };
+use serde_json::{json, value::to_raw_value};
 use tombolo_platform::World;
 
 use crate::{
     error::{Error, Result, bad_json, invalid_param},
     http::{
-        auth::{Session, user_object},
+        auth::{self, Session, user_object},
         client::must_be,
-        endpoint::is_object,
+        endpoint::{is_object, json_response},
         router::Router,
     },
     objects::user_sync::{
         PUSH_RULES,
-        messages::{AccountData, SetAccountData},
+        messages::{AccountData, Cost, SetAccountData},
     },
 };
 
 const FULLY_READ: &str = "m.fully_read";
+/// Where items are removed ([MSC3391](https://github.com/matrix-org/matrix-spec-proposals/pull/3391)).
+const REMOVAL: &str = "/_matrix/client/unstable/org.matrix.msc3391/user/{user_id}";
 /// The longest type of an item, in bytes.
 const MAX_TYPE: usize = 255;
 
@@ -35,6 +39,9 @@ pub fn routes(router: &mut Router) {
     router.endpoint::<set_global::Request, _, _>(save_global);
     router.endpoint::<get_room::Request, _, _>(of_room);
     router.endpoint::<set_room::Request, _, _>(save_of_room);
+    router.page(&Method::DELETE, &format!("{REMOVAL}/account_data/{{event_type}}"), remove_global);
+    let of_room = format!("{REMOVAL}/rooms/{{room_id}}/account_data/{{event_type}}");
+    router.page(&Method::DELETE, &of_room, remove_of_room);
 }
 
 async fn global(
@@ -89,6 +96,36 @@ async fn save_of_room(
     };
     save(&world, &caller, item).await?;
     Ok(set_room::Response::new())
+}
+
+// Ruma has no type for the removal of account data.
+async fn remove_global(
+    world: World,
+    request: Request<Bytes>,
+    (user, event_type): (OwnedUserId, String),
+) -> Result<Response<Bytes>> {
+    remove(&world, &request, &user, (None, event_type)).await
+}
+
+async fn remove_of_room(
+    world: World,
+    request: Request<Bytes>,
+    (user, room_id, event_type): (OwnedUserId, OwnedRoomId, String),
+) -> Result<Response<Bytes>> {
+    remove(&world, &request, &user, (Some(room_id), event_type)).await
+}
+
+async fn remove(
+    world: &World,
+    request: &Request<Bytes>,
+    user: &OwnedUserId,
+    (room_id, event_type): (Option<OwnedRoomId>, String),
+) -> Result<Response<Bytes>> {
+    let caller = auth::session(world, request, Cost::Free).await?;
+    must_be(&caller, user)?;
+    let content = to_raw_value(&json!({}))?;
+    save(world, &caller, SetAccountData { room_id, event_type, content }).await?;
+    json_response(StatusCode::OK, &json!({}))
 }
 
 async fn save(world: &World, caller: &Session, item: SetAccountData) -> Result<()> {

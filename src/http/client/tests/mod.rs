@@ -1,5 +1,6 @@
 //! How does the whole server answer clients, from the request to the response? One simulated server.
 
+mod account_data;
 mod accounts;
 mod answers;
 mod backups;

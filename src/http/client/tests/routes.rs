@@ -87,6 +87,8 @@ const BUILT: &[&str] = &[
     "PUT /_matrix/client/v3/user/@u/account_data/t",
     "GET /_matrix/client/v3/user/@u/rooms/!r/account_data/t",
     "PUT /_matrix/client/v3/user/@u/rooms/!r/account_data/t",
+    "DELETE /_matrix/client/unstable/org.matrix.msc3391/user/@u/account_data/t",
+    "DELETE /_matrix/client/unstable/org.matrix.msc3391/user/@u/rooms/!r/account_data/t",
     "GET /_matrix/client/v3/user/@u/rooms/!r/tags",
     "PUT /_matrix/client/v3/user/@u/rooms/!r/tags/t",
     "DELETE /_matrix/client/v3/user/@u/rooms/!r/tags/t",

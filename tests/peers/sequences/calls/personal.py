@@ -48,6 +48,14 @@ def account_data(story: Story) -> Call:
     return Call("account_data", who, "GET", path)
 
 
+@asked(2)
+def remove_account_data(story: Story) -> Call:
+    who, path = _account_data(story)
+    if story.dice.percent(30):
+        return Call("account_data", who, "PUT", path, body={})
+    return Call("account_data", who, "DELETE", path.replace("/v3/", "/unstable/org.matrix.msc3391/"))
+
+
 @asked(1)
 def set_push_rules(story: Story) -> Call:
     who = story.user()
