@@ -79,6 +79,11 @@ pub fn forbidden(message: impl Into<String>) -> Error {
 }
 
 /// 400: a parameter is malformed or out of range.
+/// The invited user does not want the invite.
+pub fn invite_blocked() -> Error {
+    Error::new(StatusCode::FORBIDDEN, "M_INVITE_BLOCKED", "This user does not want this invite")
+}
+
 pub fn invalid_param(message: impl Into<String>) -> Error {
     Error::new(StatusCode::BAD_REQUEST, "M_INVALID_PARAM", message)
 }
@@ -189,6 +194,7 @@ impl From<user_sync::messages::Refusal> for Error {
                 "M_USER_DEACTIVATED",
                 "This account was deactivated",
             ),
+            Refusal::InviteBlocked => invite_blocked(),
         }
     }
 }

@@ -6,8 +6,8 @@ use http::StatusCode;
 
 use crate::{
     error::{
-        Error, bad_gateway, bad_json, forbidden, incompatible, internal, invalid_param, not_found,
-        too_large, unavailable,
+        Error, bad_gateway, bad_json, forbidden, incompatible, internal, invalid_param,
+        invite_blocked, not_found, too_large, unavailable,
     },
     flows::{
         directory::{hierarchy::Unwalked, public_rooms::Unlisted},
@@ -40,6 +40,7 @@ impl From<Unsent> for Error {
             Unsent::Incompatible(version) => incompatible(message, Some(&version)),
             Unsent::TooLarge(_) => too_large(message),
             Unsent::Uninvited(error) => uninvited(error),
+            Unsent::Unwanted => invite_blocked(),
             Unsent::Remote(error) => error.into(),
             Unsent::Nonsense(_) => bad_gateway(message),
             Unsent::Ours(error) => error.into(),
@@ -59,6 +60,11 @@ fn uninvited(error: RemoteError) -> Error {
         {
             Error::new(StatusCode::BAD_REQUEST, "M_UNSUPPORTED_ROOM_VERSION", message)
         }
+        RemoteError::Answered { errcode, .. }
+            if matches!(&*errcode, "M_INVITE_BLOCKED" | "ORG.MATRIX.MSC4155.INVITE_BLOCKED") =>
+        {
+            invite_blocked()
+        }
         error => error.into(),
     }
 }
@@ -69,6 +75,7 @@ impl From<Unmade> for Error {
         match unmade {
             Unmade::AliasTaken => Self::new(StatusCode::BAD_REQUEST, "M_ROOM_IN_USE", message),
             Unmade::Creators => invalid_param(message),
+            Unmade::Unwanted => invite_blocked(),
             Unmade::Malformed(_) => bad_json(message),
             Unmade::TooLarge(_) => too_large(message),
             Unmade::Refused(Refusal::Forbidden(_)) => {

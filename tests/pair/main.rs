@@ -4,6 +4,7 @@
 
 mod deep;
 mod encryption;
+mod invites;
 mod memberships;
 mod outages;
 mod places;

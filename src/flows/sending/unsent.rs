@@ -29,6 +29,9 @@ pub enum Unsent {
     /// The invited user's server did not take the invite.
     #[error("{0}")]
     Uninvited(RemoteError),
+    /// The invited user, who is ours, does not want the invite.
+    #[error("This user does not want this invite")]
+    Unwanted,
     /// The resident server through which the event should get into the room failed.
     #[error("{0}")]
     Remote(RemoteError),

@@ -29,7 +29,12 @@ const VERSIONS: &[&str] = &[
 ];
 
 /// What clients may use of proposals that are no part of the specification yet, by the names that the proposals give.
-const FEATURES: &[&str] = &["org.matrix.msc3391"];
+const FEATURES: &[&str] = &[
+    "org.matrix.msc3391",
+    "org.matrix.msc4155",
+    "org.matrix.msc4380",
+    "org.matrix.msc4380.stable",
+];
 
 pub fn routes(router: &mut Router) {
     router.page(&Method::GET, "/_matrix/client/versions", versions);

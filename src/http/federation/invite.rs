@@ -107,7 +107,8 @@ async fn check(
     if account.is_none_or(|account| account.deactivated) {
         return Err(forbidden("There is no such user"));
     }
-    Ok(world.ask(&user_object(&invited), &MayInvite { room_id }).await?)
+    let may_invite = MayInvite { room_id, inviter: Some(pdu.sender.clone()) };
+    Ok(world.ask(&user_object(&invited), &may_invite).await?)
 }
 
 /// If the room ID is the hash of the create event, `invite_room_state` must have that event

@@ -10,7 +10,7 @@ use tombolo_platform::values;
 
 use super::{
     AccountData, PUSH_RULES, Refusal, Result, SetAccountData, StreamPosition, User,
-    ignored::IGNORED_USERS,
+    ignored::IGNORED_USERS, invite_rules::is_rule,
 };
 use crate::shell::Stop;
 
@@ -66,6 +66,9 @@ impl User<'_> {
         if room.is_empty() && kind == IGNORED_USERS {
             self.cache.ignored = None;
         }
+        if room.is_empty() && is_rule(kind) {
+            self.cache.invite_rules = None;
+        }
         if room.is_empty() && kind == PUSH_RULES {
             self.cache.rules = None;
         }
@@ -87,6 +90,7 @@ impl User<'_> {
     pub fn drop_account_data(&mut self) -> Result<()> {
         self.sql.run("DELETE FROM account_data", values![])?;
         self.cache.ignored = None;
+        self.cache.invite_rules = None;
         self.cache.rules = None;
         Ok(())
     }

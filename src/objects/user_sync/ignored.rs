@@ -2,7 +2,7 @@
 //! ([ignoring users](https://spec.matrix.org/v1.19/client-server-api/#ignoring-users))
 //!
 //! The list is an item of account data. Rooms get it with each question and leave out the messages of these users; this
-//! object leaves out their invites.
+//! object leaves out their invites, and those that the user does not want (`invite_rules.rs`).
 
 use std::{collections::BTreeSet, rc::Rc};
 
@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use tombolo_platform::values;
 use tombolo_protocol::event::fields;
 
-use super::{Result, User};
+use super::{Result, User, invite_rules::InviteRule};
 
 /// The account data type of the list.
 pub const IGNORED_USERS: &str = "m.ignored_user_list";
@@ -30,21 +30,26 @@ impl User<'_> {
         Ok(ignored)
     }
 
-    /// Whether an invite comes from somebody the user ignores; `shown` is its stripped state, if it was loaded.
-    pub fn ignores_invite(&mut self, room: &OwnedRoomId, shown: Option<&RawValue>) -> Result<bool> {
-        let ignored = self.ignored()?;
-        if ignored.is_empty() {
+    /// Whether an invite is not to be shown: it comes from somebody the user ignores, or is not wanted by the user's
+    /// rules. `shown` is its stripped state, if it was loaded.
+    pub fn hides_invite(&mut self, room: &OwnedRoomId, shown: Option<&RawValue>) -> Result<bool> {
+        if self.ignored()?.is_empty() && self.wants_all_invites()? {
             return Ok(false);
         }
         if let Some(shown) = shown {
-            return Ok(inviter(shown.get(), self.name).is_some_and(|user| ignored.contains(&user)));
+            return self.hides_invite_by(inviter(shown.get(), self.name));
         }
         // With many invites, not every stripped state was loaded: it is read here.
         let pos = self.loaded()?.rooms.get(room).map(|last| last.pos);
         let query = "SELECT stripped FROM stream WHERE pos = ?";
         let shown = self.sql.row(query, values![pos], |row| row.text_or_null(0))?.flatten();
-        let inviter = shown.and_then(|shown| inviter(&shown, self.name));
-        Ok(inviter.is_some_and(|user| ignored.contains(&user)))
+        self.hides_invite_by(shown.and_then(|shown| inviter(&shown, self.name)))
+    }
+
+    fn hides_invite_by(&mut self, inviter: Option<OwnedUserId>) -> Result<bool> {
+        let ignored = self.ignored()?;
+        let is_ignored = inviter.as_ref().is_some_and(|user| ignored.contains(user));
+        Ok(is_ignored || self.invite_rule(inviter.as_deref())? != InviteRule::Allow)
     }
 }
 

@@ -11,6 +11,7 @@ mod device_changes;
 mod filters;
 mod forget;
 mod ignored;
+mod invite_rules;
 mod key_counts;
 mod login_tokens;
 pub mod messages;
@@ -60,6 +61,7 @@ pub struct Cache {
     /// When the `last_seen` of each device was last written (ms).
     seen: BTreeMap<String, u64>,
     ignored: Option<Rc<BTreeSet<OwnedUserId>>>,
+    invite_rules: Option<Rc<invite_rules::InviteRules>>,
     /// How much waits for each device, as far as it was counted.
     waiting: BTreeMap<String, to_device::Amount>,
     key_counts: BTreeMap<String, KeyCounts>,

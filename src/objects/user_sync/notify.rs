@@ -20,6 +20,7 @@ use tombolo_protocol::{event::fields, json::plain_object};
 
 use super::{
     Result, StreamPosition, User,
+    invite_rules::InviteRule,
     unread::{MAIN, Notice, Unread},
 };
 use crate::{
@@ -69,6 +70,12 @@ impl User<'_> {
             fields(event, ["state_key"])[0].is_some_and(|key| key.get() == quoted(self.name))
         };
         let Some(event) = stripped.iter().rev().find(is_own) else { return Ok(()) };
+        let [sender] = fields(event, ["sender"]);
+        let inviter =
+            sender.and_then(|sender| serde_json::from_str::<OwnedUserId>(sender.get()).ok());
+        if self.invite_rule(inviter.as_deref())? != InviteRule::Allow {
+            return Ok(());
+        }
         let (thread, redacts, event) = (None, None, event.clone());
         let event_id = event_id.clone();
         let event = NotifiableEvent { pos: news.to, event_id, event, thread, level: 0, redacts };

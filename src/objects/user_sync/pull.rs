@@ -34,7 +34,7 @@ pub fn pull(user: &mut User<'_>, message: Pull) -> Result<Pulled> {
         user.add_quiet_rooms(&mut rooms)?;
     }
     user.add_stripped(&mut rooms)?;
-    user.hide_ignored_invites(&mut rooms)?;
+    user.hide_invites(&mut rooms)?;
     let account_data = user.add_account_data(&mut rooms, message.since.map(|_| since))?;
     user.add_typing(&mut rooms, since)?;
     user.add_unread(&mut rooms, since)?;
@@ -118,10 +118,10 @@ impl User<'_> {
         Ok(())
     }
 
-    /// Hides the invites of users whom the user ignores. A room of which the range holds more than the invite stays.
-    fn hide_ignored_invites(&mut self, rooms: &mut BTreeMap<OwnedRoomId, RoomNews>) -> Result<()> {
+    /// Hides the invites of users whom the user ignores, and those that the user's rules do not want. A room of which the range holds more than the invite stays.
+    fn hide_invites(&mut self, rooms: &mut BTreeMap<OwnedRoomId, RoomNews>) -> Result<()> {
         for news in rooms.values_mut().filter(|news| news.membership == Membership::Invite) {
-            news.hidden = self.ignores_invite(&news.room_id, news.stripped.as_deref())?;
+            news.hidden = self.hides_invite(&news.room_id, news.stripped.as_deref())?;
         }
         rooms.retain(|_, news| !news.hidden || news.from > 0);
         Ok(())

@@ -11,7 +11,7 @@ use tombolo_protocol::membership::Membership;
 
 use super::{
     JoinedRooms, MayInvite, News, ReadableRooms, ReadableRoomsReply, Refusal, Result, RoomPosition,
-    StreamPosition, TypingNews, User, schema::STEPS,
+    StreamPosition, TypingNews, User, invite_rules::InviteRule, schema::STEPS,
 };
 use crate::{objects::room::Position, shell::Stop};
 
@@ -85,9 +85,17 @@ pub fn news(user: &mut User<'_>, message: News) -> Result<()> {
     Ok(())
 }
 
-/// Refuses an invite from another server if too many are unanswered, or if the account was deactivated.
+/// Refuses an invite that the user's rules block, and one from another server if too many are unanswered, or if the
+/// account was deactivated.
 pub fn may_invite(user: &mut User<'_>, message: MayInvite) -> Result<()> {
     if !user.cache.schema.exists(user.sql, STEPS)? {
+        return Ok(());
+    }
+    if user.invite_rule(message.inviter.as_deref())? == InviteRule::Block {
+        return Err(Stop::Refused(Refusal::InviteBlocked));
+    }
+    let own = &user.config.server_name;
+    if message.inviter.is_some_and(|inviter| inviter.server_name() == own) {
         return Ok(());
     }
     user.must_be_active()?;

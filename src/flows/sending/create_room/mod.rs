@@ -14,11 +14,11 @@ mod unmade;
 use std::{pin::pin, time::Duration};
 
 use futures_util::{
-    FutureExt, StreamExt,
+    FutureExt, StreamExt, TryStreamExt,
     future::{join, select},
     stream,
 };
-use ruma::{OwnedRoomAliasId, OwnedRoomId, OwnedUserId, RoomId};
+use ruma::{OwnedRoomAliasId, OwnedRoomId, OwnedUserId, RoomId, UserId};
 use serde_json::{Map, Value, json, value::RawValue};
 use tombolo_platform::{AskError, World};
 use tombolo_protocol::{
@@ -45,7 +45,7 @@ const POWER_LEVELS: &str = "m.room.power_levels";
 
 /// How many random letters a room ID has, in room versions where it is not a hash.
 const ID_LETTERS: usize = 18;
-/// How many users of other servers are invited at once.
+/// How many users are invited at once, or asked whether they want to be.
 const INVITED_AT_ONCE: usize = 5;
 /// How long the request waits for these invites.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -94,10 +94,13 @@ pub async fn create_room(world: &World, new: NewRoom) -> Result<OwnedRoomId, Unm
     let (ours, theirs): (Vec<_>, Vec<_>) =
         new.invite.iter().partition(|user| user.server_name() == own);
     let mut invited = Vec::new();
-    for user in ours {
-        invited.push((user.clone(), join::member_content(world, user).await?));
+    for user in &ours {
+        invited.push(((*user).clone(), join::member_content(world, user).await?));
     }
     let (room_id, create) = create_event(world, &new)?;
+    if !all_want_it(world, &room_id, (&new.creator, ours)).await? {
+        return Err(Unmade::Unwanted);
+    }
     let events = events::after_create(&new, creator, invited)?;
     if let Some(alias) = &new.alias
         && !aliases::insert(world, alias, &room_id, &new.creator).await?
@@ -129,6 +132,21 @@ pub async fn create_room(world: &World, new: NewRoom) -> Result<OwnedRoomId, Unm
     // The creator does not wait for slow servers: the invites go on after the answer.
     select(inviting, pin!(world.sleep(PATIENCE))).await;
     Ok(room_id)
+}
+
+/// Whether all local users want to be invited. Where one does not, no room is made.
+async fn all_want_it(
+    world: &World,
+    room_id: &RoomId,
+    (creator, invited): (&UserId, Vec<&OwnedUserId>),
+) -> Result<bool, Ours> {
+    let wants = |user| send::wants_invite(world, room_id, (creator, user));
+    let wants: Vec<bool> = stream::iter(invited)
+        .map(|user| wants(user))
+        .buffered(INVITED_AT_ONCE)
+        .try_collect()
+        .await?;
+    Ok(wants.into_iter().all(|wants| wants))
 }
 
 fn drafted_invites(new: &NewRoom, users: Vec<&OwnedUserId>) -> serde_json::Result<Vec<Send>> {

@@ -11,6 +11,9 @@ pub enum Unmade {
     AliasTaken,
     #[error("additional_creators is no list of users")]
     Creators,
+    /// A user who is to be invited, and who is ours, does not want it.
+    #[error("This user does not want this invite")]
+    Unwanted,
     /// The client's content makes no valid event.
     #[error("{0}")]
     Malformed(String),

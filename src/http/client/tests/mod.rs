@@ -12,6 +12,7 @@ mod devices;
 mod ephemeral;
 mod filters;
 mod ignored;
+mod invite_rules;
 mod key_changes;
 mod keys;
 mod leavers;

@@ -41,4 +41,7 @@ pub enum Refusal {
     /// The session has to be refreshed.
     #[error("expired session")]
     Expired,
+    /// The user does not want to be invited by who invites them.
+    #[error("the user does not want this invite")]
+    InviteBlocked,
 }

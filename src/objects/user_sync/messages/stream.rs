@@ -23,10 +23,14 @@ pub struct News {
 }
 message!(UserSyncClass, News => (), Refusal);
 
-/// May another server invite the user to this room, or do they have too many unanswered invites already?
+/// May the user be invited to this room, by their own rules? And if another server asks: do they not have too many
+/// unanswered invites already?
 #[derive(Debug, Serialize, Deserialize)]
 pub struct MayInvite {
     pub room_id: OwnedRoomId,
+    /// Who invites; a Worker of an earlier deployment says it not.
+    #[serde(default)]
+    pub inviter: Option<OwnedUserId>,
 }
 message!(UserSyncClass, MayInvite => (), Refusal);
 
