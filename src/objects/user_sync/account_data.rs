@@ -68,6 +68,9 @@ impl User<'_> {
             self.cache.invite_rules = None;
             self.drop_hidden_invites()?;
         }
+        if room.is_empty() && is_rule(kind) {
+            self.cache.invite_rules = None;
+        }
         if room.is_empty() && kind == PUSH_RULES {
             self.cache.rules = None;
         }
