@@ -72,10 +72,11 @@ impl User<'_> {
             return Ok(());
         };
         let stripped: Vec<Box<RawValue>> = serde_json::from_str(stripped.get())?;
-        let is_own = |event: &&Box<RawValue>| {
-            fields(event, ["state_key"])[0].is_some_and(|key| key.get() == quoted(self.name))
-        };
-        let Some(event) = stripped.iter().rev().find(is_own) else { return Ok(()) };
+        let own = quoted(self.name);
+        let key =
+            |event: &RawValue| fields(event, ["state_key"])[0].map(|key| key.get().to_owned());
+        let found = stripped.iter().rev().find(|event| key(event).as_deref() == Some(&*own));
+        let Some(event) = found else { return Ok(()) };
         let [sender] = fields(event, ["sender"]);
         let inviter =
             sender.and_then(|sender| serde_json::from_str::<OwnedUserId>(sender.get()).ok());

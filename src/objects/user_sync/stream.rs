@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use ruma::OwnedRoomId;
+use ruma::{OwnedRoomId, RoomId};
 use tombolo_platform::values;
 use tombolo_protocol::membership::Membership;
 
@@ -13,7 +13,10 @@ use super::{
     JoinedRooms, MayInvite, News, ReadableRooms, ReadableRoomsReply, Refusal, Result, RoomPosition,
     StreamPosition, TypingNews, User, invite_rules::InviteRule, schema::STEPS,
 };
-use crate::{objects::room::Position, shell::Stop};
+use crate::{
+    objects::room::{Position, messages::UserNews},
+    shell::Stop,
+};
 
 /// How many invites may await the user's answer before other servers may bring no more.
 const MAX_INVITES: usize = 500;
@@ -30,7 +33,6 @@ pub struct Last {
 pub fn news(user: &mut User<'_>, message: News) -> Result<()> {
     user.create()?;
     let News { room_id, news } = message;
-    let issued = user.loaded()?.issued;
     let last = user.loaded()?.rooms.get(&room_id).cloned();
     if last.as_ref().is_some_and(|last| last.upto >= news.to) {
         return Ok(());
@@ -47,24 +49,7 @@ pub fn news(user: &mut User<'_>, message: News) -> Result<()> {
         let update = "UPDATE typing SET users = '[]' WHERE room = ?";
         user.sql.run(update, values![room_id.as_str()])?;
     }
-    let stripped = news.stripped.as_ref().map(|stripped| stripped.get());
-    let pos = match &last {
-        Some(last) if last.pos > issued => {
-            let update = "UPDATE stream SET upto = ?, membership = ?, stripped = ? WHERE pos = ?";
-            user.sql.run(update, values![news.to, news.membership.as_str(), stripped, last.pos])?;
-            last.pos
-        }
-        _ => {
-            let pos = user.next_pos()?;
-            let insert = "INSERT INTO stream (pos, room, since, upto, membership, stripped) VALUES (?, ?, ?, ?, ?, ?)";
-            let since = last.as_ref().map_or(0, |last| last.upto);
-            user.sql.run(
-                insert,
-                values![pos, room_id.as_str(), since, news.to, news.membership.as_str(), stripped],
-            )?;
-            pos
-        }
-    };
+    let pos = user.note_range(&room_id, &news, last.as_ref())?;
     let was_in = last.as_ref().is_some_and(|last| last.membership == Membership::Join);
     let is_in = news.membership == Membership::Join;
     let told = last.as_ref().map_or(0, |last| last.upto);
@@ -85,6 +70,30 @@ pub fn news(user: &mut User<'_>, message: News) -> Result<()> {
     user.loaded()?.rooms.insert(room_id, last);
     user.effects.wake = true;
     Ok(())
+}
+
+impl User<'_> {
+    /// Notes the range of a room that is news, in its last row or in a new one; answers where in the stream it is.
+    fn note_range(
+        &mut self,
+        room: &RoomId,
+        news: &UserNews,
+        last: Option<&Last>,
+    ) -> Result<StreamPosition> {
+        let stripped = news.stripped.as_ref().map(|stripped| stripped.get());
+        let (membership, issued) = (news.membership.as_str(), self.loaded()?.issued);
+        if let Some(last) = last.filter(|last| last.pos > issued) {
+            let update = "UPDATE stream SET upto = ?, membership = ?, stripped = ? WHERE pos = ?";
+            self.sql.run(update, values![news.to, membership, stripped, last.pos])?;
+            return Ok(last.pos);
+        }
+        let pos = self.next_pos()?;
+        let insert = "INSERT INTO stream (pos, room, since, upto, membership, stripped) VALUES (?, ?, ?, ?, ?, ?)";
+        let since = last.map_or(0, |last| last.upto);
+        let values = values![pos, room.as_str(), since, news.to, membership, stripped];
+        self.sql.run(insert, values)?;
+        Ok(pos)
+    }
 }
 
 /// Refuses an invite that the user's rules block, and one from another server if too many are unanswered, or if the

@@ -1,6 +1,9 @@
 //! What are local users told of the room?
 
-use std::{collections::BTreeMap, rc::Rc};
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    rc::Rc,
+};
 
 use ruma::{OwnedRoomId, OwnedUserId, UserId};
 use serde_json::value::RawValue;
@@ -61,8 +64,8 @@ impl Room<'_> {
             let told = self.told(&user)?;
             let mut of_user = self.news_since(user, (membership, pos), told)?;
             if of_user.notify.is_some() {
-                if !judged.contains_key(&told) {
-                    judged.insert(told, self.notifiable(told)?);
+                if let Entry::Vacant(place) = judged.entry(told) {
+                    place.insert(self.notifiable(told)?);
                 }
                 of_user.notifiable = judged.get(&told).cloned().flatten();
             }

@@ -42,7 +42,7 @@ pub fn transferable(room: &mut Room<'_>, message: Transferable) -> Result<Transf
     }
     if create.pdu.content_str("type").is_some_and(|kind| kind == "m.space") {
         let children = room.all_of("m.space.child")?;
-        state.extend(children.into_iter().filter(|child| names_servers(child)).take(MOST));
+        state.extend(children.into_iter().filter(names_servers).take(MOST));
     }
     let bans = room.all_of("m.room.member")?.into_iter();
     let is_ban = |item: &StateItem| item.membership() == Some(Membership::Ban);
