@@ -171,6 +171,44 @@ fn what_says_to_be_huge_is_not_decoded() {
     assert_eq!(thumbnail(&frames, crop(32, 32)), Err(Unshowable::TooLarge));
 }
 
+/// A grey photograph that says to have this size, with so many more scans at its end.
+fn scanned(size: u16, more: usize) -> Vec<u8> {
+    let mut written = Vec::new();
+    let mut encoder = jpeg_encoder::Encoder::new(&mut written, 90);
+    encoder.set_progressive(true);
+    encoder.encode(&[100; 64 * 64], 64, 64, jpeg_encoder::ColorType::Luma).unwrap();
+    let frame = written.windows(2).position(|pair| pair == [0xff, 0xc2]).unwrap();
+    written[frame + 5..frame + 9].copy_from_slice(&[size.to_be_bytes(); 2].concat());
+    let component = written[frame + 10];
+    let scan = [0xff, 0xda, 0, 8, 1, component, 0, 0, 0, 0x10];
+    let end = written.split_off(written.len() - 2);
+    [written, scan.repeat(more), end].concat()
+}
+
+#[test]
+fn a_photograph_that_is_scanned_too_often_is_not_decoded() {
+    assert!(matches!(thumbnail(&scanned(64, 20), crop(32, 32)), Ok(Shown::Made(_))));
+    assert_eq!(thumbnail(&scanned(64, 8000), crop(32, 32)), Err(Unshowable::Unreadable));
+    // Few scans of many pixels take as long.
+    assert_eq!(thumbnail(&scanned(6000, 50), crop(32, 32)), Err(Unshowable::TooLarge));
+}
+
+#[test]
+fn what_a_photograph_holds_counts_beside_its_pixels() {
+    // Colour profiles are kept until the picture is decoded.
+    let profile = [[0xff, 0xe2, 0xff, 0xff].as_slice(), &[0; 65_533]].concat();
+    let mut bytes = scanned(5900, 0);
+    bytes.splice(2..2, profile.repeat(200));
+    assert_eq!(thumbnail(&bytes, scale(800, 600)), Err(Unshowable::TooLarge));
+}
+
+#[test]
+fn what_follows_the_end_of_a_photograph_does_not_count() {
+    let scans = [0xff, 0xda, 0, 8, 1, 1, 0, 0, 0, 0x10].repeat(200);
+    let bytes = [jpeg(64, 64, false), scans].concat();
+    assert!(matches!(thumbnail(&bytes, crop(32, 32)), Ok(Shown::Made(_))));
+}
+
 #[test]
 fn what_is_cut_off_or_no_picture_is_no_thumbnail() {
     let whole = [
