@@ -11,6 +11,7 @@ mod multipart;
 mod open;
 mod picture;
 mod remote;
+mod room;
 mod thumbnail;
 mod upload;
 
