@@ -12,7 +12,7 @@ use super::{
     picture::{self, Format, MAX_SOURCE, Method, Shape, Shown, Unshowable},
     room::{Purpose, Room},
 };
-use crate::flows::ours::Ours;
+use crate::{flows::ours::Ours, stores::media};
 
 const fn crop(side: u32) -> Shape {
     Shape { width: side, height: side, method: Method::Crop }
@@ -89,13 +89,25 @@ pub async fn thumbnail(
     match shown {
         Some(bytes) => {
             let format = Format::of(&bytes).ok_or(Unread::NoPicture)?;
-            // Where it cannot be kept, it is made again.
-            if let Err(error) = world.r2().put(&key, bytes.clone().into()).await {
-                tracing::warn!(%error, "a thumbnail is not kept");
-            }
+            keep(world, content, (&key, bytes.clone())).await;
             Ok(Thumbnail::Made(format, bytes, key))
         }
         None => Ok(Thumbnail::Content(format(world, content, size).await?)),
+    }
+}
+
+/// Keeps a thumbnail. Where it cannot be kept, it is made again.
+async fn keep(world: &World, content: &str, (key, bytes): (&str, Bytes)) {
+    if let Err(error) = world.r2().put(key, bytes.into()).await {
+        tracing::warn!(%error, "a thumbnail is not kept");
+    }
+    // The content may have been removed while this was made: nobody would remove the thumbnail.
+    let is_kept = media::is_kept(world, content).await.unwrap_or_else(|error| {
+        tracing::warn!(%error, "whether its content is there is not known");
+        false
+    });
+    if !is_kept && let Err(error) = world.r2().delete(&[key.to_owned()]).await {
+        tracing::warn!(%error, "a thumbnail is left over");
     }
 }
 
