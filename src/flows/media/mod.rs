@@ -12,6 +12,8 @@ mod open;
 mod picture;
 mod remote;
 mod room;
+#[cfg(test)]
+mod tests;
 mod thumbnail;
 mod upload;
 

@@ -258,3 +258,64 @@ fn whatever_bytes_are_changed_nothing_panics() {
         drop(thumbnail(&bytes, scale(32, 32)));
     }
 }
+
+fn chunk(name: &[u8; 4], content: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(content.len()).unwrap().to_le_bytes();
+    let odd = &[0][..content.len() % 2];
+    [name, &length[..], content, odd].concat()
+}
+
+fn file(chunks: &[Vec<u8>]) -> Vec<u8> {
+    chunk(b"RIFF", &[b"WEBP".to_vec(), chunks.concat()].concat())
+}
+
+fn three(side: u32) -> Vec<u8> {
+    (side - 1).to_le_bytes()[..3].to_vec()
+}
+
+fn extended(flags: u8, (width, height): (u32, u32)) -> Vec<u8> {
+    chunk(b"VP8X", &[vec![flags, 0, 0, 0], three(width), three(height)].concat())
+}
+
+/// A picture of zeros: they mean that nothing differs from what is predicted.
+fn vp8((width, height): (u16, u16)) -> Vec<u8> {
+    const PARTITION: usize = 4096;
+    let tag = ((PARTITION as u32) << 5 | 1 << 4).to_le_bytes();
+    let sides = [width.to_le_bytes(), height.to_le_bytes()].concat();
+    [&tag[..3], &[0x9d, 0x01, 0x2a], &sides, &[0; 2 * PARTITION]].concat()
+}
+
+fn animated(frame: (u32, u32), name: &[u8; 4], picture: (u16, u16)) -> Vec<u8> {
+    let alpha = vec![0; 1 + (frame.0 * frame.1) as usize];
+    let head = [vec![0; 6], three(frame.0), three(frame.1), vec![0; 4]].concat();
+    let frame = [head, chunk(b"ALPH", &alpha), chunk(name, &vp8(picture))].concat();
+    let (animation, alpha) = (0b10, 0b1_0000);
+    file(&[extended(animation | alpha, (64, 64)), chunk(b"ANIM", &[0; 6]), chunk(b"ANMF", &frame)])
+}
+
+#[test]
+fn a_frame_of_another_size_than_the_animation_says_is_not_decoded() {
+    assert!(thumbnail(&animated((16, 16), b"VP8 ", (16, 16)), crop(32, 32)).is_ok());
+    for (frame, picture) in
+        [((1, 1), (16, 16)), ((1, 1), (0, 1)), ((16, 16), (0, 16)), ((16, 16), (32, 16))]
+    {
+        for name in [b"VP8 ", b"what"] {
+            let bytes = animated(frame, name, picture);
+            let made = thumbnail(&bytes, crop(32, 32));
+            assert_eq!(made, Err(Unshowable::Unreadable), "{frame:?} {picture:?}");
+        }
+    }
+}
+
+#[test]
+fn a_picture_of_another_size_than_its_canvas_is_refused_before_it_takes_memory() {
+    let still = |size| file(&[extended(0, (200, 200)), chunk(b"VP8 ", &vp8(size))]);
+    assert!(thumbnail(&still((200, 200)), crop(32, 32)).is_ok());
+    for size in [(16_383, 16_383), (199, 200), (0, 0)] {
+        let bytes = still(size);
+        let opened = Source::open(Format::WebP, &bytes);
+        assert!(matches!(opened, Err(Unshowable::Unreadable)), "{size:?}");
+    }
+    let huge = file(&[extended(0, (8, 8)), chunk(b"VP8L", &[0x2f, 255, 255, 255, 15])]);
+    assert!(matches!(Source::open(Format::WebP, &huge), Err(Unshowable::Unreadable)));
+}
