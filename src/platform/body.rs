@@ -151,7 +151,13 @@ impl Body {
         }
         let mut bytes = Vec::new();
         while let Some(chunk) = body.next().await {
-            bytes.extend_from_slice(&chunk?);
+            let chunk = chunk?;
+            let least = bytes.len().saturating_add(chunk.len());
+            if least > bytes.capacity() {
+                let capacity = capacity(least, body.announced);
+                bytes.reserve_exact(capacity.saturating_sub(bytes.len()));
+            }
+            bytes.extend_from_slice(&chunk);
         }
         Ok(bytes.into())
     }
@@ -165,6 +171,13 @@ impl Body {
             Content::Untouched(..) => Either::Left(Bytes::new()),
         }
     }
+}
+
+/// How much room is made for a body of which at least so much has come: all of it, once enough of it is here that who
+/// announces much and sends little takes little.
+pub(crate) fn capacity(least: usize, announced: Option<usize>) -> usize {
+    let all = announced.filter(|all| (least..=least.saturating_mul(8)).contains(all));
+    all.unwrap_or(least.saturating_mul(2))
 }
 
 /// Reads a response whole, if its body has at most so many bytes.
@@ -224,6 +237,23 @@ mod tests {
     fn a_body_that_says_to_be_too_large_is_not_read() {
         let never = Body::stream(stream::pending()).announcing(Some(5));
         assert_eq!(whole(never, 4), Err(Unread::TooLarge(4)));
+    }
+
+    #[test]
+    fn room_is_made_for_what_has_come_and_no_more_than_is_announced() {
+        let mut made = Vec::new();
+        let mut room = 0;
+        for least in (1..=160).map(|chunks| chunks * 100_000) {
+            if least > room {
+                made.push(room);
+                room = capacity(least, Some(16_000_000));
+            }
+        }
+        // Beside the last there is at most a quarter of it.
+        assert!(room == 16_000_000 && made.iter().all(|old| *old <= 4_000_000), "{made:?}");
+        assert_eq!(capacity(1000, Some(50 << 20)), 2000);
+        assert_eq!(capacity(1000, Some(10)), 2000);
+        assert_eq!(capacity(1000, None), 2000);
     }
 
     #[test]

@@ -3,14 +3,21 @@
 //! The hash is known only when the content is written, so the key under which it lies is random. Where an equal content
 //! is there already, what was just written is removed again.
 
-use std::{cell::RefCell, rc::Rc};
+use std::{cell::RefCell, pin::pin, rc::Rc, time::Duration};
 
 use bytes::Bytes;
-use futures_util::stream;
+use futures_util::{
+    future::{Either, select},
+    stream,
+};
 use sha2::{Digest, Sha256};
-use tombolo_platform::{Body, R2Error, Unread, World};
+use tombolo_platform::{Body, PART, R2Error, Unread, World};
 
-use super::{failures::Unkept, thumbnail};
+use super::{
+    failures::Unkept,
+    room::{Purpose, Room, STALE},
+    thumbnail,
+};
 use crate::{
     flows::ours::Ours,
     stores::media::{self, Content, Noted},
@@ -23,6 +30,14 @@ const CHARACTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuv
 const LENGTH: usize = 24;
 /// The longest media ID of another server that is asked for.
 const LONGEST: usize = 255;
+/// How long is waited until fewer contents are written (ms), and when to try again where that is too long.
+const PATIENCE: u64 = 30_000;
+const LATER: u64 = 10_000;
+/// Who sends nothing for so long is not waited for (ms). It is heard of before its room is given away.
+const IDLE: u64 = STALE / 2;
+/// How slowly a content may come (bytes per ms), from when on (ms): who sends less keeps others from writing.
+const SLOWEST: u64 = 4;
+const GRACE: u64 = 60_000;
 
 /// A media ID that nobody can guess.
 pub fn new_media_id(world: &World) -> String {
@@ -43,11 +58,21 @@ pub async fn write(world: &World, body: Body, most: usize) -> Result<Content, Un
     if announced.is_some_and(|bytes| bytes > most) {
         return Err(Unkept::TooLarge(most));
     }
+    let part = announced.map_or(PART, |bytes| bytes.min(PART));
+    let room = within(world, PATIENCE, Room::of(world, Purpose::Writing, part)).await;
+    let room = room.ok_or(Unkept::Pending(LATER))?;
     let key: String = world.random().iter().take(16).map(|byte| format!("{byte:02x}")).collect();
     media::begin(world, &key).await.map_err(Ours::from)?;
     let hash = Rc::new(RefCell::new(Sha256::new()));
-    let hashed = hashed(body.limited(most), Rc::clone(&hash)).announcing(announced);
-    let written = world.r2().put(&key, hashed).await;
+    let coming = Coming {
+        world: world.clone(),
+        body: body.limited(most),
+        hash: Rc::clone(&hash),
+        room,
+        begun: world.now(),
+        size: 0,
+    };
+    let written = world.r2().put(&key, coming.hashed().announcing(announced)).await;
     let size = match written {
         Ok(size) => size,
         Err(error) => {
@@ -76,14 +101,49 @@ fn unwritten(error: R2Error) -> Unkept {
     }
 }
 
-fn hashed(body: Body, hash: Rc<RefCell<Sha256>>) -> Body {
-    Body::stream(stream::unfold((body, hash), async |(mut body, hash)| {
-        let chunk: Result<Bytes, Unread> = body.next().await?;
+/// A content that is written while it comes.
+struct Coming {
+    world: World,
+    body: Body,
+    hash: Rc<RefCell<Sha256>>,
+    room: Room,
+    begun: u64,
+    size: u64,
+}
+
+impl Coming {
+    fn hashed(self) -> Body {
+        Body::stream(stream::unfold(self, async |mut coming| {
+            let chunk = coming.next().await?;
+            Some((chunk, coming))
+        }))
+    }
+
+    async fn next(&mut self) -> Option<Result<Bytes, Unread>> {
+        let slow = || Some(Err(Unread::Broken("it comes too slowly".to_owned())));
+        let Some(chunk) = within(&self.world, IDLE, self.body.next()).await else {
+            return slow();
+        };
+        let chunk = chunk?;
         if let Ok(bytes) = &chunk {
-            hash.borrow_mut().update(bytes);
+            let now = self.world.now();
+            self.size = self.size.saturating_add(bytes.len() as u64);
+            if self.size / SLOWEST < now.saturating_sub(self.begun.saturating_add(GRACE)) {
+                return slow();
+            }
+            self.room.touch(now);
+            self.hash.borrow_mut().update(bytes);
         }
-        Some((chunk, (body, hash)))
-    }))
+        Some(chunk)
+    }
+}
+
+/// What comes within so long (ms).
+async fn within<T>(world: &World, time: u64, future: impl Future<Output = T>) -> Option<T> {
+    match select(pin!(future), pin!(world.sleep(Duration::from_millis(time)))).await {
+        Either::Left((value, _)) => Some(value),
+        Either::Right(_) => None,
+    }
 }
 
 /// Removes what was written where nobody has it, and says whether it was taken.

@@ -11,6 +11,9 @@ mod multipart;
 mod open;
 mod picture;
 mod remote;
+mod room;
+#[cfg(test)]
+mod tests;
 mod thumbnail;
 mod upload;
 

@@ -3,12 +3,6 @@
 //! There are five sizes, so what strangers ask for makes no more than five objects of a picture. They lie in R2 beside
 //! the content, under its key, and go with it.
 
-use std::{
-    cell::{Cell, RefCell},
-    rc::Rc,
-    time::Duration,
-};
-
 use bytes::Bytes;
 use tombolo_platform::World;
 
@@ -16,8 +10,9 @@ use super::{
     failures::Unread,
     open::served,
     picture::{self, Format, MAX_SOURCE, Method, Shape, Shown, Unshowable},
+    room::{Purpose, Room},
 };
-use crate::flows::ours::Ours;
+use crate::{flows::ours::Ours, stores::media};
 
 const fn crop(side: u32) -> Shape {
     Shape { width: side, height: side, method: Method::Crop }
@@ -34,12 +29,6 @@ const LARGEST: Shape = scale(800, 600);
 
 /// The largest thumbnail, in bytes: 800 by 600 pixels that cannot be compressed are smaller.
 const MAX_THUMBNAIL: usize = 4 << 20;
-/// How many bytes of files one isolate makes thumbnails of at once.
-const AT_ONCE: usize = 2 * MAX_SOURCE;
-/// Who reads a file for longer has been ended (ms).
-const STALE: u64 = 60_000;
-/// How often it is looked whether there is room (ms).
-const LOOK: u64 = 50;
 
 /// What a client would like to see.
 #[derive(Clone, Copy, Debug)]
@@ -100,13 +89,25 @@ pub async fn thumbnail(
     match shown {
         Some(bytes) => {
             let format = Format::of(&bytes).ok_or(Unread::NoPicture)?;
-            // Where it cannot be kept, it is made again.
-            if let Err(error) = world.r2().put(&key, bytes.clone().into()).await {
-                tracing::warn!(%error, "a thumbnail is not kept");
-            }
+            keep(world, content, (&key, bytes.clone())).await;
             Ok(Thumbnail::Made(format, bytes, key))
         }
         None => Ok(Thumbnail::Content(format(world, content, size).await?)),
+    }
+}
+
+/// Keeps a thumbnail. Where it cannot be kept, it is made again.
+async fn keep(world: &World, content: &str, (key, bytes): (&str, Bytes)) {
+    if let Err(error) = world.r2().put(key, bytes.into()).await {
+        tracing::warn!(%error, "a thumbnail is not kept");
+    }
+    // The content may have been removed while this was made: nobody would remove the thumbnail.
+    let is_kept = media::is_kept(world, content).await.unwrap_or_else(|error| {
+        tracing::warn!(%error, "whether its content is there is not known");
+        false
+    });
+    if !is_kept && let Err(error) = world.r2().delete(&[key.to_owned()]).await {
+        tracing::warn!(%error, "a thumbnail is left over");
     }
 }
 
@@ -148,7 +149,7 @@ async fn make(
     // What is no picture is not read.
     format(world, content, size).await?;
     let bytes = usize::try_from(size).ok().filter(|bytes| *bytes <= MAX_SOURCE);
-    let _room = Room::of(world, bytes.ok_or(Unread::TooLarge)?).await;
+    let _room = Room::of(world, Purpose::Thumbnail, bytes.ok_or(Unread::TooLarge)?).await;
     let file = served(world, content, None).await?;
     let file = file.whole(MAX_SOURCE).await.map_err(unread)?;
     match picture::thumbnail(&file, shape) {
@@ -161,39 +162,4 @@ async fn make(
 
 fn unread(unread: tombolo_platform::Unread) -> Unread {
     Ours::Unreachable(unread.to_string()).into()
-}
-
-/// The files that this isolate holds: when each was begun (ms), and how large it is.
-#[derive(Default)]
-struct Held {
-    files: RefCell<Vec<(u64, u64, usize)>>,
-    next: Cell<u64>,
-}
-
-/// Room for a file in the isolate's memory, until dropped.
-struct Room(Rc<Held>, u64);
-
-impl Room {
-    async fn of(world: &World, bytes: usize) -> Self {
-        let held = world.isolate(|_| Held::default());
-        loop {
-            let now = world.now();
-            // A request that was ended drops nothing.
-            held.files.borrow_mut().retain(|(_, at, _)| at + STALE > now);
-            let taken: usize = held.files.borrow().iter().map(|(_, _, bytes)| bytes).sum();
-            if taken == 0 || taken.saturating_add(bytes) <= AT_ONCE {
-                let number = held.next.get();
-                held.next.set(number + 1);
-                held.files.borrow_mut().push((number, now, bytes));
-                return Self(held, number);
-            }
-            world.sleep(Duration::from_millis(LOOK)).await;
-        }
-    }
-}
-
-impl Drop for Room {
-    fn drop(&mut self) {
-        self.0.files.borrow_mut().retain(|(number, ..)| *number != self.1);
-    }
 }

@@ -84,14 +84,15 @@ async fn may_complete(world: &World, user: &UserId, name: Name<'_>) -> Result<()
     let Some(media) = media::find(world, name).await.map_err(Ours::from)? else {
         return Err(Unkept::NotCreated);
     };
-    let Media { localpart, content, expires_ts, .. } = media;
+    let Media { localpart, content, expires_ts, quarantined, .. } = media;
     if localpart.as_deref() != Some(user.localpart()) {
         return Err(Unkept::NotYours);
     }
     if content.is_some() {
         return Err(Unkept::Uploaded);
     }
-    if expires_ts.is_some_and(|expires| expires <= world.now()) {
+    // Kept under a name that is quarantined, a content would be quarantined for whoever else has it.
+    if quarantined || expires_ts.is_some_and(|expires| expires <= world.now()) {
         return Err(Unkept::NotCreated);
     }
     Ok(())

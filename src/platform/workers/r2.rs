@@ -14,7 +14,7 @@ use worker::{
 };
 
 use super::{fetch::chunks, isolate::meter, javascript::reason};
-use crate::{Body, PART, R2Error};
+use crate::{Body, PART, R2Error, body::capacity};
 
 /// The binding.
 const BINDING: &str = "MEDIA";
@@ -118,9 +118,11 @@ async fn in_parts(
     Ok(size)
 }
 
-/// A body in parts of [`PART`] bytes, the last one excepted. All lie in one buffer: a part is there until the next.
+/// A body in parts of [`PART`] bytes, the last one excepted. All lie in one buffer: a part is there until the next. The
+/// buffer grows with what has come.
 struct Parts {
     body: Body,
+    announced: Option<usize>,
     buffer: Uint8Array,
     /// What was read and is not in a part yet.
     rest: Bytes,
@@ -129,9 +131,8 @@ struct Parts {
 
 impl Parts {
     fn of(body: Body) -> Self {
-        let length = body.announced().map_or(PART, |bytes| bytes.min(PART));
-        let buffer = Uint8Array::new_with_length(length as u32);
-        Self { body, buffer, rest: Bytes::new(), ended: false }
+        let (announced, buffer) = (body.announced(), Uint8Array::new_with_length(0));
+        Self { body, announced, buffer, rest: Bytes::new(), ended: false }
     }
 
     /// The next part; an empty one after the last.
@@ -145,19 +146,19 @@ impl Parts {
                 }
             }
             let some = self.rest.split_to(self.rest.len().min(PART - filled));
-            if filled + some.len() > self.buffer.length() as usize {
-                self.grow();
-            }
             let end = filled + some.len();
+            if end > self.buffer.length() as usize {
+                self.grow(end);
+            }
             self.buffer.subarray(filled as u32, end as u32).copy_from(&some);
             filled = end;
         }
         Ok(self.buffer.subarray(0, filled as u32))
     }
 
-    /// The body is longer than announced.
-    fn grow(&mut self) {
-        let larger = Uint8Array::new_with_length(PART as u32);
+    fn grow(&mut self, least: usize) {
+        let length = capacity(least, self.announced).min(PART);
+        let larger = Uint8Array::new_with_length(length as u32);
         larger.set(&self.buffer, 0);
         self.buffer = larger;
     }

@@ -18,6 +18,12 @@ pub async fn left(world: &World, most: usize) -> Result<Vec<String>, SqlError> {
     world.d1().rows(query, values![before, most], |row| row.text(0)).await
 }
 
+/// Whether media have a content; else it is removed, and whatever was made of it.
+pub async fn is_kept(world: &World, key: &str) -> Result<bool, SqlError> {
+    let query = "SELECT key FROM media_contents WHERE key = ? AND sha256 IS NOT NULL";
+    world.d1().row(query, values![key], |row| row.text(0)).await.map(|row| row.is_some())
+}
+
 /// A content was removed from R2.
 pub async fn forget(world: &World, key: &str) -> Result<(), SqlError> {
     let delete = "DELETE FROM media_contents WHERE key = ? AND sha256 IS NULL";

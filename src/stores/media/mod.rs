@@ -7,7 +7,7 @@ mod pending;
 
 use tombolo_platform::{Row, SqlError, Statement, World, values};
 
-pub use contents::{begin, forget, left};
+pub use contents::{begin, forget, is_kept, left};
 pub use pending::{complete, create, first_expiry, forget_expired};
 
 /// One of the media, ours or another server's.
@@ -126,17 +126,18 @@ async fn note(world: &World, content: &Content, take: Statement<'_>) -> Result<N
 
 /// Removes media; the key of their content, if nobody else has it: it can be removed from R2.
 pub async fn delete(world: &World, name: Name<'_>) -> Result<Option<String>, SqlError> {
-    let delete = "DELETE FROM media WHERE server = ? AND media_id = ?";
-    let values = values![name.server, name.media_id];
     let Some(media) = find(world, name).await? else { return Ok(None) };
-    let Some(key) = media.content else {
-        return world.d1().run(delete, values).await.map(|_| None);
-    };
-    let leave = values![&key];
-    let statements = [Statement { sql: delete, values }, Statement { sql: LEAVE, values: leave }];
-    let wrote = world.d1().batch(&statements).await?;
-    let left = wrote.get(1).is_some_and(|rows| *rows > 0);
-    Ok(Some(key).filter(|_| left))
+    // The content may have come, or be another, since this was read: what is left follows from the row that goes.
+    let leave = "UPDATE media_contents SET sha256 = NULL, since = 0
+                 WHERE key = (SELECT content FROM media WHERE server = ?1 AND media_id = ?2)
+                 AND NOT EXISTS (SELECT 1 FROM media WHERE content = media_contents.key AND (server, media_id) <> (?1, ?2))";
+    let delete = "DELETE FROM media WHERE server = ?1 AND media_id = ?2";
+    let values = values![name.server, name.media_id];
+    let statements = [Statement { sql: leave, values }, Statement { sql: delete, values }];
+    world.d1().batch(&statements).await?;
+    let Some(key) = media.content else { return Ok(None) };
+    let is_kept = is_kept(world, &key).await?;
+    Ok(Some(key).filter(|_| !is_kept))
 }
 
 /// Keeps media from being read, and all that have the same content, or no longer; answers whether there are any.

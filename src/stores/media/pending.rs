@@ -26,7 +26,7 @@ pub async fn first_expiry(world: &World, localpart: &str) -> Result<Option<u64>,
     Ok(first.map(i64::unsigned_abs))
 }
 
-/// Gives what was created its content, unless it has one or has expired, or the quota does not allow it.
+/// Gives what was created its content, unless it has one, has expired or is quarantined, or the quota does not allow it.
 pub async fn complete(
     world: &World,
     name: Name<'_>,
@@ -36,7 +36,7 @@ pub async fn complete(
 ) -> Result<Noted, SqlError> {
     let update = "UPDATE media SET content = (SELECT key FROM media_contents WHERE sha256 = ?3), size = ?4, content_type = ?5, filename = ?6, authenticated = ?7,
                       quarantined = coalesce((SELECT max(equal.quarantined) FROM media AS equal WHERE equal.content = (SELECT key FROM media_contents WHERE sha256 = ?3)), 0)
-                  WHERE server = ?1 AND media_id = ?2 AND content IS NULL AND expires_ts > ?8
+                  WHERE server = ?1 AND media_id = ?2 AND content IS NULL AND expires_ts > ?8 AND quarantined = 0
                   AND (?9 IS NULL OR (SELECT coalesce(sum(size), 0) FROM media AS kept WHERE kept.localpart = media.localpart) + ?4 <= ?9)";
     let values = values![
         name.server,

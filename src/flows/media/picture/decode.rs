@@ -3,12 +3,14 @@
 use std::io::Cursor;
 
 use image_webp::WebPDecoder;
-use jpeg_decoder::{CodingProcess, Decoder as JpegDecoder, PixelFormat};
+use jpeg_decoder::{CodingProcess, Decoder as JpegDecoder, ImageInfo, PixelFormat};
 use png::Transformations;
 
 use super::{
     exif,
     format::{Format, MAX_MEMORY, Unshowable},
+    markers::Told,
+    riff,
     shape::Geometry,
     shrink::{Pixels, Shrink},
 };
@@ -17,6 +19,11 @@ use super::{
 const FINER: u32 = 2;
 /// How many pixels a JPEG may have more than it says, to each side: it is made of blocks.
 const BLOCKS: u64 = 32;
+
+/// How much of a PNG may be held beside the picture (bytes): a row of it, and what it says of itself.
+const PNG_HELD: usize = 2 << 20;
+/// How much that takes, with the rows that a row is decoded from and copies of what is said (bytes).
+const PNG_BESIDE: u64 = 4 * PNG_HELD as u64;
 
 /// A picture whose size is known, and that is not decoded yet.
 pub struct Source<'a> {
@@ -29,7 +36,8 @@ pub struct Source<'a> {
 
 enum Decoder<'a> {
     Png(Box<png::Reader<Cursor<&'a [u8]>>>),
-    Jpeg(Box<JpegDecoder<&'a [u8]>>, PixelFormat, CodingProcess),
+    /// With how many bytes are held beside what is decoded.
+    Jpeg(Box<JpegDecoder<&'a [u8]>>, ImageInfo, u64),
     Gif(Box<gif::Decoder<&'a [u8]>>),
     WebP(Box<WebPDecoder<Cursor<&'a [u8]>>>),
 }
@@ -54,10 +62,11 @@ impl<'a> Source<'a> {
     }
 
     fn png(bytes: &'a [u8]) -> Result<Self, Unshowable> {
-        let limits = png::Limits { bytes: usize::try_from(MAX_MEMORY).unwrap_or(usize::MAX) };
+        let limits = png::Limits { bytes: PNG_HELD };
         let mut decoder = png::Decoder::new_with_limits(Cursor::new(bytes), limits);
         decoder.set_transformations(Transformations::normalize_to_color8());
         decoder.set_ignore_text_chunk(true);
+        decoder.set_ignore_iccp_chunk(true);
         let reader = decoder.read_info().map_err(unreadable)?;
         let info = reader.info();
         let (size, moves) = ((info.width, info.height), info.animation_control.is_some());
@@ -70,7 +79,13 @@ impl<'a> Source<'a> {
         decoder.read_info().map_err(unreadable)?;
         let info = decoder.info().ok_or(Unshowable::Unreadable)?;
         let size = (u32::from(info.width), u32::from(info.height));
-        let decoder = Decoder::Jpeg(Box::new(decoder), info.pixel_format, info.coding_process);
+        let told = Told::of(bytes);
+        told.in_time(size)?;
+        let held = match info.coding_process {
+            CodingProcess::DctProgressive => told.profiles.saturating_add(told.coefficients),
+            CodingProcess::DctSequential | CodingProcess::Lossless => told.profiles,
+        };
+        let decoder = Decoder::Jpeg(Box::new(decoder), info, held);
         Ok(Self { size, orientation, moves: false, decoder })
     }
 
@@ -86,6 +101,7 @@ impl<'a> Source<'a> {
     }
 
     fn webp(bytes: &'a [u8]) -> Result<Self, Unshowable> {
+        riff::check(bytes)?;
         let mut decoder = WebPDecoder::new(Cursor::new(bytes)).map_err(unreadable)?;
         decoder.set_memory_limit(bytes.len());
         let orientation = decoder.exif_metadata().ok().flatten();
@@ -99,24 +115,23 @@ impl<'a> Source<'a> {
         let pixels = u64::from(self.size.0) * u64::from(self.size.1);
         let small = match &mut self.decoder {
             Decoder::Png(reader) => of_png(reader, geometry)?,
-            Decoder::Jpeg(decoder, format, process) => {
-                let channels = format.pixel_bytes() as u64;
-                let blocks = (u64::from(self.size.0) + BLOCKS) * (u64::from(self.size.1) + BLOCKS);
-                match process {
-                    CodingProcess::DctSequential => {}
-                    // All coefficients are held, of two bytes each.
-                    CodingProcess::DctProgressive => within(2 * channels * blocks)?,
-                    CodingProcess::Lossless => return Err(Unshowable::Unreadable),
-                }
-                of_jpeg(decoder, *format, geometry)?
+            Decoder::Jpeg(_, info, _) if info.coding_process == CodingProcess::Lossless => {
+                return Err(Unshowable::Unreadable);
+            }
+            Decoder::Jpeg(decoder, info, held) => {
+                of_jpeg(decoder, (info.pixel_format, *held), geometry)?
             }
             Decoder::Gif(decoder) => {
                 within(4 * pixels)?;
                 of_gif(decoder, geometry)?
             }
             Decoder::WebP(decoder) => {
-                // The planes or the colours, and the picture; what moves, once more.
-                let each = if self.moves { 13 } else { 9 };
+                // The planes or the colours, and the picture; what is transparent beside it; what moves, once more.
+                let each = match (self.moves, decoder.has_alpha()) {
+                    (true, _) => 13,
+                    (false, true) => 11,
+                    (false, false) => 9,
+                };
                 within(each * pixels)?;
                 of_webp(decoder, geometry)?
             }
@@ -133,7 +148,7 @@ fn of_png(
     let mut shrink = Shrink::new(geometry);
     if reader.info().interlaced {
         let size = reader.output_buffer_size().ok_or(Unshowable::TooLarge)?;
-        within(size as u64)?;
+        within((size as u64).saturating_add(PNG_BESIDE))?;
         let mut all = vec![0; size];
         reader.next_frame(&mut all).map_err(unreadable)?;
         let row = (geometry.size.0 as usize).saturating_mul(channels).max(1);
@@ -150,7 +165,7 @@ fn of_png(
 
 fn of_jpeg(
     decoder: &mut JpegDecoder<&[u8]>,
-    format: PixelFormat,
+    (format, held): (PixelFormat, u64),
     geometry: &Geometry,
 ) -> Result<Option<Pixels>, Unshowable> {
     // What is shown decides how fine the whole is decoded.
@@ -165,7 +180,7 @@ fn of_jpeg(
     let (width, height) = decoder.scale(wanted.0, wanted.1).map_err(unreadable)?;
     let channels = format.pixel_bytes();
     let pixels = (u64::from(width) + BLOCKS) * (u64::from(height) + BLOCKS);
-    within(2 * channels as u64 * pixels)?;
+    within(held.saturating_add(2 * channels as u64 * pixels))?;
     let decoded = decoder.decode().map_err(unreadable)?;
     let scaled = geometry.scaled((u32::from(width), u32::from(height)));
     let mut shrink = Shrink::new(&scaled);
@@ -233,4 +248,32 @@ fn of_cmyk([cyan, magenta, yellow, black]: [u8; 4]) -> [u8; 4] {
     let light = u16::from(u8::MAX - black);
     let mix = |ink: u8| u8::try_from(u16::from(u8::MAX - ink) * light / 255).unwrap_or(u8::MAX);
     [mix(cyan), mix(magenta), mix(yellow), u8::MAX]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn little_is_kept_of_what_a_png_says_of_itself() {
+        let with = |exif: usize| {
+            let mut info = png::Info::with_size(1, 1);
+            info.icc_profile = Some(vec![0; 100_000].into());
+            let mut written = Vec::new();
+            let encoder = png::Encoder::with_info(&mut written, info).unwrap();
+            let mut writer = encoder.write_header().unwrap();
+            writer.write_chunk(png::chunk::eXIf, &vec![0; exif]).unwrap();
+            writer.write_image_data(&[0]).unwrap();
+            drop(writer);
+            written
+        };
+        let small = with(1000);
+        let source = Source::open(Format::Png, &small).unwrap();
+        assert!(
+            matches!(source.decoder, Decoder::Png(reader) if reader.info().icc_profile.is_none())
+        );
+        let large = with(8 << 20);
+        let opened = Source::open(Format::Png, &large);
+        assert!(matches!(opened, Err(Unshowable::Unreadable)));
+    }
 }

@@ -1,6 +1,9 @@
 //! How was the camera held? ([Exif](https://www.cipa.jp/std/documents/e/DC-X008-Translation-2019-E.pdf), orientation)
 
-use super::shrink::Pixels;
+use super::{
+    markers::{APP1, SOS, Segments},
+    shrink::Pixels,
+};
 
 /// The tag of the orientation.
 const ORIENTATION: u16 = 0x0112;
@@ -17,18 +20,10 @@ pub fn orientation(exif: &[u8]) -> u8 {
 
 /// The Exif data of a JPEG file, from where it says its byte order.
 pub fn of_jpeg(bytes: &[u8]) -> Option<&[u8]> {
-    let mut rest = bytes.get(2..)?;
-    loop {
-        let [0xff, marker, high, low, after @ ..] = rest else { return None };
-        let length = usize::from(u16::from_be_bytes([*high, *low])).checked_sub(2)?;
-        let segment = after.get(..length)?;
-        match marker {
-            // The picture itself begins.
-            0xda => return None,
-            0xe1 if segment.starts_with(b"Exif\0\0") => return segment.get(6..),
-            _ => rest = after.get(length..)?,
-        }
-    }
+    // Where the picture itself begins, there is no more.
+    let head = Segments::of(bytes).take_while(|(marker, _)| *marker != SOS);
+    let mut exif = head.filter(|(marker, _)| *marker == APP1);
+    exif.find_map(|(_, segment)| segment.strip_prefix(b"Exif\0\0"))
 }
 
 fn tag(exif: &[u8]) -> Option<u16> {

@@ -7,6 +7,8 @@ mod decode;
 mod encode;
 mod exif;
 mod format;
+mod markers;
+mod riff;
 mod shape;
 mod shrink;
 #[cfg(test)]

@@ -171,6 +171,44 @@ fn what_says_to_be_huge_is_not_decoded() {
     assert_eq!(thumbnail(&frames, crop(32, 32)), Err(Unshowable::TooLarge));
 }
 
+/// A grey photograph that says to have this size, with so many more scans at its end.
+fn scanned(size: u16, more: usize) -> Vec<u8> {
+    let mut written = Vec::new();
+    let mut encoder = jpeg_encoder::Encoder::new(&mut written, 90);
+    encoder.set_progressive(true);
+    encoder.encode(&[100; 64 * 64], 64, 64, jpeg_encoder::ColorType::Luma).unwrap();
+    let frame = written.windows(2).position(|pair| pair == [0xff, 0xc2]).unwrap();
+    written[frame + 5..frame + 9].copy_from_slice(&[size.to_be_bytes(); 2].concat());
+    let component = written[frame + 10];
+    let scan = [0xff, 0xda, 0, 8, 1, component, 0, 0, 0, 0x10];
+    let end = written.split_off(written.len() - 2);
+    [written, scan.repeat(more), end].concat()
+}
+
+#[test]
+fn a_photograph_that_is_scanned_too_often_is_not_decoded() {
+    assert!(matches!(thumbnail(&scanned(64, 20), crop(32, 32)), Ok(Shown::Made(_))));
+    assert_eq!(thumbnail(&scanned(64, 8000), crop(32, 32)), Err(Unshowable::Unreadable));
+    // Few scans of many pixels take as long.
+    assert_eq!(thumbnail(&scanned(6000, 50), crop(32, 32)), Err(Unshowable::TooLarge));
+}
+
+#[test]
+fn what_a_photograph_holds_counts_beside_its_pixels() {
+    // Colour profiles are kept until the picture is decoded.
+    let profile = [[0xff, 0xe2, 0xff, 0xff].as_slice(), &[0; 65_533]].concat();
+    let mut bytes = scanned(5900, 0);
+    bytes.splice(2..2, profile.repeat(200));
+    assert_eq!(thumbnail(&bytes, scale(800, 600)), Err(Unshowable::TooLarge));
+}
+
+#[test]
+fn what_follows_the_end_of_a_photograph_does_not_count() {
+    let scans = [0xff, 0xda, 0, 8, 1, 1, 0, 0, 0, 0x10].repeat(200);
+    let bytes = [jpeg(64, 64, false), scans].concat();
+    assert!(matches!(thumbnail(&bytes, crop(32, 32)), Ok(Shown::Made(_))));
+}
+
 #[test]
 fn what_is_cut_off_or_no_picture_is_no_thumbnail() {
     let whole = [
@@ -219,4 +257,65 @@ fn whatever_bytes_are_changed_nothing_panics() {
         }
         drop(thumbnail(&bytes, scale(32, 32)));
     }
+}
+
+fn chunk(name: &[u8; 4], content: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(content.len()).unwrap().to_le_bytes();
+    let odd = &[0][..content.len() % 2];
+    [name, &length[..], content, odd].concat()
+}
+
+fn file(chunks: &[Vec<u8>]) -> Vec<u8> {
+    chunk(b"RIFF", &[b"WEBP".to_vec(), chunks.concat()].concat())
+}
+
+fn three(side: u32) -> Vec<u8> {
+    (side - 1).to_le_bytes()[..3].to_vec()
+}
+
+fn extended(flags: u8, (width, height): (u32, u32)) -> Vec<u8> {
+    chunk(b"VP8X", &[vec![flags, 0, 0, 0], three(width), three(height)].concat())
+}
+
+/// A picture of zeros: they mean that nothing differs from what is predicted.
+fn vp8((width, height): (u16, u16)) -> Vec<u8> {
+    const PARTITION: usize = 4096;
+    let tag = ((PARTITION as u32) << 5 | 1 << 4).to_le_bytes();
+    let sides = [width.to_le_bytes(), height.to_le_bytes()].concat();
+    [&tag[..3], &[0x9d, 0x01, 0x2a], &sides, &[0; 2 * PARTITION]].concat()
+}
+
+fn animated(frame: (u32, u32), name: &[u8; 4], picture: (u16, u16)) -> Vec<u8> {
+    let alpha = vec![0; 1 + (frame.0 * frame.1) as usize];
+    let head = [vec![0; 6], three(frame.0), three(frame.1), vec![0; 4]].concat();
+    let frame = [head, chunk(b"ALPH", &alpha), chunk(name, &vp8(picture))].concat();
+    let (animation, alpha) = (0b10, 0b1_0000);
+    file(&[extended(animation | alpha, (64, 64)), chunk(b"ANIM", &[0; 6]), chunk(b"ANMF", &frame)])
+}
+
+#[test]
+fn a_frame_of_another_size_than_the_animation_says_is_not_decoded() {
+    assert!(thumbnail(&animated((16, 16), b"VP8 ", (16, 16)), crop(32, 32)).is_ok());
+    for (frame, picture) in
+        [((1, 1), (16, 16)), ((1, 1), (0, 1)), ((16, 16), (0, 16)), ((16, 16), (32, 16))]
+    {
+        for name in [b"VP8 ", b"what"] {
+            let bytes = animated(frame, name, picture);
+            let made = thumbnail(&bytes, crop(32, 32));
+            assert_eq!(made, Err(Unshowable::Unreadable), "{frame:?} {picture:?}");
+        }
+    }
+}
+
+#[test]
+fn a_picture_of_another_size_than_its_canvas_is_refused_before_it_takes_memory() {
+    let still = |size| file(&[extended(0, (200, 200)), chunk(b"VP8 ", &vp8(size))]);
+    assert!(thumbnail(&still((200, 200)), crop(32, 32)).is_ok());
+    for size in [(16_383, 16_383), (199, 200), (0, 0)] {
+        let bytes = still(size);
+        let opened = Source::open(Format::WebP, &bytes);
+        assert!(matches!(opened, Err(Unshowable::Unreadable)), "{size:?}");
+    }
+    let huge = file(&[extended(0, (8, 8)), chunk(b"VP8L", &[0x2f, 255, 255, 255, 15])]);
+    assert!(matches!(Source::open(Format::WebP, &huge), Err(Unshowable::Unreadable)));
 }

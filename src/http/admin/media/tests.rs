@@ -59,3 +59,56 @@ fn what_is_deleted_is_gone() {
     let line = "DELETE /_synapse/admin/v1/media/else.where/a";
     scene.call(Some(&admin), line, &Value::Null).refused(400, "M_UNKNOWN");
 }
+
+#[test]
+fn nothing_is_uploaded_under_an_id_that_is_quarantined() {
+    let (scene, admin) = server_with_admin();
+    let alice = scene.register("alice");
+    let known = upload(&scene, &alice, "known");
+    let created = scene.send(Some(&alice), "POST /_matrix/media/v1/create", String::new()).ok();
+    let media = created["content_uri"].as_str().unwrap().strip_prefix("mxc://").unwrap();
+    let line = format!("POST /_synapse/admin/v1/media/quarantine/{media}");
+    scene.call(Some(&admin), &line, &Value::Null).ok();
+    let put = || {
+        let line = format!("PUT /_matrix/media/v3/upload/{media}");
+        scene.send(Some(&alice), &line, "known".to_owned())
+    };
+    put().refused(404, "M_NOT_FOUND");
+    // Nor does who has the same content lose it.
+    assert_eq!((read(&scene, &alice, media), read(&scene, &alice, &known)), (404, 200));
+    let line = format!("POST /_synapse/admin/v1/media/unquarantine/{media}");
+    scene.call(Some(&admin), &line, &Value::Null).ok();
+    put().ok();
+    assert_eq!(read(&scene, &alice, media), 200);
+}
+
+#[test]
+fn what_is_deleted_while_it_is_uploaded_leaves_nothing() {
+    for seed in 0..60_u8 {
+        let (scene, _) = server_with_admin();
+        let alice = scene.register("alice");
+        let world = scene.server.world();
+        (0..seed).for_each(|_| {
+            world.random();
+        });
+        let created = scene.send(Some(&alice), "POST /_matrix/media/v1/create", String::new());
+        let created = created.ok();
+        let media = created["content_uri"].as_str().unwrap().strip_prefix("mxc://").unwrap();
+        let path = format!("/_matrix/media/v3/upload/{media}");
+        let put = alice.server.request(alice.request(("PUT", &path), "late"));
+        let name = media.split_once('/').unwrap();
+        let name = crate::stores::media::Name { server: name.0, media_id: name.1 };
+        let delete = async {
+            for _ in 0..seed % 20 {
+                world.sleep(std::time::Duration::ZERO).await;
+            }
+            crate::flows::media::delete(&world, name).await.unwrap();
+        };
+        drop(scene.simulation.run(async { futures_util::future::join(put, delete).await }));
+        let lost = "SELECT count(*) FROM media_contents WHERE sha256 IS NOT NULL
+                    AND key NOT IN (SELECT content FROM media WHERE content IS NOT NULL)";
+        let lost: Result<_, tombolo_platform::SqlError> =
+            scene.server.d1().row(lost, &[], |row| row.int(0));
+        assert_eq!(lost, Ok(Some(0)), "{seed}");
+    }
+}

@@ -104,3 +104,22 @@ fn what_cannot_be_shown_is_refused() {
     let line = format!("GET {THUMBNAIL}/example.org/{id}?width=1&height=1");
     scene.send(None, &line, String::new()).refused(401, "M_MISSING_TOKEN");
 }
+
+#[test]
+fn no_thumbnail_is_kept_of_what_is_removed_while_it_is_made() {
+    let scene = one_server();
+    let alice = scene.register("alice");
+    let whole = picture(100, 100);
+    let size = whole.len() as u64;
+    let id = uploaded(&scene, &alice, "", "image/png", whole);
+    let world = scene.server.world();
+    let name = crate::stores::media::Name { server: "example.org", media_id: &id };
+    // The content is given up and not removed yet.
+    let content = scene.simulation.run(crate::stores::media::delete(&world, name));
+    let content = content.unwrap().unwrap();
+    let method = crate::flows::media::Method::Crop;
+    let wanted = crate::flows::media::Wanted { width: 32, height: 32, method };
+    let made = crate::flows::media::thumbnail(&world, (&content, size), true, wanted);
+    assert!(scene.simulation.run(made).is_ok());
+    assert_eq!(scene.server.r2_keys(), [content]);
+}

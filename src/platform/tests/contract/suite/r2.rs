@@ -44,7 +44,15 @@ pub async fn r2_takes_a_stream_of_unknown_length(world: World) -> Outcome {
         holds("object", bytes, read(object).await? == expected)?;
     }
     let more = counting(1000).announcing(Some(10));
-    same("more than announced", r2.put(&key, more).await, Ok(1000))
+    same("more than announced", r2.put(&key, more).await, Ok(1000))?;
+    for announced in [PART + 10, 50 * PART] {
+        let body = counting(PART + 10).announcing(Some(announced));
+        same("no more than announced", r2.put(&key, body).await, Ok(PART as u64 + 10))?;
+        let object = r2.get(&key, None).await.map_err(text)?;
+        let expected = counting(PART + 10).whole(2 * PART).await.map_err(text)?;
+        holds("object", announced, read(object).await? == expected)?;
+    }
+    Ok(())
 }
 
 pub async fn r2_gives_a_range(world: World) -> Outcome {
