@@ -40,7 +40,9 @@ fn percent(text: &str) -> String {
 
 fn learns_nothing(scene: &HostileScene, peer: &Peer, room: &str, event: &str) {
     for (path, answer) in ask_all(scene, peer, room, event) {
-        assert!(matches!(answer.status, 403 | 404), "ROOM2 {path}: {answer:?}");
+        // What a public room is, anybody may know who looks for rooms.
+        let refused = matches!(answer.status, 403 | 404) || path.contains("/hierarchy/");
+        assert!(refused, "ROOM2 {path}: {answer:?}");
         assert!(!answer.body.to_string().contains(SECRET), "ROOM2 {path}: {answer:?}");
     }
 }
@@ -53,6 +55,9 @@ fn a_server_that_was_never_there_reads_nothing() {
         for event in [&secret, &scene.state()[&("m.room.create".to_owned(), String::new())]] {
             learns_nothing(&scene, &scene.third, &scene.room, event);
         }
+        let private = scene.create_room("private_chat");
+        let line = format!("GET /_matrix/federation/v1/hierarchy/{}", encode(&private));
+        scene.signed(&scene.third, &line, None).refused(404, "M_NOT_FOUND");
         let seen: Vec<_> = ask_all(&scene, &scene.evil, &scene.room, &secret);
         assert!(
             seen.iter().any(|(_, answer)| answer.body.to_string().contains(SECRET)),
