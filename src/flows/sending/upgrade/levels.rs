@@ -17,7 +17,7 @@ const ABOVE_ADMINS: i64 = 150;
 pub struct Levels {
     pub first: Value,
     pub settled: Option<Value>,
-    pub silenced: Option<Value>,
+    pub silenced: Value,
 }
 
 impl Levels {
@@ -45,7 +45,7 @@ impl Levels {
             raise_tombstone(&mut settled);
             settled.insert("users".to_owned(), Value::Object(users));
             let first = Value::Object(settled);
-            return Ok(Self { first, settled: None, silenced: Some(silenced) });
+            return Ok(Self { first, settled: None, silenced });
         }
         let own = users.get(upgrade.user.as_str()).and_then(Value::as_i64);
         let own = own.unwrap_or_else(|| level(&settled, "users_default", 0));
@@ -62,7 +62,7 @@ impl Levels {
         settled.insert("users".to_owned(), Value::Object(users));
         let differs = needed > own || listed > 0;
         let settled = (differs && !loses_all).then_some(Value::Object(settled));
-        Ok(Self { first: Value::Object(raised), settled, silenced: Some(silenced) })
+        Ok(Self { first: Value::Object(raised), settled, silenced })
     }
 }
 

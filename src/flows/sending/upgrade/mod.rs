@@ -21,9 +21,7 @@ use super::{
 use crate::{
     config::Config,
     objects::{
-        room::messages::{
-            Draft, IsPublished, Publish, Send, StateItem, Transferable, TransferableReply,
-        },
+        room::messages::{Draft, Publish, Send, StateItem, Transferable, TransferableReply},
         room_object,
     },
     stores::aliases,
@@ -58,8 +56,6 @@ pub async fn upgrade(world: &World, upgrade: Upgrade) -> Result<OwnedRoomId, Unr
     if let Some(new) = old.replaced_by {
         return Ok(new);
     }
-    let published = world.ask(&room_object(&upgrade.room_id), &IsPublished {}).await;
-    let published = published.map_err(Unsent::from)?;
     let levels = Levels::of(&upgrade, &old)?;
     let new = create_room(world, new_room(&upgrade, &old, &levels)?).await?;
     if let Some(settled) = &levels.settled {
@@ -68,11 +64,9 @@ pub async fn upgrade(world: &World, upgrade: Upgrade) -> Result<OwnedRoomId, Unr
     let tombstone = json!({ "body": "This room has been replaced", "replacement_room": new });
     state(world, &upgrade.room_id, &upgrade.user, ("m.room.tombstone", &tombstone)).await?;
     let moved = move_aliases(world, (&upgrade, &new), &old).await;
-    let silenced = match &levels.silenced {
-        Some(levels) => state(world, &upgrade.room_id, &upgrade.user, (POWER_LEVELS, levels)).await,
-        None => Ok(()),
-    };
-    let listed = if published { list(world, (&upgrade, &new)).await } else { Ok(()) };
+    let silenced = (POWER_LEVELS, &levels.silenced);
+    let silenced = state(world, &upgrade.room_id, &upgrade.user, silenced).await;
+    let listed = if old.published { list(world, (&upgrade, &new)).await } else { Ok(()) };
     // The room is replaced: who may not set the levels or the alias of the old one has done what they could.
     for error in [moved, silenced, listed].into_iter().filter_map(Result::err) {
         tracing::info!(room = %upgrade.room_id, %error, "not everything of a replaced room was settled");

@@ -24,6 +24,8 @@ pub struct TransferableReply {
     pub create: Box<RawValue>,
     pub state: Vec<StateItem>,
     pub last_event: Option<OwnedEventId>,
+    /// Whether the room is published.
+    pub published: bool,
     /// The room by which this one is replaced already.
     #[serde(default)]
     pub replaced_by: Option<OwnedRoomId>,

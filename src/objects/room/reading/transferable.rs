@@ -8,7 +8,8 @@ use tombolo_protocol::membership::Membership;
 use crate::{
     objects::room::{
         Result, Room,
-        messages::{Refusal, StateItem, Transferable, TransferableReply},
+        followers::listing,
+        messages::{IsPublished, Refusal, StateItem, Transferable, TransferableReply},
     },
     shell::Stop,
 };
@@ -55,6 +56,7 @@ pub fn transferable(room: &mut Room<'_>, message: Transferable) -> Result<Transf
         create: create.pdu.content.clone(),
         state,
         last_event,
+        published: listing::is_published(room, IsPublished {})?,
         replaced_by: replaced_by.and_then(|room| room.try_into().ok()),
     })
 }

@@ -53,11 +53,10 @@ pub fn window(room: &mut Room<'_>, message: Window) -> Result<WindowReply> {
     }
     let range = room.range(&viewer, &message);
     let Range { low, end, .. } = range;
-    let slice = room.slice(&viewer, low, end, &message.timeline)?;
-    let slice = match message.state_after {
-        true => slice,
-        false => room.cut_to_the_right_state(slice, &message.state, end)?,
-    };
+    let mut slice = room.slice(&viewer, low, end, &message.timeline)?;
+    if !message.state_after {
+        slice = room.cut_to_the_right_state(slice, &message.state, end)?;
+    }
     let named = range.anew || room.changed(low, end)?.iter().any(|(kind, _)| names_rooms(kind));
     let heroes = if named { room.heroes(&viewer)? } else { Vec::new() };
     let mut shown = room.state_shown(&viewer, &message, (&range, &heroes), &slice)?;
