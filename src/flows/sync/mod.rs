@@ -19,7 +19,7 @@ use ruma::{OwnedRoomId, OwnedUserId};
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 use tombolo_platform::{AskError, Waited, World};
-use tombolo_protocol::membership::Membership;
+use tombolo_protocol::{event::MAIN_THREAD, membership::Membership};
 
 pub use self::{
     devices::{DeviceLists, between as changes_between},
@@ -31,10 +31,7 @@ use crate::objects::{
     room_object,
     user_keys::messages::KeyCounts,
     user_object,
-    user_sync::{
-        MAIN,
-        messages::{Pull, Pulled, RoomNews, RoomUnread, StreamPosition, UnreadCounts},
-    },
+    user_sync::messages::{Pull, Pulled, RoomNews, RoomUnread, StreamPosition, UnreadCounts},
 };
 
 type Result<T> = std::result::Result<T, Unsynced>;
@@ -328,7 +325,7 @@ fn shown(request: &Request, news: RoomNews, window: WindowReply) -> Result<Stay>
 fn unread(unread: RoomUnread, by_thread: bool) -> (UnreadCounts, BTreeMap<String, UnreadCounts>) {
     let (mut all, mut threads) = (UnreadCounts::default(), BTreeMap::new());
     for (thread, counts) in unread.threads {
-        if by_thread && thread != MAIN {
+        if by_thread && thread != MAIN_THREAD {
             threads.insert(thread, counts);
         } else {
             all.add(counts);

@@ -35,6 +35,8 @@ use crate::{
 
 /// How many followers are told at once.
 const AT_ONCE: usize = 20;
+/// How many bytes of events for push rules are on the way to them.
+const MOST_BYTES: usize = 8 << 20;
 /// How long a request waits for its news to be told, and [`tell`] for D1; the room's alarm does the rest.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -94,7 +96,7 @@ pub async fn tell_locals(world: &World, room_id: &RoomId) {
         }
         let failed = stream::iter(news)
             .map(|news| tell_user(world, room_id, with(news, notifiable)))
-            .buffer_unordered(AT_ONCE)
+            .buffer_unordered(at_once(notifiable.as_ref()))
             .filter(|told| ready(told.is_err()))
             .count()
             .await;
@@ -192,7 +194,7 @@ async fn deliver(
             let news = with(news, &undelivered.notifiable);
             tell_user(world, room_id, news).await.err().map(|_| user)
         })
-        .buffer_unordered(AT_ONCE)
+        .buffer_unordered(at_once(undelivered.notifiable.as_ref()))
         .collect()
         .await;
     let servers: Vec<Option<OwnedServerName>> = stream::iter(&undelivered.servers)
@@ -204,6 +206,13 @@ async fn deliver(
         .collect()
         .await;
     (users.into_iter().flatten().collect(), servers.into_iter().flatten().collect())
+}
+
+/// How many users are told at once, each with these events for their push rules.
+fn at_once(notifiable: Option<&Notifiable>) -> usize {
+    let events = notifiable.into_iter().flat_map(|notifiable| &notifiable.events);
+    let bytes: usize = events.map(|event| event.event.get().len()).sum();
+    MOST_BYTES.checked_div(bytes).map_or(AT_ONCE, |users| users.clamp(1, AT_ONCE))
 }
 
 /// News with the events that the user's push rules judge, if the user is joined.

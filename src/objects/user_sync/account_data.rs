@@ -66,7 +66,7 @@ impl User<'_> {
         if room.is_empty() && (kind == IGNORED_USERS || is_rule(kind)) {
             self.cache.ignored = None;
             self.cache.invite_rules = None;
-            self.drop_hidden_invites()?;
+            self.read_hidden_invites()?;
         }
         if room.is_empty() && is_rule(kind) {
             self.cache.invite_rules = None;

@@ -8,7 +8,6 @@ use std::{collections::BTreeSet, rc::Rc};
 
 use ruma::{OwnedRoomId, OwnedUserId};
 use serde_json::value::RawValue;
-use tombolo_platform::values;
 use tombolo_protocol::event::fields;
 
 use super::{Result, User, invite_rules::InviteRule};
@@ -41,12 +40,15 @@ impl User<'_> {
         }
         // With many invites, not every stripped state was loaded: it is read here.
         let pos = self.loaded()?.rooms.get(room).map(|last| last.pos);
-        let query = "SELECT stripped FROM stream WHERE pos = ?";
-        let shown = self.sql.row(query, values![pos], |row| row.text_or_null(0))?.flatten();
+        let shown = match pos {
+            Some(pos) => self.stripped_at(pos)?,
+            None => None,
+        };
         self.hides_invite_by(shown.and_then(|shown| inviter(&shown, self.name)))
     }
 
-    fn hides_invite_by(&mut self, inviter: Option<OwnedUserId>) -> Result<bool> {
+    /// Whether an invite by this user is not to be shown.
+    pub fn hides_invite_by(&mut self, inviter: Option<OwnedUserId>) -> Result<bool> {
         let ignored = self.ignored()?;
         let is_ignored = inviter.as_ref().is_some_and(|user| ignored.contains(user));
         Ok(is_ignored || self.invite_rule(inviter.as_deref())? != InviteRule::Allow)
@@ -64,14 +66,27 @@ fn read(content: &str) -> BTreeSet<OwnedUserId> {
     list.ignored_users.into_keys().filter_map(|user| user.try_into().ok()).collect()
 }
 
-/// The sender of this user's member event in a stripped state.
-fn inviter(shown: &str, user: &str) -> Option<OwnedUserId> {
+/// This user's member event in a stripped state.
+pub fn own_member<'a>(shown: &'a str, user: &str) -> Option<&'a RawValue> {
     let events: Vec<&RawValue> = serde_json::from_str(shown).ok()?;
-    let invites = events.into_iter().rev().filter_map(|event| {
-        let [kind, key, sender] = fields(event, ["type", "state_key", "sender"]);
-        let text = |value: Option<&RawValue>| serde_json::from_str::<String>(value?.get()).ok();
-        let is_invite = text(kind)? == "m.room.member" && text(key)? == user;
-        is_invite.then(|| text(sender))?
-    });
-    invites.filter_map(|sender| sender.try_into().ok()).next()
+    let is_own = |event: &&RawValue| {
+        let [kind, key] = fields(event, ["type", "state_key"]);
+        text(kind).is_some_and(|kind| kind == "m.room.member")
+            && text(key).is_some_and(|key| key == user)
+    };
+    events.into_iter().rev().find(is_own)
+}
+
+/// Who sent this user's member event in a stripped state.
+fn inviter(shown: &str, user: &str) -> Option<OwnedUserId> {
+    sender(own_member(shown, user)?)
+}
+
+/// Who sent an event.
+pub fn sender(event: &RawValue) -> Option<OwnedUserId> {
+    text(fields(event, ["sender"])[0])?.try_into().ok()
+}
+
+fn text(value: Option<&RawValue>) -> Option<String> {
+    serde_json::from_str(value?.get()).ok()
 }

@@ -42,7 +42,7 @@ use ruma::{OwnedRoomId, OwnedUserId};
 use tombolo_platform::{Fault, Moment, Row, Sql, values};
 
 use self::{messages::*, rate_limit::Users, stream::Last};
-pub use self::{push_rules::PUSH_RULES, schema::STEPS, tags::TAGS, unread::MAIN};
+pub use self::{push_rules::PUSH_RULES, schema::STEPS, tags::TAGS};
 use crate::{
     config::Config,
     objects::user_keys::messages::KeyCounts,

@@ -15,13 +15,15 @@ use ruma::{
     room_version_rules::{AuthorizationRules, RoomPowerLevelsRules},
     serde::Raw,
 };
-use serde_json::value::{RawValue, to_raw_value};
-use tombolo_protocol::{event::fields, json::plain_object};
+use tombolo_protocol::{
+    event::{MAIN_THREAD, fields},
+    json::plain_object,
+};
 
 use super::{
     Result, StreamPosition, User,
-    invite_rules::InviteRule,
-    unread::{MAIN, Notice, Unread},
+    ignored::{own_member, sender},
+    unread::{Notice, Unread},
 };
 use crate::{
     objects::room::{
@@ -71,24 +73,16 @@ impl User<'_> {
         let (Some(event_id), Some(stripped)) = (&news.invite, &news.stripped) else {
             return Ok(());
         };
-        let stripped: Vec<Box<RawValue>> = serde_json::from_str(stripped.get())?;
-        let own = quoted(self.name);
-        let key =
-            |event: &RawValue| fields(event, ["state_key"])[0].map(|key| key.get().to_owned());
-        let found = stripped.iter().rev().find(|event| key(event).as_deref() == Some(&*own));
-        let Some(event) = found else { return Ok(()) };
-        let [sender] = fields(event, ["sender"]);
-        let inviter =
-            sender.and_then(|sender| serde_json::from_str::<OwnedUserId>(sender.get()).ok());
-        if self.invite_rule(inviter.as_deref())? != InviteRule::Allow {
+        let Some(event) = own_member(stripped.get(), self.name) else { return Ok(()) };
+        if self.hides_invite_by(sender(event))? {
             return Ok(());
         }
-        let (thread, redacts, event) = (None, None, event.clone());
+        let (thread, redacts, event) = (None, None, event.to_owned());
         let event_id = event_id.clone();
         let event = NotifiableEvent { pos: news.to, event_id, event, thread, level: 0, redacts };
         // Nobody tells an invited user how many are in the room.
         let mut judge = self.judge(room, &Notify::default(), &Notifiable::default())?;
-        let mut unread = Unread::default();
+        let mut unread = self.unread_in(room)?;
         let changed = self.judge_event(&mut judge, &event, &mut unread)?;
         if changed { self.set_unread(room, &unread, pos) } else { Ok(()) }
     }
@@ -100,11 +94,9 @@ impl User<'_> {
         event: &NotifiableEvent,
         unread: &mut Unread,
     ) -> Result<bool> {
-        let thread = event.thread.as_ref().map_or(MAIN, |root| root.as_str());
-        let [sender, state_key, kind] = fields(&event.event, ["sender", "state_key", "type"]);
-        let sender =
-            sender.and_then(|sender| serde_json::from_str::<OwnedUserId>(sender.get()).ok());
-        let Some(sender) = sender else { return Ok(false) };
+        let thread = event.thread.as_ref().map_or(MAIN_THREAD, |root| root.as_str());
+        let Some(sender) = sender(&event.event) else { return Ok(false) };
+        let [state_key, kind] = fields(&event.event, ["state_key", "type"]);
         let redacted = event.redacts.as_ref().is_some_and(|target| unread.redact(target));
         if sender.as_str() == self.name {
             // Who says something has read what was said before. A new name or avatar is nothing said.
@@ -178,9 +170,4 @@ impl Judge {
         let actions = actions.ok_or_else(|| Stop::broken("a push rule waits"))?;
         Ok(actions.to_vec())
     }
-}
-
-/// A text as JSON has it.
-fn quoted(text: &str) -> String {
-    to_raw_value(text).map(|text| text.get().to_owned()).unwrap_or_default()
 }

@@ -109,8 +109,7 @@ impl User<'_> {
         places.sort_unstable_by_key(|(pos, _)| Reverse(*pos));
         let mut left = MAX_STRIPPED;
         for (pos, news) in places {
-            let query = "SELECT stripped FROM stream WHERE pos = ?";
-            let text = self.sql.row(query, values![pos], |row| row.text_or_null(0))?.flatten();
+            let text = self.stripped_at(pos)?;
             let Some(text) = text.filter(|text| text.len() <= left) else { continue };
             left -= text.len();
             news.stripped = Some(RawValue::from_string(text)?);

@@ -104,20 +104,13 @@ pub fn due(user: &mut User<'_>, _: DuePushes) -> Result<DuePushesReply> {
 pub fn pushed(user: &mut User<'_>, message: Pushed) -> Result<()> {
     user.exists()?;
     let Pushed { app_id, pushkey, upto, end } = message;
-    if let Some(upto) = upto {
-        let update =
-            "UPDATE pushers SET sent = max(sent, ?), failing_since = NULL, attempts = 0, retry_at = NULL
-                      WHERE app_id = ? AND pushkey = ?";
-        user.sql.run(update, values![upto, &app_id, &pushkey])?;
-    }
     match end {
         PushEnd::Sent { unread } => {
-            let update =
-                "UPDATE pushers SET unread = ?, failing_since = NULL, attempts = 0, retry_at = NULL
+            let update = "UPDATE pushers SET sent = max(sent, coalesce(?, sent)), unread = ?, failing_since = NULL, attempts = 0, retry_at = NULL
                           WHERE app_id = ? AND pushkey = ?";
-            user.sql.run(update, values![unread, &app_id, &pushkey])?;
+            user.sql.run(update, values![upto, unread, &app_id, &pushkey])?;
         }
-        PushEnd::Failed => user.note_failure(&app_id, &pushkey)?,
+        PushEnd::Failed => user.note_failure([&app_id, &pushkey], upto)?,
         PushEnd::Rejected => user.remove_pusher(&app_id, &pushkey)?,
     }
     Ok(())
@@ -208,23 +201,22 @@ impl User<'_> {
         let Some(last) = last.filter(|last| last.membership == Membership::Invite) else {
             return Ok(None);
         };
-        let query = "SELECT stripped FROM stream WHERE pos = ?";
-        let text = self.sql.row(query, values![last.pos], |row| row.text_or_null(0))?.flatten();
+        let text = self.stripped_at(last.pos)?;
         Ok(text.map(RawValue::from_string).transpose()?)
     }
 
-    /// Has a push tried again later. After a day, what could not be sent is given up.
-    fn note_failure(&mut self, app_id: &str, pushkey: &str) -> Result<()> {
+    /// Has a push tried again later. It fails since something was sent last; after a day, what could not be sent is given
+    /// up.
+    fn note_failure(&mut self, [app_id, pushkey]: [&str; 2], upto: Option<i64>) -> Result<()> {
         let (now, newest) = (self.moment.now, self.next_notice()? - 1);
-        let query = "SELECT coalesce(failing_since, ?), attempts FROM pushers WHERE app_id = ? AND pushkey = ?";
-        let read = |row: &Row<'_>| Ok((row.int(0)?, row.int(1)?));
-        let Some((since, attempts)) = self.sql.row(query, values![now, app_id, pushkey], read)?
-        else {
+        let query = "SELECT failing_since, attempts FROM pushers WHERE app_id = ? AND pushkey = ?";
+        let read = |row: &Row<'_>| Ok((row.int_or_null(0)?, row.int(1)?));
+        let Some((since, attempts)) = self.sql.row(query, values![app_id, pushkey], read)? else {
             return Ok(());
         };
-        let since = u64::try_from(since).unwrap_or_default();
+        let since = since.filter(|_| upto.is_none()).and_then(|since| u64::try_from(since).ok());
+        let (since, attempts) = since.map_or((now, 0), |since| (since, attempts));
         let gives_up = now.saturating_sub(since) >= GIVES_UP;
-        let pause = FIRST_PAUSE.saturating_mul(1 << attempts.clamp(0, 20)).min(LONGEST_PAUSE);
         if gives_up {
             let unread = self.unread_everywhere()?;
             let update = "UPDATE pushers SET sent = max(sent, ?), unread = ?, failing_since = NULL, attempts = 0, retry_at = NULL
@@ -232,8 +224,11 @@ impl User<'_> {
             self.sql.run(update, values![newest, unread, app_id, pushkey])?;
             return Ok(());
         }
-        let update = "UPDATE pushers SET failing_since = ?, attempts = attempts + 1, retry_at = ? WHERE app_id = ? AND pushkey = ?";
-        self.sql.run(update, values![since, now + pause, app_id, pushkey])?;
+        let pause = FIRST_PAUSE.saturating_mul(1 << attempts.clamp(0, 20)).min(LONGEST_PAUSE);
+        let update = "UPDATE pushers SET sent = max(sent, coalesce(?, sent)), failing_since = ?, attempts = ?, retry_at = ?
+                      WHERE app_id = ? AND pushkey = ?";
+        let values = values![upto, since, attempts + 1, now + pause, app_id, pushkey];
+        self.sql.run(update, values)?;
         Ok(())
     }
 }

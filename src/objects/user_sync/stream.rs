@@ -56,7 +56,7 @@ pub fn news(user: &mut User<'_>, message: News) -> Result<()> {
     // Between two pieces of news the user may have left and come again.
     let came = news.notify.as_ref().is_some_and(|notify| notify.since > told);
     if is_in != was_in || came || news.membership.is_out() {
-        user.drop_unread(&room_id, pos)?;
+        user.read_room(&room_id, pos)?;
     }
     if is_in && !was_in {
         user.tell_items_of(room_id.as_str(), pos)?;
@@ -73,6 +73,12 @@ pub fn news(user: &mut User<'_>, message: News) -> Result<()> {
 }
 
 impl User<'_> {
+    /// The stripped state in a row, if there is one.
+    pub fn stripped_at(&mut self, pos: StreamPosition) -> Result<Option<String>> {
+        let query = "SELECT stripped FROM stream WHERE pos = ?";
+        Ok(self.sql.row(query, values![pos], |row| row.text_or_null(0))?.flatten())
+    }
+
     /// Notes the range of a room that is news, in its last row or in a new one; answers where in the stream it is.
     fn note_range(
         &mut self,

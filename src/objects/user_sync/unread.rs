@@ -9,13 +9,13 @@ use std::{cmp::Reverse, collections::BTreeMap};
 use ruma::{EventId, OwnedEventId, OwnedRoomId, RoomId, push::Action};
 use serde::{Deserialize, Serialize};
 use tombolo_platform::values;
-use tombolo_protocol::membership::Membership;
+use tombolo_protocol::{event::MAIN_THREAD, membership::Membership};
 
 use super::{HeldNotice, Notices, NoticesReply, Result, StreamPosition, UnreadCounts, User};
-use crate::{objects::room::Position, shell::Stop};
-
-/// The thread of events that are in no other.
-pub const MAIN: &str = "main";
+use crate::{
+    objects::room::{FOREVER, Position},
+    shell::Stop,
+};
 
 /// How many notices of a room are held, read ones included. Those before them are only counted.
 const MOST_NOTICES: usize = 100;
@@ -46,7 +46,7 @@ pub struct Notice {
     pub number: i64,
     pub pos: Position,
     pub event_id: OwnedEventId,
-    /// The root of its thread, or [`MAIN`].
+    /// The root of its thread, or [`MAIN_THREAD`].
     pub thread: String,
     /// When it was judged (ms).
     pub ts: u64,
@@ -73,7 +73,7 @@ impl Unread {
                 continue;
             }
             let held = self.older.contains_key(&oldest.thread) || self.older.len() < MOST_THREADS;
-            let thread = if held { oldest.thread.as_str() } else { MAIN };
+            let thread = if held { oldest.thread.as_str() } else { MAIN_THREAD };
             let older = self.older.entry(thread.to_owned()).or_default();
             older.counts.add(oldest.counts());
             older.upto = oldest.pos;
@@ -224,8 +224,8 @@ impl User<'_> {
         self.push()
     }
 
-    /// Takes away the notices of invites that are not shown any more: the user ignores who sent them, or wants none such.
-    pub fn drop_hidden_invites(&mut self) -> Result<()> {
+    /// Marks invites as read that are not shown any more: the user ignores who sent them, or wants none such.
+    pub fn read_hidden_invites(&mut self) -> Result<()> {
         let invites: Vec<_> = self
             .loaded()?
             .rooms
@@ -234,9 +234,8 @@ impl User<'_> {
             .map(|(room, last)| (room.clone(), last.pos))
             .collect();
         for (room, pos) in invites {
-            let unread = self.tallies()?.get(&room).is_some_and(|tally| !tally.counts.is_empty());
-            if unread && self.hides_invite(&room, None)? {
-                self.drop_unread(&room, pos)?;
+            if self.hides_invite(&room, None)? {
+                self.read_room(&room, pos)?;
             }
         }
         Ok(())
@@ -248,11 +247,13 @@ impl User<'_> {
         Ok(counts.map(|counts| counts.notifications).sum())
     }
 
-    /// Takes away all notices of a room: the user came into it, or is out of it.
-    pub fn drop_unread(&mut self, room: &RoomId, pos: StreamPosition) -> Result<()> {
-        if self.tallies()?.get(room).is_some_and(|tally| !tally.counts.is_empty()) {
-            self.set_unread(room, &Unread::default(), pos)?;
+    /// Marks all of a room as read: the user came into it, or is out of it.
+    pub fn read_room(&mut self, room: &RoomId, pos: StreamPosition) -> Result<()> {
+        if self.tallies()?.get(room).is_none_or(|tally| tally.counts.is_empty()) {
+            return Ok(());
         }
-        Ok(())
+        let mut unread = self.unread_in(room)?;
+        unread.read(None, FOREVER);
+        self.set_unread(room, &unread, pos)
     }
 }

@@ -27,7 +27,7 @@ pub use self::{
         MAX_PREV_EVENTS, check as check_format, check_history,
     },
     projection::Projection,
-    relation::{ANNOTATION, REFERENCE, REPLACEMENT, Relation, THREAD},
+    relation::{ANNOTATION, MAIN_THREAD, REFERENCE, REPLACEMENT, Relation, THREAD},
     render::{client_event, for_federation, judged_content, redacted, stripped},
     shown::{MAX_SHOWN_BYTES, SHOWN_TO_INVITED, as_stripped, shown},
     stored::{ReadFault, field, fields},

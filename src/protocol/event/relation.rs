@@ -9,6 +9,8 @@ use super::fields;
 pub const ANNOTATION: &str = "m.annotation";
 /// Belongs to the thread that another event began.
 pub const THREAD: &str = "m.thread";
+/// What receipts call the thread of events that are in no other.
+pub const MAIN_THREAD: &str = "main";
 /// Is the newer form of another event.
 pub const REPLACEMENT: &str = "m.replace";
 /// Refers to another event, as a vote refers to its poll.

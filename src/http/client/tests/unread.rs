@@ -242,7 +242,7 @@ fn a_new_name_reads_nothing_and_an_own_redaction_takes_a_notice_away() {
     let reading = Reading::new();
     let levels = json!({ "users": { &reading.alice.id: 100, &reading.bob.id: 50 } });
     reading.scene.put(&reading.alice, &reading.room, "state/m.room.power_levels", &levels).ok();
-    let said = reading.says("oops");
+    reading.says("oops");
     reading.says("hi");
     let name = format!("PUT /_matrix/client/v3/profile/{}/displayname", reading.bob.id);
     reading.scene.call(Some(&reading.bob), &name, &json!({ "displayname": "Bob" })).ok();
@@ -252,7 +252,6 @@ fn a_new_name_reads_nothing_and_an_own_redaction_takes_a_notice_away() {
     let path = format!("redact/{}/1", encode(&answer));
     reading.scene.put(&reading.bob, &reading.room, &path, &json!({})).ok();
     assert_eq!(reading.by_thread(&root), [(0, 0), (0, 0)]);
-    assert!(!said.is_empty());
 }
 
 #[test]

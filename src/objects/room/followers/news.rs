@@ -58,10 +58,10 @@ impl Room<'_> {
         &mut self,
         locals: Vec<(OwnedUserId, Membership, Position)>,
     ) -> Result<Vec<UserNews>> {
-        let mut news = Vec::new();
+        let (lagging, mut news) = (lagging(self)?, Vec::new());
         let mut judged: BTreeMap<Position, Option<Notifiable>> = BTreeMap::new();
         for (user, membership, pos) in locals {
-            let told = self.told(&user)?;
+            let told = self.told(&user, &lagging)?;
             let mut of_user = self.news_since(user, (membership, pos), told)?;
             if of_user.notify.is_some() {
                 if let Entry::Vacant(place) = judged.entry(told) {
@@ -114,13 +114,13 @@ impl Room<'_> {
     }
 
     /// Up to where a local user was told for certain.
-    fn told(&mut self, user: &UserId) -> Result<Position> {
-        let query = "SELECT since FROM lagging WHERE follower = ?";
-        let lagging = self.sql.row(query, values![user.as_str()], |row| row.int(0))?;
-        match lagging {
-            Some(since) => Ok(since),
-            None => Ok(self.row()?.notified_up_to.max(self.cache.locals_notified_up_to)),
-        }
+    fn told(&mut self, user: &UserId, lagging: &BTreeMap<String, Position>) -> Result<Position> {
+        lagging.get(user.as_str()).map_or_else(|| self.told_to_all(), |since| Ok(*since))
+    }
+
+    /// Up to where local users were told, but for those that lag.
+    fn told_to_all(&mut self) -> Result<Position> {
+        Ok(self.row()?.notified_up_to.max(self.cache.locals_notified_up_to))
     }
 
     /// The stripped state for an invited or knocking user, their member event included, as a JSON array.
@@ -143,13 +143,11 @@ impl Room<'_> {
         &mut self,
         lagging: &BTreeMap<String, Position>,
     ) -> Result<(Vec<UserNews>, Option<Notifiable>)> {
-        let row = self.row()?;
-        let told = row.notified_up_to.max(self.cache.locals_notified_up_to);
-        let since = |user: &OwnedUserId| lagging.get(user.as_str()).copied().unwrap_or(told);
+        let newest = self.row()?.pos;
         let (mut news, mut judged_from) = (Vec::new(), None::<Position>);
         for (user, membership, pos) in self.locals()? {
-            let (to, told) =
-                (if membership == Membership::Join { row.pos } else { pos }, since(&user));
+            let to = if membership == Membership::Join { newest } else { pos };
+            let told = self.told(&user, lagging)?;
             if to > told {
                 let of_user = self.news_since(user, (membership, pos), told)?;
                 if of_user.notify.is_some() {
@@ -158,10 +156,12 @@ impl Room<'_> {
                 news.push(of_user);
             }
         }
-        let first = lagging.values().copied().fold(told, Position::min);
-        let mut outside = self.news_out_of_band(first)?;
-        outside.retain(|news| news.to > since(&news.user));
-        news.extend(outside);
+        let first = lagging.values().copied().fold(self.told_to_all()?, Position::min);
+        for outside in self.news_out_of_band(first)? {
+            if outside.to > self.told(&outside.user, lagging)? {
+                news.push(outside);
+            }
+        }
         let notifiable = judged_from.map(|from| self.notifiable(from)).transpose()?.flatten();
         Ok((news, notifiable))
     }

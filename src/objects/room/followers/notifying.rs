@@ -24,7 +24,7 @@ use crate::objects::room::{
 /// How many events one telling has judged: the newest.
 const MOST_EVENTS: u32 = 500;
 /// An event that is longer is judged by what of its content rules commonly look at, and by so much of its body (bytes).
-const MAX_EVENT: usize = 8 << 10;
+const MAX_EVENT: usize = 4 << 10;
 const MAX_BODY: usize = 2 << 10;
 const LOOKED_AT: [&str; 4] = ["msgtype", "membership", "m.mentions", "m.relates_to"];
 
@@ -50,7 +50,11 @@ impl Room<'_> {
         }))
     }
 
-    fn notifiable_event(&mut self, event: &Stored, power: &PowerLevels) -> Result<NotifiableEvent> {
+    fn notifiable_event(
+        &mut self,
+        event: &Rc<Stored>,
+        power: &PowerLevels,
+    ) -> Result<NotifiableEvent> {
         let redacts = match &event.pdu.redacts {
             Some(target) => self.find(target)?.filter(|held| held.redacted_by == Some(event.sn)),
             None => None,

@@ -6,13 +6,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use ruma::{EventId, OwnedUserId, UserId};
 use serde_json::{json, value::RawValue};
 use tombolo_platform::values;
+use tombolo_protocol::event::MAIN_THREAD;
 
 use crate::{
     objects::room::{
         Result, Room, STEP, Telling,
         messages::{Position, Receipt, Refusal, UserNews},
         not_in_room,
-        sending::{relations::MAIN, typing::is_shown},
+        sending::typing::is_shown,
     },
     shell::Stop,
 };
@@ -62,7 +63,7 @@ pub fn receipt(room: &mut Room<'_>, message: Receipt) -> Result<Vec<UserNews>> {
 /// Whether the event of a receipt is in its thread, whose root may be older than what is held here. In the main thread
 /// a remote user's receipt always is: other servers may draw its border differently.
 fn is_of_thread(room: &mut Room<'_>, message: &Receipt, thread: &str) -> Result<bool> {
-    if thread.is_empty() || thread == MAIN && !room.is_ours(&message.user) {
+    if thread.is_empty() || thread == MAIN_THREAD && !room.is_ours(&message.user) {
         return Ok(true);
     }
     Ok(thread.len() <= MAX_ID && room.is_in_thread(&message.event_id, thread)?)

@@ -1,4 +1,4 @@
-//! May this event of ours relate to that one, and in which thread is an event?
+//! May this event of ours relate to that one?
 //! ([relationships](https://spec.matrix.org/v1.19/client-server-api/#relationships-between-events))
 //!
 //! Only events of local users are refused. Events that other servers let in are shown as they are.
@@ -14,11 +14,6 @@ use crate::{
 
 /// The longest key of an annotation, in characters.
 const MAX_KEY: usize = 500;
-/// How many relations are followed from an event to its thread.
-const MAX_STEPS: usize = 3;
-
-/// The thread of events that are in no other.
-pub const MAIN: &str = "main";
 
 impl Room<'_> {
     /// Refuses an event that relates to one that is not here, annotates twice, or begins a thread within another
@@ -72,29 +67,6 @@ impl Room<'_> {
             }
             _ => Ok(()),
         }
-    }
-
-    /// Whether an event is in a thread: the one to which its relations lead, else the main one. A thread's root, and
-    /// events that relate to the root, count as in the thread too, though the specification has them in the main one:
-    /// clients read a thread up to them, and Synapse takes such receipts.
-    pub fn is_in_thread(&mut self, event_id: &EventId, thread: &str) -> Result<bool> {
-        let mut next = self.find(event_id)?;
-        for _ in 0..=MAX_STEPS {
-            let Some(event) = next else { break };
-            // A redacted event has lost its relation: it may have been in this thread.
-            if event.pdu.event_id == thread || event.redacted_by.is_some() {
-                return Ok(true);
-            }
-            let Some(relation) = Relation::of(&event.pdu.content) else { break };
-            if relation.rel_type == THREAD || relation.event_id == thread {
-                return Ok(relation.event_id == thread);
-            }
-            next = match EventId::parse(relation.event_id.as_str()) {
-                Ok(target) => self.find(&target)?,
-                Err(_) => None,
-            };
-        }
-        Ok(thread == MAIN)
     }
 
     /// Whether every event of the room that a client can know of is held: the room began here, and nothing is missing.
