@@ -267,7 +267,12 @@ impl<'a> Actor<'a> {
             .await;
         let Some(next) = answer.text("next_batch").filter(|_| answer.is_ok()) else { return };
         let invites = self.note_rooms(&answer.body);
-        self.story.syncs.borrow_mut()[self.user].push(Synced { since, next, body: answer.body });
+        self.story.syncs.borrow_mut()[self.user].push(Synced {
+            since,
+            next,
+            after: false,
+            body: answer.body,
+        });
         self.sync_filtered().await;
         for room in invites {
             if self.dice.percent(75) { self.join(room).await } else { self.leave(room).await }
@@ -286,7 +291,7 @@ impl<'a> Actor<'a> {
             format!("/_matrix/client/v3/sync?filter={filter}&use_state_after={after}{query}");
         let answer = self.call(Method::GET, &path, None).await;
         if let Some(next) = answer.text("next_batch").filter(|_| answer.is_ok()) {
-            let synced = Synced { since, next, body: answer.body };
+            let synced = Synced { since, next, after, body: answer.body };
             self.story.filtered.borrow_mut()[self.user].push(synced);
         }
     }

@@ -26,6 +26,8 @@ pub struct Acknowledged {
 pub struct Synced {
     pub since: Option<String>,
     pub next: String,
+    /// Whether the state after the timeline was asked for.
+    pub after: bool,
     pub body: Value,
 }
 

@@ -1,9 +1,12 @@
 //! How does a local user's event get into a room, and to whom must it be told at once?
 
-use ruma::{OwnedEventId, OwnedRoomId, RoomId, UserId};
-use serde_json::{Map, Value, value::to_raw_value};
+use ruma::{OwnedEventId, OwnedRoomId, OwnedUserId, RoomId, UserId};
+use serde_json::{
+    Map, Value,
+    value::{RawValue, to_raw_value},
+};
 use tombolo_platform::{AskError, World};
-use tombolo_protocol::membership::Membership;
+use tombolo_protocol::{json::parse_object, membership::Membership};
 
 use super::unsent::Unsent;
 use crate::{
@@ -62,17 +65,16 @@ pub async fn membership(
     Ok(())
 }
 
-/// The user whom this event invites.
-fn invited(message: &Send) -> Option<ruma::OwnedUserId> {
-    #[derive(serde::Deserialize)]
-    struct Member {
-        membership: Membership,
-    }
-    let user = message
-        .draft
-        .state_key
-        .as_deref()
-        .filter(|_| message.draft.event_type == "m.room.member")?;
-    let content: Member = serde_json::from_str(message.draft.content.get()).ok()?;
-    (content.membership == Membership::Invite).then(|| UserId::parse(user).ok()).flatten()
+/// The user whom this event invites. It is read as the room reads it, which refuses what cannot be read.
+fn invited(message: &Send) -> Option<OwnedUserId> {
+    let Draft { event_type, state_key, content, .. } = &message.draft;
+    invited_by(event_type, state_key.as_deref()?, content)
+}
+
+/// The user whom a state event invites.
+pub fn invited_by(event_type: &str, state_key: &str, content: &RawValue) -> Option<OwnedUserId> {
+    let content = parse_object(content.get().as_bytes()).ok()?;
+    let is_invite = event_type == "m.room.member"
+        && Membership::of_content(&content) == Some(Membership::Invite);
+    if is_invite { UserId::parse(state_key).ok() } else { None }
 }

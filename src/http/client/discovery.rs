@@ -28,12 +28,13 @@ const VERSIONS: &[&str] = &[
     "v1.12",
 ];
 
-/// What clients may use of proposals that are no part of the specification yet, by the names that the proposals give.
+/// What clients may use of proposals, by the names that the proposals give: those that no version above has.
 const FEATURES: &[&str] = &[
     "org.matrix.msc3391",
     "org.matrix.msc4155",
     "org.matrix.msc4380",
     "org.matrix.msc4380.stable",
+    "uk.tcpip.msc4133.stable",
 ];
 
 pub fn routes(router: &mut Router) {

@@ -78,7 +78,7 @@ async fn invite(
 }
 
 /// Version 1 of the endpoint carries no room version: it is for room versions 1 and 2, which are not supported. It
-/// refuses everything, so no ACL is checked.
+/// refuses everything, so neither ACLs nor the invited user's rules are asked.
 async fn invite_v1(_: World, _: Signed, _: ()) -> Result<Countersigned> {
     Err(unsupported("1"))
 }

@@ -3,14 +3,16 @@
 //!
 //! An item that was removed stays as a row with `{}`
 //! ([MSC3391](https://github.com/matrix-org/matrix-spec-proposals/pull/3391)): clients that held it are told so, and
-//! whoever reads it, or syncs from the beginning, finds nothing. To set `{}` is to remove.
+//! whoever reads it, or syncs from the beginning, finds nothing. To set `{}` is to remove, but where the specification
+//! gives it a meaning.
 
 use serde_json::value::RawValue;
 use tombolo_platform::values;
 
 use super::{
     AccountData, PUSH_RULES, Refusal, Result, SetAccountData, StreamPosition, User,
-    ignored::IGNORED_USERS, invite_rules::is_rule,
+    ignored::IGNORED_USERS,
+    invite_rules::{BLOCKING, is_rule, must_be_few},
 };
 use crate::shell::Stop;
 
@@ -18,6 +20,7 @@ use crate::shell::Stop;
 pub fn set(user: &mut User<'_>, message: SetAccountData) -> Result<()> {
     user.exists()?;
     user.must_be_active()?;
+    must_be_few(&message)?;
     let room = message.room_id.as_ref().map(|room| room.as_str()).unwrap_or_default();
     user.set_item(room, &message.event_type, &message.content)
 }
@@ -37,9 +40,14 @@ pub fn account_data(user: &mut User<'_>, message: AccountData) -> Result<Box<Raw
 const REMOVED: &str = "{}";
 
 /// Whether a content is an object with nothing in it, however it is spaced.
-pub fn is_empty(content: &str) -> bool {
+fn is_empty(content: &str) -> bool {
     let inside = content.trim().strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
     inside.is_some_and(|inside| inside.trim().is_empty())
+}
+
+/// Whether an item with this content was removed.
+pub fn is_removed((room, kind): (&str, &str), content: &str) -> bool {
+    is_empty(content) && !(room.is_empty() && kind == BLOCKING)
 }
 
 impl User<'_> {
@@ -47,12 +55,12 @@ impl User<'_> {
     pub fn item(&mut self, room: &str, kind: &str) -> Result<Option<String>> {
         let query = "SELECT content FROM account_data WHERE room = ? AND type = ?";
         let content = self.sql.row(query, values![room, kind], |row| row.text(0))?;
-        Ok(content.filter(|content| !is_empty(content)))
+        Ok(content.filter(|content| !is_removed((room, kind), content)))
     }
 
     /// Sets an item, or removes it. Setting the same content again is no news, and so is removing what is not there.
     pub fn set_item(&mut self, room: &str, kind: &str, content: &RawValue) -> Result<()> {
-        let content = Some(content.get()).filter(|content| !is_empty(content));
+        let content = Some(content.get()).filter(|content| !is_removed((room, kind), content));
         if self.item(room, kind)?.as_deref() == content {
             return Ok(());
         }
@@ -67,9 +75,6 @@ impl User<'_> {
             self.cache.ignored = None;
             self.cache.invite_rules = None;
             self.read_hidden_invites()?;
-        }
-        if room.is_empty() && is_rule(kind) {
-            self.cache.invite_rules = None;
         }
         if room.is_empty() && kind == PUSH_RULES {
             self.cache.rules = None;

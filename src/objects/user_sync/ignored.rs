@@ -49,9 +49,12 @@ impl User<'_> {
 
     /// Whether an invite by this user is not to be shown.
     pub fn hides_invite_by(&mut self, inviter: Option<OwnedUserId>) -> Result<bool> {
-        let ignored = self.ignored()?;
-        let is_ignored = inviter.as_ref().is_some_and(|user| ignored.contains(user));
-        Ok(is_ignored || self.invite_rule(inviter.as_deref())? != InviteRule::Allow)
+        let Some(inviter) = inviter else {
+            // Whose it is cannot be read: it is shown to who wants all.
+            return Ok(!self.ignored()?.is_empty() || !self.wants_all_invites()?);
+        };
+        let is_ignored = self.ignored()?.contains(&inviter);
+        Ok(is_ignored || self.invite_rule(Some(&inviter))? != InviteRule::Allow)
     }
 }
 

@@ -13,15 +13,19 @@ use tombolo_protocol::{
     json::members,
 };
 
-use super::{Result, User};
+use super::{Refusal, Result, SetAccountData, User};
+use crate::shell::Stop;
 
 /// The item that blocks all invites, or none.
-const BLOCKING: &str = "m.invite_permission_config";
+pub const BLOCKING: &str = "m.invite_permission_config";
 /// The same for clients that know it by its proposal alone
 /// ([MSC4380](https://github.com/matrix-org/matrix-spec-proposals/pull/4380)).
 const UNSTABLE_BLOCKING: &str = "org.matrix.msc4380.invite_permission_config";
 /// The item with the lists.
 const FILTERING: &str = "org.matrix.msc4155.invite_permission_config";
+
+/// How many patterns the lists may have: each waiting invite is held to all of them.
+const MOST_PATTERNS: usize = 1000;
 
 /// What becomes of an invite.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -143,6 +147,16 @@ fn patterns(content: &str) -> Vec<(String, InviteRule, bool)> {
         patterns.extend(texts.map(|text| (text, rule, is_server)));
     }
     patterns
+}
+
+/// Refuses lists with too many patterns.
+pub fn must_be_few(message: &SetAccountData) -> Result<()> {
+    let are_lists = message.room_id.is_none() && message.event_type == FILTERING;
+    if are_lists && patterns(message.content.get()).len() > MOST_PATTERNS {
+        let reason = format!("the lists have more than {MOST_PATTERNS} patterns");
+        return Err(Stop::Refused(Refusal::Invalid(reason)));
+    }
+    Ok(())
 }
 
 /// Whether an item of account data is part of the rules.

@@ -12,7 +12,7 @@ use tombolo_protocol::membership::Membership;
 
 use super::{
     PUSH_RULES, Pull, Pulled, Result, RoomNews, RoomUnread, StreamPosition, User,
-    account_data::is_empty,
+    account_data::is_removed,
 };
 use crate::shell::{Stop, membership};
 
@@ -117,7 +117,8 @@ impl User<'_> {
         Ok(())
     }
 
-    /// Hides the invites of users whom the user ignores, and those that the user's rules do not want. A room of which the range holds more than the invite stays.
+    /// Hides the invites of users whom the user ignores, and those that the user's rules do not want. A room of which
+    /// the range holds more than the invite stays.
     fn hide_invites(&mut self, rooms: &mut BTreeMap<OwnedRoomId, RoomNews>) -> Result<()> {
         for news in rooms.values_mut().filter(|news| news.membership == Membership::Invite) {
             news.hidden = self.hides_invite(&news.room_id, news.stripped.as_deref())?;
@@ -163,8 +164,10 @@ impl User<'_> {
             global.push((PUSH_RULES.to_owned(), self.push_rules_item()?));
         }
         // What was removed is told to clients that may have held it.
-        let is_told =
-            |row: &(_, _, String)| !is_push_rules(row) && (since.is_some() || !is_empty(&row.2));
+        let is_told = |row: &(String, String, String)| {
+            let (room, kind, content) = row;
+            !is_push_rules(row) && (since.is_some() || !is_removed((room, kind), content))
+        };
         for (room, kind, content) in rows.into_iter().filter(is_told) {
             let item = (kind, RawValue::from_string(content)?);
             if room.is_empty() {

@@ -112,14 +112,25 @@ pub fn may_invite(user: &mut User<'_>, message: MayInvite) -> Result<()> {
         return Err(Stop::Refused(Refusal::InviteBlocked));
     }
     let own = &user.config.server_name;
-    if message.inviter.is_some_and(|inviter| inviter.server_name() == own) {
+    let inviter = message.inviter;
+    if inviter.as_ref().is_some_and(|inviter| inviter.server_name() == own) {
         return Ok(());
     }
     user.must_be_active()?;
     let rooms = user.loaded()?.rooms.iter();
     let others = rooms
         .filter(|(room, last)| last.membership == Membership::Invite && **room != message.room_id);
-    if others.count() < MAX_INVITES {
+    let others: Vec<OwnedRoomId> = others.map(|(room, _)| room.clone()).collect();
+    if others.len() < MAX_INVITES {
+        return Ok(());
+    }
+    // Invites that are not shown cannot be answered: they are counted by themselves, and keep out nobody else's.
+    let hidden = user.hides_invite_by(inviter)?;
+    let mut alike = 0;
+    for room in others {
+        alike += usize::from(user.hides_invite(&room, None)? == hidden);
+    }
+    if alike < MAX_INVITES {
         return Ok(());
     }
     let reason = "this user has too many invites to answer".to_owned();

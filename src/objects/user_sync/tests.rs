@@ -7,7 +7,10 @@ use ruma::{
     OwnedRoomId, OwnedUserId, RoomId,
     push::{NewSimplePushRule, Ruleset},
 };
-use serde_json::{Value, value::RawValue};
+use serde_json::{
+    Value, json,
+    value::{RawValue, to_raw_value},
+};
 use tombolo_platform::{AnyAddress, Message, values};
 use tombolo_protocol::membership::Membership;
 use tombolo_support::{LoneObject, Secrets};
@@ -83,6 +86,41 @@ fn a_range_grows_until_a_token_covers_it() {
     assert_eq!(stream.pull(Some(0)).shares, ranges(&[(ONE, 10, 40), (TWO, 0, 5)]));
     let between = ChangesBetween { from: 0, to: first.next };
     assert_eq!(stream.ask(&between).unwrap().shares, first.shares, "what is covered stays");
+}
+
+/// Invites of a user to so many rooms.
+fn invite(stream: &Stream, inviter: &str, rooms: usize) {
+    for number in 0..rooms {
+        let user: OwnedUserId = "@alice:ours.test".try_into().unwrap();
+        let member = json!({
+            "type": "m.room.member",
+            "state_key": user,
+            "sender": inviter,
+            "content": { "membership": "invite" },
+        });
+        let stripped = Some(to_raw_value(&[member]).unwrap());
+        let news = UserNews { stripped, ..UserNews::of(user, 1, Membership::Invite) };
+        let room_id = RoomId::parse(format!("!{number}:{}", &inviter[1..])).unwrap();
+        stream.ask(&News { room_id, news }).unwrap();
+    }
+}
+
+#[test]
+fn invites_that_are_not_shown_keep_out_nobody_elses() {
+    let stream = alice();
+    stream.log_in();
+    let content = to_raw_value(&json!({ "ignored_users": { "@evil:x.test": {} } })).unwrap();
+    let event_type = "m.ignored_user_list".to_owned();
+    stream.ask(&SetAccountData { room_id: None, event_type, content }).unwrap();
+    let may = |inviter: &str| {
+        let room_id = RoomId::parse("!new:x.test").unwrap();
+        let inviter = Some(inviter.try_into().unwrap());
+        stream.ask(&MayInvite { room_id, inviter }).is_ok()
+    };
+    invite(&stream, "@evil:x.test", 500);
+    assert_eq!(["@evil:x.test", "@good:x.test"].map(may), [false, true]);
+    invite(&stream, "@good:x.test", 500);
+    assert_eq!(["@evil:x.test", "@good:x.test"].map(may), [false, false]);
 }
 
 #[test]

@@ -87,8 +87,7 @@ impl Client<'_> {
     ) -> Option<BTreeMap<Key, String>> {
         let sections = ["join", "leave"].map(|name| &synced.body["rooms"][name][room]);
         let news = sections.into_iter().find(|news| news.is_object())?;
-        let after = news["state_after"].is_object();
-        let parts = if after { &["state_after"][..] } else { &["state", "timeline"] };
+        let parts = if synced.after { &["state_after"][..] } else { &["state", "timeline"] };
         for part in parts {
             for event in news[part]["events"].as_array().into_iter().flatten() {
                 let Some(key) = event["state_key"].as_str() else { continue };

@@ -59,7 +59,7 @@ pub async fn of_clients(run: &Run) -> Vec<String> {
         let Some(since) = syncs.last().map(|synced| synced.next.clone()) else { continue };
         let path = format!("/_matrix/client/v3/sync?since={since}");
         let body = run.network.insist(number, Method::GET, &path, None).await.body;
-        syncs.push(Synced { since: Some(since), next: String::new(), body });
+        syncs.push(Synced { since: Some(since), next: String::new(), after: false, body });
         let known = known(&syncs, &user.id);
         let mut sharing = BTreeSet::new();
         for room in 0..run.story.rooms.borrow().len() {

@@ -89,18 +89,20 @@ pub enum Preset {
 
 /// Makes the room.
 pub async fn create_room(world: &World, new: NewRoom) -> Result<OwnedRoomId, Unmade> {
-    let creator = join::member_content(world, &new.creator).await?;
     let own = Config::of(world)?.server_name.clone();
     let (ours, theirs): (Vec<_>, Vec<_>) =
         new.invite.iter().partition(|user| user.server_name() == own);
-    let mut invited = Vec::new();
-    for user in &ours {
-        invited.push(((*user).clone(), join::member_content(world, user).await?));
+    if new.initial_state.iter().any(invites) {
+        return Err(Unmade::Malformed("Users are invited by `invite`".to_owned()));
     }
     let (room_id, create) = create_event(world, &new)?;
-    if !all_want_it(world, &room_id, (&new.creator, ours)).await? {
+    if !all_want_it(world, &room_id, (&new.creator, &ours)).await? {
         return Err(Unmade::Unwanted);
     }
+    let creator = join::member_content(world, &new.creator).await?;
+    let contents = stream::iter(&ours).map(|user| join::member_content(world, user));
+    let contents: Vec<_> = contents.buffered(INVITED_AT_ONCE).try_collect().await?;
+    let invited = ours.into_iter().cloned().zip(contents).collect();
     let events = events::after_create(&new, creator, invited)?;
     if let Some(alias) = &new.alias
         && !aliases::insert(world, alias, &room_id, &new.creator).await?
@@ -134,11 +136,16 @@ pub async fn create_room(world: &World, new: NewRoom) -> Result<OwnedRoomId, Unm
     Ok(room_id)
 }
 
+/// Whether a state event of the client's own invites somebody: it would ask nobody, neither the user nor their server.
+fn invites(state: &InitialState) -> bool {
+    send::invited_by(&state.event_type, &state.state_key, &state.content).is_some()
+}
+
 /// Whether all local users want to be invited. Where one does not, no room is made.
 async fn all_want_it(
     world: &World,
     room_id: &RoomId,
-    (creator, invited): (&UserId, Vec<&OwnedUserId>),
+    (creator, invited): (&UserId, &[&OwnedUserId]),
 ) -> Result<bool, Ours> {
     let wants = |user| send::wants_invite(world, room_id, (creator, user));
     let wants: Vec<bool> = stream::iter(invited)

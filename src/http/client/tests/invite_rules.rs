@@ -34,10 +34,10 @@ fn who_blocks_all_invites_can_be_invited_in_no_way() {
     let scene = one_server();
     let [alice, bob] = ["alice", "bob"].map(|name| scene.register(name));
     for (kind, content) in [
-        (BLOCKING, json!({ "default_action": "block" })),
         (UNSTABLE, json!({ "default_action": "block" })),
         (UNSTABLE, json!({ "block_all": true })),
         (FILTERING, json!({ "blocked_servers": ["*"] })),
+        (BLOCKING, json!({ "default_action": "block" })),
     ] {
         set(&scene, &alice, kind, &content);
         let (room, answer) = invite(&scene, &bob, &alice);
@@ -46,7 +46,18 @@ fn who_blocks_all_invites_can_be_invited_in_no_way() {
         scene
             .put(&bob, &room, &member, &json!({ "membership": "invite" }))
             .refused(403, "M_INVITE_BLOCKED");
+        // What two readers could read in two ways is read in one.
+        let line = format!("PUT /_matrix/client/v3/rooms/{room}/{member}");
+        let twice = r#"{"membership":"leave","membership":"invite"}"#.to_owned();
+        scene.send(Some(&bob), &line, twice).refused(403, "M_INVITE_BLOCKED");
         let create = "POST /_matrix/client/v3/createRoom";
+        let state = json!({
+            "type": "m.room.member",
+            "state_key": alice.id,
+            "content": { "membership": "invite" },
+        });
+        let request = json!({ "initial_state": [state] });
+        scene.call(Some(&bob), create, &request).refused(400, "M_BAD_JSON");
         let request = json!({ "invite": [alice.id], "room_alias_name": "taken" });
         scene.call(Some(&bob), create, &request).refused(403, "M_INVITE_BLOCKED");
         let alias = format!("/_matrix/client/v3/directory/room/%23taken:{}", "example.org");
@@ -67,6 +78,10 @@ fn the_stable_item_says_more_than_the_one_of_the_proposal() {
     let [alice, bob] = ["alice", "bob"].map(|name| scene.register(name));
     set(&scene, &alice, UNSTABLE, &json!({ "default_action": "block" }));
     set(&scene, &alice, BLOCKING, &json!({ "default_action": "allow" }));
+    invite(&scene, &bob, &alice).1.ok();
+    set(&scene, &alice, BLOCKING, &json!({ "default_action": "block" }));
+    invite(&scene, &bob, &alice).1.refused(403, "M_INVITE_BLOCKED");
+    set(&scene, &alice, BLOCKING, &json!({}));
     invite(&scene, &bob, &alice).1.ok();
     set(&scene, &alice, FILTERING, &json!({ "blocked_users": [bob.id] }));
     invite(&scene, &bob, &alice).1.refused(403, "M_INVITE_BLOCKED");
@@ -114,11 +129,27 @@ fn invites_that_were_there_are_hidden_while_all_are_blocked() {
 }
 
 #[test]
+fn lists_have_so_many_patterns() {
+    let scene = one_server();
+    let alice = scene.register("alice");
+    let line = format!("PUT /_matrix/client/v3/user/{}/account_data/{FILTERING}", alice.id);
+    let lists = |patterns: usize| json!({ "blocked_users": vec!["@a:*"; patterns] });
+    scene.call(Some(&alice), &line, &lists(1000)).ok();
+    scene.call(Some(&alice), &line, &lists(1001)).refused(400, "M_INVALID_PARAM");
+}
+
+#[test]
 fn clients_are_told_that_invites_are_filtered() {
     let scene = one_server();
     let alice = scene.register("alice");
     let features = scene.get(&alice, "/_matrix/client/versions").ok()["unstable_features"].clone();
-    for name in ["org.matrix.msc4155", "org.matrix.msc4380", "org.matrix.msc4380.stable"] {
+    for name in [
+        "org.matrix.msc3391",
+        "org.matrix.msc4155",
+        "org.matrix.msc4380",
+        "org.matrix.msc4380.stable",
+        "uk.tcpip.msc4133.stable",
+    ] {
         assert_eq!(features[name], json!(true), "{name}");
     }
 }

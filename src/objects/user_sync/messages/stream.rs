@@ -23,12 +23,12 @@ pub struct News {
 }
 message!(UserSyncClass, News => (), Refusal);
 
-/// May the user be invited to this room, by their own rules? And if another server asks: do they not have too many
-/// unanswered invites already?
+/// May the user be invited to this room? By their own rules, and where another server asks, by how many invites they
+/// have yet to answer.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct MayInvite {
     pub room_id: OwnedRoomId,
-    /// Who invites; a Worker of an earlier deployment says it not.
+    /// Who invites; `None` where a Worker of an earlier deployment asks.
     #[serde(default)]
     pub inviter: Option<OwnedUserId>,
 }
@@ -101,7 +101,7 @@ pub struct RoomNews {
     pub account_data: Vec<(String, Box<RawValue>)>,
     /// Who types, if that changed since the token.
     pub typing: Option<Vec<OwnedUserId>>,
-    /// Whether the invite comes from somebody the user ignores: nothing of it is shown.
+    /// Whether the user ignores who sent the invite, or wants none such: nothing of it is shown.
     #[serde(default)]
     pub hidden: bool,
     /// Of what the user is notified and has not read it, in a joined room.
