@@ -10,21 +10,11 @@ use crate::objects::room::messages::*;
 fn ask(
     room: &LoneRoom,
     user: &str,
-    (from, to): (Position, Position),
+    range: (Position, Position),
     (timeline, state): (EventFilter, EventFilter),
 ) -> WindowReply {
-    room.ask(Window {
-        user: user.try_into().unwrap(),
-        device: "D".to_owned(),
-        from,
-        to,
-        full_state: false,
-        stay_only: false,
-        state_after: true,
-        timeline,
-        state,
-    })
-    .unwrap()
+    let asked = asked(user.try_into().unwrap(), range);
+    room.ask(Window { state_after: true, timeline, state, ..asked }).unwrap()
 }
 
 fn end(room: &LoneRoom) -> Position {

@@ -51,20 +51,7 @@ fn a_ban_that_came_with_the_state_is_shown_to_whom_it_keeps_out() {
     let carl = user("carl", OURS);
     let to = room.ask(Undelivered {}).unwrap().to;
     let shown = |from| {
-        let (timeline, state) = (EventFilter::default(), EventFilter::default());
-        let (user, device) = (carl.clone(), "D".to_owned());
-        let window = Window {
-            user,
-            device,
-            from,
-            to,
-            full_state: false,
-            stay_only: false,
-            state_after: false,
-            timeline,
-            state,
-        };
-        let window = room.ask(window).unwrap();
+        let window = room.ask(asked(carl.clone(), (from, to))).unwrap();
         assert!(window.timeline.is_empty(), "it did not happen here");
         ids(&window.state)
     };
@@ -128,19 +115,8 @@ fn ask(
     (timeline, state): (EventFilter, EventFilter),
 ) -> WindowReply {
     let to = room.ask(Undelivered {}).unwrap().to;
-    let (user, device) = (user.try_into().unwrap(), "D".to_owned());
-    room.ask(Window {
-        user,
-        device,
-        from,
-        to,
-        full_state: false,
-        stay_only: false,
-        state_after: false,
-        timeline,
-        state,
-    })
-    .unwrap()
+    let asked = asked(user.try_into().unwrap(), (from, to));
+    room.ask(Window { timeline, state, ..asked }).unwrap()
 }
 
 #[test]
@@ -293,19 +269,6 @@ fn a_ban_by_a_resolution_is_shown_after_the_leave_it_undoes() {
     room.ask(Connect { origin: origin(), event_id, state, missing: Vec::new() }).unwrap();
     assert_eq!(room.state_id("m.room.member", carl.as_str()), Some(ban.event_id.clone()));
     let to = room.ask(Undelivered {}).unwrap().to;
-    let (timeline, state) = (EventFilter::default(), EventFilter::default());
-    let (user, device) = (carl, "D".to_owned());
-    let window = Window {
-        user,
-        device,
-        from,
-        to,
-        full_state: false,
-        stay_only: false,
-        state_after: false,
-        timeline,
-        state,
-    };
-    let shown = ids(&room.ask(window).unwrap().timeline);
+    let shown = ids(&room.ask(asked(carl, (from, to))).unwrap().timeline);
     assert_eq!(shown.last(), Some(&ban.event_id.to_string()), "{shown:?}");
 }

@@ -5,7 +5,7 @@ mod joins;
 
 use std::{cell::Cell, rc::Rc};
 
-use ruma::{OwnedEventId, OwnedRoomId, RoomId, UserId};
+use ruma::{OwnedEventId, OwnedRoomId, OwnedUserId, RoomId, UserId};
 use serde_json::{Value, json};
 use tombolo_platform::{AnyAddress, Message};
 use tombolo_protocol::{
@@ -278,17 +278,22 @@ impl LoneRoom {
 
     /// What Alice's next sync shows above a position, up to another.
     pub fn window_to(&self, from: Position, to: Position, limit: u32) -> WindowReply {
-        self.ask(Window {
-            user: user("alice", OURS),
-            device: "D".to_owned(),
-            from,
-            to,
-            full_state: false,
-            stay_only: false,
-            state_after: false,
-            timeline: EventFilter { limit: Some(limit), ..EventFilter::default() },
-            state: EventFilter::default(),
-        })
-        .unwrap()
+        let timeline = EventFilter { limit: Some(limit), ..EventFilter::default() };
+        self.ask(Window { timeline, ..asked(user("alice", OURS), (from, to)) }).unwrap()
+    }
+}
+
+/// What a user's sync asks a room for, between two positions, without a filter.
+pub fn asked(user: OwnedUserId, (from, to): (Position, Position)) -> Window {
+    Window {
+        user,
+        device: "D".to_owned(),
+        from,
+        to,
+        full_state: false,
+        stay_only: false,
+        state_after: false,
+        timeline: EventFilter::default(),
+        state: EventFilter::default(),
     }
 }
