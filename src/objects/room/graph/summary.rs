@@ -6,12 +6,14 @@
 use ruma::{MxcUri, RoomAliasId};
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use tombolo_protocol::event::Pdu;
 
 use crate::objects::room::{Result, Room, messages::Summary};
 
-/// The most characters of a name, of a topic, and of any other text.
+/// The most characters of a name and of a topic.
 const MAX_NAME: usize = 255;
 const MAX_TOPIC: usize = 2_000;
+/// The most bytes of any other text.
 const MAX_TEXT: usize = 255;
 
 /// One form of a topic.
@@ -77,21 +79,24 @@ impl Room<'_> {
 
     /// The plain text of the topic.
     fn topic(&mut self) -> Result<Option<String>> {
-        #[derive(Deserialize)]
-        struct Forms<'a> {
-            #[serde(rename = "m.text", borrow)]
-            text: Vec<&'a RawValue>,
-        }
         let Some(event) = self.now_event("m.room.topic", "")? else { return Ok(None) };
-        let plain = event.pdu.content_field("m.topic").and_then(|forms| {
-            let forms: Forms<'_> = serde_json::from_str(forms.get()).ok()?;
-            let mut forms =
-                forms.text.iter().filter_map(|form| serde_json::from_str::<Form>(form.get()).ok());
-            forms.find(|form| form.mimetype == "text/plain").map(|form| form.body)
-        });
-        let topic = plain.or_else(|| event.pdu.content_str("topic"));
+        let topic = plain_topic(&event.pdu).or_else(|| event.pdu.content_str("topic"));
         Ok(topic.filter(|topic| !topic.is_empty()))
     }
+}
+
+/// The plain text among the forms of a topic
+/// ([`m.topic`](https://spec.matrix.org/v1.19/client-server-api/#mroomtopic)).
+pub fn plain_topic(pdu: &Pdu) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Forms<'a> {
+        #[serde(rename = "m.text", borrow)]
+        text: Vec<&'a RawValue>,
+    }
+    let forms: Forms<'_> = serde_json::from_str(pdu.content_field("m.topic")?.get()).ok()?;
+    let mut forms =
+        forms.text.iter().filter_map(|form| serde_json::from_str::<Form>(form.get()).ok());
+    forms.find(|form| form.mimetype == "text/plain").map(|form| form.body)
 }
 
 fn is_short(text: &str) -> bool {
