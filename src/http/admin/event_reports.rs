@@ -33,8 +33,7 @@ pub fn routes(router: &mut Router) {
 async fn list(world: World, request: Request<Bytes>, _: ()) -> Result<Response<Bytes>> {
     must_be_admin(&world, &request).await?;
     let pairs = query::pairs(request.uri().query().unwrap_or_default());
-    let first =
-        |name: &str| pairs.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
+    let first = |name: &str| query::first(&pairs, name);
     let number = |name: &str, usual: u32| {
         first(name).map_or(Ok(usual), |number| {
             number.parse().map_err(|_| invalid_param(format!("{name} is no count")))

@@ -39,7 +39,7 @@ fn they_are_sorted_by_their_newest_events() {
     let next = text(&answer["next_batch"]);
     let answer = told.ask(alice, &format!("threads?limit=2&from={next}")).ok();
     assert_eq!((ids(&answer), answer.get("next_batch")), (vec![two], None));
-    for bad in ["?from=x", "?from=s1", "?include=x", "?limit=-1"] {
+    for bad in ["?from=x", "?from=s1", "?include=x", "?limit=-1", "?limit=0"] {
         told.ask(alice, &format!("threads{bad}")).refused(400, "M_INVALID_PARAM");
     }
     told.ask(&told.scene.register("carl"), "threads").refused(403, "M_FORBIDDEN");

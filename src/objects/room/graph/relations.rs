@@ -13,7 +13,7 @@ use tombolo_protocol::event::{Pdu, Relation};
 use crate::objects::room::{
     Result, Room, Sn,
     graph::events::Stored,
-    messages::{Position, Related},
+    messages::{MAX_DEPTH, Position, Related},
 };
 
 /// The longest type of a relation that is noted, in bytes: as long as an event's type may be.
@@ -22,8 +22,6 @@ const MAX_TYPE: usize = 255;
 const STEP: u32 = 1000;
 /// How long after that the next part is noted (ms), if no message comes before.
 const PAUSE: u64 = 100;
-/// How many relations are followed, below those of the event itself, to find what relates to it indirectly.
-pub const MAX_DEPTH: u32 = 3;
 
 /// How much relates to an event, in one way.
 #[derive(Debug)]
