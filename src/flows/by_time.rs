@@ -22,9 +22,10 @@ use crate::{
     },
 };
 
-/// How often a room is asked that has many events to look through, and until when (ms).
-const MAX_ASKED: usize = 500;
-const MAX_TIME: u64 = 10_000;
+/// How often a room is asked that has many events to look through, and for how long (ms): for a user, and for another
+/// server.
+const FOR_USERS: (usize, u64) = (500, 10_000);
+const FOR_SERVERS: (usize, u64) = (5, 2_000);
 /// How many servers are asked.
 const MAX_SERVERS: usize = 3;
 /// How often history is fetched, and until when (ms).
@@ -59,25 +60,47 @@ pub async fn event_by_time(
     Ok(known.found)
 }
 
-/// The closest event that is held here. A room that does not come to an end is as good as out of reach.
-pub async fn held(
+/// The closest event that is held here, for another server. A room is looked through for a short while only: a server
+/// that finds nothing here asks the next one.
+pub async fn for_server(
+    world: &World,
+    room_id: &RoomId,
+    ask: &EventByTime,
+) -> Result<Option<(OwnedEventId, i64)>, AskError<Refusal>> {
+    let known = look_through(world, room_id, ask, FOR_SERVERS).await?;
+    Ok(known.and_then(|known| known.found))
+}
+
+/// The closest event that is held here, for a user. A room that does not come to an end is as good as out of reach.
+async fn held(
     world: &World,
     room_id: &RoomId,
     ask: &EventByTime,
 ) -> Result<EventByTimeReply, AskError<Refusal>> {
-    let until = world.now().saturating_add(MAX_TIME);
+    let too_long = || AskError::Unreachable("the room looks through its events for too long".into());
+    look_through(world, room_id, ask, FOR_USERS).await?.ok_or_else(too_long)
+}
+
+/// What a room says once it has looked through its events; `None` where it is not done in so many asks or so much time.
+async fn look_through(
+    world: &World,
+    room_id: &RoomId,
+    ask: &EventByTime,
+    (most, time): (usize, u64),
+) -> Result<Option<EventByTimeReply>, AskError<Refusal>> {
+    let until = world.now().saturating_add(time);
     let mut ask = ask.clone();
-    for _ in 0..MAX_ASKED {
+    for _ in 0..most {
         let known = world.ask(&room_object(room_id), &ask).await?;
         if !known.unfinished {
-            return Ok(known);
+            return Ok(Some(known));
         }
         ask.after = known.reached;
         if world.now() >= until {
             break;
         }
     }
-    Err(AskError::Unreachable("the room looks through its events for too long".to_owned()))
+    Ok(None)
 }
 
 /// The time of the closest event that another server knows, as the first one says that answers.
@@ -87,10 +110,8 @@ async fn ask_others(
     ask: &EventByTime,
     servers: &[OwnedServerName],
 ) -> Option<i64> {
-    let mut servers: Vec<_> = servers.iter().collect();
-    servers.sort_by_key(|server| failing::is_noted(world, server));
     let path = api::timestamp_to_event(room_id, ask.ts, ask.backwards);
-    for server in servers.into_iter().take(MAX_SERVERS) {
+    for server in failing::last(world, servers.iter().collect(), MAX_SERVERS) {
         match client::ask::<Closest>(world, server, Ask::get(&path).within(BRIEF)).await {
             Ok(closest) => return Some(closest.origin_server_ts),
             Err(error) => tracing::info!(%server, %error, "no event by its time from there"),

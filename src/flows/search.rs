@@ -2,7 +2,8 @@
 //! ([search](https://spec.matrix.org/v1.19/client-server-api/#server-side-search))
 //!
 //! Each room is asked for its own hits, and judges by itself what the user may see. A room in which nobody has searched
-//! first looks through its events; one that is not done in time answers with what it has next time.
+//! looks through its events first. If one is not done in time, the search fails: that is not the same as finding nothing.
+//! The next search goes on from there.
 
 use std::{cmp::Reverse, collections::BTreeMap};
 
@@ -121,7 +122,8 @@ pub async fn views(
     Ok(views.into_iter().flatten().collect())
 }
 
-/// The hits in one room; none where the user may not read it.
+/// The hits in one room; none where the user may not read it. A room that does not come to an end is as good as out of
+/// reach.
 async fn of_room(
     world: &World,
     room_id: &RoomId,
@@ -130,10 +132,13 @@ async fn of_room(
 ) -> Result<SearchReply, AskError<Refusal>> {
     for _ in 0..MAX_ASKED {
         match world.ask(&room_object(room_id), ask).await {
-            Err(AskError::Refused(Refusal::Absent | Refusal::Forbidden(_))) => break,
+            Err(AskError::Refused(Refusal::Absent | Refusal::Forbidden(_))) => {
+                return Ok(SearchReply::default());
+            }
             Ok(reply) if reply.unfinished && world.now() < until => {}
+            Ok(reply) if reply.unfinished => break,
             reply => return reply,
         }
     }
-    Ok(SearchReply::default())
+    Err(AskError::Unreachable("a room looks through its events for too long".to_owned()))
 }

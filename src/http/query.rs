@@ -12,3 +12,8 @@ pub fn pairs(query: &str) -> Vec<(String, String)> {
         .map(|(name, value)| (decode(name), decode(value)))
         .collect()
 }
+
+/// The first value of a name.
+pub fn first<'a>(pairs: &'a [(String, String)], name: &str) -> Option<&'a str> {
+    pairs.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+}

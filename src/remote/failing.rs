@@ -26,3 +26,10 @@ pub fn is_noted(world: &World, server: &ServerName) -> bool {
 pub fn forget(world: &World, server: &ServerName) {
     world.isolate(|_| Failing::default()).0.borrow_mut().remove(server);
 }
+
+/// The first so many of these servers, those that failed last.
+pub fn last<S: AsRef<ServerName>>(world: &World, mut servers: Vec<S>, most: usize) -> Vec<S> {
+    servers.sort_by_key(|server| is_noted(world, server.as_ref()));
+    servers.truncate(most);
+    servers
+}

@@ -69,6 +69,13 @@ pub async fn save(world: &World, room_id: &RoomId, entry: &Entry<'_>) -> Result<
     world.d1().run(upsert, values).await.map(|_| ())
 }
 
+/// How both orders of the list begin. Rooms that the page has no place for are answered without their text.
+const CHOSEN: &str = "iif(ahead <= ?7 AND place <= ?6, summary, NULL) AS summary FROM
+                 (SELECT summary, row_number() OVER list AS place, sum(length(summary)) OVER list - length(summary) AS ahead
+                 FROM public_rooms WHERE members IS NOT NULL AND (federates OR NOT ?1)
+                 AND (?2 IS NULL OR instr(searched, ?2) > 0)
+                 AND (?3 IS NULL OR coalesce(room_type, '') IN (SELECT value FROM json_each(?3)))";
+
 /// What lists say of at most so many published rooms (JSON), after a place or (`before`) before it, those next to the
 /// place; and whether there are more.
 pub async fn list(
@@ -77,25 +84,16 @@ pub async fn list(
     (from, before): (Option<&Place>, bool),
     limit: usize,
 ) -> Result<(Vec<String>, bool), SqlError> {
-    // Rooms that the page has no place for are answered without their text.
-    let after =
-        "SELECT iif(ahead <= ?7 AND place <= ?6, summary, NULL) AS summary FROM
-                 (SELECT summary, row_number() OVER list AS place, sum(length(summary)) OVER list - length(summary) AS ahead
-                 FROM public_rooms WHERE members IS NOT NULL AND (federates OR NOT ?1)
-                 AND (?2 IS NULL OR instr(searched, ?2) > 0)
-                 AND (?3 IS NULL OR coalesce(room_type, '') IN (SELECT value FROM json_each(?3)))
-                 AND (?4 IS NULL OR members < ?4 OR members = ?4 AND room_id > ?5)
-                 WINDOW list AS (ORDER BY members DESC, room_id ROWS UNBOUNDED PRECEDING)
-                 ORDER BY members DESC, room_id LIMIT ?6 + 1)";
-    let until =
-        "SELECT iif(ahead <= ?7 AND place <= ?6, summary, NULL) AS summary FROM
-                 (SELECT summary, row_number() OVER list AS place, sum(length(summary)) OVER list - length(summary) AS ahead
-                 FROM public_rooms WHERE members IS NOT NULL AND (federates OR NOT ?1)
-                 AND (?2 IS NULL OR instr(searched, ?2) > 0)
-                 AND (?3 IS NULL OR coalesce(room_type, '') IN (SELECT value FROM json_each(?3)))
-                 AND (?4 IS NULL OR members > ?4 OR members = ?4 AND room_id < ?5)
-                 WINDOW list AS (ORDER BY members, room_id DESC ROWS UNBOUNDED PRECEDING)
-                 ORDER BY members, room_id DESC LIMIT ?6 + 1)";
+    let after = format!(
+        "SELECT {CHOSEN} AND (?4 IS NULL OR members < ?4 OR members = ?4 AND room_id > ?5)
+         WINDOW list AS (ORDER BY members DESC, room_id ROWS UNBOUNDED PRECEDING)
+         ORDER BY members DESC, room_id LIMIT ?6 + 1)"
+    );
+    let until = format!(
+        "SELECT {CHOSEN} AND (?4 IS NULL OR members > ?4 OR members = ?4 AND room_id < ?5)
+         WINDOW list AS (ORDER BY members, room_id DESC ROWS UNBOUNDED PRECEDING)
+         ORDER BY members, room_id DESC LIMIT ?6 + 1)"
+    );
     let types = (!wanted.types.is_empty()).then(|| json!(wanted.types).to_string());
     let term = wanted.term.map(str::to_lowercase);
     let values = values![
@@ -108,7 +106,7 @@ pub async fn list(
         MAX_PAGE
     ];
     let query = if before { until } else { after };
-    let read = world.d1().rows(query, values, |row| row.text_or_null(0)).await?;
+    let read = world.d1().rows(&query, values, |row| row.text_or_null(0)).await?;
     let found = read.len();
     let mut rooms: Vec<String> = read.into_iter().flatten().collect();
     let more = rooms.len() < found;

@@ -53,42 +53,43 @@ pub async fn insert(
     Ok(world.d1().row(insert, values, |row| row.int(0)).await?.is_some())
 }
 
-/// Reports of events, the newest first or (`forwards`) the oldest, of a reporter and of a room if these are named.
-pub async fn of_events(
+/// Reports of whatever kind, the newest first or (`forwards`) the oldest, of a reporter and of a room if these are named.
+pub async fn list(
     world: &World,
     (reporter, room_id): (Option<&str>, Option<&str>),
     (from, limit, forwards): (u32, u32, bool),
 ) -> Result<Vec<Kept>, SqlError> {
     let query = "SELECT id, reporter, received_ts, room_id, event_id, user, reason, event FROM reports
-                 WHERE event_id IS NOT NULL AND (?1 IS NULL OR instr(reporter, ?1) > 0)
+                 WHERE (?1 IS NULL OR instr(reporter, ?1) > 0)
                  AND (?2 IS NULL OR instr(room_id, ?2) > 0) ORDER BY CASE WHEN ?3 THEN id ELSE -id END LIMIT ?4 OFFSET ?5";
     let values = values![reporter, room_id, forwards, limit, from];
     world.d1().rows(query, values, read).await
 }
 
-/// How many reports of events there are, by the same choice.
-pub async fn count_of_events(
+/// How many reports there are, by the same choice.
+pub async fn count(
     world: &World,
     reporter: Option<&str>,
     room_id: Option<&str>,
 ) -> Result<i64, SqlError> {
-    let query = "SELECT count(*) AS reports FROM reports WHERE event_id IS NOT NULL AND (?1 IS NULL OR instr(reporter, ?1) > 0)
+    let query =
+        "SELECT count(*) AS reports FROM reports WHERE (?1 IS NULL OR instr(reporter, ?1) > 0)
                  AND (?2 IS NULL OR instr(room_id, ?2) > 0)";
     let count = world.d1().row(query, values![reporter, room_id], |row| row.int(0)).await?;
     Ok(count.unwrap_or_default())
 }
 
-/// One report of an event.
+/// One report.
 pub async fn find(world: &World, id: i64) -> Result<Option<Kept>, SqlError> {
     let query =
         "SELECT id, reporter, received_ts, room_id, event_id, user, reason, event FROM reports
-                 WHERE id = ? AND event_id IS NOT NULL";
+                 WHERE id = ?";
     world.d1().row(query, values![id], read).await
 }
 
-/// Deletes a report of an event; answers whether there was one.
+/// Deletes a report; answers whether there was one.
 pub async fn remove(world: &World, id: i64) -> Result<bool, SqlError> {
-    let delete = "DELETE FROM reports WHERE id = ? AND event_id IS NOT NULL RETURNING 1 AS one";
+    let delete = "DELETE FROM reports WHERE id = ? RETURNING 1 AS one";
     Ok(world.d1().row(delete, values![id], |row| row.int(0)).await?.is_some())
 }
 

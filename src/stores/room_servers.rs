@@ -1,5 +1,7 @@
 //! Which servers are in which rooms? (D1: a copy of what the rooms know, for questions that name no room)
 
+use std::collections::BTreeSet;
+
 use ruma::{OwnedRoomId, OwnedServerName, RoomId, ServerName};
 use serde_json::json;
 use tombolo_platform::{SqlError, Statement, World, values};
@@ -35,5 +37,17 @@ pub async fn rooms_of(world: &World, server: &ServerName) -> Result<Vec<OwnedRoo
     let query = "SELECT room_id FROM room_servers WHERE server = ? ORDER BY room_id LIMIT ?";
     let rows =
         world.d1().rows(query, values![server.as_str(), MAX_ROOMS], |row| row.text(0)).await?;
+    Ok(rows.into_iter().filter_map(|room| room.try_into().ok()).collect())
+}
+
+/// In which of these rooms a server is.
+pub async fn of_these(
+    world: &World,
+    server: &ServerName,
+    rooms: &BTreeSet<&OwnedRoomId>,
+) -> Result<Vec<OwnedRoomId>, SqlError> {
+    let query = "SELECT room_id FROM room_servers WHERE server = ? AND room_id IN (SELECT value FROM json_each(?))";
+    let rooms = json!(rooms).to_string();
+    let rows = world.d1().rows(query, values![server.as_str(), &rooms], |row| row.text(0)).await?;
     Ok(rows.into_iter().filter_map(|room| room.try_into().ok()).collect())
 }

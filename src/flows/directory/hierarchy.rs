@@ -23,11 +23,12 @@ use ruma::{OwnedRoomId, OwnedServerName, RoomId, UserId};
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 use tombolo_platform::World;
+use tombolo_protocol::{membership::Membership, space::SPACE};
 
 use super::look::{self, Here, Seen, View};
 use crate::{
     flows::ours::Ours,
-    objects::room::messages::{Asker, Child, Summary},
+    objects::room::messages::{Child, Summary},
 };
 
 /// The most rooms of a page, and how many it has if the client does not say.
@@ -101,7 +102,6 @@ impl Next {
 struct Walk<'a> {
     world: &'a World,
     view: View<'a>,
-    user: &'a UserId,
     max_depth: usize,
     /// What is still to be met; the next is the last.
     stack: Vec<Next>,
@@ -137,9 +137,9 @@ pub async fn walk(
     let view = View { user: Some(user), children: true, suggested_only };
     let (stack, parents, ahead) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
     let mut walk =
-        Walk { world, view, user, max_depth, stack, met, open, parents, ahead, looks: 0, until };
+        Walk { world, view, max_depth, stack, met, open, parents, ahead, looks: 0, until };
     let before = walk.met.len();
-    let seen = look::look(world, view, root, &[]).await?.ok_or(Unwalked::Unseen)?;
+    let seen = look::look(world, view, root, &[]).await?.filter(is_for).ok_or(Unwalked::Unseen)?;
     walk.ahead.insert(root.to_owned(), Some(seen));
     walk.stack.push(Next::root(root));
     let mut rooms = Vec::new();
@@ -175,7 +175,7 @@ impl Walk<'_> {
             return Ok(seen);
         }
         self.looks += 1;
-        look_at(self.world, (self.view, self.user), next).await
+        look_at(self.world, self.view, next).await
     }
 
     /// Puts the children of a room on the stack, and looks ahead at as many as the page may have, and has time for.
@@ -203,7 +203,7 @@ impl Walk<'_> {
         });
         let below: Vec<Next> = below.filter(|next| self.is_new(&next.room_id)).collect();
         let most = room.min(MAX_LOOKS.saturating_sub(self.looks));
-        let (world, view) = (self.world, (self.view, self.user));
+        let (world, view) = (self.world, self.view);
         let wanted = below.iter().filter(|next| !self.ahead.contains_key(&next.room_id));
         let ahead = wanted.take(most).map(|next| async move {
             Ok::<_, Ours>((next.room_id.clone(), look_at(world, view, next).await?))
@@ -246,16 +246,21 @@ impl Walk<'_> {
     }
 }
 
+/// Whether a room may be shown to who has this membership: whoever is banned sees none, not even a public one
+/// ([`/hierarchy`](https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv1roomsroomidhierarchy)).
+fn is_for(seen: &Seen) -> bool {
+    seen.membership != Some(Membership::Ban)
+}
+
 /// Looks at a room: here, or by what the server of its parent says, or by its own servers.
 async fn look_at(
     world: &World,
-    (view, user): (View<'_>, &UserId),
+    view: View<'_>,
     next: &Next,
 ) -> Result<Option<Seen>, Ours> {
-    let is_space = |known: &Summary| known.room_type.is_some();
-    let asker = Some(Asker::User(user.to_owned()));
-    match look::here(world, asker, &next.room_id, view).await? {
-        Here::Seen(seen) => return Ok(Some(*seen)),
+    let is_space = |known: &Summary| known.room_type.as_deref() == Some(SPACE);
+    match look::here(world, view, &next.room_id).await? {
+        Here::Seen(seen) => return Ok(Some(*seen).filter(is_for)),
         Here::Closed => return Ok(None),
         Here::Absent if next.inaccessible => return Ok(None),
         Here::Absent => {}
@@ -264,8 +269,11 @@ async fn look_at(
     let Some(known) = next.known.clone().filter(|known| !is_space(known)) else {
         return look::elsewhere(world, view, &next.room_id, &next.via).await;
     };
-    let membership = look::outside(world, user, &next.room_id).await?;
-    let may_know = look::may_know(world, Some(user), &known, membership).await?;
+    let membership = match view.user {
+        Some(user) => look::outside(world, user, &next.room_id).await?.map(|outside| outside.membership),
+        None => None,
+    };
+    let may_know = look::may_know(world, view.user, &known, membership).await?;
     let seen = Seen { summary: known, membership, children: Vec::new(), answer: None };
     Ok(may_know.then_some(seen))
 }

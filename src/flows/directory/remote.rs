@@ -70,10 +70,9 @@ fn room_id(text: &str) -> Option<OwnedRoomId> {
     RoomId::parse(text).ok()
 }
 
-/// For how long an answer is remembered, and for how long that a server is out of reach or speaks nonsense (ms). That it
-/// does not tell of a room is not remembered: it may learn in a moment who may know.
+/// For how long an answer is remembered (ms). That a server does not tell of a room is not remembered: it may learn in a
+/// moment who may know. One that is out of reach is left alone in any case (`remote::reach`).
 const FRESH: u64 = 300_000;
-const FAILED: u64 = 60_000;
 /// How many answers are remembered, and how many bytes of them.
 const MOST_ANSWERS: usize = 1_000;
 const MOST_BYTES: usize = 8 << 20;
@@ -106,11 +105,18 @@ struct Said {
 /// What was asked: a server, a room, and whether of suggested children only.
 type Asked = (OwnedServerName, OwnedRoomId, bool);
 
-/// What the isolate remembers: until when (ms), the answer if there was one, and its length.
+/// What the isolate remembers.
 #[derive(Default)]
 struct Answers {
-    known: BTreeMap<Asked, (u64, Option<Rc<Answer>>)>,
+    known: BTreeMap<Asked, Known>,
     bytes: usize,
+}
+
+/// An answer, until when it is remembered (ms), and its length.
+struct Known {
+    answer: Rc<Answer>,
+    until: u64,
+    length: usize,
 }
 
 /// What a server says of a room and its children; `None` where it says nothing that can be used.
@@ -122,10 +128,10 @@ pub async fn ask(
 ) -> Option<Rc<Answer>> {
     let asked = (server.clone(), room_id.to_owned(), suggested_only);
     let answers = world.isolate(|_| RefCell::<Answers>::default());
-    if let Some((until, answer)) = answers.borrow().known.get(&asked)
-        && *until > world.now()
+    if let Some(known) = answers.borrow().known.get(&asked)
+        && known.until > world.now()
     {
-        return answer.clone();
+        return Some(Rc::clone(&known.answer));
     }
     let path = api::hierarchy(room_id, suggested_only);
     let body = client::send(world, server, Ask::get(&path).within(LIMITS)).await;
@@ -135,23 +141,26 @@ pub async fn ask(
         Ok((answer.ok_or_else(nonsense)?, body.len()))
     });
     let (answer, length) = match read {
-        Ok((answer, length)) => (Some(Rc::new(answer)), length),
+        Ok((answer, length)) => (Rc::new(answer), length),
         Err(error) => {
             tracing::info!(%server, room = %room_id, %error, "a server does not tell of a room");
-            if let RemoteError::Answered { .. } = error {
-                return None;
-            }
-            (None, 0)
+            return None;
         }
     };
-    let mut answers = answers.borrow_mut();
-    answers.bytes = answers.bytes.saturating_add(length);
-    if answers.known.len() >= MOST_ANSWERS || answers.bytes > MOST_BYTES {
-        *answers = Answers { bytes: length, ..Answers::default() };
+    let known = Known { answer: Rc::clone(&answer), until: world.now() + FRESH, length };
+    answers.borrow_mut().note(asked, known);
+    Some(answer)
+}
+
+impl Answers {
+    fn note(&mut self, asked: Asked, known: Known) {
+        let before = self.known.remove(&asked).map_or(0, |known| known.length);
+        self.bytes = self.bytes.saturating_sub(before).saturating_add(known.length);
+        if self.known.len() >= MOST_ANSWERS || self.bytes > MOST_BYTES {
+            *self = Self { bytes: known.length, ..Self::default() };
+        }
+        self.known.insert(asked, known);
     }
-    let until = world.now() + if answer.is_some() { FRESH } else { FAILED };
-    answers.known.insert(asked, (until, answer.clone()));
-    answer
 }
 
 fn answer(said: Said, room_id: &RoomId, suggested_only: bool) -> Option<Answer> {

@@ -37,9 +37,7 @@ const MAX_STATES: usize = 10;
 /// Fills a gap from one of the servers in the room; answers whether any event was accepted.
 pub async fn backfill(world: &World, room_id: &RoomId, gap: &HistoryGap) -> Result<bool, Ours> {
     let Some(version) = version(world, room_id).await? else { return Ok(false) };
-    let mut servers: Vec<_> = gap.servers.iter().collect();
-    servers.sort_by_key(|server| failing::is_noted(world, server));
-    servers.truncate(MAX_SERVERS);
+    let servers = failing::last(world, gap.servers.iter().collect(), MAX_SERVERS);
     let last = servers.last().copied();
     for server in servers {
         let until = world.now() + PATIENCE;

@@ -113,9 +113,7 @@ async fn others(
     let participants = world.ask(&room_object(room_id), &Participants {}).await?;
     let mut others = participants.servers;
     others.retain(|server| Some(server) != origin && server != own);
-    others.sort_by_key(|server| failing::is_noted(world, server));
-    others.truncate(OTHERS);
-    Ok(others)
+    Ok(failing::last(world, others, OTHERS))
 }
 
 /// The parked events with what they lack, and the outcomes so far.

@@ -341,6 +341,6 @@ fn passing(
 ) -> Vec<Data> {
     let passing = items
         .into_iter()
-        .filter(|(kind, content)| filter.senders.is_none() && filter.passes(kind, content));
+        .filter(|(kind, content)| filter.senders.is_none() && filter.passes_content(kind, content));
     passing.map(|(kind, content)| Data { kind, content }).collect()
 }

@@ -1,4 +1,7 @@
-//! What of the events that users reported does an operator see? ([reported events], as Synapse's admin API has them)
+//! What of the events, rooms and users that were reported does an operator see? ([reported events], as Synapse's admin
+//! API has them)
+//!
+//! All kinds are in one list, so that none is kept unseen: a report of a room or a user has no `event_id`.
 //!
 //! [reported events]: https://element-hq.github.io/synapse/latest/admin_api/event_reports.html
 
@@ -30,8 +33,7 @@ pub fn routes(router: &mut Router) {
 async fn list(world: World, request: Request<Bytes>, _: ()) -> Result<Response<Bytes>> {
     must_be_admin(&world, &request).await?;
     let pairs = query::pairs(request.uri().query().unwrap_or_default());
-    let first =
-        |name: &str| pairs.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
+    let first = |name: &str| query::first(&pairs, name);
     let number = |name: &str, usual: u32| {
         first(name).map_or(Ok(usual), |number| {
             number.parse().map_err(|_| invalid_param(format!("{name} is no count")))
@@ -44,8 +46,8 @@ async fn list(world: World, request: Request<Bytes>, _: ()) -> Result<Response<B
         Some(_) => return Err(invalid_param("dir is b or f")),
     };
     let chosen = (first("user_id"), first("room_id"));
-    let reports = reports::of_events(&world, chosen, (from, limit, forwards)).await?;
-    let total = reports::count_of_events(&world, chosen.0, chosen.1).await?;
+    let reports = reports::list(&world, chosen, (from, limit, forwards)).await?;
+    let total = reports::count(&world, chosen.0, chosen.1).await?;
     let end = from.saturating_add(u32::try_from(reports.len()).unwrap_or(u32::MAX));
     let shown: Vec<Value> = reports.iter().map(shown).collect();
     let mut answer = json!({ "event_reports": shown, "total": total });

@@ -57,8 +57,7 @@ struct Parts {
 /// The filter that the query of a request for events carries, of which ruma has read the rest.
 pub fn of_query<B>(request: &Request<B>, filter: RoomEventFilter) -> Result<EventFilter> {
     let pairs = query::pairs(request.uri().query().unwrap_or_default());
-    let text = pairs.iter().find(|(name, _)| name == "filter").map(|(_, text)| text.as_str());
-    with_relations(filter, text)
+    with_relations(filter, query::first(&pairs, "filter"))
 }
 
 /// A filter that ruma has read, with what it says of relations.

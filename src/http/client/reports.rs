@@ -7,8 +7,8 @@ use ruma::api::client::{
     reporting::report_user::v3 as report_user,
     room::{report_content::v3 as report_content, report_room::v3 as report_room},
 };
-use serde::Deserialize;
 use tombolo_platform::{AskError, World};
+use tombolo_protocol::event::field;
 
 use super::rooms::{is_joined, no_event};
 use crate::{
@@ -48,15 +48,12 @@ async fn event(
         }
         event => event?,
     };
-    #[derive(Deserialize)]
-    struct Sent {
-        sender: String,
-    }
-    let sent: Option<Sent> = serde_json::from_str(event.get()).ok();
+    let sender = field(&event, "sender").and_then(|sender| serde_json::from_str(sender.get()).ok());
+    let sender: Option<String> = sender;
     let report = Report {
         room_id: Some(request.room_id.as_str()),
         event_id: Some(request.event_id.as_str()),
-        user: sent.as_ref().map(|sent| sent.sender.as_str()),
+        user: sender.as_deref(),
         reason: request.reason.as_deref(),
         event: Some(event.get()),
     };

@@ -44,13 +44,15 @@ pub fn routes(router: &mut Router) {
 }
 
 async fn search(world: World, request: Request<Bytes>, _: ()) -> Result<Response<Bytes>> {
-    let caller = auth::session(&world, &request, Cost::Free).await?;
+    let caller = auth::session(&world, &request, Cost::Search).await?;
     let asked: search_users::Request = decode(&request, &[])?;
     let limit = usize::try_from(asked.limit).unwrap_or(MAX_FOUND).min(MAX_FOUND);
     let term = asked.search_term.trim().to_lowercase();
+    if term.len() > MAX_TERM {
+        return Err(invalid_param("The search term is too long"));
+    }
     let mut found = match term.trim_start_matches('@') {
         "" => Vec::new(),
-        _ if term.len() > MAX_TERM => Vec::new(),
         _ => users::search(&world, &caller.user, &term, limit.saturating_add(1)).await?,
     };
     let limited = found.len() > limit;
@@ -72,9 +74,12 @@ fn shown(found: &Found) -> Value {
 async fn mutual_rooms(world: World, request: Request<Bytes>, _: ()) -> Result<Response<Bytes>> {
     let caller = auth::session(&world, &request, Cost::Free).await?;
     let pairs = query::pairs(request.uri().query().unwrap_or_default());
-    let first = |name: &str| pairs.iter().find(|(key, _)| key == name).map(|(_, value)| value);
+    let first = |name: &str| query::first(&pairs, name);
     let user = first("user_id").ok_or_else(|| missing_param("user_id is missing"))?;
     let user: OwnedUserId = user.parse().map_err(|_| invalid_param("user_id is no user ID"))?;
+    if user.is_historical() {
+        return Err(invalid_param("user_id has the form of old user IDs"));
+    }
     if user == caller.user {
         return Err(invalid_param("That is you"));
     }

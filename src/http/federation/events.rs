@@ -178,7 +178,7 @@ async fn by_time(world: World, signed: Signed, room_id: OwnedRoomId) -> Result<S
     }
     let asker = Asker::Server(signed.origin.clone());
     let ask = EventByTime { asker, ignored: BTreeSet::new(), ts, backwards, after: None };
-    let found = flows::by_time::held(&world, &room_id, &ask).await?.found;
+    let found = flows::by_time::for_server(&world, &room_id, &ask).await?;
     let (event_id, origin_server_ts) = found.ok_or_else(|| not_found("No event was sent then"))?;
     Ok(Sent { event_id, origin_server_ts })
 }

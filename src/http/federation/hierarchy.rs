@@ -1,7 +1,6 @@
 //! What do we tell other servers of a room and its children?
 //! ([spaces](https://spec.matrix.org/v1.19/server-server-api/#spaces))
 
-use futures_util::{StreamExt, TryStreamExt, stream};
 use http::Method;
 use ruma::OwnedRoomId;
 use serde_json::{Value, json};
@@ -10,20 +9,15 @@ use tombolo_platform::World;
 use super::signed::Signed;
 use crate::{
     error::{Result, invalid_param, not_found},
-    flows::{
-        directory::look::{Here, View, here},
-        ours::Ours,
-    },
+    flows::directory::look::{Here, View, to_server},
     http::{
         public_rooms::{summary, with_children},
         router::Router,
     },
-    objects::room::messages::{Asker, Child},
 };
 
-/// How many children are told of, and how many rooms are asked at once.
+/// How many children are told of.
 const MAX_CHILDREN: usize = 50;
-const AT_ONCE: usize = 10;
 
 pub fn routes(router: &mut Router) {
     router.federation(&Method::GET, "/_matrix/federation/v1/hierarchy/{roomId}", hierarchy);
@@ -35,19 +29,18 @@ async fn hierarchy(world: World, signed: Signed, room_id: OwnedRoomId) -> Result
         Some(&"true") => true,
         Some(_) => return Err(invalid_param("suggested_only is true or false")),
     };
-    let asker = Some(Asker::Server(signed.origin));
     let view = View { user: None, children: true, suggested_only };
-    let Here::Seen(seen) = here(&world, asker.clone(), &room_id, view).await? else {
+    let server = &signed.origin;
+    let root = to_server(&world, server, (view, &[room_id])).await?.pop();
+    let Some(Here::Seen(seen)) = root else {
         return Err(not_found("There is no such room, or it is not for you"));
     };
     let view = View { children: false, ..view };
-    let below = seen.children.iter().take(MAX_CHILDREN).map(|Child { room_id, .. }| {
-        let (world, asker) = (&world, asker.clone());
-        async move { Ok::<_, Ours>((room_id, here(world, asker, room_id, view).await?)) }
-    });
-    let below: Vec<_> = stream::iter(below).buffered(AT_ONCE).try_collect().await?;
+    let below = seen.children.iter().take(MAX_CHILDREN).map(|child| child.room_id.clone());
+    let below: Vec<OwnedRoomId> = below.collect();
+    let heard = to_server(&world, server, (view, &below)).await?;
     let (mut children, mut inaccessible) = (Vec::new(), Vec::new());
-    for (room_id, here) in below {
+    for (room_id, here) in below.iter().zip(heard) {
         match here {
             Here::Seen(seen) => children.push(Value::Object(summary(&seen.summary))),
             Here::Closed => inaccessible.push(room_id),

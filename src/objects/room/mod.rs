@@ -243,6 +243,7 @@ class!(RoomClass = "room" {
     Publish => listing::publish,
     IsPublished => listing::is_published,
     Look => look::look,
+    HasServer => look::has_server,
     NamesOf => look::names_of,
     MaySend => describe::may_send,
     MayRead => describe::may_read,

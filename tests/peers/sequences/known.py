@@ -118,6 +118,7 @@ KNOWN: list[Known] = [
         NO_MATTER,
     ),
     Known("an event that is not there is not found (the specification); Synapse has no code for it", "related", "status", "404 M_NOT_FOUND", "404 M_UNKNOWN"),
+    Known("who may not read an event is not told whether it is there; Synapse tells who is not in the room so", "related", "status", "404 M_NOT_FOUND", "403 M_FORBIDDEN"),
     Known("who is out of a room may read what was said before; to Synapse, who is banned, or asks by time, is a stranger", "related|threads|by_time", "status", NO_MATTER, "403 M_FORBIDDEN", _has_left),
     Known("no thread begins with state, with which none is shown; Synapse lists it", "threads", r"chunk\[\].*", NO_MATTER, STATE),
     Known("`limited` says that the limit cut something off; Synapse says so of every room that is new to the client", "sync", r"rooms\.(join|leave)\..*\.timeline\.limited", "false", "true"),

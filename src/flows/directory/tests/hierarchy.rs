@@ -211,3 +211,17 @@ fn a_server_is_told_of_children_it_may_know() {
     scene.set(alice, &root, ("m.room.server_acl", ""), &acl);
     hierarchy(&root).refused(404, "M_NOT_FOUND");
 }
+
+#[test]
+fn no_server_is_asked_twice_of_a_room_and_never_our_own() {
+    let scene = ours();
+    let peer = Peer::new(&scene.simulation, PEER, 3);
+    peer.on("hierarchy", |_| refusal(404, "M_NOT_FOUND"));
+    let (own, peers) = (encode(OURS), encode(PEER));
+    let path = format!(
+        "/_matrix/client/v1/room_summary/{}?via={own}&via={peers}&via={peers}",
+        encode("!room:peer.test:8448")
+    );
+    scene.call(None, &format!("GET {path}"), &Value::Null).refused(404, "M_NOT_FOUND");
+    assert_eq!(peer.times_asked("hierarchy"), 1);
+}

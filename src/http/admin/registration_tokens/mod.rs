@@ -46,7 +46,7 @@ pub fn routes(router: &mut Router) {
 async fn list(world: World, request: Request<Bytes>, _: ()) -> Result<Response<Bytes>> {
     must_be_admin(&world, &request).await?;
     let pairs = query::pairs(request.uri().query().unwrap_or_default());
-    let valid = pairs.iter().find(|(name, _)| name == "valid").map(|(_, value)| match &**value {
+    let valid = query::first(&pairs, "valid").map(|value| match value {
         "true" => Ok(true),
         "false" => Ok(false),
         _ => Err(invalid_param("`valid` is true or false")),

@@ -54,8 +54,7 @@ async fn hierarchy(
 ) -> Result<Response<Bytes>> {
     let caller = auth::session(&world, &request, Cost::Free).await?;
     let pairs = query::pairs(request.uri().query().unwrap_or_default());
-    let first =
-        |name: &str| pairs.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
+    let first = |name: &str| query::first(&pairs, name);
     let number = |name: &str| {
         let number = first(name).map(str::parse::<u32>).transpose();
         let number = number.map_err(|_| invalid_param(format!("{name} has no form")))?;

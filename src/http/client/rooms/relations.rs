@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use tombolo_platform::{AskError, World};
 
-use super::{no_event, not_in_room};
+use super::no_event;
 use crate::{
     error::Result,
     http::{
@@ -22,15 +22,13 @@ use crate::{
         router::Router,
     },
     objects::{
-        room::messages::{Refusal, Related},
+        room::messages::{MAX_DEPTH, Refusal, Related},
         room_object,
     },
 };
 
 /// How many events a page has where the client does not say.
 const DEFAULT_LIMIT: u32 = 5;
-/// How many relations are followed, one below the other, beside the direct ones.
-const RECURSION_DEPTH: u32 = 3;
 /// How paths begin under which clients that are older than the specification of relations ask.
 const UNSTABLE: &str = "/_matrix/client/unstable/";
 
@@ -64,7 +62,7 @@ async fn relations(
 ) -> Result<Response<Bytes>> {
     let room = path.first().and_then(|room| RoomId::parse(room).ok());
     let reader = auth::reader(&world, &request, room).await?;
-    let Reader { session: caller, ignored } = reader.ok_or_else(not_in_room)?;
+    let Reader { session: caller, ignored } = reader.ok_or_else(no_event)?;
     let (named, types) = path.split_at(path.len().min(2));
     let asked: get_relating_events::Request = decode(&request, named)?;
     let room_id = &asked.room_id;
@@ -87,15 +85,17 @@ async fn relations(
         with_event: request.uri().path().starts_with(UNSTABLE),
     };
     let found = match world.ask(&room_object(room_id), &related).await {
-        Err(AskError::Refused(Refusal::NotFound)) => return Err(no_event()),
-        Err(AskError::Refused(Refusal::Absent)) => return Err(not_in_room()),
+        // Who may not read the event is not told whether it is there.
+        Err(AskError::Refused(Refusal::NotFound | Refusal::Absent | Refusal::Forbidden(_))) => {
+            return Err(no_event());
+        }
         found => found?,
     };
     let answer = Answer {
         chunk: found.events,
         next_batch: found.next.map(tokens::of_room),
         prev_batch: asked.from.as_deref().filter(|token| !token.is_empty()),
-        recursion_depth: recurse.then_some(RECURSION_DEPTH),
+        recursion_depth: recurse.then_some(MAX_DEPTH),
         original_event: found.event,
     };
     json_response(StatusCode::OK, &answer)

@@ -2,6 +2,7 @@
 //! ([querying threads](https://spec.matrix.org/v1.19/client-server-api/#querying-threads-in-a-room))
 
 use ruma::{
+    UInt,
     api::client::threads::get_threads::v1::{self as get_threads, IncludeThreads},
     serde::Raw,
 };
@@ -44,6 +45,9 @@ async fn threads(
             _ => return Err(invalid_param("This is no token of a page of threads")),
         },
     };
+    if request.limit.is_some_and(|limit| limit == UInt::MIN) {
+        return Err(invalid_param("limit is greater than zero"));
+    }
     let limit = request.limit.map_or(DEFAULT_LIMIT, |limit| limit.try_into().unwrap_or(u32::MAX));
     let (user, device) = (caller.user, caller.device);
     let threads = Threads { user, device, ignored, participated, from, limit };

@@ -145,14 +145,14 @@ fn who_may_not_see_them_is_not_told() {
     let first = told.relate(&bob, MESSAGE, "m.thread", &told.root);
     let path = format!("relations/{}", told.root);
     let seen = |user: &User| ids(&told.ask(user, &path).ok());
-    told.ask(&carl, &path).refused(403, "M_FORBIDDEN");
+    told.ask(&carl, &path).refused(404, "M_NOT_FOUND");
     told.ask(&bob, "relations/$unknown").refused(404, "M_NOT_FOUND");
     told.scene.act(&bob, &told.room, "leave", &json!({})).ok();
     let second = told.relate(&told.alice, MESSAGE, "m.thread", &told.root);
     assert_eq!(seen(&bob), [&*first], "what came after the leave is not for who left");
     assert_eq!(seen(&told.alice), [&*second, &*first]);
     told.scene.act(&bob, &told.room, "forget", &json!({})).ok();
-    told.ask(&bob, &path).refused(403, "M_FORBIDDEN");
+    told.ask(&bob, &path).refused(404, "M_NOT_FOUND");
     let line =
         format!("PUT /_matrix/client/v3/user/{}/account_data/m.ignored_user_list", told.alice.id);
     let ignored = json!({ "ignored_users": { bob.id: {} } });

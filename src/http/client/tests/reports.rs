@@ -124,6 +124,29 @@ fn an_operator_lists_reads_and_deletes_reports_of_events() {
 }
 
 #[test]
+fn an_operator_sees_and_deletes_reports_of_rooms_and_users_too() {
+    let scene = one_server();
+    let (alice, admin) = (scene.register("alice"), scene.register("admin"));
+    let admit = "UPDATE accounts SET admin = 1 WHERE localpart = 'admin'";
+    scene.server.d1().run(admit, values![]).unwrap();
+    let of_user = format!("users/{}", admin.id);
+    for of in [&*of_user, "rooms/!nowhere:example.org"] {
+        report(&scene, &alice, of, &json!({ "reason": "why" })).ok();
+    }
+    let all = "/_synapse/admin/v1/event_reports";
+    let listed = scene.get(&admin, &format!("{all}?dir=f")).ok();
+    assert_eq!(listed["total"], 2);
+    assert_eq!(listed["event_reports"][0]["sender"], json!(admin.id));
+    assert_eq!(listed["event_reports"][1]["room_id"], "!nowhere:example.org");
+    for id in [1, 2] {
+        let one = format!("{all}/{id}");
+        assert_eq!(scene.get(&admin, &one).ok()["event_json"], Value::Null);
+        scene.call(Some(&admin), &format!("DELETE {one}"), &Value::Null).ok();
+    }
+    assert_eq!(kept(&scene), 0);
+}
+
+#[test]
 fn nobody_fills_the_store_with_reports() {
     let scene = one_server();
     let alice = scene.register("alice");

@@ -79,6 +79,18 @@ fn words_are_found_in_whatever_form_and_case() {
 }
 
 #[test]
+fn a_topic_is_found_by_each_of_its_texts() {
+    let scene = one_server();
+    let alice = scene.register("alice");
+    let room = scene.room(&alice, &json!({}));
+    let topic = json!({ "topic": "sailing", "m.topic": { "m.text": [
+        { "body": "<b>rowing</b> markup", "mimetype": "text/html" }, { "body": "rowing" }] } });
+    scene.put(&alice, &room, "state/m.room.topic", &topic).ok();
+    let found = |words: &str| ids(&search(&scene, &alice, &term(words))).len();
+    assert_eq!((found("sailing"), found("rowing"), found("markup")), (1, 1, 0));
+}
+
+#[test]
 fn pages_go_on_over_all_rooms() {
     for order in ["recent", "rank"] {
         let scene = one_server();

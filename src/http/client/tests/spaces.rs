@@ -176,6 +176,22 @@ fn a_user_sees_what_they_may_join_or_read() {
 }
 
 #[test]
+fn who_is_banned_sees_no_room_in_a_space_not_even_a_public_one() {
+    let scene = one_server();
+    let (alice, bob) = (scene.register("alice"), scene.register("bob"));
+    let (root, room) = (public_space(&scene, &alice), public(&scene, &alice));
+    link(&scene, &alice, &root, &room, json!({}));
+    let ban = |room: &str| scene.act(&alice, room, "ban", &json!({ "user_id": bob.id })).ok();
+    ban(&room);
+    assert_eq!(ids(&walk(&scene, &bob, &root, "")), [&*root]);
+    ban(&root);
+    let path = format!("/_matrix/client/v1/rooms/{root}/hierarchy");
+    scene.get(&bob, &path).refused(403, "M_FORBIDDEN");
+    let summary = scene.get(&bob, &format!("/_matrix/client/v1/room_summary/{room}")).ok();
+    assert_eq!(summary["membership"], "ban");
+}
+
+#[test]
 fn a_link_without_servers_and_one_in_a_room_that_is_no_space_lead_nowhere() {
     let scene = one_server();
     let alice = scene.register("alice");

@@ -39,7 +39,7 @@ fn they_are_sorted_by_their_newest_events() {
     let next = text(&answer["next_batch"]);
     let answer = told.ask(alice, &format!("threads?limit=2&from={next}")).ok();
     assert_eq!((ids(&answer), answer.get("next_batch")), (vec![two], None));
-    for bad in ["?from=x", "?from=s1", "?include=x", "?limit=-1"] {
+    for bad in ["?from=x", "?from=s1", "?include=x", "?limit=-1", "?limit=0"] {
         told.ask(alice, &format!("threads{bad}")).refused(400, "M_INVALID_PARAM");
     }
     told.ask(&told.scene.register("carl"), "threads").refused(403, "M_FORBIDDEN");
@@ -126,4 +126,41 @@ fn messages_are_filtered_by_relation() {
     let bad = encode(&json!({ "related_by_senders": "x" }).to_string());
     let path = format!("/_matrix/client/v3/rooms/{room}/messages?dir=f&filter={bad}");
     told.scene.get(&told.alice, &path).refused(400, "M_INVALID_PARAM");
+}
+
+#[test]
+fn who_left_learns_by_no_filter_what_was_said_later() {
+    let told = Told::new();
+    let bob = told.joined("bob");
+    let old = told.scene.say(&told.alice, &told.room, "old");
+    let answered = told.scene.say(&told.alice, &told.room, "answered");
+    told.relate(&told.alice, MESSAGE, "m.reference", &answered);
+    told.scene.act(&bob, &told.room, "leave", &json!({})).ok();
+    told.relate(&told.alice, MESSAGE, "m.reference", &old);
+    let room = encode(&told.room);
+    let filter = encode(&json!({ "related_by_rel_types": ["m.reference"] }).to_string());
+    let found = |user: &User| {
+        let path = format!("/_matrix/client/v3/rooms/{room}/messages?dir=b&filter={filter}");
+        ids(&told.scene.get(user, &path).ok())
+    };
+    assert_eq!(found(&told.alice), [&*answered, &*old]);
+    assert_eq!(found(&bob), [&*answered]);
+}
+
+#[test]
+fn the_end_of_an_invite_is_filtered_by_what_relates_to_it_too() {
+    let told = Told::new();
+    let bob = told.scene.register("bob");
+    told.scene.act(&told.alice, &told.room, "invite", &json!({ "user_id": bob.id })).ok();
+    told.scene.pass(5000);
+    let since = text(&told.scene.sync(&bob, "")["next_batch"]);
+    told.scene.act(&told.alice, &told.room, "kick", &json!({ "user_id": bob.id })).ok();
+    told.scene.pass(5000);
+    let shown = |filter: &serde_json::Value| {
+        let sync = told.scene.filtered(&bob, filter, &format!("since={since}"));
+        sync["rooms"]["leave"][&told.room].to_string().contains("\"leave\"")
+    };
+    assert!(shown(&json!({})));
+    let related = json!({ "related_by_rel_types": ["m.thread"] });
+    assert!(!shown(&json!({ "room": { "timeline": related, "state": related } })));
 }

@@ -17,6 +17,7 @@ pub mod redaction;
 pub mod relations;
 pub mod resolution;
 pub mod rules;
+pub mod sieve;
 pub mod state;
 pub mod summary;
 pub mod threads;

@@ -13,7 +13,7 @@ use tombolo_protocol::event::{Pdu, Relation};
 use crate::objects::room::{
     Result, Room, Sn,
     graph::events::Stored,
-    messages::{EventFilter, Position, Related},
+    messages::{MAX_DEPTH, Position, Related},
 };
 
 /// The longest type of a relation that is noted, in bytes: as long as an event's type may be.
@@ -22,8 +22,6 @@ const MAX_TYPE: usize = 255;
 const STEP: u32 = 1000;
 /// How long after that the next part is noted (ms), if no message comes before.
 const PAUSE: u64 = 100;
-/// How many relations are followed, below those of the event itself, to find what relates to it indirectly.
-pub const MAX_DEPTH: u32 = 3;
 
 /// How much relates to an event, in one way.
 #[derive(Debug)]
@@ -207,33 +205,6 @@ impl Room<'_> {
                      AND sender NOT IN (SELECT value FROM json_each(?)) ORDER BY pos LIMIT ?";
         let values = values![event_id, scope.end, &scope.ignored, limit];
         Ok(self.sql.rows(query, values, |row| row.int(0))?)
-    }
-
-    /// Whether something relates to an event as a filter asks. An empty list asks for nothing, as Synapse reads it.
-    fn is_related_by(&mut self, filter: &EventFilter, event: &Stored) -> Result<bool> {
-        let senders = filter.related_by_senders.as_ref().filter(|senders| !senders.is_empty());
-        let rel_types = filter.related_by_rel_types.as_ref().filter(|types| !types.is_empty());
-        if senders.is_none() && rel_types.is_none() {
-            return Ok(true);
-        }
-        if !self.has_relations()? {
-            return Ok(false);
-        }
-        let senders = senders.map(serde_json::to_string).transpose()?;
-        let rel_types = rel_types.map(serde_json::to_string).transpose()?;
-        let ignored = serde_json::to_string(&filter.ignored)?;
-        let query = "SELECT 1 FROM relations WHERE target = ?1
-                     AND (?2 IS NULL OR sender IN (SELECT value FROM json_each(?2)))
-                     AND (?3 IS NULL OR rel_type IN (SELECT value FROM json_each(?3)))
-                     AND sender NOT IN (SELECT value FROM json_each(?4)) LIMIT 1";
-        let (senders, rel_types) = (senders.as_deref(), rel_types.as_deref());
-        let values = values![event.pdu.event_id.as_str(), senders, rel_types, &ignored];
-        Ok(self.sql.row(query, values, |row| row.int(0))?.is_some())
-    }
-
-    /// Whether an event passes a filter, also by what relates to it.
-    pub fn passes(&mut self, filter: &EventFilter, event: &Stored) -> Result<bool> {
-        Ok(filter.lets_through(event) && self.is_related_by(filter, event)?)
     }
 
     /// Threads, each by its root and the place of its newest event, newest first, from this place downwards.

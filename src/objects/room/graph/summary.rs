@@ -6,12 +6,14 @@
 use ruma::{MxcUri, RoomAliasId};
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use tombolo_protocol::event::Pdu;
 
 use crate::objects::room::{Result, Room, messages::Summary};
 
-/// The most characters of a name, of a topic, and of any other text.
+/// The most characters of a name and of a topic.
 const MAX_NAME: usize = 255;
 const MAX_TOPIC: usize = 2_000;
+/// The most bytes of any other text.
 const MAX_TEXT: usize = 255;
 
 /// One form of a topic.
@@ -33,6 +35,8 @@ impl Room<'_> {
         let alias = self.text_of("m.room.canonical_alias", "alias")?;
         let avatar_url = self.text_of("m.room.avatar", "url")?;
         let guests = self.text_of("m.room.guest_access", "guest_access")?;
+        let join_rule = self.join_rule()?;
+        let by_room = matches!(&*join_rule, "restricted" | "knock_restricted");
         let short = |text: Option<String>, most| text.map(|text| shortened(text, most));
         Ok(Summary {
             room_id: row.id.clone(),
@@ -41,7 +45,7 @@ impl Room<'_> {
             canonical_alias: alias.filter(|alias| RoomAliasId::parse(alias).is_ok()),
             avatar_url: avatar_url
                 .filter(|url| url.len() <= MAX_TEXT && <&MxcUri>::from(&**url).is_valid()),
-            join_rule: self.join_rule()?,
+            join_rule,
             num_joined_members: u64::try_from(row.joined).unwrap_or_default(),
             world_readable: self.is_world_readable()?,
             guest_can_join: guests.as_deref() == Some("can_join"),
@@ -50,14 +54,22 @@ impl Room<'_> {
             encryption: self
                 .text_of("m.room.encryption", "algorithm")?
                 .filter(|text| is_short(text)),
-            allowed_room_ids: self.allow_rooms()?,
+            allowed_room_ids: if by_room { self.allow_rooms()? } else { Vec::new() },
             federates: self.federates()?,
         })
     }
 
-    /// By which rule users join: `invite` where the room does not say, or says what is none.
+    /// By which rule users join: `invite` where the room does not say, or says what is none in its version.
     pub fn join_rule(&mut self) -> Result<String> {
-        let rule = self.text_of("m.room.join_rules", "join_rule")?.filter(|text| is_short(text));
+        let rules = &self.row()?.version.rules.authorization;
+        let rule = self.text_of("m.room.join_rules", "join_rule")?;
+        let rule = rule.filter(|rule| match rule.as_str() {
+            "public" => true,
+            "knock" => rules.knocking,
+            "restricted" => rules.restricted_join_rule,
+            "knock_restricted" => rules.knock_restricted_join_rule,
+            _ => false,
+        });
         Ok(rule.unwrap_or_else(|| "invite".to_owned()))
     }
 
@@ -77,21 +89,24 @@ impl Room<'_> {
 
     /// The plain text of the topic.
     fn topic(&mut self) -> Result<Option<String>> {
-        #[derive(Deserialize)]
-        struct Forms<'a> {
-            #[serde(rename = "m.text", borrow)]
-            text: Vec<&'a RawValue>,
-        }
         let Some(event) = self.now_event("m.room.topic", "")? else { return Ok(None) };
-        let plain = event.pdu.content_field("m.topic").and_then(|forms| {
-            let forms: Forms<'_> = serde_json::from_str(forms.get()).ok()?;
-            let mut forms =
-                forms.text.iter().filter_map(|form| serde_json::from_str::<Form>(form.get()).ok());
-            forms.find(|form| form.mimetype == "text/plain").map(|form| form.body)
-        });
-        let topic = plain.or_else(|| event.pdu.content_str("topic"));
+        let topic = plain_topic(&event.pdu).or_else(|| event.pdu.content_str("topic"));
         Ok(topic.filter(|topic| !topic.is_empty()))
     }
+}
+
+/// The plain text among the forms of a topic
+/// ([`m.topic`](https://spec.matrix.org/v1.19/client-server-api/#mroomtopic)).
+pub fn plain_topic(pdu: &Pdu) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Forms<'a> {
+        #[serde(rename = "m.text", borrow)]
+        text: Vec<&'a RawValue>,
+    }
+    let forms: Forms<'_> = serde_json::from_str(pdu.content_field("m.topic")?.get()).ok()?;
+    let mut forms =
+        forms.text.iter().filter_map(|form| serde_json::from_str::<Form>(form.get()).ok());
+    forms.find(|form| form.mimetype == "text/plain").map(|form| form.body)
 }
 
 fn is_short(text: &str) -> bool {

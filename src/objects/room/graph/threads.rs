@@ -56,3 +56,8 @@ impl Room<'_> {
         Ok(chain)
     }
 }
+
+/// Whether an event may begin a thread: none begins with what relates to another event.
+pub fn begins_thread(event: &Stored) -> bool {
+    Relation::of(&event.pdu.content).is_none()
+}

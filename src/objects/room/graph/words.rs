@@ -7,7 +7,7 @@ use tombolo_protocol::event::Pdu;
 
 use crate::objects::room::{
     Result, Room, Sn,
-    graph::{events::Stored, indexes::Index},
+    graph::{events::Stored, indexes::Index, summary::plain_topic},
 };
 
 /// An event that holds the words, and how well they fit: more is better.
@@ -28,6 +28,12 @@ impl Room<'_> {
             text("m.room.name", "name"),
             text("m.room.topic", "topic"),
         ];
+        // A topic has two texts, which mostly are the same.
+        let plain = (pdu.kind() == "m.room.topic").then(|| plain_topic(pdu)).flatten();
+        let topic = match (topic, plain) {
+            (Some(topic), Some(plain)) if topic != plain => Some(format!("{topic}\n{plain}")),
+            (topic, plain) => topic.or(plain),
+        };
         if body.is_none() && name.is_none() && topic.is_none() {
             return Ok(());
         }

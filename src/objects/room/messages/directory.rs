@@ -103,6 +103,13 @@ pub struct Child {
     pub event: Box<RawValue>,
 }
 
+/// Whether a user of a server is joined.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct HasServer {
+    pub server: OwnedServerName,
+}
+message!(RoomClass, HasServer => bool, Refusal);
+
 /// What these users are called in the room, if they are joined.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct NamesOf {

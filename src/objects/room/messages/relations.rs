@@ -9,6 +9,9 @@ use serde_json::value::RawValue;
 use super::{Position, Refusal};
 use crate::objects::{message::message, room::RoomClass};
 
+/// How many relations are followed, below those of the event itself, to find what relates to it indirectly.
+pub const MAX_DEPTH: u32 = 3;
+
 /// The events that relate to an event, `/relations`.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Related {

@@ -15,7 +15,7 @@ use tombolo_protocol::event::{ANNOTATION, REFERENCE, REPLACEMENT, Relation, THRE
 use crate::{
     objects::room::{
         Result, Room, Sn,
-        graph::{events::Stored, relations::Scope},
+        graph::{events::Stored, relations::Scope, threads::begins_thread},
         messages::Position,
         reading::{
             bundle::{Bundle, Reference, References, Thread},
@@ -131,8 +131,7 @@ impl Room<'_> {
                         bundles.entry(event.sn).or_default().references = Some(references);
                     }
                 }
-                // No thread begins with an event that relates to another.
-                THREAD if with_threads && Relation::of(&event.pdu.content).is_none() => {
+                THREAD if with_threads && begins_thread(event) => {
                     let id = &summary.target;
                     if let Some(latest) = self.latest_seen(viewer, id, scope)? {
                         let own = summary.own || event.pdu.sender == viewer.user;

@@ -31,7 +31,7 @@ enum Closest {
     Beyond((i64, Position)),
 }
 
-/// The closest event that the asker may see, and whether a closer one may be missing here.
+/// The closest event that the asker may see, and, for a user, whether a closer one may be missing here.
 pub fn event_by_time(room: &mut Room<'_>, message: EventByTime) -> Result<EventByTimeReply> {
     room.graph()?;
     let reader = room.reader(message.asker, message.ignored)?;
@@ -50,6 +50,7 @@ pub fn event_by_time(room: &mut Room<'_>, message: EventByTime) -> Result<EventB
         }
     };
     let below = match (&found, message.backwards) {
+        _ if matches!(reader, Reader::Server { .. }) => Vec::new(),
         // Forwards, what is missing below the event may be closer; backwards, what is missing above it.
         (Some(event), false) => room.missing_below(event.sn)?,
         (Some(event), true) => room.missing_above(event.pos.unwrap_or_default())?,

@@ -11,6 +11,7 @@ use crate::{
         Result, Room,
         graph::{
             events::{Before, Stored},
+            sieve::Sieve,
             state::After,
         },
         messages::{Context, ContextReply, EventFilter, Page, Refusal},
@@ -85,11 +86,12 @@ impl Room<'_> {
             self.whole(before)?
         };
         state.extend(plus);
+        let sieve = Sieve::new(filter, self.visible_state(&viewer.memberships)?.at)?;
         let mut shown = Vec::new();
         for ((kind, _), sn) in state {
             if filter.passes_type(&kind) {
                 let event = self.event(sn)?;
-                shown.extend(self.passes(filter, &event)?.then_some(event));
+                shown.extend(self.passes(&sieve, &event)?.then_some(event));
             }
         }
         self.views(viewer, &shown, true)

@@ -12,7 +12,7 @@ use tombolo_protocol::{
 
 use crate::objects::room::{
     FOREVER, Result, Room,
-    messages::{Access, Asker, Child, Look, Looked, Name, NamesOf},
+    messages::{Access, Asker, Child, HasServer, Look, Looked, Name, NamesOf},
 };
 
 /// How many child events are looked at, and how many bytes of them are shown.
@@ -44,12 +44,8 @@ pub fn look(room: &mut Room<'_>, message: Look) -> Result<Looked> {
         matches!(message.asker, Some(Asker::Server(_))) && membership == Some(Membership::Ban);
     let access = match () {
         () if kept_out => Access::Closed,
-        () if may_know || summary.world_readable || room.is_joinable(&summary.join_rule)? => {
-            Access::Open
-        }
-        () if room.row()?.version.rules.authorization.restricted_join_rule
-            && !summary.allowed_room_ids.is_empty() =>
-        {
+        () if may_know || summary.is_listed() => Access::Open,
+        () if !summary.allowed_room_ids.is_empty() => {
             Access::MembersOf(summary.allowed_room_ids.clone())
         }
         () => Access::Closed,
@@ -57,6 +53,13 @@ pub fn look(room: &mut Room<'_>, message: Look) -> Result<Looked> {
     let is_space = message.children && summary.room_type.as_deref() == Some(SPACE);
     let children = if is_space { room.children(message.suggested_only)? } else { Vec::new() };
     Ok(Looked { summary, access, membership, children })
+}
+
+/// Whether a user of a server is joined.
+pub fn has_server(room: &mut Room<'_>, message: HasServer) -> Result<bool> {
+    room.live()?;
+    let joined = room.heard_until(&message.server)? == Some(FOREVER);
+    Ok(joined && room.allows(&message.server)?)
 }
 
 /// What users who are joined are called.
@@ -79,17 +82,6 @@ pub fn names_of(room: &mut Room<'_>, message: NamesOf) -> Result<Vec<Name>> {
 }
 
 impl Room<'_> {
-    /// Whether anybody may join or knock, by the rule's name and the room's version.
-    fn is_joinable(&mut self, rule: &str) -> Result<bool> {
-        let rules = &self.row()?.version.rules.authorization;
-        Ok(match rule {
-            "public" => true,
-            "knock" => rules.knocking,
-            "knock_restricted" => rules.knock_restricted_join_rule,
-            _ => false,
-        })
-    }
-
     /// Whether a user of a server is joined, or else invited.
     fn membership_of_server(&mut self, server: &ServerName) -> Result<Option<Membership>> {
         if self.heard_until(server)? == Some(FOREVER) {
@@ -109,7 +101,7 @@ impl Room<'_> {
 
     /// The children of a space in their order, as many as fit.
     fn children(&mut self, suggested_only: bool) -> Result<Vec<Child>> {
-        let query = "SELECT sn FROM now WHERE type = ? AND sn IS NOT NULL ORDER BY key LIMIT ?";
+        let query = "SELECT sn FROM now WHERE type = ? ORDER BY key LIMIT ?";
         let mut links = Vec::new();
         for sn in self.sql.rows(query, values![CHILD, MAX_CHILDREN], |row| row.int(0))? {
             let pdu = &self.event(sn)?.pdu;

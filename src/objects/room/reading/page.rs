@@ -7,7 +7,7 @@ use tombolo_platform::values;
 
 use crate::objects::room::{
     Result, Room, Sn,
-    graph::events::Stored,
+    graph::{events::Stored, sieve::Sieve},
     messages::{EventFilter, HistoryGap, Page, PageReply, Position},
     reading::view::Viewer,
 };
@@ -55,16 +55,22 @@ impl Room<'_> {
         start: Position,
         newest: Position,
     ) -> Result<Scan> {
+        let sieve = Sieve::new(&message.filter, newest)?;
         if wanted(message) == 0 {
             Ok(Scan { events: Vec::new(), end: Some(start), gap: None })
         } else if message.backwards {
-            self.scan_back(viewer, message, start)
+            self.scan_back(viewer, (message, &sieve), start)
         } else {
-            self.scan_forward(viewer, message, start, newest)
+            self.scan_forward(viewer, (message, &sieve), start, newest)
         }
     }
 
-    fn scan_back(&mut self, viewer: &Viewer, message: &Page, start: Position) -> Result<Scan> {
+    fn scan_back(
+        &mut self,
+        viewer: &Viewer,
+        (message, sieve): (&Page, &Sieve<'_>),
+        start: Position,
+    ) -> Result<Scan> {
         let limit = wanted(message);
         let low = message.to.unwrap_or(0);
         let mut scan = Scan { events: Vec::new(), end: None, gap: None };
@@ -84,7 +90,7 @@ impl Room<'_> {
             for event in page {
                 let pos = event.pos.unwrap_or_default();
                 scanned += 1;
-                if self.passes(&message.filter, &event)?
+                if self.passes(sieve, &event)?
                     && self.user_sees(&viewer.user, &viewer.memberships, &event)?
                 {
                     scan.events.push(Rc::clone(&event));
@@ -108,7 +114,7 @@ impl Room<'_> {
     fn scan_forward(
         &mut self,
         viewer: &Viewer,
-        message: &Page,
+        (message, sieve): (&Page, &Sieve<'_>),
         start: Position,
         newest: Position,
     ) -> Result<Scan> {
@@ -123,7 +129,7 @@ impl Room<'_> {
             };
             for event in page {
                 scanned += 1;
-                if self.passes(&message.filter, &event)?
+                if self.passes(sieve, &event)?
                     && self.user_sees(&viewer.user, &viewer.memberships, &event)?
                 {
                     scan.events.push(Rc::clone(&event));

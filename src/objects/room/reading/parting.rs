@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 
 use crate::objects::room::{
     Result, Room,
-    graph::events::Stored,
+    graph::{events::Stored, sieve::Sieve},
     messages::{Position, Window, WindowReply},
     reading::{view::Viewer, window::Slice},
 };
@@ -53,10 +53,12 @@ impl Room<'_> {
             event.pos.is_some_and(|pos| since < pos && pos <= message.to) && !event.is_history();
         let moved = viewer.memberships.since(message.to) > Some(since);
         let last = happened || moved && contradicted && !message.state_after;
-        let in_timeline = last && message.timeline.lets_through(&event);
+        let end = viewer.memberships.visible_end(message.to);
+        let [timeline, state] = [&message.timeline, &message.state];
+        let in_timeline = last && self.passes(&Sieve::new(timeline, end)?, &event)?;
         let in_state = (message.state_after || !in_timeline)
             && (happened || moved)
-            && message.state.lets_through(&event);
+            && self.passes(&Sieve::new(state, end)?, &event)?;
         let mut fate: [Vec<_>; 2] = Default::default();
         for (part, is_in) in fate.iter_mut().zip([in_timeline, in_state]) {
             if is_in {

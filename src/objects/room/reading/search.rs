@@ -9,7 +9,7 @@ use std::{
 
 use crate::objects::room::{
     Result, Room,
-    graph::{events::Stored, indexes::Index},
+    graph::{events::Stored, indexes::Index, sieve::Sieve},
     messages::{Around, EventFilter, Hit, HitView, Hits, Page, Position, Search, SearchReply},
     reading::{page::limit, view::Viewer},
 };
@@ -25,11 +25,11 @@ pub fn search(room: &mut Room<'_>, message: Search) -> Result<SearchReply> {
     if !room.catch_up(Index::Words)? {
         return Ok(SearchReply { unfinished: true, ..SearchReply::default() });
     }
-    let mut hits = Vec::new();
+    let (mut hits, sieve) = (Vec::new(), Sieve::new(&message.filter, newest)?);
     for found in room.matches(&message.expression, message.recent, MAX_MATCHES)? {
         let event = room.event(found.sn)?;
         let Some(pos) = event.pos.filter(|pos| *pos <= newest) else { continue };
-        if room.passes(&message.filter, &event)?
+        if room.passes(&sieve, &event)?
             && room.user_sees(&viewer.user, &viewer.memberships, &event)?
             && !room.is_erased_for_user(&viewer.memberships, &event)?
         {

@@ -4,11 +4,11 @@
 use std::{collections::BTreeSet, rc::Rc};
 
 use ruma::EventId;
-use tombolo_protocol::event::{Relation, THREAD};
+use tombolo_protocol::event::THREAD;
 
 use crate::objects::room::{
     Result, Room,
-    graph::{events::Stored, relations::Scope},
+    graph::{events::Stored, relations::Scope, threads::begins_thread},
     messages::{Position, Threads, ThreadsReply},
     reading::view::Viewer,
 };
@@ -29,15 +29,14 @@ pub fn threads(room: &mut Room<'_>, message: Threads) -> Result<ThreadsReply> {
     let limit = (message.limit as usize).min(MAX_LIMIT);
     let (mut roots, mut scanned) = (Vec::new(), 0);
     let mut from = message.from.unwrap_or(newest);
-    loop {
+    let next = 'pages: loop {
         let page = room.threads_below(from, &scope, PAGE)?;
         let more = page.len() == PAGE as usize;
         let own =
             if message.participated { room.own_threads(&page, &scope)? } else { BTreeSet::new() };
         for (root, latest) in page {
             if roots.len() >= limit || scanned >= MAX_SCANNED {
-                let events = room.bundled_views(&viewer, &roots, true)?;
-                return Ok(ThreadsReply { events, next: Some(from) });
+                break 'pages Some(from);
             }
             scanned += 1;
             from = latest - 1;
@@ -47,10 +46,11 @@ pub fn threads(room: &mut Room<'_>, message: Threads) -> Result<ThreadsReply> {
             roots.extend(room.root(&viewer, &root)?.filter(|event| wanted(event)));
         }
         if !more {
-            let events = room.bundled_views(&viewer, &roots, true)?;
-            return Ok(ThreadsReply { events, next: None });
+            break None;
         }
-    }
+    };
+    let events = room.bundled_views(&viewer, &roots, true)?;
+    Ok(ThreadsReply { events, next })
 }
 
 impl Room<'_> {
@@ -59,8 +59,8 @@ impl Room<'_> {
     fn root(&mut self, viewer: &Viewer, id: &str) -> Result<Option<Rc<Stored>>> {
         let Ok(id) = EventId::parse(id) else { return Ok(None) };
         let Some(event) = self.find(&id)? else { return Ok(None) };
-        // No thread begins with state, or with an event that relates to another.
-        let begins = !event.pdu.is_state() && Relation::of(&event.pdu.content).is_none();
+        // Nor is a thread shown with state.
+        let begins = begins_thread(&event) && !event.pdu.is_state();
         let shown = begins && self.user_sees(&viewer.user, &viewer.memberships, &event)?;
         Ok(shown.then_some(event))
     }

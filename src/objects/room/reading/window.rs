@@ -17,6 +17,7 @@ use crate::objects::room::{
     Result, Room, Sn,
     graph::{
         events::{Before, Stored},
+        sieve::Sieve,
         state::Key,
     },
     messages::{EventFilter, Position, Window, WindowReply},
@@ -162,6 +163,7 @@ impl Room<'_> {
         if filter.types.as_ref().is_some_and(Vec::is_empty) {
             return Ok(slice);
         }
+        let sieve = Sieve::new(filter, high)?;
         loop {
             let page = self.between(low + 1, next, true, PAGE)?;
             let is_last = page.len() < PAGE as usize;
@@ -173,7 +175,7 @@ impl Room<'_> {
                 if event.is_history() {
                     return Ok(Slice { limited: true, ..slice }.turned());
                 }
-                let shown = self.passes(filter, &event)?
+                let shown = self.passes(&sieve, &event)?
                     && self.user_sees(&viewer.user, &viewer.memberships, &event)?;
                 if shown && slice.events.len() == limit {
                     return Ok(Slice { limited: true, ..slice }.turned());
@@ -205,12 +207,15 @@ impl Room<'_> {
         filter: &EventFilter,
         end: Position,
     ) -> Result<Slice> {
-        let mut first = 0;
+        let (mut first, sieve) = (0, Sieve::new(filter, end)?);
         for (key, index) in slice.said() {
             let value = self.mainline(end, &key.0, &key.1)?;
             let wrong = value != Some(slice.events[index].sn);
             let mended = match value {
-                Some(sn) => filter.lets_through(&*self.event(sn)?),
+                Some(sn) => {
+                    let event = self.event(sn)?;
+                    self.passes(&sieve, &event)?
+                }
                 None => true,
             };
             if wrong && mended {
@@ -256,14 +261,12 @@ impl Room<'_> {
             let needed = needed_members(viewer, heroes, slice);
             self.load_lazily(&mut shown, range, needed, (start, &said))?;
         }
-        let mut visible: BTreeSet<Sn> = slice.events.iter().map(|event| event.sn).collect();
-        if message.state_after {
-            visible.clear();
-        }
-        let mut kept = BTreeMap::new();
+        let timeline = slice.events.iter().filter(|_| !message.state_after);
+        let visible: BTreeSet<Sn> = timeline.map(|event| event.sn).collect();
+        let (mut kept, sieve) = (BTreeMap::new(), Sieve::new(&message.state, end)?);
         for (key, sn) in shown {
             let event = self.event(sn)?;
-            if !visible.contains(&sn) && self.passes(&message.state, &event)? {
+            if !visible.contains(&sn) && self.passes(&sieve, &event)? {
                 kept.insert(key, sn);
             }
         }

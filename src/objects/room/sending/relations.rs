@@ -8,7 +8,7 @@ use tombolo_platform::values;
 use tombolo_protocol::event::{ANNOTATION, Pdu, Relation, THREAD};
 
 use crate::{
-    objects::room::{Result, Room, Sn, messages::Refusal},
+    objects::room::{Result, Room, Sn, graph::threads::begins_thread, messages::Refusal},
     shell::Stop,
 };
 
@@ -28,7 +28,7 @@ impl Room<'_> {
             return Err(unrelatable("The event relates to one that is not in this room"));
         }
         if relation.rel_type == THREAD
-            && target.is_some_and(|target| Relation::of(&target.pdu.content).is_some())
+            && target.is_some_and(|target| !begins_thread(&target))
         {
             return Err(unrelatable("No thread begins with an event that relates to another"));
         }
