@@ -7,7 +7,7 @@ use crate::config::Misconfigured;
 /// A failure of this server itself, not of a client or of another server.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Ours {
-    /// An object or D1 did not answer; a retry may succeed.
+    /// An object, D1 or R2 did not answer; a retry may succeed.
     #[error("unreachable: {0}")]
     Unreachable(String),
     /// Something is broken, such as the configuration or stored data: a retry does not help.

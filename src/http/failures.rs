@@ -157,7 +157,7 @@ impl From<Unkept> for Error {
             Unkept::Uploaded => {
                 Self::new(StatusCode::CONFLICT, "M_CANNOT_OVERWRITE_MEDIA", message)
             }
-            Unkept::Pending(ms) => limited(ms),
+            Unkept::Pending(ms) | Unkept::Busy(ms) => limited(ms),
             Unkept::Ours(error) => error.into(),
         }
     }
@@ -172,10 +172,8 @@ impl From<Unread> for Error {
                 Self::new(StatusCode::GATEWAY_TIMEOUT, "M_NOT_YET_UPLOADED", message)
             }
             Unread::TooLarge => Self::new(StatusCode::BAD_GATEWAY, "M_TOO_LARGE", message),
-            Unread::NoThumbnail { is_ours: true } => too_large(message),
-            Unread::NoThumbnail { is_ours: false } => {
-                Self::new(StatusCode::BAD_GATEWAY, "M_TOO_LARGE", message)
-            }
+            Unread::NoThumbnail => too_large(message),
+            Unread::Busy(ms) => limited(ms),
             Unread::NoPicture => Self::new(StatusCode::BAD_REQUEST, "M_UNKNOWN", message),
             Unread::Remote(_) => bad_gateway(message),
             Unread::Ours(error) => error.into(),

@@ -16,7 +16,8 @@ use tombolo_protocol::{membership::Membership, room_version::SUPPORTED};
 /// The characters to percent-encode: all but the unreserved ones of
 /// [RFC 3986](https://www.rfc-editor.org/rfc/rfc3986#section-2.3). A proxy may decode an encoded unreserved character,
 /// and our signature would not match that path.
-const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+pub const ESCAPED: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// The keys of the server that is asked.
 pub const KEYS: &str = "/_matrix/key/v2/server";

@@ -8,10 +8,10 @@
 use std::{cell::RefCell, collections::BTreeMap, time::Duration};
 
 use bytes::Bytes;
-use http::{Request, StatusCode, header};
+use http::{HeaderMap, Request, Response, StatusCode, header};
 use ruma::{OwnedServerName, ServerName};
 use serde::{Deserialize, Serialize};
-use tombolo_platform::{Limits, World};
+use tombolo_platform::{Body, Limits, World};
 use tombolo_protocol::{
     address, backoff,
     discovery::{self, Step, Target, WellKnown},
@@ -209,45 +209,55 @@ enum Said {
 }
 
 async fn fetch_well_known(world: &World, well_known: &WellKnown) -> Said {
-    let mut url = format!("https://{}/.well-known/matrix/server", well_known.host);
-    for _ in 0..=discovery::MAX_REDIRECTS {
-        let Ok(request) = Request::builder().uri(&url).body(Bytes::new()) else { break };
-        match guard(world, request.uri().host().unwrap_or_default()).await {
-            Ok(()) => {}
-            Err(RemoteError::Unreachable(_)) => return Said::Unknown,
-            Err(_) => break,
-        }
-        let Ok(response) = reach::fetch(world, request, LIMITS).await else {
-            return Said::Unknown;
-        };
-        let headers = response.headers();
-        let text = |name: header::HeaderName| {
-            headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
-        };
-        if response.status().is_redirection() {
-            let location = text(header::LOCATION);
-            match location.and_then(|location| discovery::redirected(&url, &location)) {
-                Some(next) => url = next,
-                None => break,
+    let url = format!("https://{}/.well-known/matrix/server", well_known.host);
+    let response = match follow(world, url, LIMITS).await {
+        Ok(response) => response,
+        Err(RemoteError::Unreachable(_)) => return Said::Unknown,
+        Err(_) => return Said::Nothing,
+    };
+    let (head, body) = response.into_parts();
+    let Ok(body) = body.whole(LIMITS.bytes).await else { return Said::Unknown };
+    match head.status {
+        StatusCode::OK => {
+            let control = text(&head.headers, header::CACHE_CONTROL);
+            let expires = text(&head.headers, header::EXPIRES);
+            let now = i64::try_from(world.now()).unwrap_or(i64::MAX);
+            let lifetime = discovery::lifetime(control, expires, now);
+            match discovery::delegated(&body) {
+                Ok(name) => Said::Delegated(name, lifetime),
+                // Perhaps a page for people, and only for a moment: it is no reason to forget a good place.
+                Err(_) => Said::Unknown,
             }
-            continue;
         }
-        return match response.status() {
-            StatusCode::OK => {
-                let (control, expires) = (text(header::CACHE_CONTROL), text(header::EXPIRES));
-                let now = i64::try_from(world.now()).unwrap_or(i64::MAX);
-                let lifetime = discovery::lifetime(control.as_deref(), expires.as_deref(), now);
-                match discovery::delegated(response.body()) {
-                    Ok(name) => Said::Delegated(name, lifetime),
-                    // Perhaps a page for people, and only for a moment: it is no reason to forget a good place.
-                    Err(_) => Said::Unknown,
-                }
-            }
-            StatusCode::NOT_FOUND | StatusCode::GONE => Said::Nothing,
-            _ => Said::Unknown,
-        };
+        StatusCode::NOT_FOUND | StatusCode::GONE => Said::Nothing,
+        _ => Said::Unknown,
     }
-    Said::Nothing
+}
+
+fn text(headers: &HeaderMap, name: header::HeaderName) -> Option<&str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+/// What is answered at a URL, or where it redirects to: anywhere but within somebody's network.
+pub async fn follow(
+    world: &World,
+    mut url: String,
+    limits: Limits,
+) -> Result<Response<Body>, RemoteError> {
+    let nonsense = |why: &str| RemoteError::Nonsense(why.to_owned());
+    for _ in 0..=discovery::MAX_REDIRECTS {
+        let request = Request::builder().uri(&url).body(Bytes::new());
+        let request = request.map_err(|_| nonsense("it is at no URL"))?;
+        guard(world, request.uri().host().unwrap_or_default()).await?;
+        let response = reach::open(world, request, limits).await?;
+        if !response.status().is_redirection() {
+            return Ok(response);
+        }
+        let next = text(response.headers(), header::LOCATION);
+        let next = next.and_then(|next| discovery::redirected(&url, next));
+        url = next.ok_or_else(|| nonsense("it redirects to no HTTPS address"))?;
+    }
+    Err(nonsense("too many redirects"))
 }
 
 /// The targets that `fetch` can connect to, and that are on networks where we may go.

@@ -54,10 +54,11 @@ pub async fn clean(world: &World) -> Result<(), Ours> {
     Ok(())
 }
 
-/// Removes media, and their content if nobody else has it.
-pub async fn delete(world: &World, name: Name<'_>) -> Result<(), Ours> {
-    if let Some(key) = media::delete(world, name).await? {
+/// Removes media, and their content if nobody else has it; answers whether there were any.
+pub async fn delete(world: &World, name: Name<'_>) -> Result<bool, Ours> {
+    let deleted = media::delete(world, name).await?;
+    if let Some(key) = deleted.left {
         keep::discard(world, &key).await;
     }
-    Ok(())
+    Ok(deleted.was_there)
 }

@@ -1,7 +1,9 @@
 //! How is a file named in a header, and may a browser show it?
 //! ([RFC 6266](https://www.rfc-editor.org/rfc/rfc6266), [serving inline content](https://spec.matrix.org/v1.19/client-server-api/#serving-inline-content))
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode, utf8_percent_encode};
+use percent_encoding::{percent_decode, utf8_percent_encode};
+
+use crate::remote::api::ESCAPED;
 
 /// What a browser may show. Nothing here can run a script.
 const INLINE: [&str; 26] = [
@@ -33,15 +35,12 @@ const INLINE: [&str; 26] = [
     "audio/x-flac",
 ];
 
-/// What stands for itself in an extended value ([RFC 8187](https://www.rfc-editor.org/rfc/rfc8187#section-3.2.1)).
-const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-
 /// The longest name of a file that is kept, in bytes: what file systems allow.
 const LONGEST_NAME: usize = 255;
 /// The longest type that is kept, in bytes.
 const LONGEST_TYPE: usize = 255;
 /// What has no type, or one that cannot stand in a header.
-pub const UNKNOWN_TYPE: &str = "application/octet-stream";
+const UNKNOWN_TYPE: &str = "application/octet-stream";
 
 /// The header of a file of this type and name.
 pub fn disposition(content_type: &str, filename: Option<&str>) -> String {
@@ -49,6 +48,7 @@ pub fn disposition(content_type: &str, filename: Option<&str>) -> String {
     match filename {
         None => kind.to_owned(),
         Some(name) if is_token(name) => format!("{kind}; filename={name}"),
+        // An extended value ([RFC 8187](https://www.rfc-editor.org/rfc/rfc8187#section-3.2.1)).
         Some(name) => format!("{kind}; filename*=utf-8''{}", utf8_percent_encode(name, ESCAPED)),
     }
 }
@@ -56,23 +56,23 @@ pub fn disposition(content_type: &str, filename: Option<&str>) -> String {
 /// The file's name in such a header of another server.
 pub fn filename(disposition: &[u8]) -> Option<String> {
     let parameters = parameters(disposition);
-    let value = |wanted: &str| {
-        let mut all = parameters.iter().skip(1).filter_map(|parameter| named_value(parameter));
-        all.find(|(name, _)| name == wanted).map(|(_, value)| value)
-    };
-    let extended = value("filename*").and_then(extended);
-    named(&extended.or_else(|| value("filename").map(unquoted))?)
+    let (_, rest) = parameters.split_first()?;
+    let extended = value(rest, "filename*").and_then(extended);
+    named(&extended.or_else(|| value(rest, "filename").map(unquoted))?)
 }
 
 /// A parameter of a header whose value is this.
-pub fn parameter(header: &[u8], value: &str, wanted: &str) -> Option<String> {
+pub fn parameter(header: &[u8], kind: &str, wanted: &str) -> Option<String> {
     let parameters = parameters(header);
     let (first, rest) = parameters.split_first()?;
-    if !first.trim_ascii().eq_ignore_ascii_case(value.as_bytes()) {
-        return None;
-    }
-    let mut named = rest.iter().filter_map(|parameter| named_value(parameter));
-    named.find(|(name, _)| name == wanted).map(|(_, value)| unquoted(value))
+    let is_so = first.trim_ascii().eq_ignore_ascii_case(kind.as_bytes());
+    value(rest, wanted).filter(|_| is_so).map(unquoted)
+}
+
+/// The value of the parameter that has this name.
+fn value<'a>(parameters: &[&'a [u8]], wanted: &str) -> Option<&'a [u8]> {
+    let mut named = parameters.iter().filter_map(|parameter| named_value(parameter));
+    named.find(|(name, _)| name == wanted).map(|(_, value)| value)
 }
 
 /// The name of a parameter, in small letters, and its value.
@@ -83,7 +83,9 @@ fn named_value(parameter: &[u8]) -> Option<(String, &[u8])> {
     Some((name, value.get(1..).unwrap_or_default().trim_ascii()))
 }
 
-/// A name as it is kept; none if nothing is left of it.
+/// A name as it is kept; none if nothing is left of it. The specification wants a download to have the name that was given
+/// ([`/upload`](https://spec.matrix.org/v1.19/client-server-api/#post_matrixmediav3upload)): so it has, but for what no
+/// header can say or no file system keeps, control characters and what goes beyond 255 bytes.
 pub fn named(name: &str) -> Option<String> {
     let mut kept = String::new();
     for character in name.chars().filter(|character| !character.is_control()) {

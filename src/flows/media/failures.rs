@@ -17,9 +17,12 @@ pub enum Unkept {
     NotYours,
     #[error("This was uploaded already")]
     Uploaded,
-    /// Too many media are pending, and how long it takes until there is room (ms).
+    /// Too many media are pending, and how long it takes until one of them expires (ms).
     #[error("Too many uploads are pending")]
     Pending(u64),
+    /// So much is written now that this would have to wait for long, and when to try again (ms).
+    #[error("Too much is written at once")]
+    Busy(u64),
     #[error(transparent)]
     Ours(#[from] Ours),
 }
@@ -33,9 +36,11 @@ pub enum Unread {
     NotUploaded,
     #[error("This is larger than what is fetched from other servers")]
     TooLarge,
-    /// Ours, or another server's.
     #[error("This is too large for a thumbnail")]
-    NoThumbnail { is_ours: bool },
+    NoThumbnail,
+    /// So much is read or written now that this would have to wait for long, and when to try again (ms).
+    #[error("Too much is read or written at once")]
+    Busy(u64),
     #[error("Cannot generate thumbnails for the requested content")]
     NoPicture,
     #[error("It cannot be fetched: {0}")]

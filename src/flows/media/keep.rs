@@ -5,6 +5,7 @@
 
 use std::{cell::RefCell, pin::pin, rc::Rc, time::Duration};
 
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use futures_util::{
     future::{Either, select},
@@ -15,7 +16,7 @@ use tombolo_platform::{Body, PART, R2Error, Unread, World};
 
 use super::{
     failures::Unkept,
-    room::{Purpose, Room, STALE},
+    room::{LATER, Purpose, Room, STALE},
     thumbnail,
 };
 use crate::{
@@ -23,45 +24,44 @@ use crate::{
     stores::media::{self, Content, Noted},
 };
 
-/// Of which characters media IDs are made
-/// ([`mxc://` URIs](https://spec.matrix.org/v1.19/client-server-api/#matrix-content-mxc-uris)).
-const CHARACTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-/// How long our media IDs are.
-const LENGTH: usize = 24;
+/// How many random bytes our media IDs and the keys of contents are made of.
+const RANDOM: usize = 18;
 /// The longest media ID of another server that is asked for.
 const LONGEST: usize = 255;
-/// How long is waited until fewer contents are written (ms), and when to try again where that is too long.
-const PATIENCE: u64 = 30_000;
-const LATER: u64 = 10_000;
 /// Who sends nothing for so long is not waited for (ms). It is heard of before its room is given away.
 const IDLE: u64 = STALE / 2;
 /// How slowly a content may come (bytes per ms), from when on (ms): who sends less keeps others from writing.
 const SLOWEST: u64 = 4;
 const GRACE: u64 = 60_000;
 
-/// A media ID that nobody can guess.
+/// A media ID, or a key, that nobody can guess.
 pub fn new_media_id(world: &World) -> String {
     let dice = world.random();
-    let characters =
-        dice.iter().take(LENGTH).filter_map(|byte| CHARACTERS.get(usize::from(byte % 64)));
-    characters.map(|byte| char::from(*byte)).collect()
+    URL_SAFE_NO_PAD.encode(dice.get(..RANDOM).unwrap_or(&dice))
 }
 
-/// Whether this can be a media ID.
+/// Whether this can be a media ID
+/// ([`mxc://` URIs](https://spec.matrix.org/v1.19/client-server-api/#matrix-content-mxc-uris)).
 pub fn is_media_id(text: &str) -> bool {
-    (1..=LONGEST).contains(&text.len()) && text.bytes().all(|byte| CHARACTERS.contains(&byte))
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+    (1..=LONGEST).contains(&text.len()) && text.bytes().all(is_allowed)
 }
 
-/// Writes a content of at most so many bytes, while it comes.
-pub async fn write(world: &World, body: Body, most: usize) -> Result<Content, Unkept> {
+/// Writes a content of at most so many bytes, while it comes. Where it does not say how long it is, what it came in may:
+/// `around` has so many bytes, and the content fewer.
+pub async fn write(
+    world: &World,
+    body: Body,
+    most: usize,
+    around: Option<usize>,
+) -> Result<Content, Unkept> {
     let announced = body.announced();
     if announced.is_some_and(|bytes| bytes > most) {
         return Err(Unkept::TooLarge(most));
     }
-    let part = announced.map_or(PART, |bytes| bytes.min(PART));
-    let room = within(world, PATIENCE, Room::of(world, Purpose::Writing, part)).await;
-    let room = room.ok_or(Unkept::Pending(LATER))?;
-    let key: String = world.random().iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+    let part = announced.or(around).map_or(PART, |bytes| bytes.min(PART));
+    let room = Room::of(world, Purpose::Writing, part).await.ok_or(Unkept::Busy(LATER))?;
+    let key = new_media_id(world);
     media::begin(world, &key).await.map_err(Ours::from)?;
     let hash = Rc::new(RefCell::new(Sha256::new()));
     let coming = Coming {
@@ -76,7 +76,10 @@ pub async fn write(world: &World, body: Body, most: usize) -> Result<Content, Un
     let size = match written {
         Ok(size) => size,
         Err(error) => {
-            discard(world, &key).await;
+            // What was lost on its way may still be written: what was noted is removed when that is over.
+            if matches!(error, R2Error::Unread(_)) {
+                discard(world, &key).await;
+            }
             return Err(unwritten(error));
         }
     };
@@ -139,7 +142,11 @@ impl Coming {
 }
 
 /// What comes within so long (ms).
-async fn within<T>(world: &World, time: u64, future: impl Future<Output = T>) -> Option<T> {
+pub(super) async fn within<T>(
+    world: &World,
+    time: u64,
+    future: impl Future<Output = T>,
+) -> Option<T> {
     match select(pin!(future), pin!(world.sleep(Duration::from_millis(time)))).await {
         Either::Left((value, _)) => Some(value),
         Either::Right(_) => None,

@@ -3,11 +3,15 @@
 //! The server is asked by a signed request; one that does not know it yet, by the endpoint without authentication. What
 //! comes is kept before it is answered, so each file is fetched once.
 
-use std::{cell::RefCell, collections::BTreeMap, pin::pin, rc::Rc, time::Duration};
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeMap,
+    rc::Rc,
+    time::Duration,
+};
 
-use bytes::Bytes;
-use futures_util::future::{Either, select};
-use http::{Request, Response, header};
+use futures_util::stream;
+use http::{Response, header};
 use ruma::{OwnedServerName, ServerName};
 use tombolo_platform::{Body, Limits, World};
 use tombolo_protocol::discovery;
@@ -25,7 +29,7 @@ use crate::{
     remote::{
         RemoteError, api,
         client::{self, Ask},
-        reach, resolve,
+        resolve,
     },
     stores::media::{self, Described, Media, Name, Owner},
 };
@@ -36,11 +40,9 @@ const WHOLE: Duration = Duration::from_secs(600);
 const BEGIN: u64 = 30_000;
 /// What stands around a file in an answer, at most (bytes).
 const AROUND: usize = 64 << 10;
-/// How many redirects are followed.
-const MOST_REDIRECTS: usize = 3;
 /// Another request fetches the same file: how often it is looked whether it is there (ms).
 const LOOK: u64 = 500;
-/// A fetch that began so long ago is not waited for (ms): its request may have been ended.
+/// A fetch of which nothing came for so long is not waited for (ms): its request may have been ended.
 const STALE: u64 = 60_000;
 /// How long a failure is told to others who waited (ms).
 const FAILED: u64 = 5_000;
@@ -51,10 +53,15 @@ type Key = (OwnedServerName, String);
 
 /// The fetches of this isolate.
 #[derive(Default)]
-struct Fetches(RefCell<BTreeMap<Key, Fetch>>);
+struct Fetches {
+    known: RefCell<BTreeMap<Key, Fetch>>,
+    next: Cell<u64>,
+}
 
 enum Fetch {
-    Begun(u64),
+    /// Which it is, and until when it is waited for (ms).
+    Begun(u64, u64),
+    /// Until when that is told (ms).
     Failed(u64, Unread),
 }
 
@@ -62,6 +69,8 @@ enum Fetch {
 struct Incoming {
     described: Described,
     body: Body,
+    /// How many bytes it comes in, as far as the sender says.
+    around: Option<usize>,
 }
 
 /// Fetches what is not here, and keeps it: the media, and the key of their content.
@@ -73,74 +82,113 @@ pub async fn fetch(
 ) -> Result<(Media, String), Unread> {
     let (fetches, key) =
         (world.isolate(|_| Fetches::default()), (server.to_owned(), media_id.to_owned()));
-    loop {
-        // Whoever fetched before may have kept it since this was looked up.
+    while fetches.is_begun(&key, world.now())? {
+        world.sleep(Duration::from_millis(LOOK)).await;
         if let Found::Here(media, content) = find(world, server, media_id, 0).await? {
             return Ok((*media, content));
         }
-        let now = world.now();
-        match fetches.0.borrow().get(&key) {
-            Some(Fetch::Begun(at)) if at + STALE > now => {}
-            Some(Fetch::Failed(at, unread)) if at + FAILED > now => return Err(unread.clone()),
-            _ => break,
-        }
-        world.sleep(Duration::from_millis(LOOK)).await;
     }
-    let turn = Turn::begin(fetches, key, world.now());
-    let kept = fetch_now(world, server, media_id, patience).await;
-    turn.end(world.now(), kept.as_ref().err());
+    let begins = world.now().saturating_add(patience).saturating_add(BEGIN);
+    let turn = Rc::new(Turn::begin(fetches, key, begins));
+    let kept = fetch_now(world, (server, media_id), patience, &turn).await;
+    if let Err(unread) = &kept {
+        turn.fail(world.now(), unread);
+    }
     kept
 }
 
+impl Fetches {
+    /// Whether somebody fetches this, or why nobody can.
+    fn is_begun(&self, key: &Key, now: u64) -> Result<bool, Unread> {
+        match self.known.borrow().get(key) {
+            Some(Fetch::Begun(_, until)) => Ok(*until > now),
+            Some(Fetch::Failed(until, unread)) if *until > now => Err(unread.clone()),
+            _ => Ok(false),
+        }
+    }
+}
+
 /// That this request fetches a file, until dropped.
-struct Turn(Rc<Fetches>, Key);
+struct Turn {
+    fetches: Rc<Fetches>,
+    key: Key,
+    number: u64,
+}
 
 impl Turn {
-    fn begin(fetches: Rc<Fetches>, key: Key, now: u64) -> Self {
-        let mut all = fetches.0.borrow_mut();
-        if all.len() >= MOST_KNOWN {
-            all.clear();
+    fn begin(fetches: Rc<Fetches>, key: Key, until: u64) -> Self {
+        let number = fetches.next.get();
+        fetches.next.set(number + 1);
+        let mut known = fetches.known.borrow_mut();
+        if known.len() >= MOST_KNOWN {
+            known.clear();
         }
-        all.insert(key.clone(), Fetch::Begun(now));
-        drop(all);
-        Self(fetches, key)
+        known.insert(key.clone(), Fetch::Begun(number, until));
+        drop(known);
+        Self { fetches, key, number }
     }
 
-    fn end(self, now: u64, failure: Option<&Unread>) {
-        let fetches = Rc::clone(&self.0);
-        let key = self.1.clone();
-        drop(self);
-        if let Some(unread) = failure {
-            fetches.0.borrow_mut().insert(key, Fetch::Failed(now, unread.clone()));
+    /// Notes that the file comes.
+    fn touch(&self, now: u64) {
+        self.replace(|number| Some(Fetch::Begun(number, now.saturating_add(STALE))));
+    }
+
+    /// Notes that the file does not come.
+    fn fail(&self, now: u64, unread: &Unread) {
+        self.replace(|_| Some(Fetch::Failed(now.saturating_add(FAILED), unread.clone())));
+    }
+
+    /// Replaces what is known of this fetch, unless there is another by now.
+    fn replace(&self, by: impl FnOnce(u64) -> Option<Fetch>) {
+        let mut known = self.fetches.known.borrow_mut();
+        if !matches!(known.get(&self.key), Some(Fetch::Begun(number, _)) if *number == self.number)
+        {
+            return;
         }
+        match by(self.number) {
+            Some(fetch) => known.insert(self.key.clone(), fetch),
+            None => known.remove(&self.key),
+        };
+    }
+
+    /// A file that is noted while it comes.
+    fn watched(self: &Rc<Self>, world: &World, body: Body) -> Body {
+        let announced = body.announced();
+        let coming = (world.clone(), Rc::clone(self), body);
+        let chunks = stream::unfold(coming, async |(world, turn, mut body)| {
+            let chunk = body.next().await?;
+            turn.touch(world.now());
+            Some((chunk, (world, turn, body)))
+        });
+        Body::stream(chunks).announcing(announced)
     }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        self.0.0.borrow_mut().remove(&self.1);
+        self.replace(|_| None);
     }
 }
 
 async fn fetch_now(
     world: &World,
-    server: &ServerName,
-    media_id: &str,
+    (server, media_id): (&ServerName, &str),
     patience: u64,
+    turn: &Rc<Turn>,
 ) -> Result<(Media, String), Unread> {
     let config = Config::of(world).map_err(Ours::from)?;
     let most = config.media.max_upload_size;
     let ask = Asking { world, server, media_id, patience, limits: limits(most) };
-    let begins = world.sleep(Duration::from_millis(patience.saturating_add(BEGIN)));
-    let incoming = match select(pin!(ask.incoming()), pin!(begins)).await {
-        Either::Left((incoming, _)) => incoming.map_err(unread)?,
-        Either::Right(_) => {
-            let late = RemoteError::Unreachable("it does not answer in time".to_owned());
-            return Err(Unread::Remote(late));
-        }
-    };
-    let content = keep::write(world, incoming.body, most).await.map_err(|unkept| match unkept {
+    let incoming = keep::within(world, patience.saturating_add(BEGIN), ask.incoming()).await;
+    let incoming = incoming.unwrap_or_else(|| {
+        let late = RemoteError::Unreachable("it does not answer in time".to_owned());
+        Err(Unread::Remote(late))
+    })?;
+    let body = turn.watched(world, incoming.body);
+    let content = keep::write(world, body, most, incoming.around).await;
+    let content = content.map_err(|unkept| match unkept {
         Unkept::TooLarge(_) => Unread::TooLarge,
+        Unkept::Busy(ms) => Unread::Busy(ms),
         Unkept::Ours(error) => error.into(),
         unkept => Unread::Remote(RemoteError::Unreachable(unkept.to_string())),
     })?;
@@ -168,8 +216,16 @@ fn unread(error: RemoteError) -> Unread {
             Unread::NotUploaded
         }
         RemoteError::Answered { errcode, .. } if errcode == "M_TOO_LARGE" => Unread::TooLarge,
-        RemoteError::Answered { status: 404, .. } => Unread::NotFound,
+        error if error.is_not_found() => Unread::NotFound,
         _ => Unread::Remote(error),
+    }
+}
+
+/// What it means that an answer is not read to its end.
+fn broken(unread: tombolo_platform::Unread) -> Unread {
+    match unread {
+        tombolo_platform::Unread::TooLarge(_) => Unread::TooLarge,
+        unread => Unread::Remote(unread.into()),
     }
 }
 
@@ -189,13 +245,14 @@ struct Asking<'a> {
 
 impl Asking<'_> {
     /// Asks until the file begins to come.
-    async fn incoming(&self) -> Result<Incoming, RemoteError> {
-        match self.authenticated().await {
+    async fn incoming(&self) -> Result<Incoming, Unread> {
+        match self.response(&api::download(self.media_id, self.patience)).await {
+            Ok(response) => self.in_parts(response).await,
             Err(error) if is_unrecognized(&error) => {
                 let path = api::legacy_download(self.server, self.media_id, self.patience);
-                Ok(direct(self.response(&path).await?))
+                self.response(&path).await.map(direct).map_err(unread)
             }
-            incoming => incoming,
+            Err(error) => Err(unread(error)),
         }
     }
 
@@ -204,45 +261,40 @@ impl Asking<'_> {
         client::respond(self.world, self.server, ask).await
     }
 
-    async fn authenticated(&self) -> Result<Incoming, RemoteError> {
-        let response = self.response(&api::download(self.media_id, self.patience)).await?;
+    async fn in_parts(&self, response: Response<Body>) -> Result<Incoming, Unread> {
         let content_type = header_of(&response, header::CONTENT_TYPE).unwrap_or_default();
-        let nonsense = || RemoteError::Nonsense("the answer has no parts".to_owned());
-        let mut parts = Parts::of(response.into_body(), &content_type).ok_or_else(nonsense)?;
-        parts.next().await?;
-        let head = parts.next().await?;
+        let around = response.body().announced();
+        let parts = Parts::of(response.into_body(), &content_type);
+        let mut parts = parts.ok_or_else(|| nonsense("the answer has no parts"))?;
+        parts.next().await.map_err(broken)?;
+        let head = parts.next().await.map_err(broken)?;
         if let Some(location) = head.location {
-            let location = String::from_utf8(location).map_err(|_| nonsense())?;
-            return self.elsewhere(location).await;
+            return self.elsewhere(&location).await;
         }
         let filename = head.disposition.as_deref().and_then(disposition::filename);
-        let content_type = Some(disposition::typed(head.content_type.as_deref()));
-        Ok(Incoming { described: Described { content_type, filename }, body: parts.content() })
+        let content_type = disposition::typed(head.content_type.as_deref());
+        let described = Described { content_type, filename };
+        Ok(Incoming { described, body: parts.content(), around })
     }
 
     /// Fetches a file from where the server says that it is: anywhere but within somebody's network.
-    async fn elsewhere(&self, mut location: String) -> Result<Incoming, RemoteError> {
+    async fn elsewhere(&self, location: &[u8]) -> Result<Incoming, Unread> {
         let begin = format!("https://{}/", self.server);
-        for _ in 0..=MOST_REDIRECTS {
-            let refused = || RemoteError::Nonsense("the file is at no HTTPS address".to_owned());
-            let url = discovery::redirected(&begin, &location).ok_or_else(refused)?;
-            let request = Request::builder().uri(&url).body(Bytes::new());
-            let request = request.map_err(|_| refused())?;
-            resolve::guard(self.world, request.uri().host().unwrap_or_default()).await?;
-            let response = reach::open(self.world, request, self.limits).await?;
-            let status = response.status();
-            if status.is_success() {
-                return Ok(direct(response));
-            }
-            let next = header_of(&response, header::LOCATION).filter(|_| status.is_redirection());
-            let next = next.and_then(|next| String::from_utf8(next).ok());
-            let next = next.and_then(|next| discovery::redirected(&url, &next));
-            location = next.ok_or_else(|| {
-                RemoteError::Unreachable(format!("where the file is to be, {status} is answered"))
-            })?;
+        let url = std::str::from_utf8(location).ok();
+        let url = url.and_then(|location| discovery::redirected(&begin, location));
+        let url = url.ok_or_else(|| nonsense("the file is at no HTTPS address"))?;
+        let response = resolve::follow(self.world, url, self.limits).await;
+        let response = response.map_err(Unread::Remote)?;
+        if !response.status().is_success() {
+            let why = format!("where the file is to be, {} is answered", response.status());
+            return Err(Unread::Remote(RemoteError::Unreachable(why)));
         }
-        Err(RemoteError::Nonsense("too many redirects".to_owned()))
+        Ok(direct(response))
     }
+}
+
+fn nonsense(why: &str) -> Unread {
+    Unread::Remote(RemoteError::Nonsense(why.to_owned()))
 }
 
 /// A file that is the whole answer.
@@ -250,8 +302,9 @@ fn direct(response: Response<Body>) -> Incoming {
     let filename = header_of(&response, header::CONTENT_DISPOSITION)
         .and_then(|header| disposition::filename(&header));
     let content_type = header_of(&response, header::CONTENT_TYPE);
-    let content_type = Some(disposition::typed(content_type.as_deref()));
-    Incoming { described: Described { content_type, filename }, body: response.into_body() }
+    let content_type = disposition::typed(content_type.as_deref());
+    let (described, body) = (Described { content_type, filename }, response.into_body());
+    Incoming { described, body, around: None }
 }
 
 fn header_of(response: &Response<Body>, name: header::HeaderName) -> Option<Vec<u8>> {

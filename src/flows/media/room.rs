@@ -15,8 +15,10 @@ use super::picture::MAX_SOURCE;
 
 /// Who was not heard of for longer has been ended (ms).
 pub const STALE: u64 = 60_000;
-/// How often it is looked whether there is room (ms).
+/// How often it is looked whether there is room, how long that is done, and when to try again after that (ms).
 const LOOK: u64 = 50;
+const PATIENCE: u64 = 30_000;
+pub const LATER: u64 = 10_000;
 
 /// What the bytes are held for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,9 +59,10 @@ struct Place {
 pub struct Room(Rc<Held>, u64);
 
 impl Room {
-    /// Waits for room for so many bytes.
-    pub async fn of(world: &World, purpose: Purpose, bytes: usize) -> Self {
+    /// Waits for room for so many bytes; `None` if that takes too long.
+    pub async fn of(world: &World, purpose: Purpose, bytes: usize) -> Option<Self> {
         let held = world.isolate(|_| Held::default());
+        let until = world.now().saturating_add(PATIENCE);
         loop {
             let now = world.now();
             // A request that was ended drops nothing.
@@ -69,7 +72,10 @@ impl Room {
                 let number = held.next.get();
                 held.next.set(number + 1);
                 held.places.borrow_mut().push(Place { number, purpose, bytes, at: now });
-                return Self(held, number);
+                return Some(Self(held, number));
+            }
+            if now >= until {
+                return None;
             }
             world.sleep(Duration::from_millis(LOOK)).await;
         }

@@ -27,7 +27,7 @@ pub async fn upload(world: &World, user: &UserId, upload: Upload) -> Result<Stri
     let config = Config::of(world).map_err(Ours::from)?;
     let server = config.server_name.as_str();
     within_quota(world, user, &upload.body).await?;
-    let content = keep::write(world, upload.body, config.media.max_upload_size).await?;
+    let content = keep::write(world, upload.body, config.media.max_upload_size, None).await?;
     let media_id = keep::new_media_id(world);
     let name = Name { server, media_id: &media_id };
     let owner = Owner {
@@ -65,7 +65,7 @@ pub async fn upload_to(
     let config = Config::of(world).map_err(Ours::from)?;
     may_complete(world, user, name).await?;
     within_quota(world, user, &upload.body).await?;
-    let content = keep::write(world, upload.body, config.media.max_upload_size).await?;
+    let content = keep::write(world, upload.body, config.media.max_upload_size, None).await?;
     let rules = (config.media.quota, !config.media.is_open);
     let noted = media::complete(world, name, rules, &content, &upload.described).await;
     if keep::settled(world, &content, noted.map_err(Ours::from)?).await {

@@ -3,19 +3,22 @@
 
 use std::rc::Rc;
 
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use futures_util::{StreamExt, stream};
 use http::{HeaderValue, Method, Response, header};
 use ruma::api::federation::authentication::ServerSignatures;
-use tombolo_platform::{Body, Unread, World};
+use tombolo_platform::{Body, World};
 
 use super::signed::Signed;
 use crate::{
     config::Config,
-    error::{Error, Result, internal, not_found},
-    flows::media::{self, Found, Thumbnail, disposition},
+    error::{Error, Result, internal},
+    flows::media::{self, Found, Looked, Thumbnail, Unread, disposition},
     http::{
-        client::media::{patience, thumbnail::wanted},
+        arguments::Arguments,
+        client::media::{MediaId, patience, thumbnail::wanted},
         endpoint::{MAX_BODY, Scheme, whole},
+        rate_limit::{Kind, Stranger},
         router::{Handler, Router},
     },
     objects::user_sync::messages::Cost,
@@ -30,21 +33,25 @@ pub fn routes(router: &mut Router) {
     parts(router, THUMBNAIL, thumbnail);
 }
 
+/// Who asks: the server, and the address that it asks from.
+struct Caller {
+    signed: Signed,
+    stranger: Stranger,
+}
+
 /// Registers a handler whose answer has parts.
 fn parts<H, F>(router: &mut Router, path: &str, handler: H)
 where
-    H: Fn(World, Signed, String) -> F + Copy + 'static,
+    H: Fn(World, Caller, MediaId) -> F + Copy + 'static,
     F: Future<Output = Result<File>>,
 {
     let answer: Handler = Rc::new(move |world, request, arguments| {
         Box::pin(async move {
             let request = whole(request, MAX_BODY).await?;
             let signed = ServerSignatures::caller(&world, &request, Cost::Free).await?;
-            let media_id = arguments.into_iter().next().unwrap_or_default();
-            if !media::is_media_id(&media_id) {
-                return Err(not_found("This is no media ID"));
-            }
-            handler(world.clone(), signed, media_id).await?.in_parts(&world)
+            let caller = Caller { signed, stranger: Stranger::of(&world, &request)? };
+            let media_id = MediaId::read(&arguments)?;
+            handler(world.clone(), caller, media_id).await?.in_parts(&world)
         })
     });
     router.add(&Method::GET, path, answer);
@@ -57,38 +64,45 @@ struct File {
     body: Body,
 }
 
-async fn download(world: World, caller: Signed, media_id: String) -> Result<File> {
-    let (media, content) = found(&world, &caller, &media_id).await?;
+async fn download(world: World, caller: Caller, media_id: MediaId) -> Result<File> {
+    let (media, content) = found(&world, &caller.signed, &media_id).await?;
     let body = media::served(&world, &content, None).await?;
-    let content_type = media.content_type.unwrap_or_else(|| disposition::UNKNOWN_TYPE.to_owned());
-    Ok(File { content_type, filename: media.filename, body })
+    Ok(File { content_type: media.content_type, filename: media.filename, body })
 }
 
-async fn thumbnail(world: World, caller: Signed, media_id: String) -> Result<File> {
-    let wanted = wanted(|name| caller.all(name).first().map(|value| (*value).to_owned()))?;
-    let (media, content) = found(&world, &caller, &media_id).await?;
-    let shown = media::thumbnail(&world, (&content, media.size), true, wanted).await?;
+async fn thumbnail(world: World, caller: Caller, media_id: MediaId) -> Result<File> {
+    let Caller { signed, stranger } = caller;
+    let wanted = wanted(|name| signed.all(name).first().map(|value| (*value).to_owned()))?;
+    let (media, content) = found(&world, &signed, &media_id).await?;
+    let source = (&*content, media.size);
+    let shown = match media::find_thumbnail(&world, source, wanted).await? {
+        Looked::There(shown) => shown,
+        Looked::Unmade(shape) => {
+            stranger.count(&world, Kind::Media)?;
+            media::make_thumbnail(&world, source, shape).await?
+        }
+    };
     let (format, body) = match shown {
-        Thumbnail::Made(format, bytes, _) => (format, bytes.into()),
+        Thumbnail::Here(format, bytes, _) => (format, bytes.into()),
         Thumbnail::Content(format) => (format, media::served(&world, &content, None).await?),
     };
     Ok(File { content_type: format.content_type().to_owned(), filename: None, body })
 }
 
 /// Media of our users, and the key of their content.
-async fn found(world: &World, caller: &Signed, media_id: &str) -> Result<(Media, String)> {
+async fn found(world: &World, caller: &Signed, media_id: &MediaId) -> Result<(Media, String)> {
     let config = Config::of(world)?;
     let patience = patience(caller.all("timeout_ms").first().copied())?;
-    match media::find(world, &config.server_name, media_id, patience).await? {
+    match media::find(world, &config.server_name, &media_id.0, patience).await? {
         Found::Here(media, content) => Ok((*media, content)),
-        Found::Elsewhere => Err(not_found("There are no such media")),
+        Found::Elsewhere => Err(Unread::NotFound.into()),
     }
 }
 
 impl File {
     /// The file as the second part of an answer; the first says nothing of it yet.
     fn in_parts(self, world: &World) -> Result<Response<Body>> {
-        let boundary: String = world.random().iter().map(|byte| format!("{byte:02x}")).collect();
+        let boundary = URL_SAFE_NO_PAD.encode(world.random());
         let disposition = disposition::disposition(&self.content_type, self.filename.as_deref());
         let head = format!(
             "--{boundary}\r\nContent-Type: application/json\r\n\r\n{{}}\r\n--{boundary}\r\nContent-Type: {}\r\nContent-Disposition: {disposition}\r\n\r\n",
@@ -100,7 +114,7 @@ impl File {
             let chunk = body.next().await?;
             Some((chunk, body))
         });
-        let whole = |text: String| stream::iter([Ok::<_, Unread>(text.into())]);
+        let whole = |text: String| stream::iter([Ok::<_, tombolo_platform::Unread>(text.into())]);
         let body = Body::stream(whole(head).chain(content).chain(whole(end)));
         let mut response = Response::new(body.announcing(length));
         let kind = HeaderValue::from_str(&format!("multipart/mixed; boundary={boundary}"));

@@ -120,8 +120,11 @@ async fn read(reader: &ReadableStreamDefaultReader) -> Result<Option<Bytes>, JsV
     Ok(Some(chunk.to_vec().into()))
 }
 
-/// How many bytes the headers say there are.
+/// How many bytes the headers say there are. What is encoded is counted so, and comes decoded.
 pub(super) fn announced(headers: &Headers) -> Option<usize> {
+    if headers.has("content-encoding").unwrap_or(true) {
+        return None;
+    }
     headers.get("content-length").ok().flatten()?.parse().ok()
 }
 

@@ -16,7 +16,7 @@ pub struct Media {
     /// The key of its content in R2; `None`: it was created, and not uploaded yet.
     pub content: Option<String>,
     pub size: u64,
-    pub content_type: Option<String>,
+    pub content_type: String,
     pub filename: Option<String>,
     /// Who uploads it; `None`: it is another server's.
     pub localpart: Option<String>,
@@ -46,9 +46,9 @@ pub struct Content {
 }
 
 /// What is said of a content where it is uploaded.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Described {
-    pub content_type: Option<String>,
+    pub content_type: String,
     pub filename: Option<String>,
 }
 
@@ -104,7 +104,7 @@ pub async fn insert(
         owner.localpart,
         &content.sha256,
         content.size,
-        described.content_type.as_deref(),
+        &described.content_type,
         described.filename.as_deref(),
         world.now(),
         owner.authenticated,
@@ -124,9 +124,19 @@ async fn note(world: &World, content: &Content, take: Statement<'_>) -> Result<N
     Ok(Noted { taken: wrote(1), left: wrote(2) })
 }
 
-/// Removes media; the key of their content, if nobody else has it: it can be removed from R2.
-pub async fn delete(world: &World, name: Name<'_>) -> Result<Option<String>, SqlError> {
-    let Some(media) = find(world, name).await? else { return Ok(None) };
+/// What became of media that were to go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Deleted {
+    /// Whether there were any.
+    pub was_there: bool,
+    /// The key of their content, if nobody else has it: it can be removed from R2.
+    pub left: Option<String>,
+}
+
+/// Removes media.
+pub async fn delete(world: &World, name: Name<'_>) -> Result<Deleted, SqlError> {
+    let media = find(world, name).await?;
+    let Some(media) = media else { return Ok(Deleted { was_there: false, left: None }) };
     // The content may have come, or be another, since this was read: what is left follows from the row that goes.
     let leave = "UPDATE media_contents SET sha256 = NULL, since = 0
                  WHERE key = (SELECT content FROM media WHERE server = ?1 AND media_id = ?2)
@@ -134,10 +144,9 @@ pub async fn delete(world: &World, name: Name<'_>) -> Result<Option<String>, Sql
     let delete = "DELETE FROM media WHERE server = ?1 AND media_id = ?2";
     let values = values![name.server, name.media_id];
     let statements = [Statement { sql: leave, values }, Statement { sql: delete, values }];
-    world.d1().batch(&statements).await?;
-    let Some(key) = media.content else { return Ok(None) };
-    let is_kept = is_kept(world, &key).await?;
-    Ok(Some(key).filter(|_| !is_kept))
+    let wrote = world.d1().batch(&statements).await?;
+    let is_left = wrote.first().is_some_and(|rows| *rows > 0);
+    Ok(Deleted { was_there: true, left: media.content.filter(|_| is_left) })
 }
 
 /// Keeps media from being read, and all that have the same content, or no longer; answers whether there are any.
@@ -175,7 +184,8 @@ fn read(row: &Row<'_>) -> Result<Media, SqlError> {
     Ok(Media {
         content: row.text_or_null(0)?,
         size: row.int(1)?.unsigned_abs(),
-        content_type: row.text_or_null(2)?,
+        // What was only created has none yet.
+        content_type: row.text_or_null(2)?.unwrap_or_default(),
         filename: row.text_or_null(3)?,
         localpart: row.text_or_null(4)?,
         expires_ts: row.int_or_null(5)?.map(i64::unsigned_abs),

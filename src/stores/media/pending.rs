@@ -43,7 +43,7 @@ pub async fn complete(
         name.media_id,
         &content.sha256,
         content.size,
-        described.content_type.as_deref(),
+        &described.content_type,
         described.filename.as_deref(),
         authenticated,
         world.now(),
@@ -52,7 +52,8 @@ pub async fn complete(
     note(world, content, Statement { sql: update, values }).await
 }
 
-/// Forgets some of the media that were created and never uploaded.
+/// Forgets some of the media that were created and never uploaded: each has a localpart, and to ask for that lets the
+/// index of what is pending be used.
 pub async fn forget_expired(world: &World, most: usize) -> Result<(), SqlError> {
     let delete = "DELETE FROM media WHERE (server, media_id) IN
                   (SELECT server, media_id FROM media WHERE content IS NULL AND localpart > '' AND expires_ts < ? LIMIT ?)";

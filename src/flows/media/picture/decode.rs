@@ -25,6 +25,9 @@ const PNG_HELD: usize = 2 << 20;
 /// How much that takes, with the rows that a row is decoded from and copies of what is said (bytes).
 const PNG_BESIDE: u64 = 4 * PNG_HELD as u64;
 
+/// How many bytes the codes take that a byte of a lossless WebP can describe: tables of 36 KB come from ten of them.
+const CODES: u64 = 4096;
+
 /// A picture whose size is known, and that is not decoded yet.
 pub struct Source<'a> {
     pub size: (u32, u32),
@@ -36,10 +39,11 @@ pub struct Source<'a> {
 
 enum Decoder<'a> {
     Png(Box<png::Reader<Cursor<&'a [u8]>>>),
-    /// With how many bytes are held beside what is decoded.
+    /// With how many bytes are held beside what is decoded, until the end.
     Jpeg(Box<JpegDecoder<&'a [u8]>>, ImageInfo, u64),
     Gif(Box<gif::Decoder<&'a [u8]>>),
-    WebP(Box<WebPDecoder<Cursor<&'a [u8]>>>),
+    /// With how many bytes the codes of what is lossless may take.
+    WebP(Box<WebPDecoder<Cursor<&'a [u8]>>>, u64),
 }
 
 fn unreadable<E>(_: E) -> Unshowable {
@@ -101,13 +105,20 @@ impl<'a> Source<'a> {
     }
 
     fn webp(bytes: &'a [u8]) -> Result<Self, Unshowable> {
-        riff::check(bytes)?;
+        let codes = CODES.saturating_mul(riff::check(bytes)? as u64);
         let mut decoder = WebPDecoder::new(Cursor::new(bytes)).map_err(unreadable)?;
         decoder.set_memory_limit(bytes.len());
         let orientation = decoder.exif_metadata().ok().flatten();
         let orientation = orientation.map_or(1, |exif| exif::orientation(&exif));
         let (size, moves) = (decoder.dimensions(), decoder.is_animated());
-        Ok(Self { size, orientation, moves, decoder: Decoder::WebP(Box::new(decoder)) })
+        Ok(Self { size, orientation, moves, decoder: Decoder::WebP(Box::new(decoder), codes) })
+    }
+
+    /// Whether only the codes of the picture may take too much memory. A browser has more of it.
+    pub fn has_too_many_codes(&self) -> bool {
+        let Decoder::WebP(decoder, codes) = &self.decoder else { return false };
+        let planes = of_planes(decoder, u64::from(self.size.0) * u64::from(self.size.1));
+        within(planes).is_ok() && within(planes.saturating_add(*codes)).is_err()
     }
 
     /// Decodes the picture into a smaller one.
@@ -125,14 +136,8 @@ impl<'a> Source<'a> {
                 within(4 * pixels)?;
                 of_gif(decoder, geometry)?
             }
-            Decoder::WebP(decoder) => {
-                // The planes or the colours, and the picture; what is transparent beside it; what moves, once more.
-                let each = match (self.moves, decoder.has_alpha()) {
-                    (true, _) => 13,
-                    (false, true) => 11,
-                    (false, false) => 9,
-                };
-                within(each * pixels)?;
+            Decoder::WebP(decoder, codes) => {
+                within(of_planes(decoder, pixels).saturating_add(*codes))?;
                 of_webp(decoder, geometry)?
             }
         };
@@ -212,6 +217,16 @@ fn of_gif(
         });
     }
     Ok(shrink.end())
+}
+
+/// The planes or the colours of a WebP, and the picture; what is transparent beside it; what moves, once more (bytes).
+fn of_planes(decoder: &WebPDecoder<Cursor<&[u8]>>, pixels: u64) -> u64 {
+    let each = match (decoder.is_animated(), decoder.has_alpha()) {
+        (true, _) => 13,
+        (false, true) => 11,
+        (false, false) => 9,
+    };
+    each * pixels
 }
 
 fn of_webp(

@@ -34,6 +34,9 @@ pub fn thumbnail(bytes: &[u8], shape: Shape) -> Result<Shown, Unshowable> {
     if u64::from(source.size.0) * u64::from(source.size.1) > MAX_PIXELS {
         return Err(Unshowable::TooLarge);
     }
+    if source.has_too_many_codes() && !source.moves {
+        return Ok(Shown::AsItIs);
+    }
     let small = source.shrink(&geometry)?;
     let small = exif::upright(small, source.orientation);
     let is_photograph = matches!(format, Format::Jpeg | Format::WebP);

@@ -71,9 +71,8 @@ async fn delete(
         return Err(Error::new(StatusCode::BAD_REQUEST, "M_UNKNOWN", message));
     }
     let name = Name { server: server.as_str(), media_id: &media_id };
-    if media::find(&world, name).await?.is_none() {
+    if !flows::media::delete(&world, name).await? {
         return Err(not_found("There are no such media"));
     }
-    flows::media::delete(&world, name).await?;
     json_response(StatusCode::OK, &json!({ "deleted_media": [media_id], "total": 1 }))
 }

@@ -4,11 +4,11 @@ use http::{Method, Response};
 use ruma::OwnedServerName;
 use tombolo_platform::Body;
 
-use super::{AUTHENTICATED, Asked, legacy, response::File, stream};
+use super::{AUTHENTICATED, Asked, MediaId, legacy, response::File, stream};
 use crate::{
     config::Config,
-    error::{Result, not_found},
-    flows::media::{self, Found, disposition},
+    error::{Error, Result, not_found},
+    flows::media::{self, Found, Unread, disposition},
     http::{
         arguments::Argument,
         auth,
@@ -42,39 +42,40 @@ async fn unauthenticated(asked: Asked) -> Result<Response<Body>> {
 
 async fn download(asked: &Asked, media: Media, content: String) -> Result<Response<Body>> {
     let given = asked.arguments.get(2).and_then(|name| disposition::named(name));
-    let content_type = media.content_type.unwrap_or_else(|| disposition::UNKNOWN_TYPE.to_owned());
-    let file = File { content_type, filename: given.or(media.filename), size: media.size };
-    file.answer(&asked.world, &asked.request, &content).await
+    let filename = given.or(media.filename);
+    let file = File { content_type: media.content_type, filename };
+    file.answer(&asked.world, &asked.request, (&content, media.size)).await
 }
 
 /// The media that the path names, and the key of their content.
 pub async fn found(asked: &Asked, authenticated: bool) -> Result<(Media, String)> {
     let server = OwnedServerName::read(asked.argument(0))?;
-    let media_id = asked.argument(1);
-    if !media::is_media_id(media_id) {
-        return Err(not_found("This is no media ID"));
-    }
-    let patience = asked.patience()?;
-    let (media, content) = match media::find(&asked.world, &server, media_id, patience).await? {
-        Found::Here(media, content) => (*media, content),
-        Found::Elsewhere if may_fetch(asked, authenticated)? => {
+    let MediaId(media_id) = &MediaId::read(asked.argument(1))?;
+    // What is uploaded or fetched now is kept from who is not logged in: they neither wait for it nor hear of it.
+    let may_wait = authenticated || Config::of(&asked.world)?.media.is_open;
+    let patience = if may_wait { asked.patience()? } else { 0 };
+    let (media, content) = match media::find(&asked.world, &server, media_id, patience).await {
+        Ok(Found::Here(media, content)) => (*media, content),
+        Ok(Found::Elsewhere) if may_wait && may_fetch(asked, authenticated) => {
             rate_limit::count(&asked.world, &asked.request, Kind::Media)?;
             media::fetch(&asked.world, &server, media_id, patience).await?
         }
-        Found::Elsewhere => return Err(not_found("There are no such media")),
+        Err(Unread::NotUploaded) if may_wait => return Err(Unread::NotUploaded.into()),
+        Ok(Found::Elsewhere) | Err(Unread::NotUploaded) => return Err(no_media()),
+        Err(unread) => return Err(unread.into()),
     };
     if media.authenticated && !authenticated {
-        return Err(not_found("There are no such media"));
+        return Err(no_media());
     }
     media::touch(&asked.world, &server, media_id, &media);
     Ok((media, content))
 }
 
-/// Whether another server may be asked. What would be kept from who is not logged in is not fetched for them.
-fn may_fetch(asked: &Asked, authenticated: bool) -> Result<bool> {
-    if authenticated {
-        return Ok(true);
-    }
-    let is_allowed = asked.parameter("allow_remote").is_none_or(|given| given != "false");
-    Ok(is_allowed && Config::of(&asked.world)?.media.is_open)
+/// Whether another server may be asked: who is not logged in may say that it is not to be.
+fn may_fetch(asked: &Asked, authenticated: bool) -> bool {
+    authenticated || asked.parameter("allow_remote").is_none_or(|given| given != "false")
+}
+
+fn no_media() -> Error {
+    not_found("There are no such media")
 }

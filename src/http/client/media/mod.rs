@@ -4,21 +4,23 @@
 //! without authentication, answer only for what was kept while `UNAUTHENTICATED_MEDIA` was `open`.
 
 mod download;
-pub mod response;
+mod response;
 #[cfg(test)]
 mod tests;
 pub mod thumbnail;
 mod upload;
 
-use std::rc::Rc;
+use std::{rc::Rc, str::FromStr};
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, header};
 use tombolo_platform::{Body, World};
 
 use crate::{
-    error::{Result, invalid_param},
+    error::{Error, Result, invalid_param, not_found},
+    flows::media::is_media_id,
     http::{
+        arguments::Argument,
         query,
         router::{Handler, Router},
     },
@@ -40,6 +42,26 @@ pub struct Asked {
     pub request: Request<Bytes>,
     pub body: Body,
     pub arguments: Vec<String>,
+}
+
+/// What can be a media ID. What cannot is found nowhere.
+pub struct MediaId(pub String);
+
+impl FromStr for MediaId {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let id = Some(text).filter(|text| is_media_id(text));
+        id.map(|id| Self(id.to_owned())).ok_or_else(|| not_found("This is no media ID"))
+    }
+}
+
+impl Argument for MediaId {
+    const NAME: &'static str = "media ID";
+
+    fn read(text: &str) -> Result<Self> {
+        text.parse()
+    }
 }
 
 impl Asked {

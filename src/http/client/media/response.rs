@@ -19,7 +19,6 @@ const CACHE: &str = "private, max-age=86400";
 pub struct File {
     pub content_type: String,
     pub filename: Option<String>,
-    pub size: u64,
 }
 
 /// Which bytes are asked for.
@@ -32,29 +31,29 @@ enum Wanted {
 }
 
 impl File {
-    /// The answer to a request; `content` is the key in R2.
+    /// The answer to a request: a content by its key in R2, and its size (bytes).
     pub async fn answer(
         &self,
         world: &World,
         request: &Request<Bytes>,
-        content: &str,
+        (content, size): (&str, u64),
     ) -> Result<Response<Body>> {
         let tag = tag(content);
         let asked = request.headers();
         if is_known(asked, &tag) {
             return self.respond(StatusCode::NOT_MODIFIED, &tag, Body::default());
         }
-        match wanted(asked, &tag, self.size) {
+        match wanted(asked, &tag, size) {
             Wanted::All => {
                 let body = media::served(world, content, None).await?;
                 let mut response = self.respond(StatusCode::OK, &tag, body)?;
-                response.headers_mut().insert(header::CONTENT_LENGTH, self.size.into());
+                response.headers_mut().insert(header::CONTENT_LENGTH, size.into());
                 Ok(response)
             }
             Wanted::Some(from, to) => {
                 let body = media::served(world, content, Some((from, to))).await?;
                 let mut response = self.respond(StatusCode::PARTIAL_CONTENT, &tag, body)?;
-                let range = format!("bytes {from}-{}/{}", to.saturating_sub(1), self.size);
+                let range = format!("bytes {from}-{}/{}", to.saturating_sub(1), size);
                 response.headers_mut().insert(header::CONTENT_LENGTH, (to - from).into());
                 response.headers_mut().insert(header::CONTENT_RANGE, value(&range)?);
                 Ok(response)
@@ -62,7 +61,7 @@ impl File {
             Wanted::Unsatisfiable => {
                 let status = StatusCode::RANGE_NOT_SATISFIABLE;
                 let mut response = self.respond(status, &tag, Body::default())?;
-                let range = format!("bytes */{}", self.size);
+                let range = format!("bytes */{size}");
                 response.headers_mut().insert(header::CONTENT_RANGE, value(&range)?);
                 Ok(response)
             }

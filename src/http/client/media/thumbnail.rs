@@ -6,8 +6,12 @@ use tombolo_platform::Body;
 use super::{AUTHENTICATED, Asked, download::found, legacy, response::File, stream};
 use crate::{
     error::{Error, Result, missing_param},
-    flows::media::{self, Format, Thumbnail, Wanted},
-    http::{auth, router::Router},
+    flows::media::{self, Format, Looked, Thumbnail, Unread, Wanted},
+    http::{
+        auth,
+        rate_limit::{self, Kind},
+        router::Router,
+    },
     objects::user_sync::messages::Cost,
     stores::media::Media,
 };
@@ -35,23 +39,36 @@ async fn thumbnail(
     (media, content): (Media, String),
     wanted: Wanted,
 ) -> Result<Response<Body>> {
-    let is_ours = media.localpart.is_some();
     let source = (&*content, media.size);
-    match media::thumbnail(&asked.world, source, is_ours, wanted).await? {
-        Thumbnail::Made(format, bytes, key) => {
-            file(format, bytes.len() as u64).given(&asked.request, &key, bytes)
+    let shown = match media::find_thumbnail(&asked.world, source, wanted).await? {
+        Looked::There(shown) => shown,
+        Looked::Unmade(shape) => {
+            rate_limit::count(&asked.world, &asked.request, Kind::Media)?;
+            let made = media::make_thumbnail(&asked.world, source, shape).await;
+            made.map_err(|unread| unmade(unread, &media))?
         }
+    };
+    match shown {
+        Thumbnail::Here(format, bytes, key) => file(format).given(&asked.request, &key, bytes),
         Thumbnail::Content(format) => {
-            file(format, media.size).answer(&asked.world, &asked.request, &content).await
+            file(format).answer(&asked.world, &asked.request, source).await
         }
     }
 }
 
-fn file(format: Format, size: u64) -> File {
+/// What is too large is another server's fault where the media are.
+fn unmade(unread: Unread, media: &Media) -> Error {
+    if unread == Unread::NoThumbnail && media.localpart.is_none() {
+        return Error::new(StatusCode::BAD_GATEWAY, "M_TOO_LARGE", unread.to_string());
+    }
+    unread.into()
+}
+
+fn file(format: Format) -> File {
     let content_type = format.content_type();
     let (_, extension) = content_type.split_once('/').unwrap_or_default();
     let filename = Some(format!("thumbnail.{extension}"));
-    File { content_type: content_type.to_owned(), filename, size }
+    File { content_type: content_type.to_owned(), filename }
 }
 
 /// What the query asks for.

@@ -72,7 +72,7 @@ fn uploaded(asked: Asked) -> Upload {
     let content_type = asked.request.headers().get(header::CONTENT_TYPE);
     let content_type = disposition::typed(content_type.map(|value| value.as_bytes()));
     let filename = asked.parameter("filename").and_then(|name| disposition::named(&name));
-    let described = Described { content_type: Some(content_type), filename };
+    let described = Described { content_type, filename };
     Upload { body: asked.body, described }
 }
 

@@ -85,3 +85,17 @@ fn a_file_may_be_empty() {
     let path = format!("/_matrix/client/v1/media/thumbnail/example.org/{id}?width=1&height=1");
     Answer::of(read(&scene, &alice, &path)).refused(400, "M_UNKNOWN");
 }
+
+#[test]
+fn who_is_not_logged_in_does_not_hear_of_what_will_be_uploaded() {
+    let scene = one_server();
+    let alice = scene.register("alice");
+    let create = "POST /_matrix/media/v1/create";
+    let id = media_id(&scene.send(Some(&alice), create, String::new()).ok());
+    let begun = scene.simulation.now();
+    for path in [format!("download/example.org/{id}"), format!("thumbnail/example.org/{id}")] {
+        let line = format!("GET /_matrix/media/v3/{path}?width=1&height=1&timeout_ms=60000");
+        scene.send(None, &line, String::new()).refused(404, "M_NOT_FOUND");
+    }
+    assert!(scene.simulation.now() < begun + 1000);
+}

@@ -1,6 +1,7 @@
 //! What does a client see of media, from the upload to the last byte?
 
 mod downloads;
+mod federation;
 mod remote;
 mod thumbnails;
 mod uploads;
@@ -69,5 +70,10 @@ fn rows(scene: &Scene, table: &str) -> i64 {
 fn clean_after(scene: &Scene, user: &User, seconds: u64) {
     scene.pass(seconds * 1000);
     uploaded(scene, user, "", "text/plain", "cleans");
+    soon(scene);
+}
+
+/// Lets what is done after an answer be done.
+fn soon(scene: &Scene) {
     scene.simulation.run(scene.server.world().sleep(Duration::from_secs(1)));
 }

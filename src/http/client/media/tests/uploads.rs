@@ -198,3 +198,29 @@ fn who_is_not_logged_in_uploads_nothing() {
     }
     assert!(scene.server.r2_keys().is_empty());
 }
+
+#[test]
+fn who_uploads_too_often_is_told_to_wait() {
+    let scene = one_server_with(&[("RATE_LIMITS", "on")]);
+    let alice = scene.register("alice");
+    let line = format!("POST {UPLOAD}");
+    let upload = || Answer::of(asked(&scene, &alice, &line, &[], "same"));
+    let refused = (0..1000).map(|_| upload()).find(|answer| answer.status != 200).unwrap();
+    let wait = refused.refused(429, "M_LIMIT_EXCEEDED")["retry_after_ms"].as_u64().unwrap();
+    scene.pass(wait);
+    upload().ok();
+}
+
+#[test]
+fn what_may_still_be_written_is_noted_until_later() {
+    let scene = one_server();
+    let alice = scene.register("alice");
+    scene.simulation.faults(Faults { lost_r2: 500, ..Faults::NONE });
+    let line = format!("POST {UPLOAD}");
+    let upload = |number: u32| Answer::of(asked(&scene, &alice, &line, &[], number.to_string()));
+    assert!(!(0..20).all(|number| upload(number).is_ok()));
+    assert_eq!(rows(&scene, "media_contents"), 20);
+    scene.simulation.faults(Faults::NONE);
+    clean_after(&scene, &alice, 3 * 86_400);
+    assert_eq!(rows(&scene, "media_contents"), rows(&scene, "media"));
+}
