@@ -77,7 +77,8 @@ async fn held(
     room_id: &RoomId,
     ask: &EventByTime,
 ) -> Result<EventByTimeReply, AskError<Refusal>> {
-    let too_long = || AskError::Unreachable("the room looks through its events for too long".into());
+    let too_long =
+        || AskError::Unreachable("the room looks through its events for too long".into());
     look_through(world, room_id, ask, FOR_USERS).await?.ok_or_else(too_long)
 }
 

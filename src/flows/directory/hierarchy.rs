@@ -253,11 +253,7 @@ fn is_for(seen: &Seen) -> bool {
 }
 
 /// Looks at a room: here, or by what the server of its parent says, or by its own servers.
-async fn look_at(
-    world: &World,
-    view: View<'_>,
-    next: &Next,
-) -> Result<Option<Seen>, Ours> {
+async fn look_at(world: &World, view: View<'_>, next: &Next) -> Result<Option<Seen>, Ours> {
     let is_space = |known: &Summary| known.room_type.as_deref() == Some(SPACE);
     match look::here(world, view, &next.room_id).await? {
         Here::Seen(seen) => return Ok(Some(*seen).filter(is_for)),
@@ -270,7 +266,9 @@ async fn look_at(
         return look::elsewhere(world, view, &next.room_id, &next.via).await;
     };
     let membership = match view.user {
-        Some(user) => look::outside(world, user, &next.room_id).await?.map(|outside| outside.membership),
+        Some(user) => {
+            look::outside(world, user, &next.room_id).await?.map(|outside| outside.membership)
+        }
         None => None,
     };
     let may_know = look::may_know(world, view.user, &known, membership).await?;

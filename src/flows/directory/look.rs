@@ -4,10 +4,7 @@
 //! A room in which one of our users is answers for itself. Of another room its servers are asked, and what one says holds
 //! for who asked that server: one that lies about a room spoils nothing for who goes by another.
 
-use std::{
-    collections::BTreeSet,
-    rc::Rc,
-};
+use std::{collections::BTreeSet, rc::Rc};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use ruma::{OwnedRoomId, OwnedServerName, RoomId, ServerName, UserId};

@@ -3,6 +3,9 @@
 //! The server is asked by a signed request; one that does not know it yet, by the endpoint without authentication. What
 //! comes is kept before it is answered, so each file is fetched once.
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     cell::{Cell, RefCell},
     collections::BTreeMap,

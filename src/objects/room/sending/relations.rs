@@ -27,9 +27,7 @@ impl Room<'_> {
         if target.is_none() && self.holds_all_history()? {
             return Err(unrelatable("The event relates to one that is not in this room"));
         }
-        if relation.rel_type == THREAD
-            && target.is_some_and(|target| !begins_thread(&target))
-        {
+        if relation.rel_type == THREAD && target.is_some_and(|target| !begins_thread(&target)) {
             return Err(unrelatable("No thread begins with an event that relates to another"));
         }
         if relation.rel_type == ANNOTATION {

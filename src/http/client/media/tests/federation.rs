@@ -55,8 +55,7 @@ fn what_is_asked_wrongly_is_refused() {
     asking.get(&format!("thumbnail/{id}?width=1")).refused(400, "M_MISSING_PARAM");
     asking.get(&format!("thumbnail/{id}?width=0&height=1")).refused(400, "M_UNKNOWN");
     asking.get(&format!("thumbnail/{id}?width=1&height=1")).refused(400, "M_UNKNOWN");
-    let huge = b"GIF89a\xff\x7f\xff\x7f\x00\x00\x00;".as_slice();
-    let id = uploaded(&asking.scene, &alice, "", "image/gif", huge);
+    let id = uploaded(&asking.scene, &alice, "", "image/gif", HUGE);
     asking.get(&format!("thumbnail/{id}?width=1&height=1")).refused(413, "M_TOO_LARGE");
 }
 

@@ -18,6 +18,9 @@ use crate::app::Tombolo;
 const UPLOAD: &str = "/_matrix/media/v3/upload";
 const DOWNLOAD: &str = "/_matrix/client/v1/media/download";
 
+/// A picture of 32,767 by 32,767 pixels, of which one is drawn.
+const HUGE: &[u8] = b"GIF89a\xff\x7f\xff\x7f\0\0\0,\0\0\0\0\x01\0\x01\0\0\x02\x02\x4c\x01\0;";
+
 fn one_server_with(variables: &[(&str, &str)]) -> Scene {
     Scene::new(Rc::new(Tombolo), "example.org", variables)
 }

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use futures_util::{future::LocalBoxFuture, stream};
+use futures_util::future::LocalBoxFuture;
 use tombolo_platform::{
     Answer as ObjectAnswer, AnyAddress, Application, Body, Fault, Moment, Object, World,
 };
@@ -227,32 +227,4 @@ fn a_page_of_a_proxy_does_not_say_that_there_is_nothing() {
     });
     let path = format!("{DOWNLOAD}/old.org/a");
     Answer::of(read(&scene, &alice, &path)).refused(502, "M_UNKNOWN");
-}
-
-#[test]
-fn a_file_that_comes_slowly_is_waited_for() {
-    let scene = one_server();
-    let alice = scene.register("alice");
-    let world = scene.server.world();
-    let slow = Repository::on(&scene, "new.org", move |_| {
-        let begin = "--x\r\n\r\n{}\r\n--x\r\n\r\n".to_owned();
-        let end = "\r\n--x--".to_owned();
-        let texts = [vec![begin], vec!["a".repeat(100_000); 8], vec![end]].concat().into_iter();
-        let chunks = stream::unfold((world.clone(), texts), async |(world, mut texts)| {
-            world.sleep(Duration::from_secs(15)).await;
-            Some((Ok(texts.next()?.into()), (world, texts)))
-        });
-        let response = Response::builder().header("content-type", "multipart/mixed; boundary=x");
-        response.body(Body::stream(chunks)).unwrap()
-    });
-    let path = format!("{DOWNLOAD}/new.org/a");
-    let get = async |after: u64| {
-        scene.server.world().sleep(Duration::from_secs(after)).await;
-        alice.server.request(alice.request(("GET", &path), "")).await
-    };
-    let (first, second) = scene.simulation.run(futures_util::future::join(get(0), get(100)));
-    assert_eq!(first.unwrap().body().len(), 800_000);
-    assert_eq!(second.unwrap().body().len(), 800_000);
-    let asked = slow.asked().iter().filter(|path| path.starts_with(AUTHENTICATED)).count();
-    assert_eq!(asked, 1);
 }

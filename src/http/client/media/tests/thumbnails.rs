@@ -176,8 +176,7 @@ fn what_takes_too_much_memory_is_too_large_here_and_elsewhere() {
     let alice = scene.register("alice");
     let other = scene.another("other.org", 8);
     let bob = scene.register_on(&other, "bob");
-    let huge = b"GIF89a\xff\x7f\xff\x7f\x00\x00\x00;".as_slice();
-    let id = uploaded(&scene, &alice, "", "image/gif", huge);
+    let id = uploaded(&scene, &alice, "", "image/gif", HUGE);
     let path = format!("{THUMBNAIL}/example.org/{id}?width=32&height=32&method=crop");
     Answer::of(read(&scene, &alice, &path)).refused(413, "M_TOO_LARGE");
     Answer::of(read(&scene, &bob, &path)).refused(502, "M_TOO_LARGE");

@@ -218,7 +218,8 @@ fn what_may_still_be_written_is_noted_until_later() {
     scene.simulation.faults(Faults { lost_r2: 500, ..Faults::NONE });
     let line = format!("POST {UPLOAD}");
     let upload = |number: u32| Answer::of(asked(&scene, &alice, &line, &[], number.to_string()));
-    assert!(!(0..20).all(|number| upload(number).is_ok()));
+    let (done, lost): (Vec<_>, Vec<_>) = (0..20).map(upload).partition(Answer::is_ok);
+    assert!(!done.is_empty() && !lost.is_empty());
     assert_eq!(rows(&scene, "media_contents"), 20);
     scene.simulation.faults(Faults::NONE);
     clean_after(&scene, &alice, 3 * 86_400);
