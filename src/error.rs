@@ -195,6 +195,11 @@ impl From<user_sync::messages::Refusal> for Error {
                 "This account was deactivated",
             ),
             Refusal::InviteBlocked => invite_blocked(),
+            Refusal::UnknownPos => Self::new(
+                StatusCode::BAD_REQUEST,
+                "M_UNKNOWN_POS",
+                "This connection is not known: begin a new one",
+            ),
         }
     }
 }

@@ -5,6 +5,7 @@
 
 mod devices;
 mod filter;
+pub mod sliding;
 #[cfg(test)]
 mod tests;
 mod unsynced;
@@ -140,6 +141,21 @@ pub struct Data {
     #[serde(rename = "type")]
     pub kind: String,
     pub content: Box<RawValue>,
+}
+
+impl Data {
+    fn of((kind, content): (String, Box<RawValue>)) -> Self {
+        Self { kind, content }
+    }
+
+    fn receipts(content: Box<RawValue>) -> Self {
+        Self { kind: "m.receipt".to_owned(), content }
+    }
+
+    fn typing(user_ids: Vec<OwnedUserId>) -> serde_json::Result<Self> {
+        let content = to_raw_value(&Typing { user_ids })?;
+        Ok(Self { kind: "m.typing".to_owned(), content })
+    }
 }
 
 #[derive(Serialize)]
@@ -303,10 +319,9 @@ fn shown(request: &Request, news: RoomNews, window: WindowReply) -> Result<Stay>
         inside: None,
     };
     if news.membership == Membership::Join {
-        let typing = news.typing.map(|user_ids| to_raw_value(&Typing { user_ids })).transpose()?;
-        let ephemeral = [("m.receipt", window.receipts), ("m.typing", typing)];
-        let ephemeral =
-            ephemeral.into_iter().filter_map(|(kind, content)| Some((kind.to_owned(), content?)));
+        let typing = news.typing.map(Data::typing).transpose()?;
+        let ephemeral = window.receipts.map(Data::receipts).into_iter().chain(typing);
+        let ephemeral = ephemeral.map(|data| (data.kind, data.content));
         let (unread, unread_threads) =
             unread(news.unread.unwrap_or_default(), filter.unread_threads);
         stay.inside = Some(Inside {
@@ -342,5 +357,5 @@ fn passing(
     let passing = items
         .into_iter()
         .filter(|(kind, content)| filter.senders.is_none() && filter.passes_content(kind, content));
-    passing.map(|(kind, content)| Data { kind, content }).collect()
+    passing.map(Data::of).collect()
 }

@@ -34,6 +34,7 @@ const FEATURES: &[&str] = &[
     "org.matrix.msc4155",
     "org.matrix.msc4380",
     "org.matrix.msc4380.stable",
+    "org.matrix.simplified_msc3575",
     "uk.tcpip.msc4133.stable",
 ];
 

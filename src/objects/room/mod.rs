@@ -41,7 +41,7 @@ use self::{
     outside::{attempts, invites},
     reading::{
         by_time, context, describe, erasure, federation, look, moves, page, push_details,
-        relations, search, threads, transferable, view, window,
+        relations, search, sliding, threads, transferable, view, window,
     },
     row::{Life, RoomRow, SELECT},
     sending::{create, invite, receipts, send, typing},
@@ -248,6 +248,8 @@ class!(RoomClass = "room" {
     MaySend => describe::may_send,
     MayRead => describe::may_read,
     Window => window::window,
+    SlidingWindow => sliding::sliding_window,
+    TraitsOf => sliding::traits_of,
     Moves => moves::moves,
     Sharing => moves::sharing,
     Page => page::page,

@@ -3,7 +3,7 @@
 //! The stream only grows. Every so often a checkpoint of each room's last row is written, so that an object that wakes
 //! reads only the checkpoint and the rows after it.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, rc::Rc};
 
 use ruma::OwnedRoomId;
 use serde::{Deserialize, Serialize};
@@ -12,7 +12,7 @@ use tombolo_protocol::membership::Membership;
 
 use super::{Result, StreamPosition, User, stream::Last};
 use crate::{
-    objects::room::Position,
+    objects::room::{Position, messages::Traits},
     shell::{Stop, membership},
 };
 
@@ -23,7 +23,14 @@ const ROOMS: usize = 5000;
 
 /// The last row of a room, as a checkpoint holds it.
 #[derive(Serialize, Deserialize)]
-struct Entry(OwnedRoomId, StreamPosition, Position, Membership);
+struct Entry(
+    OwnedRoomId,
+    StreamPosition,
+    Position,
+    Membership,
+    #[serde(default)] u64,
+    #[serde(default)] Option<Traits>,
+);
 
 impl User<'_> {
     /// The last row of every room.
@@ -32,20 +39,23 @@ impl User<'_> {
         let query = "SELECT pos, rooms FROM checkpoint ORDER BY part";
         for (pos, text) in self.sql.rows(query, values![], |row| Ok((row.int(0)?, row.text(1)?)))? {
             let entries: Vec<Entry> = serde_json::from_str(&text)?;
-            rooms.extend(
-                entries.into_iter().map(|Entry(room, pos, upto, membership)| {
-                    (room, Last { pos, upto, membership })
-                }),
-            );
+            let last = |Entry(room, pos, upto, membership, active, traits)| {
+                (room, Last { pos, upto, membership, active, traits: traits.map(Rc::new) })
+            };
+            rooms.extend(entries.into_iter().map(last));
             covered = pos;
         }
-        let query = "SELECT room, pos, upto, membership FROM stream WHERE pos > ? ORDER BY pos";
+        let query = "SELECT room, pos, upto, membership, active, traits FROM stream WHERE pos > ? ORDER BY pos";
         let rows = self.sql.rows(query, values![covered], |row| {
+            let (pos, upto, membership) = (row.int(1)?, row.int(2)?, membership(row, 3)?);
             let last =
-                Last { pos: row.int(1)?, upto: row.int(2)?, membership: membership(row, 3)? };
-            Ok((row.text(0)?, last))
+                Last { pos, upto, membership, active: row.int(4)?.unsigned_abs(), traits: None };
+            Ok((row.text(0)?, last, row.text_or_null(5)?))
         })?;
-        for (room, last) in rows {
+        for (room, last, traits) in rows {
+            let traits: Option<Traits> =
+                traits.map(|traits| serde_json::from_str(&traits)).transpose()?;
+            let last = Last { traits: traits.map(Rc::new), ..last };
             let broken = |_| Stop::broken("a room in the stream has no ID");
             rooms.insert(room.try_into().map_err(broken)?, last);
         }
@@ -63,7 +73,10 @@ impl User<'_> {
         let entries: Vec<Entry> = loaded
             .rooms
             .iter()
-            .map(|(room, last)| Entry(room.clone(), last.pos, last.upto, last.membership))
+            .map(|(room, last)| {
+                let traits = last.traits.as_deref().cloned();
+                Entry(room.clone(), last.pos, last.upto, last.membership, last.active, traits)
+            })
             .collect();
         self.sql.run("DELETE FROM checkpoint", values![])?;
         for (part, entries) in (0_i64..).zip(entries.chunks(ROOMS)) {

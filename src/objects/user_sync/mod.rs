@@ -26,6 +26,7 @@ mod replaced;
 mod schema;
 mod sessions;
 mod shares;
+mod sliding;
 mod stream;
 mod tags;
 #[cfg(test)]
@@ -65,6 +66,8 @@ pub struct Cache {
     /// How much waits for each device, as far as it was counted.
     waiting: BTreeMap<String, to_device::Amount>,
     key_counts: BTreeMap<String, KeyCounts>,
+    /// What was sent over connections, as far as it was read.
+    connections: BTreeMap<i64, Rc<sliding::Sent>>,
     unread: Option<BTreeMap<OwnedRoomId, unread::Tally>>,
     rules: Option<Rc<push_rules::Rules>>,
     /// Whether there are pushers.
@@ -189,6 +192,8 @@ class!(UserSyncClass = "user_sync" {
     TypingNews => stream::typing_news,
     Shares => shares::shares,
     Pull => pull::pull,
+    Slide => sliding::slide,
+    NoteTraits => stream::note_traits,
     ChangesBetween => shares::changes_between,
     JoinedRooms => stream::joined_rooms,
     ReadableRooms => stream::readable_rooms,

@@ -16,6 +16,11 @@ use super::{
 };
 use crate::shell::{Stop, membership};
 
+/// An item of account data: its type and content.
+type Item = (String, Box<RawValue>);
+/// Items of the user, and items of rooms.
+type Items = (Vec<Item>, Vec<(OwnedRoomId, Item)>);
+
 /// The most bytes of stripped state in one answer.
 const MAX_STRIPPED: usize = 4 << 20;
 
@@ -147,10 +152,21 @@ impl User<'_> {
         &mut self,
         rooms: &mut BTreeMap<OwnedRoomId, RoomNews>,
         since: Option<StreamPosition>,
-    ) -> Result<Vec<(String, Box<RawValue>)>> {
+    ) -> Result<Vec<Item>> {
+        let (global, of_rooms) = self.account_data_since(since)?;
+        for (room, item) in of_rooms {
+            if let Some(news) = self.room_of(rooms, &room)? {
+                news.account_data.push(item);
+            }
+        }
+        Ok(global)
+    }
+
+    /// The account data that changed: of the user, and of rooms.
+    pub fn account_data_since(&mut self, since: Option<StreamPosition>) -> Result<Items> {
         let newest = self.loaded()?.account_data;
         if since.is_some_and(|since| since >= newest) {
-            return Ok(Vec::new());
+            return Ok(Default::default());
         }
         let query =
             "SELECT room, type, content FROM account_data WHERE pos > ? ORDER BY room, type";
@@ -158,7 +174,7 @@ impl User<'_> {
         let rows = self
             .sql
             .rows(query, values![from], |row| Ok((row.text(0)?, row.text(1)?, row.text(2)?)))?;
-        let mut global = Vec::new();
+        let (mut global, mut of_rooms) = (Vec::new(), Vec::new());
         // Everybody has push rules, whether or not they ever changed them.
         if since.is_none() || rows.iter().any(is_push_rules) {
             global.push((PUSH_RULES.to_owned(), self.push_rules_item()?));
@@ -172,11 +188,11 @@ impl User<'_> {
             let item = (kind, RawValue::from_string(content)?);
             if room.is_empty() {
                 global.push(item);
-            } else if let Some(news) = self.room_of(rooms, &room_id(room)?)? {
-                news.account_data.push(item);
+            } else {
+                of_rooms.push((room_id(room)?, item));
             }
         }
-        Ok(global)
+        Ok((global, of_rooms))
     }
 
     /// Adds who types in rooms.

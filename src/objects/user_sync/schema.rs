@@ -91,4 +91,17 @@ CREATE TABLE pushers (
     retry_at INTEGER,            -- (ms)
     PRIMARY KEY (app_id, pushkey)
 ) WITHOUT ROWID;
+", "
+-- When something last happened in the room that the user was told of (ms), and what lists of rooms are filtered by (JSON).
+ALTER TABLE stream ADD COLUMN active INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE stream ADD COLUMN traits TEXT;
+-- What a device was sent over each of its connections.
+CREATE TABLE connections (
+    id INTEGER PRIMARY KEY,
+    device TEXT NOT NULL,
+    name TEXT NOT NULL,          -- as the device calls the connection
+    used_at INTEGER NOT NULL,    -- (ms)
+    sent TEXT NOT NULL           -- JSON
+);
+CREATE INDEX connections_of ON connections (device, name);
 "];

@@ -3,18 +3,25 @@
 //! A row covered by an issued token never changes, so the same token always gives the same answer. A newer row grows
 //! with the news.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, rc::Rc};
 
 use ruma::{OwnedRoomId, RoomId};
+use serde_json::value::RawValue;
 use tombolo_platform::values;
-use tombolo_protocol::membership::Membership;
+use tombolo_protocol::{
+    event::{field, fields},
+    membership::Membership,
+};
 
 use super::{
-    JoinedRooms, MayInvite, News, ReadableRooms, ReadableRoomsReply, Refusal, Result, RoomPosition,
-    StreamPosition, TypingNews, User, invite_rules::InviteRule, schema::STEPS,
+    JoinedRooms, MayInvite, News, NoteTraits, ReadableRooms, ReadableRoomsReply, Refusal, Result,
+    RoomPosition, StreamPosition, TypingNews, User, invite_rules::InviteRule, schema::STEPS,
 };
 use crate::{
-    objects::room::{Position, messages::UserNews},
+    objects::room::{
+        Position,
+        messages::{Traits, UserNews},
+    },
     shell::Stop,
 };
 
@@ -27,6 +34,10 @@ pub struct Last {
     pub pos: StreamPosition,
     pub upto: Position,
     pub membership: Membership,
+    /// When something last happened there that the user was told of (ms).
+    pub active: u64,
+    /// `None` where nobody said so yet.
+    pub traits: Option<Rc<Traits>>,
 }
 
 /// Notes that a room has news. Told twice, the news is noted once.
@@ -49,7 +60,9 @@ pub fn news(user: &mut User<'_>, message: News) -> Result<()> {
         let update = "UPDATE typing SET users = '[]' WHERE room = ?";
         user.sql.run(update, values![room_id.as_str()])?;
     }
-    let pos = user.note_range(&room_id, &news, last.as_ref())?;
+    let mut newest = user.newest(&news, last.as_ref());
+    let pos = user.note_range(&room_id, (&news, &newest), last.as_ref())?;
+    newest.pos = pos;
     let was_in = last.as_ref().is_some_and(|last| last.membership == Membership::Join);
     let is_in = news.membership == Membership::Join;
     let told = last.as_ref().map_or(0, |last| last.upto);
@@ -66,8 +79,7 @@ pub fn news(user: &mut User<'_>, message: News) -> Result<()> {
     }
     user.note_notices(&room_id, &news, (told, pos))?;
     user.note_invite(&room_id, &news, pos)?;
-    let last = Last { pos, upto: news.to, membership: news.membership };
-    user.loaded()?.rooms.insert(room_id, last);
+    user.loaded()?.rooms.insert(room_id, newest);
     user.effects.wake = true;
     Ok(())
 }
@@ -79,27 +91,72 @@ impl User<'_> {
         Ok(self.sql.row(query, values![pos], |row| row.text_or_null(0))?.flatten())
     }
 
+    /// The room's last row as the news makes it; its position is not known yet.
+    fn newest(&self, news: &UserNews, last: Option<&Last>) -> Last {
+        let active = match last {
+            Some(last) if !news.active => last.active,
+            _ => self.moment.now,
+        };
+        let told = news.traits.clone().or_else(|| news.stripped.as_deref().map(of_stripped));
+        let traits = told.map(Rc::new).or_else(|| last?.traits.clone());
+        Last { pos: 0, upto: news.to, membership: news.membership, active, traits }
+    }
+
     /// Notes the range of a room that is news, in its last row or in a new one; answers where in the stream it is.
     fn note_range(
         &mut self,
         room: &RoomId,
-        news: &UserNews,
+        (news, newest): (&UserNews, &Last),
         last: Option<&Last>,
     ) -> Result<StreamPosition> {
         let stripped = news.stripped.as_ref().map(|stripped| stripped.get());
+        let traits = newest.traits.as_deref().map(serde_json::to_string).transpose()?;
+        let (traits, active) = (traits.as_deref(), newest.active);
         let (membership, issued) = (news.membership.as_str(), self.loaded()?.issued);
         if let Some(last) = last.filter(|last| last.pos > issued) {
-            let update = "UPDATE stream SET upto = ?, membership = ?, stripped = ? WHERE pos = ?";
-            self.sql.run(update, values![news.to, membership, stripped, last.pos])?;
+            let update = "UPDATE stream SET upto = ?, membership = ?, stripped = ?, active = ?, traits = ? WHERE pos = ?";
+            let values = values![news.to, membership, stripped, active, traits, last.pos];
+            self.sql.run(update, values)?;
             return Ok(last.pos);
         }
         let pos = self.next_pos()?;
-        let insert = "INSERT INTO stream (pos, room, since, upto, membership, stripped) VALUES (?, ?, ?, ?, ?, ?)";
+        let insert = "INSERT INTO stream (pos, room, since, upto, membership, stripped, active, traits) VALUES (?, ?, ?, ?, ?, ?, ?, ?)";
         let since = last.map_or(0, |last| last.upto);
-        let values = values![pos, room.as_str(), since, news.to, membership, stripped];
+        let room = room.as_str();
+        let values = values![pos, room, since, news.to, membership, stripped, active, traits];
         self.sql.run(insert, values)?;
         Ok(pos)
     }
+}
+
+/// What a stripped state says of a room.
+fn of_stripped(stripped: &RawValue) -> Traits {
+    let events: Vec<&RawValue> = serde_json::from_str(stripped.get()).unwrap_or_default();
+    let text = |value: Option<&RawValue>| serde_json::from_str::<String>(value?.get()).ok();
+    let mut traits = Traits::default();
+    for event in events {
+        let [kind, content] = fields(event, ["type", "content"]);
+        match text(kind).as_deref() {
+            Some("m.room.encryption") => traits.encrypted = true,
+            Some("m.room.create") => {
+                traits.room_type = content.and_then(|content| text(field(content, "type")));
+            }
+            _ => {}
+        }
+    }
+    traits
+}
+
+/// Notes what a room is that was told before rooms said so.
+pub fn note_traits(user: &mut User<'_>, message: NoteTraits) -> Result<()> {
+    user.exists()?;
+    let NoteTraits { room_id, traits } = message;
+    let text = serde_json::to_string(&traits)?;
+    let Some(last) = user.loaded()?.rooms.get_mut(&room_id) else { return Ok(()) };
+    last.traits = Some(Rc::new(traits));
+    let pos = last.pos;
+    user.sql.run("UPDATE stream SET traits = ? WHERE pos = ?", values![&text, pos])?;
+    Ok(())
 }
 
 /// Refuses an invite that the user's rules block, and one from another server if too many are unanswered, or if the

@@ -6,6 +6,7 @@
 
 mod filters;
 mod response;
+mod sliding;
 
 use std::rc::Rc;
 
@@ -22,6 +23,7 @@ use crate::{
 
 pub fn routes(router: &mut Router) {
     filters::routes(router);
+    sliding::routes(router);
     for version in ["r0", "v3"] {
         router.page(&Method::GET, &format!("/_matrix/client/{version}/sync"), answer);
     }

@@ -29,6 +29,7 @@ mod rights;
 mod rooms;
 mod routes;
 mod search;
+mod sliding;
 mod spaces;
 mod state_after;
 mod tags;

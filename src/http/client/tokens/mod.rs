@@ -3,7 +3,8 @@
 //!
 //! `t<n>` is a position in the room, as `/messages` and `prev_batch` give it; `s<n>` a position in the user's stream,
 //! as `/sync` gives it. `s<n>_<m>` is one where messages to the device were given up to `m` only: there were too many for
-//! one answer. `d<n>` is up to where messages to the dehydrated device were given.
+//! one answer. `d<n>` is up to where messages to the dehydrated device were given. `c<m>_<n>` is such a position in the
+//! user's stream, as a sliding sync gives it, and what was sent over the connection by then.
 
 #[cfg(test)]
 mod tests;
@@ -16,7 +17,7 @@ use crate::{
     http::auth::{Session, user_object},
     objects::{
         room::messages::Position,
-        user_sync::messages::{Refusal, RoomPosition, StreamPosition},
+        user_sync::messages::{ConnectionPos, Refusal, RoomPosition, StreamPosition},
     },
 };
 
@@ -35,6 +36,7 @@ impl Token {
         match token.as_bytes().first()? {
             b's' => Some(Self::Sync(of_sync(token)?.0)),
             b't' => Some(Self::Room(number(token.get(1..)?)?)),
+            b'c' => Some(Self::Sync(of_sliding(token)?.at)),
             _ => None,
         }
     }
@@ -46,6 +48,11 @@ fn of_sync(token: &str) -> Option<(StreamPosition, StreamPosition)> {
         Some((position, messages)) => Some((number(position)?, number(messages)?)),
         None => number(numbers).map(|position| (position, position)),
     }
+}
+
+fn of_sliding(token: &str) -> Option<ConnectionPos> {
+    let (id, at) = token.strip_prefix('c')?.split_once('_')?;
+    Some(ConnectionPos { id: number(id)?, at: number(at)? })
 }
 
 fn number(digits: &str) -> Option<i64> {
@@ -69,6 +76,16 @@ pub fn of_stream(position: StreamPosition, messages: Option<StreamPosition>) -> 
 /// The position in the user's stream that a sync token names, and up to which its device has got its messages.
 pub fn stream_positions(token: &str) -> Result<(StreamPosition, StreamPosition)> {
     of_sync(token).ok_or_else(|| invalid_param("This is no sync token"))
+}
+
+/// The token of a position in a connection.
+pub fn of_connection(pos: ConnectionPos) -> String {
+    format!("c{}_{}", pos.id, pos.at)
+}
+
+/// The position in a connection that a token names.
+pub fn connection_pos(token: &str) -> Result<ConnectionPos> {
+    of_sliding(token).ok_or_else(|| Refusal::UnknownPos.into())
 }
 
 /// The token of a position up to which messages to the dehydrated device were given.

@@ -18,7 +18,7 @@ use crate::{
         Result, Room,
         graph::events::Stored,
         messages::{
-            LocalNews, LocalNewsReply, LocalsTold, Notifiable, Position, Refusal, UserNews,
+            LocalNews, LocalNewsReply, LocalsTold, Notifiable, Position, Refusal, Traits, UserNews,
         },
     },
     shell::{Stop, membership},
@@ -84,12 +84,16 @@ impl Room<'_> {
         if membership == Membership::Join {
             let (to, notify) = (self.row()?.pos, self.notify(&user, told)?);
             let predecessor = if notify.since > told { self.predecessor()? } else { None };
-            let notify = Some(notify);
-            return Ok(UserNews { notify, predecessor, ..UserNews::of(user, to, membership) });
+            let (notify, active) = (Some(notify), self.is_active(told)?);
+            let traits = Some(self.traits()?);
+            let news = UserNews::of(user, to, membership);
+            return Ok(UserNews { notify, predecessor, active, traits, ..news });
         }
-        let news = UserNews::of(user, pos, membership);
+        let news = UserNews { active: true, ..UserNews::of(user, pos, membership) };
         if !membership.is_waiting() {
-            return Ok(news);
+            let removed = self.was_removed(news.user.as_str())?;
+            let traits = Some(Traits { removed, ..self.traits()? });
+            return Ok(UserNews { traits, ..news });
         }
         let member = self
             .now_event("m.room.member", news.user.as_str())?
@@ -97,6 +101,12 @@ impl Room<'_> {
         let stripped = Some(self.stripped_with(&member)?);
         let invite = (membership == Membership::Invite).then(|| member.pdu.event_id.clone());
         Ok(UserNews { stripped, invite, ..news })
+    }
+
+    /// Whether something happened after a position.
+    fn is_active(&mut self, since: Position) -> Result<bool> {
+        let query = "SELECT 1 FROM events WHERE pos > ? LIMIT 1";
+        Ok(self.sql.row(query, values![since], |row| row.int(0))?.is_some())
     }
 
     /// The room that this one replaces.

@@ -22,5 +22,6 @@ pub mod state;
 pub mod summary;
 pub mod threads;
 pub mod times;
+pub mod traits;
 pub mod unverified;
 pub mod words;

@@ -10,6 +10,7 @@ mod membership;
 mod notifying;
 mod reading;
 mod relations;
+mod sliding;
 mod telling;
 mod upgrade;
 
@@ -20,7 +21,7 @@ use tombolo_protocol::membership::Membership;
 
 pub use self::{
     directory::*, events::*, finding::*, membership::*, notifying::*, reading::*, relations::*,
-    telling::*, upgrade::*,
+    sliding::*, telling::*, upgrade::*,
 };
 
 /// A place in the room's one timeline. Live events step by [`super::STEP`].
@@ -95,6 +96,12 @@ pub struct UserNews {
     /// For a user who has joined: the room that this one replaces.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub predecessor: Option<OwnedRoomId>,
+    /// Whether something happened in the room since the user was told: receipts alone are no activity.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub active: bool,
+    /// What lists of rooms ask for; `None` where a room of an earlier deployment tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traits: Option<Traits>,
     /// What the push rules judge. A reply with the news of many users has it once, beside them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub notifiable: Option<Notifiable>,
@@ -106,6 +113,18 @@ impl UserNews {
     pub fn of(user: OwnedUserId, to: Position, membership: Membership) -> Self {
         let (stripped, invite) = (None, None);
         let (notify, predecessor, notifiable) = (None, None, None);
-        Self { user, to, membership, stripped, invite, notify, predecessor, notifiable }
+        let (active, traits) = (false, None);
+        Self {
+            user,
+            to,
+            membership,
+            stripped,
+            invite,
+            notify,
+            predecessor,
+            active,
+            traits,
+            notifiable,
+        }
     }
 }

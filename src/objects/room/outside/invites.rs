@@ -166,6 +166,7 @@ impl Room<'_> {
                     UserId::parse(user).map_err(|_| Stop::broken("a local user's ID is none"))?;
                 let invite = (membership == Membership::Invite).then(|| EventId::parse(id));
                 Ok(UserNews {
+                    active: true,
                     stripped: Some(RawValue::from_string(stripped)?),
                     invite: invite.and_then(|id| id.ok()),
                     ..UserNews::of(user, to, membership)

@@ -91,16 +91,16 @@ pub fn window(room: &mut Room<'_>, message: Window) -> Result<WindowReply> {
 }
 
 /// Which part of the room a client is shown.
-struct Range {
+pub struct Range {
     /// Since when the client has known the room, without a break; 0 where it does not know it yet.
     since: Position,
     /// Whether the client is shown the room from the beginning.
-    anew: bool,
+    pub anew: bool,
     /// The client was told the state up to here, and maybe what came later.
     told: Position,
     /// Events and changes above `low` and up to `end` are looked at.
-    low: Position,
-    end: Position,
+    pub low: Position,
+    pub end: Position,
 }
 
 /// A period of timeline, oldest first.
@@ -118,7 +118,7 @@ impl Slice {
     }
 
     /// The position right before the first event; the end of the window where there is none.
-    fn start(&self, end: Position) -> Position {
+    pub fn start(&self, end: Position) -> Position {
         self.events.first().and_then(|event| event.pos).map_or(end, |pos| pos - 1)
     }
 
@@ -136,7 +136,7 @@ impl Slice {
 }
 
 impl Room<'_> {
-    fn range(&mut self, viewer: &Viewer, message: &Window) -> Range {
+    pub fn range(&mut self, viewer: &Viewer, message: &Window) -> Range {
         let (from, memberships) = (message.from, &viewer.memberships);
         let was_joined = from > 0 && memberships.at(from) == Some(Membership::Join);
         let since = if was_joined { from } else { 0 };
@@ -150,7 +150,7 @@ impl Room<'_> {
     }
 
     /// The newest events above `low` that the viewer may see and the filter lets through.
-    fn slice(
+    pub fn slice(
         &mut self,
         viewer: &Viewer,
         low: Position,
@@ -303,7 +303,7 @@ impl Room<'_> {
 
     /// The heroes of a room without a name or alias: members who are joined or invited, else those who left or are
     /// banned.
-    fn heroes(&mut self, viewer: &Viewer) -> Result<Vec<OwnedUserId>> {
+    pub fn heroes(&mut self, viewer: &Viewer) -> Result<Vec<OwnedUserId>> {
         if self.is_called("m.room.name", "name")?
             || self.is_called("m.room.canonical_alias", "alias")?
         {
@@ -341,7 +341,7 @@ impl Room<'_> {
 }
 
 /// Whether state of this type can change the heroes.
-fn names_rooms(kind: &str) -> bool {
+pub fn names_rooms(kind: &str) -> bool {
     matches!(kind, "m.room.member" | "m.room.name" | "m.room.canonical_alias")
 }
 

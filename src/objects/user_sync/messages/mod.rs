@@ -8,12 +8,13 @@ mod encryption;
 mod push_rules;
 mod pushers;
 mod sessions;
+mod sliding;
 mod stored;
 mod stream;
 
 pub use self::{
     deactivation::*, dehydrated_device::*, encryption::*, push_rules::*, pushers::*, sessions::*,
-    stored::*, stream::*,
+    sliding::*, stored::*, stream::*,
 };
 
 use serde::{Deserialize, Serialize};
@@ -44,4 +45,7 @@ pub enum Refusal {
     /// The user does not want to be invited by who invites them.
     #[error("the user does not want this invite")]
     InviteBlocked,
+    /// The connection is not known, or not up to there: the client has to begin anew.
+    #[error("unknown position of the connection")]
+    UnknownPos,
 }

@@ -1,0 +1,284 @@
+//! What is new for a client over a sliding sync? This gathers it; `http/client/sync/sliding` reads and writes it.
+//! ([MSC4186](https://github.com/matrix-org/matrix-spec-proposals/blob/main/proposals/4186-simplified-sliding-sync.md))
+//!
+//! The user's object says which rooms are shown and from where to where; each of them is asked once.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+use ruma::{OwnedRoomId, OwnedUserId};
+use serde_json::value::RawValue;
+use tombolo_platform::{AskError, Waited, World};
+use tombolo_protocol::membership::Membership;
+
+use super::{Claim, Data, DeviceLists, LONGEST, ROOMS_AT_ONCE, Result, Unsynced, devices};
+use crate::{
+    flows::ours::Ours,
+    objects::{
+        room::messages::{
+            Asker, Detail, Look, Refusal, SlidingWindow, SlidingWindowReply, Traits, TraitsOf,
+        },
+        room_object,
+        user_keys::messages::KeyCounts,
+        user_object,
+        user_sync::messages::{
+            ConnectionPos, Extensions, ListWanted, NoteTraits, RoomWanted, Slid, SlidRoom, Slide,
+            StreamPosition,
+        },
+    },
+};
+
+/// What the client asks for.
+#[derive(Debug)]
+pub struct Request {
+    /// How the client calls the connection.
+    pub connection: String,
+    /// `None` for a connection that begins.
+    pub pos: Option<ConnectionPos>,
+    /// How long the client waits for news (ms).
+    pub timeout: u64,
+    pub lists: BTreeMap<String, List>,
+    pub subscriptions: BTreeMap<OwnedRoomId, RoomWanted>,
+    pub extensions: Extensions,
+}
+
+#[derive(Debug)]
+pub struct List {
+    pub wanted: ListWanted,
+    /// Only rooms of these spaces, as far as the user is in the spaces.
+    pub spaces: Option<Vec<OwnedRoomId>>,
+}
+
+/// What is new for a client.
+#[derive(Debug)]
+pub struct Updates {
+    pub pos: ConnectionPos,
+    /// How many rooms each list has.
+    pub counts: BTreeMap<String, u64>,
+    pub rooms: Vec<Update>,
+    pub account_data: Vec<Data>,
+    pub account_data_of_rooms: BTreeMap<OwnedRoomId, Vec<Data>>,
+    pub receipts: BTreeMap<OwnedRoomId, Data>,
+    pub typing: BTreeMap<OwnedRoomId, Data>,
+    pub device_lists: DeviceLists,
+    pub messages: Vec<Box<RawValue>>,
+    /// Up to where the messages are.
+    pub messages_upto: StreamPosition,
+    pub key_counts: KeyCounts,
+    /// What the client asked for beside rooms.
+    pub wanted: Extensions,
+}
+
+/// What is new of a room.
+#[derive(Debug)]
+pub struct Update {
+    pub room: SlidRoom,
+    /// What the room shows, where it was asked.
+    pub window: Option<SlidingWindowReply>,
+}
+
+impl Update {
+    /// Whether the client is told more than that somebody read something.
+    fn is_news(&self) -> bool {
+        let beside = self.room.initial || self.room.counted || self.room.is_dm.is_some();
+        let Some(window) = &self.window else { return true };
+        beside
+            || window.anew
+            || window.limited
+            || !window.timeline.is_empty()
+            || !window.state.is_empty()
+            || !window.removed.is_empty()
+            || window.members.is_some()
+            || !window.heroes.is_empty()
+            || [&window.name, &window.avatar].into_iter().any(|text| *text != Detail::Unchanged)
+    }
+}
+
+impl Updates {
+    fn are_none(&self) -> bool {
+        self.rooms.is_empty()
+            && self.account_data.is_empty()
+            && self.account_data_of_rooms.is_empty()
+            && self.receipts.is_empty()
+            && self.typing.is_empty()
+            && self.device_lists.is_empty()
+            && self.messages.is_empty()
+    }
+}
+
+/// Gathers what is new; waits while there is nothing.
+pub async fn gather(world: &World, claim: Claim, mut request: Request) -> Result<Updates> {
+    let until = world.now().saturating_add(request.timeout.min(LONGEST));
+    let (mut pos, lists) = (request.pos, lists(world, &claim.user, &mut request).await?);
+    loop {
+        let slide = Slide {
+            session: claim.session.clone(),
+            connection: request.connection.clone(),
+            pos,
+            kept: request.pos,
+            hold: pos.is_some() && until > world.now(),
+            lists: lists.clone(),
+            subscriptions: request.subscriptions.clone(),
+            extensions: request.extensions.clone(),
+        };
+        let slid = ask(world, &claim, slide, until).await?;
+        if !slid.unknown.is_empty() {
+            find_out(world, &claim.user, slid.unknown).await?;
+            continue;
+        }
+        let wanted = request.extensions.clone();
+        let updates = of_all(world, &claim.user, (slid, wanted)).await?;
+        if request.pos.is_none() || !updates.are_none() || world.now() >= until {
+            return Ok(updates);
+        }
+        // What the client is not shown is no reason to answer.
+        pos = Some(updates.pos);
+    }
+}
+
+/// Asks the user's object; waits there while there is nothing.
+async fn ask(world: &World, claim: &Claim, mut slide: Slide, until: u64) -> Result<Slid> {
+    let address = user_object(&claim.user);
+    if slide.hold {
+        match world.wait(&address, &slide, until).await? {
+            Waited::Answered(slid) => return Ok(slid),
+            Waited::Refused(refusal) => return Err(Unsynced::User(refusal)),
+            Waited::Woken | Waited::TimedOut => slide.hold = false,
+        }
+    }
+    Ok(world.ask(&address, &slide).await?)
+}
+
+/// The lists, with the rooms of their spaces.
+async fn lists(
+    world: &World,
+    user: &OwnedUserId,
+    request: &mut Request,
+) -> Result<BTreeMap<String, ListWanted>> {
+    let (mut known, mut lists) = (BTreeMap::new(), BTreeMap::new());
+    for (name, List { mut wanted, spaces }) in std::mem::take(&mut request.lists) {
+        if let Some(spaces) = spaces {
+            let mut within = BTreeSet::new();
+            for space in spaces {
+                if !known.contains_key(&space) {
+                    let children = children(world, user, &space).await?;
+                    known.insert(space.clone(), children);
+                }
+                within.extend(known.get(&space).into_iter().flatten().cloned());
+            }
+            wanted.filter.within = Some(within);
+        }
+        lists.insert(name, wanted);
+    }
+    Ok(lists)
+}
+
+/// The rooms that a space names; none where the user is not in it.
+async fn children(
+    world: &World,
+    user: &OwnedUserId,
+    space: &OwnedRoomId,
+) -> Result<Vec<OwnedRoomId>> {
+    let asker = Some(Asker::User(user.clone()));
+    let look = Look { asker, children: true, suggested_only: false };
+    match world.ask(&room_object(space), &look).await {
+        Ok(looked) if looked.membership == Some(Membership::Join) => {
+            Ok(looked.children.into_iter().map(|child| child.room_id).collect())
+        }
+        Ok(_) | Err(AskError::Refused(_)) => Ok(Vec::new()),
+        Err(AskError::Unreachable(cause)) => Err(Ours::Unreachable(cause).into()),
+    }
+}
+
+/// Finds out what rooms are that were told to the user before rooms said so.
+async fn find_out(world: &World, user: &OwnedUserId, unknown: Vec<OwnedRoomId>) -> Result<()> {
+    let found: Vec<NoteTraits> = stream::iter(unknown)
+        .map(|room_id| async move {
+            let of = TraitsOf { user: user.clone() };
+            let traits = match world.ask(&room_object(&room_id), &of).await {
+                Ok(traits) => traits,
+                // Of a room that we were never in is known what its invite says.
+                Err(AskError::Refused(Refusal::Absent)) => Traits::default(),
+                Err(error) => return Err(Unsynced::from(error)),
+            };
+            Ok(NoteTraits { room_id, traits })
+        })
+        .buffer_unordered(ROOMS_AT_ONCE)
+        .try_collect()
+        .await?;
+    for note in found {
+        world.ask(&user_object(user), &note).await?;
+    }
+    Ok(())
+}
+
+async fn of_all(
+    world: &World,
+    user: &OwnedUserId,
+    (slid, wanted): (Slid, Extensions),
+) -> Result<Updates> {
+    let (device, ignored) = (&slid.device_id, &slid.ignored);
+    let asks = slid.rooms.into_iter().map(|room| update(world, (user, device, ignored), room));
+    let rooms: Vec<Update> = stream::iter(asks).buffered(ROOMS_AT_ONCE).try_collect().await?;
+    let (mut receipts, mut shown) = (BTreeMap::new(), Vec::new());
+    for mut update in rooms {
+        let of_room = update.window.as_mut().and_then(|window| window.receipts.take());
+        if let Some(content) = of_room {
+            receipts.insert(update.room.room_id.clone(), Data::receipts(content));
+        }
+        if update.is_news() {
+            shown.push(update);
+        }
+    }
+    let mut typing = BTreeMap::new();
+    for (room, users) in slid.typing {
+        typing.insert(room, Data::typing(users)?);
+    }
+    let of_rooms = slid.account_data_of_rooms.into_iter();
+    let of_rooms = of_rooms.map(|(room, items)| (room, items.into_iter().map(Data::of).collect()));
+    Ok(Updates {
+        pos: slid
+            .pos
+            .ok_or_else(|| Ours::Unreachable("a connection has no position".to_owned()))?,
+        counts: slid.counts,
+        rooms: shown,
+        account_data: slid.account_data.into_iter().map(Data::of).collect(),
+        account_data_of_rooms: of_rooms.collect(),
+        receipts,
+        typing,
+        device_lists: devices::device_lists(world, user, slid.shares, slid.devices_changed).await?,
+        messages: slid.messages,
+        messages_upto: slid.messages_upto,
+        key_counts: slid.key_counts,
+        wanted,
+    })
+}
+
+/// Asks a room for what is new of it, where there may be more than what the user's object knows.
+async fn update(
+    world: &World,
+    (user, device, ignored): (&OwnedUserId, &str, &BTreeSet<OwnedUserId>),
+    mut room: SlidRoom,
+) -> Result<Update> {
+    let Some(wanted) = room.window.take() else { return Ok(Update { room, window: None }) };
+    let window = SlidingWindow {
+        user: user.clone(),
+        device: device.to_owned(),
+        from: wanted.from,
+        to: wanted.to,
+        live_from: wanted.live_from,
+        limit: wanted.limit,
+        expanded: wanted.expanded,
+        required: wanted.required,
+        required_before: wanted.required_before,
+        receipts_from: wanted.receipts_from,
+        ignored: ignored.clone(),
+    };
+    let window = match world.ask(&room_object(&room.room_id), &window).await {
+        Ok(window) => window,
+        // We were never in this room: only its invite ended.
+        Err(AskError::Refused(Refusal::Absent)) => SlidingWindowReply::default(),
+        Err(error) => return Err(error.into()),
+    };
+    Ok(Update { room, window: Some(window) })
+}

@@ -1,0 +1,292 @@
+//! What does one sliding sync show of the room?
+//! ([MSC4186](https://github.com/matrix-org/matrix-spec-proposals/blob/main/proposals/4186-simplified-sliding-sync.md))
+//!
+//! The timeline is cut out of the room as for `/sync` (`window.rs`). The state is always that at the window's end.
+
+use std::collections::BTreeSet;
+
+use ruma::OwnedUserId;
+use serde_json::value::{RawValue, to_raw_value};
+use tombolo_platform::values;
+use tombolo_protocol::{json::members, membership::Membership};
+
+use crate::objects::room::{
+    Result, Room,
+    graph::{events::Before, state::Key},
+    messages::{
+        Detail, EventFilter, Hero, Position, RequiredState, SlidingWindow, SlidingWindowReply,
+        StateElement, Traits, TraitsOf, Window,
+    },
+    reading::{
+        view::Viewer,
+        window::{Range, Slice, names_rooms},
+    },
+};
+
+const MEMBER: &str = "m.room.member";
+/// What counts as activity.
+const BUMPS: [&str; 7] = [
+    "m.room.create",
+    "m.room.message",
+    "m.room.encrypted",
+    "m.sticker",
+    "m.call.invite",
+    "m.poll.start",
+    "m.beacon_info",
+];
+/// How many events are looked at for the last activity.
+const MOST_LOOKED_AT: u32 = 100;
+
+/// The timeline of the range, the state that is wanted of it, receipts and what the room is called.
+pub fn sliding_window(room: &mut Room<'_>, message: SlidingWindow) -> Result<SlidingWindowReply> {
+    room.graph()?;
+    let viewer = room.viewer(message.user.clone(), message.device.clone())?;
+    let viewer = Viewer { ignored: message.ignored.clone(), ..viewer };
+    let window = window_of(&message);
+    let (from, to) = (message.from, message.to);
+    let brought_up = viewer.memberships.uncovered(from, to);
+    if !viewer.memberships.joined_between(from, to + 1) && !brought_up {
+        let parting = room.parting(&viewer, &window)?;
+        let live = u32::try_from(parting.timeline.len()).unwrap_or(u32::MAX);
+        let (timeline, state, prev_batch) = (parting.timeline, parting.state, parting.prev_batch);
+        return Ok(SlidingWindowReply { timeline, live, state, prev_batch, ..Default::default() });
+    }
+    let range = room.range(&viewer, &window);
+    let low = if message.expanded { 0 } else { range.low };
+    let slice = room.slice(&viewer, low, range.end, &window.timeline)?;
+    let limited = slice.limited || brought_up;
+    let mut timeline = match limited {
+        true => room.bundled_views(&viewer, &slice.events, false)?,
+        false => room.views(&viewer, &slice.events, false)?,
+    };
+    let joined = viewer.memberships.since(range.end).map_or(range.end, |since| since - 1);
+    let live_from = message.live_from.unwrap_or(joined);
+    let is_live = |pos: Option<Position>| pos.is_some_and(|pos| pos > live_from);
+    let live = slice.events.iter().filter(|event| is_live(event.pos)).count();
+    let (mut state, removed) = room.required_state(&viewer, &message, (&range, &slice, limited))?;
+    let [last, behind] = room.end_of_stay(&viewer, &window, range.end, &slice)?;
+    let live = u32::try_from(live.saturating_add(last.len())).unwrap_or(u32::MAX);
+    timeline.extend(last);
+    state.extend(behind);
+    let receipts = room.receipts_wanted(&viewer, &message, (&range, &window.timeline))?;
+    let prev_batch = slice.start(range.end);
+    let expanded = message.expanded && !range.anew && prev_batch < range.low;
+    let reply = SlidingWindowReply {
+        timeline,
+        live,
+        limited,
+        anew: range.anew,
+        expanded,
+        prev_batch,
+        state,
+        removed,
+        receipts,
+        ..Default::default()
+    };
+    room.described(&viewer, &range, reply)
+}
+
+/// What a list of rooms is filtered by, for a user.
+pub fn traits_of(room: &mut Room<'_>, message: TraitsOf) -> Result<Traits> {
+    room.graph()?;
+    let traits = room.traits()?;
+    let removed = room.was_removed(message.user.as_str())?;
+    Ok(Traits { removed, ..traits })
+}
+
+/// The same window, for what is shown as in a `/sync`.
+fn window_of(message: &SlidingWindow) -> Window {
+    let ignored = message.ignored.clone();
+    let timeline = EventFilter { limit: Some(message.limit), ignored, ..EventFilter::default() };
+    Window {
+        user: message.user.clone(),
+        device: message.device.clone(),
+        from: message.from,
+        to: message.to,
+        full_state: false,
+        stay_only: false,
+        state_after: true,
+        timeline,
+        state: EventFilter::default(),
+    }
+}
+
+impl RequiredState {
+    fn shows(&self, (kind, state_key): (&str, &str)) -> bool {
+        let includes = self.include.iter().any(|element| {
+            let named = !self.lazy_members || kind != MEMBER || element.state_key.is_some();
+            named && element.matches(kind, state_key)
+        });
+        includes && !self.exclude.iter().any(|element| element.matches(kind, state_key))
+    }
+}
+
+impl StateElement {
+    fn matches(&self, kind: &str, state_key: &str) -> bool {
+        self.kind.as_deref().is_none_or(|own| own == kind)
+            && self.state_key.as_deref().is_none_or(|own| own == state_key)
+    }
+}
+
+fn shows(required: &[RequiredState], key: &Key) -> bool {
+    required.iter().any(|required| required.shows((&key.0, &key.1)))
+}
+
+impl Room<'_> {
+    /// The state that is wanted, and what is set no more.
+    fn required_state(
+        &mut self,
+        viewer: &Viewer,
+        message: &SlidingWindow,
+        (range, slice, limited): (&Range, &Slice, bool),
+    ) -> Result<(Vec<Box<RawValue>>, Vec<Key>)> {
+        let SlidingWindow { required, required_before, .. } = message;
+        let before: &[RequiredState] = if range.anew { &[] } else { required_before };
+        let mut wanted = self.included(range.end, required, before)?;
+        let mut changed = BTreeSet::new();
+        if !range.anew {
+            let keys = self.changed(range.low, range.end)?.into_iter();
+            changed = keys.filter(|key| shows(required, key)).collect();
+            wanted.extend(changed.iter().cloned());
+        }
+        if required.iter().any(|required| required.lazy_members) {
+            wanted.extend(lazily(slice));
+            if !limited && !range.anew {
+                let keys = self.changed(range.low, range.end)?.into_iter();
+                wanted.extend(keys.filter(|key| key.0 == MEMBER));
+            }
+        }
+        let (mut sns, mut removed) = (Vec::new(), Vec::new());
+        for key in wanted {
+            match self.mainline(range.end, &key.0, &key.1)? {
+                Some(sn) => sns.push(sn),
+                None if changed.contains(&key) => removed.push(key),
+                None => {}
+            }
+        }
+        Ok((self.client_views(viewer, sns, false)?, removed))
+    }
+
+    /// The keys at a position that some of these include and none of those before.
+    fn included(
+        &mut self,
+        at: Position,
+        required: &[RequiredState],
+        before: &[RequiredState],
+    ) -> Result<BTreeSet<Key>> {
+        let mut keys = BTreeSet::new();
+        for new in required.iter().filter(|required| !before.contains(required)) {
+            for element in &new.include {
+                match (&element.kind, &element.state_key) {
+                    (Some(kind), Some(key)) => _ = keys.insert((kind.clone(), key.clone())),
+                    (Some(kind), None) if kind == MEMBER && new.lazy_members => {}
+                    (Some(kind), None) => keys.extend(self.keys_of(at, kind)?),
+                    (None, _) if new.lazy_members => {
+                        let state = self.without_members(Before { at, fork: None })?;
+                        keys.extend(state.into_keys());
+                    }
+                    (None, _) => keys.extend(self.whole(Before { at, fork: None })?.into_keys()),
+                }
+            }
+        }
+        keys.retain(|key| shows(required, key) && !shows(before, key));
+        Ok(keys)
+    }
+
+    /// The state keys of a type at a position.
+    fn keys_of(&mut self, at: Position, kind: &str) -> Result<Vec<Key>> {
+        let query = "SELECT key FROM now WHERE type = ?1 AND since <= ?2
+                     UNION SELECT key FROM past WHERE type = ?1 AND since <= ?2 AND until > ?2";
+        let keys = self.sql.rows(query, values![kind, at], |row| row.text(0))?;
+        Ok(keys.into_iter().map(|key| (kind.to_owned(), key)).collect())
+    }
+
+    /// The receipts that are wanted. Of those that were wanted never before, the ones of the newest events and the user's
+    /// own: a large room has thousands.
+    fn receipts_wanted(
+        &mut self,
+        viewer: &Viewer,
+        message: &SlidingWindow,
+        (range, timeline): (&Range, &EventFilter),
+    ) -> Result<Option<Box<RawValue>>> {
+        let Some(from) = message.receipts_from else { return Ok(None) };
+        let made = (from, message.to);
+        let receipts = self.receipts_between(&viewer.user, made, &message.ignored)?;
+        if from > 0 || receipts.is_none() {
+            return Ok(receipts);
+        }
+        let slice = self.slice(viewer, 0, range.end, timeline)?;
+        let mut by_event = members(receipts.as_deref());
+        let own = format!("\"{}\":", viewer.user);
+        by_event.retain(|event_id, of_event| {
+            let is_shown = slice.events.iter().any(|event| event.pdu.event_id == **event_id);
+            is_shown || of_event.get().contains(&own)
+        });
+        let some = !by_event.is_empty();
+        Ok(some.then(|| to_raw_value(&by_event)).transpose()?)
+    }
+
+    /// Adds what the room is called and how many are in it, as far as that may be news.
+    fn described(
+        &mut self,
+        viewer: &Viewer,
+        range: &Range,
+        mut reply: SlidingWindowReply,
+    ) -> Result<SlidingWindowReply> {
+        let &Range { anew, low, end, .. } = range;
+        let changed = self.changed(low, end)?;
+        let is_new = |kind: &str| anew || changed.iter().any(|key| key.0 == kind);
+        if is_new("m.room.name") {
+            reply.name = self.detail(end, ("m.room.name", "name"))?;
+        }
+        if is_new("m.room.avatar") {
+            reply.avatar = self.detail(end, ("m.room.avatar", "url"))?;
+        }
+        if viewer.memberships.at(end) != Some(Membership::Join) {
+            return Ok(reply);
+        }
+        if anew || changed.iter().any(|(kind, _)| names_rooms(kind)) {
+            for user_id in self.heroes(viewer)? {
+                reply.heroes.push(self.hero(user_id)?);
+            }
+        }
+        if is_new(MEMBER) {
+            let row = self.row()?;
+            let count = |members: i64| u32::try_from(members).unwrap_or_default();
+            reply.members = Some((count(row.joined), count(row.invited)));
+        }
+        reply.bump_stamp = self.last_activity(end)?;
+        Ok(reply)
+    }
+
+    fn detail(&mut self, at: Position, (kind, field): (&str, &str)) -> Result<Detail> {
+        let event = self.mainline(at, kind, "")?.map(|sn| self.event(sn)).transpose()?;
+        let text = event.and_then(|event| event.pdu.content_str(field));
+        Ok(text.filter(|text| !text.is_empty()).map_or(Detail::Unset, Detail::Set))
+    }
+
+    fn hero(&mut self, user_id: OwnedUserId) -> Result<Hero> {
+        let member = self.now_event(MEMBER, user_id.as_str())?;
+        let text = |field| member.as_ref().and_then(|member| member.pdu.content_str(field));
+        Ok(Hero { displayname: text("displayname"), avatar_url: text("avatar_url"), user_id })
+    }
+
+    /// When the last activity was, up to a position (ms). A long time without any counts as activity at its beginning.
+    fn last_activity(&mut self, end: Position) -> Result<Option<i64>> {
+        let events = self.between(1, end, true, MOST_LOOKED_AT)?;
+        let is_activity = |kind: &str| BUMPS.contains(&kind);
+        let last = events.iter().find(|event| is_activity(event.pdu.kind())).or(events.last());
+        let now = i64::try_from(self.moment.now).unwrap_or(i64::MAX);
+        // A clock that is ahead brings no room to the top for ever.
+        Ok(last.map(|event| event.pdu.origin_server_ts.clamp(0, now)))
+    }
+}
+
+/// The members whom a client needs to show a timeline.
+fn lazily(slice: &Slice) -> impl Iterator<Item = Key> {
+    let pdus = || slice.events.iter().map(|event| &event.pdu);
+    let senders = pdus().map(|pdu| pdu.sender.to_string());
+    let targets = pdus().filter(|pdu| pdu.kind() == MEMBER);
+    let targets = targets.filter_map(|pdu| pdu.state_key.as_ref().map(ToString::to_string));
+    senders.chain(targets).map(|user| (MEMBER.to_owned(), user))
+}
