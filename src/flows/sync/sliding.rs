@@ -80,7 +80,8 @@ pub struct Update {
 impl Update {
     /// Whether the client is told more than that somebody read something.
     fn is_news(&self) -> bool {
-        let beside = self.room.initial || self.room.counted || self.room.is_dm.is_some();
+        let SlidRoom { initial, moved, counted, is_dm, .. } = &self.room;
+        let beside = *initial || *moved || *counted || is_dm.is_some();
         let Some(window) = &self.window else { return true };
         beside
             || window.anew
@@ -192,7 +193,7 @@ async fn children(
 
 /// Finds out what rooms are that were told to the user before rooms said so.
 async fn find_out(world: &World, user: &OwnedUserId, unknown: Vec<OwnedRoomId>) -> Result<()> {
-    let found: Vec<NoteTraits> = stream::iter(unknown)
+    let rooms: BTreeMap<OwnedRoomId, Traits> = stream::iter(unknown)
         .map(|room_id| async move {
             let of = TraitsOf { user: user.clone() };
             let traits = match world.ask(&room_object(&room_id), &of).await {
@@ -201,15 +202,12 @@ async fn find_out(world: &World, user: &OwnedUserId, unknown: Vec<OwnedRoomId>) 
                 Err(AskError::Refused(Refusal::Absent)) => Traits::default(),
                 Err(error) => return Err(Unsynced::from(error)),
             };
-            Ok(NoteTraits { room_id, traits })
+            Ok((room_id, traits))
         })
         .buffer_unordered(ROOMS_AT_ONCE)
         .try_collect()
         .await?;
-    for note in found {
-        world.ask(&user_object(user), &note).await?;
-    }
-    Ok(())
+    Ok(world.ask(&user_object(user), &NoteTraits { rooms }).await?)
 }
 
 async fn of_all(

@@ -147,15 +147,16 @@ fn of_stripped(stripped: &RawValue) -> Traits {
     traits
 }
 
-/// Notes what a room is that was told before rooms said so.
+/// Notes what rooms are that were told before rooms said so.
 pub fn note_traits(user: &mut User<'_>, message: NoteTraits) -> Result<()> {
     user.exists()?;
-    let NoteTraits { room_id, traits } = message;
-    let text = serde_json::to_string(&traits)?;
-    let Some(last) = user.loaded()?.rooms.get_mut(&room_id) else { return Ok(()) };
-    last.traits = Some(Rc::new(traits));
-    let pos = last.pos;
-    user.sql.run("UPDATE stream SET traits = ? WHERE pos = ?", values![&text, pos])?;
+    for (room_id, traits) in message.rooms {
+        let text = serde_json::to_string(&traits)?;
+        let Some(last) = user.loaded()?.rooms.get_mut(&room_id) else { continue };
+        last.traits = Some(Rc::new(traits));
+        let pos = last.pos;
+        user.sql.run("UPDATE stream SET traits = ? WHERE pos = ?", values![&text, pos])?;
+    }
     Ok(())
 }
 

@@ -12,3 +12,11 @@ COMMAND = [str(REPOSITORY / "target/peers/debug/tombolo-peers-driver")]
 
 class SdkDevice(Driven):
     """A device of matrix-sdk, which never waits for long. It cannot leave a dehydrated device, and tells nobody whom it sends keys."""
+
+    manner = {"slides": False}
+
+
+class SlidingDevice(SdkDevice):
+    """The same as Element X has it: it slides over its rooms."""
+
+    manner = {"slides": True}

@@ -9,14 +9,14 @@ from typing import TypeVar
 
 from e2ee.by_js import JsDevice
 from e2ee.by_nio import Loop, NioDevice
-from e2ee.by_sdk import SdkDevice
+from e2ee.by_sdk import SdkDevice, SlidingDevice
 from e2ee.device import Device, Said
 from e2ee.driven import Driven
 from e2ee.process import Driver
 from server import Server
 from user import User
 
-T = TypeVar("T", User, JsDevice, NioDevice, SdkDevice)
+T = TypeVar("T", User, JsDevice, NioDevice, SdkDevice, SlidingDevice)
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,10 @@ class Cast:
     def sdk(self, owner: User) -> SdkDevice:
         """A new device with matrix-sdk."""
         return self._take(SdkDevice(self._drivers["matrix-sdk"], owner, self._name(owner)))
+
+    def sliding(self, owner: User) -> SlidingDevice:
+        """A new device with matrix-sdk that slides over its rooms."""
+        return self._take(SlidingDevice(self._drivers["matrix-sdk"], owner, self._name(owner)))
 
     def nio(self, owner: User) -> NioDevice:
         """A new device with matrix-nio."""

@@ -13,11 +13,15 @@ from user import User
 class Driven(Device):
     """A device in a driver's process."""
 
+    # What else its driver has to know of how it syncs.
+    manner: dict[str, Any] = {}
+
     def __init__(self, driver: Driver, owner: User, name: str):
         self.owner = owner
         self.name = name
         self._driver = driver
-        self.id = self.ask("login", url=owner.server.url, localpart=owner.localpart, password=owner.password)
+        login = {"url": owner.server.url, "localpart": owner.localpart, "password": owner.password}
+        self.id = self.ask("login", **login, **self.manner)
 
     def ask(self, command: str, **arguments: Any) -> Any:
         """Does what the driver lists."""

@@ -34,8 +34,8 @@ const BUMPS: [&str; 7] = [
     "m.poll.start",
     "m.beacon_info",
 ];
-/// How many events are looked at for the last activity.
-const MOST_LOOKED_AT: u32 = 100;
+/// How many events are looked at for the last activity: few at first.
+const LOOKED_AT: [u32; 2] = [8, 100];
 
 /// The timeline of the range, the state that is wanted of it, receipts and what the room is called.
 pub fn sliding_window(room: &mut Room<'_>, message: SlidingWindow) -> Result<SlidingWindowReply> {
@@ -273,9 +273,15 @@ impl Room<'_> {
 
     /// When the last activity was, up to a position (ms). A long time without any counts as activity at its beginning.
     fn last_activity(&mut self, end: Position) -> Result<Option<i64>> {
-        let events = self.between(1, end, true, MOST_LOOKED_AT)?;
-        let is_activity = |kind: &str| BUMPS.contains(&kind);
-        let last = events.iter().find(|event| is_activity(event.pdu.kind())).or(events.last());
+        let mut last = None;
+        for most in LOOKED_AT {
+            let events = self.between(1, end, true, most)?;
+            let activity = events.iter().find(|event| BUMPS.contains(&event.pdu.kind()));
+            last = activity.or(events.last()).cloned();
+            if activity.is_some() {
+                break;
+            }
+        }
         let now = i64::try_from(self.moment.now).unwrap_or(i64::MAX);
         // A clock that is ahead brings no room to the top for ever.
         Ok(last.map(|event| event.pdu.origin_server_ts.clamp(0, now)))

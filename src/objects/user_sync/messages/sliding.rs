@@ -133,6 +133,8 @@ pub struct SlidRoom {
     pub lists: Vec<String>,
     /// Whether the client is sent the room for the first time.
     pub initial: bool,
+    /// Whether the user's membership changed.
+    pub moved: bool,
     /// What is to be asked of the room; `None` where only something beside it is new.
     pub window: Option<SlidWindow>,
     /// The stripped state of an invite or knock.
@@ -161,10 +163,9 @@ pub struct SlidWindow {
     pub receipts_from: Option<Position>,
 }
 
-/// What a room is that was told to the user before rooms said so.
+/// What rooms are that were told to the user before rooms said so.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct NoteTraits {
-    pub room_id: OwnedRoomId,
-    pub traits: Traits,
+    pub rooms: BTreeMap<OwnedRoomId, Traits>,
 }
 message!(UserSyncClass, NoteTraits => (), Refusal);

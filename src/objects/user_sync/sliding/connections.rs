@@ -21,6 +21,8 @@ use crate::{
 
 /// How many connections a device has: those used longest ago go.
 const MOST_CONNECTIONS: i64 = 8;
+/// The longest text of what was sent (bytes): a row has at most 2 MB.
+const MAX_SENT: usize = 1_900_000;
 /// How many different wishes are remembered before those that no room has any more are dropped.
 const MOST_CONFIGS: usize = 64;
 
@@ -110,6 +112,22 @@ impl Sent {
     }
 }
 
+/// The text of what was sent. Where that is too much for a row, only what this response sends is noted: all else is sent
+/// again when it is in the client's sight.
+fn written(before: &Sent, sent: &mut Sent) -> Result<String> {
+    let text = serde_json::to_string(sent)?;
+    if text.len() <= MAX_SENT {
+        return Ok(text);
+    }
+    sent.rooms.retain(|room, now| before.rooms.get(room) != Some(now));
+    sent.drop_unused();
+    let text = serde_json::to_string(sent)?;
+    if text.len() > MAX_SENT {
+        return Err(Stop::Refused(Refusal::Invalid("too much state is asked for".to_owned())));
+    }
+    Ok(text)
+}
+
 impl User<'_> {
     /// The connection that a request goes on with; an empty one where it begins.
     pub fn connection(&mut self, device: &str, message: &Slide) -> Result<Connection> {
@@ -137,7 +155,7 @@ impl User<'_> {
         &mut self,
         device: &str,
         message: &Slide,
-        (connection, sent): (&Connection, Sent),
+        (connection, mut sent): (&Connection, Sent),
     ) -> Result<i64> {
         if let Some(id) = connection.id.filter(|_| sent == *connection.sent) {
             return Ok(id);
@@ -148,10 +166,10 @@ impl User<'_> {
         for id in self.sql.rows(gone, values![device, name, kept], |row| row.int(0))? {
             self.cache.connections.remove(&id);
         }
+        let text = written(&connection.sent, &mut sent)?;
         let id = self.new_id();
         let insert =
             "INSERT INTO connections (id, device, name, used_at, sent) VALUES (?, ?, ?, ?, ?)";
-        let text = serde_json::to_string(&sent)?;
         self.sql.run(insert, values![id, device, name, self.moment.now, &text])?;
         self.cache.connections.insert(id, Rc::new(sent));
         if connection.id.is_none() {

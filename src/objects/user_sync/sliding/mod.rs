@@ -25,8 +25,10 @@ use super::{
 };
 use crate::objects::room::messages::{Position, RequiredState};
 
-/// The most rooms of one response: a Worker may ask so many objects. The others follow in the next one.
+/// The most rooms of one response, and the most events that are wanted of them together: a Worker asks so many objects,
+/// and holds their answers. The others follow in the next one.
 const MOST_ROOMS: usize = 200;
+const MOST_EVENTS: u32 = 4_000;
 
 /// Everything that is new, or, on a connection that begins, everything that is asked for.
 pub fn slide(user: &mut User<'_>, message: Slide) -> Result<Slid> {
@@ -94,7 +96,7 @@ impl User<'_> {
         scope: &[InScope],
         sent: &mut Sent,
     ) -> Result<Vec<SlidRoom>> {
-        let (dms, mut rooms) = (self.direct_messages()?, Vec::new());
+        let (dms, mut rooms, mut events) = (self.direct_messages()?, Vec::new(), 0_u32);
         for room in scope {
             let receipts = wants(message.extensions.receipts.as_ref(), room);
             let is_dm = dms.contains(room.room_id.as_str());
@@ -118,6 +120,7 @@ impl User<'_> {
                 membership: room.last.membership,
                 lists: room.lists.clone(),
                 initial: before.is_none(),
+                moved: before.is_some_and(|before| before.membership != room.last.membership),
                 window,
                 stripped: if waits { self.stripped_of(room)? } else { None },
                 unread,
@@ -126,7 +129,8 @@ impl User<'_> {
                 active: room.last.active,
             });
             sent.note(room, before, (receipts, is_dm, due.asks));
-            if rooms.len() == MOST_ROOMS {
+            events = events.saturating_add(room.config.limit);
+            if rooms.len() >= MOST_ROOMS || events >= MOST_EVENTS {
                 break;
             }
         }

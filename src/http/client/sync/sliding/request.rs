@@ -25,6 +25,8 @@ const MOST_UNSTABLE_SUBSCRIPTIONS: usize = 1_000;
 /// How many spaces a list may name, and the longest name of a connection or a list (bytes).
 const MOST_SPACES: usize = 100;
 const LONGEST_NAME: usize = 255;
+/// The most events of a timeline.
+const MOST_EVENTS: u32 = 100;
 /// How many elements of state a list or a room may want.
 const MOST_ELEMENTS: usize = 200;
 
@@ -149,7 +151,7 @@ impl ProposedRoom {
         let required = self.required_state;
         must_be_few("required_state", required.include.len(), MOST_ELEMENTS)?;
         must_be_few("required_state", required.exclude.len(), MOST_ELEMENTS)?;
-        Ok(RoomWanted { limit: self.timeline_limit, required })
+        Ok(RoomWanted { limit: self.timeline_limit.min(MOST_EVENTS), required })
     }
 }
 
@@ -187,7 +189,7 @@ impl UnstableRoom {
             let [kind, state_key] = [kind, state_key].map(|text| (text != "*").then_some(text));
             required.include.push(StateElement { kind, state_key });
         }
-        Ok(RoomWanted { limit: self.timeline_limit, required })
+        Ok(RoomWanted { limit: self.timeline_limit.min(MOST_EVENTS), required })
     }
 }
 

@@ -12,7 +12,7 @@ use crate::{Outcome, device::Device};
 #[derive(Deserialize)]
 #[serde(tag = "do", content = "with", rename_all = "camelCase")]
 pub enum Command {
-    Login { url: String, localpart: String, password: String },
+    Login { url: String, localpart: String, password: String, slides: bool },
     Close {},
     Disconnect {},
     Reconnect {},
@@ -50,7 +50,7 @@ impl Device {
                 return Err("this is no device's to do".into());
             }
             Command::Disconnect {} => self.disconnect(),
-            Command::Reconnect {} => self.connect(),
+            Command::Reconnect {} => self.connect().await?,
             Command::Logout {} => self.logout().await?,
 
             Command::CreateRoom { invite, version, preset } => {

@@ -19,10 +19,10 @@ use matrix_sdk::{
 };
 use tokio::{task::JoinHandle, time::sleep};
 
-use crate::{Outcome, rooms::Seen, verification::Requests};
+use crate::{Outcome, rooms::Seen, sliding, verification::Requests};
 
 /// How long it waits before it asks its server again that did not answer, and how often it asks.
-const PAUSE: Duration = Duration::from_millis(500);
+pub const PAUSE: Duration = Duration::from_millis(500);
 const TRIES: usize = 200;
 
 pub struct Device {
@@ -30,12 +30,19 @@ pub struct Device {
     pub password: String,
     pub seen: Seen,
     pub requests: Requests,
+    /// Whether it slides over its rooms, instead of getting all of them.
+    pub slides: bool,
     syncing: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Device {
     /// Logs in as a new device, and returns when its first sync is done.
-    pub async fn login(name: &str, url: &str, localpart: &str, password: String) -> Outcome<Self> {
+    pub async fn login(
+        name: &str,
+        url: &str,
+        (localpart, password): (&str, String),
+        slides: bool,
+    ) -> Outcome<Self> {
         let patience = RequestConfig::new().retry_limit(TRIES).max_retry_time(PAUSE);
         let keys = EncryptionSettings {
             backup_download_strategy: BackupDownloadStrategy::AfterDecryptionFailure,
@@ -48,20 +55,26 @@ impl Device {
         client.encryption().wait_for_e2ee_initialization_tasks().await;
         let requests = Requests::of(&client);
         let syncing = Mutex::default();
-        let device = Self { client, password, seen: Seen::default(), requests, syncing };
-        let first = device.client.sync_once(settings().timeout(Duration::ZERO)).await?;
-        device.seen.take(first);
-        device.connect();
+        let device = Self { client, password, seen: Seen::default(), requests, slides, syncing };
+        if !slides {
+            let first = device.client.sync_once(settings().timeout(Duration::ZERO)).await?;
+            device.seen.take(first.rooms);
+        }
+        device.connect().await?;
         Ok(device)
     }
 
     /// Syncs from now on.
-    pub fn connect(&self) {
+    pub async fn connect(&self) -> Outcome {
         let (client, seen) = (self.client.clone(), self.seen.clone());
+        if self.slides {
+            self.replace(Some(sliding::begin(client, seen).await?));
+            return Ok(());
+        }
         let syncing = tokio::spawn(async move {
             loop {
                 match client.sync_once(settings()).await {
-                    Ok(response) => seen.take(response),
+                    Ok(response) => seen.take(response.rooms),
                     Err(error) => {
                         eprintln!("{:?} could not sync: {error}", client.user_id());
                         sleep(PAUSE).await;
@@ -70,6 +83,7 @@ impl Device {
             }
         });
         self.replace(Some(syncing));
+        Ok(())
     }
 
     /// Syncs no more.

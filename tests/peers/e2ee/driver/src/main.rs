@@ -6,6 +6,7 @@
 mod command;
 mod device;
 mod rooms;
+mod sliding;
 mod trust;
 mod verification;
 
@@ -66,8 +67,8 @@ async fn main() -> Outcome {
 impl Driver {
     async fn run(&self, name: &str, command: &Value) -> Outcome<Value> {
         match Command::deserialize(command)? {
-            Command::Login { url, localpart, password } => {
-                let device = Device::login(name, &url, &localpart, password).await?;
+            Command::Login { url, localpart, password, slides } => {
+                let device = Device::login(name, &url, (&localpart, password), slides).await?;
                 let id = device.id();
                 self.devices.lock().await.insert(name.to_owned(), Arc::new(device));
                 Ok(json!(id))

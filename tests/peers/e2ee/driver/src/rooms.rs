@@ -19,7 +19,7 @@ use matrix_sdk::{
             room::{encryption::RoomEncryptionEventContent, message::RoomMessageEventContent},
         },
     },
-    sync::SyncResponse,
+    sync::RoomUpdates,
 };
 use serde_json::{Value, json};
 use tokio::time::timeout;
@@ -33,9 +33,9 @@ pub struct Seen {
 }
 
 impl Seen {
-    pub fn take(&self, response: SyncResponse) {
+    pub fn take(&self, rooms: RoomUpdates) {
         let mut events = self.events.lock().unwrap_or_else(|broken| broken.into_inner());
-        for (room, update) in response.rooms.joined {
+        for (room, update) in rooms.joined {
             let known = events.entry(room).or_default();
             for event in update.timeline.events {
                 if let Some(id) = event.event_id() {
@@ -83,7 +83,11 @@ impl Device {
         let Some(room) = self.client.get_room(room) else {
             return Ok(json!({ "encrypted": false, "members": {} }));
         };
-        let members = room.members_no_sync(RoomMemberships::empty()).await?;
+        // Who slides over its rooms is told of few members, and asks for the others.
+        let members = match self.slides {
+            true => room.members(RoomMemberships::empty()).await?,
+            false => room.members_no_sync(RoomMemberships::empty()).await?,
+        };
         let members: BTreeMap<_, _> =
             members.iter().map(|member| (member.user_id(), member.membership())).collect();
         Ok(json!({ "encrypted": room.encryption_state().is_encrypted(), "members": members }))
