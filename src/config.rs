@@ -72,6 +72,8 @@ pub struct Config {
     pub public_baseurl: Option<String>,
     /// What may be kept of media.
     pub media: Media,
+    /// `THREAD_SUBSCRIPTIONS`: whether clients may subscribe to threads, and are notified of no others.
+    pub thread_subscriptions: bool,
     /// `TURN_URIS` and `TURN_SHARED_SECRET`: the relay for calls; none where one of them is missing.
     pub turn: Option<Turn>,
 }
@@ -157,6 +159,7 @@ impl Config {
                 .ok_or(Misconfigured("TRUSTED_KEY_SERVERS"))?,
             public_baseurl: filled("PUBLIC_BASEURL"),
             media: media(filled)?,
+            thread_subscriptions: is("THREAD_SUBSCRIPTIONS", "on"),
             turn: turn(filled("TURN_URIS"), filled("TURN_SHARED_SECRET")),
         })
     }

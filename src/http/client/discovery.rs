@@ -48,8 +48,9 @@ pub fn routes(router: &mut Router) {
 }
 
 // Not read by ruma's type, which refuses an invalid token: clients ask this before they log in anew.
-async fn versions(_: World, _: Request<Bytes>, _: ()) -> Result<Response<Bytes>> {
-    let features: BTreeMap<_, _> = FEATURES.iter().map(|name| (name, true)).collect();
+async fn versions(world: World, _: Request<Bytes>, _: ()) -> Result<Response<Bytes>> {
+    let mut features: BTreeMap<_, _> = FEATURES.iter().map(|name| (*name, true)).collect();
+    features.insert("org.matrix.msc4306", Config::of(&world)?.thread_subscriptions);
     json_response(StatusCode::OK, &json!({ "versions": VERSIONS, "unstable_features": features }))
 }
 

@@ -91,4 +91,15 @@ CREATE TABLE pushers (
     retry_at INTEGER,            -- (ms)
     PRIMARY KEY (app_id, pushkey)
 ) WITHOUT ROWID;
+", "
+-- The threads that the user is or was subscribed to.
+CREATE TABLE thread_subscriptions (
+    room TEXT,
+    root TEXT,                   -- the event with which the thread begins
+    pos INTEGER NOT NULL,        -- of the stream, where this changed last
+    automatic INTEGER,           -- whether a client subscribed by itself; NULL: the user has unsubscribed,
+    unsubscribed_at INTEGER,     -- when the room's timeline ended here
+    PRIMARY KEY (room, root)
+) WITHOUT ROWID;
+CREATE INDEX thread_subscriptions_by ON thread_subscriptions (pos);
 "];

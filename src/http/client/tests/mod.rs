@@ -32,6 +32,7 @@ mod search;
 mod spaces;
 mod state_after;
 mod tags;
+mod thread_subscriptions;
 mod threads;
 mod timelines;
 mod to_device;

@@ -10,10 +10,11 @@ mod pushers;
 mod sessions;
 mod stored;
 mod stream;
+mod subscriptions;
 
 pub use self::{
     deactivation::*, dehydrated_device::*, encryption::*, push_rules::*, pushers::*, sessions::*,
-    stored::*, stream::*,
+    stored::*, stream::*, subscriptions::*,
 };
 
 use serde::{Deserialize, Serialize};
