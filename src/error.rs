@@ -123,6 +123,18 @@ pub fn unknown_token() -> Error {
         .with("soft_logout", false)
 }
 
+/// 401: an operator has locked the account, whose session stays.
+fn locked() -> Error {
+    Error::new(StatusCode::UNAUTHORIZED, "M_USER_LOCKED", "This account has been locked")
+        .with("soft_logout", true)
+}
+
+/// 403: an operator has suspended the account, which may not do that.
+pub fn suspended() -> Error {
+    let message = "You cannot perform this action while suspended.";
+    Error::new(StatusCode::FORBIDDEN, "M_USER_SUSPENDED", message)
+}
+
 /// 401: there is no access token.
 pub fn missing_token() -> Error {
     Error::new(StatusCode::UNAUTHORIZED, "M_MISSING_TOKEN", "Missing access token")
@@ -195,6 +207,7 @@ impl From<user_sync::messages::Refusal> for Error {
                 "This account was deactivated",
             ),
             Refusal::InviteBlocked => invite_blocked(),
+            Refusal::Locked => locked(),
         }
     }
 }

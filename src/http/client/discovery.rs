@@ -15,6 +15,7 @@ use crate::{
     config::Config,
     error::{Result, not_found},
     http::{
+        admin::is_admin,
         auth,
         endpoint::{json_response, paths_of},
         router::Router,
@@ -64,14 +65,17 @@ async fn homeserver(world: World, _: Request<Bytes>, _: ()) -> Result<Response<B
 
 // Not written by ruma's type, which leaves out a capability that is as the specification lets clients assume.
 async fn capabilities(world: World, request: Request<Bytes>, _: ()) -> Result<Response<Bytes>> {
-    auth::session(&world, &request, Cost::Free).await?;
+    let caller = auth::session(&world, &request, Cost::Free).await?;
     let available: BTreeMap<_, _> = SUPPORTED.iter().map(|id| (id, "stable")).collect();
-    let capabilities = json!({
+    let mut capabilities = json!({
         "m.room_versions": { "default": DEFAULT, "available": available },
         "m.change_password": { "enabled": true },
         "m.get_login_token": { "enabled": true },
         "m.3pid_changes": { "enabled": false },
         "m.profile_fields": { "enabled": true },
     });
+    if is_admin(&world, &caller.user).await? {
+        capabilities["m.account_moderation"] = json!({ "suspend": true, "lock": true });
+    }
     json_response(StatusCode::OK, &json!({ "capabilities": capabilities }))
 }

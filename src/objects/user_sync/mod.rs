@@ -15,6 +15,7 @@ mod invite_rules;
 mod key_counts;
 mod login_tokens;
 pub mod messages;
+mod moderation;
 mod notify;
 mod pull;
 mod push_rules;
@@ -76,6 +77,7 @@ pub struct Cache {
     pushes: Option<bool>,
     /// How many threads the user is or was subscribed to.
     threads: Option<i64>,
+    moderation: Option<Moderation>,
 }
 
 /// Where the stream ends.
@@ -226,6 +228,8 @@ class!(UserSyncClass = "user_sync" {
     DuePushes => pushers::due,
     Pushed => pushers::pushed,
     Notices => unread::notices,
+    Moderate => moderation::moderate,
+    ModerationOf => moderation::moderation,
     Subscribe => subscriptions::subscribe,
     Unsubscribe => subscriptions::unsubscribe,
     SubscriptionTo => subscriptions::subscription,

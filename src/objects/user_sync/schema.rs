@@ -102,4 +102,7 @@ CREATE TABLE thread_subscriptions (
     PRIMARY KEY (room, root)
 ) WITHOUT ROWID;
 CREATE INDEX thread_subscriptions_by ON thread_subscriptions (pos);
+", "
+-- What operators have done to the account.
+CREATE TABLE moderation (one INTEGER PRIMARY KEY, locked INTEGER NOT NULL, suspended INTEGER NOT NULL);
 "];

@@ -5,6 +5,7 @@
 mod deactivation;
 mod dehydrated_device;
 mod encryption;
+mod moderation;
 mod push_rules;
 mod pushers;
 mod sessions;
@@ -13,8 +14,8 @@ mod stream;
 mod subscriptions;
 
 pub use self::{
-    deactivation::*, dehydrated_device::*, encryption::*, push_rules::*, pushers::*, sessions::*,
-    stored::*, stream::*, subscriptions::*,
+    deactivation::*, dehydrated_device::*, encryption::*, moderation::*, push_rules::*, pushers::*,
+    sessions::*, stored::*, stream::*, subscriptions::*,
 };
 
 use serde::{Deserialize, Serialize};
@@ -45,4 +46,7 @@ pub enum Refusal {
     /// The user does not want to be invited by who invites them.
     #[error("the user does not want this invite")]
     InviteBlocked,
+    /// An operator has locked the account.
+    #[error("this account has been locked")]
+    Locked,
 }
