@@ -9,6 +9,7 @@ mod registration_tokens;
 #[cfg(test)]
 mod tests;
 mod units;
+mod whois;
 
 use bytes::Bytes;
 use http::Request;
@@ -27,6 +28,7 @@ use crate::{
 pub fn routes(router: &mut Router) {
     media::routes(router);
     moderation::routes(router);
+    whois::routes(router);
     register::routes(router);
     registration_tokens::routes(router);
     units::routes(router);

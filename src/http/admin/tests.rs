@@ -272,4 +272,33 @@ fn an_account_that_nobody_used_can_be_locked() {
     let login = json!({ "type": "m.login.password", "password": "secret",
         "identifier": { "type": "m.id.user", "user": user } });
     locked(scene.scene.call(None, "POST /_matrix/client/v3/login", &login));
+    let whois = format!("GET v3/admin/whois/{user}");
+    let told = scene.ask(&scene.admin, &whois, &Value::Null).ok();
+    assert_eq!(told, json!({ "user_id": user, "devices": {} }));
+}
+
+#[test]
+fn a_user_looks_at_themselves_and_an_operator_at_everybody() {
+    let scene = Moderated::new();
+    let (admin, alice) = (&scene.admin, &scene.alice);
+    let whois = |by: &User, user: &str| {
+        let line = format!("GET v3/admin/whois/{user}");
+        scene.ask(by, &line, &Value::Null)
+    };
+    let own = whois(alice, &alice.id).ok();
+    assert_eq!(own["user_id"], json!(alice.id));
+    let devices = own["devices"].as_object().unwrap();
+    assert_eq!(devices.len(), 1);
+    let seen = &devices.values().next().unwrap()["sessions"][0]["connections"][0]["last_seen"];
+    assert!(seen.as_u64().unwrap() > 0, "{own}");
+    assert_eq!(whois(admin, &alice.id).ok(), own);
+    let line = format!("GET /_synapse/admin/v1/whois/{}", alice.id);
+    assert_eq!(scene.scene.call(Some(admin), &line, &Value::Null).ok(), own);
+    scene
+        .scene
+        .call(Some(alice), &line.replace("alice", "admin"), &Value::Null)
+        .refused(403, "M_FORBIDDEN");
+    whois(alice, "@nobody:example.org").refused(403, "M_FORBIDDEN");
+    whois(admin, "@nobody:example.org").refused(404, "M_NOT_FOUND");
+    whois(admin, "@x:elsewhere.test").refused(400, "M_INVALID_PARAM");
 }
