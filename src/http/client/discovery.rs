@@ -43,6 +43,7 @@ pub fn routes(router: &mut Router) {
     for path in paths_of::<discover_homeserver::Request>() {
         router.page(&Method::GET, path, homeserver);
     }
+    router.page(&Method::GET, "/.well-known/matrix/support", support);
     for path in paths_of::<get_capabilities::Request>() {
         router.page(&Method::GET, path, capabilities);
     }
@@ -61,6 +62,16 @@ async fn homeserver(world: World, _: Request<Bytes>, _: ()) -> Result<Response<B
     let base_url = base_url.ok_or_else(|| not_found("This server has no public address"))?;
     let found = json!({ "m.homeserver": { "base_url": base_url }, "org.matrix.msc3814": true });
     json_response(StatusCode::OK, &found)
+}
+
+/// Whom to turn to. ([spec](https://spec.matrix.org/v1.19/client-server-api/#getwell-knownmatrixsupport))
+///
+/// Not ruma's type, which takes a contact without any address.
+async fn support(world: World, _: Request<Bytes>, _: ()) -> Result<Response<Bytes>> {
+    let config = Config::of(&world)?;
+    let support = config.support.as_ref();
+    let support = support.ok_or_else(|| not_found("This server names nobody to turn to"))?;
+    json_response(StatusCode::OK, support)
 }
 
 // Not written by ruma's type, which leaves out a capability that is as the specification lets clients assume.

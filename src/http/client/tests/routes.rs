@@ -7,6 +7,7 @@ use crate::http::routes;
 /// The endpoints that are built, one per line; the arguments are a room, a user and a type.
 const BUILT: &[&str] = &[
     "GET /.well-known/matrix/client",
+    "GET /.well-known/matrix/support",
     "GET /_matrix/client/versions",
     "GET /_matrix/client/v3/capabilities",
     "POST /_matrix/client/v3/register",
