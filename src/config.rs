@@ -5,7 +5,8 @@
 use std::rc::Rc;
 
 use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
-use ruma::OwnedServerName;
+use ruma::{OwnedServerName, OwnedUserId};
+use serde::Serialize;
 use tombolo_platform::{Fault, Object, World};
 use tombolo_protocol::{
     server_keys::{ServerKeys, VerifyKey},
@@ -70,8 +71,12 @@ pub struct Config {
     pub trusted_key_servers: Vec<OwnedServerName>,
     /// `PUBLIC_BASEURL`: what `/.well-known/matrix/client` and `/.well-known/matrix/server` say.
     pub public_baseurl: Option<String>,
+    /// Whom users and other servers may turn to; none where nobody is named.
+    pub support: Option<Support>,
     /// What may be kept of media.
     pub media: Media,
+    /// `THREAD_SUBSCRIPTIONS`: whether clients may subscribe to threads, and are notified of no others.
+    pub thread_subscriptions: bool,
     /// `TURN_URIS` and `TURN_SHARED_SECRET`: the relay for calls; none where one of them is missing.
     pub turn: Option<Turn>,
 }
@@ -94,6 +99,28 @@ pub struct Media {
 pub struct Turn {
     pub uris: Vec<String>,
     pub shared_secret: String,
+}
+
+/// Whom users and other servers may turn to
+/// ([support](https://spec.matrix.org/v1.19/client-server-api/#getwell-knownmatrixsupport)): there is a contact or a page.
+#[derive(Debug, Serialize)]
+pub struct Support {
+    /// `SUPPORT_CONTACTS`, separated by commas: a role, and who has it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    contacts: Vec<Contact>,
+    /// `SUPPORT_PAGE`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    support_page: Option<String>,
+}
+
+/// Somebody, by a Matrix ID, an email address or both.
+#[derive(Debug, Serialize)]
+struct Contact {
+    role: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    matrix_id: Option<OwnedUserId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    email_address: Option<String>,
 }
 
 /// A variable is missing or cannot be read.
@@ -156,7 +183,9 @@ impl Config {
             trusted_key_servers: notaries(filled("TRUSTED_KEY_SERVERS"))
                 .ok_or(Misconfigured("TRUSTED_KEY_SERVERS"))?,
             public_baseurl: filled("PUBLIC_BASEURL"),
+            support: Support::read(filled)?,
             media: media(filled)?,
+            thread_subscriptions: is("THREAD_SUBSCRIPTIONS", "on"),
             turn: turn(filled("TURN_URIS"), filled("TURN_SHARED_SECRET")),
         })
     }
@@ -214,4 +243,100 @@ fn old_keys(text: &str) -> Option<ServerKeys> {
         old.keys.insert(key_id.to_owned(), key);
     }
     Some(old)
+}
+
+impl Support {
+    /// Reads the variables; `None` where both are empty.
+    pub fn read(filled: impl Fn(&str) -> Option<String>) -> Result<Option<Self>, Misconfigured> {
+        let contacts = filled("SUPPORT_CONTACTS").unwrap_or_default();
+        let contacts = contacts.split(',').filter(|contact| !contact.trim().is_empty());
+        let contacts: Option<Vec<Contact>> = contacts.map(Contact::read).collect();
+        let contacts = contacts.ok_or(Misconfigured("SUPPORT_CONTACTS"))?;
+        let support_page = filled("SUPPORT_PAGE");
+        if support_page.as_deref().is_some_and(|page| !is_page(page)) {
+            return Err(Misconfigured("SUPPORT_PAGE"));
+        }
+        let any = !contacts.is_empty() || support_page.is_some();
+        Ok(any.then_some(Self { contacts, support_page }))
+    }
+}
+
+impl Contact {
+    fn read(text: &str) -> Option<Self> {
+        let mut words = text.split_whitespace();
+        let role = words.next()?.to_owned();
+        let (mut matrix_id, mut email_address) = (None, None);
+        for word in words {
+            let known = if word.starts_with('@') {
+                matrix_id.replace(word.try_into().ok()?).is_some()
+            } else {
+                let (name, host) = word.split_once('@')?;
+                let is_address = !name.is_empty() && !host.is_empty() && !host.contains('@');
+                email_address.replace(is_address.then(|| word.to_owned())?).is_some()
+            };
+            // One of each at most.
+            if known {
+                return None;
+            }
+        }
+        let has_role = role.contains('.') && !role.contains('@');
+        let any = matrix_id.is_some() || email_address.is_some();
+        (has_role && any).then_some(Self { role, matrix_id, email_address })
+    }
+}
+
+fn is_page(text: &str) -> bool {
+    text.parse::<http::Uri>()
+        .is_ok_and(|uri| matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn read(contacts: &str, page: &str) -> Option<Value> {
+        let filled = |name: &str| match name {
+            "SUPPORT_CONTACTS" => Some(contacts.to_owned()),
+            _ => Some(page.to_owned()).filter(|page| !page.is_empty()),
+        };
+        Support::read(filled).map(|support| serde_json::to_value(support).unwrap()).ok()
+    }
+
+    #[test]
+    fn the_specifications_example_is_written_so() {
+        let contacts = "m.role.admin @admin:example.org admin@example.org, m.role.security security@example.org";
+        let written = json!({
+            "contacts": [
+                { "matrix_id": "@admin:example.org", "email_address": "admin@example.org", "role": "m.role.admin" },
+                { "email_address": "security@example.org", "role": "m.role.security" },
+            ],
+            "support_page": "https://example.org/support.html",
+        });
+        assert_eq!(read(contacts, "https://example.org/support.html"), Some(written));
+        let page = json!({ "support_page": "https://example.org/" });
+        assert_eq!(read("", "https://example.org/"), Some(page));
+        assert_eq!(read(" , ", ""), Some(Value::Null));
+    }
+
+    #[test]
+    fn what_is_no_contact_is_not_taken_for_one() {
+        for contacts in [
+            "m.role.admin",
+            "@admin:example.org",
+            "admin admin@example.org",
+            "m.role.admin @admin",
+            "m.role.admin a@b a@c",
+            "m.role.admin @a:b @c:d",
+            "m.role.admin admin",
+            "m.role.admin a@b@c",
+            "m.role.admin a@b, x",
+        ] {
+            assert_eq!(read(contacts, ""), None, "{contacts}");
+        }
+        for page in ["example.org", "javascript:x", "/support", "ftp://example.org/"] {
+            assert_eq!(read("", page), None, "{page}");
+        }
+    }
 }

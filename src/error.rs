@@ -123,6 +123,18 @@ pub fn unknown_token() -> Error {
         .with("soft_logout", false)
 }
 
+/// 401: an operator has locked the account, whose session stays.
+fn locked() -> Error {
+    Error::new(StatusCode::UNAUTHORIZED, "M_USER_LOCKED", "This account has been locked")
+        .with("soft_logout", true)
+}
+
+/// 403: an operator has suspended the account, which may not do that.
+pub fn suspended() -> Error {
+    let message = "You cannot perform this action while suspended.";
+    Error::new(StatusCode::FORBIDDEN, "M_USER_SUSPENDED", message)
+}
+
 /// 401: there is no access token.
 pub fn missing_token() -> Error {
     Error::new(StatusCode::UNAUTHORIZED, "M_MISSING_TOKEN", "Missing access token")
@@ -200,6 +212,7 @@ impl From<user_sync::messages::Refusal> for Error {
                 "M_UNKNOWN_POS",
                 "This connection is not known: begin a new one",
             ),
+            Refusal::Locked => locked(),
         }
     }
 }

@@ -19,6 +19,7 @@ use crate::{
     config::Config,
     error::{Result, internal, missing_token, unknown_token},
     flows::sync::Claim,
+    http::suspension,
     objects::user_sync::messages::{Authorise, Authorised, Cost},
 };
 
@@ -73,6 +74,9 @@ async fn authorised(
     let claim = claim(world, request)?;
     let authorise = Authorise { session: claim.session.clone(), cost, reads };
     let authorised = world.ask(&user_object(&claim.user), &authorise).await?;
+    if authorised.suspended {
+        suspension::check(world, &claim.user, request).await?;
+    }
     let (device, born) = (authorised.device_id.clone(), authorised.born);
     Ok((Session { user: claim.user, device, born, session: claim.session }, authorised))
 }

@@ -16,6 +16,7 @@ pub mod public_rooms;
 mod query;
 mod rate_limit;
 pub mod router;
+mod suspension;
 mod uia;
 
 use self::router::Router;

@@ -60,7 +60,7 @@ class Synapse(Server):
             "form_secret": "peers",
             "bcrypt_rounds": 4,
             "presence": {"enabled": False},
-            "experimental_features": {"msc3814_enabled": True, "msc3391_enabled": True},
+            "experimental_features": {"msc3814_enabled": True, "msc3391_enabled": True, "msc4306_enabled": True},
             # An initial sync is answered anew each time, not from memory for two minutes.
             "caches": {"sync_response_cache_duration": "0s"},
             "federation": {

@@ -1,25 +1,34 @@
-//! Which endpoints are for operators? The small part of Synapse's admin API that tools and test suites rely on.
+//! Which endpoints are for operators? Those of the specification, and the small part of Synapse's admin API that tools and
+//! test suites rely on.
 
 mod event_reports;
 mod media;
+mod moderation;
 pub mod register;
 mod registration_tokens;
+#[cfg(test)]
+mod tests;
 mod units;
+mod whois;
 
 use bytes::Bytes;
 use http::Request;
+use ruma::{OwnedUserId, UserId};
 use tombolo_platform::World;
 
 use super::{auth, router::Router};
 use crate::{
-    error::{Result, forbidden},
+    config::Config,
+    error::{Result, forbidden, invalid_param, not_found},
     objects::user_sync::messages::Cost,
-    stores::accounts,
+    stores::accounts::{self, Account},
 };
 
 /// Registers the operators' routes.
 pub fn routes(router: &mut Router) {
     media::routes(router);
+    moderation::routes(router);
+    whois::routes(router);
     register::routes(router);
     registration_tokens::routes(router);
     units::routes(router);
@@ -28,9 +37,29 @@ pub fn routes(router: &mut Router) {
 
 /// Refuses whoever is no operator.
 async fn must_be_admin(world: &World, request: &Request<Bytes>) -> Result<()> {
+    admin(world, request).await.map(|_| ())
+}
+
+/// The operator who asks.
+async fn admin(world: &World, request: &Request<Bytes>) -> Result<OwnedUserId> {
     let caller = auth::session(world, request, Cost::Free).await?;
-    match accounts::find(world, caller.user.localpart()).await? {
-        Some(account) if account.admin => Ok(()),
-        _ => Err(forbidden("You are not a server admin")),
+    match is_admin(world, &caller.user).await? {
+        true => Ok(caller.user),
+        false => Err(forbidden("You are not a server admin")),
     }
+}
+
+/// Whether a user of this server is an operator.
+pub async fn is_admin(world: &World, user: &UserId) -> Result<bool> {
+    Ok(accounts::find(world, user.localpart()).await?.is_some_and(|account| account.admin))
+}
+
+/// The account of a user, who must be of this server.
+async fn local_account(world: &World, user: &UserId) -> Result<Account> {
+    if user.server_name() != Config::of(world)?.server_name {
+        return Err(invalid_param("The user is not of this server"));
+    }
+    let account = accounts::find(world, user.localpart()).await?;
+    let account = account.filter(|account| !account.deactivated);
+    account.ok_or_else(|| not_found("There is no such user"))
 }

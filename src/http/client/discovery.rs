@@ -15,6 +15,7 @@ use crate::{
     config::Config,
     error::{Result, not_found},
     http::{
+        admin::is_admin,
         auth,
         endpoint::{json_response, paths_of},
         router::Router,
@@ -43,14 +44,16 @@ pub fn routes(router: &mut Router) {
     for path in paths_of::<discover_homeserver::Request>() {
         router.page(&Method::GET, path, homeserver);
     }
+    router.page(&Method::GET, "/.well-known/matrix/support", support);
     for path in paths_of::<get_capabilities::Request>() {
         router.page(&Method::GET, path, capabilities);
     }
 }
 
 // Not read by ruma's type, which refuses an invalid token: clients ask this before they log in anew.
-async fn versions(_: World, _: Request<Bytes>, _: ()) -> Result<Response<Bytes>> {
-    let features: BTreeMap<_, _> = FEATURES.iter().map(|name| (name, true)).collect();
+async fn versions(world: World, _: Request<Bytes>, _: ()) -> Result<Response<Bytes>> {
+    let mut features: BTreeMap<_, _> = FEATURES.iter().map(|name| (*name, true)).collect();
+    features.insert("org.matrix.msc4306", Config::of(&world)?.thread_subscriptions);
     json_response(StatusCode::OK, &json!({ "versions": VERSIONS, "unstable_features": features }))
 }
 
@@ -62,16 +65,29 @@ async fn homeserver(world: World, _: Request<Bytes>, _: ()) -> Result<Response<B
     json_response(StatusCode::OK, &found)
 }
 
+/// Whom to turn to. ([spec](https://spec.matrix.org/v1.19/client-server-api/#getwell-knownmatrixsupport))
+///
+/// Not ruma's type, which takes a contact without any address.
+async fn support(world: World, _: Request<Bytes>, _: ()) -> Result<Response<Bytes>> {
+    let config = Config::of(&world)?;
+    let support = config.support.as_ref();
+    let support = support.ok_or_else(|| not_found("This server names nobody to turn to"))?;
+    json_response(StatusCode::OK, support)
+}
+
 // Not written by ruma's type, which leaves out a capability that is as the specification lets clients assume.
 async fn capabilities(world: World, request: Request<Bytes>, _: ()) -> Result<Response<Bytes>> {
-    auth::session(&world, &request, Cost::Free).await?;
+    let caller = auth::session(&world, &request, Cost::Free).await?;
     let available: BTreeMap<_, _> = SUPPORTED.iter().map(|id| (id, "stable")).collect();
-    let capabilities = json!({
+    let mut capabilities = json!({
         "m.room_versions": { "default": DEFAULT, "available": available },
         "m.change_password": { "enabled": true },
         "m.get_login_token": { "enabled": true },
         "m.3pid_changes": { "enabled": false },
         "m.profile_fields": { "enabled": true },
     });
+    if is_admin(&world, &caller.user).await? {
+        capabilities["m.account_moderation"] = json!({ "suspend": true, "lock": true });
+    }
     json_response(StatusCode::OK, &json!({ "capabilities": capabilities }))
 }

@@ -256,6 +256,7 @@ class!(RoomClass = "room" {
     Context => context::context,
     Related => relations::related,
     Threads => threads::threads,
+    ThreadPlace => threads::place,
     EventByTime => by_time::event_by_time,
     Search => search::search,
     Hits => search::hits,

@@ -20,7 +20,7 @@ pub fn forget(user: &mut User<'_>, message: Forget) -> Result<()> {
                 "INSERT INTO forgotten (room) VALUES (?) ON CONFLICT DO NOTHING",
                 values![room],
             )?;
-            Ok(())
+            user.drop_subscriptions_in(&message.room_id)
         }
         Some(_) => Err(Stop::Refused(Refusal::Invalid("you are still in this room".to_owned()))),
     }

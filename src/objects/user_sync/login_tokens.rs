@@ -38,6 +38,7 @@ impl User<'_> {
 /// Uses up a token.
 pub fn spend(user: &mut User<'_>, message: SpendLoginToken) -> Result<()> {
     user.exists()?;
+    user.must_be_unlocked()?;
     let delete = "DELETE FROM login_tokens WHERE token = ? RETURNING expires_at";
     let expires_at = user.sql.row(delete, values![&message.token], |row| row.int(0))?;
     let holds = expires_at.is_some_and(|at| u64::try_from(at).is_ok_and(|at| at > user.moment.now));

@@ -15,6 +15,7 @@ mod invite_rules;
 mod key_counts;
 mod login_tokens;
 pub mod messages;
+mod moderation;
 mod notify;
 mod pull;
 mod push_rules;
@@ -28,6 +29,7 @@ mod sessions;
 mod shares;
 mod sliding;
 mod stream;
+mod subscriptions;
 mod tags;
 #[cfg(test)]
 mod tests;
@@ -43,7 +45,11 @@ use ruma::{OwnedRoomId, OwnedUserId};
 use tombolo_platform::{Fault, Moment, Row, Sql, values};
 
 use self::{messages::*, rate_limit::Users, stream::Last};
-pub use self::{push_rules::PUSH_RULES, schema::STEPS, tags::TAGS};
+pub use self::{
+    push_rules::{PUSH_RULES, as_shown},
+    schema::STEPS,
+    tags::TAGS,
+};
 use crate::{
     config::Config,
     objects::user_keys::messages::KeyCounts,
@@ -72,6 +78,9 @@ pub struct Cache {
     rules: Option<Rc<push_rules::Rules>>,
     /// Whether there are pushers.
     pushes: Option<bool>,
+    /// How many threads the user is or was subscribed to.
+    threads: Option<i64>,
+    moderation: Option<Moderation>,
 }
 
 /// Where the stream ends.
@@ -80,10 +89,12 @@ struct Loaded {
     pos: StreamPosition,
     /// The highest position any token may have named: rows at or below it never change.
     issued: StreamPosition,
-    /// The positions of the last change of typing, of account data, and of the devices of others.
+    /// The positions of the last change of typing, of account data, of the devices of others, and of subscriptions to
+    /// threads.
     typing: StreamPosition,
     account_data: StreamPosition,
     device_changes: StreamPosition,
+    subscriptions: StreamPosition,
     rooms: BTreeMap<OwnedRoomId, Last>,
 }
 
@@ -135,18 +146,30 @@ impl User<'_> {
     /// Where the stream ends, read once per stay in memory.
     fn loaded(&mut self) -> Result<&mut Loaded> {
         if self.cache.loaded.is_none() {
-            let query = "SELECT (SELECT max(pos) FROM stream), (SELECT max(pos) FROM typing), (SELECT max(pos) FROM account_data), (SELECT max(pos) FROM device_changes), (SELECT max(pos) FROM shares)";
+            let query = "SELECT (SELECT max(pos) FROM stream), (SELECT max(pos) FROM typing), (SELECT max(pos) FROM account_data), (SELECT max(pos) FROM device_changes), (SELECT max(pos) FROM shares), (SELECT max(pos) FROM thread_subscriptions)";
             let last = |row: &Row<'_>, column| row.int_or_null(column).map(|pos| pos.unwrap_or(0));
             let ends = self.sql.row(query, values![], |row| {
-                Ok((last(row, 0)?, last(row, 1)?, last(row, 2)?, last(row, 3)?, last(row, 4)?))
+                let mut ends = [0; 6];
+                for (column, end) in ends.iter_mut().enumerate() {
+                    *end = last(row, column)?;
+                }
+                Ok(ends)
             })?;
-            let (stream, typing, account_data, device_changes, shares) = ends.unwrap_or_default();
-            let pos = [stream, typing, account_data, device_changes, shares, self.last_message()?];
-            let pos = pos.into_iter().max().unwrap_or_default();
+            let ends = ends.unwrap_or_default();
+            let [_, typing, account_data, device_changes, _, subscriptions] = ends;
+            let last_message = self.last_message()?;
+            let pos = ends.into_iter().fold(last_message, StreamPosition::max);
             let rooms = self.last_rows()?;
             // Which tokens were issued is not stored, but none can be above the end of the stream.
-            self.cache.loaded =
-                Some(Loaded { pos, issued: pos, typing, account_data, device_changes, rooms });
+            self.cache.loaded = Some(Loaded {
+                pos,
+                issued: pos,
+                typing,
+                account_data,
+                device_changes,
+                subscriptions,
+                rooms,
+            });
         }
         self.cache.loaded.as_mut().ok_or_else(|| Stop::broken("the stream was not loaded"))
     }
@@ -210,6 +233,12 @@ class!(UserSyncClass = "user_sync" {
     DuePushes => pushers::due,
     Pushed => pushers::pushed,
     Notices => unread::notices,
+    Moderate => moderation::moderate,
+    ModerationOf => moderation::moderation,
+    Subscribe => subscriptions::subscribe,
+    Unsubscribe => subscriptions::unsubscribe,
+    SubscriptionTo => subscriptions::subscription,
+    SubscriptionsBetween => subscriptions::between,
     SetFilter => filters::set,
     Filter => filters::filter,
 });

@@ -4,7 +4,7 @@
 //! Each event is judged once, with the news that brings it, so its notice is in the sync that shows it. The rules are
 //! those of that moment: a rule that is changed later changes no notice.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, future::ready};
 
 use futures_util::FutureExt;
 use ruma::{
@@ -108,7 +108,13 @@ impl User<'_> {
         }
         let rules = self.rules()?;
         let rules = rules.for_event(&event.event, &mut judge.spent);
-        let actions = judge.actions(rules, event, sender)?;
+        let subscribed = match &event.thread {
+            Some(root) if self.config.thread_subscriptions => {
+                Some(self.is_subscribed(&judge.room.room_id, root)?)
+            }
+            _ => None,
+        };
+        let actions = judge.actions(rules, event, (sender, subscribed))?;
         if !actions.iter().any(Action::should_notify) {
             return Ok(redacted);
         }
@@ -147,12 +153,13 @@ struct Judge {
 }
 
 impl Judge {
-    /// The actions of the rule that matches an event; none where no rule does.
+    /// The actions of the rule that matches an event; none where no rule does. Beside the sender it takes whether the
+    /// user is subscribed to the event's thread, if rules ask for that.
     fn actions(
         &self,
         rules: &Ruleset,
         event: &NotifiableEvent,
-        sender: OwnedUserId,
+        (sender, subscribed): (OwnedUserId, Option<bool>),
     ) -> Result<Vec<Action>> {
         // Of an event that is nested deeper than can be read, no rule can look at anything.
         if plain_object(event.event.get()).is_none() {
@@ -164,7 +171,10 @@ impl Judge {
         // The room has said already what a creator's level is.
         let rules_of_levels = RoomPowerLevelsRules::new(&AuthorizationRules::V1, []);
         let levels = PushConditionPowerLevelsCtx::new(levels, Int::MIN, needed, rules_of_levels);
-        let room = self.room.clone().with_power_levels(levels);
+        let mut room = self.room.clone().with_power_levels(levels);
+        if let Some(subscribed) = subscribed {
+            room = room.with_has_thread_subscription_fn(move |_| Box::pin(ready(subscribed)));
+        }
         let event: Raw<AnySyncTimelineEvent> = Raw::from_json(event.event.clone());
         let actions = rules.get_actions(&event, &room).now_or_never();
         let actions = actions.ok_or_else(|| Stop::broken("a push rule waits"))?;

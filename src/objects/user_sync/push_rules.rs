@@ -4,13 +4,16 @@
 //! What the user has set is an item of account data: their own rules, and the default ones that they changed. The other
 //! default rules are always those of this build.
 
-use std::rc::Rc;
+use std::{mem, rc::Rc};
 
 use ruma::{
     UserId,
     api::client::push::PushRule,
     events::push_rules::PushRulesEventContent,
-    push::{Action, ConditionalPushRule, NewPushRule, RemovePushRuleError, RuleKind, Ruleset},
+    push::{
+        Action, AnyPushRuleRef, ConditionalPushRule, NewPushRule, RemovePushRuleError, RuleKind,
+        Ruleset,
+    },
 };
 use serde_json::value::{RawValue, to_raw_value};
 
@@ -71,7 +74,7 @@ pub fn change(user: &mut User<'_>, message: ChangePushRules) -> Result<()> {
 
 /// Refuses a rule that is too long.
 fn must_be_short(rules: &Ruleset, kind: RuleKind, rule_id: &str) -> Result<()> {
-    let rule = rules.get(kind, rule_id).map(PushRule::from);
+    let rule = rules.get(kind, rule_id).map(as_shown);
     if rule_id.len() > MAX_ID || serde_json::to_string(&rule)?.len() > MAX_RULE {
         return Err(invalid("the rule is too long"));
     }
@@ -115,7 +118,11 @@ impl User<'_> {
     /// The default rules of this build.
     fn default_rules(&self) -> Result<Ruleset> {
         let user = UserId::parse(self.name).map_err(|_| Stop::broken("the user's ID is none"))?;
-        Ok(Ruleset::server_default(&user))
+        let mut rules = Ruleset::server_default(&user);
+        if !self.config.thread_subscriptions {
+            rules.postcontent.clear();
+        }
+        Ok(rules)
     }
 
     /// The rules without the default ones that are as this build has them.
@@ -128,6 +135,7 @@ impl User<'_> {
         };
         rules.override_.retain(|rule| is_changed(RuleKind::Override, rule));
         rules.underride.retain(|rule| is_changed(RuleKind::Underride, rule));
+        rules.postcontent.retain(|rule| is_changed(RuleKind::PostContent, rule));
         Ok(rules)
     }
 
@@ -142,9 +150,17 @@ impl User<'_> {
     }
 
     fn push_rules(&mut self) -> Result<Ruleset> {
-        let default = self.default_rules()?;
+        let mut default = self.default_rules()?;
         let Some(content) = self.item("", PUSH_RULES)? else { return Ok(default) };
         let mut rules = serde_json::from_str::<PushRulesEventContent>(&content)?.global;
+        // Ruma leaves out this kind, of which all rules are default ones.
+        let of_threads = mem::take(&mut default.postcontent).into_iter().map(|mut rule| {
+            if let Some(set) = rules.postcontent.get(rule.rule_id.as_str()) {
+                (rule.enabled, rule.actions) = (set.enabled, set.actions.clone());
+            }
+            rule
+        });
+        rules.postcontent = of_threads.collect();
         rules.update_with_server_default(default);
         Ok(rules)
     }
@@ -169,7 +185,7 @@ impl Rules {
         plain.underride.retain(|rule| rule.default);
         let (mut searched, mut wild) = (0, 0);
         for rule in all.iter().filter(|rule| !rule.is_server_default()) {
-            let text = serde_json::to_string(&PushRule::from(rule))?;
+            let text = serde_json::to_string(&as_shown(rule))?;
             searched += text.len() as u64;
             wild += u64::from(text.contains(['*', '?']));
         }
@@ -183,6 +199,14 @@ impl Rules {
         let cost = self.searched.saturating_mul(bytes) + self.wild.saturating_mul(PATTERN);
         *spent = spent.saturating_add(cost);
         if *spent <= BUDGET { &self.all } else { &self.plain }
+    }
+}
+
+/// A rule as clients are shown it. Ruma's own way panics over the kind that proposals add.
+pub fn as_shown(rule: AnyPushRuleRef<'_>) -> PushRule {
+    match rule {
+        AnyPushRuleRef::PostContent(rule) => rule.clone().into(),
+        rule => rule.into(),
     }
 }
 

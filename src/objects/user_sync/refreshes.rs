@@ -16,6 +16,7 @@ pub fn refresh(user: &mut User<'_>, message: Refresh) -> Result<()> {
     let query = "SELECT session FROM refreshes WHERE refresh = ?";
     let held = user.sql.row(query, values![&message.refresh], |row| row.text(0))?;
     let old = held.ok_or(Stop::Refused(Refusal::NoSession))?;
+    user.must_be_unlocked()?;
     let device = user.use_session(&old)?.device;
     // One that nobody used came of an answer that was lost.
     user.end_successors(&old)?;

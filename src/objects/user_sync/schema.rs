@@ -104,4 +104,18 @@ CREATE TABLE connections (
     sent TEXT NOT NULL           -- JSON
 );
 CREATE INDEX connections_of ON connections (device, name);
+", "
+-- The threads that the user is or was subscribed to.
+CREATE TABLE thread_subscriptions (
+    room TEXT,
+    root TEXT,                   -- the event with which the thread begins
+    pos INTEGER NOT NULL,        -- of the stream, where this changed last
+    automatic INTEGER,           -- whether a client subscribed by itself; NULL: the user has unsubscribed,
+    unsubscribed_at INTEGER,     -- when the room's timeline ended here
+    PRIMARY KEY (room, root)
+) WITHOUT ROWID;
+CREATE INDEX thread_subscriptions_by ON thread_subscriptions (pos);
+", "
+-- What operators have done to the account.
+CREATE TABLE moderation (one INTEGER PRIMARY KEY, locked INTEGER NOT NULL, suspended INTEGER NOT NULL);
 "];

@@ -31,6 +31,7 @@ pub struct Alive {
 pub fn login(user: &mut User<'_>, message: Login) -> Result<LoggedIn> {
     user.create()?;
     user.must_be_active()?;
+    user.must_be_unlocked()?;
     let device_id = message.device_id.unwrap_or_else(|| {
         let dice = user.moment.draw();
         dice.iter().take(DEVICE_ID).map(|byte| char::from(b'A' + byte % 26)).collect()
@@ -58,11 +59,13 @@ pub fn authorise(user: &mut User<'_>, message: Authorise) -> Result<Authorised> 
     let Alive { device: device_id, born, .. } = user.alive(&message.session)?;
     user.spend(message.cost)?;
     user.note_seen(&device_id)?;
-    let Some(room) = &message.reads else {
-        return Ok(Authorised { device_id, born, forgotten: false, ignored: BTreeSet::new() });
-    };
-    let ignored = BTreeSet::clone(&*user.ignored()?);
-    Ok(Authorised { device_id, born, forgotten: user.has_forgotten(room)?, ignored })
+    let suspended = user.moderation()?.suspended;
+    let (mut forgotten, mut ignored) = (false, BTreeSet::new());
+    if let Some(room) = &message.reads {
+        ignored.clone_from(&*user.ignored()?);
+        forgotten = user.has_forgotten(room)?;
+    }
+    Ok(Authorised { device_id, born, forgotten, ignored, suspended })
 }
 
 /// Counts a password that is tried, whether or not the user exists: the caller learns nothing from it.
@@ -70,7 +73,7 @@ pub fn attempt_login(user: &mut User<'_>, message: AttemptLogin) -> Result<()> {
     user.count_password(message.proof)
 }
 
-/// Ends a session, which may have expired, and removes its device; or all of them.
+/// Ends a session, which may have expired or be of a locked account, and removes its device; or all of them.
 pub fn logout(user: &mut User<'_>, message: Logout) -> Result<()> {
     user.exists()?;
     let Alive { device, expires_at, .. } = user.use_session(&message.session)?;
@@ -253,6 +256,7 @@ impl User<'_> {
             Some(alive) => alive.clone(),
             None => self.use_session(session)?,
         };
+        self.must_be_unlocked()?;
         if alive.expires_at.is_some_and(|at| at <= self.moment.now) {
             return Err(Stop::Refused(Refusal::Expired));
         }

@@ -4,7 +4,7 @@
 use std::rc::Rc;
 
 use ruma::{
-    OwnedRoomId, OwnedUserId, RoomId,
+    OwnedEventId, OwnedRoomId, OwnedUserId, RoomId,
     push::{NewSimplePushRule, Ruleset},
 };
 use serde_json::{
@@ -223,4 +223,45 @@ fn there_are_no_more_push_rules_than_a_user_needs() {
     add(0).unwrap();
     assert_eq!(add(20_000), Err(Refusal::Invalid("these are too many rules".to_owned())));
     add(0).unwrap();
+}
+
+#[test]
+fn a_new_thread_takes_the_place_of_one_that_was_unsubscribed_from() {
+    let alice = alice();
+    alice.log_in();
+    let room_id: OwnedRoomId = ONE.try_into().unwrap();
+    let root = |number: usize| -> OwnedEventId { format!("${number}").try_into().unwrap() };
+    let subscribe = |number: usize| {
+        alice.ask(&Subscribe { room_id: room_id.clone(), root: root(number), cause: None })
+    };
+    subscribe(0).unwrap();
+    let fill = "INSERT INTO thread_subscriptions (room, root, pos, automatic)
+                SELECT ?, '$' || value, value + 100, 0 FROM json_each(?)";
+    let numbers: Vec<u64> = (1..10_000).collect();
+    alice.0.sql.run(fill, values![ONE, &json!(numbers).to_string()]).unwrap();
+    alice.sleep();
+    assert!(matches!(subscribe(10_000), Err(Refusal::Forbidden(_))));
+    let unsubscribe = Unsubscribe { room_id: room_id.clone(), root: root(5), newest: 1 };
+    alice.ask(&unsubscribe).unwrap();
+    assert_eq!(subscribe(10_000), Ok(true));
+    assert!(matches!(subscribe(10_001), Err(Refusal::Forbidden(_))));
+    assert_eq!(subscribe(5), subscribe(10_001), "it is forgotten");
+}
+
+#[test]
+fn a_forgotten_rooms_subscriptions_leave_their_positions_behind() {
+    let alice = alice();
+    alice.log_in();
+    alice.news(TWO, 1);
+    let room_id: OwnedRoomId = ONE.try_into().unwrap();
+    let user: OwnedUserId = "@alice:ours.test".try_into().unwrap();
+    let news = UserNews::of(user, 1, Membership::Leave);
+    alice.ask(&News { room_id: room_id.clone(), news }).unwrap();
+    let root: OwnedEventId = "$1".try_into().unwrap();
+    alice.ask(&Subscribe { room_id: room_id.clone(), root, cause: None }).unwrap();
+    let end = alice.pull(None).next;
+    alice.ask(&Forget { room_id }).unwrap();
+    alice.sleep();
+    alice.news(TWO, 2);
+    assert!(alice.pull(None).next > end, "no position is given twice");
 }

@@ -173,7 +173,7 @@ impl User<'_> {
     }
 
     /// Writes down where the stream ended before rows that positions were given to went: none is given twice.
-    fn keep_end(&mut self, end: StreamPosition) -> Result<()> {
+    pub fn keep_end(&mut self, end: StreamPosition) -> Result<()> {
         let insert = "INSERT INTO stream_end (one, pos) VALUES (1, ?)
                       ON CONFLICT DO UPDATE SET pos = excluded.pos";
         self.sql.run(insert, values![end])?;

@@ -34,7 +34,9 @@ use crate::{
         router::Router,
         uia::PASSWORD,
     },
-    objects::user_sync::messages::{AttemptLogin, Login, Logout, NewLoginToken, SpendLoginToken},
+    objects::user_sync::messages::{
+        AttemptLogin, Login, Logout, NewLoginToken, Refusal, SpendLoginToken,
+    },
     stores::accounts,
 };
 
@@ -132,6 +134,7 @@ async fn by_token(world: &World, config: &Config, body: &Body) -> Result<OwnedUs
     let (user, token) = auth::login_claim(config, token).ok_or_else(refused)?;
     match world.ask(&user_object(&user), &SpendLoginToken { token }).await {
         Ok(()) => Ok(user),
+        Err(AskError::Refused(locked @ Refusal::Locked)) => Err(locked.into()),
         Err(AskError::Refused(_)) => Err(refused()),
         Err(error) => Err(error.into()),
     }

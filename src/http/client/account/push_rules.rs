@@ -22,7 +22,7 @@ use crate::{
         router::Router,
     },
     objects::user_sync::{
-        PUSH_RULES,
+        PUSH_RULES, as_shown,
         messages::{AccountData, ChangePushRules, Cost, NewRule, PushRulesChange},
     },
 };
@@ -76,6 +76,7 @@ async fn remove(
     request: delete::Request,
 ) -> Result<delete::Response> {
     let delete::Request { kind, rule_id, .. } = request;
+    let kind = as_proposed(kind);
     change(&world, &caller, PushRulesChange::Remove { kind, rule_id }).await?;
     Ok(delete::Response::new())
 }
@@ -95,6 +96,7 @@ async fn enable(
     request: set_enabled::Request,
 ) -> Result<set_enabled::Response> {
     let set_enabled::Request { kind, rule_id, enabled, .. } = request;
+    let kind = as_proposed(kind);
     change(&world, &caller, PushRulesChange::Enable { kind, rule_id, enabled }).await?;
     Ok(set_enabled::Response::new())
 }
@@ -114,6 +116,7 @@ async fn replace_actions(
     request: set_actions::Request,
 ) -> Result<set_actions::Response> {
     let set_actions::Request { kind, rule_id, actions, .. } = request;
+    let kind = as_proposed(kind);
     change(&world, &caller, PushRulesChange::SetActions { kind, rule_id, actions }).await?;
     Ok(set_actions::Response::new())
 }
@@ -127,8 +130,14 @@ async fn rules(world: &World, caller: &Session) -> Result<Ruleset> {
 
 async fn find(world: &World, caller: &Session, kind: RuleKind, rule_id: &str) -> Result<PushRule> {
     let rules = rules(world, caller).await?;
-    let rule = rules.get(kind, rule_id).map(PushRule::from);
+    let rule = rules.get(as_proposed(kind), rule_id).map(as_shown);
     rule.ok_or_else(|| not_found("There is no such rule"))
+}
+
+/// The kind that a path names. Ruma knows the kind of the rules about threads
+/// ([MSC4306](https://github.com/matrix-org/matrix-spec-proposals/pull/4306)) by another name than servers and clients.
+fn as_proposed(kind: RuleKind) -> RuleKind {
+    if kind.as_str() == "postcontent" { RuleKind::PostContent } else { kind }
 }
 
 async fn change(world: &World, caller: &Session, change: PushRulesChange) -> Result<()> {

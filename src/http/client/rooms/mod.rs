@@ -13,6 +13,7 @@ mod public_rooms;
 pub mod receipts;
 mod relations;
 pub mod state;
+mod thread_subscriptions;
 mod threads;
 pub mod typing;
 mod upgrade;
@@ -46,6 +47,7 @@ pub fn routes(router: &mut Router) {
     relations::routes(router);
     by_time::routes(router);
     threads::routes(router);
+    thread_subscriptions::routes(router);
     typing::routes(router);
     upgrade::routes(router);
     public_rooms::routes(router);

@@ -184,3 +184,14 @@ fn a_question_that_says_something_else_is_told_so() {
         asked(&format!("sync?filter={filter}")).refused(400, "M_BAD_JSON");
     }
 }
+
+#[test]
+fn whom_to_turn_to_is_told_where_somebody_is_named() {
+    let path = "GET /.well-known/matrix/support";
+    one_server().call(None, path, &Value::Null).refused(404, "M_NOT_FOUND");
+    let scene = one_server_with(&[("SUPPORT_CONTACTS", "m.role.admin @admin:example.org")]);
+    let answer = scene.call(None, path, &Value::Null);
+    allows_every_origin(&answer);
+    let contact = json!({ "role": "m.role.admin", "matrix_id": "@admin:example.org" });
+    assert_eq!(answer.ok(), json!({ "contacts": [contact] }));
+}

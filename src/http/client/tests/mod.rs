@@ -33,6 +33,7 @@ mod sliding;
 mod spaces;
 mod state_after;
 mod tags;
+mod thread_subscriptions;
 mod threads;
 mod timelines;
 mod to_device;

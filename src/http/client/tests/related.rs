@@ -16,7 +16,10 @@ pub struct Told {
 
 impl Told {
     pub fn new() -> Self {
-        let scene = one_server();
+        Self::on(one_server())
+    }
+
+    pub fn on(scene: Scene) -> Self {
         let alice = scene.register("alice");
         let room = scene.room(&alice, &json!({ "preset": "public_chat" }));
         let root = scene.say(&alice, &room, "root");

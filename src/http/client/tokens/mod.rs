@@ -3,8 +3,9 @@
 //!
 //! `t<n>` is a position in the room, as `/messages` and `prev_batch` give it; `s<n>` a position in the user's stream,
 //! as `/sync` gives it. `s<n>_<m>` is one where messages to the device were given up to `m` only: there were too many for
-//! one answer. `d<n>` is up to where messages to the dehydrated device were given. `c<m>_<n>` is such a position in the
-//! user's stream, as a sliding sync gives it, and what was sent over the connection by then.
+//! one answer. `d<n>` is up to where messages to the dehydrated device were given, `u<n>` from where on a page of
+//! subscriptions to threads goes back. `c<m>_<n>` is a position in the user's stream as a sliding sync gives it, and what
+//! was sent over the connection by then.
 
 #[cfg(test)]
 mod tests;
@@ -97,6 +98,20 @@ pub fn of_batch(position: StreamPosition) -> String {
 pub fn batch_position(token: &str) -> Result<StreamPosition> {
     let position = token.strip_prefix('d').and_then(number);
     position.ok_or_else(|| invalid_param("This is no token of such messages"))
+}
+
+/// The token of a position in a user's stream from which a page of subscriptions to threads goes back.
+pub fn of_subscriptions(position: StreamPosition) -> String {
+    format!("u{position}")
+}
+
+/// The position at which such a page begins or ends: sync tokens are taken, too.
+pub fn subscriptions_position(token: &str) -> Result<StreamPosition> {
+    let position = match token.strip_prefix('u') {
+        Some(digits) => number(digits),
+        None => of_sync(token).map(|(position, _)| position),
+    };
+    position.ok_or_else(|| invalid_param("This is no token of subscriptions"))
 }
 
 /// The position in a room that a client's token names.

@@ -65,3 +65,25 @@ pub struct ThreadsReply {
     /// Where the next page begins; `None` when there is no more.
     pub next: Option<Position>,
 }
+
+/// Where are a thread and an event in it, for a user who subscribes to the thread or unsubscribes? `NotFound` if the user
+/// may not see one of them; `Unfit` if the event is not in the thread.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ThreadPlace {
+    pub user: OwnedUserId,
+    /// Whom the user ignores.
+    pub ignored: BTreeSet<OwnedUserId>,
+    /// The event with which the thread begins.
+    pub root: OwnedEventId,
+    /// The event in it, if there is one.
+    pub event_id: Option<OwnedEventId>,
+}
+message!(RoomClass, ThreadPlace => ThreadPlaceReply, Refusal);
+
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ThreadPlaceReply {
+    /// Where the timeline ends.
+    pub newest: Position,
+    /// Where the event is in it.
+    pub event: Option<Position>,
+}

@@ -4,13 +4,16 @@
 use std::{collections::BTreeSet, rc::Rc};
 
 use ruma::EventId;
-use tombolo_protocol::event::THREAD;
+use tombolo_protocol::event::{Relation, THREAD};
 
-use crate::objects::room::{
-    Result, Room,
-    graph::{events::Stored, relations::Scope, threads::begins_thread},
-    messages::{Position, Threads, ThreadsReply},
-    reading::view::Viewer,
+use crate::{
+    objects::room::{
+        Result, Room,
+        graph::{events::Stored, relations::Scope, threads::begins_thread},
+        messages::{Position, Refusal, ThreadPlace, ThreadPlaceReply, Threads, ThreadsReply},
+        reading::view::Viewer,
+    },
+    shell::Stop,
 };
 
 /// The most threads of one page.
@@ -53,7 +56,35 @@ pub fn threads(room: &mut Room<'_>, message: Threads) -> Result<ThreadsReply> {
     Ok(ThreadsReply { events, next })
 }
 
+/// Where a thread and an event in it are. An event of a user whom the viewer ignores does not bring them into a thread,
+/// nor does one that was redacted, which is in none.
+pub fn place(room: &mut Room<'_>, message: ThreadPlace) -> Result<ThreadPlaceReply> {
+    let newest = room.graph()?.pos;
+    let viewer = room.viewer(message.user, String::new())?;
+    let viewer = Viewer { ignored: message.ignored, ..viewer };
+    room.seen(&viewer, &message.root)?;
+    let Some(event_id) = message.event_id else {
+        return Ok(ThreadPlaceReply { newest, event: None });
+    };
+    let event = room.seen(&viewer, &event_id)?;
+    let pos = event.pos.filter(|_| viewer.hears(&event));
+    let pos = pos.ok_or(Stop::Refused(Refusal::NotFound))?;
+    let relation = Relation::of(&event.pdu.content).filter(|_| !event.pdu.is_state());
+    let root = relation.filter(|relation| relation.rel_type == THREAD);
+    if root.is_none_or(|relation| message.root != *relation.event_id) {
+        return Err(Stop::Refused(Refusal::Unfit("the event is not in the thread".to_owned())));
+    }
+    Ok(ThreadPlaceReply { newest, event: Some(pos) })
+}
+
 impl Room<'_> {
+    /// An event that the viewer may see.
+    fn seen(&mut self, viewer: &Viewer, id: &EventId) -> Result<Rc<Stored>> {
+        let not_found = || Stop::Refused(Refusal::NotFound);
+        let event = self.find(id)?.ok_or_else(not_found)?;
+        if self.sees(viewer, &event)? { Ok(event) } else { Err(not_found()) }
+    }
+
     /// The event with which a thread begins, if the viewer may see it. That of a user whom the viewer ignores is shown
     /// redacted: others speak below it.
     fn root(&mut self, viewer: &Viewer, id: &str) -> Result<Option<Rc<Stored>>> {

@@ -5,16 +5,18 @@
 mod deactivation;
 mod dehydrated_device;
 mod encryption;
+mod moderation;
 mod push_rules;
 mod pushers;
 mod sessions;
 mod sliding;
 mod stored;
 mod stream;
+mod subscriptions;
 
 pub use self::{
-    deactivation::*, dehydrated_device::*, encryption::*, push_rules::*, pushers::*, sessions::*,
-    sliding::*, stored::*, stream::*,
+    deactivation::*, dehydrated_device::*, encryption::*, moderation::*, push_rules::*, pushers::*,
+    sessions::*, sliding::*, stored::*, stream::*, subscriptions::*,
 };
 
 use serde::{Deserialize, Serialize};
@@ -48,4 +50,7 @@ pub enum Refusal {
     /// The connection is not known, or not up to there: the client has to begin anew.
     #[error("unknown position of the connection")]
     UnknownPos,
+    /// An operator has locked the account.
+    #[error("this account has been locked")]
+    Locked,
 }

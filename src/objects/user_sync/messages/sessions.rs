@@ -104,6 +104,9 @@ pub struct Authorised {
     /// Whom the user ignores; empty if the request reads no room.
     #[serde(default)]
     pub ignored: BTreeSet<OwnedUserId>,
+    /// Whether an operator has suspended the account: then it may not do everything.
+    #[serde(default)]
+    pub suspended: bool,
 }
 
 /// May a caller try a password of this account now? Asked before the password is hashed; creates nothing.

@@ -118,3 +118,29 @@ def _account_data(story: Story) -> tuple[str, str]:
     kind = story.dice.weighted([(8, "org.example.mark"), (2, "m.direct"), (1, "m.fully_read")])
     room = f"/rooms/{story.room().name}" if story.dice.percent(50) else ""
     return who, f"/v3/user/{whose}{room}/account_data/{kind}"
+
+
+SUBSCRIPTIONS = "/unstable/io.element.msc4306/rooms"
+
+
+@asked(3)
+def subscribe_to_thread(story: Story) -> Call:
+    room, body = story.room(), {}
+    if story.dice.percent(50):
+        body["automatic"] = story.event(room)
+    path = f"{SUBSCRIPTIONS}/{room.name}/thread/{story.event(room)}/subscription"
+    return Call("subscriptions", story.member(room), "PUT", path, body=story.body(**body))
+
+
+@asked(2)
+def unsubscribe_from_thread(story: Story) -> Call:
+    room = story.room()
+    path = f"{SUBSCRIPTIONS}/{room.name}/thread/{story.event(room)}/subscription"
+    return Call("subscriptions", story.member(room), "DELETE", path)
+
+
+@asked(2)
+def subscription_to_thread(story: Story) -> Call:
+    room = story.room()
+    path = f"{SUBSCRIPTIONS}/{room.name}/thread/{story.event(room)}/subscription"
+    return Call("subscriptions", story.member(room), "GET", path)

@@ -1,0 +1,95 @@
+//! How does an operator lock or suspend an account?
+//! ([server administration](https://spec.matrix.org/v1.19/client-server-api/#server-administration))
+
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode};
+use ruma::{OwnedUserId, UserId};
+use serde::Deserialize;
+use serde_json::json;
+use tombolo_platform::World;
+
+use super::admin;
+use crate::{
+    error::{Result, forbidden},
+    http::{
+        admin::local_account,
+        auth::user_object,
+        endpoint::{json_body, json_response},
+        router::Router,
+    },
+    objects::user_sync::messages::{Moderate, ModerationOf},
+};
+
+const LOCK: &str = "/_matrix/client/v1/admin/lock/{user_id}";
+const SUSPEND: &str = "/_matrix/client/v1/admin/suspend/{user_id}";
+
+pub fn routes(router: &mut Router) {
+    router.page(&Method::GET, LOCK, is_locked);
+    router.page(&Method::PUT, LOCK, lock);
+    router.page(&Method::GET, SUSPEND, is_suspended);
+    router.page(&Method::PUT, SUSPEND, suspend);
+}
+
+#[derive(Deserialize)]
+struct Lock {
+    locked: bool,
+}
+
+#[derive(Deserialize)]
+struct Suspend {
+    suspended: bool,
+}
+
+async fn is_locked(
+    world: World,
+    request: Request<Bytes>,
+    user: OwnedUserId,
+) -> Result<Response<Bytes>> {
+    look(&world, &request, &user).await?;
+    let moderation = world.ask(&user_object(&user), &ModerationOf {}).await?;
+    json_response(StatusCode::OK, &json!({ "locked": moderation.locked }))
+}
+
+async fn is_suspended(
+    world: World,
+    request: Request<Bytes>,
+    user: OwnedUserId,
+) -> Result<Response<Bytes>> {
+    look(&world, &request, &user).await?;
+    let moderation = world.ask(&user_object(&user), &ModerationOf {}).await?;
+    json_response(StatusCode::OK, &json!({ "suspended": moderation.suspended }))
+}
+
+async fn lock(world: World, request: Request<Bytes>, user: OwnedUserId) -> Result<Response<Bytes>> {
+    must_be_another(&look(&world, &request, &user).await?, &user)?;
+    let Lock { locked } = json_body(&request)?;
+    let moderate = Moderate { locked: Some(locked), suspended: None };
+    world.ask(&user_object(&user), &moderate).await?;
+    json_response(StatusCode::OK, &json!({ "locked": locked }))
+}
+
+async fn suspend(
+    world: World,
+    request: Request<Bytes>,
+    user: OwnedUserId,
+) -> Result<Response<Bytes>> {
+    must_be_another(&look(&world, &request, &user).await?, &user)?;
+    let Suspend { suspended } = json_body(&request)?;
+    let moderate = Moderate { locked: None, suspended: Some(suspended) };
+    world.ask(&user_object(&user), &moderate).await?;
+    json_response(StatusCode::OK, &json!({ "suspended": suspended }))
+}
+
+/// The operator who asks, about a user of this server who is no other operator. Nobody else learns who has an account.
+async fn look(world: &World, request: &Request<Bytes>, user: &UserId) -> Result<OwnedUserId> {
+    let operator = admin(world, request).await?;
+    let account = local_account(world, user).await?;
+    if account.admin && operator != user {
+        return Err(forbidden("This user is a server admin"));
+    }
+    Ok(operator)
+}
+
+fn must_be_another(operator: &UserId, user: &UserId) -> Result<()> {
+    if operator == user { Err(forbidden("This is your own account")) } else { Ok(()) }
+}
