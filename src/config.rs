@@ -22,6 +22,9 @@ const MAX_UPLOAD: usize = 100_000_000;
 /// How many days what was fetched from other servers is kept after it was last read, unless the operator says so.
 const REMOTE_LIFETIME: u64 = 90;
 
+/// How many seconds an event may be delayed at most, unless the operator says so.
+const MAX_EVENT_DELAY: u64 = 86_400;
+
 /// The notary that is asked unless the operator names others; it is Synapse's, too.
 const NOTARY: &str = "matrix.org";
 
@@ -72,6 +75,8 @@ pub struct Config {
     pub public_baseurl: Option<String>,
     /// What may be kept of media.
     pub media: Media,
+    /// `MAX_EVENT_DELAY`: how long an event may be delayed at most (ms); none: no event may be.
+    pub max_event_delay: Option<u64>,
     /// `TURN_URIS` and `TURN_SHARED_SECRET`: the relay for calls; none where one of them is missing.
     pub turn: Option<Turn>,
 }
@@ -157,6 +162,7 @@ impl Config {
                 .ok_or(Misconfigured("TRUSTED_KEY_SERVERS"))?,
             public_baseurl: filled("PUBLIC_BASEURL"),
             media: media(filled)?,
+            max_event_delay: max_event_delay(filled("MAX_EVENT_DELAY"))?,
             turn: turn(filled("TURN_URIS"), filled("TURN_SHARED_SECRET")),
         })
     }
@@ -177,6 +183,13 @@ fn notaries(text: Option<String>) -> Option<Vec<OwnedServerName>> {
     let text = text.unwrap_or_else(|| NOTARY.to_owned());
     let names = text.split(',').map(str::trim).filter(|name| !name.is_empty() && *name != "off");
     names.map(|name| name.try_into().ok()).collect()
+}
+
+fn max_event_delay(text: Option<String>) -> Result<Option<u64>, Misconfigured> {
+    let seconds = text.map_or(Ok(MAX_EVENT_DELAY), |text| text.parse());
+    let seconds = seconds.map_err(|_| Misconfigured("MAX_EVENT_DELAY"))?;
+    // Times are sums of it; a century is more than anybody waits.
+    Ok(Some(seconds.min(3_155_760_000) * 1000).filter(|ms| *ms > 0))
 }
 
 fn media(filled: impl Fn(&str) -> Option<String>) -> Result<Media, Misconfigured> {

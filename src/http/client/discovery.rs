@@ -19,7 +19,7 @@ use crate::{
         endpoint::{json_response, paths_of},
         router::Router,
     },
-    objects::user_sync::messages::Cost,
+    objects::user_sync::{MAX_SCHEDULED, messages::Cost},
 };
 
 /// The versions of the specification whose rules are followed, in the endpoints that are built.
@@ -48,8 +48,11 @@ pub fn routes(router: &mut Router) {
 }
 
 // Not read by ruma's type, which refuses an invalid token: clients ask this before they log in anew.
-async fn versions(_: World, _: Request<Bytes>, _: ()) -> Result<Response<Bytes>> {
-    let features: BTreeMap<_, _> = FEATURES.iter().map(|name| (name, true)).collect();
+async fn versions(world: World, _: Request<Bytes>, _: ()) -> Result<Response<Bytes>> {
+    let mut features: BTreeMap<_, _> = FEATURES.iter().map(|name| (*name, true)).collect();
+    if Config::of(&world)?.max_event_delay.is_some() {
+        features.insert("org.matrix.msc4140", true);
+    }
     json_response(StatusCode::OK, &json!({ "versions": VERSIONS, "unstable_features": features }))
 }
 
@@ -65,12 +68,16 @@ async fn homeserver(world: World, _: Request<Bytes>, _: ()) -> Result<Response<B
 async fn capabilities(world: World, request: Request<Bytes>, _: ()) -> Result<Response<Bytes>> {
     auth::session(&world, &request, Cost::Free).await?;
     let available: BTreeMap<_, _> = SUPPORTED.iter().map(|id| (id, "stable")).collect();
-    let capabilities = json!({
+    let mut capabilities = json!({
         "m.room_versions": { "default": DEFAULT, "available": available },
         "m.change_password": { "enabled": true },
         "m.get_login_token": { "enabled": true },
         "m.3pid_changes": { "enabled": false },
         "m.profile_fields": { "enabled": true },
     });
+    if let Some(most) = Config::of(&world)?.max_event_delay {
+        let limits = json!({ "max_delay_ms": most, "max_scheduled": MAX_SCHEDULED });
+        capabilities["org.matrix.msc4140.delayed_events"] = limits;
+    }
     json_response(StatusCode::OK, &json!({ "capabilities": capabilities }))
 }

@@ -7,6 +7,7 @@ mod account_data;
 mod checkpoint;
 mod deactivation;
 mod dehydrated_device;
+mod delayed_events;
 mod device_changes;
 mod filters;
 mod forget;
@@ -41,8 +42,8 @@ use std::{
 use ruma::{OwnedRoomId, OwnedUserId};
 use tombolo_platform::{Fault, Moment, Row, Sql, values};
 
+pub use self::{delayed_events::MAX_SCHEDULED, push_rules::PUSH_RULES, schema::STEPS, tags::TAGS};
 use self::{messages::*, rate_limit::Users, stream::Last};
-pub use self::{push_rules::PUSH_RULES, schema::STEPS, tags::TAGS};
 use crate::{
     config::Config,
     objects::user_keys::messages::KeyCounts,
@@ -207,4 +208,12 @@ class!(UserSyncClass = "user_sync" {
     Notices => unread::notices,
     SetFilter => filters::set,
     Filter => filters::filter,
+    Schedule => delayed_events::schedule,
+    CancelDelayed => delayed_events::cancel,
+    RestartDelayed => delayed_events::restart,
+    TakeDelayed => delayed_events::take,
+    TakeDue => delayed_events::take_due,
+    NoteDelayed => delayed_events::note,
+    DelayedEvents => delayed_events::scheduled,
+    OneDelayedEvent => delayed_events::one,
 });

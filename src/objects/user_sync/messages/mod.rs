@@ -4,6 +4,7 @@
 
 mod deactivation;
 mod dehydrated_device;
+mod delayed_events;
 mod encryption;
 mod push_rules;
 mod pushers;
@@ -12,8 +13,8 @@ mod stored;
 mod stream;
 
 pub use self::{
-    deactivation::*, dehydrated_device::*, encryption::*, push_rules::*, pushers::*, sessions::*,
-    stored::*, stream::*,
+    deactivation::*, dehydrated_device::*, delayed_events::*, encryption::*, push_rules::*,
+    pushers::*, sessions::*, stored::*, stream::*,
 };
 
 use serde::{Deserialize, Serialize};
