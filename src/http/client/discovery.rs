@@ -31,6 +31,7 @@ const VERSIONS: &[&str] = &[
 /// What clients may use of proposals, by the names that the proposals give: those that no version above has.
 const FEATURES: &[&str] = &[
     "org.matrix.msc3391",
+    "org.matrix.msc3890",
     "org.matrix.msc4155",
     "org.matrix.msc4380",
     "org.matrix.msc4380.stable",

@@ -160,6 +160,7 @@ impl User<'_> {
         self.drop_key_counts(&names)?;
         self.forget_dehydrated(&names)?;
         self.drop_pushers_of(&names)?;
+        self.drop_settings_of(&gone)?;
         self.drop_messages(&names)
     }
 
