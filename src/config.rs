@@ -23,6 +23,9 @@ const MAX_UPLOAD: usize = 100_000_000;
 /// How many days what was fetched from other servers is kept after it was last read, unless the operator says so.
 const REMOTE_LIFETIME: u64 = 90;
 
+/// How many seconds an event may be delayed at most, unless the operator says so.
+const MAX_EVENT_DELAY: u64 = 86_400;
+
 /// The notary that is asked unless the operator names others; it is Synapse's, too.
 const NOTARY: &str = "matrix.org";
 
@@ -77,6 +80,8 @@ pub struct Config {
     pub media: Media,
     /// `THREAD_SUBSCRIPTIONS`: whether clients may subscribe to threads, and are notified of no others.
     pub thread_subscriptions: bool,
+    /// `MAX_EVENT_DELAY`: how long an event may be delayed at most (ms); none: no event may be.
+    pub max_event_delay: Option<u64>,
     /// `TURN_URIS` and `TURN_SHARED_SECRET`: the relay for calls; none where one of them is missing.
     pub turn: Option<Turn>,
 }
@@ -186,6 +191,7 @@ impl Config {
             support: Support::read(filled)?,
             media: media(filled)?,
             thread_subscriptions: is("THREAD_SUBSCRIPTIONS", "on"),
+            max_event_delay: max_event_delay(filled("MAX_EVENT_DELAY"))?,
             turn: turn(filled("TURN_URIS"), filled("TURN_SHARED_SECRET")),
         })
     }
@@ -206,6 +212,13 @@ fn notaries(text: Option<String>) -> Option<Vec<OwnedServerName>> {
     let text = text.unwrap_or_else(|| NOTARY.to_owned());
     let names = text.split(',').map(str::trim).filter(|name| !name.is_empty() && *name != "off");
     names.map(|name| name.try_into().ok()).collect()
+}
+
+fn max_event_delay(text: Option<String>) -> Result<Option<u64>, Misconfigured> {
+    let seconds = text.map_or(Ok(MAX_EVENT_DELAY), |text| text.parse());
+    let seconds = seconds.map_err(|_| Misconfigured("MAX_EVENT_DELAY"))?;
+    // Times are sums of it; a century is more than anybody waits.
+    Ok(Some(seconds.min(3_155_760_000) * 1000).filter(|ms| *ms > 0))
 }
 
 fn media(filled: impl Fn(&str) -> Option<String>) -> Result<Media, Misconfigured> {

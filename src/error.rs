@@ -43,14 +43,20 @@ impl Error {
         self.errcode
     }
 
-    /// The response, with `Retry-After` where it says when to come again.
-    pub fn into_response(self) -> Response<Bytes> {
+    /// The body of the response.
+    pub fn into_body(self) -> Value {
         let mut body = self.more;
-        let retry = body.get("retry_after_ms").and_then(Value::as_u64);
         body.insert("errcode".to_owned(), json!(self.errcode));
         body.insert("error".to_owned(), json!(self.message));
-        let mut response = Response::new(Bytes::from(Value::Object(body).to_string()));
-        *response.status_mut() = self.status;
+        Value::Object(body)
+    }
+
+    /// The response, with `Retry-After` where it says when to come again.
+    pub fn into_response(self) -> Response<Bytes> {
+        let retry = self.more.get("retry_after_ms").and_then(Value::as_u64);
+        let status = self.status;
+        let mut response = Response::new(Bytes::from(self.into_body().to_string()));
+        *response.status_mut() = status;
         response
             .headers_mut()
             .insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));

@@ -12,7 +12,7 @@ use crate::{
         membership::{depart, join, leave},
         ours::Ours,
         push, receive,
-        sending::unsent::Unsent,
+        sending::{delayed, unsent::Unsent},
         telling::tell,
     },
     objects::{
@@ -37,15 +37,16 @@ pub async fn room(world: World, address: Address<RoomClass>) -> Result<Option<u6
     Ok([told?, retried?, taken_up?].into_iter().flatten().min())
 }
 
-/// Runs a user's alarm: sends pushes, goes on with a deactivation, and drops the keys of devices that are gone.
+/// Runs a user's alarm: sends delayed events and pushes, goes on with a deactivation, and drops the keys of devices that are gone.
 pub async fn user(world: World, address: Address<UserSyncClass>) -> Result<Option<u64>, Fault> {
     let Ok(user) = UserId::parse(&*address.name) else { return Ok(None) };
     let fault = |error: Ours| Fault(error.to_string());
+    let sent = delayed::send_due(&world, &user).await.map_err(fault);
     let dropped = removed::drop_keys(&world, &user).await.map_err(fault);
     let departed = depart::depart(&world, &user).await.map_err(fault);
     let pushed = push::push(&world, &user).await.map_err(fault);
     dropped?;
-    Ok([departed?, pushed?].into_iter().flatten().min())
+    Ok([sent?, departed?, pushed?].into_iter().flatten().min())
 }
 
 /// Resumes a join whose outcome is unknown, and sends the leave of a declined invite again; answers when to come again

@@ -28,6 +28,7 @@ const ACCESS: &str = "tmb";
 const REFRESH: &str = "tmr";
 const LOGIN: &str = "tml";
 const OPENID: &str = "tmo";
+const DELAY: &str = "tmd";
 
 /// An authenticated client.
 #[derive(Clone, Debug)]
@@ -125,6 +126,16 @@ pub fn login_claim(config: &Config, token: &str) -> Option<(OwnedUserId, String)
 /// Makes a login token of this name.
 pub fn issue_login(config: &Config, user: &UserId, name: &str) -> Result<String> {
     sealed(config, LOGIN, (user, name))
+}
+
+/// Makes the ID of a delayed event: it leads to its user, and who has it may act on the event.
+pub fn issue_delay(config: &Config, user: &UserId, name: &str) -> Result<String> {
+    sealed(config, DELAY, (user, name))
+}
+
+/// Whose delayed event this is the ID of, if this server issued it.
+pub fn delay_claim(config: &Config, delay_id: &str) -> Option<OwnedUserId> {
+    read(config, DELAY, delay_id).map(|claim| claim.user)
 }
 
 /// Makes a token that proves to other services who the user is, until then (ms).

@@ -165,14 +165,23 @@ impl Router {
         H: Fn(World, Request<Bytes>, P) -> F + Copy + 'static,
         F: Future<Output = Result<Response<Bytes>>>,
     {
-        let answer: Handler = Rc::new(move |world, request, arguments| {
-            Box::pin(async move {
-                let request = whole(request, MAX_BODY).await?;
-                Ok(handler(world, request, P::read(&arguments)?).await?.map(Body::from))
-            })
-        });
-        self.add(method, path, answer);
+        self.add(method, path, page_handler(handler));
     }
+}
+
+/// The handler of a [`Router::page`].
+pub fn page_handler<P, H, F>(handler: H) -> Handler
+where
+    P: Arguments,
+    H: Fn(World, Request<Bytes>, P) -> F + Copy + 'static,
+    F: Future<Output = Result<Response<Bytes>>>,
+{
+    Rc::new(move |world, request, arguments| {
+        Box::pin(async move {
+            let request = whole(request, MAX_BODY).await?;
+            Ok(handler(world, request, P::read(&arguments)?).await?.map(Body::from))
+        })
+    })
 }
 
 /// Reads the whole body of a request, if it has at most `most` bytes.

@@ -37,6 +37,28 @@ impl Router {
         }
     }
 
+    /// Has those requests of a route answered by another handler of which this is so. A route that is not there is a
+    /// fault of ours.
+    pub fn divert(
+        &mut self,
+        (method, path): (&Method, &str),
+        is_so: fn(&Request<Body>) -> bool,
+        other: Handler,
+    ) {
+        let found = self.table.at_mut(path).ok();
+        let held =
+            found.and_then(|found| found.value.iter_mut().find(|(known, _)| known == method));
+        let Some((_, handler)) = held else {
+            tracing::error!(path, "there is no such route");
+            return;
+        };
+        let usual = Rc::clone(handler);
+        *handler = Rc::new(move |world, request, arguments| {
+            let answers = if is_so(&request) { &other } else { &usual };
+            answers(world, request, arguments)
+        });
+    }
+
     /// Answers a request.
     pub async fn answer(&self, world: World, request: Request<Body>) -> Response<Body> {
         let mut response = if request.method() == Method::OPTIONS {

@@ -1,6 +1,7 @@
 //! How do local users send events, and make rooms?
 
 pub mod create_room;
+pub mod delayed;
 pub mod send;
 #[cfg(test)]
 mod tests;

@@ -6,6 +6,7 @@
 mod devices;
 mod filter;
 pub mod sliding;
+mod outside;
 #[cfg(test)]
 mod tests;
 mod unsynced;
@@ -280,7 +281,9 @@ async fn stay(
         Ok(window) => window,
         // We were never in this room: only its invite ended.
         Err(AskError::Refused(Refusal::Absent)) if stay_only => return Ok(None),
-        Err(AskError::Refused(Refusal::Absent)) => return update(Stay::default()),
+        Err(AskError::Refused(Refusal::Absent)) => {
+            return update(outside::ended(request, viewer, &news)?);
+        }
         Err(error) => return Err(error.into()),
     };
     if has_news(request, &news, &window, stay_only) {

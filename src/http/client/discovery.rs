@@ -20,7 +20,7 @@ use crate::{
         endpoint::{json_response, paths_of},
         router::Router,
     },
-    objects::user_sync::messages::Cost,
+    objects::user_sync::{MAX_SCHEDULED, messages::Cost},
 };
 
 /// The versions of the specification whose rules are followed, in the endpoints that are built.
@@ -32,6 +32,7 @@ const VERSIONS: &[&str] = &[
 /// What clients may use of proposals, by the names that the proposals give: those that no version above has.
 const FEATURES: &[&str] = &[
     "org.matrix.msc3391",
+    "org.matrix.msc3890",
     "org.matrix.msc4155",
     "org.matrix.msc4380",
     "org.matrix.msc4380.stable",
@@ -54,6 +55,9 @@ pub fn routes(router: &mut Router) {
 async fn versions(world: World, _: Request<Bytes>, _: ()) -> Result<Response<Bytes>> {
     let mut features: BTreeMap<_, _> = FEATURES.iter().map(|name| (*name, true)).collect();
     features.insert("org.matrix.msc4306", Config::of(&world)?.thread_subscriptions);
+    if Config::of(&world)?.max_event_delay.is_some() {
+        features.insert("org.matrix.msc4140", true);
+    }
     json_response(StatusCode::OK, &json!({ "versions": VERSIONS, "unstable_features": features }))
 }
 
@@ -88,6 +92,10 @@ async fn capabilities(world: World, request: Request<Bytes>, _: ()) -> Result<Re
     });
     if is_admin(&world, &caller.user).await? {
         capabilities["m.account_moderation"] = json!({ "suspend": true, "lock": true });
+    }
+    if let Some(most) = Config::of(&world)?.max_event_delay {
+        let limits = json!({ "max_delay_ms": most, "max_scheduled": MAX_SCHEDULED });
+        capabilities["org.matrix.msc4140.delayed_events"] = limits;
     }
     json_response(StatusCode::OK, &json!({ "capabilities": capabilities }))
 }

@@ -4,6 +4,7 @@
 //! `404 M_UNRECOGNIZED`.
 
 pub mod account;
+mod delayed_events;
 pub mod discovery;
 mod filter;
 mod keys;
@@ -27,6 +28,7 @@ pub fn routes(router: &mut Router) {
     discovery::routes(router);
     account::routes(router);
     rooms::routes(router);
+    delayed_events::routes(router);
     sync::routes(router);
     keys::routes(router);
     search::routes(router);

@@ -14,7 +14,7 @@ use super::{
     ignored::IGNORED_USERS,
     invite_rules::{BLOCKING, is_rule, must_be_few},
 };
-use crate::shell::Stop;
+use crate::{objects::user_keys::messages::Born, shell::Stop};
 
 /// Sets an item.
 pub fn set(user: &mut User<'_>, message: SetAccountData) -> Result<()> {
@@ -38,6 +38,9 @@ pub fn account_data(user: &mut User<'_>, message: AccountData) -> Result<Box<Raw
 
 /// The content of an item that was removed.
 const REMOVED: &str = "{}";
+
+/// How the types of items begin that are about one device.
+const DEVICE_SETTINGS: &str = "org.matrix.msc3890.local_notification_settings.";
 
 /// Whether a content is an object with nothing in it, however it is spaced.
 fn is_empty(content: &str) -> bool {
@@ -89,6 +92,16 @@ impl User<'_> {
         if self.sql.run(update, values![pos, room])? > 0 {
             let loaded = self.loaded()?;
             loaded.account_data = loaded.account_data.max(pos);
+        }
+        Ok(())
+    }
+
+    /// Removes the settings of devices that are gone
+    /// ([MSC3890](https://github.com/matrix-org/matrix-spec-proposals/pull/3890)).
+    pub fn drop_settings_of(&mut self, devices: &[Born]) -> Result<()> {
+        for Born { device, .. } in devices {
+            let kind = format!("{DEVICE_SETTINGS}{device}");
+            self.set_item("", &kind, &RawValue::from_string(REMOVED.to_owned())?)?;
         }
         Ok(())
     }

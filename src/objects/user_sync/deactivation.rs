@@ -21,6 +21,7 @@ pub fn deactivate(user: &mut User<'_>, message: Deactivate) -> Result<()> {
     user.drop_account_data()?;
     user.drop_filters()?;
     user.drop_subscriptions()?;
+    user.drop_delayed_events()?;
     let now = user.moment.now;
     let insert = "INSERT INTO deactivated (one, erase, attempts, retry_at) VALUES (1, ?, 0, ?)
                   ON CONFLICT DO UPDATE SET erase = max(erase, excluded.erase), retry_at = excluded.retry_at";

@@ -7,6 +7,7 @@ mod account_data;
 mod checkpoint;
 mod deactivation;
 mod dehydrated_device;
+mod delayed_events;
 mod device_changes;
 mod filters;
 mod forget;
@@ -46,6 +47,7 @@ use tombolo_platform::{Fault, Moment, Row, Sql, values};
 
 use self::{messages::*, rate_limit::Users, stream::Last};
 pub use self::{
+    delayed_events::MAX_SCHEDULED,
     push_rules::{PUSH_RULES, as_shown},
     schema::STEPS,
     tags::TAGS,
@@ -241,4 +243,12 @@ class!(UserSyncClass = "user_sync" {
     SubscriptionsBetween => subscriptions::between,
     SetFilter => filters::set,
     Filter => filters::filter,
+    Schedule => delayed_events::schedule,
+    CancelDelayed => delayed_events::cancel,
+    RestartDelayed => delayed_events::restart,
+    TakeDelayed => delayed_events::take,
+    TakeDue => delayed_events::take_due,
+    NoteDelayed => delayed_events::note,
+    DelayedEvents => delayed_events::scheduled,
+    OneDelayedEvent => delayed_events::one,
 });

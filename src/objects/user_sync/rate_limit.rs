@@ -15,6 +15,7 @@ const EVENTS: Limit = Limit { burst: 10.0, per_second: 0.2 };
 const PASSWORDS: Limit = Limit { burst: 5.0, per_second: 0.17 };
 const REFRESHES: Limit = Limit { burst: 20.0, per_second: 0.5 };
 const SEARCHES: Limit = Limit { burst: 10.0, per_second: 0.5 };
+const DELAYED: Limit = Limit { burst: 20.0, per_second: 1.0 };
 const MEMBERSHIPS: Limit = Limit { burst: 10.0, per_second: 0.1 };
 
 /// The most users whose buckets are remembered; beyond that, all are forgotten.
@@ -33,6 +34,7 @@ struct Buckets {
     refreshes: Bucket,
     memberships: Bucket,
     searches: Bucket,
+    delayed: Bucket,
 }
 
 impl User<'_> {
@@ -69,6 +71,15 @@ impl User<'_> {
         }
         let now = self.moment.now;
         self.buckets(|buckets| buckets.refreshes.take(&REFRESHES, now))
+    }
+
+    /// Counts a request about the user's delayed events, whoever makes it.
+    pub fn count_delayed(&mut self) -> Result<()> {
+        if !self.config.rate_limits {
+            return Ok(());
+        }
+        let now = self.moment.now;
+        self.buckets(|buckets| buckets.delayed.take(&DELAYED, now))
     }
 
     /// Works on this user's buckets; refuses if `take` answers how long to wait.

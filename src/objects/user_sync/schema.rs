@@ -118,4 +118,23 @@ CREATE INDEX thread_subscriptions_by ON thread_subscriptions (pos);
 ", "
 -- What operators have done to the account.
 CREATE TABLE moderation (one INTEGER PRIMARY KEY, locked INTEGER NOT NULL, suspended INTEGER NOT NULL);
+", "
+-- The events that are sent later, and for a while those that were.
+CREATE TABLE delayed_events (
+    delay_id TEXT PRIMARY KEY,
+    device TEXT NOT NULL,
+    txn TEXT,                    -- the transaction that scheduled it, if it had one
+    scope TEXT,
+    room TEXT NOT NULL,
+    type TEXT NOT NULL,
+    state_key TEXT,
+    delay INTEGER NOT NULL,      -- (ms)
+    delayed_since INTEGER NOT NULL,  -- (ms)
+    taken_until INTEGER,         -- (ms) somebody sends it; from then on it is given out again
+    attempts INTEGER NOT NULL DEFAULT 0,
+    finalised_ts INTEGER,        -- (ms)
+    event TEXT,                  -- the ID of what was sent
+    failure TEXT,                -- JSON
+    content TEXT NOT NULL        -- last: it may be large
+);
 "];

@@ -164,6 +164,7 @@ impl User<'_> {
         self.forget_dehydrated(&names)?;
         self.drop_pushers_of(&names)?;
         self.drop_connections(&names)?;
+        self.drop_settings_of(&gone)?;
         self.drop_messages(&names)
     }
 

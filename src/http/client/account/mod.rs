@@ -10,7 +10,7 @@ mod password;
 pub mod profiles;
 pub mod push_rules;
 mod pushers;
-mod refresh;
+pub mod refresh;
 pub mod register;
 mod tags;
 mod third_party_ids;

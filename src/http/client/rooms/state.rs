@@ -31,7 +31,7 @@ use crate::{
 };
 
 /// The paths for the empty state key, which ruma's types can read but do not list.
-const KEYLESS: [&str; 4] = [
+pub const KEYLESS: [&str; 4] = [
     "/_matrix/client/v3/rooms/{room_id}/state/{event_type}",
     "/_matrix/client/v3/rooms/{room_id}/state/{event_type}/",
     "/_matrix/client/r0/rooms/{room_id}/state/{event_type}",
@@ -85,16 +85,19 @@ async fn send(
 ) -> Result<send_state_event::Response> {
     let event_type = request.event_type.to_string();
     let content = request.body.into_json();
-    match event_type.as_str() {
-        aliases::CANONICAL_ALIAS => {
-            check_aliases(&world, &caller, &request.room_id, &content).await?
-        }
-        "m.room.server_acl" => check_acl(&world, &content)?,
-        _ => {}
-    }
     let draft = Draft { event_type, state_key: Some(request.state_key), content, redacts: None };
+    check(&world, &caller, &request.room_id, &draft).await?;
     let event_id = send_draft(&world, &caller, &request.room_id, draft, None).await?;
     Ok(send_state_event::Response::new(event_id))
+}
+
+/// Refuses state that the rules of the room would allow, but that cannot be meant.
+pub async fn check(world: &World, caller: &Session, room_id: &RoomId, draft: &Draft) -> Result<()> {
+    match draft.event_type.as_str() {
+        aliases::CANONICAL_ALIAS => check_aliases(world, caller, room_id, &draft.content).await,
+        "m.room.server_acl" => check_acl(world, &draft.content),
+        _ => Ok(()),
+    }
 }
 
 /// One event of the state, as the caller may see it; `None` if there is none.

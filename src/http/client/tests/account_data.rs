@@ -2,7 +2,7 @@
 //! ([MSC3391](https://github.com/matrix-org/matrix-spec-proposals/pull/3391))
 
 use serde_json::{Value, json};
-use tombolo_support::{Answer, Scene, User, text};
+use tombolo_support::{Answer, PASSWORD, Scene, User, text};
 
 use super::one_server;
 
@@ -105,4 +105,31 @@ fn who_removes_the_list_of_whom_they_ignore_hears_all() {
     assert!(invites().get(&room).is_none());
     remove(&scene, &alice, None, "m.ignored_user_list").ok();
     assert!(invites().get(&room).is_some());
+}
+
+#[test]
+fn what_is_set_for_a_device_goes_with_it() {
+    let scene = one_server();
+    let alice = scene.register("alice");
+    let login = json!({
+        "type": "m.login.password",
+        "identifier": { "type": "m.id.user", "user": "alice" },
+        "password": PASSWORD,
+        "device_id": "PHONE",
+    });
+    let answer = scene.call(None, "POST /_matrix/client/v3/login", &login);
+    let phone = User::of(&scene.server, &answer).unwrap();
+    let kind = |device: &str| format!("org.matrix.msc3890.local_notification_settings.{device}");
+    for device in ["PHONE", "PHONE2"] {
+        let line = format!("PUT {}", path("v3", &alice, None, &kind(device)));
+        scene.call(Some(&alice), &line, &json!({ "is_silenced": true })).ok();
+    }
+    let since = text(&scene.sync(&alice, "")["next_batch"]);
+    scene.call(Some(&phone), "POST /_matrix/client/v3/logout", &json!({})).ok();
+    let get = |device: &str| scene.get(&alice, &path("v3", &alice, None, &kind(device)));
+    get("PHONE").refused(404, "M_NOT_FOUND");
+    assert_eq!(get("PHONE2").ok(), json!({ "is_silenced": true }));
+    let sync = scene.sync(&alice, &format!("since={since}"));
+    let told = json!([{ "type": kind("PHONE"), "content": {} }]);
+    assert_eq!(sync["account_data"]["events"], told);
 }

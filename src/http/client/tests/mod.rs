@@ -8,6 +8,7 @@ mod bundles;
 mod by_time;
 mod context;
 mod dehydrated;
+mod delayed_events;
 mod devices;
 mod ephemeral;
 mod filters;

@@ -171,6 +171,37 @@ fn an_alias_that_leads_elsewhere_is_not_canonical() {
 }
 
 #[test]
+fn an_alias_that_is_deleted_is_canonical_no_more() {
+    let scene = one_server();
+    let (alice, bob) = (scene.register("alice"), scene.register("bob"));
+    let room = scene.room(&alice, &json!({ "preset": "public_chat", "room_alias_name": "tea" }));
+    act(&scene, &bob, &room, "join", &json!({})).ok();
+    let path = |alias: &str| format!("/_matrix/client/v3/directory/room/%23{alias}:example.org");
+    for (user, alias) in [(&alice, "cake"), (&bob, "jam")] {
+        let line = format!("PUT {}", path(alias));
+        scene.call(Some(user), &line, &json!({ "room_id": room })).ok();
+    }
+    let canonical = state(&room, "m.room.canonical_alias");
+    let content = json!({
+        "alias": "#tea:example.org",
+        "alt_aliases": ["#cake:example.org", "#jam:example.org"],
+        "more": { "x": 1 },
+    });
+    scene.call(Some(&alice), &format!("PUT {canonical}"), &content).ok();
+    let delete = |user: &User, alias: &str| {
+        scene.call(Some(user), &format!("DELETE {}", path(alias)), &Value::Null).ok();
+        scene.get(&alice, &canonical).ok()
+    };
+    assert_eq!(delete(&bob, "jam"), content, "who made it may not say what the room is called");
+    let without_tea = json!({ "alt_aliases": content["alt_aliases"], "more": { "x": 1 } });
+    assert_eq!(delete(&alice, "tea"), without_tea);
+    assert_eq!(
+        delete(&alice, "cake"),
+        json!({ "alt_aliases": ["#jam:example.org"], "more": { "x": 1 } })
+    );
+}
+
+#[test]
 fn an_acl_must_not_shut_this_server_out() {
     let scene = one_server();
     let alice = scene.register("alice");

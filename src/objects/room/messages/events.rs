@@ -87,6 +87,11 @@ pub struct Transaction {
     pub scope: String,
 }
 
+impl Transaction {
+    /// The scope of delayed events; the ID is theirs. No path begins so.
+    pub const DELAYED: &str = "delayed_event";
+}
+
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Sent {
     pub event_id: OwnedEventId,

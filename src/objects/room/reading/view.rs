@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, rc::Rc};
 use ruma::{OwnedEventId, OwnedUserId};
 use serde::Serialize;
 use serde_json::value::RawValue;
-use tombolo_platform::values;
+use tombolo_platform::{Row, values};
 use tombolo_protocol::{
     canonical_json::to_string,
     event::{Pdu, client_event, for_federation, judged_content, redacted},
@@ -20,7 +20,7 @@ use crate::{
             events::{Before, Stored, Verdict},
             state::Key,
         },
-        messages::{Asker, EventById, Members, Refusal, State},
+        messages::{Asker, EventById, Members, Refusal, State, Transaction},
         not_in_room,
         reading::{bundle::Bundle, entitlement::Memberships},
     },
@@ -55,6 +55,8 @@ struct Unsigned {
     replaced: Option<Replaced>,
     #[serde(skip_serializing_if = "Option::is_none")]
     transaction_id: Option<String>,
+    #[serde(rename = "org.matrix.msc4140.delay_id", skip_serializing_if = "Option::is_none")]
+    delay_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     redacted_because: Option<Box<RawValue>>,
     #[serde(rename = "m.relations", skip_serializing_if = "Option::is_none")]
@@ -258,9 +260,17 @@ impl Room<'_> {
             unsigned.replaced = self.replaced(event, before)?;
         }
         if event.ours && event.pdu.sender == viewer.user {
-            let query = "SELECT txn FROM events WHERE sn = ? AND device = ?";
-            unsigned.transaction_id =
-                self.sql.row(query, values![event.sn, &viewer.device], |row| row.text(0))?;
+            let query = "SELECT txn, device, scope FROM events WHERE sn = ? AND txn IS NOT NULL";
+            let read = |row: &Row<'_>| Ok((row.text(0)?, row.text(1)?, row.text_or_null(2)?));
+            match self.sql.row(query, values![event.sn], read)? {
+                Some((txn, _, Some(scope))) if scope == Transaction::DELAYED => {
+                    unsigned.delay_id = Some(txn);
+                }
+                Some((txn, device, _)) if device == viewer.device => {
+                    unsigned.transaction_id = Some(txn);
+                }
+                _ => {}
+            }
         }
         Ok(unsigned)
     }

@@ -4,6 +4,7 @@
 
 mod deactivation;
 mod dehydrated_device;
+mod delayed_events;
 mod encryption;
 mod moderation;
 mod push_rules;
@@ -15,8 +16,8 @@ mod stream;
 mod subscriptions;
 
 pub use self::{
-    deactivation::*, dehydrated_device::*, encryption::*, moderation::*, push_rules::*, pushers::*,
-    sessions::*, sliding::*, stored::*, stream::*, subscriptions::*,
+    deactivation::*, dehydrated_device::*, delayed_events::*, encryption::*, moderation::*,
+    push_rules::*, pushers::*, sessions::*, sliding::*, stored::*, stream::*, subscriptions::*,
 };
 
 use serde::{Deserialize, Serialize};

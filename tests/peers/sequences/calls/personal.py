@@ -90,6 +90,17 @@ def notifications(story: Story) -> Call:
 
 
 @asked(1)
+def delayed_events(story: Story) -> Call:
+    """None are there: IDs differ, and so does when each is sent."""
+    return Call("delayed_events", story.user(), "GET", "/unstable/org.matrix.msc4140/delayed_events")
+
+
+@asked(1)
+def cancel_delayed_event(story: Story) -> Call:
+    return Call("cancel_delayed_event", story.user(), "POST", "/unstable/org.matrix.msc4140/delayed_events/none", body={"action": "cancel"})
+
+
+@asked(1)
 def ignore(story: Story) -> Call:
     who = story.user()
     # Synapse refuses to have users ignore themselves.

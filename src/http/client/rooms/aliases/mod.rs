@@ -1,6 +1,8 @@
 //! Which room does an alias name?
 //! ([room aliases](https://spec.matrix.org/v1.19/client-server-api/#room-aliases))
 
+use std::collections::BTreeMap;
+
 use http::StatusCode;
 use ruma::{
     OwnedRoomId, OwnedServerName, RoomAliasId, RoomId,
@@ -13,9 +15,11 @@ use ruma::{
     },
 };
 use serde::Deserialize;
+use serde_json::value::{RawValue, to_raw_value};
 use tombolo_platform::{AskError, World};
+use tombolo_protocol::event::field;
 
-use super::{ask_room, must_be_joined, not_in_room};
+use super::{ask_room, events::send_draft, must_be_joined, not_in_room};
 use crate::{
     config::Config,
     error::{Error, Result, forbidden, invalid_param, not_found},
@@ -25,7 +29,7 @@ use crate::{
         router::Router,
     },
     objects::{
-        room::messages::{MayRead, MaySend, Participants},
+        room::messages::{Draft, MayRead, MaySend, Participants, State},
         room_object,
     },
     remote::{
@@ -125,7 +129,57 @@ async fn delete(
         ));
     }
     aliases::delete(&world, &request.room_alias).await?;
+    // The alias is gone, whether or not the room can be told so.
+    if let Err(error) = drop_canonical(&world, &caller, &held.room_id, &request.room_alias).await {
+        tracing::info!(room = %held.room_id, ?error, "a deleted alias is still canonical");
+    }
     Ok(delete_alias::Response::new())
+}
+
+/// Takes an alias out of those that the room calls its own, if the caller may set these.
+async fn drop_canonical(
+    world: &World,
+    caller: &Session,
+    room_id: &RoomId,
+    alias: &RoomAliasId,
+) -> Result<()> {
+    if !manages(world, caller, room_id).await? {
+        return Ok(());
+    }
+    let (event_type, state_key) = (CANONICAL_ALIAS.to_owned(), String::new());
+    let (kind, key) = (Some(event_type.clone()), Some(state_key.clone()));
+    let state = State { user: caller.user.clone(), event_type: kind, state_key: key };
+    let events = ask_room(world, room_id, &state).await?;
+    let content = events.first().and_then(|event| field(event, "content"));
+    let Some(content) = content.and_then(|content| without(content, alias)) else { return Ok(()) };
+    let (content, state_key) = (to_raw_value(&content)?, Some(state_key));
+    let draft = Draft { event_type, state_key, content, redacts: None };
+    send_draft(world, caller, room_id, draft, None).await.map(|_| ())
+}
+
+/// The content of a canonical alias event without an alias; `None` if that is not in it.
+fn without(content: &RawValue, alias: &RoomAliasId) -> Option<BTreeMap<String, Box<RawValue>>> {
+    // Other fields stay text: they may be nested deeper than `serde_json` makes values of.
+    let mut fields: BTreeMap<String, Box<RawValue>> = serde_json::from_str(content.get()).ok()?;
+    let is_it = |text: &RawValue| {
+        serde_json::from_str::<String>(text.get()).is_ok_and(|text| text == alias.as_str())
+    };
+    let is_canonical = fields.get("alias").is_some_and(|text| is_it(text));
+    if is_canonical {
+        fields.remove("alias");
+    }
+    let others = fields.get("alt_aliases").map(|text| text.get());
+    let others = others.and_then(|text| serde_json::from_str::<Vec<Box<RawValue>>>(text).ok());
+    let mut others = others.unwrap_or_default();
+    let count = others.len();
+    others.retain(|text| !is_it(text));
+    let is_other = others.len() < count;
+    if is_other && others.is_empty() {
+        fields.remove("alt_aliases");
+    } else if is_other {
+        fields.insert("alt_aliases".to_owned(), to_raw_value(&others).ok()?);
+    }
+    (is_canonical || is_other).then_some(fields)
 }
 
 async fn of_room(
