@@ -8,6 +8,7 @@ pub mod discovery;
 mod filter;
 mod keys;
 pub mod media;
+mod presence;
 mod reports;
 pub mod rooms;
 mod search;
@@ -32,6 +33,7 @@ pub fn routes(router: &mut Router) {
     search::routes(router);
     users::routes(router);
     reports::routes(router);
+    presence::routes(router);
     media::routes(router);
 }
 

@@ -10,12 +10,14 @@ mod dehydrated_device;
 mod device_changes;
 mod filters;
 mod forget;
+mod heard;
 mod ignored;
 mod invite_rules;
 mod key_counts;
 mod login_tokens;
 pub mod messages;
 mod notify;
+mod presence;
 mod pull;
 mod push_rules;
 mod pushers;
@@ -69,6 +71,8 @@ pub struct Cache {
     rules: Option<Rc<push_rules::Rules>>,
     /// Whether there are pushers.
     pushes: Option<bool>,
+    presence: presence::Remembered,
+    heard: heard::Heard,
 }
 
 /// Where the stream ends.
@@ -205,6 +209,11 @@ class!(UserSyncClass = "user_sync" {
     DuePushes => pushers::due,
     Pushed => pushers::pushed,
     Notices => unread::notices,
+    SetPresence => presence::set,
+    PresenceNow => presence::now,
+    DuePresence => presence::due,
+    PresenceUntold => presence::untold,
+    PresenceNews => heard::news,
     SetFilter => filters::set,
     Filter => filters::filter,
 });

@@ -5,6 +5,7 @@
 mod deactivation;
 mod dehydrated_device;
 mod encryption;
+mod presence;
 mod push_rules;
 mod pushers;
 mod sessions;
@@ -12,8 +13,8 @@ mod stored;
 mod stream;
 
 pub use self::{
-    deactivation::*, dehydrated_device::*, encryption::*, push_rules::*, pushers::*, sessions::*,
-    stored::*, stream::*,
+    deactivation::*, dehydrated_device::*, encryption::*, presence::*, push_rules::*, pushers::*,
+    sessions::*, stored::*, stream::*,
 };
 
 use serde::{Deserialize, Serialize};
