@@ -5,9 +5,9 @@
 //! status message changes is written and told; that a user is still what they were is written now and then, since who is
 //! not heard of for long counts as offline. Nothing else has an effect: a user who is active now and then changes nothing.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{cell::RefCell, collections::BTreeMap, time::Duration};
 
-use ruma::{Int, OwnedUserId, ServerName};
+use ruma::{Int, OwnedServerName, OwnedUserId, ServerName};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tombolo_platform::World;
@@ -28,8 +28,17 @@ pub const MOST_EDUS: usize = 10;
 const MOST_USERS: usize = 100;
 /// How old what was written of a user may be who has not changed (ms).
 const REFRESHED: u64 = 1_200_000;
+/// How many changes of a server's users are taken in so long (ms), by one isolate; what is more is lost. Of how many
+/// servers that is counted; beyond that, it begins anew.
+const MOST_CHANGES: usize = 600;
+const WINDOW: u64 = 60_000;
+const MOST_SERVERS: usize = 5_000;
 /// When it is looked again whether a user shares a room, who may have come just now.
 const AGAIN: Duration = Duration::from_secs(4);
+
+/// How many changes of each server were taken, and since when (ms).
+#[derive(Default)]
+struct Taken(RefCell<BTreeMap<OwnedServerName, (u64, usize)>>);
 
 /// The content of `m.presence`.
 #[derive(Deserialize)]
@@ -55,12 +64,12 @@ pub async fn receive(world: &World, origin: &ServerName, content: &RawValue) -> 
         return Ok(());
     }
     let told = told(origin, content, world.now());
-    let strangers = take(world, told).await?;
+    let strangers = take(world, origin, told).await?;
     if !strangers.is_empty() {
-        let again = world.clone();
+        let (again, origin) = (world.clone(), origin.to_owned());
         world.later(async move {
             again.sleep(AGAIN).await;
-            if let Err(error) = take(&again, strangers).await {
+            if let Err(error) = take(&again, &origin, strangers).await {
                 tracing::info!(%error, "a presence is not known");
             }
         });
@@ -100,7 +109,11 @@ fn shortened(mut text: String) -> Option<String> {
 }
 
 /// Writes and tells what changed; answers of whom nothing is known who share no room.
-async fn take(world: &World, told: Vec<Presence>) -> Result<Vec<Presence>, Ours> {
+async fn take(
+    world: &World,
+    origin: &ServerName,
+    told: Vec<Presence>,
+) -> Result<Vec<Presence>, Ours> {
     let known = presences::of_users(world, told.iter().map(|presence| &presence.user)).await?;
     let now = world.now();
     let (changed, refreshed) = news(told, &known, now);
@@ -111,7 +124,8 @@ async fn take(world: &World, told: Vec<Presence>) -> Result<Vec<Presence>, Ours>
     }
     let sharing = room_members::shared_since(world, &users).await?;
     let shares = |presence: &Presence| sharing.contains_key(&presence.user);
-    let (changed, mut strangers): (Vec<_>, Vec<_>) = changed.into_iter().partition(shares);
+    let (mut changed, mut strangers): (Vec<_>, Vec<_>) = changed.into_iter().partition(shares);
+    changed.truncate(allowed(world, origin, changed.len()));
     let written: Vec<Stored> =
         changed.iter().chain(refreshed.iter().filter(|of| shares(of))).map(stored).collect();
     if !written.is_empty() {
@@ -120,6 +134,22 @@ async fn take(world: &World, told: Vec<Presence>) -> Result<Vec<Presence>, Ours>
     tell(world, changed).await?;
     strangers.retain(|presence| !known.contains_key(&presence.user));
     Ok(strangers)
+}
+
+/// How many of so many changes of a server's users are taken. It counts them.
+fn allowed(world: &World, origin: &ServerName, changes: usize) -> usize {
+    let (taken, now) = (world.isolate(|_| Taken::default()), world.now());
+    let mut taken = taken.0.borrow_mut();
+    if taken.len() >= MOST_SERVERS && !taken.contains_key(origin) {
+        taken.clear();
+    }
+    let (since, count) = taken.entry(origin.to_owned()).or_insert((now, 0));
+    if since.saturating_add(WINDOW) <= now {
+        (*since, *count) = (now, 0);
+    }
+    let allowed = changes.min(MOST_CHANGES.saturating_sub(*count));
+    *count = count.saturating_add(allowed);
+    allowed
 }
 
 /// What changed, and what is to be written though it did not.

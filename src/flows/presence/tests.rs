@@ -174,6 +174,23 @@ fn who_is_told_to_be_the_same_wakes_nobody_and_writes_nothing() {
 }
 
 #[test]
+fn a_server_whose_user_flickers_is_heard_of_some_of_it() {
+    let guest = Guest::with(ON);
+    let before = guest.scene.server.world().units().d1_rows_written;
+    for n in 0..1_000 {
+        let state = if n % 2 == 0 { "online" } else { "unavailable" };
+        guest.transaction(&[], &[edu(&json!([push(&guest.user, state)]))]);
+        guest.scene.pass(1);
+    }
+    let written = guest.scene.server.world().units().d1_rows_written - before;
+    assert!((400..=700).contains(&written), "{written}");
+    // Later it is heard of again.
+    guest.scene.pass(60_000);
+    guest.transaction(&[], &[edu(&json!([push(&guest.user, "offline")]))]);
+    assert_eq!(found(&guest.scene, &guest.alice, &guest.user)["presence"], "offline");
+}
+
+#[test]
 fn who_is_not_heard_of_for_long_is_offline() {
     let guest = Guest::with(ON);
     guest.transaction(&[], &[edu(&json!([push(&guest.user, "online")]))]);

@@ -41,8 +41,9 @@ impl Heard {
 
     /// Notes what was heard; answers whether it is new.
     fn note(&mut self, presence: Presence, now: u64) -> bool {
-        let newer = |(_, held): &(u64, Presence)| held.told_ts >= presence.told_ts;
-        if self.users.get(&presence.user).is_some_and(newer) {
+        let known =
+            |(_, held): &(u64, Presence)| held.told_ts > presence.told_ts || *held == presence;
+        if self.users.get(&presence.user).is_some_and(known) {
             return false;
         }
         let at = self.tick(now);

@@ -58,8 +58,8 @@ pub fn pull(user: &mut User<'_>, message: Pull) -> Result<Pulled> {
         loaded.issued = loaded.issued.max(next);
     }
     let (rooms, ignored) = (rooms.into_values().collect(), BTreeSet::clone(&*user.ignored()?));
-    let key_counts = user.key_counts(&device_id)?;
     Ok(Pulled {
+        key_counts: user.key_counts(&device_id)?,
         device_id,
         next,
         rooms,
@@ -69,7 +69,6 @@ pub fn pull(user: &mut User<'_>, message: Pull) -> Result<Pulled> {
         messages: waiting.messages,
         messages_upto: waiting.more.then_some(waiting.last),
         devices_changed,
-        key_counts,
         presence,
     })
 }

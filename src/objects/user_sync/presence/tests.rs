@@ -175,7 +175,7 @@ fn a_hidden_device_shows_nothing_whatever_it_does() {
 #[test]
 fn flickering_is_told_a_few_times_and_then_seldom() {
     let alice = Alice::new();
-    let told = |at: u64| alice.set(at, "phone", if at % 200 == 0 { ONLINE } else { AWAY });
+    let told = |at: u64| alice.set(at, "phone", if at.is_multiple_of(200) { ONLINE } else { AWAY });
     let told: Vec<_> = (0..600).map(|tenth| told(tenth * 100)).collect();
     // A minute, in which it changed ten times a second.
     assert!((5..=12).contains(&told.iter().flatten().count()), "{told:?}");
