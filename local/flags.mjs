@@ -28,6 +28,7 @@ const DEFAULTS = {
   ALLOW_PRIVATE_ADDRESSES: "no",
   DEVICE_NAMES: "private",
   PASSWORD_COST: "standard",
+  PRESENCE: "off",
   RATE_LIMITS: "on",
   REGISTRATION: "closed",
 };

@@ -60,6 +60,8 @@ pub struct Config {
     pub rate_limits: bool,
     /// `DEVICE_NAMES=public`: whether other servers are told the names of our users' devices.
     pub public_device_names: bool,
+    /// `PRESENCE=on`: whether users see of each other who is online.
+    pub presence: bool,
     /// `ADDRESS_HEADER`: the header in which the network in front of us says who asks; none where there is no such
     /// network.
     pub address_header: Option<String>,
@@ -180,6 +182,7 @@ impl Config {
             registration_shared_secret: filled("REGISTRATION_SHARED_SECRET"),
             rate_limits: !is("RATE_LIMITS", "off"),
             public_device_names: is("DEVICE_NAMES", "public"),
+            presence: is("PRESENCE", "on"),
             address_header: filled("ADDRESS_HEADER"),
             allow_private_addresses: is("ALLOW_PRIVATE_ADDRESSES", "yes"),
             cheap_passwords: is("PASSWORD_COST", "cheap"),

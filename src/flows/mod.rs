@@ -11,6 +11,7 @@ pub mod keys;
 pub mod media;
 pub mod membership;
 pub mod ours;
+pub mod presence;
 pub mod push;
 pub mod receive;
 pub mod search;

@@ -4,6 +4,7 @@ pub mod accounts;
 pub mod aliases;
 pub mod media;
 pub mod nonces;
+pub mod presences;
 pub mod profiles;
 pub mod public_rooms;
 pub mod pushkeys;

@@ -40,6 +40,13 @@ impl LoneObject {
         }
     }
 
+    /// The same object of a server with one more variable.
+    #[must_use]
+    pub fn with(mut self, name: &'static str, value: &str) -> Self {
+        self.variables.insert(name, value.to_owned());
+        self
+    }
+
     /// Asks it at a time (ms). A refusal makes it forget, as the platform does.
     pub fn ask<M: Message>(&self, now: u64, message: &M) -> Result<M::Reply, M::Refusal> {
         let read = |name: &str| self.variables.get(name).cloned();

@@ -24,9 +24,18 @@ pub struct Pair {
 
 impl Pair {
     /// Servers of these names.
-    pub fn new(application: Rc<dyn Application<World>>, [first, other]: [&str; 2]) -> Self {
-        let scene = Scene::new(application, first, &[]);
-        let other = scene.another(other, SEED);
+    pub fn new(application: Rc<dyn Application<World>>, names: [&str; 2]) -> Self {
+        Self::with(application, names, &[])
+    }
+
+    /// The same; `more` overrides the variables of both.
+    pub fn with(
+        application: Rc<dyn Application<World>>,
+        [first, other]: [&str; 2],
+        more: &[(&str, &str)],
+    ) -> Self {
+        let scene = Scene::new(application, first, more);
+        let other = scene.another_with(other, SEED, more);
         let (alice, bob) = (scene.register("alice"), scene.register_on(&other, "bob"));
         Self { scene, alice, bob }
     }

@@ -32,7 +32,12 @@ impl Scene {
 
     /// One more server, whose key has this seed.
     pub fn another(&self, name: &str, seed: u8) -> Server {
-        server(&self.simulation, Rc::clone(&self.application), name, &Secrets::of(seed), &[])
+        self.another_with(name, seed, &[])
+    }
+
+    /// The same; `more` overrides its variables.
+    pub fn another_with(&self, name: &str, seed: u8, more: &[(&str, &str)]) -> Server {
+        server(&self.simulation, Rc::clone(&self.application), name, &Secrets::of(seed), more)
     }
 
     /// A number that was not given before.

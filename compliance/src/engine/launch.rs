@@ -58,6 +58,7 @@ impl Launch<'_> {
         let path = |path: &Path| path.display().to_string();
         let mut flags: Vec<String> = [
             ("--profile", "test".to_owned()),
+            ("--set", "PRESENCE=on".to_owned()),
             ("--server-name", self.server_name.to_owned()),
             ("--client", format!("{}:{CLIENT}", self.address)),
             ("--federation", format!("{}:{FEDERATION}", self.address)),

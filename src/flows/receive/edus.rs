@@ -23,6 +23,7 @@ use crate::{
             to_device::{self, MAX_CONTENT, MAX_TYPE, Sending},
         },
         ours::Ours,
+        presence,
         telling::tell,
     },
     objects::{
@@ -52,18 +53,20 @@ struct RoomReceipts {
     read: json::ByKey,
 }
 
-/// How many rooms, receipts and users with messages of one transaction may still have an effect.
+/// How many rooms, receipts, users with messages and lists of presences of one transaction may still have an effect.
 pub struct Budget {
     rooms: usize,
     receipts: usize,
     users: usize,
+    presences: usize,
     /// Whether a message to devices is lost.
     message_lost: bool,
 }
 
 impl Default for Budget {
     fn default() -> Self {
-        Self { rooms: 200, receipts: 500, users: 5_000, message_lost: false }
+        let presences = presence::MOST_EDUS;
+        Self { rooms: 200, receipts: 500, users: 5_000, presences, message_lost: false }
     }
 }
 
@@ -74,6 +77,10 @@ impl Budget {
 
     fn takes_receipt(&mut self) -> bool {
         take(&mut self.receipts)
+    }
+
+    fn takes_presence(&mut self) -> bool {
+        take(&mut self.presences)
     }
 
     fn takes_user(&mut self) -> bool {
@@ -119,6 +126,12 @@ pub async fn take_effect(
                 let left = to_device(world, origin, content, budget).await;
                 budget.message_lost = left.is_err();
                 return left;
+            }
+        }
+        "m.presence" if budget.takes_presence() => {
+            // One that is lost is replaced by the next.
+            if let Err(error) = presence::receive(world, origin, content).await {
+                tracing::warn!(%origin, %error, "a presence has no effect");
             }
         }
         "m.device_list_update" => return keys_changed(world, origin, content, device_change).await,

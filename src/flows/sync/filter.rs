@@ -7,7 +7,7 @@ use tombolo_protocol::event::Projection;
 
 use crate::objects::room::messages::EventFilter;
 
-/// A client's filter for `/sync`. There is no presence here, so no filter for it.
+/// A client's filter for `/sync`.
 #[derive(Clone, Debug, Default)]
 pub struct SyncFilter {
     /// The fields of events that are shown, where not all are.
@@ -16,6 +16,7 @@ pub struct SyncFilter {
     pub raw: bool,
     pub room: RoomFilter,
     pub account_data: EventFilter,
+    pub presence: EventFilter,
 }
 
 /// Which rooms are shown, and which parts of each.

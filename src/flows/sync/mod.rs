@@ -5,8 +5,9 @@
 
 mod devices;
 mod filter;
-pub mod sliding;
 mod outside;
+mod presence;
+pub mod sliding;
 #[cfg(test)]
 mod tests;
 mod unsynced;
@@ -26,6 +27,7 @@ use tombolo_protocol::{event::MAIN_THREAD, membership::Membership};
 pub use self::{
     devices::{DeviceLists, between as changes_between},
     filter::{RoomFilter, SyncFilter},
+    presence::{Polling, PresenceUpdate},
     unsynced::Unsynced,
 };
 use crate::objects::{
@@ -60,6 +62,8 @@ pub struct Request {
     pub full_state: bool,
     /// Whether the client wants the state after the timeline, not before it.
     pub state_after: bool,
+    /// `None` where there is no presence.
+    pub presence: Option<Polling>,
     pub filter: Rc<SyncFilter>,
 }
 
@@ -78,6 +82,7 @@ pub struct Updates {
     pub messages_upto: Option<StreamPosition>,
     /// What the device has left of one-time keys.
     pub key_counts: KeyCounts,
+    pub presence: PresenceUpdate,
 }
 
 impl Updates {
@@ -86,6 +91,7 @@ impl Updates {
             && self.account_data.is_empty()
             && self.device_lists.is_empty()
             && self.messages.is_empty()
+            && self.presence.presences.is_empty()
     }
 }
 
@@ -178,6 +184,9 @@ pub async fn gather(world: &World, claim: Claim, request: Request) -> Result<Upd
         // News that the filter hides is no reason to answer.
         request.since = Some(updates.next);
         request.messages_since = Some(updates.next);
+        if let Some(polling) = &mut request.presence {
+            polling.since = updates.presence.next;
+        }
     }
 }
 
@@ -192,6 +201,7 @@ async fn pull(world: &World, claim: &Claim, request: &Request, until: u64) -> Re
         include_leave: request.filter.room.include_leave,
         full_state: request.full_state,
         messages_since: request.messages_since,
+        presence: presence::poll(request, if hold { until } else { world.now() }, false),
     };
     if hold {
         match world.wait(&address, &pull, until).await? {
@@ -201,6 +211,7 @@ async fn pull(world: &World, claim: &Claim, request: &Request, until: u64) -> Re
         }
     }
     pull.hold = false;
+    pull.presence = presence::poll(request, world.now(), hold);
     Ok(world.ask(&address, &pull).await?)
 }
 
@@ -213,6 +224,7 @@ async fn of_all(
 ) -> Result<Updates> {
     let Pulled { device_id: device, next, rooms, account_data, ignored, .. } = pulled;
     let Pulled { shares, devices_changed, messages, messages_upto, key_counts, .. } = pulled;
+    let polled = pulled.presence;
     let viewer = &Viewer { user: user.clone(), device, ignored };
     let shown = rooms.into_iter().filter(|room| request.filter.shows(&room.room_id));
     let updates: Vec<Vec<RoomUpdate>> = stream::iter(shown)
@@ -223,7 +235,19 @@ async fn of_all(
     let account_data = passing(account_data, &request.filter.account_data);
     let device_lists = devices::device_lists(world, user, shares, devices_changed).await?;
     let rooms = updates.into_iter().flatten().collect();
-    Ok(Updates { next, rooms, account_data, device_lists, messages, messages_upto, key_counts })
+    let presence = PresenceUpdate::default();
+    let mut updates = Updates {
+        next,
+        rooms,
+        account_data,
+        device_lists,
+        messages,
+        messages_upto,
+        key_counts,
+        presence,
+    };
+    presence::add(world, user, request, (polled, &viewer.ignored), &mut updates).await;
+    Ok(updates)
 }
 
 /// The user and device for whom rooms are asked.

@@ -19,7 +19,7 @@ use serde_json::json;
 use tombolo_platform::{AskError, Fault, World};
 
 use crate::{
-    flows::{directory::public_rooms, telling::members},
+    flows::{directory::public_rooms, presence, telling::members},
     objects::{
         destination::messages::{Owe, OweEdu},
         destination_object,
@@ -55,7 +55,11 @@ pub async fn tell(world: &World, room_id: &OwnedRoomId) -> Result<Option<u64>, F
     let listing = listed(world, room_id, undelivered.listing.as_ref());
     let (copied, followed, listed) = join3(copying, following, listing).await;
     // Which servers meet whom is worked out with both copies.
-    let followed = followed && copied && members::introduce(world, room_id, &undelivered).await;
+    let met = followed && copied;
+    let followed = met && members::introduce(world, room_id, &undelivered).await;
+    if met {
+        presence::introduce(world, room_id, &undelivered).await;
+    }
     let told = Told {
         to: undelivered.to,
         lagging: undelivered.lagging,

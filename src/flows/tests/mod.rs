@@ -50,7 +50,12 @@ pub struct Guest {
 
 impl Guest {
     pub fn new() -> Self {
-        let scene = ours();
+        Self::with(&[])
+    }
+
+    /// The same; `variables` are of our server.
+    pub fn with(variables: &[(&str, &str)]) -> Self {
+        let scene = Scene::new(Rc::new(Tombolo), OURS, variables);
         let (alice, peer) = (scene.register("alice"), Peer::new(&scene.simulation, PEER, 3));
         let room = scene.room(&alice, &json!({ "preset": "public_chat" }));
         let (user, version) = (peer.user("guest"), RoomVersion::of("11").unwrap());

@@ -86,6 +86,7 @@ impl From<FilterDefinition> for SyncFilter {
             raw: filter.event_format == EventFormat::Federation,
             room: filter.room.into(),
             account_data: filter.account_data.into(),
+            presence: filter.presence.into(),
         }
     }
 }
@@ -125,6 +126,7 @@ impl From<RoomEventFilter> for EventFilter {
 impl From<Filter> for EventFilter {
     fn from(filter: Filter) -> Self {
         Self {
+            limit: filter.limit.map(|limit| u32::try_from(u64::from(limit)).unwrap_or(u32::MAX)),
             types: filter.types,
             not_types: filter.not_types,
             senders: filter.senders,

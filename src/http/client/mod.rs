@@ -9,6 +9,7 @@ pub mod discovery;
 mod filter;
 mod keys;
 pub mod media;
+mod presence;
 mod reports;
 pub mod rooms;
 mod search;
@@ -34,6 +35,7 @@ pub fn routes(router: &mut Router) {
     search::routes(router);
     users::routes(router);
     reports::routes(router);
+    presence::routes(router);
     media::routes(router);
 }
 

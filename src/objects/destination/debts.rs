@@ -54,7 +54,7 @@ pub fn owe_edu(destination: &mut Destination<'_>, message: OweEdu) -> Result<()>
         let id = -destination.cache.remembered;
         destination.cache.edus.insert(key, PendingEdu { id, until, edu });
     }
-    destination.wake()
+    destination.wake_in(if unhurried { UNHURRIED } else { 0 })
 }
 
 /// Ends the back-off of a server that is up: what it is owed is sent now.

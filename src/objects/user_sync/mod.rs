@@ -11,6 +11,7 @@ mod delayed_events;
 mod device_changes;
 mod filters;
 mod forget;
+mod heard;
 mod ignored;
 mod invite_rules;
 mod key_counts;
@@ -18,6 +19,7 @@ mod login_tokens;
 pub mod messages;
 mod moderation;
 mod notify;
+mod presence;
 mod pull;
 mod push_rules;
 mod pushers;
@@ -45,13 +47,13 @@ use std::{
 use ruma::{OwnedRoomId, OwnedUserId};
 use tombolo_platform::{Fault, Moment, Row, Sql, values};
 
-use self::{messages::*, rate_limit::Users, stream::Last};
 pub use self::{
     delayed_events::MAX_SCHEDULED,
     push_rules::{PUSH_RULES, as_shown},
     schema::STEPS,
     tags::TAGS,
 };
+use self::{messages::*, rate_limit::Users, stream::Last};
 use crate::{
     config::Config,
     objects::user_keys::messages::KeyCounts,
@@ -83,6 +85,8 @@ pub struct Cache {
     /// How many threads the user is or was subscribed to.
     threads: Option<i64>,
     moderation: Option<Moderation>,
+    presence: presence::Remembered,
+    heard: heard::Heard,
 }
 
 /// Where the stream ends.
@@ -241,6 +245,11 @@ class!(UserSyncClass = "user_sync" {
     Unsubscribe => subscriptions::unsubscribe,
     SubscriptionTo => subscriptions::subscription,
     SubscriptionsBetween => subscriptions::between,
+    SetPresence => presence::set,
+    PresenceNow => presence::now,
+    DuePresence => presence::due,
+    PresenceUntold => presence::untold,
+    PresenceNews => heard::news,
     SetFilter => filters::set,
     Filter => filters::filter,
     Schedule => delayed_events::schedule,

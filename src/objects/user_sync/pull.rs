@@ -11,7 +11,7 @@ use tombolo_platform::values;
 use tombolo_protocol::membership::Membership;
 
 use super::{
-    PUSH_RULES, Pull, Pulled, Result, RoomNews, RoomUnread, StreamPosition, User,
+    PUSH_RULES, Pull, Pulled, PulledPresence, Result, RoomNews, RoomUnread, StreamPosition, User,
     account_data::is_removed,
 };
 use crate::shell::{Stop, membership};
@@ -49,7 +49,9 @@ pub fn pull(user: &mut User<'_>, message: Pull) -> Result<Pulled> {
         Some(_) => (user.devices_changed(since)?, user.shares_between(since, next)?),
         None => Default::default(),
     };
+    let presence = user.poll_presence(&device_id, message.presence)?;
     let nothing = rooms.is_empty()
+        && presence.as_ref().is_none_or(PulledPresence::is_quiet)
         && account_data.is_empty()
         && waiting.messages.is_empty()
         && devices_changed.is_empty()
@@ -61,8 +63,8 @@ pub fn pull(user: &mut User<'_>, message: Pull) -> Result<Pulled> {
         loaded.issued = loaded.issued.max(next);
     }
     let (rooms, ignored) = (rooms.into_values().collect(), BTreeSet::clone(&*user.ignored()?));
-    let key_counts = user.key_counts(&device_id)?;
     Ok(Pulled {
+        key_counts: user.key_counts(&device_id)?,
         device_id,
         next,
         rooms,
@@ -72,7 +74,7 @@ pub fn pull(user: &mut User<'_>, message: Pull) -> Result<Pulled> {
         messages: waiting.messages,
         messages_upto: waiting.more.then_some(waiting.last),
         devices_changed,
-        key_counts,
+        presence,
     })
 }
 

@@ -14,6 +14,7 @@ use crate::{
 const EVENTS: Limit = Limit { burst: 10.0, per_second: 0.2 };
 const PASSWORDS: Limit = Limit { burst: 5.0, per_second: 0.17 };
 const REFRESHES: Limit = Limit { burst: 20.0, per_second: 0.5 };
+const PRESENCES: Limit = Limit { burst: 10.0, per_second: 0.2 };
 const SEARCHES: Limit = Limit { burst: 10.0, per_second: 0.5 };
 const DELAYED: Limit = Limit { burst: 20.0, per_second: 1.0 };
 const MEMBERSHIPS: Limit = Limit { burst: 10.0, per_second: 0.1 };
@@ -35,6 +36,7 @@ struct Buckets {
     memberships: Bucket,
     searches: Bucket,
     delayed: Bucket,
+    presences: Bucket,
 }
 
 impl User<'_> {
@@ -80,6 +82,15 @@ impl User<'_> {
         }
         let now = self.moment.now;
         self.buckets(|buckets| buckets.delayed.take(&DELAYED, now))
+    }
+
+    /// Counts a presence that a client sets.
+    pub fn count_presence(&mut self) -> Result<()> {
+        if !self.config.rate_limits {
+            return Ok(());
+        }
+        let now = self.moment.now;
+        self.buckets(|buckets| buckets.presences.take(&PRESENCES, now))
     }
 
     /// Works on this user's buckets; refuses if `take` answers how long to wait.

@@ -137,4 +137,15 @@ CREATE TABLE delayed_events (
     failure TEXT,                -- JSON
     content TEXT NOT NULL        -- last: it may be large
 );
+", "
+-- What is known of the user's presence, as it was written last.
+CREATE TABLE presence (
+    one INTEGER PRIMARY KEY,
+    devices TEXT NOT NULL,       -- JSON: by device, what those say that are not offline
+    status_msg TEXT,
+    active_ts INTEGER NOT NULL,  -- when the user was last active, or a few minutes before (ms)
+    told TEXT NOT NULL,          -- JSON: what others were told last
+    told_ts INTEGER NOT NULL,    -- and when (ms)
+    spent INTEGER NOT NULL       -- up to when the tellings so far are spread (ms)
+);
 "];

@@ -5,15 +5,15 @@ use std::collections::BTreeSet;
 use tombolo_platform::{Row, values};
 
 use super::{
-    AddedDevice, AttemptLogin, Authorise, Authorised, Device, Devices, LoggedIn, Login, Logout,
-    LogoutOthers, Refusal, RemoveDevices, RenameDevice, Result, User,
+    AddedDevice, AttemptLogin, Authorise, Authorised, Cost, Device, Devices, LoggedIn, Login,
+    Logout, LogoutOthers, Refusal, RemoveDevices, RenameDevice, Result, User,
 };
 use crate::{objects::user_keys::messages::Born, shell::Stop};
 
 /// How many characters a device ID made by the server has.
 const DEVICE_ID: usize = 10;
 /// How old the `last_seen` of a device may be (ms): not every request writes a row.
-const SEEN_EVERY: u64 = 300_000;
+pub const SEEN_EVERY: u64 = 300_000;
 
 /// The end (ms) of a session that was replaced.
 const REPLACED: u64 = 0;
@@ -59,6 +59,9 @@ pub fn authorise(user: &mut User<'_>, message: Authorise) -> Result<Authorised> 
     let Alive { device: device_id, born, .. } = user.alive(&message.session)?;
     user.spend(message.cost)?;
     user.note_seen(&device_id)?;
+    if message.cost != Cost::Free {
+        user.note_activity(&device_id)?;
+    }
     let suspended = user.moderation()?.suspended;
     let (mut forgotten, mut ignored) = (false, BTreeSet::new());
     if let Some(room) = &message.reads {

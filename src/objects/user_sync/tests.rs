@@ -50,8 +50,10 @@ impl Stream {
 
     fn pull(&self, since: Option<i64>) -> Pulled {
         let (session, hold, include_leave, full_state) = ("S".to_owned(), false, false, false);
-        let messages_since = None;
-        self.ask(&Pull { session, since, hold, include_leave, full_state, messages_since }).unwrap()
+        let (messages_since, presence) = (None, None);
+        let pull =
+            Pull { session, since, hold, include_leave, full_state, messages_since, presence };
+        self.ask(&pull).unwrap()
     }
 
     fn rooms(&self) -> Vec<OwnedRoomId> {

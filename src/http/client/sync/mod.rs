@@ -5,6 +5,7 @@
 //! empty `since` or `filter` counts as absent.
 
 mod filters;
+mod presence;
 mod response;
 mod sliding;
 
@@ -57,10 +58,15 @@ async fn answer(world: World, request: Request<Bytes>, _: ()) -> Result<Response
             .map_err(|_| invalid_param("timeout is no number"))?,
         full_state: flag("full_state", parameter("full_state"))?,
         state_after: state != State::Before,
+        presence: presence::polling(&world, parameter("set_presence"), parameter("since"))?,
         filter: Rc::clone(&filter),
     };
     let updates = sync::gather(&world, claim, request).await?;
-    json_response(StatusCode::OK, &response::render(updates, state, filter.event_fields.as_ref())?)
+    let now = world.now();
+    json_response(
+        StatusCode::OK,
+        &response::render(updates, now, (state, filter.event_fields.as_ref()))?,
+    )
 }
 
 fn flag(name: &str, value: Option<&str>) -> Result<bool> {

@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ruma::{OwnedRoomId, OwnedUserId};
 use serde::Serialize;
-use serde_json::value::RawValue;
+use serde_json::{Value, value::RawValue};
 use tombolo_protocol::{event::Projection, membership::Membership};
 
 use crate::{
     error::Result,
     flows::sync::{Content, Data, DeviceLists, Inside, Stay, Updates},
-    http::client::{keys::USUAL, tokens},
+    http::client::{keys::USUAL, sync::presence, tokens},
     objects::{user_keys::messages::KeyCounts, user_sync::messages::UnreadCounts},
 };
 
@@ -25,6 +25,8 @@ pub struct SyncResponse {
     device_lists: Option<Devices>,
     #[serde(skip_serializing_if = "Option::is_none")]
     to_device: Option<Events<Box<RawValue>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    presence: Option<Events<Value>>,
     device_one_time_keys_count: BTreeMap<String, u64>,
     device_unused_fallback_key_types: Vec<String>,
 }
@@ -127,7 +129,8 @@ struct Summary {
 type Form<'a> = (State, Option<&'a Projection>);
 
 /// Makes the response; its events have only the fields that the client wants.
-pub fn render(updates: Updates, state: State, fields: Option<&Projection>) -> Result<SyncResponse> {
+pub fn render(updates: Updates, now: u64, (state, fields): Form<'_>) -> Result<SyncResponse> {
+    let next_batch = presence::token(&updates);
     let mut rooms: BTreeMap<_, BTreeMap<_, _>> = BTreeMap::new();
     for update in updates.rooms {
         let of_section = rooms.entry(section(update.membership)).or_default();
@@ -136,10 +139,12 @@ pub fn render(updates: Updates, state: State, fields: Option<&Projection>) -> Re
     }
     let account_data = Some(Events { events: updates.account_data });
     let to_device = Some(Events { events: updates.messages });
+    let presence = Some(Events { events: presence::events(&updates.presence, now) });
     let KeyCounts { mut one_time_keys, unused_fallback_keys, .. } = updates.key_counts;
     one_time_keys.entry(USUAL.to_owned()).or_default();
     Ok(SyncResponse {
-        next_batch: tokens::of_stream(updates.next, updates.messages_upto),
+        next_batch,
+        presence: presence.filter(|presence| !presence.events.is_empty()),
         rooms,
         account_data: account_data.filter(|data| !data.events.is_empty()),
         device_lists: devices(updates.device_lists),

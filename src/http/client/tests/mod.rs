@@ -18,6 +18,7 @@ mod key_changes;
 mod keys;
 mod leavers;
 mod openid;
+mod presence;
 mod profiles;
 mod public_rooms;
 mod push_rules;

@@ -104,6 +104,8 @@ const BUILT: &[&str] = &[
     "POST /_matrix/client/v3/rooms/!r/receipt/m.read/$e",
     "POST /_matrix/client/v3/rooms/!r/read_markers",
     "PUT /_matrix/client/v3/rooms/!r/typing/@u",
+    "GET /_matrix/client/v3/presence/@u/status",
+    "PUT /_matrix/client/v3/presence/@u/status",
     "GET /_matrix/client/v3/voip/turnServer",
     "POST /_matrix/client/v3/search",
     "POST /_matrix/client/r0/search",

@@ -3,9 +3,9 @@
 //!
 //! `t<n>` is a position in the room, as `/messages` and `prev_batch` give it; `s<n>` a position in the user's stream,
 //! as `/sync` gives it. `s<n>_<m>` is one where messages to the device were given up to `m` only: there were too many for
-//! one answer. `d<n>` is up to where messages to the dehydrated device were given, `u<n>` from where on a page of
-//! subscriptions to threads goes back. `c<m>_<n>` is a position in the user's stream as a sliding sync gives it, and what
-//! was sent over the connection by then.
+//! one answer. What follows a `p` is up to when (ms) its client knows the presence of others. `d<n>` is up to where
+//! messages to the dehydrated device were given, `u<n>` from where on a page of subscriptions to threads goes back.
+//! `c<m>_<n>` is a position in the user's stream as a sliding sync gives it, and what was sent over the connection by then.
 
 #[cfg(test)]
 mod tests;
@@ -45,6 +45,10 @@ impl Token {
 
 fn of_sync(token: &str) -> Option<(StreamPosition, StreamPosition)> {
     let numbers = token.strip_prefix('s')?;
+    let (numbers, heard) = numbers.split_once('p').map_or((numbers, None), |(n, p)| (n, Some(p)));
+    if heard.is_some_and(|heard| number(heard).is_none()) {
+        return None;
+    }
     match numbers.split_once('_') {
         Some((position, messages)) => Some((number(position)?, number(messages)?)),
         None => number(numbers).map(|position| (position, position)),
@@ -71,6 +75,20 @@ pub fn of_stream(position: StreamPosition, messages: Option<StreamPosition>) -> 
     match messages {
         Some(messages) => format!("s{position}_{messages}"),
         None => format!("s{position}"),
+    }
+}
+
+/// Up to when the client of a sync token knows the presence of others (ms), if it knows it.
+pub fn presence_of(token: &str) -> Option<u64> {
+    let (_, heard) = token.split_once('p')?;
+    u64::try_from(number(heard)?).ok()
+}
+
+/// The same token, of a client that knows the presence of others up to then (ms).
+pub fn with_presence(token: String, heard: Option<u64>) -> String {
+    match heard {
+        Some(heard) => format!("{token}p{heard}"),
+        None => token,
     }
 }
 

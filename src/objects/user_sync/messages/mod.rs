@@ -7,6 +7,7 @@ mod dehydrated_device;
 mod delayed_events;
 mod encryption;
 mod moderation;
+mod presence;
 mod push_rules;
 mod pushers;
 mod sessions;
@@ -17,7 +18,8 @@ mod subscriptions;
 
 pub use self::{
     deactivation::*, dehydrated_device::*, delayed_events::*, encryption::*, moderation::*,
-    push_rules::*, pushers::*, sessions::*, sliding::*, stored::*, stream::*, subscriptions::*,
+    presence::*, push_rules::*, pushers::*, sessions::*, sliding::*, stored::*, stream::*,
+    subscriptions::*,
 };
 
 use serde::{Deserialize, Serialize};

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tombolo_protocol::membership::Membership;
 
-use super::{Refusal, StreamPosition};
+use super::{PresencePoll, PulledPresence, Refusal, StreamPosition};
 use crate::objects::{
     message::message,
     room::messages::{Position, UserNews},
@@ -55,6 +55,9 @@ pub struct Pull {
     /// Up to which position the device has got its messages, if it is not `since`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub messages_since: Option<StreamPosition>,
+    /// What the poll says of the user's presence and asks of that of others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub presence: Option<PresencePoll>,
 }
 message!(UserSyncClass, Pull => Pulled, Refusal);
 
@@ -84,6 +87,9 @@ pub struct Pulled {
     /// What the device has left of one-time keys.
     #[serde(default)]
     pub key_counts: KeyCounts,
+    /// What there is of presence, if the poll asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub presence: Option<PulledPresence>,
 }
 
 /// What changed in one room, in one pull.

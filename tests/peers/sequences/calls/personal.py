@@ -36,6 +36,19 @@ def typing(story: Story) -> Call:
     return Call("typing", who, "PUT", f"/v3/rooms/{room.name}/typing/{whose}", body=story.body(**body))
 
 
+@asked(1)
+def presence(story: Story) -> Call:
+    # It is off at both: what is set has no effect.
+    who = story.user()
+    whose = f"<{who}>" if story.dice.percent(80) else story.somebody()
+    if story.dice.percent(50):
+        return Call("presence", who, "GET", f"/v3/presence/{whose}/status")
+    body: dict[str, Json] = {"presence": story.dice.one(["online", "unavailable", "offline"])}
+    if story.dice.percent(30):
+        body["status_msg"] = story.text()
+    return Call("presence", who, "PUT", f"/v3/presence/{whose}/status", body=body)
+
+
 @asked(3)
 def set_account_data(story: Story) -> Call:
     who, path = _account_data(story)

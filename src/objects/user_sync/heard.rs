@@ -1,0 +1,111 @@
+//! What did the user hear of the presence of others, and has not been shown?
+//! ([presence](https://spec.matrix.org/v1.19/client-server-api/#presence))
+//!
+//! It is held in memory alone. A poll says up to when it knows; where that is before this memory began, the answer says
+//! so, and D1's copy is asked. While a poll is held, whatever is heard wakes it.
+
+use std::{cmp::Reverse, collections::BTreeMap};
+
+use ruma::OwnedUserId;
+
+use super::{Presence, PresenceNews, PresencePoll, PulledPresence, Result, TellPresence, User};
+
+/// The most users whose presence is remembered. What the oldest said is asked of D1 then.
+const MOST: usize = 1_000;
+
+/// What was heard since a time.
+#[derive(Default)]
+pub struct Heard {
+    /// Since when everything heard is here (ms).
+    began: Option<u64>,
+    /// When something was heard last (ms); no two are heard at the same time.
+    last: u64,
+    users: BTreeMap<OwnedUserId, (u64, Presence)>,
+}
+
+impl Heard {
+    /// Begins to remember, if it has not.
+    pub fn begin(&mut self, now: u64) -> u64 {
+        if self.began.is_none() {
+            self.last = self.last.max(now);
+        }
+        *self.began.get_or_insert(now)
+    }
+
+    /// A time that was not given before.
+    fn tick(&mut self, now: u64) -> u64 {
+        self.begin(now);
+        self.last = now.max(self.last.saturating_add(1));
+        self.last
+    }
+
+    /// Notes what was heard; answers whether it is new.
+    fn note(&mut self, presence: Presence, now: u64) -> bool {
+        let known =
+            |(_, held): &(u64, Presence)| held.told_ts > presence.told_ts || *held == presence;
+        if self.users.get(&presence.user).is_some_and(known) {
+            return false;
+        }
+        let at = self.tick(now);
+        self.users.insert(presence.user.clone(), (at, presence));
+        if self.users.len() > MOST {
+            let oldest = self.users.iter().min_by_key(|(_, (at, _))| *at);
+            if let Some((user, at)) = oldest.map(|(user, (at, _))| (user.clone(), *at)) {
+                self.users.remove(&user);
+                self.began = Some(at);
+            }
+        }
+        true
+    }
+}
+
+/// Notes what others are now.
+pub fn news(user: &mut User<'_>, message: PresenceNews) -> Result<()> {
+    user.exists()?;
+    if !user.config.presence {
+        return Ok(());
+    }
+    let ignored = user.ignored()?;
+    let shown = message.presences.into_iter().filter(|of| !ignored.contains(&of.user));
+    for presence in shown {
+        user.hear(presence);
+    }
+    Ok(())
+}
+
+impl User<'_> {
+    /// Notes a presence, of another or of the user; wakes the polls if it is new.
+    pub fn hear(&mut self, presence: Presence) {
+        let is_new = self.cache.heard.note(presence, self.moment.now);
+        self.effects.wake |= is_new;
+    }
+
+    /// What a poll of a device says of the user is noted, and what it has not heard is its answer.
+    pub fn poll_presence(
+        &mut self,
+        device: &str,
+        poll: Option<PresencePoll>,
+    ) -> Result<Option<PulledPresence>> {
+        let Some(poll) = poll.filter(|_| self.config.presence) else { return Ok(None) };
+        let began = self.cache.heard.begin(self.moment.now);
+        let tell = self.note_poll(device, &poll)?;
+        Ok(Some(self.unheard(&poll, began, tell)))
+    }
+
+    fn unheard(
+        &mut self,
+        poll: &PresencePoll,
+        began: u64,
+        tell: Option<TellPresence>,
+    ) -> PulledPresence {
+        let heard = &mut self.cache.heard;
+        let since = poll.since.unwrap_or_default();
+        let whole = poll.since.is_some_and(|since| poll.watched || since >= began);
+        let mut new: Vec<&(u64, Presence)> =
+            heard.users.values().filter(|(at, _)| *at > since).collect();
+        new.sort_unstable_by_key(|(at, _)| Reverse(*at));
+        let new = new.into_iter().map(|(_, presence)| presence.clone()).collect();
+        heard.last = heard.last.max(self.moment.now);
+        PulledPresence { heard: new, next: heard.last, whole, tell }
+    }
+}

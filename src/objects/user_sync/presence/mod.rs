@@ -1,0 +1,378 @@
+//! What is the user: online, unavailable or offline, and what are others told of it?
+//! ([presence](https://spec.matrix.org/v1.19/client-server-api/#presence))
+//!
+//! Each device says what it is, by `PUT /presence` or by its polls; the user is what the most present device is. A
+//! device that says nothing more is gone a while after its last poll. So the state follows from what was said and from
+//! the time. It is worked out whenever somebody asks, and by the object's alarm while the user is not offline.
+//!
+//! What others were told is a row. It is written when they are told something else, which happens a few times at once
+//! and then every few seconds at most; when a client sets a presence; and every few minutes at most for the time of the
+//! last activity. That a device polls is held in memory: where that is lost, the time at which the device was last seen
+//! says it, a few minutes less exactly. Rooms take no part.
+//!
+//! What is to be told counts as told in the same transaction, and the Worker tells it: first D1's copy, then others. A
+//! Worker that ends in between leaves a state that is told anew with the next change, or after [`REFRESH`].
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use ruma::{OwnedUserId, UserId};
+use serde::{Deserialize, Serialize};
+use tombolo_platform::{Row, values};
+
+use super::{
+    DuePresence, Presence, PresenceNow, PresencePoll, PresenceState, PresenceUntold, Result,
+    SetPresence, TellPresence, User, sessions::SEEN_EVERY,
+};
+use crate::shell::Stop;
+
+/// How long a device is there after its last poll ended (ms).
+const LINGERS: u64 = 30_000;
+/// The longest poll (ms), for devices whose polls were forgotten.
+const LONGEST_POLL: u64 = 60_000;
+/// After how long without activity a user whose devices only poll is unavailable (ms).
+const IDLE: u64 = 300_000;
+/// How old the written time of the last activity may be (ms).
+const ACTIVE_EVERY: u64 = 150_000;
+/// How often the row is written because a device came or went (ms).
+const NOTE_EVERY: u64 = 60_000;
+/// How often others are told the same again (ms): Synapse forgets a user of whom it hears nothing for half an hour.
+const REFRESH: u64 = 1_500_000;
+/// How often the alarm looks whether the user is still there (ms).
+const LOOK_EVERY: u64 = 300_000;
+/// How often others are told something else (ms), and how many times may be taken in advance.
+const TELL_EVERY: u64 = 10_000;
+const IN_ADVANCE: u64 = 5;
+/// When what could not be told is told again (ms).
+const AGAIN: u64 = 60_000;
+
+/// What is remembered of the user's presence.
+#[derive(Default)]
+pub struct Remembered {
+    own: Option<Own>,
+    /// Until when each device polls (ms).
+    polls: BTreeMap<String, u64>,
+    /// Since when polls are remembered (ms).
+    since: Option<u64>,
+}
+
+/// What a device says that is not offline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Says {
+    /// The user is there.
+    Online,
+    /// The device polls.
+    Polls,
+    Unavailable,
+}
+
+/// What others were told.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Told {
+    state: PresenceState,
+    status_msg: Option<String>,
+    /// Whether that failed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    failed: bool,
+}
+
+/// The row of the user's presence, and what is newer than it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Own {
+    devices: BTreeMap<String, Says>,
+    status_msg: Option<String>,
+    active_ts: u64,
+    told: Told,
+    told_ts: u64,
+    spent: u64,
+    /// What was said and `active_ts`, as they are written.
+    written: Said,
+    written_ts: u64,
+    /// When the row was written for a device that came or went (ms).
+    noted_ts: u64,
+}
+
+/// What the user's devices and the user said.
+type Said = (BTreeMap<String, Says>, Option<String>);
+
+/// Until when a device counts as there (ms), and whether that is by a poll that is remembered.
+struct There {
+    until: u64,
+    polls: bool,
+}
+
+/// What the user is at a moment, and when to look again (ms).
+struct Standing {
+    state: PresenceState,
+    look_at: u64,
+    gone: Vec<String>,
+}
+
+/// Sets what a device says, and the status message.
+pub fn set(user: &mut User<'_>, message: SetPresence) -> Result<Option<TellPresence>> {
+    user.exists()?;
+    if !user.config.presence {
+        return Ok(None);
+    }
+    user.count_presence()?;
+    let SetPresence { device_id, state, status_msg } = message;
+    let mut own = user.own_presence()?;
+    own.say(&device_id, Some(state), user.moment.now);
+    own.status_msg = status_msg.filter(|text| !text.is_empty());
+    user.cache.presence.polls.insert(device_id, user.moment.now);
+    let tell = user.settle(own)?;
+    // What a client set is kept, though others may learn of it later.
+    let own = user.own_presence()?;
+    if own.said() != own.written {
+        user.write_presence(own)?;
+    }
+    Ok(tell)
+}
+
+/// The user's presence now.
+pub fn now(user: &mut User<'_>, _: PresenceNow) -> Result<Presence> {
+    user.exists()?;
+    let own = user.own_presence()?;
+    let state = user.standing(&own)?.state;
+    user.shown(&own, state)
+}
+
+/// What the time alone has changed.
+pub fn due(user: &mut User<'_>, _: DuePresence) -> Result<Option<TellPresence>> {
+    user.exists()?;
+    if !user.config.presence {
+        return Ok(None);
+    }
+    let own = user.own_presence()?;
+    user.settle(own)
+}
+
+/// Has what could not be told told again, unless something else was told since.
+pub fn untold(user: &mut User<'_>, message: PresenceUntold) -> Result<()> {
+    user.exists()?;
+    let mut own = user.own_presence()?;
+    if own.told_ts == message.told_ts {
+        own.told.failed = true;
+        user.write_presence(own)?;
+        user.effects.alarm_at(user.moment.now + AGAIN);
+    }
+    Ok(())
+}
+
+impl Own {
+    fn said(&self) -> Said {
+        (self.devices.clone(), self.status_msg.clone())
+    }
+
+    /// When others may be told something (ms).
+    fn ready_at(&self) -> u64 {
+        self.spent.saturating_sub(TELL_EVERY * (IN_ADVANCE - 1))
+    }
+
+    /// Notes what a device says; `None`: only that it polls, which leaves what it said before.
+    fn say(&mut self, device: &str, says: Option<PresenceState>, now: u64) {
+        let says = match says {
+            Some(PresenceState::Offline) => {
+                self.devices.remove(device);
+                return;
+            }
+            Some(PresenceState::Unavailable) => Says::Unavailable,
+            Some(PresenceState::Online) => Says::Online,
+            None if self.devices.contains_key(device) => return,
+            None => Says::Polls,
+        };
+        if says != Says::Unavailable {
+            self.active_ts = self.active_ts.max(now);
+        }
+        self.devices.insert(device.to_owned(), says);
+    }
+}
+
+impl User<'_> {
+    /// Notes a poll; answers what others are to be told.
+    pub fn note_poll(&mut self, device: &str, poll: &PresencePoll) -> Result<Option<TellPresence>> {
+        let mut own = self.own_presence()?;
+        own.say(device, poll.says, self.moment.now);
+        let until = poll.until.min(self.moment.now.saturating_add(LONGEST_POLL));
+        let polls = &mut self.cache.presence.polls;
+        match poll.says {
+            Some(PresenceState::Offline) => polls.remove(device),
+            _ => polls.insert(device.to_owned(), until),
+        };
+        self.settle(own)
+    }
+
+    /// Notes that the user does something, by a device that is not hidden. Others are told by the alarm, if they are.
+    pub fn note_activity(&mut self, device: &str) -> Result<()> {
+        if !self.config.presence {
+            return Ok(());
+        }
+        let now = self.moment.now;
+        let mut own = self.own_presence()?;
+        let Some(says) = own.devices.get_mut(device) else { return Ok(()) };
+        if *says == Says::Unavailable {
+            *says = Says::Polls;
+        }
+        own.active_ts = own.active_ts.max(now);
+        if own.told.state != PresenceState::Online {
+            self.effects.alarm_at(now.max(own.ready_at()));
+        }
+        if own.active_ts >= own.written_ts.saturating_add(ACTIVE_EVERY) {
+            return self.write_presence(own);
+        }
+        self.cache.presence.own = Some(own);
+        Ok(())
+    }
+
+    /// Compares what the user is with what others were told; answers what they are to be told, which counts as told.
+    fn settle(&mut self, mut own: Own) -> Result<Option<TellPresence>> {
+        let now = self.moment.now;
+        let Standing { state, look_at, gone } = self.standing(&own)?;
+        for device in &gone {
+            own.devices.remove(device);
+        }
+        let held = Told { state, status_msg: own.status_msg.clone(), failed: false };
+        let again = own.told == held;
+        let is_there = state != PresenceState::Offline;
+        let is_due = !again || is_there && now >= own.told_ts.saturating_add(REFRESH);
+        let told = if is_due && now >= own.ready_at() {
+            own.spent = own.spent.max(now).saturating_add(TELL_EVERY);
+            (own.told, own.told_ts) = (held, now.max(own.told_ts.saturating_add(1)));
+            let presence = self.shown(&own, state)?;
+            if !again {
+                self.hear(presence.clone());
+            }
+            Some(TellPresence { presence, again })
+        } else {
+            None
+        };
+        if is_due && told.is_none() {
+            self.effects.alarm_at(own.ready_at());
+        } else if is_there {
+            self.effects.alarm_at(look_at.min(own.told_ts.saturating_add(REFRESH)));
+        }
+        if told.is_some() {
+            self.write_presence(own)?
+        } else {
+            self.hold_presence(own)?
+        }
+        Ok(told)
+    }
+
+    /// What the user is now, by what their devices say and when they were last there.
+    fn standing(&mut self, own: &Own) -> Result<Standing> {
+        let now = self.moment.now;
+        let (mut state, mut look_at, mut gone) = (PresenceState::Offline, u64::MAX, Vec::new());
+        for (device, says) in &own.devices {
+            let there = self.there_until(device)?.filter(|there| there.until > now);
+            let Some(There { until, polls }) = there else {
+                gone.push(device.clone());
+                continue;
+            };
+            // Who polls goes on, most likely: the alarm does not come for each poll.
+            let until = if polls { until.max(now.saturating_add(LOOK_EVERY)) } else { until };
+            let idle_at = own.active_ts.saturating_add(IDLE);
+            let is_idle = *says == Says::Polls && now >= idle_at;
+            look_at = look_at.min(until);
+            if *says == Says::Polls && !is_idle {
+                look_at = look_at.min(idle_at);
+            }
+            let of_device = match says {
+                Says::Online | Says::Polls if !is_idle => PresenceState::Online,
+                _ => PresenceState::Unavailable,
+            };
+            state = state.max(of_device);
+        }
+        Ok(Standing { state, look_at, gone })
+    }
+
+    /// Until when a device is there; `None`: it was removed.
+    fn there_until(&mut self, device: &str) -> Result<Option<There>> {
+        let since = *self.cache.presence.since.get_or_insert(self.moment.now);
+        let query = "SELECT last_seen FROM devices WHERE device = ?";
+        let seen = self.sql.row(query, values![device], |row| row.int_or_null(0))?;
+        let Some(seen) = seen else { return Ok(None) };
+        if let Some(until) = self.cache.presence.polls.get(device) {
+            return Ok(Some(There { until: until.saturating_add(LINGERS), polls: true }));
+        }
+        // It may have polled after it was noted as seen, but not after the memory of polls began.
+        let seen = seen.and_then(|seen| u64::try_from(seen).ok()).unwrap_or_default();
+        let last = seen.saturating_add(SEEN_EVERY).min(since);
+        Ok(Some(There { until: last.saturating_add(LONGEST_POLL + LINGERS), polls: false }))
+    }
+
+    /// The user's presence, as others are shown it.
+    fn shown(&self, own: &Own, state: PresenceState) -> Result<Presence> {
+        let broken = |_| Stop::broken("the user has no ID");
+        let user: OwnedUserId = UserId::parse(self.name).map_err(broken)?;
+        let says_online = own.devices.values().any(|says| *says == Says::Online);
+        let is_online = state == PresenceState::Online;
+        let active_ts = if is_online && says_online { self.moment.now } else { own.active_ts };
+        Ok(Presence {
+            user,
+            state,
+            status_msg: own.status_msg.clone(),
+            active_ts: Some(active_ts).filter(|at| *at > 0),
+            currently_active: is_online,
+            told_ts: own.told_ts,
+        })
+    }
+
+    /// What is known of the user's presence.
+    fn own_presence(&mut self) -> Result<Own> {
+        if let Some(own) = &self.cache.presence.own {
+            return Ok(own.clone());
+        }
+        let query = "SELECT devices, status_msg, active_ts, told, told_ts, spent FROM presence";
+        let read = |row: &Row<'_>| {
+            let texts = (row.text(0)?, row.text_or_null(1)?, row.text(3)?);
+            Ok((texts, [row.int(2)?, row.int(4)?, row.int(5)?]))
+        };
+        let own = match self.sql.row(query, values![], read)? {
+            None => Own::default(),
+            Some(((devices, status_msg, told), times)) => {
+                let times = times.map(|time| u64::try_from(time).unwrap_or_default());
+                let [active_ts, told_ts, spent] = times;
+                let (devices, told) =
+                    (serde_json::from_str(&devices)?, serde_json::from_str(&told)?);
+                let own =
+                    Own { devices, status_msg, active_ts, told, told_ts, spent, ..Own::default() };
+                Own { written: own.said(), written_ts: active_ts, ..own }
+            }
+        };
+        self.cache.presence.own = Some(own.clone());
+        Ok(own)
+    }
+
+    /// Remembers it, and writes it down where other devices are there than it says; not for each that comes and goes.
+    fn hold_presence(&mut self, mut own: Own) -> Result<()> {
+        let now = self.moment.now;
+        if !own.devices.keys().eq(own.written.0.keys())
+            && now >= own.noted_ts.saturating_add(NOTE_EVERY)
+        {
+            own.noted_ts = now;
+            return self.write_presence(own);
+        }
+        self.cache.presence.own = Some(own);
+        Ok(())
+    }
+
+    fn write_presence(&mut self, mut own: Own) -> Result<()> {
+        (own.written, own.written_ts) = (own.said(), own.active_ts);
+        let (devices, told) =
+            (serde_json::to_string(&own.devices)?, serde_json::to_string(&own.told)?);
+        let upsert = "INSERT INTO presence (one, devices, status_msg, active_ts, told, told_ts, spent) VALUES (1, ?, ?, ?, ?, ?, ?)
+                      ON CONFLICT DO UPDATE SET devices = excluded.devices, status_msg = excluded.status_msg,
+                          active_ts = excluded.active_ts, told = excluded.told, told_ts = excluded.told_ts, spent = excluded.spent";
+        let status_msg = own.status_msg.as_deref();
+        self.sql.run(
+            upsert,
+            values![&devices, status_msg, own.active_ts, &told, own.told_ts, own.spent],
+        )?;
+        self.cache.presence.own = Some(own);
+        Ok(())
+    }
+}
