@@ -11,9 +11,9 @@ use serde_json::value::RawValue;
 use tombolo_platform::{AskError, Waited, World};
 use tombolo_protocol::membership::Membership;
 
-use super::{Claim, Data, DeviceLists, LONGEST, ROOMS_AT_ONCE, Result, Unsynced, devices};
+use super::{Claim, Data, DeviceLists, LONGEST, Polling, ROOMS_AT_ONCE, Result, Unsynced, devices};
 use crate::{
-    flows::ours::Ours,
+    flows::{ours::Ours, presence},
     objects::{
         room::messages::{
             Asker, Detail, Look, Refusal, SlidingWindow, SlidingWindowReply, Traits, TraitsOf,
@@ -22,8 +22,8 @@ use crate::{
         user_keys::messages::KeyCounts,
         user_object,
         user_sync::messages::{
-            ConnectionPos, Extensions, ListWanted, NoteTraits, RoomWanted, Slid, SlidRoom, Slide,
-            StreamPosition,
+            ConnectionPos, Extensions, ListWanted, NoteTraits, PresencePoll, RoomWanted, Slid,
+            SlidRoom, Slide, StreamPosition, Subscriptions,
         },
     },
 };
@@ -40,6 +40,8 @@ pub struct Request {
     pub lists: BTreeMap<String, List>,
     pub subscriptions: BTreeMap<OwnedRoomId, RoomWanted>,
     pub extensions: Extensions,
+    /// `None` where there is no presence.
+    pub presence: Option<Polling>,
 }
 
 #[derive(Debug)]
@@ -65,6 +67,8 @@ pub struct Updates {
     /// Up to where the messages are.
     pub messages_upto: StreamPosition,
     pub key_counts: KeyCounts,
+    /// Subscriptions to threads that changed.
+    pub subscriptions: Subscriptions,
     /// What the client asked for beside rooms.
     pub wanted: Extensions,
 }
@@ -104,6 +108,7 @@ impl Updates {
             && self.typing.is_empty()
             && self.device_lists.is_empty()
             && self.messages.is_empty()
+            && self.subscriptions.changed.is_empty()
     }
 }
 
@@ -121,8 +126,17 @@ pub async fn gather(world: &World, claim: Claim, mut request: Request) -> Result
             lists: lists.clone(),
             subscriptions: request.subscriptions.clone(),
             extensions: request.extensions.clone(),
+            presence: request.presence.as_ref().map(|polling| PresencePoll {
+                says: polling.says,
+                until: until.max(world.now()),
+                since: None,
+                watched: false,
+            }),
         };
-        let slid = ask(world, &claim, slide, until).await?;
+        let mut slid = ask(world, &claim, slide, until).await?;
+        if let Some(tell) = slid.tell.take() {
+            presence::tell_meanwhile(world, tell);
+        }
         if !slid.unknown.is_empty() {
             find_out(world, &claim.user, slid.unknown).await?;
             continue;
@@ -248,6 +262,7 @@ async fn of_all(
         messages: slid.messages,
         messages_upto: slid.messages_upto,
         key_counts: slid.key_counts,
+        subscriptions: slid.subscriptions,
         wanted,
     })
 }

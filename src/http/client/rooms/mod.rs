@@ -13,7 +13,7 @@ mod public_rooms;
 pub mod receipts;
 mod relations;
 pub mod state;
-mod thread_subscriptions;
+pub mod thread_subscriptions;
 mod threads;
 pub mod typing;
 mod upgrade;

@@ -28,7 +28,8 @@ use crate::{
         room::messages::{Refusal, ThreadPlace, ThreadPlaceReply},
         room_object,
         user_sync::messages::{
-            Cost, StreamPosition, Subscribe, SubscriptionTo, SubscriptionsBetween, Unsubscribe,
+            Cost, StreamPosition, Subscribe, Subscription, SubscriptionTo, SubscriptionsBetween,
+            Unsubscribe,
         },
     },
 };
@@ -105,24 +106,46 @@ async fn subscription(
     json_response(StatusCode::OK, &json!({ "automatic": automatic }))
 }
 
-/// The threads of a page, by room.
-type Threads = BTreeMap<OwnedRoomId, BTreeMap<OwnedEventId, Shown>>;
-
+/// Subscriptions that changed.
 #[derive(Default, Serialize)]
-struct Page {
+pub struct Changed {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     subscribed: Threads,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     unsubscribed: Threads,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    end: Option<String>,
 }
+
+/// Threads by room.
+type Threads = BTreeMap<OwnedRoomId, BTreeMap<OwnedEventId, Shown>>;
 
 #[derive(Serialize)]
 struct Shown {
     #[serde(skip_serializing_if = "Option::is_none")]
     automatic: Option<bool>,
     bump_stamp: StreamPosition,
+}
+
+impl Changed {
+    pub fn of(subscriptions: Vec<Subscription>) -> Self {
+        let mut changed = Self::default();
+        for thread in subscriptions {
+            let threads = match thread.automatic {
+                Some(_) => &mut changed.subscribed,
+                None => &mut changed.unsubscribed,
+            };
+            let shown = Shown { automatic: thread.automatic, bump_stamp: thread.pos };
+            threads.entry(thread.room_id).or_default().insert(thread.root, shown);
+        }
+        changed
+    }
+}
+
+#[derive(Serialize)]
+struct Page {
+    #[serde(flatten)]
+    changed: Changed,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    end: Option<String>,
 }
 
 async fn subscriptions(world: World, request: Request<Bytes>, _: ()) -> Result<Response<Bytes>> {
@@ -144,14 +167,8 @@ async fn subscriptions(world: World, request: Request<Bytes>, _: ()) -> Result<R
     let (to, from) = (end("from")?, end("to")?.unwrap_or(0));
     let range = SubscriptionsBetween { from, to, limit };
     let found = world.ask(&user_object(&caller.user), &range).await?;
-    let mut page = Page { end: found.earlier.map(of_subscriptions), ..Page::default() };
-    for thread in found.changed {
-        let threads =
-            if thread.automatic.is_some() { &mut page.subscribed } else { &mut page.unsubscribed };
-        let shown = Shown { automatic: thread.automatic, bump_stamp: thread.pos };
-        threads.entry(thread.room_id).or_default().insert(thread.root, shown);
-    }
-    json_response(StatusCode::OK, &page)
+    let end = found.earlier.map(of_subscriptions);
+    json_response(StatusCode::OK, &Page { changed: Changed::of(found.changed), end })
 }
 
 /// Refuses unless the operator has turned this on.

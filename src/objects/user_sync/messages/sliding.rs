@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tombolo_protocol::membership::Membership;
 
-use super::{Refusal, StreamPosition, UnreadCounts};
+use super::{PresencePoll, Refusal, StreamPosition, Subscriptions, TellPresence, UnreadCounts};
 use crate::objects::{
     message::message,
     room::messages::{Position, RequiredState, Traits},
@@ -31,6 +31,9 @@ pub struct Slide {
     pub lists: BTreeMap<String, ListWanted>,
     pub subscriptions: BTreeMap<OwnedRoomId, RoomWanted>,
     pub extensions: Extensions,
+    /// What the poll says of the user's presence; `None` where there is no presence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub presence: Option<PresencePoll>,
 }
 message!(UserSyncClass, Slide => Slid, Refusal);
 
@@ -84,6 +87,8 @@ pub struct Extensions {
     pub account_data: Option<RoomsWanted>,
     pub receipts: Option<RoomsWanted>,
     pub typing: Option<RoomsWanted>,
+    /// The most subscriptions to threads, if they are wanted.
+    pub thread_subscriptions: Option<u32>,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -122,6 +127,12 @@ pub struct Slid {
     /// Up to where the messages are.
     pub messages_upto: StreamPosition,
     pub key_counts: KeyCounts,
+    /// Subscriptions to threads that changed.
+    #[serde(default)]
+    pub subscriptions: Subscriptions,
+    /// The user's presence, where the poll changed it: others are to be told.
+    #[serde(default)]
+    pub tell: Option<TellPresence>,
 }
 
 /// What is new of a room.

@@ -92,6 +92,26 @@ impl User<'_> {
         Ok(())
     }
 
+    /// Adds subscriptions to threads.
+    pub fn add_subscriptions(
+        &mut self,
+        message: &Slide,
+        connection: &Connection,
+        slid: &mut Slid,
+    ) -> Result<()> {
+        let wanted = message.extensions.thread_subscriptions;
+        let Some(limit) = wanted.filter(|_| self.config.thread_subscriptions) else {
+            return Ok(());
+        };
+        let next = self.loaded()?.pos;
+        slid.subscriptions = self.subscriptions_between(connection.at, next, limit)?;
+        if message.pos.is_none() {
+            // Who begins had none that could have ended.
+            slid.subscriptions.changed.retain(|of| of.automatic.is_some());
+        }
+        Ok(())
+    }
+
     /// Adds messages to the device, and whose devices changed.
     pub fn add_encryption(
         &mut self,

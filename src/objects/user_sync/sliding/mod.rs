@@ -31,7 +31,7 @@ const MOST_ROOMS: usize = 200;
 const MOST_EVENTS: u32 = 4_000;
 
 /// Everything that is new, or, on a connection that begins, everything that is asked for.
-pub fn slide(user: &mut User<'_>, message: Slide) -> Result<Slid> {
+pub fn slide(user: &mut User<'_>, mut message: Slide) -> Result<Slid> {
     let device_id = user.device_of(&message.session)?;
     user.note_seen(&device_id)?;
     let connection = user.connection(&device_id, &message)?;
@@ -46,6 +46,9 @@ pub fn slide(user: &mut User<'_>, message: Slide) -> Result<Slid> {
     user.add_account_data_beside((&message, &connection), &scope, &mut sent, &mut slid)?;
     user.add_typing_beside((&message, &connection), &scope, &mut slid)?;
     user.add_encryption(&message, &connection, &mut slid)?;
+    user.add_subscriptions(&message, &connection, &mut slid)?;
+    let polled = user.poll_presence(&slid.device_id, message.presence.take())?;
+    slid.tell = polled.and_then(|polled| polled.tell);
     slid.ignored = (*user.ignored()?).clone();
     if message.hold && message.pos.is_some() && slid.is_nothing() {
         user.effects.hold = true;
@@ -67,6 +70,8 @@ impl Slid {
             && self.shares.is_empty()
             && self.devices_changed.is_empty()
             && self.messages.is_empty()
+            && self.subscriptions.changed.is_empty()
+            && self.tell.is_none()
     }
 }
 

@@ -19,6 +19,7 @@ use crate::{
     flows::sync::sliding,
     http::{
         auth,
+        client::sync::presence,
         endpoint::{is_object, json_body, json_response},
         query,
         router::Router,
@@ -40,8 +41,11 @@ enum Form {
 
 async fn stable(world: World, request: Request<Bytes>, (): ()) -> Result<Response<Bytes>> {
     let claim = auth::claim(&world, &request)?;
-    let body: Proposed = object(&request)?;
-    let updates = sliding::gather(&world, claim, body.read()?).await?;
+    let mut body: Proposed = object(&request)?;
+    let says = body.set_presence.take();
+    let presence = presence::polling(&world, says.as_deref(), None)?;
+    let asked = sliding::Request { presence, ..body.read()? };
+    let updates = sliding::gather(&world, claim, asked).await?;
     json_response(StatusCode::OK, &response::render(updates, Form::Stable, None)?)
 }
 
@@ -50,7 +54,8 @@ async fn unstable(world: World, request: Request<Bytes>, (): ()) -> Result<Respo
     let mut body: Unstable = object(&request)?;
     let (parameters, txn_id) =
         (query::pairs(request.uri().query().unwrap_or_default()), body.txn_id.take());
-    let asked = body.read(&claim.user, &parameters)?;
+    let presence = presence::polling(&world, query::first(&parameters, "set_presence"), None)?;
+    let asked = sliding::Request { presence, ..body.read(&claim.user, &parameters)? };
     let updates = sliding::gather(&world, claim, asked).await?;
     json_response(StatusCode::OK, &response::render(updates, Form::Unstable, txn_id)?)
 }

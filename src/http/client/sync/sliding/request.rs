@@ -25,6 +25,8 @@ const MOST_UNSTABLE_SUBSCRIPTIONS: usize = 1_000;
 /// How many spaces a list may name, and the longest name of a connection or a list (bytes).
 const MOST_SPACES: usize = 100;
 const LONGEST_NAME: usize = 255;
+/// The most subscriptions to threads of a response.
+const MOST_THREADS: u32 = 100;
 /// The most events of a timeline.
 const MOST_EVENTS: u32 = 100;
 /// How many elements of state a list or a room may want.
@@ -38,6 +40,7 @@ pub struct Proposed {
     conn_id: Option<String>,
     pos: Option<String>,
     timeout: Option<u64>,
+    pub set_presence: Option<String>,
     lists: BTreeMap<String, ProposedList>,
     room_subscriptions: BTreeMap<String, ProposedRoom>,
     extensions: ExtensionsBody,
@@ -107,6 +110,8 @@ struct ExtensionsBody {
     account_data: OfRooms,
     receipts: OfRooms,
     typing: OfRooms,
+    #[serde(rename = "io.element.msc4308.thread_subscriptions")]
+    thread_subscriptions: ThreadSubscriptions,
 }
 
 #[derive(Default, Deserialize)]
@@ -114,6 +119,13 @@ struct ExtensionsBody {
 struct ToDevice {
     enabled: bool,
     since: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct ThreadSubscriptions {
+    enabled: bool,
+    limit: Option<u32>,
 }
 
 #[derive(Default, Deserialize)]
@@ -224,6 +236,7 @@ fn request(
         lists: read,
         subscriptions: subscriptions.collect(),
         extensions: extensions.read()?,
+        presence: None,
     })
 }
 
@@ -249,6 +262,7 @@ impl Filters {
 
 impl ExtensionsBody {
     fn read(self) -> Result<Extensions> {
+        let threads = self.thread_subscriptions;
         let of_rooms = |body: OfRooms| body.enabled.then_some(body.wanted);
         let to_device = self.to_device.enabled.then_some(self.to_device.since);
         let to_device = to_device.map(|since| {
@@ -262,6 +276,9 @@ impl ExtensionsBody {
             account_data: of_rooms(self.account_data),
             receipts: of_rooms(self.receipts),
             typing: of_rooms(self.typing),
+            thread_subscriptions: threads
+                .enabled
+                .then(|| threads.limit.unwrap_or(MOST_THREADS).clamp(1, MOST_THREADS)),
         })
     }
 }

@@ -17,8 +17,11 @@ use crate::{
         Data,
         sliding::{Update, Updates},
     },
-    http::client::{keys::USUAL, tokens},
-    objects::room::messages::{Detail, Hero, SlidingWindowReply},
+    http::client::{keys::USUAL, rooms::thread_subscriptions::Changed, tokens},
+    objects::{
+        room::messages::{Detail, Hero, SlidingWindowReply},
+        user_sync::messages::Subscriptions,
+    },
 };
 
 #[derive(Serialize)]
@@ -90,6 +93,11 @@ struct Extensions {
     receipts: Option<OfRooms>,
     #[serde(skip_serializing_if = "Option::is_none")]
     typing: Option<OfRooms>,
+    #[serde(
+        rename = "io.element.msc4308.thread_subscriptions",
+        skip_serializing_if = "Option::is_none"
+    )]
+    thread_subscriptions: Option<Threads>,
 }
 
 #[derive(Serialize)]
@@ -123,6 +131,15 @@ struct OfRooms {
     rooms: BTreeMap<OwnedRoomId, Data>,
 }
 
+#[derive(Serialize)]
+struct Threads {
+    #[serde(flatten)]
+    changed: Changed,
+    /// Where `/thread_subscriptions` goes on, if there are more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prev_batch: Option<String>,
+}
+
 /// Makes the response.
 pub fn render(mut updates: Updates, form: Form, txn_id: Option<String>) -> Result<SlidingResponse> {
     let mut rooms = BTreeMap::new();
@@ -140,7 +157,7 @@ pub fn render(mut updates: Updates, form: Form, txn_id: Option<String>) -> Resul
 }
 
 fn extensions(updates: Updates) -> Extensions {
-    let wanted = updates.wanted;
+    let (wanted, subscriptions) = (updates.wanted, updates.subscriptions);
     let of_rooms = |rooms: BTreeMap<_, _>| (!rooms.is_empty()).then_some(OfRooms { rooms });
     let data = AccountData { global: updates.account_data, rooms: updates.account_data_of_rooms };
     let to_device = wanted.to_device.is_some().then(|| ToDevice {
@@ -161,7 +178,13 @@ fn extensions(updates: Updates) -> Extensions {
         account_data: Some(data).filter(|data| !data.global.is_empty() || !data.rooms.is_empty()),
         receipts: of_rooms(updates.receipts),
         typing: of_rooms(updates.typing),
+        thread_subscriptions: (!subscriptions.changed.is_empty()).then(|| threads(subscriptions)),
     }
+}
+
+fn threads(subscriptions: Subscriptions) -> Threads {
+    let prev_batch = subscriptions.earlier.map(tokens::of_subscriptions);
+    Threads { changed: Changed::of(subscriptions.changed), prev_batch }
 }
 
 fn room(update: Update, form: Form) -> Result<Room> {
