@@ -189,18 +189,22 @@ fn a_waiting_sync_ends_with_the_lock() {
     assert!(world.now() - begun < 20_000, "it does not wait to its end");
 }
 
+/// Alice's room, which the operator is in, too.
+fn shared_room(scene: &Moderated) -> String {
+    let room = scene.scene.room(&scene.alice, &json!({ "preset": "public_chat" }));
+    scene.scene.act(&scene.admin, &room, "join", &json!({})).ok();
+    room
+}
+
 #[test]
-fn a_suspended_user_reads_and_takes_back_and_says_nothing() {
+fn a_suspended_user_does_nothing_that_others_see() {
     let scene = Moderated::new();
     let (alice, admin) = (&scene.alice, &scene.admin);
-    let open = scene.scene.room(admin, &json!({ "preset": "public_chat" }));
-    let room = scene.scene.room(alice, &json!({ "preset": "public_chat" }));
-    scene.scene.act(admin, &room, "join", &json!({})).ok();
-    let (mine, other) =
-        (scene.scene.say(alice, &room, "mine"), scene.scene.say(admin, &room, "other"));
-    let another = scene.scene.say(alice, &room, "mine, too");
+    let open = encode(&scene.scene.room(admin, &json!({ "preset": "public_chat" })));
+    let room = shared_room(&scene);
+    let other = encode(&scene.scene.say(admin, &room, "other"));
     scene.moderate("suspend", alice, true);
-    let (open, room) = (encode(&open), encode(&room));
+    let room = encode(&room);
     for line in [
         "POST v3/createRoom".to_owned(),
         format!("POST v3/join/{open}"),
@@ -214,35 +218,54 @@ fn a_suspended_user_reads_and_takes_back_and_says_nothing() {
         format!("PUT v3/rooms/{room}/state/m.room.member/{}", alice.id),
         format!("PUT v3/profile/{}/displayname", alice.id),
         format!("DELETE v3/profile/{}/displayname", alice.id),
-        format!("PUT v3/rooms/{room}/redact/{}/2", encode(&other)),
+        format!("PUT v3/rooms/{room}/redact/{other}/2"),
         format!("PUT v3/rooms/{room}/redact/$none/2"),
     ] {
         suspended(scene.ask(alice, &line, &json!({ "displayname": "A" })));
     }
+    scene.moderate("suspend", alice, false);
+    scene.ask(alice, &format!("POST v3/join/{open}"), &json!({})).ok();
+    let line = format!("PUT v3/rooms/{open}/send/m.room.message/1");
+    scene.ask(alice, &line, &json!({ "body": "x" })).ok();
+}
+
+#[test]
+fn a_suspended_user_redacts_their_own_events_alone() {
+    let scene = Moderated::new();
+    let alice = &scene.alice;
+    let room = shared_room(&scene);
+    let [one, two] = [(); 2].map(|()| scene.scene.say(alice, &room, "own"));
+    let other = scene.scene.say(&scene.admin, &room, "other");
+    scene.moderate("suspend", alice, true);
+    let room = encode(&room);
     let redact = format!("PUT v3/rooms/{room}/send/m.room.redaction");
     suspended(scene.ask(alice, &format!("{redact}/3"), &json!({ "redacts": other })));
     suspended(scene.ask(alice, &format!("{redact}/3"), &json!({})));
-    let twice = format!("{{\"redacts\":\"{mine}\",\"redacts\":\"{other}\"}}");
+    let twice = format!("{{\"redacts\":\"{one}\",\"redacts\":\"{other}\"}}");
     let line = format!("{redact}/4").replace(' ', " /_matrix/client/");
     suspended(scene.scene.send(Some(alice), &line, twice));
-    scene.ask(alice, &format!("{redact}/5"), &json!({ "redacts": another })).ok();
-    let line = format!("PUT v3/rooms/{room}/redact/{}/6", encode(&mine));
+    scene.ask(alice, &format!("{redact}/5"), &json!({ "redacts": two })).ok();
+    let line = format!("PUT v3/rooms/{room}/redact/{}/6", encode(&one));
     scene.ask(alice, &line, &json!({})).ok();
+}
+
+#[test]
+fn a_suspended_user_reads_leaves_and_logs_out() {
+    let scene = Moderated::new();
+    let alice = &scene.alice;
+    let [one, two] = [(); 2].map(|()| encode(&shared_room(&scene)));
+    scene.moderate("suspend", alice, true);
     for line in ["GET v3/sync", "GET v3/account/whoami", "GET v3/devices", "GET v3/joined_rooms"] {
         scene.ask(alice, line, &Value::Null).ok();
     }
+    scene.ask(alice, &format!("GET v3/rooms/{one}/messages?dir=b"), &Value::Null).ok();
     scene.log_in(&json!({})).ok();
     let keys = json!({ "algorithm": "m.megolm_backup.v1.curve25519-aes-sha2", "auth_data": {} });
     scene.ask(alice, "POST v3/room_keys/version", &keys).ok();
-    scene.ask(alice, &format!("POST v3/rooms/{room}/read_markers"), &json!({})).ok();
-    scene.ask(alice, &format!("POST v3/rooms/{room}/leave"), &json!({})).ok();
-    scene.moderate("suspend", alice, false);
-    scene.ask(alice, &format!("POST v3/join/{open}"), &json!({})).ok();
-    scene
-        .ask(alice, &format!("PUT v3/rooms/{open}/send/m.room.message/1"), &json!({ "body": "x" }))
-        .ok();
-    scene.moderate("suspend", alice, true);
-    let member = format!("PUT v3/rooms/{open}/state/m.room.member/{}", encode(&alice.id));
+    scene.ask(alice, "PUT v3/sendToDevice/m.test/1", &json!({ "messages": {} })).ok();
+    scene.ask(alice, &format!("POST v3/rooms/{one}/read_markers"), &json!({})).ok();
+    scene.ask(alice, &format!("POST v3/rooms/{one}/leave"), &json!({})).ok();
+    let member = format!("PUT v3/rooms/{two}/state/m.room.member/{}", encode(&alice.id));
     suspended(scene.ask(alice, &member, &json!({ "membership": "join", "displayname": "B" })));
     scene.ask(alice, &member, &json!({ "membership": "leave" })).ok();
     scene.ask(alice, "POST v3/logout/all", &json!({})).ok();
