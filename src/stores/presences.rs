@@ -71,6 +71,23 @@ pub async fn of_users(
     Ok(rows.into_iter().flatten().map(|stored| (stored.user.clone(), stored)).collect())
 }
 
+/// What is known of those among these users who share a room with a user, each joined to it, and of the user.
+pub async fn sharing(
+    world: &World,
+    user: &UserId,
+    with: &BTreeSet<OwnedUserId>,
+) -> Result<Vec<Stored>, SqlError> {
+    let query = "SELECT p.user, state, status_msg, active_ts, currently_active, told_ts FROM json_each(?2) CROSS JOIN presences p
+                 WHERE p.user = value AND (p.user = ?1 OR EXISTS (
+                     SELECT 1 FROM room_members other CROSS JOIN room_members own
+                     WHERE other.user = p.user AND other.joined = 1
+                     AND own.user = ?1 AND own.room_id = other.room_id AND own.joined = 1)) LIMIT ?3";
+    let with: Vec<&OwnedUserId> = with.iter().take(MOST_NAMED).collect();
+    let with = json!(with).to_string();
+    let rows = world.d1().rows(query, values![user.as_str(), &with, MOST], stored).await?;
+    Ok(rows.into_iter().flatten().collect())
+}
+
 /// The newest presences of those who share a room with a user, and of the user: told after a time (ms), and, unless all
 /// are wanted, of who is not offline.
 pub async fn around(

@@ -78,9 +78,10 @@ pub(super) async fn add(
         shown.extend(around.into_iter().map(|stored| of(stored, now)));
     }
     if request.since.is_some() && !updates.device_lists.changed.is_empty() {
-        let came = presences::of_users(world, &updates.device_lists.changed);
-        let came = in_time(world, came).await.into_values();
-        shown.extend(came.map(|stored| of(stored, now)));
+        // The devices of who is only invited are known, but not whether they are online.
+        let came = presences::sharing(world, user, &updates.device_lists.changed);
+        let came = in_time(world, came).await;
+        shown.extend(came.into_iter().map(|stored| of(stored, now)));
     }
     for presence in heard {
         let told_ts = presence.told_ts;

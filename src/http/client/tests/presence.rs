@@ -101,11 +101,19 @@ fn users_see_themselves_and_nobody_with_whom_they_share_no_room() {
     set(&scene, &bob, &json!({ "presence": "online" })).ok();
     let synced = scene.sync(&carol, "timeout=0");
     assert_eq!(shown(&synced), [pair(&carol, "online")]);
-    // An invite shows nothing of who is invited.
+    // An invite shows nothing of who is invited, nor to them.
+    let [of_alice, of_carol] =
+        [&alice, &carol].map(|user| text(&scene.sync(user, "timeout=0")["next_batch"]));
     let room = scene.room(&alice, &json!({ "invite": [carol.id] }));
     scene.pass(5_000);
     find(&scene, &alice, &carol).refused(403, "M_FORBIDDEN");
-    assert!(!shown(&scene.sync(&alice, "")).contains(&pair(&carol, "online")));
+    find(&scene, &carol, &alice).refused(403, "M_FORBIDDEN");
+    for (viewer, since, other) in [(&alice, &of_alice, &carol), (&carol, &of_carol, &alice)] {
+        for parameters in [String::new(), format!("since={since}&timeout=0")] {
+            let synced = scene.sync(viewer, &parameters);
+            assert!(shown(&synced).iter().all(|(user, _)| *user != other.id), "{synced}");
+        }
+    }
     scene.act(&carol, &room, "join", &json!({})).ok();
     scene.pass(5_000);
     assert_eq!(find(&scene, &alice, &carol).ok()["presence"], "online");

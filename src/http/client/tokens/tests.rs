@@ -1,6 +1,6 @@
 //! Which texts are tokens, and of what?
 
-use super::{Token, of_room};
+use super::{Token, of_room, presence_of, stream_positions, with_presence};
 
 #[test]
 fn a_room_token_is_read_back() {
@@ -10,6 +10,16 @@ fn a_room_token_is_read_back() {
 #[test]
 fn a_sync_token_is_a_place_in_the_stream() {
     assert_eq!(Token::parse("s17"), Some(Token::Sync(17)));
+}
+
+#[test]
+fn a_sync_token_says_up_to_when_presence_is_known() {
+    for token in ["s17", "s17_5"] {
+        let with = with_presence(token.to_owned(), Some(1_767_225_600_000));
+        assert_eq!(Token::parse(&with), Some(Token::Sync(17)));
+        assert_eq!(stream_positions(&with).ok(), stream_positions(token).ok());
+        assert_eq!((presence_of(&with), presence_of(token)), (Some(1_767_225_600_000), None));
+    }
 }
 
 #[test]
@@ -28,6 +38,11 @@ fn anything_else_is_no_token() {
         "t99999999999999999999",
         "é1",
         "t１",
+        "s1p",
+        "s1p-1",
+        "s1p1p1",
+        "s1p1_1",
+        "sp1",
     ];
     for token in garbage {
         assert_eq!(Token::parse(token), None, "{token}");
