@@ -5,6 +5,7 @@
 
 mod devices;
 mod filter;
+mod outside;
 #[cfg(test)]
 mod tests;
 mod unsynced;
@@ -264,7 +265,9 @@ async fn stay(
         Ok(window) => window,
         // We were never in this room: only its invite ended.
         Err(AskError::Refused(Refusal::Absent)) if stay_only => return Ok(None),
-        Err(AskError::Refused(Refusal::Absent)) => return update(Stay::default()),
+        Err(AskError::Refused(Refusal::Absent)) => {
+            return update(outside::ended(request, viewer, &news)?);
+        }
         Err(error) => return Err(error.into()),
     };
     if has_news(request, &news, &window, stay_only) {

@@ -98,9 +98,10 @@ impl User<'_> {
         Ok(rooms)
     }
 
-    /// Adds the stripped state of invites and knocks, newest first; where there is too much, the oldest get none.
+    /// Adds the stripped state of invites and knocks, and what ended them, newest first; where there is too much, the
+    /// oldest get none.
     fn add_stripped(&mut self, rooms: &mut BTreeMap<OwnedRoomId, RoomNews>) -> Result<()> {
-        let shows = |news: &&mut RoomNews| news.membership.is_waiting();
+        let shows = |news: &&mut RoomNews| news.membership != Membership::Join;
         let mut places = Vec::new();
         for news in rooms.values_mut().filter(shows) {
             let pos = self.loaded()?.rooms.get(&news.room_id).map(|last| last.pos);

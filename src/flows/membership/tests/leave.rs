@@ -55,3 +55,35 @@ fn who_leaves_a_room_that_is_here_leaves_it_everywhere() {
     let private = two.scene.room(&two.alice, &json!({}));
     two.scene.act(&two.bob, &private, "leave", &json!({})).refused(403, "M_FORBIDDEN");
 }
+
+#[test]
+fn who_is_invited_no_more_is_shown_by_whom_and_why() {
+    let two = two_servers();
+    let room = inviting(&two);
+    assert!(is_invited(&two, &room));
+    let since = two.scene.sync(&two.bob, "")["next_batch"].as_str().unwrap().to_owned();
+    let kick = json!({ "user_id": two.bob.id, "reason": "a mistake" });
+    two.scene.act(&two.alice, &room, "kick", &kick).ok();
+    two.scene.simulation.settle(60_000);
+    let left = json!({ "include_leave": true });
+    let shown = |filter: &serde_json::Value, since: &str| {
+        let sync = two.scene.filtered(&two.bob, &json!({ "room": filter }), since);
+        sync["rooms"]["leave"][&room]["timeline"]["events"].clone()
+    };
+    for since in ["", &format!("since={since}")] {
+        let events = shown(&left, since);
+        let [event] = &events.as_array().unwrap()[..] else { panic!("{events}") };
+        assert_eq!(
+            (&event["sender"], &event["state_key"]),
+            (&json!(two.alice.id), &json!(two.bob.id))
+        );
+        assert_eq!(event["content"], json!({ "membership": "leave", "reason": "a mistake" }));
+        assert!(event["event_id"].is_string());
+    }
+    for timeline in
+        [json!({ "types": [] }), json!({ "limit": 0 }), json!({ "not_senders": [two.alice.id] })]
+    {
+        let filter = json!({ "include_leave": true, "timeline": timeline });
+        assert_eq!(shown(&filter, ""), json!([]));
+    }
+}

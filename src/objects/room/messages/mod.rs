@@ -83,7 +83,8 @@ pub struct UserNews {
     pub to: Position,
     /// The user's membership at `to`.
     pub membership: Membership,
-    /// For `invite` and `knock`: the stripped state, the membership event included.
+    /// For `invite` and `knock`: the stripped state, the membership event included. For one that ended while we were not
+    /// in the room: the event that ended it, as clients are shown it, where there is one.
     #[serde(default)]
     pub stripped: Option<Box<RawValue>>,
     /// For `invite`: which event it is.

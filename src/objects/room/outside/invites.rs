@@ -6,7 +6,10 @@ use ruma::{EventId, OwnedServerName, OwnedUserId, RoomId, ServerName, UserId};
 use serde_json::value::RawValue;
 use tombolo_platform::{Row, values};
 use tombolo_protocol::{
-    admission::Checked, event, membership::Membership, room_version::RoomVersion,
+    admission::Checked,
+    event::{self, Pdu, client_event},
+    membership::Membership,
+    room_version::RoomVersion,
 };
 
 use crate::{
@@ -62,7 +65,7 @@ pub fn out_of_band(room: &mut Room<'_>, message: OutOfBand) -> Result<OutOfBandR
 /// the alarm does.
 pub fn withdraw(room: &mut Room<'_>, message: Withdraw) -> Result<Vec<UserNews>> {
     room.row()?;
-    let news = room.end(&message.user)?;
+    let news = room.end(&message.user, None)?;
     let retry_at = room.moment.now + FIRST_RETRY;
     let update = "UPDATE out_of_band SET retry_at = ?, attempts = 0 WHERE user = ?";
     room.sql.run(update, values![retry_at, message.user.as_str()])?;
@@ -149,7 +152,7 @@ impl Room<'_> {
         if !may_end {
             return Ok(false);
         }
-        self.end(&user)?;
+        self.end(&user, Some(&pdu))?;
         withdrawn(self, Withdrawn { user })?;
         Ok(true)
     }
@@ -224,13 +227,16 @@ impl Room<'_> {
         Ok(())
     }
 
-    fn end(&mut self, user: &UserId) -> Result<Vec<UserNews>> {
+    /// Ends an invite or a knock; `by` is the event that does so, if another server's user did.
+    fn end(&mut self, user: &UserId, by: Option<&Pdu>) -> Result<Vec<UserNews>> {
         let row = self.row()?;
         let before = row.pos;
         let pos = before + STEP;
         self.set_row(RoomRow { pos, ..row })?;
-        let update = "UPDATE out_of_band SET membership = 'leave', stripped = '[]', pos = ? WHERE user = ? AND membership IN ('invite', 'knock')";
-        if self.sql.run(update, values![pos, user.as_str()])? == 0 {
+        let update = "UPDATE out_of_band SET membership = 'leave', stripped = ?, pos = ? WHERE user = ? AND membership IN ('invite', 'knock')";
+        let shown: Vec<String> = by.map(|pdu| client_event(pdu, false)).into_iter().collect();
+        let shown = format!("[{}]", shown.concat());
+        if self.sql.run(update, values![&shown, pos, user.as_str()])? == 0 {
             return Err(Stop::Refused(Refusal::NotFound));
         }
         self.tell(Telling::Soon);

@@ -95,7 +95,8 @@ pub struct RoomNews {
     /// Room positions: `from` exclusive (0 for an initial sync), `to` inclusive. Equal: nothing new in the timeline.
     pub from: Position,
     pub to: Position,
-    /// The stripped state of an invite or knock; `None` where those of all rooms were too much to load.
+    /// The stripped state of an invite or knock, or the event that ended it; `None` where those of all rooms were too
+    /// much to load.
     pub stripped: Option<Box<RawValue>>,
     /// Account data of the room changed since the token.
     pub account_data: Vec<(String, Box<RawValue>)>,
