@@ -301,16 +301,18 @@ impl Contact {
     }
 }
 
+/// Whether this is the URL of a page: it is shown as it is.
 fn is_page(text: &str) -> bool {
-    text.parse::<http::Uri>()
-        .is_ok_and(|uri| matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some())
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    let host = rest.map(|rest| rest.split(['/', '?', '#']).next().unwrap_or_default());
+    host.is_some_and(|host| !host.is_empty()) && text.chars().all(|each| each.is_ascii_graphic())
 }
 
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
 
-    use super::*;
+    use super::Support;
 
     fn read(contacts: &str, page: &str) -> Option<Value> {
         let filled = |name: &str| match name {
@@ -351,7 +353,14 @@ mod tests {
         ] {
             assert_eq!(read(contacts, ""), None, "{contacts}");
         }
-        for page in ["example.org", "javascript:x", "/support", "ftp://example.org/"] {
+        for page in [
+            "example.org",
+            "javascript:x",
+            "/support",
+            "ftp://example.org/",
+            "https:///x",
+            "https://a b/",
+        ] {
             assert_eq!(read("", page), None, "{page}");
         }
     }
