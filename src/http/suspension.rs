@@ -74,7 +74,7 @@ fn deed<'a>(method: &Method, path: &[&'a str]) -> Deed<'a> {
         ("PUT", ["rooms", room, "redact", event, _]) => Deed::Redaction(room, Some(event)),
         ("PUT", ["rooms", room, "send", REDACTION, _]) => Deed::Redaction(room, None),
         ("PUT", ["rooms", _, "state", MEMBER, of]) => Deed::Membership(of),
-        ("PUT", ["rooms", _, "send" | "state", ..]) => Deed::Forbidden,
+        ("PUT", ["rooms", _, "send" | "state" | "delayed_event", ..]) => Deed::Forbidden,
         ("PUT" | "DELETE" | "PATCH" | "POST", ["profile", ..]) => Deed::Forbidden,
         _ => Deed::Allowed,
     }

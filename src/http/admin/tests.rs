@@ -197,6 +197,31 @@ fn shared_room(scene: &Moderated) -> String {
 }
 
 #[test]
+fn nothing_is_sent_that_was_scheduled_before_an_operator_silenced_the_user() {
+    for what in ["lock", "suspend"] {
+        let scene = Moderated::new();
+        let room = shared_room(&scene);
+        let schedule = |txn: &str, delay: u64| {
+            let path = format!("v3/rooms/{}/send/org.test/{txn}", encode(&room));
+            let line = format!("PUT {path}?org.matrix.msc4140.delay={delay}");
+            text(&scene.ask(&scene.alice, &line, &json!({})).ok()["delay_id"])
+        };
+        let (_, later) = (schedule("a", 5_000), schedule("b", 60_000));
+        scene.moderate(what, &scene.alice, true);
+        let events = "/_matrix/client/unstable/org.matrix.msc4140/delayed_events";
+        let send = format!("POST {events}/{later}/send");
+        scene.scene.call(None, &send, &json!({})).refused(403, "M_FORBIDDEN");
+        scene.scene.pass(120_000);
+        scene.moderate(what, &scene.alice, false);
+        scene.scene.pass(120_000);
+        let path = format!("GET v3/rooms/{}/messages?dir=b&limit=50", encode(&room));
+        let page = scene.ask(&scene.admin, &path, &Value::Null).ok();
+        let chunk = page["chunk"].as_array().unwrap();
+        assert!(chunk.iter().all(|event| event["type"] != "org.test"), "{what}: {page}");
+    }
+}
+
+#[test]
 fn a_suspended_user_does_nothing_that_others_see() {
     let scene = Moderated::new();
     let (alice, admin) = (&scene.alice, &scene.admin);

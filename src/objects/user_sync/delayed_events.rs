@@ -37,6 +37,9 @@ const A_MOMENT: u64 = 1_000;
 /// stopped waiting.
 const GIVES_UP: u64 = 3_600_000;
 
+/// Why an event is not sent in the name of a user who is locked or suspended.
+const SILENT: &str = "An operator lets nobody speak in the name of this account";
+
 /// A row of `delayed_events`.
 struct Held {
     device: String,
@@ -143,6 +146,9 @@ pub fn take(user: &mut User<'_>, message: TakeDelayed) -> Result<Option<Taken>> 
     if held.is_finalised() {
         return Err(Stop::Refused(Refusal::NotFound));
     }
+    if !user.may_speak()? {
+        return Err(Stop::Refused(Refusal::Forbidden(SILENT.to_owned())));
+    }
     user.spend(Cost::Event)?;
     user.taken(held).map(Some)
 }
@@ -160,6 +166,11 @@ pub fn take_due(user: &mut User<'_>, _: TakeDue) -> Result<TakeDueReply> {
         let next = next.and_then(|at| u64::try_from(at).ok());
         return Ok(TakeDueReply { taken: None, next });
     };
+    if !user.may_speak()? {
+        let end = DelayedEnd::Failed(Failure::Other(SILENT.to_owned()));
+        note(user, NoteDelayed { delay_id, end })?;
+        return Ok(TakeDueReply { taken: None, next: Some(user.moment.now) });
+    }
     let held = user.delayed_event(&delay_id)?;
     if !held.is_taken {
         user.spend(Cost::Event)?;

@@ -51,6 +51,12 @@ impl User<'_> {
         Ok(moderation)
     }
 
+    /// Whether what the user scheduled may be sent: nobody speaks in whose name an operator lets nobody speak.
+    pub fn may_speak(&mut self) -> Result<bool> {
+        let Moderation { locked, suspended } = self.moderation()?;
+        Ok(!locked && !suspended)
+    }
+
     /// Refuses if the account is locked.
     pub fn must_be_unlocked(&mut self) -> Result<()> {
         match self.moderation()?.locked {
