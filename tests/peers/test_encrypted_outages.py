@@ -112,7 +112,7 @@ def test_what_the_speakers_server_could_not_deliver_survives_its_restart(homes, 
     heals(alice, bob, said)
 
 
-@played({"js": ACROSS, "sdk": ["ours-twin"]})
+@played({"js": ACROSS, "sdk": ["ours-twin"], "sliding": ["ours-twin"]})
 @pytest.mark.parametrize("killed", ["speakers", "readers"])
 def test_a_server_is_killed_while_messages_are_under_way(homes, clients, cast, killed):
     home, away = homes

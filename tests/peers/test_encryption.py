@@ -27,7 +27,7 @@ def test_nio_creates_a_room_that_js_and_sdk_join(homes, cast):
     said.read_by(one, *others)
 
 
-@played({"js": EVERYWHERE, "sdk": ["ours", "synapse-ours"], "sliding": ["ours", "synapse-ours"], "sliding-js": ["ours-twin"]})
+@played({"js": EVERYWHERE, "sdk": ["ours", "synapse-ours"], "sliding": ["ours", "ours-twin"], "sliding-js": ["ours-synapse"], "js-sliding": ["synapse-ours"]})
 def test_a_new_device_reads_what_is_said_after_it_came(homes, clients, cast):
     home, away = homes
     alice, bob = clients.first(cast.user(home, "alice")), clients.other(cast.user(away, "bob"))

@@ -59,6 +59,10 @@ impl Device {
     pub async fn trust(&self, user: &UserId) -> Outcome<Value> {
         let encryption = self.client.encryption();
         let mut devices = BTreeMap::new();
+        // Who slides over its rooms follows users only from when it is told of them: before, it asks when it has to.
+        if self.slides && encryption.get_user_devices(user).await?.devices().next().is_none() {
+            encryption.request_user_identity(user).await?;
+        }
         for device in encryption.get_user_devices(user).await?.devices() {
             let standing = json!({
                 "signed": device.is_cross_signed_by_owner(),
