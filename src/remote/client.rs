@@ -35,8 +35,7 @@ pub struct Ask<'a> {
     pub path: &'a str,
     pub content: Option<&'a Value>,
     pub limits: Limits,
-    /// Whether a client error (4xx) without JSON is taken for the server's own. So it is where not every server speaks
-    /// JSON, and where a request that is not answered says nothing but that.
+    /// Whether an error without JSON is taken for the server's own. So it is where not every server speaks JSON.
     pub plain: bool,
 }
 

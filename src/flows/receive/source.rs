@@ -33,11 +33,10 @@ pub struct Source<'a> {
 }
 
 impl Source<'_> {
-    /// Asks the server, unless time is up. A proxy may let through some of these requests and not others: an error of
-    /// that kind ends one request, not all.
+    /// Asks the server, unless time is up.
     pub async fn ask<T: DeserializeOwned>(&self, ask: Ask<'_>) -> Result<T, RemoteError> {
         self.in_time()?;
-        client::ask(self.world, self.origin, Ask { plain: true, ..ask }).await
+        client::ask(self.world, self.origin, ask).await
     }
 
     /// Verifies events and gives them to the room, which then judges the parked event `again` anew.

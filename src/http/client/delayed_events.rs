@@ -9,6 +9,7 @@
 
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
+use percent_encoding::percent_decode_str;
 use ruma::{
     OwnedRoomId, OwnedUserId, RoomId,
     api::client::{
@@ -34,7 +35,6 @@ use crate::{
     http::{
         auth::{self, Session, user_object},
         endpoint::{fault_response, json_body, json_response, page_handler, paths_of},
-        query,
         router::Router,
     },
     objects::{
@@ -82,8 +82,10 @@ fn is_delayed(request: &Request<Body>) -> bool {
 }
 
 fn in_query(query: Option<&str>) -> Option<String> {
-    let pairs = query::pairs(query?);
-    query::first(&pairs, DELAY).map(str::to_owned)
+    let pairs = query?.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+    let decoded = |text| percent_decode_str(text).decode_utf8_lossy();
+    let mut pairs = pairs.map(|(name, delay)| (decoded(name), decoded(delay)));
+    pairs.find(|(name, _)| name == DELAY).map(|(_, delay)| delay.into_owned())
 }
 
 async fn message(
