@@ -142,6 +142,27 @@ fn what_is_too_much_is_refused() {
 }
 
 #[test]
+fn a_connection_remembers_so_much_and_no_more() {
+    let scene = one_server();
+    let alice = scene.register("alice");
+    scene.room(&alice, &json!({}));
+    settle(&scene);
+    let long: Vec<_> = (0..200).map(|n| [format!("{n}{}", "x".repeat(200)), "*".into()]).collect();
+    let list = |n: u64| json!({ "timeline_limit": n, "required_state": long });
+    let mut client = Client::of(&scene, &alice, 1);
+    // Each request wants something else; what no room has any more is forgotten.
+    for n in 0..100 {
+        client.body["lists"]["all"] = list(n);
+        client.next();
+    }
+    let sent = "SELECT max(length(sent)) FROM connections";
+    let address = user_object(&OwnedUserId::try_from(alice.id.as_str()).unwrap());
+    let sql = scene.server.sql(&address).unwrap();
+    let longest = sql.row(sent, &[], |row| row.int(0)).unwrap().unwrap();
+    assert!(longest < 2_000_000, "{longest}");
+}
+
+#[test]
 fn a_client_waits_until_something_happens_in_what_it_sees() {
     let scene = one_server();
     let [alice, bob] = ["alice", "bob"].map(|name| scene.register(name));

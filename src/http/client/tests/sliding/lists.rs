@@ -1,9 +1,11 @@
 //! Which rooms does a list have, and which of them are shown?
 
+use ruma::OwnedUserId;
 use serde_json::{Value, json};
 use tombolo_support::{Scene, User, encode};
 
 use super::*;
+use crate::objects::user_object;
 
 fn room(scene: &Scene, user: &User, more: &Value) -> String {
     let room = scene.room(user, more);
@@ -209,4 +211,27 @@ fn invites_of_who_is_ignored_are_in_no_list() {
     client.body["room_subscriptions"] = json!({ room: want });
     let answer = client.next();
     assert_eq!((rooms(&answer).len(), &answer["lists"]["all"]["count"]), (0, &json!(0)));
+}
+
+#[test]
+fn what_rooms_are_is_found_out_where_nobody_said_it_yet() {
+    let scene = one_server();
+    let alice = scene.register("alice");
+    let plain = room(&scene, &alice, &json!({}));
+    let space = room(&scene, &alice, &json!({ "creation_content": { "type": "m.space" } }));
+    settle(&scene);
+    let address = user_object(&OwnedUserId::try_from(alice.id.as_str()).unwrap());
+    let untold = || {
+        let sql = scene.server.sql(&address).unwrap();
+        let count = "SELECT count(*) FROM stream WHERE traits IS NULL";
+        sql.row(count, &[], |row| row.int(0)).unwrap().unwrap()
+    };
+    let sql = scene.server.sql(&address).unwrap();
+    sql.run("UPDATE stream SET traits = NULL, active = 0", &[]).unwrap();
+    scene.server.evict();
+    assert!(untold() > 0);
+    assert_eq!(filtered(&scene, &alice, json!({ "room_types": ["m.space"] })), [space]);
+    assert_eq!(filtered(&scene, &alice, json!({ "room_types": [null] })), [plain]);
+    scene.server.evict();
+    assert_eq!(untold(), 0);
 }
