@@ -16,7 +16,7 @@ const LOAD_LIMIT_MS = 400;
 
 // Never --all-features: workerd refuses what that makes.
 const FLAGS = [
-  "-Os",
+  "-Oz",
   "--enable-bulk-memory",
   "--enable-nontrapping-float-to-int",
   "--enable-sign-ext",
