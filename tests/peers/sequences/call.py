@@ -50,6 +50,8 @@ class Past:
     ignores: bool = False
     # Whether the user ever set account data again to what it was.
     repeats: bool = False
+    # Whether the user ever took another name or avatar.
+    renamed: bool = False
 
 
 @dataclass(frozen=True)

@@ -75,6 +75,10 @@ def _ignores(call: Call) -> bool:
     return call.past.ignores
 
 
+def _is_renamed(call: Call) -> bool:
+    return call.past.renamed
+
+
 def _has_left(call: Call) -> bool:
     return bool(call.past.left & set(re.findall(r"<room:\d+>", call.path)))
 
@@ -255,6 +259,7 @@ KNOWN: list[Known] = [
     Known("a filter's `rooms` hold for account data, too", "sync", r"rooms\.join\..*\.account_data\.events\[\]", "no more", "only .*", _chooses_rooms),
     Known("a filter's `rooms` hold for account data, too", "sync", r"rooms\.join\..*\.unread_notifications\..*", NOTHING, "0", _chooses_rooms),
     Known("who says something has read what was said before (the specification); to Synapse, receipts alone read", "sync", r"rooms\.join\..*\.unread_(thread_)?notifications.*", NO_MATTER, NO_MATTER, where="spoke"),
+    Known("who takes a new name has read nothing; to Synapse, who never left a receipt has read what was before their member event", "sync", r"rooms\.join\..*\.unread_(thread_)?notifications.*", r"[1-9]\d*", "0", _is_renamed),
     Known("a pusher of an unknown kind would never push", "pushers", "status", "400 M_INVALID_PARAM", r"\{.*", parts=True),
     Known("account data of rooms that a filter's `rooms` choose is sent; Synapse loses it", "sync", r"rooms\.join\..*\.account_data\.events\[\]", "only .*", "no more", _chooses_rooms),
     Known("who is out of a room does not type there", "sync", r"rooms\.join\..*\.ephemeral\..*", "no more|nothing", NO_MATTER, where="purged"),

@@ -26,6 +26,8 @@ class Stays:
         # What account data was set to, by path; and who set some again to what it was.
         self._data: dict[str, str] = {}
         self._repeating: set[str] = set()
+        # The users who took another name or avatar.
+        self._renamed: set[str] = set()
 
     def past(self, who: str) -> Past:
         """What was before a user's call."""
@@ -38,6 +40,7 @@ class Stays:
             **{name: frozenset(self._rooms[name]) for name in ("veiled", "doubled", "redacted", "unread")},
             ignores=who in self._ignoring,
             repeats=who in self._repeating,
+            renamed=who in self._renamed,
         )
 
     def take(self, call: Call, body: Json) -> None:
@@ -51,6 +54,8 @@ class Stays:
             self._users["spoke"].update((room, call.who) for room in named)
         if call.kind == "forget":
             self._users["forgotten"].add((named[0], call.who))
+        if call.kind == "profile" and call.changes:
+            self._renamed.add(call.who)
         if call.kind == "account_data" and call.changes:
             self._set(call)
         self._take_member(call, body)
