@@ -2,7 +2,8 @@
 //!
 //! Another server gives a state with a join, or for one event. Events of it that nobody could verify, and events that
 //! cite these, are left out and noted; each is added once it is stored. The room asks for them again a few times: in a
-//! quiet room nobody may ever send them.
+//! quiet room nobody may ever send them. Until then it gives out no state that was given for one event and lacks one:
+//! others would take it for the whole.
 
 use std::collections::BTreeSet;
 
@@ -189,6 +190,13 @@ impl Room<'_> {
             }
         }
         Ok(false)
+    }
+
+    /// Whether an unverified event is left out of a state, or of one from which it derives, and is asked for still.
+    pub fn is_being_completed(&mut self, before: Before) -> Result<bool> {
+        let wanted = "SELECT 1 FROM wanted";
+        Ok(self.has_gap_in(&[After { before, plus: None }])?
+            && self.sql.row(wanted, values![], |row| row.int(0))?.is_some())
     }
 
     /// Whether an unverified event is left out of any state that a server gave for one event.

@@ -39,6 +39,10 @@ pub fn state_before(room: &mut Room<'_>, message: StateBefore) -> Result<StateBe
         return Err(Stop::Refused(Refusal::NotFound));
     }
     let Some(before) = event.before else { return Err(Stop::Refused(Refusal::NotFound)) };
+    // Who asks would take it for the whole state, and never hear of what it lacks. Other servers may have it.
+    if room.is_being_completed(before)? {
+        return Err(Stop::Refused(Refusal::NotFound));
+    }
     let state: Vec<Sn> = room.whole(before)?.into_values().collect();
     let chain: Vec<Sn> = room.auth_chain_of(&state, 0)?.into_iter().collect();
     let mut reply = StateBeforeReply::default();
