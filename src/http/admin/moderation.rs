@@ -17,7 +17,7 @@ use crate::{
         endpoint::{json_body, json_response},
         router::Router,
     },
-    objects::user_sync::messages::{Moderate, ModerationOf},
+    objects::user_sync::messages::{Moderate, Moderation, ModerationOf},
 };
 
 const LOCK: &str = "/_matrix/client/v1/admin/lock/{user_id}";
@@ -45,9 +45,8 @@ async fn is_locked(
     request: Request<Bytes>,
     user: OwnedUserId,
 ) -> Result<Response<Bytes>> {
-    look(&world, &request, &user).await?;
-    let moderation = world.ask(&user_object(&user), &ModerationOf {}).await?;
-    json_response(StatusCode::OK, &json!({ "locked": moderation.locked }))
+    let Moderation { locked, .. } = moderation(&world, &request, &user).await?;
+    json_response(StatusCode::OK, &json!({ "locked": locked }))
 }
 
 async fn is_suspended(
@@ -55,13 +54,12 @@ async fn is_suspended(
     request: Request<Bytes>,
     user: OwnedUserId,
 ) -> Result<Response<Bytes>> {
-    look(&world, &request, &user).await?;
-    let moderation = world.ask(&user_object(&user), &ModerationOf {}).await?;
-    json_response(StatusCode::OK, &json!({ "suspended": moderation.suspended }))
+    let Moderation { suspended, .. } = moderation(&world, &request, &user).await?;
+    json_response(StatusCode::OK, &json!({ "suspended": suspended }))
 }
 
 async fn lock(world: World, request: Request<Bytes>, user: OwnedUserId) -> Result<Response<Bytes>> {
-    must_be_another(&look(&world, &request, &user).await?, &user)?;
+    must_be_another(&world, &request, &user).await?;
     let Lock { locked } = json_body(&request)?;
     let moderate = Moderate { locked: Some(locked), suspended: None };
     world.ask(&user_object(&user), &moderate).await?;
@@ -73,23 +71,29 @@ async fn suspend(
     request: Request<Bytes>,
     user: OwnedUserId,
 ) -> Result<Response<Bytes>> {
-    must_be_another(&look(&world, &request, &user).await?, &user)?;
+    must_be_another(&world, &request, &user).await?;
     let Suspend { suspended } = json_body(&request)?;
     let moderate = Moderate { locked: None, suspended: Some(suspended) };
     world.ask(&user_object(&user), &moderate).await?;
     json_response(StatusCode::OK, &json!({ "suspended": suspended }))
 }
 
+async fn moderation(world: &World, request: &Request<Bytes>, user: &UserId) -> Result<Moderation> {
+    operator(world, request, user).await?;
+    Ok(world.ask(&user_object(user), &ModerationOf {}).await?)
+}
+
+async fn must_be_another(world: &World, request: &Request<Bytes>, user: &UserId) -> Result<()> {
+    let is_own = operator(world, request, user).await? == user;
+    if is_own { Err(forbidden("This is your own account")) } else { Ok(()) }
+}
+
 /// The operator who asks, about a user of this server who is no other operator. Nobody else learns who has an account.
-async fn look(world: &World, request: &Request<Bytes>, user: &UserId) -> Result<OwnedUserId> {
+async fn operator(world: &World, request: &Request<Bytes>, user: &UserId) -> Result<OwnedUserId> {
     let operator = admin(world, request).await?;
     let account = local_account(world, user).await?;
     if account.admin && operator != user {
         return Err(forbidden("This user is a server admin"));
     }
     Ok(operator)
-}
-
-fn must_be_another(operator: &UserId, user: &UserId) -> Result<()> {
-    if operator == user { Err(forbidden("This is your own account")) } else { Ok(()) }
 }

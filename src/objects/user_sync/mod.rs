@@ -180,6 +180,13 @@ impl User<'_> {
         self.cache.loaded.as_mut().ok_or_else(|| Stop::broken("the stream was not loaded"))
     }
 
+    /// Notes that a token for a position is given out: rows up to there never change any more.
+    fn issue(&mut self, pos: StreamPosition) -> Result<()> {
+        let loaded = self.loaded()?;
+        loaded.issued = loaded.issued.max(pos);
+        Ok(())
+    }
+
     /// The next position of the stream.
     fn next_pos(&mut self) -> Result<StreamPosition> {
         let loaded = self.loaded()?;

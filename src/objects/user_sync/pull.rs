@@ -49,33 +49,36 @@ pub fn pull(user: &mut User<'_>, message: Pull) -> Result<Pulled> {
         Some(_) => (user.devices_changed(since)?, user.shares_between(since, next)?),
         None => Default::default(),
     };
-    let presence = user.poll_presence(&device_id, message.presence)?;
-    let nothing = rooms.is_empty()
-        && presence.as_ref().is_none_or(PulledPresence::is_quiet)
-        && account_data.is_empty()
-        && waiting.messages.is_empty()
-        && devices_changed.is_empty()
-        && shares.is_empty();
-    if nothing && message.hold && message.since.is_some() {
-        user.effects.hold = true;
-    } else {
-        let loaded = user.loaded()?;
-        loaded.issued = loaded.issued.max(next);
-    }
-    let (rooms, ignored) = (rooms.into_values().collect(), BTreeSet::clone(&*user.ignored()?));
-    Ok(Pulled {
+    let pulled = Pulled {
         key_counts: user.key_counts(&device_id)?,
+        presence: user.poll_presence(&device_id, message.presence)?,
         device_id,
         next,
-        rooms,
+        rooms: rooms.into_values().collect(),
         account_data,
-        ignored,
+        ignored: BTreeSet::clone(&*user.ignored()?),
         shares,
         messages: waiting.messages,
         messages_upto: waiting.more.then_some(waiting.last),
         devices_changed,
-        presence,
-    })
+    };
+    if message.hold && message.since.is_some() && pulled.is_nothing() {
+        user.effects.hold = true;
+    } else {
+        user.issue(next)?;
+    }
+    Ok(pulled)
+}
+
+impl Pulled {
+    fn is_nothing(&self) -> bool {
+        self.rooms.is_empty()
+            && self.presence.as_ref().is_none_or(PulledPresence::is_quiet)
+            && self.account_data.is_empty()
+            && self.messages.is_empty()
+            && self.devices_changed.is_empty()
+            && self.shares.is_empty()
+    }
 }
 
 impl User<'_> {

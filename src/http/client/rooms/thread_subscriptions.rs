@@ -63,7 +63,6 @@ async fn subscribe(
     request: Request<Bytes>,
     (room_id, root): Thread,
 ) -> Result<Response<Bytes>> {
-    must_be_on(&world)?;
     let reader = reader(&world, &request, &room_id).await?;
     let Body { automatic } = json_body(&request)?;
     let event_id = automatic.map(OwnedEventId::try_from).transpose();
@@ -84,7 +83,6 @@ async fn unsubscribe(
     request: Request<Bytes>,
     (room_id, root): Thread,
 ) -> Result<Response<Bytes>> {
-    must_be_on(&world)?;
     let reader = reader(&world, &request, &room_id).await?;
     let user = user_object(&reader.session.user);
     let newest = place(&world, reader, (&room_id, &root), None).await?.newest;
@@ -97,7 +95,6 @@ async fn subscription(
     request: Request<Bytes>,
     (room_id, root): Thread,
 ) -> Result<Response<Bytes>> {
-    must_be_on(&world)?;
     let reader = reader(&world, &request, &room_id).await?;
     let subscription = SubscriptionTo { room_id: room_id.clone(), root: root.clone() };
     let automatic = world.ask(&user_object(&reader.session.user), &subscription).await?;
@@ -181,6 +178,7 @@ fn must_be_on(world: &World) -> Result<()> {
 
 /// Who asks, unless they have forgotten the room.
 async fn reader(world: &World, request: &Request<Bytes>, room_id: &OwnedRoomId) -> Result<Reader> {
+    must_be_on(world)?;
     let reader = auth::reader(world, request, Some(room_id.clone())).await?;
     reader.ok_or_else(no_event)
 }

@@ -56,8 +56,7 @@ pub fn slide(user: &mut User<'_>, mut message: Slide) -> Result<Slid> {
     }
     let id = user.keep(&slid.device_id, &message, (&connection, sent))?;
     slid.pos = Some(ConnectionPos { id, at: next });
-    let loaded = user.loaded()?;
-    loaded.issued = loaded.issued.max(next);
+    user.issue(next)?;
     Ok(slid)
 }
 
