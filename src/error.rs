@@ -84,12 +84,12 @@ pub fn forbidden(message: impl Into<String>) -> Error {
     Error::new(StatusCode::FORBIDDEN, "M_FORBIDDEN", message)
 }
 
-/// 400: a parameter is malformed or out of range.
-/// The invited user does not want the invite.
+/// 403: the invited user does not want the invite.
 pub fn invite_blocked() -> Error {
     Error::new(StatusCode::FORBIDDEN, "M_INVITE_BLOCKED", "This user does not want this invite")
 }
 
+/// 400: a parameter is malformed or out of range.
 pub fn invalid_param(message: impl Into<String>) -> Error {
     Error::new(StatusCode::BAD_REQUEST, "M_INVALID_PARAM", message)
 }
@@ -219,6 +219,7 @@ impl From<user_sync::messages::Refusal> for Error {
                 "This connection is not known: begin a new one",
             ),
             Refusal::Locked => locked(),
+            Refusal::Suspended => suspended(),
         }
     }
 }

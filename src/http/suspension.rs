@@ -1,8 +1,9 @@
 //! What may a suspended user not do?
 //! ([account suspension](https://spec.matrix.org/v1.19/client-server-api/#account-suspension))
 //!
-//! They read, and take back what they did: they leave rooms, redact their own events, log out. All that makes something
-//! which others see is refused, here for every endpoint; rooms and flows know nothing of it.
+//! They read, and take back what they did: they leave rooms, redact their own events, log out. What makes an event, a
+//! name or an address that others see is refused, here for every endpoint; rooms and flows know nothing of it. Receipts,
+//! typing, presence, keys and media are none of these.
 
 use bytes::Bytes;
 use http::{Method, Request};
@@ -76,6 +77,8 @@ fn deed<'a>(method: &Method, path: &[&'a str]) -> Deed<'a> {
         ("PUT", ["rooms", _, "state", MEMBER, of]) => Deed::Membership(of),
         ("PUT", ["rooms", _, "send" | "state" | "delayed_event", ..]) => Deed::Forbidden,
         ("PUT" | "DELETE" | "PATCH" | "POST", ["profile", ..]) => Deed::Forbidden,
+        // A deleted alias leaves the room's canonical ones by an event of the user's.
+        ("PUT" | "DELETE", ["directory", ..]) => Deed::Forbidden,
         _ => Deed::Allowed,
     }
 }

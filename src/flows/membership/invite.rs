@@ -29,7 +29,7 @@ pub async fn invite(
     server: &ServerName,
     send: Send,
 ) -> Result<OwnedEventId, Unsent> {
-    let address = room_object(room_id);
+    let (address, transaction) = (room_object(room_id), send.transaction.clone());
     let invite = world.ask(&address, &DraftInvite { send }).await?;
     if invite.stands {
         return Ok(invite.event_id);
@@ -41,7 +41,7 @@ pub async fn invite(
     let event = countersigned(world, version, &ours, (server, answer.event.get().as_bytes()))
         .await
         .map_err(|dropped| Unsent::Nonsense(dropped.reason))?;
-    let sent = world.ask(&address, &SendInvite { event }).await?;
+    let sent = world.ask(&address, &SendInvite { event, transaction }).await?;
     tell::tell_now(world, room_id, sent.news).await;
     Ok(sent.event_id)
 }

@@ -18,11 +18,13 @@ use crate::{
     },
 };
 
-/// How many events one alarm sends before it lets others in.
+/// How many events one alarm sends before it lets others in, and for how long (ms).
 const ROUNDS: usize = 100;
+const LONG: u64 = 10_000;
 
 /// Sends what is due; answers when to come again (ms).
 pub async fn send_due(world: &World, user: &UserId) -> Result<Option<u64>, Ours> {
+    let begun = world.now();
     for _ in 0..ROUNDS {
         let due = match world.ask(&user_object(user), &TakeDue {}).await {
             Ok(due) => due,
@@ -42,6 +44,9 @@ pub async fn send_due(world: &World, user: &UserId) -> Result<Option<u64>, Ours>
             }
         };
         note(world, user, sent.0, end).await?;
+        if world.now() > begun.saturating_add(LONG) {
+            break;
+        }
     }
     Ok(Some(world.now()))
 }
@@ -51,7 +56,8 @@ pub async fn send_now(world: &World, user: &UserId, taken: Taken) -> Result<(), 
     let (delay_id, sent) = send_taken(world, user, taken).await;
     let (end, answer) = match sent {
         Ok(event_id) => (DelayedEnd::Sent(event_id), Ok(())),
-        Err(unsent) if is_passing(&unsent) => (DelayedEnd::Unreached, Err(unsent)),
+        // It may have been sent.
+        Err(unsent @ Unsent::Ours(_)) => (DelayedEnd::Unreached, Err(unsent)),
         Err(unsent) => (DelayedEnd::Kept, Err(unsent)),
     };
     note(world, user, delay_id, end).await?;

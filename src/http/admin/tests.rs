@@ -210,7 +210,11 @@ fn nothing_is_sent_that_was_scheduled_before_an_operator_silenced_the_user() {
         scene.moderate(what, &scene.alice, true);
         let events = "/_matrix/client/unstable/org.matrix.msc4140/delayed_events";
         let send = format!("POST {events}/{later}/send");
-        scene.scene.call(None, &send, &json!({})).refused(403, "M_FORBIDDEN");
+        let (status, code) = match what {
+            "lock" => (401, "M_USER_LOCKED"),
+            _ => (403, "M_USER_SUSPENDED"),
+        };
+        scene.scene.call(None, &send, &json!({})).refused(status, code);
         scene.scene.pass(120_000);
         scene.moderate(what, &scene.alice, false);
         scene.scene.pass(120_000);

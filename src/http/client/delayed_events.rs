@@ -9,7 +9,6 @@
 
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
-use percent_encoding::percent_decode_str;
 use ruma::{
     OwnedRoomId, OwnedUserId, RoomId,
     api::client::{
@@ -20,7 +19,10 @@ use ruma::{
 use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
 use tombolo_platform::{AskError, Body, World};
-use tombolo_protocol::json::parse_object;
+use tombolo_protocol::{
+    event::{MAX_BYTES, MAX_ID_BYTES},
+    json::parse_object,
+};
 
 use super::{
     account::refresh::new_name,
@@ -35,6 +37,7 @@ use crate::{
     http::{
         auth::{self, Session, user_object},
         endpoint::{fault_response, json_body, json_response, page_handler, paths_of},
+        query,
         router::Router,
     },
     objects::{
@@ -48,10 +51,6 @@ use crate::{
 
 /// The delay in the query of `/send` and `/state` (ms).
 const DELAY: &str = "org.matrix.msc4140.delay";
-/// The largest content, in bytes: a whole event has no more.
-const MAX_CONTENT: usize = 65_536;
-/// The longest type and state key, in bytes.
-const MAX_KEY: usize = 255;
 
 const ALL: &str = "/_matrix/client/unstable/org.matrix.msc4140/delayed_events";
 const ONE: &str = "/_matrix/client/unstable/org.matrix.msc4140/delayed_events/{delay_id}";
@@ -78,14 +77,12 @@ pub fn routes(router: &mut Router) {
 
 /// Whether a request to send an event asks for a delay.
 fn is_delayed(request: &Request<Body>) -> bool {
-    in_query(request.uri().query()).is_some()
+    in_query(request).is_some()
 }
 
-fn in_query(query: Option<&str>) -> Option<String> {
-    let pairs = query?.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
-    let decoded = |text| percent_decode_str(text).decode_utf8_lossy();
-    let mut pairs = pairs.map(|(name, delay)| (decoded(name), decoded(delay)));
-    pairs.find(|(name, _)| name == DELAY).map(|(_, delay)| delay.into_owned())
+fn in_query<B>(request: &Request<B>) -> Option<String> {
+    let pairs = query::pairs(request.uri().query().unwrap_or_default());
+    query::first(&pairs, DELAY).map(str::to_owned)
 }
 
 async fn message(
@@ -123,7 +120,7 @@ fn queried(
     request: &Request<Bytes>,
     (event_type, state_key): (String, Option<String>),
 ) -> Result<Scheduled> {
-    let delay = in_query(request.uri().query()).unwrap_or_default();
+    let delay = in_query(request).unwrap_or_default();
     let delay = delay.parse().map_err(|_| invalid_param("The delay is no number"))?;
     let content: Box<RawValue> = json_body(request)?;
     Ok(Scheduled { draft: Draft { event_type, state_key, content, redacts: None }, delay })
@@ -204,8 +201,8 @@ async fn check(
         return Err(error.with("org.matrix.msc4140.max_delay", most));
     }
     let keys = [Some(&draft.event_type), draft.state_key.as_ref()];
-    if draft.content.get().len() > MAX_CONTENT
-        || keys.into_iter().flatten().any(|key| key.len() > MAX_KEY)
+    if draft.content.get().len() > MAX_BYTES
+        || keys.into_iter().flatten().any(|key| key.len() > MAX_ID_BYTES)
     {
         return Err(too_large("The event is too large"));
     }
@@ -278,6 +275,7 @@ fn error_of(failure: Failure) -> Error {
     match failure {
         Failure::Room(Refusal::Absent) => not_in_room(),
         Failure::Room(refusal) => refusal.into(),
+        Failure::User(refusal) => refusal.into(),
         Failure::Other(what) => Error::new(StatusCode::BAD_REQUEST, "M_UNKNOWN", what),
     }
 }

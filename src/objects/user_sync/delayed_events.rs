@@ -37,9 +37,6 @@ const A_MOMENT: u64 = 1_000;
 /// stopped waiting.
 const GIVES_UP: u64 = 3_600_000;
 
-/// Why an event is not sent in the name of a user who is locked or suspended.
-const SILENT: &str = "An operator lets nobody speak in the name of this account";
-
 /// A row of `delayed_events`.
 struct Held {
     device: String,
@@ -146,9 +143,7 @@ pub fn take(user: &mut User<'_>, message: TakeDelayed) -> Result<Option<Taken>> 
     if held.is_finalised() {
         return Err(Stop::Refused(Refusal::NotFound));
     }
-    if !user.may_speak()? {
-        return Err(Stop::Refused(Refusal::Forbidden(SILENT.to_owned())));
-    }
+    user.must_be_free_to_speak()?;
     user.spend(Cost::Event)?;
     user.taken(held).map(Some)
 }
@@ -157,6 +152,7 @@ pub fn take(user: &mut User<'_>, message: TakeDelayed) -> Result<Option<Taken>> 
 /// much, it waits.
 pub fn take_due(user: &mut User<'_>, _: TakeDue) -> Result<TakeDueReply> {
     user.exists()?;
+    user.end_what_cannot_be_sent()?;
     let query = "SELECT delay_id FROM delayed_events WHERE finalised_ts IS NULL
                      AND coalesce(taken_until, delayed_since + delay) <= ? ORDER BY delayed_since + delay, rowid LIMIT 1";
     let due = user.sql.row(query, values![user.moment.now], |row| row.text(0))?;
@@ -166,11 +162,6 @@ pub fn take_due(user: &mut User<'_>, _: TakeDue) -> Result<TakeDueReply> {
         let next = next.and_then(|at| u64::try_from(at).ok());
         return Ok(TakeDueReply { taken: None, next });
     };
-    if !user.may_speak()? {
-        let end = DelayedEnd::Failed(Failure::Other(SILENT.to_owned()));
-        note(user, NoteDelayed { delay_id, end })?;
-        return Ok(TakeDueReply { taken: None, next: Some(user.moment.now) });
-    }
     let held = user.delayed_event(&delay_id)?;
     if !held.is_taken {
         user.spend(Cost::Event)?;
@@ -184,31 +175,25 @@ pub fn note(user: &mut User<'_>, message: NoteDelayed) -> Result<()> {
     let (now, delay_id) = (user.moment.now, &message.delay_id);
     // An account that is deactivated meanwhile leaves nothing behind.
     let Some(held) = user.held_delayed_event(delay_id)? else { return Ok(()) };
-    let failure = match message.end {
+    match message.end {
         DelayedEnd::Sent(event_id) => {
             let update = "UPDATE delayed_events SET finalised_ts = coalesce(finalised_ts, ?), event = ?, failure = NULL, taken_until = NULL
                           WHERE delay_id = ?";
             user.sql.run(update, values![now, event_id.as_str(), delay_id])?;
-            return Ok(());
         }
-        DelayedEnd::Kept => {
+        DelayedEnd::Failed(failure) if now >= held.due_at() => {
+            let update = "UPDATE delayed_events SET finalised_ts = ?, failure = ?, taken_until = NULL WHERE delay_id = ? AND finalised_ts IS NULL";
+            user.sql.run(update, values![now, &serde_json::to_string(&failure)?, delay_id])?;
+        }
+        DelayedEnd::Kept | DelayedEnd::Failed(_) => {
             let update =
                 "UPDATE delayed_events SET taken_until = NULL, attempts = 0 WHERE delay_id = ?";
             user.sql.run(update, values![delay_id])?;
             user.effects.alarm_at(held.due_at());
-            return Ok(());
-        }
-        DelayedEnd::Failed(failure) => failure,
-        DelayedEnd::Unreached
-            if held.attempts > 1 && now >= held.due_at().saturating_add(GIVES_UP) =>
-        {
-            Failure::Other("The room could not be reached".to_owned())
         }
         // It is taken until it is tried again.
-        DelayedEnd::Unreached => return Ok(()),
-    };
-    let update = "UPDATE delayed_events SET finalised_ts = ?, failure = ?, taken_until = NULL WHERE delay_id = ? AND finalised_ts IS NULL";
-    user.sql.run(update, values![now, &serde_json::to_string(&failure)?, delay_id])?;
+        DelayedEnd::Unreached => {}
+    }
     Ok(())
 }
 
@@ -261,6 +246,25 @@ impl User<'_> {
         let next = next.and_then(|at| u64::try_from(at).ok()).unwrap_or_default();
         let wait = next.saturating_sub(self.moment.now).max(1);
         Err(Stop::Refused(Refusal::Limited(wait)))
+    }
+
+    /// Ends what is due in the name of who is locked or suspended, and what nothing but outages has kept for too long,
+    /// however those who took it ended.
+    fn end_what_cannot_be_sent(&mut self) -> Result<()> {
+        let now = self.moment.now;
+        let late = now.saturating_sub(GIVES_UP);
+        let unreached = Failure::Other("The room could not be reached".to_owned());
+        let mut ends = vec![(unreached, late, 2)];
+        if let Err(Stop::Refused(refusal)) = self.must_be_free_to_speak() {
+            ends.push((Failure::User(refusal), now, 0));
+        }
+        for (failure, due, attempts) in ends {
+            let update = "UPDATE delayed_events SET finalised_ts = ?1, failure = ?2, taken_until = NULL
+                          WHERE finalised_ts IS NULL AND attempts >= ?3 AND delayed_since + delay <= ?4
+                              AND coalesce(taken_until, 0) <= ?1";
+            self.sql.run(update, values![now, &serde_json::to_string(&failure)?, attempts, due])?;
+        }
+        Ok(())
     }
 
     /// Forgets what became of older events.

@@ -51,10 +51,13 @@ impl User<'_> {
         Ok(moderation)
     }
 
-    /// Whether what the user scheduled may be sent: nobody speaks in whose name an operator lets nobody speak.
-    pub fn may_speak(&mut self) -> Result<bool> {
-        let Moderation { locked, suspended } = self.moderation()?;
-        Ok(!locked && !suspended)
+    /// Refuses what was scheduled where an operator lets nobody speak in the user's name.
+    pub fn must_be_free_to_speak(&mut self) -> Result<()> {
+        self.must_be_unlocked()?;
+        match self.moderation()?.suspended {
+            true => Err(Stop::Refused(Refusal::Suspended)),
+            false => Ok(()),
+        }
     }
 
     /// Refuses if the account is locked.

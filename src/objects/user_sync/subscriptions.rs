@@ -151,6 +151,7 @@ impl User<'_> {
         }
         let delete = "DELETE FROM thread_subscriptions
                       WHERE pos = (SELECT min(pos) FROM thread_subscriptions WHERE automatic IS NULL) RETURNING 1";
+        self.cache.threads = Some(count);
         let gone = self.sql.row(delete, values![], |row| row.int(0))?;
         gone.map(|_| ()).ok_or_else(|| {
             let reason = "you are subscribed to as many threads as can be";

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tombolo_protocol::admission::Checked;
 
-use super::{Listing, Notifiable, Position, Refusal, Send, Sent, UserNews};
+use super::{Listing, Notifiable, Position, Refusal, Send, Sent, Transaction, UserNews};
 use crate::objects::{message::message, room::RoomClass};
 
 /// A read receipt of a joined user (local or remote).
@@ -200,5 +200,8 @@ message!(RoomClass, DraftInvite => InviteForReply, Refusal);
 #[derive(Debug, Serialize, Deserialize)]
 pub struct SendInvite {
     pub event: Checked,
+    /// The transaction by which it was drafted, if by one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transaction: Option<Transaction>,
 }
 message!(RoomClass, SendInvite => Sent, Refusal);

@@ -4,6 +4,7 @@
 //! The invite is built and judged first, then signed by the invited user's server, and only then stored: a server that
 //! refuses keeps its user out of the room.
 
+use ruma::EventId;
 use serde_json::value::RawValue;
 use tombolo_protocol::event::{Pdu, SHOWN_TO_INVITED};
 
@@ -20,13 +21,15 @@ use crate::{
 /// The invite as it goes to the invited user's server, if the room would take it.
 pub fn draft(room: &mut Room<'_>, message: DraftInvite) -> Result<InviteForReply> {
     room.live()?;
+    if let Some(transaction) = &message.send.transaction
+        && let Some((held, _)) = send::sent_before(room, &message.send, transaction)?
+    {
+        return room.standing(&held);
+    }
     let pdu = send::build(room, &message.send)?;
     send::allowed(room, &pdu)?;
     match send::same_state(room, &pdu)? {
-        Some((held, _)) => {
-            let held = room.find(&held)?.ok_or_else(|| Stop::broken("the state is not held"))?;
-            Ok(InviteForReply { stands: true, ..room.invite(&held.pdu)? })
-        }
+        Some((held, _)) => room.standing(&held),
         None => room.invite(&pdu),
     }
 }
@@ -40,7 +43,8 @@ pub fn send(room: &mut Room<'_>, message: SendInvite) -> Result<Sent> {
         Some(position) => position,
         None => {
             let judged = send::allowed(room, &pdu)?;
-            let source = Source { ours: true, given_by: None, transaction: None };
+            let transaction = message.transaction.as_ref();
+            let source = Source { ours: true, given_by: None, transaction };
             let (_, position) = room.insert(&pdu, &judged, source)?;
             position.ok_or_else(|| Stop::broken("an accepted event has no position"))?
         }
@@ -59,6 +63,12 @@ pub fn invite_for(room: &mut Room<'_>, message: InviteFor) -> Result<InviteForRe
 }
 
 impl Room<'_> {
+    /// An invite that was sent before.
+    fn standing(&mut self, event_id: &EventId) -> Result<InviteForReply> {
+        let held = self.find(event_id)?.ok_or_else(|| Stop::broken("the invite is not held"))?;
+        Ok(InviteForReply { stands: true, ..self.invite(&held.pdu)? })
+    }
+
     /// An invite, with the state shown to the invited user.
     fn invite(&mut self, pdu: &Pdu) -> Result<InviteForReply> {
         let mut stripped = self.shown_to_invited()?;

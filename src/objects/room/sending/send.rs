@@ -140,7 +140,7 @@ fn check_membership(room: &mut Room<'_>, message: &Send) -> Result<()> {
     }))
 }
 
-fn sent_before(
+pub fn sent_before(
     room: &mut Room<'_>,
     message: &Send,
     transaction: &Transaction,

@@ -105,6 +105,8 @@ pub enum DelayedEnd {
 pub enum Failure {
     /// The room refused it.
     Room(room::Refusal),
+    /// Nobody may speak in the user's name.
+    User(Refusal),
     /// Anything else, in words.
     Other(String),
 }

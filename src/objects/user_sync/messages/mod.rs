@@ -56,4 +56,7 @@ pub enum Refusal {
     /// An operator has locked the account.
     #[error("this account has been locked")]
     Locked,
+    /// An operator has suspended the account.
+    #[error("this account has been suspended")]
+    Suspended,
 }

@@ -136,16 +136,13 @@ async fn delete(
     Ok(delete_alias::Response::new())
 }
 
-/// Takes an alias out of those that the room calls its own, if the caller may set these.
+/// Takes an alias out of those that the room calls its own; refused if the caller may not set these.
 async fn drop_canonical(
     world: &World,
     caller: &Session,
     room_id: &RoomId,
     alias: &RoomAliasId,
 ) -> Result<()> {
-    if !manages(world, caller, room_id).await? {
-        return Ok(());
-    }
     let (event_type, state_key) = (CANONICAL_ALIAS.to_owned(), String::new());
     let (kind, key) = (Some(event_type.clone()), Some(state_key.clone()));
     let state = State { user: caller.user.clone(), event_type: kind, state_key: key };
