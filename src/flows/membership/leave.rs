@@ -72,7 +72,9 @@ async fn withdraw(
     via: &[OwnedServerName],
     content: &Map<String, Value>,
 ) -> Result<(), Unsent> {
-    let news = world.ask(&room_object(room_id), &Withdraw { user: user.to_owned() }).await?;
+    let reason = content.get("reason").and_then(Value::as_str).map(ToOwned::to_owned);
+    let withdraw = Withdraw { user: user.to_owned(), reason };
+    let news = world.ask(&room_object(room_id), &withdraw).await?;
     tell::tell_now(world, room_id, news).await;
     carry(world, user, room_id, via, content).await
 }

@@ -1,7 +1,7 @@
 //! Is a user rid of a room or an invite at once, even if other servers hear of it later?
 
 use serde_json::json;
-use tombolo_support::Pair;
+use tombolo_support::{Pair, text};
 
 use crate::flows::tests::{meet, membership, two_servers};
 
@@ -27,6 +27,20 @@ fn an_invite_that_is_declined_is_gone_on_both_servers() {
     assert!(!is_invited(&two, &room));
     let bob = membership(&two.scene, &two.alice, &room, &two.bob.id);
     assert_eq!(bob.as_deref(), Some("leave"));
+}
+
+#[test]
+fn who_declines_is_shown_their_own_leave() {
+    let two = two_servers();
+    let room = inviting(&two);
+    let since = text(&two.scene.sync(&two.bob, "")["next_batch"]);
+    two.scene.act(&two.bob, &room, "leave", &json!({ "reason": "no time" })).ok();
+    let news = two.scene.sync(&two.bob, &format!("since={since}"));
+    let timeline = &news["rooms"]["leave"][&room]["timeline"]["events"];
+    let [leave] = timeline.as_array().unwrap().as_slice() else { panic!("{news}") };
+    assert_eq!(leave["content"], json!({ "membership": "leave", "reason": "no time" }));
+    assert_eq!([&leave["sender"], &leave["state_key"]], [&two.bob.id, &two.bob.id]);
+    assert!(text(&leave["event_id"]).starts_with('$'));
 }
 
 #[test]

@@ -124,6 +124,8 @@ pub struct OutOfBandReply {
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Withdraw {
     pub user: OwnedUserId,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 message!(RoomClass, Withdraw => Vec<UserNews>, Refusal);
 

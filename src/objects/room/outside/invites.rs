@@ -2,12 +2,13 @@
 //!
 //! Such a room is a handful of rows: who, by which event, through whom, and the stripped state that was shown.
 
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use ruma::{EventId, OwnedServerName, OwnedUserId, RoomId, ServerName, UserId};
-use serde_json::value::RawValue;
+use serde_json::{json, value::RawValue};
 use tombolo_platform::{Row, values};
 use tombolo_protocol::{
     admission::Checked,
-    event::{self, Pdu, client_event},
+    event::{self, client_event},
     membership::Membership,
     room_version::RoomVersion,
 };
@@ -65,7 +66,8 @@ pub fn out_of_band(room: &mut Room<'_>, message: OutOfBand) -> Result<OutOfBandR
 /// the alarm does.
 pub fn withdraw(room: &mut Room<'_>, message: Withdraw) -> Result<Vec<UserNews>> {
     room.row()?;
-    let news = room.end(&message.user, None)?;
+    let leave = own_leave(room, &message);
+    let news = room.end(&message.user, &leave)?;
     let retry_at = room.moment.now + FIRST_RETRY;
     let update = "UPDATE out_of_band SET retry_at = ?, attempts = 0 WHERE user = ?";
     room.sql.run(update, values![retry_at, message.user.as_str()])?;
@@ -152,7 +154,7 @@ impl Room<'_> {
         if !may_end {
             return Ok(false);
         }
-        self.end(&user, Some(&pdu))?;
+        self.end(&user, &client_event(&pdu, false))?;
         withdrawn(self, Withdrawn { user })?;
         Ok(true)
     }
@@ -228,21 +230,39 @@ impl Room<'_> {
         Ok(())
     }
 
-    /// Ends an invite or a knock; `by` is the event that does so, if another server's user did.
-    fn end(&mut self, user: &UserId, by: Option<&Pdu>) -> Result<Vec<UserNews>> {
+    /// Ends an invite or a knock; `by` is the event that does so, as clients are shown it.
+    fn end(&mut self, user: &UserId, by: &str) -> Result<Vec<UserNews>> {
         let row = self.row()?;
         let before = row.pos;
         let pos = before + STEP;
         self.set_row(RoomRow { pos, ..row })?;
         let update = "UPDATE out_of_band SET membership = 'leave', stripped = ?, pos = ? WHERE user = ? AND membership IN ('invite', 'knock')";
-        let shown: Vec<String> = by.map(|pdu| client_event(pdu, false)).into_iter().collect();
-        let shown = format!("[{}]", shown.concat());
+        let shown = format!("[{by}]");
         if self.sql.run(update, values![&shown, pos, user.as_str()])? == 0 {
             return Err(Stop::Refused(Refusal::NotFound));
         }
         self.tell(Telling::Soon);
         self.news_out_of_band(before)
     }
+}
+
+/// The leave of a local user as their clients are shown it. The event itself is made with the server that takes it, if
+/// there is one: it is not known here.
+fn own_leave(room: &Room<'_>, message: &Withdraw) -> String {
+    let mut content = json!({ "membership": Membership::Leave });
+    if let Some(reason) = &message.reason {
+        content["reason"] = json!(reason);
+    }
+    let event_id = format!("${}", URL_SAFE_NO_PAD.encode(room.moment.draw()));
+    let leave = json!({
+        "content": content,
+        "event_id": event_id,
+        "origin_server_ts": room.moment.now,
+        "sender": message.user,
+        "state_key": message.user,
+        "type": "m.room.member",
+    });
+    leave.to_string()
 }
 
 /// The sender of an event that is kept as text.

@@ -3,7 +3,7 @@
 //!
 //! The timeline is cut out of the room as for `/sync` (`window.rs`). The state is always that at the window's end.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, rc::Rc};
 
 use ruma::OwnedUserId;
 use serde_json::value::{RawValue, to_raw_value};
@@ -12,7 +12,10 @@ use tombolo_protocol::{json::members, membership::Membership};
 
 use crate::objects::room::{
     Result, Room,
-    graph::{events::Before, state::Key},
+    graph::{
+        events::{Before, Stored},
+        state::Key,
+    },
     messages::{
         Detail, EventFilter, Hero, Position, RequiredState, SlidingWindow, SlidingWindowReply,
         StateElement, Traits, TraitsOf, Window,
@@ -52,8 +55,9 @@ pub fn sliding_window(room: &mut Room<'_>, message: SlidingWindow) -> Result<Sli
         return Ok(SlidingWindowReply { timeline, live, state, prev_batch, ..Default::default() });
     }
     let range = room.range(&viewer, &window);
-    let low = if message.expanded { 0 } else { range.low };
+    let low = if message.expanded || range.anew { 0 } else { range.low };
     let slice = room.slice(&viewer, low, range.end, &window.timeline)?;
+    let changed = if range.anew { Vec::new() } else { room.changed(range.low, range.end)? };
     let limited = slice.limited || brought_up;
     let mut timeline = match limited {
         true => room.bundled_views(&viewer, &slice.events, false)?,
@@ -63,7 +67,8 @@ pub fn sliding_window(room: &mut Room<'_>, message: SlidingWindow) -> Result<Sli
     let live_from = message.live_from.unwrap_or(joined);
     let is_live = |pos: Option<Position>| pos.is_some_and(|pos| pos > live_from);
     let live = slice.events.iter().filter(|event| is_live(event.pos)).count();
-    let (mut state, removed) = room.required_state(&viewer, &message, (&range, &slice, limited))?;
+    let cut = Cut { range: &range, changed: &changed, slice: &slice, limited };
+    let (mut state, removed) = room.required_state(&viewer, &message, &cut)?;
     let [last, behind] = room.end_of_stay(&viewer, &window, range.end, &slice)?;
     let live = u32::try_from(live.saturating_add(last.len())).unwrap_or(u32::MAX);
     timeline.extend(last);
@@ -83,7 +88,16 @@ pub fn sliding_window(room: &mut Room<'_>, message: SlidingWindow) -> Result<Sli
         receipts,
         ..Default::default()
     };
-    room.described(&viewer, &range, reply)
+    room.described(&viewer, &cut, reply)
+}
+
+/// What a window cuts out of the room.
+struct Cut<'a> {
+    range: &'a Range,
+    /// The state that changed in it; of a room that is shown from the beginning, none.
+    changed: &'a [Key],
+    slice: &'a Slice,
+    limited: bool,
 }
 
 /// What a list of rooms is filtered by, for a user.
@@ -138,22 +152,19 @@ impl Room<'_> {
         &mut self,
         viewer: &Viewer,
         message: &SlidingWindow,
-        (range, slice, limited): (&Range, &Slice, bool),
+        cut: &Cut<'_>,
     ) -> Result<(Vec<Box<RawValue>>, Vec<Key>)> {
         let SlidingWindow { required, required_before, .. } = message;
+        let range = cut.range;
         let before: &[RequiredState] = if range.anew { &[] } else { required_before };
         let mut wanted = self.included(range.end, required, before)?;
-        let mut changed = BTreeSet::new();
-        if !range.anew {
-            let keys = self.changed(range.low, range.end)?.into_iter();
-            changed = keys.filter(|key| shows(required, key)).collect();
-            wanted.extend(changed.iter().cloned());
-        }
+        let changed: BTreeSet<&Key> =
+            cut.changed.iter().filter(|key| shows(required, key)).collect();
+        wanted.extend(changed.iter().copied().cloned());
         if required.iter().any(|required| required.lazy_members) {
-            wanted.extend(lazily(slice));
-            if !limited && !range.anew {
-                let keys = self.changed(range.low, range.end)?.into_iter();
-                wanted.extend(keys.filter(|key| key.0 == MEMBER));
+            wanted.extend(lazily(cut.slice));
+            if !cut.limited {
+                wanted.extend(cut.changed.iter().filter(|key| key.0 == MEMBER).cloned());
             }
         }
         let (mut sns, mut removed) = (Vec::new(), Vec::new());
@@ -181,9 +192,10 @@ impl Room<'_> {
                     (Some(kind), Some(key)) => _ = keys.insert((kind.clone(), key.clone())),
                     (Some(kind), None) if kind == MEMBER && new.lazy_members => {}
                     (Some(kind), None) => keys.extend(self.keys_of(at, kind)?),
-                    (None, _) if new.lazy_members => {
+                    (None, member) if new.lazy_members => {
                         let state = self.without_members(Before { at, fork: None })?;
                         keys.extend(state.into_keys());
+                        keys.extend(member.iter().map(|user| (MEMBER.to_owned(), user.clone())));
                     }
                     (None, _) => keys.extend(self.whole(Before { at, fork: None })?.into_keys()),
                 }
@@ -230,11 +242,10 @@ impl Room<'_> {
     fn described(
         &mut self,
         viewer: &Viewer,
-        range: &Range,
+        cut: &Cut<'_>,
         mut reply: SlidingWindowReply,
     ) -> Result<SlidingWindowReply> {
-        let &Range { anew, low, end, .. } = range;
-        let changed = self.changed(low, end)?;
+        let (&Range { anew, end, .. }, changed) = (cut.range, cut.changed);
         let is_new = |kind: &str| anew || changed.iter().any(|key| key.0 == kind);
         if is_new("m.room.name") {
             reply.name = self.detail(end, ("m.room.name", "name"))?;
@@ -276,15 +287,18 @@ impl Room<'_> {
         let mut last = None;
         for most in LOOKED_AT {
             let events = self.between(1, end, true, most)?;
-            let activity = events.iter().find(|event| BUMPS.contains(&event.pdu.kind()));
-            last = activity.or(events.last()).cloned();
-            if activity.is_some() {
+            let sent = |event: &Rc<Stored>| event.pdu.origin_server_ts;
+            let activity = events.iter().filter(|event| BUMPS.contains(&event.pdu.kind()));
+            // Of two servers, one clock may be behind: what is said later moves no room down.
+            let newest = activity.map(sent).max();
+            last = newest.or(events.last().map(sent));
+            if newest.is_some() {
                 break;
             }
         }
         let now = i64::try_from(self.moment.now).unwrap_or(i64::MAX);
         // A clock that is ahead brings no room to the top for ever.
-        Ok(last.map(|event| event.pdu.origin_server_ts.clamp(0, now)))
+        Ok(last.map(|sent| sent.clamp(0, now)))
     }
 }
 
