@@ -22,8 +22,8 @@ use crate::{
         user_keys::messages::KeyCounts,
         user_object,
         user_sync::messages::{
-            ConnectionPos, Extensions, ListWanted, NoteTraits, PresencePoll, RoomWanted, Slid,
-            SlidRoom, Slide, StreamPosition, Subscriptions,
+            ConnectionPos, Extensions, JoinedRooms, ListWanted, NoteTraits, PresencePoll,
+            RoomWanted, Slid, SlidRoom, Slide, StreamPosition, Subscriptions,
         },
     },
 };
@@ -40,6 +40,8 @@ pub struct Request {
     pub lists: BTreeMap<String, List>,
     pub subscriptions: BTreeMap<OwnedRoomId, RoomWanted>,
     pub extensions: Extensions,
+    /// Whether the client's form does not say what is unread.
+    pub without_counts: bool,
     /// `None` where there is no presence.
     pub presence: Option<Polling>,
 }
@@ -126,6 +128,7 @@ pub async fn gather(world: &World, claim: Claim, mut request: Request) -> Result
             lists: lists.clone(),
             subscriptions: request.subscriptions.clone(),
             extensions: request.extensions.clone(),
+            without_counts: request.without_counts,
             presence: request.presence.as_ref().map(|polling| PresencePoll {
                 says: polling.says,
                 until: until.max(world.now()),
@@ -170,39 +173,50 @@ async fn lists(
     user: &OwnedUserId,
     request: &mut Request,
 ) -> Result<BTreeMap<String, ListWanted>> {
-    let (mut known, mut lists) = (BTreeMap::new(), BTreeMap::new());
-    for (name, List { mut wanted, spaces }) in std::mem::take(&mut request.lists) {
-        if let Some(spaces) = spaces {
-            let mut within = BTreeSet::new();
-            for space in spaces {
-                if !known.contains_key(&space) {
-                    let children = children(world, user, &space).await?;
-                    known.insert(space.clone(), children);
-                }
-                within.extend(known.get(&space).into_iter().flatten().cloned());
-            }
-            wanted.filter.within = Some(within);
-        }
-        lists.insert(name, wanted);
+    let lists = std::mem::take(&mut request.lists);
+    let named = lists.values().flat_map(|list| list.spaces.iter().flatten());
+    let spaces = spaces(world, user, named.cloned().collect()).await?;
+    let of_spaces = |List { mut wanted, spaces: named }: List| {
+        wanted.filter.within = named.map(|named| {
+            let rooms = named.iter().filter_map(|space| spaces.get(space));
+            rooms.flatten().cloned().collect()
+        });
+        wanted
+    };
+    Ok(lists.into_iter().map(|(name, list)| (name, of_spaces(list))).collect())
+}
+
+/// The rooms that each of these spaces names; spaces that the user is not in name none.
+async fn spaces(
+    world: &World,
+    user: &OwnedUserId,
+    mut named: BTreeSet<OwnedRoomId>,
+) -> Result<BTreeMap<OwnedRoomId, Vec<OwnedRoomId>>> {
+    if named.is_empty() {
+        return Ok(BTreeMap::new());
     }
-    Ok(lists)
+    let joined = world.ask(&user_object(user), &JoinedRooms {}).await?;
+    named.retain(|space| joined.contains(space));
+    let asks = named.into_iter().map(|space| children(world, user, space));
+    stream::iter(asks).buffer_unordered(ROOMS_AT_ONCE).try_collect().await
 }
 
 /// The rooms that a space names; none where the user is not in it.
 async fn children(
     world: &World,
     user: &OwnedUserId,
-    space: &OwnedRoomId,
-) -> Result<Vec<OwnedRoomId>> {
+    space: OwnedRoomId,
+) -> Result<(OwnedRoomId, Vec<OwnedRoomId>)> {
     let asker = Some(Asker::User(user.clone()));
     let look = Look { asker, children: true, suggested_only: false };
-    match world.ask(&room_object(space), &look).await {
+    let children = match world.ask(&room_object(&space), &look).await {
         Ok(looked) if looked.membership == Some(Membership::Join) => {
-            Ok(looked.children.into_iter().map(|child| child.room_id).collect())
+            looked.children.into_iter().map(|child| child.room_id).collect()
         }
-        Ok(_) | Err(AskError::Refused(_)) => Ok(Vec::new()),
-        Err(AskError::Unreachable(cause)) => Err(Ours::Unreachable(cause).into()),
-    }
+        Ok(_) | Err(AskError::Refused(_)) => Vec::new(),
+        Err(AskError::Unreachable(cause)) => return Err(Ours::Unreachable(cause).into()),
+    };
+    Ok((space, children))
 }
 
 /// Finds out what rooms are that were told to the user before rooms said so.
@@ -289,8 +303,12 @@ async fn update(
     };
     let window = match world.ask(&room_object(&room.room_id), &window).await {
         Ok(window) => window,
-        // We were never in this room: only its invite ended.
-        Err(AskError::Refused(Refusal::Absent)) => SlidingWindowReply::default(),
+        // We were never in this room: only its invite ended, by the event that is kept of it.
+        Err(AskError::Refused(Refusal::Absent)) => {
+            let ended = room.stripped.as_ref().map(|events| serde_json::from_str(events.get()));
+            let state = ended.transpose()?.unwrap_or_default();
+            SlidingWindowReply { state, ..Default::default() }
+        }
         Err(error) => return Err(error.into()),
     };
     Ok(Update { room, window: Some(window) })

@@ -18,8 +18,8 @@ use crate::{
 
 /// How many positions lie between two checkpoints.
 const EVERY: StreamPosition = 1000;
-/// How many rooms one row holds: a row has at most 2 MB.
-const ROOMS: usize = 5000;
+/// At what length a row is full (bytes): it has at most 2 MB.
+const FULL: usize = 1_000_000;
 
 /// The last row of a room, as a checkpoint holds it.
 #[derive(Serialize, Deserialize)]
@@ -70,18 +70,25 @@ impl User<'_> {
             return Ok(());
         }
         let covered = loaded.issued;
-        let entries: Vec<Entry> = loaded
-            .rooms
-            .iter()
-            .map(|(room, last)| {
-                let traits = last.traits.as_deref().cloned();
-                Entry(room.clone(), last.pos, last.upto, last.membership, last.active, traits)
-            })
-            .collect();
+        let mut parts = vec![String::new()];
+        for (room, last) in &loaded.rooms {
+            let traits = last.traits.as_deref().cloned();
+            let entry =
+                Entry(room.clone(), last.pos, last.upto, last.membership, last.active, traits);
+            let text = serde_json::to_string(&entry)?;
+            match parts.last_mut().filter(|part| part.len() < FULL) {
+                Some(part) if part.is_empty() => part.push_str(&text),
+                Some(part) => {
+                    part.push(',');
+                    part.push_str(&text);
+                }
+                None => parts.push(text),
+            }
+        }
         self.sql.run("DELETE FROM checkpoint", values![])?;
-        for (part, entries) in (0_i64..).zip(entries.chunks(ROOMS)) {
+        for (part, entries) in (0_i64..).zip(parts) {
             let insert = "INSERT INTO checkpoint (part, pos, rooms) VALUES (?, ?, ?)";
-            self.sql.run(insert, values![part, covered, &serde_json::to_string(entries)?])?;
+            self.sql.run(insert, values![part, covered, &format!("[{entries}]")])?;
         }
         Ok(())
     }

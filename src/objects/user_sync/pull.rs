@@ -22,7 +22,7 @@ type Item = (String, Box<RawValue>);
 type Items = (Vec<Item>, Vec<(OwnedRoomId, Item)>);
 
 /// The most bytes of stripped state in one answer.
-const MAX_STRIPPED: usize = 4 << 20;
+pub const MAX_STRIPPED: usize = 4 << 20;
 
 /// Everything after the token, or, without a token, everything there is.
 pub fn pull(user: &mut User<'_>, message: Pull) -> Result<Pulled> {
@@ -159,7 +159,7 @@ impl User<'_> {
         rooms: &mut BTreeMap<OwnedRoomId, RoomNews>,
         since: Option<StreamPosition>,
     ) -> Result<Vec<Item>> {
-        let (global, of_rooms) = self.account_data_since(since)?;
+        let (global, of_rooms) = self.account_data_since(since, true)?;
         for (room, item) in of_rooms {
             if let Some(news) = self.room_of(rooms, &room)? {
                 news.account_data.push(item);
@@ -168,18 +168,21 @@ impl User<'_> {
         Ok(global)
     }
 
-    /// The account data that changed: of the user, and of rooms.
-    pub fn account_data_since(&mut self, since: Option<StreamPosition>) -> Result<Items> {
+    /// The account data that changed: of the user, and of rooms, where that is wanted.
+    pub fn account_data_since(
+        &mut self,
+        since: Option<StreamPosition>,
+        of_rooms: bool,
+    ) -> Result<Items> {
         let newest = self.loaded()?.account_data;
         if since.is_some_and(|since| since >= newest) {
             return Ok(Default::default());
         }
-        let query =
-            "SELECT room, type, content FROM account_data WHERE pos > ? ORDER BY room, type";
+        let query = "SELECT room, type, content FROM account_data WHERE pos > ? AND (room = '' OR ?) ORDER BY room, type";
         let from = since.unwrap_or(0);
-        let rows = self
-            .sql
-            .rows(query, values![from], |row| Ok((row.text(0)?, row.text(1)?, row.text(2)?)))?;
+        let rows = self.sql.rows(query, values![from, of_rooms], |row| {
+            Ok((row.text(0)?, row.text(1)?, row.text(2)?))
+        })?;
         let (mut global, mut of_rooms) = (Vec::new(), Vec::new());
         // Everybody has push rules, whether or not they ever changed them.
         if since.is_none() || rows.iter().any(is_push_rules) {

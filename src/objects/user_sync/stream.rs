@@ -91,6 +91,18 @@ impl User<'_> {
         Ok(self.sql.row(query, values![pos], |row| row.text_or_null(0))?.flatten())
     }
 
+    /// Up to where a room was told at a position of the stream, if anything was.
+    pub fn told_at(&mut self, room: &RoomId, at: StreamPosition) -> Result<Option<Position>> {
+        let Some(last) = self.loaded()?.rooms.get(room) else { return Ok(None) };
+        if last.pos <= at {
+            return Ok(Some(last.upto));
+        }
+        // The first row after the position says where the one before ended.
+        let query = "SELECT since FROM stream WHERE pos > ? AND room = ? ORDER BY pos LIMIT 1";
+        let since = self.sql.row(query, values![at, room.as_str()], |row| row.int(0))?;
+        Ok(since.filter(|since| *since > 0))
+    }
+
     /// The room's last row as the news makes it; its position is not known yet.
     fn newest(&self, news: &UserNews, last: Option<&Last>) -> Last {
         let active = match last {
@@ -139,7 +151,8 @@ fn of_stripped(stripped: &RawValue) -> Traits {
         match text(kind).as_deref() {
             Some("m.room.encryption") => traits.encrypted = true,
             Some("m.room.create") => {
-                traits.room_type = content.and_then(|content| text(field(content, "type")));
+                let room_type = content.and_then(|content| text(field(content, "type")));
+                traits.room_type = room_type.filter(|text| text.len() <= Traits::MAX_TYPE);
             }
             _ => {}
         }
@@ -238,12 +251,6 @@ pub fn readable_rooms(user: &mut User<'_>, _: ReadableRooms) -> Result<ReadableR
 /// Up to which position of a room the user had been told at a position of their stream.
 pub fn room_position(user: &mut User<'_>, message: RoomPosition) -> Result<Position> {
     user.exists()?;
-    let last = user.loaded()?.rooms.get(&message.room_id).filter(|last| last.pos <= message.at);
-    if let Some(last) = last {
-        return Ok(last.upto);
-    }
-    let query = "SELECT upto FROM stream WHERE room = ? AND pos <= ? ORDER BY pos DESC LIMIT 1";
-    let upto =
-        user.sql.row(query, values![message.room_id.as_str(), message.at], |row| row.int(0))?;
+    let upto = user.told_at(&message.room_id, message.at)?;
     upto.ok_or(Stop::Refused(Refusal::NotFound))
 }

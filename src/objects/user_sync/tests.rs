@@ -1,7 +1,7 @@
 //! Does a user's stream end in the same place after every eviction of its object, however long it is, and does it say
 //! once where somebody came or went?
 
-use std::rc::Rc;
+use std::{collections::BTreeMap, rc::Rc};
 
 use ruma::{
     OwnedEventId, OwnedRoomId, OwnedUserId, RoomId,
@@ -16,7 +16,10 @@ use tombolo_protocol::membership::Membership;
 use tombolo_support::{LoneObject, Secrets};
 
 use super::{PUSH_RULES, messages::*};
-use crate::{app::Tombolo, objects::room::messages::UserNews};
+use crate::{
+    app::Tombolo,
+    objects::room::messages::{RequiredState, Traits, UserNews},
+};
 
 /// The object of alice.
 struct Stream(LoneObject);
@@ -123,6 +126,90 @@ fn invites_that_are_not_shown_keep_out_nobody_elses() {
     assert_eq!(["@evil:x.test", "@good:x.test"].map(may), [false, true]);
     invite(&stream, "@good:x.test", 500);
     assert_eq!(["@evil:x.test", "@good:x.test"].map(may), [false, false]);
+}
+
+/// An invite with so many bytes of a room type.
+fn invite_of_type(stream: &Stream, number: usize, length: usize) {
+    let user: OwnedUserId = "@alice:ours.test".try_into().unwrap();
+    let content = json!({ "type": "x".repeat(length) });
+    let create = json!({ "type": "m.room.create", "state_key": "", "content": content });
+    let stripped = Some(to_raw_value(&[create]).unwrap());
+    let news = UserNews { stripped, ..UserNews::of(user, 1, Membership::Invite) };
+    let room_id = RoomId::parse(format!("!{number}:x.test")).unwrap();
+    stream.ask(&News { room_id, news }).unwrap();
+}
+
+#[test]
+fn no_invite_makes_a_row_too_long() {
+    let stream = alice();
+    stream.log_in();
+    (0..60).for_each(|number| invite_of_type(&stream, number, 60_000));
+    let longest = |table: &str, column: &str| {
+        let query = format!("SELECT max(length({column})) FROM {table}");
+        stream.0.sql.row(&query, &[], |row| row.int(0)).unwrap().unwrap()
+    };
+    assert!(longest("stream", "traits") < 500);
+    // Nor does what was noted of rooms before there was a limit.
+    let room_type = Some("x".repeat(60_000));
+    let traits = Traits { room_type, ..Traits::default() };
+    let rooms = (0..60).map(|number| RoomId::parse(format!("!{number}:x.test")).unwrap());
+    let rooms = rooms.map(|room| (room, traits.clone())).collect();
+    stream.ask(&NoteTraits { rooms }).unwrap();
+    for to in 1..=1000 {
+        stream.sleep();
+        stream.news(ONE, to);
+    }
+    assert!(longest("checkpoint", "rooms") < 1_100_000);
+    let rooms = |stream: &Stream| stream.pull(None).rooms.len();
+    assert_eq!(rooms(&stream), 61);
+    stream.sleep();
+    assert_eq!(rooms(&stream), 61);
+}
+
+#[test]
+fn many_long_invites_come_in_several_responses() {
+    let stream = alice();
+    stream.log_in();
+    (0..100).for_each(|number| invite_of_type(&stream, number, 60_000));
+    let room = RoomWanted { limit: 1, required: RequiredState::default() };
+    let list = ListWanted { ranges: None, filter: ListFilter::default(), room };
+    let mut slide = Slide {
+        session: "S".to_owned(),
+        connection: String::new(),
+        pos: None,
+        kept: None,
+        hold: false,
+        lists: [("all".to_owned(), list)].into(),
+        subscriptions: BTreeMap::new(),
+        extensions: Extensions::default(),
+        without_counts: true,
+        presence: None,
+    };
+    let mut shown = Vec::new();
+    for _ in 0..3 {
+        let slid = stream.ask(&slide).unwrap();
+        shown.push(slid.rooms.len());
+        (slide.pos, slide.kept) = (slid.pos, slid.pos);
+    }
+    assert!(shown[0] < 80 && shown[0] + shown[1] == 100 && shown[2] == 0, "{shown:?}");
+}
+
+#[test]
+fn up_to_where_a_room_was_told_is_known_of_every_position() {
+    let stream = alice();
+    let mut told = Vec::new();
+    let ask = |at: i64| {
+        let position = |room| RoomPosition { room_id: RoomId::parse(room).unwrap(), at };
+        [ONE, TWO].map(|room| stream.ask(&position(room)).ok())
+    };
+    for to in 1..=20 {
+        stream.sleep();
+        stream.news(if to % 5 == 0 { TWO } else { ONE }, to);
+        told.push(ask(to));
+    }
+    assert_eq!((told[0], told[9]), ([Some(1), None], [Some(9), Some(10)]));
+    let again: Vec<_> = (1..=20).map(ask).collect();
+    assert_eq!(again, told);
 }
 
 #[test]

@@ -5,16 +5,13 @@ use tombolo_protocol::membership::Membership;
 
 use crate::objects::room::{Result, Room, messages::Traits};
 
-/// The longest type of a room by which lists are filtered (bytes).
-const MAX_TYPE: usize = 255;
-
 impl Room<'_> {
     /// What the room is, whoever asks.
     pub fn traits(&mut self) -> Result<Traits> {
         let encrypted = self.now("m.room.encryption", "")?.is_some();
         let create = self.now_event("m.room.create", "")?;
         let room_type = create.and_then(|create| create.pdu.content_str("type"));
-        let room_type = room_type.filter(|text| text.len() <= MAX_TYPE);
+        let room_type = room_type.filter(|text| text.len() <= Traits::MAX_TYPE);
         Ok(Traits { encrypted, room_type, removed: false })
     }
 

@@ -22,6 +22,11 @@ pub struct Traits {
     pub removed: bool,
 }
 
+impl Traits {
+    /// The longest type of a room that is kept (bytes): no list is filtered by a longer one.
+    pub const MAX_TYPE: usize = 255;
+}
+
 /// What is the room now? For users who were told of it before rooms said so.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct TraitsOf {
@@ -90,7 +95,7 @@ pub struct SlidingWindowReply {
     pub anew: bool,
     /// Whether the timeline has events that the client may have been sent before.
     pub expanded: bool,
-    /// A room position for `/messages?from=`.
+    /// A room position for `/messages?from=`; 0 where there is no history to page through.
     pub prev_batch: Position,
     /// The state at the window's end.
     pub state: Vec<Box<RawValue>>,

@@ -31,6 +31,9 @@ pub struct Slide {
     pub lists: BTreeMap<String, ListWanted>,
     pub subscriptions: BTreeMap<OwnedRoomId, RoomWanted>,
     pub extensions: Extensions,
+    /// Whether a client of this form is not told what is unread.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub without_counts: bool,
     /// What the poll says of the user's presence; `None` where there is no presence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub presence: Option<PresencePoll>,
@@ -148,13 +151,17 @@ pub struct SlidRoom {
     pub moved: bool,
     /// What is to be asked of the room; `None` where only something beside it is new.
     pub window: Option<SlidWindow>,
-    /// The stripped state of an invite or knock.
+    /// The stripped state of an invite or knock; of one that ended before anybody here was in the room, the event that
+    /// ended it.
     pub stripped: Option<Box<RawValue>>,
     pub unread: UnreadCounts,
     /// Whether what is unread changed.
     pub counted: bool,
-    /// Whether it is a direct message, where that is new.
+    /// Whether it is a direct message, where that changed.
     pub is_dm: Option<bool>,
+    /// Whether it is one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub direct: bool,
     /// When something last happened there (ms).
     pub active: u64,
 }

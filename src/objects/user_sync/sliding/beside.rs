@@ -24,7 +24,8 @@ impl User<'_> {
     ) -> Result<()> {
         let wanted = message.extensions.account_data.as_ref();
         let since = message.pos.map(|_| connection.at);
-        let (global, of_rooms) = self.account_data_since(since)?;
+        // What rooms have is read with each of them where it was not sent yet.
+        let (global, of_rooms) = self.account_data_since(since, since.is_some())?;
         if wanted.is_some() {
             slid.account_data = global;
         }
@@ -34,12 +35,13 @@ impl User<'_> {
                 continue;
             };
             known.account_data = true;
-            let items = self.all_account_data_of(&room.room_id)?;
+            let is_new = !connection.sent.rooms.contains_key(&room.room_id);
+            let items = self.all_account_data_of(&room.room_id, is_new)?;
             if !items.is_empty() {
                 slid.account_data_of_rooms.insert(room.room_id.clone(), items);
             }
         }
-        for (room, item) in of_rooms.into_iter().filter(|_| since.is_some()) {
+        for (room, item) in of_rooms {
             let Some(known) = sent.rooms.get_mut(&room) else { continue };
             let is_new = connection.sent.rooms.get(&room).is_none_or(|before| !before.account_data);
             let shown = scope.iter().any(|place| place.room_id == room && wants(wanted, place));
@@ -52,14 +54,18 @@ impl User<'_> {
         Ok(())
     }
 
-    /// The account data of a room.
-    fn all_account_data_of(&mut self, room: &RoomId) -> Result<Vec<(String, Box<RawValue>)>> {
+    /// The account data of a room. A client that may have held it is told what was removed, too.
+    fn all_account_data_of(
+        &mut self,
+        room: &RoomId,
+        is_new: bool,
+    ) -> Result<Vec<(String, Box<RawValue>)>> {
         let query = "SELECT type, content FROM account_data WHERE room = ? ORDER BY type";
         let rows =
             self.sql.rows(query, values![room.as_str()], |row| Ok((row.text(0)?, row.text(1)?)))?;
-        let held = rows
-            .into_iter()
-            .filter(|(kind, content)| !is_removed((room.as_str(), kind.as_str()), content));
+        let held = rows.into_iter().filter(|(kind, content)| {
+            !is_new || !is_removed((room.as_str(), kind.as_str()), content)
+        });
         held.map(|(kind, content)| Ok((kind, RawValue::from_string(content)?))).collect()
     }
 

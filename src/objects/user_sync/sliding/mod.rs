@@ -10,9 +10,8 @@ mod connections;
 mod filters;
 mod wanted;
 
-use ruma::RoomId;
 use serde_json::value::RawValue;
-use tombolo_platform::values;
+use tombolo_protocol::membership::Membership;
 
 pub use self::connections::Sent;
 use self::{
@@ -20,15 +19,17 @@ use self::{
     wanted::{Config, InScope},
 };
 use super::{
-    ConnectionPos, Result, RoomsWanted, Slid, SlidRoom, SlidWindow, Slide, StreamPosition,
-    UnreadCounts, User,
+    ConnectionPos, Result, RoomsWanted, Slid, SlidRoom, SlidWindow, Slide, UnreadCounts, User,
+    pull::MAX_STRIPPED,
 };
-use crate::objects::room::messages::{Position, RequiredState};
+use crate::objects::room::messages::{RequiredState, StateElement};
 
 /// The most rooms of one response, and the most events that are wanted of them together: a Worker asks so many objects,
 /// and holds their answers. The others follow in the next one.
 const MOST_ROOMS: usize = 200;
 const MOST_EVENTS: u32 = 4_000;
+/// For how many events all members of a room are taken.
+const ALL_MEMBERS: u32 = 200;
 
 /// Everything that is new, or, on a connection that begins, everything that is asked for.
 pub fn slide(user: &mut User<'_>, mut message: Slide) -> Result<Slid> {
@@ -100,45 +101,59 @@ impl User<'_> {
         scope: &[InScope],
         sent: &mut Sent,
     ) -> Result<Vec<SlidRoom>> {
-        let (dms, mut rooms, mut events) = (self.direct_messages()?, Vec::new(), 0_u32);
+        let (dms, mut rooms, mut load) = (self.direct_messages()?, Vec::new(), Load::default());
         for room in scope {
             let receipts = wants(message.extensions.receipts.as_ref(), room);
             let is_dm = dms.contains(room.room_id.as_str());
             let before = connection.sent.rooms.get(&room.room_id);
             let known = before.map(|before| (before, connection.sent.config(before)));
             let due = Due::of(room, known, (receipts, is_dm));
+            let counts = !message.without_counts && !room.last.membership.is_out();
             let tally = self.tallies()?.get(&room.room_id).cloned().unwrap_or_default();
-            let counted = tally.pos > connection.at;
+            let counted = counts && tally.pos > connection.at;
             if due.is_none() && !counted {
                 continue;
             }
             let mut unread = UnreadCounts::default();
             tally.counts.into_values().for_each(|counts| unread.add(counts));
-            let waits = room.last.membership.is_waiting();
-            let window = match known {
-                _ if waits || !due.asks => None,
-                known => Some(self.window(room, (connection, known), &due)?),
-            };
-            rooms.push(SlidRoom {
-                room_id: room.room_id.clone(),
-                membership: room.last.membership,
-                lists: room.lists.clone(),
-                initial: before.is_none(),
-                moved: before.is_some_and(|before| before.membership != room.last.membership),
-                window,
-                stripped: if waits { self.stripped_of(room)? } else { None },
-                unread,
-                counted,
-                is_dm: (due.dm || before.is_none() && is_dm).then_some(is_dm),
-                active: room.last.active,
-            });
-            sent.note(room, before, (receipts, is_dm, due.asks));
-            events = events.saturating_add(room.config.limit);
-            if rooms.len() >= MOST_ROOMS || events >= MOST_EVENTS {
+            let shown = self.slid_room(room, (connection, known), &due)?;
+            sent.note(room, (receipts, is_dm, shown.window.is_some()));
+            load.add(room, known, &shown);
+            rooms.push(SlidRoom { unread, counted, ..shown });
+            if load.is_full() {
                 break;
             }
         }
         Ok(rooms)
+    }
+
+    /// A room as it is shown, but for what is unread.
+    fn slid_room(
+        &mut self,
+        room: &InScope,
+        (connection, known): (&Connection, Option<(&SentRoom, &Config)>),
+        due: &Due,
+    ) -> Result<SlidRoom> {
+        let membership = room.last.membership;
+        let window = match known {
+            _ if membership.is_waiting() || !due.asks => None,
+            known => Some(self.window(room, (connection, known), due)?),
+        };
+        let stripped = if membership == Membership::Join { None } else { self.stripped_of(room)? };
+        Ok(SlidRoom {
+            room_id: room.room_id.clone(),
+            membership,
+            lists: room.lists.clone(),
+            initial: known.is_none(),
+            moved: known.is_some_and(|(before, _)| before.membership != membership),
+            window,
+            stripped,
+            unread: UnreadCounts::default(),
+            counted: false,
+            is_dm: due.dm.then_some(due.direct),
+            direct: due.direct,
+            active: room.last.active,
+        })
     }
 
     fn window(
@@ -152,11 +167,14 @@ impl User<'_> {
             Some((before, _)) => Some(before.upto),
             // Nothing has just happened for a client that begins.
             None if connection.id.is_none() => Some(to),
-            None => self.upto_at(&room.room_id, connection.at)?,
+            None => self.told_at(&room.room_id, connection.at)?,
         };
         let receipts_from = match known {
             _ if !due.receipts => None,
-            Some((before, _)) if before.receipts => Some(from),
+            // Who comes back is shown the room from the beginning.
+            Some((before, _)) if before.receipts && before.membership == Membership::Join => {
+                Some(from)
+            }
             _ => Some(0),
         };
         Ok(SlidWindow {
@@ -171,13 +189,6 @@ impl User<'_> {
         })
     }
 
-    /// Up to where a room was told at a position of the stream, if anything was.
-    fn upto_at(&mut self, room: &RoomId, at: StreamPosition) -> Result<Option<Position>> {
-        let query = "SELECT upto FROM stream WHERE room = ? AND pos <= ? ORDER BY pos DESC LIMIT 1";
-        let values = values![room.as_str(), at];
-        Ok(self.sql.row(query, values, |row| row.int(0))?)
-    }
-
     fn stripped_of(&mut self, room: &InScope) -> Result<Option<Box<RawValue>>> {
         let text = self.stripped_at(room.last.pos)?;
         Ok(text.map(RawValue::from_string).transpose()?)
@@ -186,35 +197,82 @@ impl User<'_> {
 
 /// Why a room is due.
 struct Due {
-    /// Whether the room is to be asked.
+    /// Whether there may be news that the room itself, or its invite, tells.
     asks: bool,
     /// Whether the client wants more events than it was sent.
     expanded: bool,
     receipts: bool,
     /// Whether it became a direct message, or is none any more.
     dm: bool,
+    /// Whether it is one.
+    direct: bool,
 }
 
 impl Due {
     fn of(
         room: &InScope,
         known: Option<(&SentRoom, &Config)>,
-        (receipts, is_dm): (bool, bool),
+        (receipts, direct): (bool, bool),
     ) -> Self {
         let Some((before, config)) = known else {
-            return Self { asks: true, expanded: false, receipts, dm: false };
+            return Self { asks: true, expanded: false, receipts, dm: false, direct };
         };
-        let moved = before.upto < room.last.upto || before.membership != room.last.membership;
+        let membership = room.last.membership;
+        let moved = before.upto < room.last.upto || before.membership != membership;
         let is_new = |required: &RequiredState| !config.required.contains(required);
         let expanded = room.config.limit > config.limit;
-        let asks = moved
-            || expanded
-            || room.config.required.iter().any(is_new)
-            || receipts && !before.receipts;
-        Self { asks, expanded, receipts, dm: before.is_dm != is_dm }
+        let wants_more =
+            expanded || room.config.required.iter().any(is_new) || receipts && !before.receipts;
+        // An invite says what it says, whatever is wanted.
+        let asks = moved || wants_more && !membership.is_waiting();
+        let dm = before.is_dm != direct && !membership.is_out();
+        Self { asks, expanded, receipts, dm, direct }
     }
 
     fn is_none(&self) -> bool {
         !self.asks && !self.dm
+    }
+}
+
+/// How much one response is to bring.
+#[derive(Default)]
+struct Load {
+    rooms: usize,
+    events: u32,
+    stripped: usize,
+}
+
+impl Load {
+    fn add(&mut self, room: &InScope, known: Option<(&SentRoom, &Config)>, shown: &SlidRoom) {
+        self.rooms += 1;
+        self.stripped += shown.stripped.as_ref().map_or(0, |stripped| stripped.get().len());
+        if shown.window.is_none() {
+            return;
+        }
+        let is_new = |required: &&RequiredState| {
+            known.is_none_or(|(_, config)| !config.required.contains(required))
+        };
+        let state = room.config.required.iter().filter(is_new).map(RequiredState::weight);
+        let events = state.fold(room.config.limit, u32::saturating_add);
+        self.events = self.events.saturating_add(events);
+    }
+
+    fn is_full(&self) -> bool {
+        self.rooms >= MOST_ROOMS || self.events >= MOST_EVENTS || self.stripped >= MAX_STRIPPED
+    }
+}
+
+impl RequiredState {
+    /// How many events this is taken for.
+    fn weight(&self) -> u32 {
+        let all_members = |element: &StateElement| {
+            let of_members = element.kind.as_deref().is_none_or(|kind| kind == "m.room.member");
+            of_members && element.state_key.is_none() && !self.lazy_members
+        };
+        let of_each = self.include.iter().map(|element| match all_members(element) {
+            true => ALL_MEMBERS,
+            false => 1,
+        });
+        of_each.fold(0, u32::saturating_add)
     }
 }

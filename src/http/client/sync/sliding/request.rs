@@ -22,7 +22,7 @@ const MOST_LISTS: usize = 100;
 const MOST_SUBSCRIPTIONS: usize = 100;
 /// The same in the form before, which had no limit: clients name every room that was on the screen.
 const MOST_UNSTABLE_SUBSCRIPTIONS: usize = 1_000;
-/// How many spaces a list may name, and the longest name of a connection or a list (bytes).
+/// How many spaces all lists may name, and the longest name of a connection or a list (bytes).
 const MOST_SPACES: usize = 100;
 const LONGEST_NAME: usize = 255;
 /// The most subscriptions to threads of a response.
@@ -154,7 +154,8 @@ impl Proposed {
             rooms.insert(room, wanted.read()?);
         }
         let asked = (self.conn_id, self.pos.as_deref(), self.timeout.unwrap_or_default());
-        request(asked, lists, (rooms, MOST_SUBSCRIPTIONS), self.extensions)
+        let request = request(asked, lists, (rooms, MOST_SUBSCRIPTIONS), self.extensions)?;
+        Ok(Request { without_counts: true, ..request })
     }
 }
 
@@ -215,6 +216,8 @@ fn request(
     extensions: ExtensionsBody,
 ) -> Result<Request> {
     let connection = conn_id.unwrap_or_default();
+    let spaces = lists.values().flat_map(|(_, _, filters)| &filters.spaces).map(Vec::len);
+    must_be_few("spaces", spaces.fold(0, usize::saturating_add), MOST_SPACES)?;
     must_be_few("lists", lists.len(), MOST_LISTS)?;
     must_be_few("room_subscriptions", rooms.len(), most)?;
     must_be_few("conn_id", connection.len(), LONGEST_NAME)?;
@@ -222,7 +225,7 @@ fn request(
     for (name, (room, ranges, filters)) in lists {
         must_be_few("the name of a list", name.len(), LONGEST_NAME)?;
         must_be_few("ranges", ranges.as_ref().map_or(0, Vec::len), MOST_LISTS)?;
-        let (filter, spaces) = filters.read()?;
+        let (filter, spaces) = filters.read();
         read.insert(name, List { wanted: ListWanted { ranges, filter, room }, spaces });
     }
     // A name that is none names no room, as one does of a room that the user cannot see.
@@ -236,13 +239,13 @@ fn request(
         lists: read,
         subscriptions: subscriptions.collect(),
         extensions: extensions.read()?,
+        without_counts: false,
         presence: None,
     })
 }
 
 impl Filters {
-    fn read(self) -> Result<(ListFilter, Option<Vec<OwnedRoomId>>)> {
-        must_be_few("spaces", self.spaces.as_ref().map_or(0, Vec::len), MOST_SPACES)?;
+    fn read(self) -> (ListFilter, Option<Vec<OwnedRoomId>>) {
         let spaces = self.spaces.map(|spaces| {
             spaces.into_iter().filter_map(|space| OwnedRoomId::try_from(space).ok()).collect()
         });
@@ -256,7 +259,7 @@ impl Filters {
             not_tags: self.not_tags.unwrap_or_default(),
             within: None,
         };
-        Ok((filter, spaces))
+        (filter, spaces)
     }
 }
 
@@ -268,7 +271,7 @@ impl ExtensionsBody {
         let to_device = to_device.map(|since| {
             let since = since.filter(|since| !since.is_empty());
             let since = since.map(|since| tokens::stream_positions(&since)).transpose()?;
-            Result::Ok(ToDeviceWanted { since: since.map(|(since, _)| since) })
+            Result::Ok(ToDeviceWanted { since: since.map(|(_, messages)| messages) })
         });
         Ok(Extensions {
             to_device: to_device.transpose()?,

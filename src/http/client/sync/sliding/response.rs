@@ -194,14 +194,14 @@ fn room(update: Update, form: Form) -> Result<Room> {
         Some(window) => of_window(window, known.initial, form)?,
         None => Room { initial: known.initial, ..Room::default() },
     };
-    if let Some(stripped) = known.stripped {
+    if let Some(stripped) = known.stripped.filter(|_| known.membership.is_waiting()) {
         let name = if is_stable { "stripped_state" } else { "invite_state" };
         room.stripped.insert(name, stripped);
     }
     if room.bump_stamp.is_none() && (asked || known.membership.is_waiting()) {
         room.bump_stamp = i64::try_from(known.active).ok();
     }
-    room.is_dm = known.is_dm;
+    room.is_dm = known.is_dm.or((room.initial && known.direct).then_some(true));
     if is_stable {
         room.membership = Some(known.membership);
         room.lists = known.lists;
@@ -223,7 +223,7 @@ fn of_window(window: SlidingWindowReply, initial: bool, form: Form) -> Result<Ro
         initial,
         required_state: window.state,
         timeline: window.timeline,
-        prev_batch: Some(tokens::of_room(window.prev_batch)),
+        prev_batch: (window.prev_batch > 0).then(|| tokens::of_room(window.prev_batch)),
         limited: Some(window.limited),
         num_live: Some(window.live),
         joined_count: joined,

@@ -189,6 +189,11 @@ fn an_invite_shows_what_it_says_and_no_more() {
         assert!(invite.get(hidden).is_none(), "{hidden}");
     }
     assert!(invite["bump_stamp"].is_u64());
+    // To want more of it is no news.
+    client.list()["timeline_limit"] = json!(20);
+    for _ in 0..2 {
+        assert_eq!(client.next()["rooms"], json!({}));
+    }
     scene.act(&bob, &room, "join", &json!({})).ok();
     settle(&scene);
     client.list()["filters"] = json!({});

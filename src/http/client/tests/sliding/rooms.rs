@@ -120,6 +120,8 @@ fn state_is_chosen_by_patterns() {
     assert!(all.len() >= 8 && all.contains(&pairs(&[other])[0]), "{all:?}");
     let lazy = shown(json!([["*", "*"], ["m.room.member", "$LAZY"]]));
     assert_eq!(all.len() - lazy.len(), 1);
+    let of_bob = json!([["*", own.1], ["m.room.member", "$LAZY"]]);
+    assert!(shown(of_bob).contains(&pairs(&[own])[0]));
     assert!(!lazy.contains(&pairs(&[other])[0]));
 }
 
@@ -179,6 +181,45 @@ fn what_is_new_to_the_client_tells_apart_what_has_just_happened() {
     let shown = client.next_of(&room);
     // The join and what was said after it.
     assert_eq!((said(&shown), &shown["num_live"]), (vec!["old".into(), "new".into()], &json!(2)));
+}
+
+#[test]
+fn who_comes_back_is_shown_the_room_from_the_beginning() {
+    let scene = one_server();
+    let [alice, bob] = ["alice", "bob"].map(|name| scene.register(name));
+    let room = named(&scene, &alice);
+    let direct = format!("PUT /_matrix/client/v3/user/{}/account_data/m.direct", encode(&bob.id));
+    scene.call(Some(&bob), &direct, &json!({ &alice.id: [room] })).ok();
+    scene.act(&bob, &room, "join", &json!({})).ok();
+    scene.say(&alice, &room, "one");
+    settle(&scene);
+    let mut client = Client::of(&scene, &bob, 20);
+    assert_eq!(client.next_of(&room)["is_dm"], true);
+    scene.act(&bob, &room, "leave", &json!({})).ok();
+    settle(&scene);
+    client.next();
+    scene.say(&alice, &room, "two");
+    scene.act(&bob, &room, "join", &json!({})).ok();
+    settle(&scene);
+    let again = client.next_of(&room);
+    assert_eq!((&again["initial"], &again["is_dm"]), (&json!(true), &json!(true)));
+    assert_eq!(said(&again), ["one", "two"]);
+}
+
+#[test]
+fn what_is_beside_a_room_that_was_left_is_no_news() {
+    let scene = one_server();
+    let alice = scene.register("alice");
+    let room = named(&scene, &alice);
+    settle(&scene);
+    let mut client = Client::of(&scene, &alice, 1);
+    client.next();
+    scene.act(&alice, &room, "leave", &json!({})).ok();
+    settle(&scene);
+    assert_eq!(rooms(&client.next()), [&*room]);
+    let direct = format!("PUT /_matrix/client/v3/user/{}/account_data/m.direct", encode(&alice.id));
+    scene.call(Some(&alice), &direct, &json!({ "@bob:x": [room] })).ok();
+    assert_eq!(client.next()["rooms"], json!({}));
 }
 
 #[test]

@@ -1,9 +1,10 @@
 //! What differs in the form of the proposal that was accepted?
 
 use serde_json::{Value, json};
-use tombolo_support::User;
+use tombolo_support::{Pair, User, encode};
 
 use super::*;
+use crate::app::Tombolo;
 
 const STABLE: &str = "POST /_matrix/client/v4/sync";
 
@@ -40,6 +41,67 @@ fn everything_is_in_the_body_and_has_its_new_name() {
     let shown = &second["rooms"][&room];
     assert_eq!((said(shown).len(), &shown["expanded_timeline"]), (2, &json!(true)));
     assert_eq!(second["lists"], json!({ "a": { "count": 2 } }));
+}
+
+#[test]
+fn what_is_unread_is_no_news_where_it_is_not_said() {
+    let scene = one_server();
+    let [alice, bob] = ["alice", "bob"].map(|name| scene.register(name));
+    let room = scene.room(&alice, &json!({ "preset": "public_chat" }));
+    scene.act(&bob, &room, "join", &json!({})).ok();
+    let event = scene.say(&bob, &room, "one");
+    settle(&scene);
+    let list = json!({ "range": [0, 9], "timeline_limit": 1, "required_state": {} });
+    let ask = |pos: &Value| {
+        let body = json!({ "pos": pos, "lists": { "all": list } });
+        scene.call(Some(&alice), STABLE, &body).ok()
+    };
+    let first = ask(&json!(null));
+    let read = format!("POST /_matrix/client/v3/rooms/{room}/receipt/m.read/{}", encode(&event));
+    scene.call(Some(&alice), &read, &json!({})).ok();
+    settle(&scene);
+    assert_eq!(ask(&first["pos"])["rooms"], json!({}));
+}
+
+#[test]
+fn an_invite_that_ended_is_left_by_who_ended_it() {
+    let two = Pair::new(std::rc::Rc::new(Tombolo), ["example.org", "other.test:8448"]);
+    for by_alice in [true, false] {
+        let room = two.scene.room(&two.alice, &json!({ "invite": [two.bob.id] }));
+        settle(&two.scene);
+        let list = json!({ "range": [0, 9], "timeline_limit": 1, "required_state": {} });
+        let stable = |pos: &Value| {
+            let body = json!({ "conn_id": "stable", "pos": pos, "lists": { "all": list } });
+            two.scene.call(Some(&two.bob), STABLE, &body).ok()
+        };
+        let mut client = Client::of(&two.scene, &two.bob, 5);
+        assert!(client.next_of(&room)["invite_state"].is_array());
+        let first = stable(&json!(null));
+        assert_eq!(first["rooms"][&room]["membership"], "invite");
+        let by = match by_alice {
+            true => {
+                let kick = json!({ "user_id": two.bob.id });
+                two.scene.act(&two.alice, &room, "kick", &kick).ok();
+                &two.alice
+            }
+            false => {
+                two.scene.act(&two.bob, &room, "leave", &json!({})).ok();
+                &two.bob
+            }
+        };
+        settle(&two.scene);
+        let second = stable(&first["pos"])["rooms"][&room].clone();
+        assert_eq!(second["membership"], "leave");
+        for left in [client.next_of(&room), second] {
+            let leave = &left["required_state"][0];
+            assert_eq!(leave["content"]["membership"], "leave", "{left}");
+            assert_eq!([&leave["sender"], &leave["state_key"]], [&by.id, &two.bob.id]);
+            for hidden in ["prev_batch", "invite_state", "stripped_state"] {
+                assert!(left.get(hidden).is_none(), "{hidden}");
+            }
+        }
+        assert_eq!(client.next()["rooms"], json!({}));
+    }
 }
 
 #[test]
