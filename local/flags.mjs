@@ -19,6 +19,7 @@ const PROFILES = {
     RATE_LIMITS: "off",
     REGISTRATION: "open",
     REGISTRATION_SHARED_SECRET: "complement",
+    SERVER_NOTICES: "_server",
     THREAD_SUBSCRIPTIONS: "on",
     UNAUTHENTICATED_MEDIA: "open",
   },

@@ -84,6 +84,8 @@ pub struct Config {
     pub thread_subscriptions: bool,
     /// `MAX_EVENT_DELAY`: how long an event may be delayed at most (ms); none: no event may be.
     pub max_event_delay: Option<u64>,
+    /// `SERVER_NOTICES`: the user, by the local part of the ID, in whose name operators write to users; none: nobody.
+    pub server_notices: Option<OwnedUserId>,
     /// `TURN_URIS` and `TURN_SHARED_SECRET`: the relay for calls; none where one of them is missing.
     pub turn: Option<Turn>,
 }
@@ -161,10 +163,14 @@ impl Config {
         let required = |name: &'static str| variable(name).ok_or(Misconfigured(name));
         let is = |name: &str, value: &str| variable(name).is_some_and(|given| given == value);
         let filled = |name: &str| variable(name).filter(|value| !value.is_empty());
+        let server_name: OwnedServerName =
+            required("SERVER_NAME")?.parse().map_err(|_| Misconfigured("SERVER_NAME"))?;
         Ok(Self {
-            server_name: required("SERVER_NAME")?
-                .parse()
-                .map_err(|_| Misconfigured("SERVER_NAME"))?,
+            server_notices: filled("SERVER_NOTICES")
+                .map(|name| OwnedUserId::try_from(format!("@{name}:{server_name}")))
+                .transpose()
+                .map_err(|_| Misconfigured("SERVER_NOTICES"))?,
+            server_name,
             signing_key: signing_key(&required("SIGNING_KEY")?)
                 .ok_or(Misconfigured("SIGNING_KEY"))?,
             old_keys: old_keys(&variable("OLD_KEYS").unwrap_or_default())

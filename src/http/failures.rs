@@ -15,7 +15,7 @@ use crate::{
         ours::Ours,
         push::pushers::Unset,
         receive::{self, verify::Dropped},
-        sending::{create_room::Unmade, unsent::Unsent, upgrade::Unreplaced},
+        sending::{create_room::Unmade, notices::Unsaid, unsent::Unsent, upgrade::Unreplaced},
         sync::Unsynced,
     },
     objects::room::messages::Refusal,
@@ -93,6 +93,17 @@ impl From<Unreplaced> for Error {
         match error {
             Unreplaced::Unmade(error) => error.into(),
             Unreplaced::Unsent(error) => error.into(),
+        }
+    }
+}
+
+impl From<Unsaid> for Error {
+    fn from(error: Unsaid) -> Self {
+        match error {
+            Unsaid::Unmade(error) => error.into(),
+            Unsaid::Unsent(error) => error.into(),
+            Unsaid::User(refusal) => refusal.into(),
+            Unsaid::Ours(error) => error.into(),
         }
     }
 }

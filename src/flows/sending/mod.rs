@@ -2,6 +2,7 @@
 
 pub mod create_room;
 pub mod delayed;
+pub mod notices;
 pub mod send;
 #[cfg(test)]
 mod tests;

@@ -4,6 +4,7 @@
 mod event_reports;
 mod media;
 mod moderation;
+mod notices;
 pub mod register;
 mod registration_tokens;
 #[cfg(test)]
@@ -13,10 +14,13 @@ mod whois;
 
 use bytes::Bytes;
 use http::Request;
-use ruma::{OwnedUserId, UserId};
+use ruma::UserId;
 use tombolo_platform::World;
 
-use super::{auth, router::Router};
+use super::{
+    auth::{self, Session},
+    router::Router,
+};
 use crate::{
     config::Config,
     error::{Result, forbidden, invalid_param, not_found},
@@ -28,6 +32,7 @@ use crate::{
 pub fn routes(router: &mut Router) {
     media::routes(router);
     moderation::routes(router);
+    notices::routes(router);
     whois::routes(router);
     register::routes(router);
     registration_tokens::routes(router);
@@ -41,10 +46,10 @@ async fn must_be_admin(world: &World, request: &Request<Bytes>) -> Result<()> {
 }
 
 /// The operator who asks.
-async fn admin(world: &World, request: &Request<Bytes>) -> Result<OwnedUserId> {
+async fn admin(world: &World, request: &Request<Bytes>) -> Result<Session> {
     let caller = auth::session(world, request, Cost::Free).await?;
     match is_admin(world, &caller.user).await? {
-        true => Ok(caller.user),
+        true => Ok(caller),
         false => Err(forbidden("You are not a server admin")),
     }
 }

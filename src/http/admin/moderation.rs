@@ -90,7 +90,7 @@ async fn must_be_another(world: &World, request: &Request<Bytes>, user: &UserId)
 
 /// The operator who asks, about a user of this server who is no other operator. Nobody else learns who has an account.
 async fn operator(world: &World, request: &Request<Bytes>, user: &UserId) -> Result<OwnedUserId> {
-    let operator = admin(world, request).await?;
+    let operator = admin(world, request).await?.user;
     let account = local_account(world, user).await?;
     if account.admin && operator != user {
         return Err(forbidden("This user is a server admin"));

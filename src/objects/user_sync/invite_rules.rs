@@ -58,6 +58,10 @@ pub struct InviteRules {
 impl User<'_> {
     /// What becomes of an invite by a user; by `None`, of one that does not say whose it is.
     pub fn invite_rule(&mut self, inviter: Option<&UserId>) -> Result<InviteRule> {
+        // The rules are for other people: what the server itself has to say is always heard.
+        if inviter.is_some() && inviter == self.config.server_notices.as_deref() {
+            return Ok(InviteRule::Allow);
+        }
         Ok(self.invite_rules()?.of(inviter))
     }
 

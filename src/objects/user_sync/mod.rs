@@ -18,6 +18,7 @@ mod key_counts;
 mod login_tokens;
 pub mod messages;
 mod moderation;
+mod notice_room;
 mod notify;
 mod presence;
 mod pull;
@@ -248,6 +249,7 @@ class!(UserSyncClass = "user_sync" {
     Notices => unread::notices,
     Moderate => moderation::moderate,
     ModerationOf => moderation::moderation,
+    NoticeRoom => notice_room::notice_room,
     Subscribe => subscriptions::subscribe,
     Unsubscribe => subscriptions::unsubscribe,
     SubscriptionTo => subscriptions::subscription,

@@ -148,4 +148,7 @@ CREATE TABLE presence (
     told_ts INTEGER NOT NULL,    -- and when (ms)
     spent INTEGER NOT NULL       -- up to when the tellings so far are spread (ms)
 );
+", "
+-- In which room a user of the server's own writes to this one.
+CREATE TABLE notice_rooms (sender TEXT PRIMARY KEY, room TEXT NOT NULL) WITHOUT ROWID;
 "];

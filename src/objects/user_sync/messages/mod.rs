@@ -7,6 +7,7 @@ mod dehydrated_device;
 mod delayed_events;
 mod encryption;
 mod moderation;
+mod notice_room;
 mod presence;
 mod push_rules;
 mod pushers;
@@ -18,8 +19,8 @@ mod subscriptions;
 
 pub use self::{
     deactivation::*, dehydrated_device::*, delayed_events::*, encryption::*, moderation::*,
-    presence::*, push_rules::*, pushers::*, sessions::*, sliding::*, stored::*, stream::*,
-    subscriptions::*,
+    notice_room::*, presence::*, push_rules::*, pushers::*, sessions::*, sliding::*, stored::*,
+    stream::*, subscriptions::*,
 };
 
 use serde::{Deserialize, Serialize};

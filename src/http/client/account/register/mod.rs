@@ -161,6 +161,7 @@ pub async fn create_account(
     admin: bool,
 ) -> Result<()> {
     let account = account(world, password, admin)?;
+    must_be_for_people(world, user)?;
     if accounts::insert(world, user.localpart(), &account).await? { Ok(()) } else { Err(in_use()) }
 }
 
@@ -191,7 +192,14 @@ async fn available(
 }
 
 async fn must_be_free(world: &World, user: &UserId) -> Result<()> {
+    must_be_for_people(world, user)?;
     if accounts::find(world, user.localpart()).await?.is_none() { Ok(()) } else { Err(in_use()) }
+}
+
+/// Refuses the name in which the server itself writes.
+fn must_be_for_people(world: &World, user: &UserId) -> Result<()> {
+    let own = Config::of(world)?.server_notices.as_deref() == Some(user);
+    if own { Err(in_use()) } else { Ok(()) }
 }
 
 fn in_use() -> Error {

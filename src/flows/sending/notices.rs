@@ -1,0 +1,127 @@
+//! How does an operator write to a user, in the name of the server?
+//! ([server notices](https://spec.matrix.org/v1.19/client-server-api/#server-notices))
+//!
+//! A user of the server's own, who has no account, makes one room for each user to whom something is to be said, and
+//! invites them there as often as they leave. The user's object knows the room.
+
+use ruma::{OwnedEventId, OwnedRoomId, OwnedUserId, RoomId, UserId};
+use serde_json::{Map, json, value::to_raw_value};
+use tombolo_platform::{AskError, World};
+use tombolo_protocol::{
+    membership::Membership,
+    room_version::{DEFAULT, RoomVersion},
+};
+
+use super::{
+    create_room::{NewRoom, Preset, Unmade, create_room},
+    send::send,
+    unsent::Unsent,
+};
+use crate::{
+    config::Config,
+    flows::{membership::join, ours::Ours},
+    objects::{
+        room::messages::{Draft, MembershipOf, Send, Transaction},
+        room_object, user_object,
+        user_sync::messages::{NoticeRoom, Refusal},
+    },
+};
+
+/// How the room is called.
+const NAME: &str = "Server Notices";
+/// Who has this level may say nothing in the room.
+const SILENT: i64 = -10;
+
+/// What is said.
+pub struct Notice {
+    /// By whom: the server's own user.
+    pub sender: OwnedUserId,
+    /// To whom: a user of this server.
+    pub user: OwnedUserId,
+    pub draft: Draft,
+    pub transaction: Option<Transaction>,
+}
+
+/// Why a notice was not sent.
+#[derive(Debug, thiserror::Error)]
+pub enum Unsaid {
+    #[error("{0}")]
+    Unmade(#[from] Unmade),
+    #[error("{0}")]
+    Unsent(#[from] Unsent),
+    #[error("{0}")]
+    User(Refusal),
+    #[error("{0}")]
+    Ours(#[from] Ours),
+}
+
+impl From<AskError<Refusal>> for Unsaid {
+    fn from(error: AskError<Refusal>) -> Self {
+        match error {
+            AskError::Refused(refusal) => Self::User(refusal),
+            AskError::Unreachable(cause) => Self::Ours(Ours::Unreachable(cause)),
+        }
+    }
+}
+
+/// Sends a notice.
+pub async fn notify(world: &World, notice: Notice) -> Result<OwnedEventId, Unsaid> {
+    let room_id = room(world, &notice).await?;
+    let of_user = MembershipOf { user: notice.user.clone(), live: false };
+    let membership = world.ask(&room_object(&room_id), &of_user).await.map_err(Unsent::from)?;
+    if membership.is_none_or(Membership::is_out) {
+        invite(world, &room_id, &notice).await?;
+    }
+    let Notice { sender, draft, transaction, .. } = notice;
+    Ok(send(world, &room_id, Send { transaction, ..Send::of(sender, draft) }).await?)
+}
+
+/// Whether a user may decline an invite: not that of the server.
+pub async fn may_decline(world: &World, user: &UserId, room_id: &RoomId) -> Result<bool, Unsaid> {
+    let config = Config::of(world).map_err(Ours::from)?;
+    let Some(sender) = config.server_notices.clone() else { return Ok(true) };
+    let known = NoticeRoom { sender, made: None };
+    let of_notices = world.ask(&user_object(user), &known).await?;
+    if of_notices.as_deref() != Some(room_id) {
+        return Ok(true);
+    }
+    let of_user = MembershipOf { user: user.to_owned(), live: false };
+    let membership = world.ask(&room_object(room_id), &of_user).await.map_err(Unsent::from)?;
+    Ok(membership != Some(Membership::Invite))
+}
+
+/// The room for notices to the user; makes it if there is none.
+async fn room(world: &World, notice: &Notice) -> Result<OwnedRoomId, Unsaid> {
+    let (address, sender) = (user_object(&notice.user), notice.sender.clone());
+    let known = NoticeRoom { sender: sender.clone(), made: None };
+    if let Some(room_id) = world.ask(&address, &known).await? {
+        return Ok(room_id);
+    }
+    let new = NewRoom {
+        creator: sender.clone(),
+        version: RoomVersion::of(DEFAULT)
+            .ok_or_else(|| Ours::broken("the default room version is unknown"))?,
+        preset: Preset::PrivateChat,
+        creation_content: Map::new(),
+        levels_override: Map::from_iter([("users_default".to_owned(), json!(SILENT))]),
+        initial_state: Vec::new(),
+        alias: None,
+        name: Some(NAME.to_owned()),
+        topic: None,
+        invite: Vec::new(),
+        is_direct: false,
+        published: false,
+    };
+    let made = create_room(world, new).await?;
+    let note = NoticeRoom { sender, made: Some(made.clone()) };
+    Ok(world.ask(&address, &note).await?.unwrap_or(made))
+}
+
+async fn invite(world: &World, room_id: &RoomId, notice: &Notice) -> Result<(), Unsaid> {
+    let mut content = join::member_content(world, &notice.user).await.map_err(Ours::from)?;
+    content.insert("membership".to_owned(), json!(Membership::Invite));
+    let content = to_raw_value(&content).map_err(Ours::from)?;
+    let draft = Draft::membership(&notice.user, content);
+    send(world, room_id, Send::of(notice.sender.clone(), draft)).await?;
+    Ok(())
+}

@@ -1,0 +1,29 @@
+//! In which room does the server write to the user?
+//! ([server notices](https://spec.matrix.org/v1.19/client-server-api/#server-notices))
+
+use ruma::OwnedRoomId;
+use serde_json::value::to_raw_value;
+use tombolo_platform::values;
+
+use super::{ChangeTag, NoticeRoom, Result, User, tags};
+use crate::shell::Stop;
+
+/// By which tag clients know the room.
+const TAG: &str = "m.server_notice";
+
+/// The room; of two that are made at once the first one is it.
+pub fn notice_room(user: &mut User<'_>, message: NoticeRoom) -> Result<Option<OwnedRoomId>> {
+    user.create()?;
+    let query = "SELECT room FROM notice_rooms WHERE sender = ?";
+    let sender = message.sender.as_str();
+    if let Some(room) = user.sql.row(query, values![sender], |row| row.text(0))? {
+        let room = room.try_into().map_err(|_| Stop::broken("a room for notices has no ID"))?;
+        return Ok(Some(room));
+    }
+    let Some(room_id) = message.made else { return Ok(None) };
+    let insert = "INSERT INTO notice_rooms (sender, room) VALUES (?, ?)";
+    user.sql.run(insert, values![sender, room_id.as_str()])?;
+    let info = Some(to_raw_value(&serde_json::json!({}))?);
+    tags::change(user, ChangeTag { room_id: room_id.clone(), tag: TAG.to_owned(), info })?;
+    Ok(Some(room_id))
+}
