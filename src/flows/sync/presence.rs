@@ -90,14 +90,13 @@ pub(super) async fn add(
     }
     let now = world.now();
     let mut shown: BTreeMap<OwnedUserId, Presence> = BTreeMap::new();
-    let mut confirmed = false;
     // What D1 did not say before keeps no other news waiting.
     if !polled.whole || polling.lacks.is_some() && updates.are_none() {
         let since = polling.lacks.or(polling.since);
-        let around = in_time(world, presences::around(world, user, after(since, now))).await;
+        let after = after(since, &polled.heard, now);
+        let around = in_time(world, presences::around(world, user, after)).await;
         // Who began goes on as one who comes again, who has to know of everybody.
         updates.presence.lacks = around.is_none().then_some(since.unwrap_or_default());
-        confirmed = around.is_some() && !polled.whole;
         shown.extend(around.into_iter().flatten().map(|stored| of(stored, now)));
     }
     if request.since.is_some() && !updates.device_lists.changed.is_empty() {
@@ -111,10 +110,10 @@ pub(super) async fn add(
         shown.extend(came.into_iter().flatten().map(|stored| of(stored, now)));
     }
     for presence in polled.heard {
-        // D1 has what was told again since, was told before this user was, and knows who still shares a room.
+        // Of what is not new, D1 was told before this user was; it knows what was told again, and who still shares a room.
         let is_newer = match shown.get(&presence.user) {
             Some(held) => held.told_ts <= presence.told_ts,
-            None => !confirmed || presence.user == user,
+            None => polled.whole || presence.user == user,
         };
         if is_newer && (polled.whole || presence.told_ts.saturating_add(STALE) > now) {
             shown.insert(presence.user.clone(), presence);
@@ -127,12 +126,11 @@ pub(super) async fn add(
 }
 
 /// After when (ms) D1 is asked for what was told, and whether also for who is offline: who begins has to know who is
-/// there; who comes again, also who is there no more.
-fn after(since: Option<u64>, now: u64) -> (u64, bool) {
-    match since {
-        None => (now.saturating_sub(STALE), false),
-        Some(since) => (since.saturating_sub(MARGIN), true),
-    }
+/// there; who comes again, also who is there no more. What was heard is among it, however late it was.
+fn after(since: Option<u64>, heard: &[Presence], now: u64) -> (u64, bool) {
+    let Some(since) = since else { return (now.saturating_sub(STALE), false) };
+    let told = heard.iter().map(|presence| presence.told_ts.saturating_sub(1));
+    (told.fold(since.saturating_sub(MARGIN), u64::min), true)
 }
 
 fn of(stored: Stored, now: u64) -> (OwnedUserId, Presence) {
