@@ -37,16 +37,16 @@ pub async fn room(world: World, address: Address<RoomClass>) -> Result<Option<u6
     Ok([told?, retried?, taken_up?].into_iter().flatten().min())
 }
 
-/// Runs a user's alarm: sends delayed events and pushes, goes on with a deactivation, drops the keys of devices that are
-/// gone, and tells what the user's presence is.
+/// Runs a user's alarm: sends delayed events and pushes, drops the keys of devices that are gone, tells what the user's
+/// presence is, and goes on with a deactivation. Those are told who share rooms that are left then.
 pub async fn user(world: World, address: Address<UserSyncClass>) -> Result<Option<u64>, Fault> {
     let Ok(user) = UserId::parse(&*address.name) else { return Ok(None) };
     let fault = |error: Ours| Fault(error.to_string());
     let sent = delayed::send_due(&world, &user).await.map_err(fault);
     let dropped = removed::drop_keys(&world, &user).await.map_err(fault);
-    let departed = depart::depart(&world, &user).await.map_err(fault);
     let pushed = push::push(&world, &user).await.map_err(fault);
     let told = presence::due(&world, &user).await.map_err(fault);
+    let departed = depart::depart(&world, &user).await.map_err(fault);
     dropped?;
     told?;
     Ok([sent?, departed?, pushed?].into_iter().flatten().min())

@@ -2,8 +2,8 @@
 //! ([account suspension](https://spec.matrix.org/v1.19/client-server-api/#account-suspension))
 //!
 //! They read, and take back what they did: they leave rooms, redact their own events, log out. What makes an event, a
-//! name or an address that others see is refused, here for every endpoint; rooms and flows know nothing of it. Receipts,
-//! typing, presence, keys and media are none of these.
+//! name, a status message or an address that others see is refused, here for every endpoint; rooms and flows know nothing
+//! of it. Receipts, typing, whether they are online, keys and media are none of these.
 
 use bytes::Bytes;
 use http::{Method, Request};
@@ -32,6 +32,8 @@ enum Deed<'a> {
     Redaction(&'a str, Option<&'a str>),
     /// Setting the membership of a user: allowed if the user leaves.
     Membership(&'a str),
+    /// Setting the user's presence: allowed without a status message, which is as much their own words as a name is.
+    Presence,
 }
 
 /// Refuses what the user may not do while they are suspended.
@@ -55,6 +57,7 @@ pub async fn check(world: &World, user: &UserId, request: &Request<Bytes>) -> Re
         Deed::Membership(of) => {
             user == of && named(request, "membership").as_deref() == Some("leave")
         }
+        Deed::Presence => named(request, "status_msg").is_none_or(|text| text.is_empty()),
     };
     if permitted { Ok(()) } else { Err(suspended()) }
 }
@@ -77,6 +80,7 @@ fn deed<'a>(method: &Method, path: &[&'a str]) -> Deed<'a> {
         ("PUT", ["rooms", _, "state", MEMBER, of]) => Deed::Membership(of),
         ("PUT", ["rooms", _, "send" | "state" | "delayed_event", ..]) => Deed::Forbidden,
         ("PUT" | "DELETE" | "PATCH" | "POST", ["profile", ..]) => Deed::Forbidden,
+        ("PUT", ["presence", ..]) => Deed::Presence,
         // A deleted alias leaves the room's canonical ones by an event of the user's.
         ("PUT" | "DELETE", ["directory", ..]) => Deed::Forbidden,
         _ => Deed::Allowed,

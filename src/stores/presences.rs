@@ -56,6 +56,12 @@ pub async fn save(world: &World, told: &[Stored], local: bool) -> Result<(), Sql
     world.d1().batch(&statements).await.map(|_| ())
 }
 
+/// Removes what was told of a user.
+pub async fn remove(world: &World, user: &UserId) -> Result<(), SqlError> {
+    let delete = "DELETE FROM presences WHERE user = ?1";
+    world.d1().run(delete, values![user.as_str()]).await.map(|_| ())
+}
+
 /// What is known of these users, however old it is.
 pub async fn of_users(
     world: &World,

@@ -15,7 +15,7 @@ use crate::{
         room_object, user_object,
         user_sync::messages::{Departed, DueDeparture},
     },
-    stores::{accounts, profiles},
+    stores::{accounts, presences, profiles},
 };
 
 /// How many rooms are left at once.
@@ -49,6 +49,7 @@ pub async fn depart(world: &World, user: &UserId) -> Result<Option<u64>, Ours> {
     if !left {
         return Ok(departure.next);
     }
+    presences::remove(world, user).await?;
     match world.ask(&user_object(user), &Departed {}).await {
         // The user may have got into another room meanwhile, by a join that was under way.
         Ok(()) | Err(AskError::Refused(_)) => Ok(departure.next),

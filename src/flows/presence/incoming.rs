@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use tombolo_platform::World;
 
-use super::{read, stored, tell_locals};
+use super::{briefly, read, stored, tell_locals};
 use crate::{
     config::Config,
     flows::ours::Ours,
@@ -58,13 +58,32 @@ struct Pushed {
     currently_active: bool,
 }
 
-/// Takes an EDU. What fails is lost: the next change replaces it.
-pub async fn receive(world: &World, origin: &ServerName, content: &RawValue) -> Result<(), Ours> {
+/// Takes the presence of a transaction, and does not wait for long. What fails is lost: the next change replaces it.
+pub async fn receive(world: &World, origin: &ServerName, contents: Vec<Box<RawValue>>) {
+    if contents.is_empty() {
+        return;
+    }
+    let (taking, origin, now) = (world.clone(), origin.to_owned(), world.now());
+    let taken = async move {
+        for content in contents {
+            if let Err(error) = take_one(&taking, &origin, (&content, now)).await {
+                tracing::warn!(%origin, %error, "a presence has no effect");
+            }
+        }
+    };
+    briefly(world, taken).await;
+}
+
+/// Takes what one EDU tells, which came at that time (ms).
+async fn take_one(
+    world: &World,
+    origin: &ServerName,
+    (content, now): (&RawValue, u64),
+) -> Result<(), Ours> {
     if !Config::of(world)?.presence {
         return Ok(());
     }
-    let told = told(origin, content, world.now());
-    let strangers = take(world, origin, told).await?;
+    let strangers = take(world, origin, told(origin, content, now)).await?;
     if !strangers.is_empty() {
         let (again, origin) = (world.clone(), origin.to_owned());
         world.later(async move {
@@ -84,12 +103,12 @@ fn told(origin: &ServerName, content: &RawValue, now: u64) -> Vec<Presence> {
         let pushed: Pushed = serde_json::from_str(pushed.get()).ok()?;
         let state = PresenceState::of(&pushed.presence)?;
         let is_theirs = pushed.user_id.server_name() == origin;
-        let ago = pushed.last_active_ago.and_then(|ago| u64::try_from(i64::from(ago)).ok());
+        let ago = pushed.last_active_ago.map(|ago| i64::from(ago).max(0).unsigned_abs());
         let presence = Presence {
             user: pushed.user_id,
             state,
             status_msg: pushed.status_msg.and_then(shortened),
-            active_ts: ago.map(|ago| now.saturating_sub(ago)),
+            active_ts: ago.map(|ago| now.saturating_sub(ago)).filter(|at| *at > 0),
             currently_active: pushed.currently_active && state == PresenceState::Online,
             told_ts: now,
         };
@@ -98,8 +117,9 @@ fn told(origin: &ServerName, content: &RawValue, now: u64) -> Vec<Presence> {
     told.collect::<BTreeMap<_, _>>().into_values().collect()
 }
 
-/// A status message, cut to what is kept of one.
+/// A status message, cut to what is kept of one. A database may end a text at U+0000.
 fn shortened(mut text: String) -> Option<String> {
+    text.retain(|letter| letter != '\0');
     let mut end = text.len().min(MOST_STATUS);
     while !text.is_char_boundary(end) {
         end -= 1;
@@ -166,8 +186,10 @@ fn news(
             None if is_offline && presence.status_msg.is_none() => {}
             None => changed.push(presence),
             Some(stored) => {
+                // Of who counts as offline since nothing was heard, our users were told last what is stored.
                 let was = read(stored.clone(), now);
-                let same = (was.state, &was.status_msg) == (presence.state, &presence.status_msg);
+                let same = stored.state == presence.state.as_str()
+                    && (was.state, &was.status_msg) == (presence.state, &presence.status_msg);
                 if !same {
                     changed.push(presence);
                 } else if !is_offline && was.told_ts.saturating_add(REFRESHED) <= now {

@@ -7,7 +7,7 @@
 use ruma::{OwnedServerName, OwnedUserId, RoomId};
 use tombolo_platform::World;
 
-use super::{read, tell_servers};
+use super::{briefly, read, tell_servers};
 use crate::{
     config::Config,
     flows::ours::Ours,
@@ -22,41 +22,49 @@ use crate::{
 const MOST_SERVERS: usize = 100;
 const MOST_JOINED: usize = 20;
 
-/// Tells servers of users whom they have not met. Where that fails they hear of the next change.
+/// Tells servers of users whom they have not met, and does not wait for long: the room has more to do. Where that fails
+/// they hear of the next change.
 pub async fn introduce(world: &World, room_id: &RoomId, undelivered: &UndeliveredReply) {
-    if let Err(error) = try_introduce(world, room_id, undelivered).await {
-        tracing::info!(room = %room_id, %error, "servers do not hear who is online");
-    }
-}
-
-async fn try_introduce(
-    world: &World,
-    room_id: &RoomId,
-    undelivered: &UndeliveredReply,
-) -> Result<(), Ours> {
-    let config = Config::of(world)?;
-    if !config.presence {
-        return Ok(());
-    }
+    let config = match Config::of(world) {
+        Ok(config) if config.presence => config,
+        Ok(_) => return,
+        Err(error) => return tracing::warn!(%error, "servers do not hear who is online"),
+    };
     let came =
         undelivered.moved.iter().filter(|(server, came)| *came && *server != config.server_name);
-    let came: Vec<OwnedServerName> =
-        came.map(|(server, _)| server.clone()).take(MOST_SERVERS).collect();
+    let came = came.map(|(server, _)| server.clone()).take(MOST_SERVERS).collect();
+    let joined = undelivered.members.iter().flat_map(|moved| &moved.joined);
+    let joined = joined.filter(|user| user.server_name() == config.server_name);
+    let joined = joined.take(MOST_JOINED).cloned().collect();
+    let (telling, room_id) = (world.clone(), room_id.to_owned());
+    let introducing = async move {
+        if let Err(error) = tell(&telling, &room_id, came, joined).await {
+            tracing::info!(room = %room_id, %error, "servers do not hear who is online");
+        }
+    };
+    briefly(world, introducing).await;
+}
+
+/// Tells servers that came of our users in a room, and others there of ours who joined.
+async fn tell(
+    world: &World,
+    room_id: &RoomId,
+    came: Vec<OwnedServerName>,
+    joined: Vec<OwnedUserId>,
+) -> Result<(), Ours> {
     if !came.is_empty() {
         let here = presences::of_room(world, room_id).await?;
         let here: Vec<Presence> =
             here.into_iter().map(|stored| read(stored, world.now())).collect();
-        tell_servers(world, came, &here).await?;
+        tell_servers(world, came, room_id.as_str(), &here).await?;
     }
-    let joined = undelivered.members.iter().flat_map(|moved| &moved.joined);
-    let ours = joined.filter(|user| user.server_name() == config.server_name);
-    let ours: Vec<&OwnedUserId> = ours.take(MOST_JOINED).collect();
-    for stored in presences::of_users(world, ours).await?.into_values() {
+    for stored in presences::of_users(world, &joined).await?.into_values() {
         let presence = read(stored, world.now());
         if presence.state != PresenceState::Offline {
             let mut servers = room_members::servers_only_in(world, &presence.user, room_id).await?;
             servers.truncate(MOST_SERVERS);
-            tell_servers(world, servers, &[presence]).await?;
+            let whose = presence.user.as_str();
+            tell_servers(world, servers, whose, std::slice::from_ref(&presence)).await?;
         }
     }
     Ok(())

@@ -43,7 +43,7 @@ use crate::{
 
 /// How many are told at once.
 const AT_ONCE: usize = 20;
-/// How long a request waits until everybody is told.
+/// How long a request or an alarm waits until everybody is told: what takes longer goes on beside it.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// How long a presence is worth sending (ms); it costs no row, since one that waits longer is dropped.
 const WORTH: u64 = 300_000;
@@ -56,19 +56,24 @@ pub async fn due(world: &World, user: &UserId) -> Result<(), Ours> {
         return Ok(());
     }
     match world.ask(&user_object(user), &DuePresence {}).await {
-        Ok(Some(due)) => tell(world, &due).await,
+        Ok(Some(due)) => tell_now(world, due).await,
         Ok(None) | Err(AskError::Refused(_)) => {}
         Err(AskError::Unreachable(cause)) => return Err(Ours::Unreachable(cause)),
     }
     Ok(())
 }
 
-/// Tells others, within a request that does not wait for long.
+/// Tells others, and does not wait for long.
 pub async fn tell_now(world: &World, told: TellPresence) {
-    let (telling, sleeping) = (world.clone(), world.sleep(PATIENCE));
-    let telling = Box::pin(async move { tell(&telling, &told).await });
-    if let Either::Right((_, telling)) = select(telling, Box::pin(sleeping)).await {
-        world.later(telling);
+    let telling = world.clone();
+    briefly(world, async move { tell(&telling, &told).await }).await;
+}
+
+/// Does something that nobody waits for for long.
+async fn briefly(world: &World, doing: impl Future<Output = ()> + 'static) {
+    let waiting = select(Box::pin(doing), Box::pin(world.sleep(PATIENCE)));
+    if let Either::Right((_, doing)) = waiting.await {
+        world.later(doing);
     }
 }
 
@@ -100,7 +105,7 @@ async fn tell_all(world: &World, told: &TellPresence) -> Result<(), Ours> {
         tell_locals(world, news).await;
     }
     let servers = presences::servers(world, &presence.user).await?;
-    tell_servers(world, servers, std::slice::from_ref(presence)).await
+    tell_servers(world, servers, presence.user.as_str(), std::slice::from_ref(presence)).await
 }
 
 /// Tells our users. Whom it does not reach asks D1's copy, if they are away; else they hear of the next change.
@@ -115,18 +120,22 @@ async fn tell_locals(world: &World, news: impl IntoIterator<Item = (OwnedUserId,
     telling.await;
 }
 
-/// Has other servers told of some of our users, each in one EDU.
+/// Has other servers told of some of our users, each in one EDU. It takes the place of one of the same users, or of those
+/// in the same room, that is not sent yet: `whose` names them.
 async fn tell_servers(
     world: &World,
     servers: Vec<OwnedServerName>,
+    whose: &str,
     presences: &[Presence],
 ) -> Result<(), Ours> {
-    let (Some(first), now) = (presences.first(), world.now()) else { return Ok(()) };
+    if presences.is_empty() {
+        return Ok(());
+    }
+    let now = world.now();
     let push: Vec<Value> = presences.iter().map(|presence| pushed(presence, now)).collect();
     let edu = to_raw_value(&json!({ "edu_type": "m.presence", "content": { "push": push } }))?;
-    let of_all = if presences.len() > 1 { " and others" } else { "" };
     let owe = &OweEdu {
-        key: format!("presence {}{of_all}", first.user),
+        key: format!("presence {whose}"),
         edu,
         until: Some(now.saturating_add(WORTH)),
         durable: false,

@@ -2,13 +2,16 @@
 
 use std::rc::Rc;
 
+use futures_util::future::join;
 use serde_json::{Value, json};
 use tombolo_platform::values;
 use tombolo_support::{Pair, Peer, Scene, User, encode, ok, text};
 
+use super::introduce;
 use crate::{
     app::Tombolo,
-    flows::tests::{Guest, OTHER, OURS, PEER},
+    flows::tests::{Guest, OTHER, OURS, PEER, room_id},
+    objects::room::messages::UndeliveredReply,
 };
 
 const ON: &[(&str, &str)] = &[("PRESENCE", "on")];
@@ -149,6 +152,60 @@ fn what_is_malformed_has_no_effect_and_fails_nothing_else() {
     guest.transaction(&[], &[edu(&json!([told]))]);
     let presence = found(&guest.scene, &guest.alice, &guest.user);
     assert_eq!(presence["status_msg"].as_str().map(str::len), Some(2_048));
+    assert!(presence["last_active_ago"].as_u64().is_some_and(|ago| ago < 5_000), "{presence}");
+    let told = json!({ "user_id": guest.user, "presence": "unavailable", "status_msg": "a\0b",
+                       "last_active_ago": (1_u64 << 53) - 1 });
+    guest.transaction(&[], &[edu(&json!([told]))]);
+    let presence = found(&guest.scene, &guest.alice, &guest.user);
+    assert_eq!(
+        (&presence["status_msg"], &presence["last_active_ago"]),
+        (&json!("ab"), &Value::Null)
+    );
+}
+
+#[test]
+fn who_counts_as_offline_and_is_told_to_be_is_no_more_shown_as_online() {
+    let guest = Guest::with(ON);
+    guest.transaction(&[], &[edu(&json!([push(&guest.user, "online")]))]);
+    let mut since = text(&guest.scene.sync(&guest.alice, "timeout=0")["next_batch"]);
+    // A client that polls all the time.
+    for _ in 0..100 {
+        guest.scene.pass(30_000);
+        let synced = guest.scene.sync(&guest.alice, &format!("since={since}&timeout=0"));
+        since = text(&synced["next_batch"]);
+    }
+    for state in ["offline", "online"] {
+        guest.transaction(&[], &[edu(&json!([push(&guest.user, state)]))]);
+        let synced = guest.scene.sync(&guest.alice, &format!("since={since}&timeout=0"));
+        let told = shown(&synced, &guest.user);
+        assert_eq!(told.unwrap()["presence"], state);
+        since = text(&synced["next_batch"]);
+    }
+}
+
+#[test]
+fn a_server_that_comes_into_two_rooms_hears_of_those_in_both() {
+    let guest = Guest::with(ON);
+    let heard = listen(&guest.peer);
+    let [dora, eve] = ["dora", "eve"].map(|name| guest.scene.register(name));
+    let rooms = [&dora, &eve].map(|user| {
+        set(&guest.scene, &guest.alice, "online");
+        set(&guest.scene, user, "online");
+        let room = guest.scene.room(&guest.alice, &json!({ "preset": "public_chat" }));
+        guest.scene.act(user, &room, "join", &json!({})).ok();
+        room_id(&room)
+    });
+    guest.scene.pass(10_000);
+    let world = guest.scene.server.world();
+    let came =
+        json!({ "to": 0, "users": [], "servers": [], "receipts": [], "moved": [[PEER, true]] });
+    let undelivered: UndeliveredReply = serde_json::from_value(came).unwrap();
+    let [one, other] = rooms.each_ref().map(|room| introduce(&world, room, &undelivered));
+    guest.scene.simulation.run(join(one, other));
+    guest.scene.pass(10_000);
+    for user in [&dora, &eve] {
+        assert!(json!(*heard.borrow()).to_string().contains(&user.id), "{heard:?}");
+    }
 }
 
 #[test]

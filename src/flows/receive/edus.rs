@@ -3,7 +3,8 @@
 //!
 //! A server speaks only for its own users. An EDU that is malformed or not allowed has no effect, and does not stop the
 //! others. Messages to devices, and changes of devices, must not be lost: where one of ours does not answer, the
-//! transaction fails, and the other server sends it again.
+//! transaction fails, and the other server sends it again. Presence comes after all else: it may take long, and is the
+//! least that is lost.
 
 use ruma::{
     Int, OwnedEventId, OwnedRoomId, OwnedServerName, OwnedUserId, UserId,
@@ -58,14 +59,15 @@ pub struct Budget {
     rooms: usize,
     receipts: usize,
     users: usize,
-    presences: usize,
+    /// What is told of presence, which has its effect at the end.
+    presences: Vec<Box<RawValue>>,
     /// Whether a message to devices is lost.
     message_lost: bool,
 }
 
 impl Default for Budget {
     fn default() -> Self {
-        let presences = presence::MOST_EDUS;
+        let presences = Vec::new();
         Self { rooms: 200, receipts: 500, users: 5_000, presences, message_lost: false }
     }
 }
@@ -77,10 +79,6 @@ impl Budget {
 
     fn takes_receipt(&mut self) -> bool {
         take(&mut self.receipts)
-    }
-
-    fn takes_presence(&mut self) -> bool {
-        take(&mut self.presences)
     }
 
     fn takes_user(&mut self) -> bool {
@@ -128,11 +126,8 @@ pub async fn take_effect(
                 return left;
             }
         }
-        "m.presence" if budget.takes_presence() => {
-            // One that is lost is replaced by the next.
-            if let Err(error) = presence::receive(world, origin, content).await {
-                tracing::warn!(%origin, %error, "a presence has no effect");
-            }
+        "m.presence" if budget.presences.len() < presence::MOST_EDUS => {
+            budget.presences.push(content.to_owned());
         }
         "m.device_list_update" => return keys_changed(world, origin, content, device_change).await,
         "m.signing_key_update" => {
@@ -141,6 +136,11 @@ pub async fn take_effect(
         _ => {}
     }
     Ok(())
+}
+
+/// Applies what is left for the end.
+pub async fn take_last(world: &World, origin: &OwnedServerName, budget: Budget) {
+    presence::receive(world, origin, budget.presences).await;
 }
 
 /// Messages to devices of our users. Users that are not ours, and contents that cannot be passed on, have no effect.

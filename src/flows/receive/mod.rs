@@ -96,6 +96,7 @@ pub async fn receive(
             lost = Some(error);
         }
     }
+    edus::take_last(world, origin, budget).await;
     // It all comes again then. What has had its effect has none again.
     lost.map_or(Ok(results), |error| Err(error.into()))
 }

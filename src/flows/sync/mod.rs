@@ -175,7 +175,8 @@ pub async fn gather(world: &World, claim: Claim, request: Request) -> Result<Upd
     let until = world.now() + request.timeout.min(LONGEST);
     let mut request = request;
     loop {
-        let pulled = pull(world, &claim, &request, until).await?;
+        let mut pulled = pull(world, &claim, &request, until).await?;
+        presence::tell(world, &mut pulled);
         let updates = of_all(world, &claim.user, &request, pulled).await?;
         let done = request.since.is_none() || request.full_state || world.now() >= until;
         if done || !updates.are_none() {
@@ -185,7 +186,7 @@ pub async fn gather(world: &World, claim: Claim, request: Request) -> Result<Upd
         request.since = Some(updates.next);
         request.messages_since = Some(updates.next);
         if let Some(polling) = &mut request.presence {
-            polling.since = updates.presence.next;
+            polling.go_on(&updates.presence);
         }
     }
 }
@@ -202,16 +203,19 @@ async fn pull(world: &World, claim: &Claim, request: &Request, until: u64) -> Re
         full_state: request.full_state,
         messages_since: request.messages_since,
         presence: presence::poll(request, if hold { until } else { world.now() }, false),
+        goes_on: presence::goes_on(request),
     };
     if hold {
-        match world.wait(&address, &pull, until).await? {
+        // One that was woken may have been cut off: then something may have been missed.
+        let watched = match world.wait(&address, &pull, until).await? {
             Waited::Answered(pulled) => return Ok(pulled),
             Waited::Refused(refusal) => return Err(Unsynced::User(refusal)),
-            Waited::Woken | Waited::TimedOut => {}
-        }
+            Waited::Woken => false,
+            Waited::TimedOut => true,
+        };
+        (pull.hold, pull.goes_on) = (false, true);
+        pull.presence = presence::poll(request, world.now(), watched);
     }
-    pull.hold = false;
-    pull.presence = presence::poll(request, world.now(), hold);
     Ok(world.ask(&address, &pull).await?)
 }
 

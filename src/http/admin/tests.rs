@@ -252,6 +252,12 @@ fn a_suspended_user_does_nothing_that_others_see() {
     ] {
         suspended(scene.ask(alice, &line, &json!({ "displayname": "A" })));
     }
+    // Whether they are online is no word of theirs, a status message is.
+    let status = format!("PUT v3/presence/{}/status", alice.id);
+    let mut presence = json!({ "presence": "online", "status_msg": "spam" });
+    suspended(scene.ask(alice, &status, &presence));
+    presence["status_msg"] = json!("");
+    scene.ask(alice, &status, &presence).ok();
     scene.moderate("suspend", alice, false);
     scene.ask(alice, &format!("POST v3/join/{open}"), &json!({})).ok();
     let line = format!("PUT v3/rooms/{open}/send/m.room.message/1");

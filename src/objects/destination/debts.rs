@@ -11,7 +11,8 @@ use super::{
 };
 use crate::shell::Stop;
 
-/// The most EDUs in memory. One more is dropped: a user's next receipt replaces a lost one, and typing ends by itself.
+/// The most EDUs in memory. With one more the last of them is dropped: a user's next receipt or presence replaces a lost
+/// one, and typing ends by itself.
 const MAX_REMEMBERED: usize = 10 * MAX_EDUS;
 
 /// The most EDUs that are written down: the oldest give way, for the server may never come back.
@@ -49,10 +50,16 @@ pub fn owe_edu(destination: &mut Destination<'_>, message: OweEdu) -> Result<()>
     if destination.health()?.is_failing() {
         return if until.is_none() { destination.write_edu(&key, &edu) } else { Ok(()) };
     }
-    if destination.cache.edus.len() < MAX_REMEMBERED || destination.cache.edus.contains_key(&key) {
-        destination.cache.remembered += 1;
-        let id = -destination.cache.remembered;
-        destination.cache.edus.insert(key, PendingEdu { id, until, edu });
+    destination.cache.remembered += 1;
+    let id = -destination.cache.remembered;
+    let lasts = until.map(|until| until.saturating_sub(destination.moment.now));
+    let edus = &mut destination.cache.edus;
+    edus.insert(key, PendingEdu { id, until, lasts, edu });
+    if edus.len() > MAX_REMEMBERED {
+        let last = edus.iter().max_by_key(|(_, pending)| pending.rank());
+        if let Some(key) = last.map(|(key, _)| key.clone()) {
+            edus.remove(&key);
+        }
     }
     destination.wake_in(if unhurried { UNHURRIED } else { 0 })
 }
@@ -94,9 +101,10 @@ pub fn next_batch(destination: &mut Destination<'_>, _: NextBatch) -> Result<Bat
     }
     batch.edus = destination.written_edus()?;
     let spare = MAX_EDUS - batch.edus.len();
-    for pending in destination.cache.edus.values().take(spare) {
-        batch.edus.push((pending.id, pending.edu.clone()));
-    }
+    let mut pending: Vec<&PendingEdu> = destination.cache.edus.values().collect();
+    pending.sort_unstable_by_key(|pending| pending.rank());
+    let sent = pending.into_iter().take(spare);
+    batch.edus.extend(sent.map(|pending| (pending.id, pending.edu.clone())));
     if !batch.rooms.is_empty() || !batch.edus.is_empty() {
         let broken = |_| Stop::broken("a destination is no server");
         batch.server = Some(destination.name.try_into().map_err(broken)?);

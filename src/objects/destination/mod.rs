@@ -40,7 +40,16 @@ struct PendingEdu {
     /// Negative: rows have positive IDs.
     id: i64,
     until: Option<u64>,
+    /// For how long it was worth sending when it came (ms).
+    lasts: Option<u64>,
     edu: Box<RawValue>,
+}
+
+impl PendingEdu {
+    /// What is worth sending for longest goes last: first what always is, such as a receipt; typing before presence.
+    fn rank(&self) -> (Option<u64>, i64) {
+        (self.lasts, -self.id)
+    }
 }
 
 /// The class of destinations.

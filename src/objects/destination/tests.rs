@@ -73,3 +73,38 @@ fn a_server_that_never_comes_back_does_not_grow_for_ever() {
     }
     assert_eq!(server.next()[0].1, "10");
 }
+
+/// Has a server owed an EDU that is held in memory, worth sending for so long (ms).
+fn remember(server: &Server, key: &str, lasts: Option<u64>) {
+    let (key, edu) = (key.to_owned(), RawValue::from_string(format!("{key:?}")).unwrap());
+    let (until, durable, unhurried) = (lasts.map(|lasts| lasts + 1), false, false);
+    server.0.ask(1, &OweEdu { key, edu, until, durable, unhurried }).unwrap();
+}
+
+#[test]
+fn what_lasts_longer_waits_for_the_rest() {
+    let server = Server::new();
+    for n in 0..150 {
+        remember(&server, &format!("presence {n}"), Some(300_000));
+    }
+    remember(&server, "typing", Some(30_000));
+    remember(&server, "z receipt", None);
+    remember(&server, "a receipt", None);
+    let sent: Vec<String> = server.next().into_iter().map(|(_, edu)| edu).collect();
+    let first = ["z receipt", "a receipt", "typing", "presence 0", "presence 1"];
+    assert_eq!(sent[..5], first.map(|edu| format!("{edu:?}")));
+    assert_eq!(sent.len(), MAX_EDUS);
+}
+
+#[test]
+fn where_too_much_waits_presence_gives_way() {
+    let server = Server::new();
+    for n in 0..1_200 {
+        remember(&server, &format!("presence {n}"), Some(300_000));
+    }
+    for n in 0..10 {
+        remember(&server, &format!("receipt {n}"), None);
+    }
+    let sent = server.next();
+    assert_eq!(sent.iter().filter(|(_, edu)| edu.starts_with("\"receipt")).count(), 10);
+}

@@ -22,6 +22,7 @@ pub fn deactivate(user: &mut User<'_>, message: Deactivate) -> Result<()> {
     user.drop_filters()?;
     user.drop_subscriptions()?;
     user.drop_delayed_events()?;
+    user.end_presence()?;
     let now = user.moment.now;
     let insert = "INSERT INTO deactivated (one, erase, attempts, retry_at) VALUES (1, ?, 0, ?)
                   ON CONFLICT DO UPDATE SET erase = max(erase, excluded.erase), retry_at = excluded.retry_at";
@@ -59,7 +60,7 @@ pub fn departed(user: &mut User<'_>, _: Departed) -> Result<()> {
         return Ok(());
     }
     user.sql.run("UPDATE deactivated SET retry_at = NULL", values![])?;
-    Ok(())
+    user.drop_presence()
 }
 
 impl User<'_> {

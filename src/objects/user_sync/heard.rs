@@ -4,7 +4,7 @@
 //! It is held in memory alone. A poll says up to when it knows; where that is before this memory began, the answer says
 //! so, and D1's copy is asked. While a poll is held, whatever is heard wakes it.
 
-use std::{cmp::Reverse, collections::BTreeMap};
+use std::collections::BTreeMap;
 
 use ruma::OwnedUserId;
 
@@ -12,6 +12,8 @@ use super::{Presence, PresenceNews, PresencePoll, PulledPresence, Result, TellPr
 
 /// The most users whose presence is remembered. What the oldest said is asked of D1 then.
 const MOST: usize = 1_000;
+/// How far in the future a time may be that this object gave a client (ms): clocks differ, and no two are the same.
+const AHEAD: u64 = 60_000;
 
 /// What was heard since a time.
 #[derive(Default)]
@@ -86,9 +88,23 @@ impl User<'_> {
         device: &str,
         poll: Option<PresencePoll>,
     ) -> Result<Option<PulledPresence>> {
-        let Some(poll) = poll.filter(|_| self.config.presence) else { return Ok(None) };
-        let began = self.cache.heard.begin(self.moment.now);
-        let tell = self.note_poll(device, &poll)?;
+        self.poll_presence_on(device, poll, false)
+    }
+
+    /// The same, also of a poll that goes on: what it says was noted before, and others may have said more since.
+    pub fn poll_presence_on(
+        &mut self,
+        device: &str,
+        poll: Option<PresencePoll>,
+        goes_on: bool,
+    ) -> Result<Option<PulledPresence>> {
+        let Some(mut poll) = poll.filter(|_| self.config.presence) else { return Ok(None) };
+        let (heard, now) = (&mut self.cache.heard, self.moment.now);
+        let began = heard.begin(now);
+        // Nobody was given a time that is far from here. What is heard next is later than what was given.
+        poll.since = poll.since.filter(|since| *since <= heard.last.max(now).saturating_add(AHEAD));
+        heard.last = heard.last.max(poll.since.unwrap_or_default());
+        let tell = self.note_poll(device, &poll, goes_on)?;
         Ok(Some(self.unheard(&poll, began, tell)))
     }
 
@@ -101,10 +117,8 @@ impl User<'_> {
         let heard = &mut self.cache.heard;
         let since = poll.since.unwrap_or_default();
         let whole = poll.since.is_some_and(|since| poll.watched || since >= began);
-        let mut new: Vec<&(u64, Presence)> =
-            heard.users.values().filter(|(at, _)| *at > since).collect();
-        new.sort_unstable_by_key(|(at, _)| Reverse(*at));
-        let new = new.into_iter().map(|(_, presence)| presence.clone()).collect();
+        let new = heard.users.values().filter(|(at, _)| *at > since);
+        let new = new.map(|(_, presence)| presence.clone()).collect();
         heard.last = heard.last.max(self.moment.now);
         PulledPresence { heard: new, next: heard.last, whole, tell }
     }

@@ -53,9 +53,17 @@ impl Stream {
 
     fn pull(&self, since: Option<i64>) -> Pulled {
         let (session, hold, include_leave, full_state) = ("S".to_owned(), false, false, false);
-        let (messages_since, presence) = (None, None);
-        let pull =
-            Pull { session, since, hold, include_leave, full_state, messages_since, presence };
+        let (messages_since, presence, goes_on) = (None, None, false);
+        let pull = Pull {
+            session,
+            since,
+            hold,
+            include_leave,
+            full_state,
+            messages_since,
+            presence,
+            goes_on,
+        };
         self.ask(&pull).unwrap()
     }
 

@@ -1,8 +1,12 @@
 //! Does a server speak for its own users, and for nobody else's?
 
 use serde_json::{Value, json};
+use tombolo_support::encode;
 
-use crate::flows::tests::{Guest, PEER};
+use crate::flows::{
+    receive::edus::{Budget, take_effect, take_last},
+    tests::{Guest, PEER},
+};
 
 fn typing(guest: &Guest, user: &str) -> Value {
     let content = json!({ "room_id": guest.room, "user_id": user, "typing": true });
@@ -72,4 +76,20 @@ fn what_a_server_says_of_users_that_are_not_its_own_has_no_effect() {
     let (types, read) = told(&guest);
     assert_eq!(types["user_ids"], json!([guest.user]));
     assert!(read[&said]["m.read"][&bob.id].is_null(), "{read}");
+}
+
+#[test]
+fn presence_has_its_effect_after_all_else() {
+    let guest = Guest::with(&[("PRESENCE", "on")]);
+    let (world, origin) = (guest.scene.server.world(), PEER.try_into().unwrap());
+    let push = json!([{ "user_id": guest.user, "presence": "online" }]);
+    let edu = json!({ "edu_type": "m.presence", "content": { "push": push } });
+    let edu = serde_json::value::to_raw_value(&edu).unwrap();
+    let path = format!("/_matrix/client/v3/presence/{}/status", encode(&guest.user));
+    let state = || guest.scene.get(&guest.alice, &path).ok()["presence"].clone();
+    let mut budget = Budget::default();
+    guest.scene.simulation.run(take_effect(&world, &origin, &edu, &mut budget)).unwrap();
+    assert_eq!(state(), "offline");
+    guest.scene.simulation.run(take_last(&world, &origin, budget));
+    assert_eq!(state(), "online");
 }

@@ -23,8 +23,9 @@ pub fn polling(
 ) -> Result<Option<Polling>> {
     let unknown = || invalid_param("set_presence is none of offline, online and unavailable");
     let says = set_presence.map(|name| PresenceState::of(name).ok_or_else(unknown)).transpose()?;
-    let since = since.and_then(tokens::presence_of);
-    Ok(Config::of(world)?.presence.then_some(Polling { says, since }))
+    let (since, lacks) = since.and_then(tokens::presence_of).unzip();
+    let (lacks, asked) = (lacks.flatten(), false);
+    Ok(Config::of(world)?.presence.then_some(Polling { says, since, lacks, asked }))
 }
 
 /// The events of users' presence.
@@ -39,5 +40,5 @@ pub fn events(update: &PresenceUpdate, now: u64) -> Vec<Value> {
 /// The token with which the client goes on.
 pub fn token(updates: &Updates) -> String {
     let token = tokens::of_stream(updates.next, updates.messages_upto);
-    tokens::with_presence(token, updates.presence.next)
+    tokens::with_presence(token, updates.presence.next, updates.presence.lacks)
 }

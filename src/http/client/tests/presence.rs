@@ -1,9 +1,15 @@
 //! Who sees of whom whether they are online, and what does a client say of its user?
 
+use std::time::Duration;
+
+use futures_util::future::join;
+use ruma::{RoomId, UserId};
 use serde_json::{Value, json};
-use tombolo_support::{Answer, Scene, User, encode, text};
+use tombolo_platform::values;
+use tombolo_support::{Answer, Scene, User, ask, encode, text};
 
 use super::one_server_with;
+use crate::objects::{room_object, user_object, user_sync::messages::Deactivate};
 
 /// A server with presence, alice and bob, and a room of alice that bob has joined.
 fn together() -> (Scene, User, User, String) {
@@ -235,4 +241,145 @@ fn where_presence_is_off_nobody_is_online() {
     scene
         .get(&alice, "/_matrix/client/v3/sync?timeout=0&set_presence=busy")
         .refused(400, "M_INVALID_PARAM");
+}
+
+/// What a sync of a user shows that waits while something happens, half a second after its begin.
+fn waiting(scene: &Scene, user: &User, query: &str, deed: impl Future<Output = ()>) -> Value {
+    let world = scene.server.world();
+    let later = async {
+        world.sleep(Duration::from_millis(500)).await;
+        deed.await;
+    };
+    let path = format!("/_matrix/client/v3/sync?{query}");
+    let sync = ask(&user.server, user.request(("GET", &path), ""));
+    let (answer, ()) = scene.simulation.run(join(sync, later));
+    answer.unwrap().ok()
+}
+
+fn run(scene: &Scene, sql: &str) {
+    scene.server.d1().run(sql, values![]).unwrap();
+}
+
+#[test]
+fn a_limit_cuts_nobody_off() {
+    let (scene, alice, bob, room) = together();
+    let carol = scene.register("carol");
+    scene.act(&carol, &room, "join", &json!({})).ok();
+    scene.pass(5_000);
+    for user in [&alice, &bob] {
+        set(&scene, user, &json!({ "presence": "online" })).ok();
+    }
+    let synced = scene.filtered(&carol, &json!({ "presence": { "limit": 1 } }), "timeout=0");
+    for user in [&alice, &bob] {
+        assert!(shown(&synced).contains(&pair(user, "online")), "{synced}");
+    }
+}
+
+#[test]
+fn what_d1_does_not_say_is_shown_when_it_does() {
+    for is_known in [false, true] {
+        let (scene, alice, bob, _) = together();
+        let mut query = "timeout=0".to_owned();
+        if is_known {
+            query = format!("since={}&{query}", text(&scene.sync(&bob, &query)["next_batch"]));
+        }
+        set(&scene, &alice, &json!({ "presence": "online" })).ok();
+        scene.pass(10);
+        scene.server.evict();
+        run(&scene, "ALTER TABLE presences RENAME TO hidden");
+        let mut synced = scene.sync(&bob, &query);
+        // A sync that waits does not ask again and again.
+        let (begun, calls) = (scene.simulation.now(), scene.server.world().units().d1_calls);
+        for _ in 0..2 {
+            assert!(shown(&synced).iter().all(|(user, _)| *user != alice.id), "{synced}");
+            let since = text(&synced["next_batch"]);
+            synced = scene.sync(&bob, &format!("since={since}&timeout=10000"));
+        }
+        assert!(scene.simulation.now() >= begun + 10_000);
+        assert!(scene.server.world().units().d1_calls < calls + 40);
+        run(&scene, "ALTER TABLE hidden RENAME TO presences");
+        let since = text(&synced["next_batch"]);
+        let synced = scene.sync(&bob, &format!("since={since}&timeout=0"));
+        assert!(shown(&synced).contains(&pair(&alice, "online")), "{is_known}: {synced}");
+    }
+}
+
+#[test]
+fn who_comes_while_d1_does_not_answer_is_shown_later() {
+    let (scene, alice, bob, _) = together();
+    set(&scene, &alice, &json!({ "presence": "online" })).ok();
+    let carol = scene.register("carol");
+    let room = scene.room(&alice, &json!({ "preset": "public_chat" }));
+    let since = text(&scene.sync(&carol, "timeout=0")["next_batch"]);
+    scene.act(&carol, &room, "join", &json!({})).ok();
+    scene.pass(5_000);
+    run(&scene, "ALTER TABLE presences RENAME TO hidden");
+    let synced = scene.sync(&carol, &format!("since={since}&timeout=0"));
+    run(&scene, "ALTER TABLE hidden RENAME TO presences");
+    let since = text(&synced["next_batch"]);
+    let synced = scene.sync(&carol, &format!("since={since}&timeout=0"));
+    assert!(shown(&synced).contains(&pair(&alice, "online")), "{synced}");
+    assert!(shown(&synced).iter().all(|(user, _)| *user != bob.id), "{synced}");
+}
+
+#[test]
+fn a_sync_that_was_cut_off_misses_nothing() {
+    let (scene, alice, bob, room) = together();
+    set(&scene, &alice, &json!({ "presence": "online" })).ok();
+    let since = text(&scene.sync(&bob, "timeout=0")["next_batch"]);
+    let synced = waiting(&scene, &bob, &format!("since={since}&timeout=30000"), async {
+        // D1 was told, bob's object could not be.
+        let update = "UPDATE presences SET state = 'unavailable', told_ts = ?1 WHERE user = ?2";
+        let values = values![scene.simulation.now(), &alice.id];
+        scene.server.d1().run(update, values).unwrap();
+        scene.server.evict();
+        let path = format!("/_matrix/client/v3/rooms/{room}/typing/{}", alice.id);
+        let typing = json!({ "typing": true, "timeout": 10_000 }).to_string();
+        ask(&alice.server, alice.request(("PUT", &path), typing)).await.unwrap().ok();
+    });
+    assert!(shown(&synced).contains(&pair(&alice, "unavailable")), "{synced}");
+}
+
+#[test]
+fn others_learn_of_a_user_whose_sync_fails() {
+    let (scene, alice, bob, room) = together();
+    let since = text(&scene.sync(&bob, "timeout=0")["next_batch"]);
+    let room = room_object(&RoomId::parse(room.as_str()).unwrap());
+    let sql = scene.server.sql(&room).unwrap();
+    sql.run("ALTER TABLE past RENAME TO hidden", values![]).unwrap();
+    let synced = scene.get(&alice, "/_matrix/client/v3/sync?timeout=0");
+    assert!(!synced.is_ok(), "{synced:?}");
+    sql.run("ALTER TABLE hidden RENAME TO past", values![]).unwrap();
+    scene.pass(3_000);
+    let synced = scene.sync(&bob, &format!("since={since}&timeout=0"));
+    assert!(shown(&synced).contains(&pair(&alice, "online")), "{synced}");
+}
+
+#[test]
+fn who_has_left_the_room_is_not_shown_to_who_begins() {
+    let (scene, alice, bob, room) = together();
+    scene.sync(&bob, "timeout=0");
+    set(&scene, &alice, &json!({ "presence": "online" })).ok();
+    assert!(shown(&scene.sync(&bob, "timeout=0")).contains(&pair(&alice, "online")));
+    scene.act(&bob, &room, "leave", &json!({})).ok();
+    scene.pass(5_000);
+    assert_eq!(shown(&scene.sync(&bob, "timeout=0")), [pair(&bob, "online")]);
+}
+
+#[test]
+fn who_is_deactivated_is_shown_once_as_offline_and_nothing_is_kept() {
+    let (scene, alice, bob, _) = together();
+    set(&scene, &alice, &json!({ "presence": "online", "status_msg": "here" })).ok();
+    let since = text(&scene.sync(&bob, "timeout=0")["next_batch"]);
+    let user = user_object(&UserId::parse(alice.id.as_str()).unwrap());
+    let world = scene.server.world();
+    scene.simulation.run(world.ask(&user, &Deactivate { erase: false })).unwrap();
+    scene.pass(60_000);
+    let synced = scene.sync(&bob, &format!("since={since}&timeout=0"));
+    assert_eq!(shown(&synced), [pair(&alice, "offline")]);
+    let query = "SELECT count(*) AS n FROM presences WHERE user = ?1";
+    let read = scene.server.d1().row(query, values![&alice.id], |row| row.int(0));
+    let sql = scene.server.sql(&user).unwrap();
+    let kept = sql.row("SELECT count(*) FROM presence", values![], |row| row.int(0));
+    assert_eq!((read.unwrap(), kept.unwrap()), (Some(0), Some(0)));
 }

@@ -3,8 +3,8 @@
 //!
 //! `t<n>` is a position in the room, as `/messages` and `prev_batch` give it; `s<n>` a position in the user's stream,
 //! as `/sync` gives it. `s<n>_<m>` is one where messages to the device were given up to `m` only: there were too many for
-//! one answer. What follows a `p` is up to when (ms) its client knows the presence of others. `d<n>` is up to where
-//! messages to the dehydrated device were given, `u<n>` from where on a page of subscriptions to threads goes back.
+//! one answer. What follows a `p` is up to when (ms) its client knows the presence of others; in `p<n>_<m>`, `m` is from
+//! when on D1 is still to be asked for it. `d<n>` is up to where messages to the dehydrated device were given, `u<n>` from where on a page of subscriptions to threads goes back.
 //! `c<m>_<n>` is a position in the user's stream as a sliding sync gives it, and what was sent over the connection by then.
 
 #[cfg(test)]
@@ -46,7 +46,7 @@ impl Token {
 fn of_sync(token: &str) -> Option<(StreamPosition, StreamPosition)> {
     let numbers = token.strip_prefix('s')?;
     let (numbers, heard) = numbers.split_once('p').map_or((numbers, None), |(n, p)| (n, Some(p)));
-    if heard.is_some_and(|heard| number(heard).is_none()) {
+    if heard.is_some_and(|heard| of_presence(heard).is_none()) {
         return None;
     }
     match numbers.split_once('_') {
@@ -78,17 +78,26 @@ pub fn of_stream(position: StreamPosition, messages: Option<StreamPosition>) -> 
     }
 }
 
-/// Up to when the client of a sync token knows the presence of others (ms), if it knows it.
-pub fn presence_of(token: &str) -> Option<u64> {
-    let (_, heard) = token.split_once('p')?;
-    u64::try_from(number(heard)?).ok()
+/// Up to when the client of a sync token knows the presence of others (ms), if it knows it, and from when on D1 is still to
+/// be asked for it, if it is.
+pub fn presence_of(token: &str) -> Option<(u64, Option<u64>)> {
+    of_presence(token.split_once('p')?.1)
 }
 
-/// The same token, of a client that knows the presence of others up to then (ms).
-pub fn with_presence(token: String, heard: Option<u64>) -> String {
-    match heard {
-        Some(heard) => format!("{token}p{heard}"),
-        None => token,
+fn of_presence(numbers: &str) -> Option<(u64, Option<u64>)> {
+    let time = |digits| u64::try_from(number(digits)?).ok();
+    match numbers.split_once('_') {
+        Some((heard, lacks)) => Some((time(heard)?, Some(time(lacks)?))),
+        None => Some((time(numbers)?, None)),
+    }
+}
+
+/// The same token, of a client that knows so much of the presence of others.
+pub fn with_presence(token: String, heard: Option<u64>, lacks: Option<u64>) -> String {
+    match (heard, lacks) {
+        (Some(heard), Some(lacks)) => format!("{token}p{heard}_{lacks}"),
+        (Some(heard), None) => format!("{token}p{heard}"),
+        (None, _) => token,
     }
 }
 

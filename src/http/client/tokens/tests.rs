@@ -15,10 +15,13 @@ fn a_sync_token_is_a_place_in_the_stream() {
 #[test]
 fn a_sync_token_says_up_to_when_presence_is_known() {
     for token in ["s17", "s17_5"] {
-        let with = with_presence(token.to_owned(), Some(1_767_225_600_000));
-        assert_eq!(Token::parse(&with), Some(Token::Sync(17)));
-        assert_eq!(stream_positions(&with).ok(), stream_positions(token).ok());
-        assert_eq!((presence_of(&with), presence_of(token)), (Some(1_767_225_600_000), None));
+        for lacks in [None, Some(0), Some(1_767_225_599_000)] {
+            let with = with_presence(token.to_owned(), Some(1_767_225_600_000), lacks);
+            assert_eq!(Token::parse(&with), Some(Token::Sync(17)));
+            assert_eq!(stream_positions(&with).ok(), stream_positions(token).ok());
+            assert_eq!(presence_of(&with), Some((1_767_225_600_000, lacks)));
+        }
+        assert_eq!(presence_of(token), None);
     }
 }
 
@@ -41,7 +44,9 @@ fn anything_else_is_no_token() {
         "s1p",
         "s1p-1",
         "s1p1p1",
-        "s1p1_1",
+        "s1p1_",
+        "s1p_1",
+        "s1p1_1_1",
         "sp1",
     ];
     for token in garbage {

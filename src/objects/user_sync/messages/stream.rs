@@ -58,6 +58,9 @@ pub struct Pull {
     /// What the poll says of the user's presence and asks of that of others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub presence: Option<PresencePoll>,
+    /// Whether this goes on with a request for which was asked before: what its poll says of the user was said then.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub goes_on: bool,
 }
 message!(UserSyncClass, Pull => Pulled, Refusal);
 

@@ -13,6 +13,7 @@
 //! What is to be told counts as told in the same transaction, and the Worker tells it: first D1's copy, then others. A
 //! Worker that ends in between leaves a state that is told anew with the next change, or after [`REFRESH`].
 
+mod kept;
 #[cfg(test)]
 mod tests;
 
@@ -20,7 +21,7 @@ use std::collections::BTreeMap;
 
 use ruma::{OwnedUserId, UserId};
 use serde::{Deserialize, Serialize};
-use tombolo_platform::{Row, values};
+use tombolo_platform::values;
 
 use super::{
     DuePresence, Presence, PresenceNow, PresencePoll, PresenceState, PresenceUntold, Result,
@@ -121,8 +122,8 @@ pub fn set(user: &mut User<'_>, message: SetPresence) -> Result<Option<TellPrese
     let SetPresence { device_id, state, status_msg } = message;
     let mut own = user.own_presence()?;
     own.say(&device_id, Some(state), user.moment.now);
-    own.status_msg = status_msg.filter(|text| !text.is_empty());
-    user.cache.presence.polls.insert(device_id, user.moment.now);
+    own.status_msg = status_msg.map(|text| text.replace('\0', "")).filter(|text| !text.is_empty());
+    user.poll_until(&device_id, user.moment.now);
     let tell = user.settle(own)?;
     // What a client set is kept, though others may learn of it later.
     let own = user.own_presence()?;
@@ -172,7 +173,7 @@ impl Own {
         self.spent.saturating_sub(TELL_EVERY * (IN_ADVANCE - 1))
     }
 
-    /// Notes what a device says; `None`: only that it polls, which leaves what it said before.
+    /// Notes what a device says; `None`: only that it polls. That, too, says that the user is there, but once.
     fn say(&mut self, device: &str, says: Option<PresenceState>, now: u64) {
         let says = match says {
             Some(PresenceState::Offline) => {
@@ -181,8 +182,10 @@ impl Own {
             }
             Some(PresenceState::Unavailable) => Says::Unavailable,
             Some(PresenceState::Online) => Says::Online,
-            None if self.devices.contains_key(device) => return,
-            None => Says::Polls,
+            None => match self.devices.get(device) {
+                Some(Says::Online | Says::Polls) => return,
+                Some(Says::Unavailable) | None => Says::Polls,
+            },
         };
         if says != Says::Unavailable {
             self.active_ts = self.active_ts.max(now);
@@ -192,17 +195,30 @@ impl Own {
 }
 
 impl User<'_> {
-    /// Notes a poll; answers what others are to be told.
-    pub fn note_poll(&mut self, device: &str, poll: &PresencePoll) -> Result<Option<TellPresence>> {
+    /// Notes a poll; answers what others are to be told. What one that goes on says was noted when it began: the user may
+    /// have said something else since.
+    pub fn note_poll(
+        &mut self,
+        device: &str,
+        poll: &PresencePoll,
+        goes_on: bool,
+    ) -> Result<Option<TellPresence>> {
         let mut own = self.own_presence()?;
-        own.say(device, poll.says, self.moment.now);
-        let until = poll.until.min(self.moment.now.saturating_add(LONGEST_POLL));
-        let polls = &mut self.cache.presence.polls;
-        match poll.says {
-            Some(PresenceState::Offline) => polls.remove(device),
-            _ => polls.insert(device.to_owned(), until),
-        };
+        if !goes_on {
+            own.say(device, poll.says, self.moment.now);
+        }
+        if own.devices.contains_key(device) {
+            self.poll_until(device, poll.until.min(self.moment.now.saturating_add(LONGEST_POLL)));
+        } else {
+            self.cache.presence.polls.remove(device);
+        }
         self.settle(own)
+    }
+
+    /// Notes until when a device polls (ms). Another poll of it may last longer.
+    fn poll_until(&mut self, device: &str, until: u64) {
+        let noted = self.cache.presence.polls.entry(device.to_owned()).or_default();
+        *noted = until.max(*noted);
     }
 
     /// Notes that the user does something, by a device that is not hidden. Others are told by the alarm, if they are.
@@ -235,14 +251,16 @@ impl User<'_> {
             own.devices.remove(device);
         }
         let held = Told { state, status_msg: own.status_msg.clone(), failed: false };
-        let again = own.told == held;
+        let (failed, again) = (own.told.failed, own.told == held);
+        let is_same = again || failed && own.told == Told { failed, ..held.clone() };
         let is_there = state != PresenceState::Offline;
-        let is_due = !again || is_there && now >= own.told_ts.saturating_add(REFRESH);
+        let retry_at = own.told_ts.saturating_add(if failed { AGAIN } else { REFRESH });
+        let is_due = !is_same || (is_there || failed) && now >= retry_at;
         let told = if is_due && now >= own.ready_at() {
             own.spent = own.spent.max(now).saturating_add(TELL_EVERY);
             (own.told, own.told_ts) = (held, now.max(own.told_ts.saturating_add(1)));
             let presence = self.shown(&own, state)?;
-            if !again {
+            if !is_same {
                 self.hear(presence.clone());
             }
             Some(TellPresence { presence, again })
@@ -251,8 +269,10 @@ impl User<'_> {
         };
         if is_due && told.is_none() {
             self.effects.alarm_at(own.ready_at());
-        } else if is_there {
-            self.effects.alarm_at(look_at.min(own.told_ts.saturating_add(REFRESH)));
+        } else if is_there || own.told.failed {
+            let retry_at =
+                own.told_ts.saturating_add(if own.told.failed { AGAIN } else { REFRESH });
+            self.effects.alarm_at(look_at.min(retry_at));
         }
         if told.is_some() {
             self.write_presence(own)?
@@ -319,60 +339,5 @@ impl User<'_> {
             currently_active: is_online,
             told_ts: own.told_ts,
         })
-    }
-
-    /// What is known of the user's presence.
-    fn own_presence(&mut self) -> Result<Own> {
-        if let Some(own) = &self.cache.presence.own {
-            return Ok(own.clone());
-        }
-        let query = "SELECT devices, status_msg, active_ts, told, told_ts, spent FROM presence";
-        let read = |row: &Row<'_>| {
-            let texts = (row.text(0)?, row.text_or_null(1)?, row.text(3)?);
-            Ok((texts, [row.int(2)?, row.int(4)?, row.int(5)?]))
-        };
-        let own = match self.sql.row(query, values![], read)? {
-            None => Own::default(),
-            Some(((devices, status_msg, told), times)) => {
-                let times = times.map(|time| u64::try_from(time).unwrap_or_default());
-                let [active_ts, told_ts, spent] = times;
-                let (devices, told) =
-                    (serde_json::from_str(&devices)?, serde_json::from_str(&told)?);
-                let own =
-                    Own { devices, status_msg, active_ts, told, told_ts, spent, ..Own::default() };
-                Own { written: own.said(), written_ts: active_ts, ..own }
-            }
-        };
-        self.cache.presence.own = Some(own.clone());
-        Ok(own)
-    }
-
-    /// Remembers it, and writes it down where other devices are there than it says; not for each that comes and goes.
-    fn hold_presence(&mut self, mut own: Own) -> Result<()> {
-        let now = self.moment.now;
-        if !own.devices.keys().eq(own.written.0.keys())
-            && now >= own.noted_ts.saturating_add(NOTE_EVERY)
-        {
-            own.noted_ts = now;
-            return self.write_presence(own);
-        }
-        self.cache.presence.own = Some(own);
-        Ok(())
-    }
-
-    fn write_presence(&mut self, mut own: Own) -> Result<()> {
-        (own.written, own.written_ts) = (own.said(), own.active_ts);
-        let (devices, told) =
-            (serde_json::to_string(&own.devices)?, serde_json::to_string(&own.told)?);
-        let upsert = "INSERT INTO presence (one, devices, status_msg, active_ts, told, told_ts, spent) VALUES (1, ?, ?, ?, ?, ?, ?)
-                      ON CONFLICT DO UPDATE SET devices = excluded.devices, status_msg = excluded.status_msg,
-                          active_ts = excluded.active_ts, told = excluded.told, told_ts = excluded.told_ts, spent = excluded.spent";
-        let status_msg = own.status_msg.as_deref();
-        self.sql.run(
-            upsert,
-            values![&devices, status_msg, own.active_ts, &told, own.told_ts, own.spent],
-        )?;
-        self.cache.presence.own = Some(own);
-        Ok(())
     }
 }

@@ -9,7 +9,8 @@ use super::*;
 use crate::{
     app::Tombolo,
     objects::user_sync::messages::{
-        Authorise, Cost, Login, LogoutOthers, PresenceNews, Pull, PulledPresence,
+        Authorise, Cost, Deactivate, Departed, Login, LogoutOthers, PresenceNews, Pull,
+        PulledPresence,
     },
 };
 
@@ -52,7 +53,17 @@ impl Alice {
         device: &str,
         (says, since): (Option<PresenceState>, Option<u64>),
     ) -> PulledPresence {
-        let (until, watched) = (START + at + 30_000, false);
+        let until = START + at + 30_000;
+        self.pull(at, device, (PresencePoll { says, until, since, watched: false }, false))
+    }
+
+    /// A poll that was held until now.
+    fn go_on(&self, at: u64, device: &str, says: Option<PresenceState>) -> PulledPresence {
+        let poll = PresencePoll { says, until: START + at, since: Some(START), watched: true };
+        self.pull(at, device, (poll, true))
+    }
+
+    fn pull(&self, at: u64, device: &str, (poll, goes_on): (PresencePoll, bool)) -> PulledPresence {
         let pull = Pull {
             session: device.to_owned(),
             since: Some(0),
@@ -60,7 +71,8 @@ impl Alice {
             include_leave: false,
             full_state: false,
             messages_since: None,
-            presence: Some(PresencePoll { says, until, since, watched }),
+            presence: Some(poll),
+            goes_on,
         };
         self.0.ask(START + at, &pull).unwrap().presence.unwrap()
     }
@@ -104,15 +116,56 @@ fn a_user_is_what_the_most_present_device_is() {
 }
 
 #[test]
-fn a_poll_that_says_nothing_leaves_what_its_device_said() {
+fn a_poll_that_says_nothing_says_that_the_user_is_online() {
     let alice = Alice::new();
-    alice.set(0, "phone", AWAY);
-    alice.poll(1, "phone", None);
-    assert_eq!(alice.state(2), AWAY);
-    alice.poll(3, "phone", Some(ONLINE));
-    assert_eq!(alice.state(4), ONLINE);
-    alice.poll(5, "phone", Some(OFFLINE));
-    assert_eq!(alice.state(6), OFFLINE);
+    for said in [AWAY, OFFLINE] {
+        alice.set(0, "phone", said);
+        alice.poll(1, "phone", None);
+        assert_eq!(alice.state(2), ONLINE, "{said:?}");
+        alice.poll(3, "phone", Some(said));
+        assert_eq!(alice.state(4), said);
+        alice.poll(400_000, "phone", None);
+        assert_eq!(alice.state(400_001), ONLINE);
+    }
+}
+
+#[test]
+fn what_is_said_during_a_poll_outlives_its_end() {
+    for (says, then) in [(Some(ONLINE), AWAY), (None, AWAY), (None, OFFLINE), (Some(AWAY), ONLINE)]
+    {
+        let alice = Alice::new();
+        alice.poll(0, "phone", says);
+        alice.set(5_000, "phone", then);
+        alice.go_on(5_001, "phone", says);
+        assert_eq!(alice.state(5_002), then, "{says:?}");
+        alice.0.evict();
+        alice.go_on(9_000, "phone", says);
+        assert_eq!(alice.state(9_001), then, "{says:?}");
+    }
+    let alice = Alice::new();
+    alice.poll(0, "phone", Some(OFFLINE));
+    alice.go_on(1, "phone", Some(OFFLINE));
+    assert_eq!(alice.state(2), OFFLINE);
+}
+
+#[test]
+fn a_poll_counts_until_its_end_whatever_comes_meanwhile() {
+    let poll = |alice: &Alice, until| {
+        let poll = PresencePoll { says: Some(ONLINE), until, since: None, watched: false };
+        alice.pull(0, "phone", (poll, false));
+    };
+    for meanwhile in 0..4 {
+        let alice = Alice::new();
+        poll(&alice, START + 60_000);
+        match meanwhile {
+            0 => drop(alice.set(1_000, "phone", ONLINE)),
+            1 => poll(&alice, START),
+            2 => drop(alice.set(1_000, "laptop", AWAY)),
+            _ => drop(alice.poll(1_000, "laptop", Some(OFFLINE))),
+        }
+        assert_eq!(alice.state(89_999), ONLINE, "{meanwhile}");
+        assert_eq!(alice.state(90_000), OFFLINE, "{meanwhile}");
+    }
 }
 
 #[test]
@@ -245,13 +298,16 @@ fn what_could_not_be_told_is_told_anew() {
     let told = alice.set(0, "phone", ONLINE).unwrap();
     alice.0.ask(START + 1, &PresenceUntold { told_ts: told.presence.told_ts }).unwrap();
     assert_eq!(alice.0.alarm.get(), Some(START + 1 + AGAIN));
-    alice.poll(10_000, "phone", None);
-    let anew = alice.due(20_000);
-    assert!(anew.is_none(), "the poll has told it");
-    let told = alice.set(30_000, "phone", AWAY).unwrap();
-    alice.set(40_000, "phone", ONLINE).unwrap();
-    alice.0.ask(START + 40_001, &PresenceUntold { told_ts: told.presence.told_ts }).unwrap();
-    assert_eq!(alice.due(40_002), None, "something else was told since");
+    for second in 1..60 {
+        assert_eq!(alice.poll(second * 1_000, "phone", Some(ONLINE)).tell, None);
+    }
+    // By whatever comes first then.
+    let anew = alice.poll(60_000, "phone", None).tell.unwrap();
+    assert!(!anew.again && anew.presence.state == ONLINE);
+    let told = alice.set(70_000, "phone", AWAY).unwrap();
+    alice.set(80_000, "phone", ONLINE).unwrap();
+    alice.0.ask(START + 80_001, &PresenceUntold { told_ts: told.presence.told_ts }).unwrap();
+    assert_eq!(alice.due(80_002), None, "something else was told since");
 }
 
 #[test]
@@ -288,4 +344,44 @@ fn a_poll_hears_what_came_since_its_token_and_learns_where_that_is_not_all() {
     alice.0.evict();
     let polled = alice.poll_since(40_000, "phone", (None, Some(polled.next)));
     assert!(!polled.whole);
+}
+
+#[test]
+fn a_token_that_nobody_was_given_keeps_no_news_away() {
+    let alice = Alice::new();
+    for since in [u64::MAX, START + 3_600_000] {
+        let polled = alice.poll_since(0, "phone", (None, Some(since)));
+        assert!(!polled.whole && polled.next < START + 1_000, "{polled:?}");
+    }
+    // Clocks differ a little: what comes then is later than what was given.
+    let given = START + 2_000;
+    let polled = alice.poll_since(1, "phone", (None, Some(given)));
+    assert_eq!((polled.whole, polled.next), (true, given));
+    let (user, state, told_ts) = ("@bob:ours.test".try_into().unwrap(), ONLINE, START + 3);
+    let (status_msg, active_ts, currently_active) = (None, None, false);
+    let presence = Presence { user, state, status_msg, active_ts, currently_active, told_ts };
+    alice.0.ask(START + 3, &PresenceNews { presences: vec![presence] }).unwrap();
+    assert_eq!(alice.poll_since(4, "phone", (None, Some(given))).heard.len(), 1);
+}
+
+#[test]
+fn of_who_is_deactivated_others_hear_once_that_they_are_gone_and_nothing_stays() {
+    let alice = Alice::new();
+    let rows =
+        || alice.0.sql.row("SELECT count(*) AS n FROM presence", values![], |row| row.int(0));
+    let (device_id, status_msg) = ("phone".to_owned(), Some("in a\0 meeting".to_owned()));
+    for n in 0..10 {
+        let (device_id, status_msg) = (device_id.clone(), status_msg.clone());
+        let state = if n % 2 == 0 { ONLINE } else { AWAY };
+        let set = SetPresence { device_id, state, status_msg };
+        alice.0.ask::<SetPresence>(START + n, &set).unwrap();
+    }
+    assert_eq!(alice.now(10).status_msg.as_deref(), Some("in a meeting"));
+    alice.0.ask(START + 11, &Deactivate { erase: false }).unwrap();
+    // However much was told just now.
+    let told = alice.due(11).unwrap().presence;
+    assert_eq!((told.state, told.status_msg, told.active_ts), (OFFLINE, None, None));
+    assert_eq!((alice.due(12), rows().unwrap()), (None, Some(1)));
+    alice.0.ask(START + 13, &Departed {}).unwrap();
+    assert_eq!((alice.due(14), rows().unwrap()), (None, Some(0)));
 }
