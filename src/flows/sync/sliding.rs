@@ -118,6 +118,7 @@ impl Updates {
 pub async fn gather(world: &World, claim: Claim, mut request: Request) -> Result<Updates> {
     let until = world.now().saturating_add(request.timeout.min(LONGEST));
     let (mut pos, lists) = (request.pos, lists(world, &claim.user, &mut request).await?);
+    let mut goes_on = false;
     loop {
         let slide = Slide {
             session: claim.session.clone(),
@@ -129,6 +130,7 @@ pub async fn gather(world: &World, claim: Claim, mut request: Request) -> Result
             subscriptions: request.subscriptions.clone(),
             extensions: request.extensions.clone(),
             without_counts: request.without_counts,
+            goes_on,
             presence: request.presence.as_ref().map(|polling| PresencePoll {
                 says: polling.says,
                 until: until.max(world.now()),
@@ -144,6 +146,7 @@ pub async fn gather(world: &World, claim: Claim, mut request: Request) -> Result
             find_out(world, &claim.user, slid.unknown).await?;
             continue;
         }
+        goes_on = true;
         let wanted = request.extensions.clone();
         let updates = of_all(world, &claim.user, (slid, wanted)).await?;
         if request.pos.is_none() || !updates.are_none() || world.now() >= until {
@@ -161,7 +164,7 @@ async fn ask(world: &World, claim: &Claim, mut slide: Slide, until: u64) -> Resu
         match world.wait(&address, &slide, until).await? {
             Waited::Answered(slid) => return Ok(slid),
             Waited::Refused(refusal) => return Err(Unsynced::User(refusal)),
-            Waited::Woken | Waited::TimedOut => slide.hold = false,
+            Waited::Woken | Waited::TimedOut => (slide.hold, slide.goes_on) = (false, true),
         }
     }
     Ok(world.ask(&address, &slide).await?)

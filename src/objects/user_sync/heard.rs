@@ -87,15 +87,6 @@ impl User<'_> {
         &mut self,
         device: &str,
         poll: Option<PresencePoll>,
-    ) -> Result<Option<PulledPresence>> {
-        self.poll_presence_on(device, poll, false)
-    }
-
-    /// The same, also of a poll that goes on: what it says was noted before, and others may have said more since.
-    pub fn poll_presence_on(
-        &mut self,
-        device: &str,
-        poll: Option<PresencePoll>,
         goes_on: bool,
     ) -> Result<Option<PulledPresence>> {
         let Some(mut poll) = poll.filter(|_| self.config.presence) else { return Ok(None) };

@@ -51,7 +51,7 @@ pub fn pull(user: &mut User<'_>, message: Pull) -> Result<Pulled> {
     };
     let pulled = Pulled {
         key_counts: user.key_counts(&device_id)?,
-        presence: user.poll_presence_on(&device_id, message.presence, message.goes_on)?,
+        presence: user.poll_presence(&device_id, message.presence, message.goes_on)?,
         device_id,
         next,
         rooms: rooms.into_values().collect(),

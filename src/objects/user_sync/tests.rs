@@ -191,6 +191,7 @@ fn many_long_invites_come_in_several_responses() {
         subscriptions: BTreeMap::new(),
         extensions: Extensions::default(),
         without_counts: true,
+        goes_on: false,
         presence: None,
     };
     let mut shown = Vec::new();

@@ -34,6 +34,9 @@ pub struct Slide {
     /// Whether a client of this form is not told what is unread.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub without_counts: bool,
+    /// Whether the poll was noted before, and goes on.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub goes_on: bool,
     /// What the poll says of the user's presence; `None` where there is no presence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub presence: Option<PresencePoll>,

@@ -48,8 +48,9 @@ pub fn slide(user: &mut User<'_>, mut message: Slide) -> Result<Slid> {
     user.add_typing_beside((&message, &connection), &scope, &mut slid)?;
     user.add_encryption(&message, &connection, &mut slid)?;
     user.add_subscriptions(&message, &connection, &mut slid)?;
-    let polled = user.poll_presence(&slid.device_id, message.presence.take())?;
-    slid.tell = polled.and_then(|polled| polled.tell);
+    if let Some(poll) = message.presence.take().filter(|_| user.config.presence) {
+        slid.tell = user.note_poll(&slid.device_id, &poll, message.goes_on)?;
+    }
     slid.ignored = (*user.ignored()?).clone();
     if message.hold && message.pos.is_some() && slid.is_nothing() {
         user.effects.hold = true;

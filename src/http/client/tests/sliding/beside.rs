@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use tombolo_support::{Scene, User, encode};
 
 use super::*;
+use crate::http::client::tests::one_server_with;
 
 fn set(scene: &Scene, user: &User, path: &str, content: &Value) {
     let line = format!("PUT /_matrix/client/v3/user/{}/{path}", encode(&user.id));
@@ -164,4 +165,27 @@ fn whose_devices_changed_is_told() {
     settle(&scene);
     let lists = client.next()["extensions"]["e2ee"]["device_lists"].clone();
     assert_eq!(lists, json!({ "changed": [], "left": [bob.id] }));
+}
+
+#[test]
+fn what_is_said_of_presence_while_a_client_waits_stays() {
+    let scene = one_server_with(&[("PRESENCE", "on")]);
+    let alice = scene.register("alice");
+    let mut client = Client::of(&scene, &alice, 1);
+    client.next();
+    let query = format!("pos={}&timeout=20000&set_presence=online", client.pos.as_deref().unwrap());
+    let body = client.body.to_string();
+    let waits = alice.server.request(alice.request(("POST", &format!("{SYNC}?{query}")), body));
+    let status = format!("/_matrix/client/v3/presence/{}/status", encode(&alice.id));
+    let away = json!({ "presence": "unavailable" }).to_string();
+    let says = alice.server.request(alice.request(("PUT", &status), away));
+    let world = scene.server.world();
+    let later = async {
+        world.sleep(std::time::Duration::from_secs(5)).await;
+        says.await.unwrap()
+    };
+    let both = futures_util::future::join(waits, later);
+    let (waited, said) = scene.simulation.run(both);
+    assert_eq!([waited.unwrap().status(), said.status()], [200, 200]);
+    assert_eq!(scene.get(&alice, &status).ok()["presence"], "unavailable");
 }
