@@ -11,7 +11,7 @@ use crate::{
     copy::Copy,
     network::Network,
     secrets,
-    story::{Acknowledged, Story, Synced},
+    story::{Acknowledged, Story},
 };
 
 /// A user and what they believe about themselves.
@@ -22,10 +22,10 @@ pub struct Actor<'a> {
     pub dice: Dice,
     pub user: usize,
     /// What the user's second client asks for.
-    filter: &'static str,
-    joined: RefCell<BTreeSet<usize>>,
+    pub filter: &'static str,
+    pub joined: RefCell<BTreeSet<usize>>,
     /// Events they know of, by room.
-    seen: RefCell<Vec<(usize, String)>>,
+    pub seen: RefCell<Vec<(usize, String)>>,
 }
 
 /// The kinds of thing a member does.
@@ -207,7 +207,7 @@ impl<'a> Actor<'a> {
         }
     }
 
-    async fn leave(&self, room: usize) {
+    pub async fn leave(&self, room: usize) {
         let path = format!("{}/leave", self.path(room));
         if self.call(Method::POST, &path, Some(json!({}))).await.is_ok() {
             self.joined.borrow_mut().remove(&room);
@@ -258,67 +258,6 @@ impl<'a> Actor<'a> {
         self.call(Method::GET, &path, None).await;
     }
 
-    /// What is new, waiting so many milliseconds for it. Invites are accepted or declined.
-    pub async fn sync(&self, timeout: usize) {
-        let since = self.story.token(self.user);
-        let query = since.as_ref().map(|since| format!("&since={since}")).unwrap_or_default();
-        let answer = self
-            .call(Method::GET, &format!("/_matrix/client/v3/sync?timeout={timeout}{query}"), None)
-            .await;
-        let Some(next) = answer.text("next_batch").filter(|_| answer.is_ok()) else { return };
-        let invites = self.note_rooms(&answer.body);
-        self.story.syncs.borrow_mut()[self.user].push(Synced {
-            since,
-            next,
-            after: false,
-            body: answer.body,
-        });
-        self.sync_filtered().await;
-        for room in invites {
-            if self.dice.percent(75) { self.join(room).await } else { self.leave(room).await }
-        }
-    }
-
-    /// The same by the user's second client, which asks every second time for the state after the timeline.
-    async fn sync_filtered(&self) {
-        let (since, after) = {
-            let synced = &self.story.filtered.borrow()[self.user];
-            (synced.last().map(|synced| synced.next.clone()), synced.len() % 2 == 1)
-        };
-        let query = since.as_ref().map(|since| format!("&since={since}")).unwrap_or_default();
-        let filter = encode(self.filter);
-        let path =
-            format!("/_matrix/client/v3/sync?filter={filter}&use_state_after={after}{query}");
-        let answer = self.call(Method::GET, &path, None).await;
-        if let Some(next) = answer.text("next_batch").filter(|_| answer.is_ok()) {
-            let synced = Synced { since, next, after, body: answer.body };
-            self.story.filtered.borrow_mut()[self.user].push(synced);
-        }
-    }
-
-    /// Learns from a sync; answers the rooms to which there is an invite.
-    fn note_rooms(&self, body: &Value) -> Vec<usize> {
-        let rooms = self.story.rooms.borrow().clone();
-        let mut invites = Vec::new();
-        for (room, place) in rooms.iter().enumerate() {
-            let news = &body["rooms"]["join"][&place.id];
-            for event in news["timeline"]["events"].as_array().into_iter().flatten() {
-                let event_id = event["event_id"].as_str().unwrap_or_default().to_owned();
-                self.seen.borrow_mut().push((room, event_id));
-            }
-            if news.is_object() {
-                self.joined.borrow_mut().insert(room);
-            }
-            if body["rooms"]["leave"][&place.id].is_object() {
-                self.joined.borrow_mut().remove(&room);
-            }
-            if body["rooms"]["invite"][&place.id].is_object() {
-                invites.push(room);
-            }
-        }
-        invites
-    }
-
     async fn put_state(&self, room: usize, kind: &str, key: &str, content: Value) {
         let path = format!("{}/state/{kind}/{}", self.path(room), encode(key));
         self.event(room, Method::PUT, &path, content).await;
@@ -334,7 +273,7 @@ impl<'a> Actor<'a> {
         }
     }
 
-    async fn call(&self, method: Method, path: &str, body: Option<Value>) -> Answer {
+    pub async fn call(&self, method: Method, path: &str, body: Option<Value>) -> Answer {
         let began = self.simulation.now();
         let shown =
             format!("{method} {path} {}", body.as_ref().map(Value::to_string).unwrap_or_default());

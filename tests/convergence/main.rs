@@ -19,6 +19,7 @@ mod network;
 mod scenario;
 mod secrets;
 mod story;
+mod syncing;
 
 use std::{
     env, fs,

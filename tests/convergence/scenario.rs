@@ -40,6 +40,7 @@ pub fn run(seed: u64, record: bool) -> (Run, Vec<String>) {
     simulation.run(register(&mut network, &dice));
     story.syncs.borrow_mut().resize(network.users.len(), Vec::new());
     story.filtered.borrow_mut().resize(network.users.len(), Vec::new());
+    story.slid.borrow_mut().resize(network.users.len(), Vec::new());
     simulation.run(open_rooms(&network, &story, &dice, seed));
     simulation.settle(REST);
     let run = Run { simulation, network, story, seed };

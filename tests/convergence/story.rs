@@ -21,7 +21,7 @@ pub struct Acknowledged {
     pub event_id: String,
 }
 
-/// One answer to `/sync`.
+/// One answer to `/sync`, or to a sliding sync.
 #[derive(Clone, Debug)]
 pub struct Synced {
     pub since: Option<String>,
@@ -41,6 +41,8 @@ pub struct Story {
     pub syncs: RefCell<Vec<Vec<Synced>>>,
     /// The same of each user's second client, which asks with a filter.
     pub filtered: RefCell<Vec<Vec<Synced>>>,
+    /// And of the third one, over a sliding sync.
+    pub slid: RefCell<Vec<Vec<Synced>>>,
     /// What was asked and how it ended, to read when a seed fails.
     pub lines: RefCell<Vec<String>>,
     pub transactions: Cell<usize>,

@@ -1,5 +1,6 @@
-//! Does each client know the room's state? A client applies `state`, then the timeline, in order, or `state_after` alone;
-//! after every answer it must have the state its server holds at the position up to which the answer tells.
+//! Does each client know the room's state? A client applies `state`, then the timeline, in order, or `state_after` alone,
+//! or what a sliding sync has; after every answer it must have the state its server holds at the position up to which the
+//! answer tells.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -45,6 +46,7 @@ pub fn of_room(run: &Run, room: usize) -> Vec<String> {
         let chains = [
             (run.story.syncs.borrow()[user].clone(), "no filter"),
             (run.story.filtered.borrow()[user].clone(), filter),
+            (run.story.slid.borrow()[user].clone(), "a sliding sync"),
         ];
         for (syncs, filter) in chains {
             let mut client = Client {
@@ -85,18 +87,12 @@ impl Client<'_> {
         room: &str,
         (copy, stream): (&Copy, &Sql),
     ) -> Option<BTreeMap<Key, String>> {
-        let sections = ["join", "leave"].map(|name| &synced.body["rooms"][name][room]);
-        let news = sections.into_iter().find(|news| news.is_object())?;
-        let parts = if synced.after { &["state_after"][..] } else { &["state", "timeline"] };
-        for part in parts {
-            for event in news[part]["events"].as_array().into_iter().flatten() {
-                let Some(key) = event["state_key"].as_str() else { continue };
-                let text = |name: &str| event[name].as_str().unwrap_or_default().to_owned();
-                self.state.insert((text("type"), key.to_owned()), text("event_id"));
-            }
+        if !self.apply(synced, room) {
+            return None;
         }
         let told = |token: &str| -> Option<i64> {
-            let pos: i64 = token.trim_start_matches('s').parse().unwrap();
+            let pos = token.rsplit(['s', '_']).next()?;
+            let pos: i64 = pos.parse().unwrap();
             let query =
                 "SELECT upto FROM stream WHERE room = ? AND pos <= ? ORDER BY pos DESC LIMIT 1";
             stream.row(query, values![room, pos], |row| row.int(0)).unwrap()
@@ -123,6 +119,43 @@ impl Client<'_> {
             needed.extend(copy.mainline(to).remove_entry(&own));
         }
         Some(needed)
+    }
+
+    /// Applies an answer; answers whether it says anything of the room.
+    fn apply(&mut self, synced: &Synced, room: &str) -> bool {
+        let rooms = &synced.body["rooms"];
+        let mut sections = ["join", "leave"].iter().map(|name| &rooms[name][room]);
+        let news = sections.find(|news| news.is_object()).unwrap_or(&rooms[room]);
+        // An invite says nothing of the room's state.
+        if !news.is_object() || news["stripped_state"].is_array() {
+            return false;
+        }
+        if news["initial"] == true {
+            self.state.clear();
+        }
+        let mut events = Vec::new();
+        match (&news["required_state"], synced.after) {
+            (Value::Array(state), _) => events.extend(state),
+            (_, true) => {
+                events.extend(news["state_after"]["events"].as_array().into_iter().flatten())
+            }
+            (_, false) => {
+                for part in ["state", "timeline"] {
+                    events.extend(news[part]["events"].as_array().into_iter().flatten());
+                }
+            }
+        }
+        for event in events {
+            let text = |name: &str| event[name].as_str().unwrap_or_default().to_owned();
+            let Some(key) = event["state_key"].as_str() else { continue };
+            let key = (text("type"), key.to_owned());
+            // A sliding sync says so that there is such state no more.
+            match event["event_id"].is_null() {
+                true => _ = self.state.remove(&key),
+                false => _ = self.state.insert(key, text("event_id")),
+            }
+        }
+        true
     }
 
     /// In what the client's state is not the server's.

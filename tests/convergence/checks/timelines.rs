@@ -44,12 +44,16 @@ pub async fn of_room(run: &Run, room: usize) -> Vec<String> {
         if !copy.by_events(named) || was_invited_back(run, room, user, copy) {
             continue;
         }
-        let (by_sync, limited, twice) = by_sync(run, room, user);
-        findings.extend(twice);
-        let mut seen: BTreeSet<String> = by_sync.iter().cloned().collect();
-        for token in limited {
-            let (events, _) = page_back(run, room, user, &token, &seen).await;
-            seen.extend(events);
+        let mut known = Vec::new();
+        for (syncs, how) in [(&run.story.syncs, "sync"), (&run.story.slid, "sliding sync")] {
+            let (told, limited, twice) = told(run, room, (user, &syncs.borrow()[user]));
+            findings.extend(twice);
+            let mut seen: BTreeSet<String> = told.into_iter().collect();
+            for token in limited {
+                let (events, _) = page_back(run, room, user, &token, &seen).await;
+                seen.extend(events);
+            }
+            known.push((seen, how));
         }
         let (paged, failure) = page_back(run, room, user, "", &BTreeSet::new()).await;
         let name = &run.network.users[user].id;
@@ -60,10 +64,12 @@ pub async fn of_room(run: &Run, room: usize) -> Vec<String> {
         if copy.membership(name) == "join" {
             findings.extend(failure.map(|failure| format!("pages: room {room} {name}: {failure}")));
         }
+        known.push((distinct, "pages"));
         for missing in must_see(copy, name) {
-            for (seen, how) in [(&seen, "sync"), (&distinct, "pages")] {
-                let there =
-                    seen.contains(&missing) || copy.membership(name) != "join" && how == "pages";
+            for (seen, how) in &known {
+                // Who is out cannot page back, and a sliding sync does not show them what it never showed.
+                let is_out = copy.membership(name) != "join" && *how != "sync";
+                let there = seen.contains(&missing) || is_out;
                 if !there {
                     let held = &copy.events[&missing];
                     let what = (held.pdu["type"].to_string(), held.pos, held.linear);
@@ -125,26 +131,38 @@ pub async fn the_same_token_twice(run: &Run) -> Vec<String> {
 }
 
 /// Events in the order in which they came, the tokens before which something was left out, and what came twice.
-fn by_sync(run: &Run, room: usize, user: usize) -> (Vec<String>, Vec<String>, Vec<String>) {
+fn told(
+    run: &Run,
+    room: usize,
+    (user, syncs): (usize, &[Synced]),
+) -> (Vec<String>, Vec<String>, Vec<String>) {
     let (mut events, mut limited, mut findings) = (Vec::new(), Vec::new(), Vec::new());
     let mut stay: BTreeSet<String> = BTreeSet::new();
-    for synced in &run.story.syncs.borrow()[user] {
-        let Some((section, news)) = news(synced, &run.story.room(room).id) else { continue };
-        let timeline = &news["timeline"];
-        for id in ids(&timeline["events"]) {
+    let id = run.story.room(room).id;
+    for synced in syncs {
+        let slid = &synced.body["rooms"][&id];
+        let (timeline, prev_batch, cut) = match news(synced, &id) {
+            Some((_, news)) => {
+                let timeline = &news["timeline"];
+                (&timeline["events"], &timeline["prev_batch"], &timeline["limited"])
+            }
+            None => (&slid["timeline"], &slid["prev_batch"], &slid["limited"]),
+        };
+        if slid["initial"] == true {
+            stay.clear();
+        }
+        for id in ids(timeline) {
             if !stay.insert(id.clone()) {
-                findings.push(format!(
-                    "sync: room {room} {} was told {id} twice",
-                    run.network.users[user].id
-                ));
+                let name = &run.network.users[user].id;
+                findings.push(format!("sync: room {room} {name} was told {id} twice"));
             }
             events.push(id);
         }
-        if timeline["limited"] == true {
-            limited.extend(timeline["prev_batch"].as_str().map(str::to_owned));
+        if *cut == true {
+            limited.extend(prev_batch.as_str().map(str::to_owned));
         }
         // A user who comes back is told the room anew.
-        if section == "leave" {
+        if news(synced, &id).is_some_and(|(section, _)| section == "leave") {
             stay.clear();
         }
     }
