@@ -79,7 +79,7 @@ class Call:
     @property
     def changes(self) -> bool:
         """Whether the call may change anything: the same reading call may be repeated."""
-        return self.method != "GET"
+        return self.method != "GET" and self.kind != "slide"
 
     def __str__(self) -> str:
         query = "&".join(f"{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in self.query.items())

@@ -70,7 +70,7 @@ class Duel:
     def _make(self, call: Call) -> bool:
         nowhere = not all(side.names.know(call.path) for side in self._sides)
         call = self._tokened(replace(call, nowhere=nowhere, past=self._stays.past(call.who)))
-        if call.kind == "sync":
+        if call.kind in ("sync", "slide"):
             self._settle(call.who, call.step)
         answers, found = self._compared(call)
         if good := [answer.body for answer in answers if answer.good]:

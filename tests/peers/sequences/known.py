@@ -18,6 +18,8 @@ UNSAID = {
     r"unsigned\.redacted_by$": "not in the specification",
     r"^(device_lists|device_one_time_keys_count|device_unused_fallback_key_types|org\.matrix\.msc2732\..*)$": "not built here: encryption",
     r"^to_device$": "not built here: messages to devices",
+    r"\.bump_stamp$": "each server's own measure",
+    r"^lists\.\w+\.ops$": "not in the proposal",
 }
 # Which account data is not compared, with the reason.
 UNSAID_TYPES = {"m.push_rules": "Synapse serves rules that the specification dropped in v1.17"}
@@ -75,6 +77,10 @@ def _ignores(call: Call) -> bool:
     return call.past.ignores
 
 
+def _is_banned(call: Call) -> bool:
+    return bool(call.past.banned)
+
+
 def _is_renamed(call: Call) -> bool:
     return call.past.renamed
 
@@ -110,7 +116,11 @@ KNOWN: list[Known] = [
     Known("`unsigned.membership` is ours to say of every event; Synapse leaves it out of state (the specification: MAY)", ".*", r".*unsigned\.membership", NO_MATTER, NOTHING),
     Known("`avatar_url` is absent where there is none; Synapse writes null", "joined_members", r"joined\..*\.avatar_url", NOTHING, "null"),
     Known("a summary may be repeated; Synapse has one for lazy loading alone", "sync", r"rooms\.join\..*\.summary\..*", NO_MATTER, NOTHING),
-    Known("events of /sync have no `room_id`; Synapse writes it into create events", "sync", r"rooms\..*\[m\.room\.create .*\]\.room_id", NOTHING, NO_MATTER),
+    Known("events of /sync have no `room_id`; Synapse writes it into create events", "sync|slide", r"rooms\..*\[m\.room\.create .*\]\.room_id", NOTHING, NO_MATTER),
+    Known("a sliding sync counts what is unread; Synapse says 0", "slide", r"rooms\..*\.(notification|highlight)_count", NO_MATTER, "0"),
+    Known("who left may read the room from its beginning; Synapse leaves the first event out", "slide", r"rooms\..*\.timeline\[\]", r"only m\.room\.create .*", "no more", where="left"),
+    Known("who was banned from a room, and never in it, is not shown it; Synapse shows it", "slide", r"rooms\..*", "nothing|no more", NO_MATTER, where="banned"),
+    Known("who was banned from a room, and never in it, is not shown it; Synapse shows it", "slide", r"lists\.all\.count", NO_MATTER, NO_MATTER, _is_banned),
     Known("a filter's `rooms` hold for invites, too", "sync", r"rooms\.(invite|knock)\..*", "no more", NO_MATTER, _chooses_rooms),
     Known("a filter's `rooms` hold for invites, too", "model", r"<room:\d+> (section|state .*)", r"\[\]", NO_MATTER, _chooses_rooms),
     Known("what an event replaced is ours to say in every list; Synapse says it in timelines", ".*", r".*unsigned\.(prev_content\..*|prev_sender|replaces_state)", NO_MATTER, "nothing|no more"),

@@ -8,9 +8,9 @@ from .known import UNSAID, UNSAID_TYPES
 from .side import Answer
 
 # A token means something to its server alone: that there is one matters.
-_TOKENS = {"next_batch", "prev_batch", "start", "end", "filter_id", "etag"}
+_TOKENS = {"next_batch", "prev_batch", "start", "end", "filter_id", "etag", "pos"}
 # Lists without an order, as the end of a path.
-_UNORDERED = re.compile(r"(^|\.)(state|account_data|ephemeral|invite_state|knock_state)\.events$|^(joined|joined_rooms|aliases|servers)$|\.(user_ids|auth_events|prev_events)$")
+_UNORDERED = re.compile(r"(^|\.)(state|account_data|ephemeral|invite_state|knock_state)\.events$|\.(required_state|invite_state|heroes)$|^(joined|joined_rooms|aliases|servers)$|\.(user_ids|auth_events|prev_events)$")
 _WHOLE_ANSWER_UNORDERED = {"members": "chunk", "state": "", "messages": "state"}
 
 
@@ -72,5 +72,5 @@ def _is_unsaid(path: str, item: Json) -> bool:
 
 def _order(value: Json) -> str:
     if isinstance(value, dict):
-        return f"{value.get('type')} {value.get('state_key')} {value.get('event_id')}"
+        return f"{value.get('type')} {value.get('state_key')} {value.get('event_id')} {value.get('user_id')}"
     return str(value)

@@ -50,7 +50,7 @@ pub fn sliding_window(room: &mut Room<'_>, message: SlidingWindow) -> Result<Sli
     let brought_up = viewer.memberships.uncovered(from, to);
     if !viewer.memberships.joined_between(from, to + 1) && !brought_up {
         let parting = room.parting(&viewer, &window)?;
-        let live = u32::try_from(parting.timeline.len()).unwrap_or(u32::MAX);
+        let live = message.live(parting.timeline.len());
         let (timeline, state, prev_batch) = (parting.timeline, parting.state, parting.prev_batch);
         return Ok(SlidingWindowReply { timeline, live, state, prev_batch, ..Default::default() });
     }
@@ -70,7 +70,7 @@ pub fn sliding_window(room: &mut Room<'_>, message: SlidingWindow) -> Result<Sli
     let cut = Cut { range: &range, changed: &changed, slice: &slice, limited };
     let (mut state, removed) = room.required_state(&viewer, &message, &cut)?;
     let [last, behind] = room.end_of_stay(&viewer, &window, range.end, &slice)?;
-    let live = u32::try_from(live.saturating_add(last.len())).unwrap_or(u32::MAX);
+    let live = u32::try_from(live).unwrap_or(u32::MAX).saturating_add(message.live(last.len()));
     timeline.extend(last);
     state.extend(behind);
     let receipts = room.receipts_wanted(&viewer, &message, (&range, &window.timeline))?;
@@ -89,6 +89,14 @@ pub fn sliding_window(room: &mut Room<'_>, message: SlidingWindow) -> Result<Sli
         ..Default::default()
     };
     room.described(&viewer, &cut, reply)
+}
+
+impl SlidingWindow {
+    /// How many of the events that end a stay have just happened: none for a client that begins.
+    fn live(&self, events: usize) -> u32 {
+        let begins = self.live_from.is_some_and(|live_from| live_from >= self.to);
+        if begins { 0 } else { u32::try_from(events).unwrap_or(u32::MAX) }
+    }
 }
 
 /// What a window cuts out of the room.
@@ -256,7 +264,8 @@ impl Room<'_> {
         if viewer.memberships.at(end) != Some(Membership::Join) {
             return Ok(reply);
         }
-        if anew || changed.iter().any(|(kind, _)| names_rooms(kind)) {
+        // An alias is no name: nothing else says it here.
+        if (anew || changed.iter().any(|(kind, _)| names_rooms(kind))) && !self.is_named()? {
             for user_id in self.heroes(viewer)? {
                 reply.heroes.push(self.hero(user_id)?);
             }

@@ -59,7 +59,8 @@ pub fn window(room: &mut Room<'_>, message: Window) -> Result<WindowReply> {
         slice = room.cut_to_the_right_state(slice, &message.state, end)?;
     }
     let named = range.anew || room.changed(low, end)?.iter().any(|(kind, _)| names_rooms(kind));
-    let heroes = if named { room.heroes(&viewer)? } else { Vec::new() };
+    let is_called = room.is_named()? || room.is_called("m.room.canonical_alias", "alias")?;
+    let heroes = if named && !is_called { room.heroes(&viewer)? } else { Vec::new() };
     let mut shown = room.state_shown(&viewer, &message, (&range, &heroes), &slice)?;
     let limited = slice.limited || brought_up;
     // A client that gets everything has what others say of an event as events.
@@ -301,14 +302,9 @@ impl Room<'_> {
         Ok(())
     }
 
-    /// The heroes of a room without a name or alias: members who are joined or invited, else those who left or are
-    /// banned.
+    /// The heroes, after whom a room without a name is called: members who are joined or invited, else those who left or
+    /// are banned.
     pub fn heroes(&mut self, viewer: &Viewer) -> Result<Vec<OwnedUserId>> {
-        if self.is_called("m.room.name", "name")?
-            || self.is_called("m.room.canonical_alias", "alias")?
-        {
-            return Ok(Vec::new());
-        }
         let query =
             "SELECT sn FROM now WHERE type = 'm.room.member' AND key <> ? ORDER BY since LIMIT ?";
         let (mut present, mut gone) = (Vec::new(), Vec::new());
@@ -330,6 +326,10 @@ impl Room<'_> {
             }
         }
         Ok(if present.is_empty() { gone } else { present })
+    }
+
+    pub fn is_named(&mut self) -> Result<bool> {
+        self.is_called("m.room.name", "name")
     }
 
     /// Whether a text of the current state is set, and not empty.

@@ -109,9 +109,12 @@ impl User<'_> {
             let before = connection.sent.rooms.get(&room.room_id);
             let known = before.map(|before| (before, connection.sent.config(before)));
             let due = Due::of(room, known, (receipts, is_dm));
-            let counts = !message.without_counts && !room.last.membership.is_out();
-            let tally = self.tallies()?.get(&room.room_id).cloned().unwrap_or_default();
-            let counted = counts && tally.pos > connection.at;
+            let tally = match room.last.membership {
+                Membership::Join => self.tallies()?.get(&room.room_id).cloned(),
+                _ => None,
+            };
+            let tally = tally.unwrap_or_default();
+            let counted = !message.without_counts && tally.pos > connection.at;
             if due.is_none() && !counted {
                 continue;
             }

@@ -24,3 +24,5 @@ def closing() -> Iterator[Callable]:
     for user in USERS:
         yield partial(syncing.catch_up, user=user)
         yield partial(reading.joined_rooms, user=user)
+    for user in USERS:
+        yield partial(syncing.slide, user=user)

@@ -24,6 +24,16 @@ def catch_up(story: Story, user: str) -> Call:
     return Call("sync", user, "GET", "/v3/sync", query, chain=chain)
 
 
+def slide(story: Story, user: str) -> Call:
+    """A sliding sync of this user that begins. How one goes on depends on when it is asked: the simulation plays that."""
+    dice = story.dice
+    wanted = [{"timeline_limit": dice.one([1, 2, 5, 20]), "required_state": dice.one(_WANTED)} for _ in range(2)]
+    body: dict[str, Json] = {"lists": {"all": {"ranges": [[0, 9]], **wanted[0]}}}
+    if story.rooms and dice.percent(30):
+        body["room_subscriptions"] = {story.room().name: wanted[1]}
+    return Call("slide", user, "POST", "/unstable/org.matrix.simplified_msc3575/sync", {"timeout": "0"}, body)
+
+
 @asked(6)
 def look(story: Story) -> Call:
     """A sync out of any chain: from the beginning, or from any token of this user, with any filter."""
@@ -51,6 +61,16 @@ def store_filter(story: Story) -> Call:
 def stored_filter(story: Story) -> Call:
     who = story.user()
     return Call("filter", who, "GET", f"/v3/user/<{who}>/filter/{_stored(story, who) or '999'}")
+
+
+# Which state sliding syncs want.
+_WANTED: tuple[Json, ...] = (
+    [],
+    [["m.room.name", ""], ["m.room.member", "$ME"]],
+    [["m.room.member", "$LAZY"], ["m.room.topic", ""]],
+    [["*", "*"]],
+    [["m.room.member", "*"], ["m.room.topic", ""]],
+)
 
 
 def _stored(story: Story, who: str) -> str | None:

@@ -170,7 +170,9 @@ fn who_leaves_is_told_so_once_and_who_is_removed_always() {
         assert!(said(&answer["rooms"][room]).is_empty());
     }
     assert!(rooms(&client.next()).is_empty());
-    assert_eq!(rooms(&Client::of(&scene, &bob, 5).next()), [&*kicked]);
+    let begun = Client::of(&scene, &bob, 5).next();
+    assert_eq!(rooms(&begun), [&*kicked]);
+    assert_eq!(begun["rooms"][&kicked]["num_live"], 0);
 }
 
 #[test]

@@ -207,6 +207,16 @@ fn who_comes_back_is_shown_the_room_from_the_beginning() {
 }
 
 #[test]
+fn a_room_with_an_alias_alone_is_called_after_its_members() {
+    let scene = one_server();
+    let [alice, bob] = ["alice", "bob"].map(|name| scene.register(name));
+    let room = scene.room(&alice, &json!({ "room_alias_name": "pier", "invite": [bob.id] }));
+    settle(&scene);
+    let shown = Client::of(&scene, &alice, 1).next_of(&room);
+    assert_eq!(shown["heroes"][0]["user_id"], bob.id);
+}
+
+#[test]
 fn what_is_beside_a_room_that_was_left_is_no_news() {
     let scene = one_server();
     let alice = scene.register("alice");
