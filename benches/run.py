@@ -16,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests/peers"))
 
 import authority  # noqa: E402
 import encryption  # noqa: E402
+import many_rooms  # noqa: E402
 import units  # noqa: E402
 import usage  # noqa: E402
 import workloads  # noqa: E402
@@ -51,6 +52,12 @@ WORKLOADS = [
     Workload("/keys/query of 100 users, ms each", encryption.queries, encryption.QUERIES),
     Workload("8 clients claim 1,000 keys, claims/s", encryption.claims, encryption.CLAIMS, True),
     Workload("1,000 to-device messages, sent and got, /s", encryption.burst, encryption.MESSAGES, True),
+    Workload("first /sync, 500 rooms, ms", many_rooms.initial, 1),
+    Workload("sliding sync begins, 20 of 500 rooms, ms", many_rooms.screen, many_rooms.SYNCS),
+    Workload("/sync without news, 500 rooms, ms", many_rooms.quiet, many_rooms.SYNCS),
+    Workload("search in 500 rooms, 10,000 events, ms", many_rooms.found, many_rooms.SYNCS),
+    Workload("memory of 300 idle long-polls, MB", many_rooms.waiting, 1),
+    Workload("10 MB up and down again, ms", many_rooms.ten_megabytes, 1),
 ]
 
 SHOWN = ["requests", "object_requests", "alarms", "rows_read", "rows_written", "d1_rows_read", "d1_rows_written", "fetches"]
