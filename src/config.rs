@@ -80,6 +80,8 @@ pub struct Config {
     pub support: Option<Support>,
     /// What may be kept of media.
     pub media: Media,
+    /// `URL_PREVIEWS`: whether clients are shown what is behind a URL.
+    pub url_previews: bool,
     /// `THREAD_SUBSCRIPTIONS`: whether clients may subscribe to threads, and are notified of no others.
     pub thread_subscriptions: bool,
     /// `MAX_EVENT_DELAY`: how long an event may be delayed at most (ms); none: no event may be.
@@ -199,6 +201,7 @@ impl Config {
             public_baseurl: filled("PUBLIC_BASEURL"),
             support: Support::read(filled)?,
             media: media(filled)?,
+            url_previews: !is("URL_PREVIEWS", "off"),
             thread_subscriptions: is("THREAD_SUBSCRIPTIONS", "on"),
             max_event_delay: max_event_delay(filled("MAX_EVENT_DELAY"))?,
             turn: turn(filled("TURN_URIS"), filled("TURN_SHARED_SECRET")),

@@ -11,7 +11,7 @@ use crate::{
     },
     flows::{
         directory::{hierarchy::Unwalked, public_rooms::Unlisted},
-        media::{Unkept, Unread},
+        media::{Unkept, Unpreviewed, Unread},
         ours::Ours,
         push::pushers::Unset,
         receive::{self, verify::Dropped},
@@ -188,6 +188,20 @@ impl From<Unread> for Error {
             Unread::NoPicture => Self::new(StatusCode::BAD_REQUEST, "M_UNKNOWN", message),
             Unread::Remote(_) => bad_gateway(message),
             Unread::Ours(error) => error.into(),
+        }
+    }
+}
+
+impl From<Unpreviewed> for Error {
+    fn from(unpreviewed: Unpreviewed) -> Self {
+        let message = unpreviewed.to_string();
+        match unpreviewed {
+            Unpreviewed::Malformed => invalid_param(message),
+            // As Synapse answers.
+            Unpreviewed::Blocked => Self::new(StatusCode::FORBIDDEN, "M_UNKNOWN", message),
+            Unpreviewed::Unreachable(_) => bad_gateway(message),
+            Unpreviewed::Busy(ms) => limited(ms),
+            Unpreviewed::Ours(error) => error.into(),
         }
     }
 }

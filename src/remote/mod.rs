@@ -9,6 +9,7 @@ pub mod keys;
 mod known_keys;
 mod notaries;
 pub mod origins;
+pub mod pages;
 pub mod pieces;
 pub mod reach;
 pub mod resolve;

@@ -12,7 +12,7 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::future::join;
-use http::{HeaderValue, Request, Response, header};
+use http::{HeaderValue, Request, Response, Uri, header};
 use tombolo_platform::{Body, Limits, Unreachable, World};
 use tombolo_protocol::backoff;
 
@@ -76,8 +76,9 @@ pub async fn open(
     limits: Limits,
 ) -> Result<Response<Body>, RemoteError> {
     let config = Config::of(world).map_err(|error| RemoteError::Refused(error.to_string()))?;
-    request.headers_mut().insert(header::USER_AGENT, user_agent(&config));
-    let place = request.uri().authority().map(ToString::to_string).unwrap_or_default();
+    let named = request.headers_mut().entry(header::USER_AGENT);
+    named.or_insert_with(|| user_agent(&config, ""));
+    let place = place(request.uri());
     let (places, began) = (world.isolate(|_| Places::default()), world.now());
     let unreachable = |reason: String| RemoteError::Unreachable(format!("{place}: {reason}"));
     let answer = match places.standing(&place, began) {
@@ -183,6 +184,16 @@ pub fn forgive(world: &World, host: &str, port: u16) {
     }
 }
 
+/// Where a request goes. The port of plain HTTP is another place: where nobody listens there, a server may be up all the
+/// same, and whoever can have us ask there must not keep us from it.
+fn place(uri: &Uri) -> String {
+    let authority = uri.authority().map(ToString::to_string).unwrap_or_default();
+    match uri.scheme_str() {
+        Some("http") => format!("http://{authority}"),
+        _ => authority,
+    }
+}
+
 /// A place that fails is left alone for as long as it has been failing.
 fn failed(since: u64, now: u64) -> Standing {
     Standing::Failed { since, until: now + backoff::wait(now.saturating_sub(since)) }
@@ -192,10 +203,31 @@ fn milliseconds(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// The `User-Agent`: who we are, and where more is to be found about us.
-fn user_agent(config: &Config) -> HeaderValue {
+/// The `User-Agent` of a program that looks at pages for people: some sites say what is on a page only to robots.
+pub fn robot(config: &Config) -> HeaderValue {
+    user_agent(config, "bot; ")
+}
+
+/// The `User-Agent`: who we are, what kind of program, and where more is to be found about us.
+fn user_agent(config: &Config, kind: &str) -> HeaderValue {
     const NAME: &str = concat!("Tombolo/", env!("CARGO_PKG_VERSION"));
-    let place = config.public_baseurl.as_ref().map(|url| format!("{NAME} (+{url})"));
-    let whole = place.and_then(|name| HeaderValue::from_str(&name).ok());
+    let found = config.public_baseurl.as_ref().map(|url| format!("+{url}")).unwrap_or_default();
+    let about = format!("{kind}{found}");
+    let about = about.trim_end_matches([';', ' ']);
+    let whole = format!("{NAME} ({about})");
+    let whole = HeaderValue::from_str(&whole).ok().filter(|_| !about.is_empty());
     whole.unwrap_or(HeaderValue::from_static(NAME))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_port_of_plain_http_is_another_place() {
+        let at = |url: &str| place(&url.parse().unwrap());
+        assert_eq!(at("https://example.org/a"), "example.org");
+        assert_eq!(at("https://example.org:8448/"), "example.org:8448");
+        assert_ne!(at("http://example.org/"), at("https://example.org/"));
+    }
 }

@@ -10,6 +10,7 @@ mod keep;
 mod multipart;
 mod open;
 mod picture;
+mod preview;
 mod remote;
 mod room;
 #[cfg(test)]
@@ -22,6 +23,7 @@ pub use failures::{Unkept, Unread};
 pub use keep::is_media_id;
 pub use open::{Found, find, served, touch};
 pub use picture::{Format, Method, Shape};
+pub use preview::{Unpreviewed, preview};
 pub use remote::fetch;
 pub use thumbnail::{Looked, Thumbnail, Wanted, find_thumbnail, make_thumbnail};
 pub use upload::{Upload, create, upload, upload_to};

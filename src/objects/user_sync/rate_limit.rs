@@ -16,6 +16,8 @@ const PASSWORDS: Limit = Limit { burst: 5.0, per_second: 0.17 };
 const REFRESHES: Limit = Limit { burst: 20.0, per_second: 0.5 };
 const PRESENCES: Limit = Limit { burst: 10.0, per_second: 0.2 };
 const SEARCHES: Limit = Limit { burst: 10.0, per_second: 0.5 };
+/// A client that opens a room asks for all that is named there at once.
+const PREVIEWS: Limit = Limit { burst: 60.0, per_second: 1.0 };
 const DELAYED: Limit = Limit { burst: 20.0, per_second: 1.0 };
 const MEMBERSHIPS: Limit = Limit { burst: 10.0, per_second: 0.1 };
 
@@ -35,6 +37,7 @@ struct Buckets {
     refreshes: Bucket,
     memberships: Bucket,
     searches: Bucket,
+    previews: Bucket,
     delayed: Bucket,
     presences: Bucket,
 }
@@ -51,6 +54,7 @@ impl User<'_> {
             Cost::Event => buckets.events.take(&EVENTS, now),
             Cost::Membership => buckets.memberships.take(&MEMBERSHIPS, now),
             Cost::Search => buckets.searches.take(&SEARCHES, now),
+            Cost::Preview => buckets.previews.take(&PREVIEWS, now),
         })
     }
 

@@ -20,6 +20,21 @@ pub use self::{
     shape::{Method, Shape},
 };
 
+/// Width and height of a picture that stands upright, by its first bytes; none where these do not say so.
+pub fn size(format: Format, first: &[u8]) -> Option<(u32, u32)> {
+    let said = match (Source::open(format, first), format) {
+        (Ok(source), _) => {
+            let (width, height) = source.size;
+            let lies = matches!(source.orientation, 5..=8);
+            Some(if lies { (height, width) } else { (width, height) })
+        }
+        // It says more of itself at its end.
+        (Err(_), Format::WebP) => riff::canvas(first),
+        (Err(_), _) => None,
+    };
+    said.filter(|(width, height)| *width > 0 && *height > 0)
+}
+
 /// Makes a picture smaller.
 pub fn thumbnail(bytes: &[u8], shape: Shape) -> Result<Shown, Unshowable> {
     let format = Format::of(bytes).ok_or(Unshowable::Unreadable)?;

@@ -32,6 +32,12 @@ pub fn check(bytes: &[u8]) -> Result<usize, Unshowable> {
     Ok(longest.min(bytes.len()))
 }
 
+/// The size that a file says before all else, if it says one there.
+pub fn canvas(bytes: &[u8]) -> Option<(u32, u32)> {
+    let first = Chunks(bytes.get(BEGIN..)?).next()?;
+    if first.name == b"VP8X" { first.content.get(4..).and_then(size) } else { None }
+}
+
 fn frame(frame: &[u8]) -> Result<usize, Unshowable> {
     let said = frame.get(6..).and_then(size).ok_or(Unshowable::Unreadable)?;
     let (mut longest, mut after_alpha) = (0, false);

@@ -4,6 +4,7 @@
 //! without authentication, answer only for what was kept while `UNAUTHENTICATED_MEDIA` was `open`.
 
 mod download;
+mod preview;
 mod response;
 #[cfg(test)]
 mod tests;
@@ -86,6 +87,7 @@ pub fn routes(router: &mut Router) {
     upload::routes(router);
     download::routes(router);
     thumbnail::routes(router);
+    preview::routes(router);
 }
 
 /// Registers a handler that gets the body unread. Pages of other origins may use whatever it answers

@@ -59,6 +59,8 @@ pub enum Cost {
     Membership,
     /// Searching in all rooms.
     Search,
+    /// Having a page looked at.
+    Preview,
 }
 
 /// Notes a token with which another device may log in once.

@@ -2,6 +2,7 @@
 
 mod downloads;
 mod federation;
+mod previews;
 mod remote;
 mod thumbnails;
 mod uploads;
