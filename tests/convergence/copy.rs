@@ -108,6 +108,25 @@ impl Copy {
         self.sql.rows(query, values![], read).unwrap().into_iter().collect()
     }
 
+    /// The keys that got a value in the state with which the server joined later, where a resolution had set them
+    /// meanwhile: that of the value says nothing of when it was verified.
+    pub fn joined_with_late(&self) -> BTreeSet<Key> {
+        let query = "WITH held AS (SELECT type, key, sn, since FROM now UNION ALL SELECT type, key, sn, since FROM past)
+                     SELECT p.type, p.key FROM past p JOIN held n ON n.type = p.type AND n.key = p.key AND n.since = p.until
+                     JOIN events e ON e.sn = n.sn
+                     WHERE p.since = (SELECT min(since) FROM held) AND (e.pos IS NULL OR e.pos <> n.since)";
+        let read = |row: &Row<'_>| Ok((row.text(0)?, row.text(1)?));
+        self.sql.rows(query, &[], read).unwrap().into_iter().collect()
+    }
+
+    /// Whether a user who is joined was out before.
+    pub fn came_back(&self, user: &str) -> bool {
+        let stays = self.membership_history(user);
+        let mut since_joined = stays.iter().skip_while(|stay| stay.membership != "join");
+        let is_in = stays.last().is_some_and(|stay| stay.membership == "join");
+        is_in && since_joined.any(|stay| stay.membership != "join")
+    }
+
     /// Whether clients are told of an event when it comes: a redaction is told of where it takes content at once.
     pub fn is_told(&self, held: &Held) -> bool {
         if held.pdu["type"] != "m.room.redaction" {

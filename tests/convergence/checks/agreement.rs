@@ -194,8 +194,9 @@ fn reason(run: &Run, copies: &Copies, a: usize, b: usize) -> Option<String> {
     None
 }
 
-/// Whether whoever one server counts in left another before that one knew of any server whom the first hears: what the
-/// end rests on, nobody can tell it, and nobody who may be told it can pass it on.
+/// Whether whoever one server counts in left another before that one knew of any server whom the first hears, or while
+/// those were out of the room themselves: what the end rests on, nobody can tell it, and nobody who may be told it can
+/// pass it on.
 fn left_unheard(
     run: &Run,
     copies: &Copies,
@@ -212,8 +213,18 @@ fn left_unheard(
             let mut of = users.iter().filter(|user| user.server == server);
             of.any(|user| left.was_joined(&user.id, end.since - 1))
         };
+        // One that was out then took nothing in, and is back.
+        let was_out = |server: usize| {
+            let copy = copies.get(&server).filter(|copy| !copy.events.contains_key(&end.id));
+            let mut of = users.iter().filter(|user| user.server == server);
+            copy.is_some_and(|copy| of.any(|user| copy.came_back(&user.id)))
+        };
         let mut servers = 0..run.network.servers.len();
-        (!servers.any(|c| (c == a || heard(&c)) && present(c)))
-            .then(|| format!("{} left before a{b} knew of a{a}, or of whom it hears", user.id))
+        (!servers.any(|c| (c == a || heard(&c)) && present(c) && !was_out(c))).then(|| {
+            format!(
+                "{} left before a{b} knew of a{a}, or of whom it hears, or while they were out",
+                user.id
+            )
+        })
     })
 }

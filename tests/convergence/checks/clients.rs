@@ -34,8 +34,10 @@ pub fn filter(seed: u64, user: usize) -> &'static str {
 pub fn of_room(run: &Run, room: usize) -> Vec<String> {
     let mut findings = Vec::new();
     let (copies, id) = (copies(run, room), run.story.room(room).id);
-    let verified_late: BTreeMap<usize, BTreeSet<Key>> =
-        copies.iter().map(|(server, copy)| (*server, copy.verified_late())).collect();
+    let late: BTreeMap<usize, [BTreeSet<Key>; 2]> = copies
+        .iter()
+        .map(|(server, copy)| (*server, [copy.verified_late(), copy.joined_with_late()]))
+        .collect();
     for (user, named) in run.network.users.iter().enumerate() {
         let (Some(copy), Some(stream)) =
             (copies.get(&named.server), run.network.user(named.server, &named.id))
@@ -52,7 +54,7 @@ pub fn of_room(run: &Run, room: usize) -> Vec<String> {
             let mut client = Client {
                 user: &named.id,
                 lazy: filter.contains("lazy"),
-                verified_late: &verified_late[&named.server],
+                late: &late[&named.server],
                 state: BTreeMap::new(),
             };
             for synced in &syncs {
@@ -74,8 +76,8 @@ pub fn of_room(run: &Run, room: usize) -> Vec<String> {
 struct Client<'a> {
     user: &'a str,
     lazy: bool,
-    /// What no answer can say: what a resolution took out of its server's state.
-    verified_late: &'a BTreeSet<Key>,
+    /// What no answer can say: what was verified after it; the second where the client knows nothing of it.
+    late: &'a [BTreeSet<Key>; 2],
     state: BTreeMap<Key, String>,
 }
 
@@ -164,7 +166,10 @@ impl Client<'_> {
         let known: BTreeSet<&Key> = server.keys().filter(needed).chain(self.state.keys()).collect();
         let wrong = known.into_iter().find(|key| {
             let held = server.get(*key);
-            held.is_some() && held != self.state.get(*key) && !self.verified_late.contains(*key)
+            let known = self.state.get(*key);
+            let [late, joined_with] = self.late;
+            let is_late = late.contains(*key) || known.is_none() && joined_with.contains(*key);
+            held.is_some() && held != known && !is_late
         })?;
         let (held, known) = (&server[wrong], self.state.get(wrong));
         let content = |id: &String| copy.events.get(id).map(|held| held.pdu["content"].clone());
