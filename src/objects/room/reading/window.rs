@@ -59,8 +59,7 @@ pub fn window(room: &mut Room<'_>, message: Window) -> Result<WindowReply> {
         slice = room.cut_to_the_right_state(slice, &message.state, end)?;
     }
     let named = range.anew || room.changed(low, end)?.iter().any(|(kind, _)| names_rooms(kind));
-    let is_called = room.is_named()? || room.is_called("m.room.canonical_alias", "alias")?;
-    let heroes = if named && !is_called { room.heroes(&viewer)? } else { Vec::new() };
+    let heroes = if named && !room.is_called()? { room.heroes(&viewer)? } else { Vec::new() };
     let mut shown = room.state_shown(&viewer, &message, (&range, &heroes), &slice)?;
     let limited = slice.limited || brought_up;
     // A client that gets everything has what others say of an event as events.
@@ -328,12 +327,18 @@ impl Room<'_> {
         Ok(if present.is_empty() { gone } else { present })
     }
 
+    /// Whether the room has a name or an alias now.
+    fn is_called(&mut self) -> Result<bool> {
+        Ok(self.is_named()? || self.is_set("m.room.canonical_alias", "alias")?)
+    }
+
+    /// Whether the room has a name now.
     pub fn is_named(&mut self) -> Result<bool> {
-        self.is_called("m.room.name", "name")
+        self.is_set("m.room.name", "name")
     }
 
     /// Whether a text of the current state is set, and not empty.
-    fn is_called(&mut self, kind: &str, field: &str) -> Result<bool> {
+    fn is_set(&mut self, kind: &str, field: &str) -> Result<bool> {
         let event = self.now_event(kind, "")?;
         let text = event.and_then(|event| event.pdu.content_str(field));
         Ok(text.is_some_and(|text| !text.is_empty()))
