@@ -20,3 +20,4 @@ pub mod sync;
 pub mod telling;
 #[cfg(test)]
 mod tests;
+mod turns;

@@ -3,17 +3,13 @@
 //! What was seen is kept in KV for a while, and in the isolate's memory, since KV may not show for a minute what was
 //! written. Whoever asks while somebody looks waits for what is seen.
 
-use std::{
-    cell::{Cell, RefCell},
-    collections::BTreeMap,
-    rc::Rc,
-    time::Duration,
-};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tombolo_platform::World;
 
 use super::{Preview, Seen, Unpreviewed};
+use crate::flows::turns::{Standing, Turns};
 
 /// How long what was seen is kept (ms).
 const KEPT: u64 = 3_600_000;
@@ -26,18 +22,8 @@ const STALE: u64 = 60_000;
 /// How many URLs are remembered at most, in the isolate's memory.
 const MOST_KNOWN: usize = 200;
 
-#[derive(Default)]
-struct Looks {
-    known: RefCell<BTreeMap<String, Look>>,
-    next: Cell<u64>,
-}
-
-#[derive(Clone)]
-enum Look {
-    /// Which it is, and until when it is waited for (ms).
-    Begun(u64, u64),
-    Ended(Record),
-}
+/// The looks of this isolate, and what was seen lately.
+type Looks = Turns<String, Record>;
 
 /// What was seen, or why nothing was.
 #[derive(Clone, Serialize, Deserialize)]
@@ -85,25 +71,22 @@ pub async fn once(
     key: &str,
     look: impl AsyncFnOnce() -> Result<Seen, Unpreviewed>,
 ) -> Result<Preview, Unpreviewed> {
-    let looks = world.isolate(|_| Looks::default());
+    let (looks, key) = (world.isolate(|_| Looks::default()), key.to_owned());
     loop {
-        let now = world.now();
-        let found = looks.known.borrow().get(key).cloned();
-        match found {
-            Some(Look::Ended(record)) if record.until > now => return record.told(),
-            Some(Look::Begun(_, until)) if until > now => {}
-            _ => break,
+        match looks.standing(&key, world.now()) {
+            Standing::Begun => world.sleep(Duration::from_millis(LOOK)).await,
+            Standing::Ended(record) => return record.told(),
+            Standing::Free => break,
         }
-        world.sleep(Duration::from_millis(LOOK)).await;
     }
-    let turn = Turn::begin(looks, key, world.now());
-    if let Some(record) = kept(world, key).await {
-        turn.end(record.clone());
+    let turn = looks.begin(key.clone(), world.now().saturating_add(STALE), MOST_KNOWN);
+    if let Some(record) = kept(world, &key).await {
+        turn.end(record.until, record.clone());
         return record.told();
     }
     let seen = look().await;
     if let Some(record) = Record::of(&seen, world.now()) {
-        turn.end(record.clone());
+        turn.end(record.until, record.clone());
         keep(world, key, record);
     }
     seen.map(|seen| seen.preview)
@@ -117,55 +100,12 @@ async fn kept(world: &World, key: &str) -> Option<Record> {
 }
 
 /// Keeps what was seen, after it was answered.
-fn keep(world: &World, key: &str, record: Record) {
-    let (inner, key) = (world.clone(), key.to_owned());
+fn keep(world: &World, key: String, record: Record) {
+    let inner = world.clone();
     world.later(async move {
         let Ok(text) = serde_json::to_vec(&record) else { return };
         let ttl = record.until.saturating_sub(inner.now()) / 1000;
         // Where it is not kept, the page is asked again.
         inner.kv().put(&key, &text, Some(ttl)).await.ok();
     });
-}
-
-/// That this request looks, until dropped.
-struct Turn<'a> {
-    looks: Rc<Looks>,
-    key: &'a str,
-    number: u64,
-}
-
-impl<'a> Turn<'a> {
-    fn begin(looks: Rc<Looks>, key: &'a str, now: u64) -> Self {
-        let number = looks.next.get();
-        looks.next.set(number.saturating_add(1));
-        let mut known = looks.known.borrow_mut();
-        if known.len() >= MOST_KNOWN {
-            known.clear();
-        }
-        known.insert(key.to_owned(), Look::Begun(number, now.saturating_add(STALE)));
-        drop(known);
-        Self { looks, key, number }
-    }
-
-    fn end(&self, record: Record) {
-        self.replace(Some(Look::Ended(record)));
-    }
-
-    /// Replaces what is known of this look, unless there is another by now.
-    fn replace(&self, by: Option<Look>) {
-        let mut known = self.looks.known.borrow_mut();
-        if !matches!(known.get(self.key), Some(Look::Begun(number, _)) if *number == self.number) {
-            return;
-        }
-        match by {
-            Some(look) => known.insert(self.key.to_owned(), look),
-            None => known.remove(self.key),
-        };
-    }
-}
-
-impl Drop for Turn<'_> {
-    fn drop(&mut self) {
-        self.replace(None);
-    }
 }

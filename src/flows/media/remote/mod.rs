@@ -6,12 +6,7 @@
 #[cfg(test)]
 mod tests;
 
-use std::{
-    cell::{Cell, RefCell},
-    collections::BTreeMap,
-    rc::Rc,
-    time::Duration,
-};
+use std::{rc::Rc, time::Duration};
 
 use futures_util::stream;
 use http::{Response, header};
@@ -28,7 +23,10 @@ use super::{
 };
 use crate::{
     config::Config,
-    flows::ours::Ours,
+    flows::{
+        ours::Ours,
+        turns::{Standing, Turn, Turns},
+    },
     remote::{
         RemoteError, api,
         client::{self, Ask},
@@ -53,20 +51,8 @@ const FAILED: u64 = 5_000;
 const MOST_KNOWN: usize = 1_000;
 
 type Key = (OwnedServerName, String);
-
-/// The fetches of this isolate.
-#[derive(Default)]
-struct Fetches {
-    known: RefCell<BTreeMap<Key, Fetch>>,
-    next: Cell<u64>,
-}
-
-enum Fetch {
-    /// Which it is, and until when it is waited for (ms).
-    Begun(u64, u64),
-    /// Until when that is told (ms).
-    Failed(u64, Unread),
-}
+/// The fetches of this isolate, and why the last ones failed.
+type Fetches = Turns<Key, Unread>;
 
 /// A file that begins to come.
 struct Incoming {
@@ -85,99 +71,43 @@ pub async fn fetch(
 ) -> Result<(Media, String), Unread> {
     let (fetches, key) =
         (world.isolate(|_| Fetches::default()), (server.to_owned(), media_id.to_owned()));
-    while fetches.is_begun(&key, world.now())? {
+    loop {
+        match fetches.standing(&key, world.now()) {
+            Standing::Begun => {}
+            Standing::Ended(unread) => return Err(unread),
+            Standing::Free => break,
+        }
         world.sleep(Duration::from_millis(LOOK)).await;
         if let Found::Here(media, content) = find(world, server, media_id, 0).await? {
             return Ok((*media, content));
         }
     }
     let begins = world.now().saturating_add(patience).saturating_add(BEGIN);
-    let turn = Rc::new(Turn::begin(fetches, key, begins));
+    let turn = Rc::new(fetches.begin(key, begins, MOST_KNOWN));
     let kept = fetch_now(world, (server, media_id), patience, &turn).await;
     if let Err(unread) = &kept {
-        turn.fail(world.now(), unread);
+        turn.end(world.now().saturating_add(FAILED), unread.clone());
     }
     kept
 }
 
-impl Fetches {
-    /// Whether somebody fetches this, or why nobody can.
-    fn is_begun(&self, key: &Key, now: u64) -> Result<bool, Unread> {
-        match self.known.borrow().get(key) {
-            Some(Fetch::Begun(_, until)) => Ok(*until > now),
-            Some(Fetch::Failed(until, unread)) if *until > now => Err(unread.clone()),
-            _ => Ok(false),
-        }
-    }
-}
-
-/// That this request fetches a file, until dropped.
-struct Turn {
-    fetches: Rc<Fetches>,
-    key: Key,
-    number: u64,
-}
-
-impl Turn {
-    fn begin(fetches: Rc<Fetches>, key: Key, until: u64) -> Self {
-        let number = fetches.next.get();
-        fetches.next.set(number + 1);
-        let mut known = fetches.known.borrow_mut();
-        if known.len() >= MOST_KNOWN {
-            known.clear();
-        }
-        known.insert(key.clone(), Fetch::Begun(number, until));
-        drop(known);
-        Self { fetches, key, number }
-    }
-
-    /// Notes that the file comes.
-    fn touch(&self, now: u64) {
-        self.replace(|number| Some(Fetch::Begun(number, now.saturating_add(STALE))));
-    }
-
-    /// Notes that the file does not come.
-    fn fail(&self, now: u64, unread: &Unread) {
-        self.replace(|_| Some(Fetch::Failed(now.saturating_add(FAILED), unread.clone())));
-    }
-
-    /// Replaces what is known of this fetch, unless there is another by now.
-    fn replace(&self, by: impl FnOnce(u64) -> Option<Fetch>) {
-        let mut known = self.fetches.known.borrow_mut();
-        if !matches!(known.get(&self.key), Some(Fetch::Begun(number, _)) if *number == self.number)
-        {
-            return;
-        }
-        match by(self.number) {
-            Some(fetch) => known.insert(self.key.clone(), fetch),
-            None => known.remove(&self.key),
-        };
-    }
-
-    /// A file that is noted while it comes.
-    fn watched(self: &Rc<Self>, world: &World, body: Body) -> Body {
-        let announced = body.announced();
-        let coming = (world.clone(), Rc::clone(self), body);
-        let chunks = stream::unfold(coming, async |(world, turn, mut body)| {
-            let chunk = body.next().await?;
-            turn.touch(world.now());
-            Some((chunk, (world, turn, body)))
-        });
-        Body::stream(chunks).announcing(announced)
-    }
-}
-
-impl Drop for Turn {
-    fn drop(&mut self) {
-        self.replace(|_| None);
-    }
+/// A file of which others are told that it comes.
+fn watched(turn: &Rc<Turn<Key, Unread>>, world: &World, body: Body) -> Body {
+    let announced = body.announced();
+    let coming = (world.clone(), Rc::clone(turn), body);
+    let chunks = stream::unfold(coming, async |(world, turn, mut body)| {
+        let chunk = body.next().await?;
+        turn.prolong(world.now().saturating_add(STALE));
+        Some((chunk, (world, turn, body)))
+    });
+    Body::stream(chunks).announcing(announced)
 }
 
 async fn fetch_now(
     world: &World,
     (server, media_id): (&ServerName, &str),
     patience: u64,
-    turn: &Rc<Turn>,
+    turn: &Rc<Turn<Key, Unread>>,
 ) -> Result<(Media, String), Unread> {
     let config = Config::of(world).map_err(Ours::from)?;
     let most = config.media.max_upload_size;
@@ -187,7 +117,7 @@ async fn fetch_now(
         let late = RemoteError::Unreachable("it does not answer in time".to_owned());
         Err(Unread::Remote(late))
     })?;
-    let body = turn.watched(world, incoming.body);
+    let body = watched(turn, world, incoming.body);
     let content = keep::write(world, body, most, incoming.around).await;
     let content = content.map_err(|unkept| match unkept {
         Unkept::TooLarge(_) => Unread::TooLarge,

@@ -10,15 +10,15 @@ fn a_file_is_waited_for_as_long_as_something_comes() {
     let scene = Scene::new(Rc::new(Tombolo), "example.org", &[]);
     let world = scene.server.world();
     let (fetches, key) = (Rc::new(Fetches::default()), ("new.org".try_into().unwrap(), "a".into()));
-    let is_begun = || fetches.is_begun(&key, world.now()).unwrap();
-    let begin = |until| Rc::new(Turn::begin(Rc::clone(&fetches), key.clone(), until));
+    let is_begun = || matches!(fetches.standing(&key, world.now()), Standing::Begun);
+    let begin = |until| Rc::new(Rc::clone(&fetches).begin(key.clone(), until, MOST_KNOWN));
     scene.simulation.run(async {
         let turn = begin(world.now() + BEGIN);
         let slow = stream::unfold(world.clone(), async |world| {
             world.sleep(Duration::from_millis(STALE - 1)).await;
             Some((Ok("a".into()), world))
         });
-        let mut body = turn.watched(&world, Body::stream(Box::pin(slow)));
+        let mut body = watched(&turn, &world, Body::stream(Box::pin(slow)));
         for _ in 0..5 {
             body.next().await.unwrap().unwrap();
             assert!(is_begun());
