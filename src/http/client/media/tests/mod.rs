@@ -4,6 +4,7 @@ mod downloads;
 mod federation;
 mod previews;
 mod remote;
+mod site;
 mod thumbnails;
 mod uploads;
 

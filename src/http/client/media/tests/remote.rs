@@ -2,53 +2,17 @@
 
 use std::cell::RefCell;
 
-use futures_util::future::LocalBoxFuture;
-use tombolo_platform::{
-    Answer as ObjectAnswer, AnyAddress, Application, Body, Fault, Moment, Object, World,
-};
+use tombolo_platform::Body;
 
-use super::*;
+use super::{site::Site, *};
 
 const AUTHENTICATED: &str = "/_matrix/federation/v1/media/download/";
 
-type Script = Rc<dyn Fn(&str) -> Response<Body>>;
-
-/// A server that answers by a script, and what it was asked.
-#[derive(Clone)]
-struct Repository {
-    script: Script,
-    asked: Rc<RefCell<Vec<String>>>,
-}
-
-impl Repository {
-    fn on(scene: &Scene, name: &str, script: impl Fn(&str) -> Response<Body> + 'static) -> Self {
-        let repository = Self { script: Rc::new(script), asked: Rc::default() };
-        scene.simulation.server(name, Rc::new(repository.clone()), &[], &[]);
-        repository
-    }
-
-    /// What it was asked about media.
-    fn asked(&self) -> Vec<String> {
-        let all = self.asked.borrow();
-        all.iter().filter(|path| path.contains("media") || path.contains("file")).cloned().collect()
-    }
-}
-
-impl Application<World> for Repository {
-    fn answer(&self, _: &Object<'_>, _: &Moment, _: &str, _: &str) -> Result<ObjectAnswer, Fault> {
-        Err(Fault("no object".to_owned()))
-    }
-
-    fn due(&self, _: World, _: AnyAddress) -> LocalBoxFuture<'static, Result<Option<u64>, Fault>> {
-        Box::pin(async { Ok(None) })
-    }
-
-    fn http(&self, _: World, request: Request<Body>) -> LocalBoxFuture<'static, Response<Body>> {
-        let path = request.uri().path().to_owned();
-        self.asked.borrow_mut().push(path.clone());
-        let answer = (self.script)(&path);
-        Box::pin(async { answer })
-    }
+/// What a server was asked about media.
+fn asked_of(repository: &Site) -> Vec<String> {
+    let mut asked = repository.asked();
+    asked.retain(|path| path.contains("media") || path.contains("file"));
+    asked
 }
 
 fn refusal(status: u16, errcode: &str) -> Response<Body> {
@@ -93,7 +57,7 @@ fn a_server_that_does_not_know_the_endpoint_is_asked_by_the_older_one() {
         let scene = one_server();
         let alice = scene.register("alice");
         let refused = RefCell::new(Some(refused));
-        let old = Repository::on(&scene, "old.org", move |path| {
+        let old = Site::on(&scene, "old.org", move |path| {
             if path.starts_with(AUTHENTICATED) {
                 return refused.take().unwrap();
             }
@@ -106,7 +70,7 @@ fn a_server_that_does_not_know_the_endpoint_is_asked_by_the_older_one() {
         let response = read(&scene, &alice, &format!("{DOWNLOAD}/old.org/abc"));
         assert_eq!((response.status().as_u16(), &**response.body()), (200, b"old".as_slice()));
         assert_eq!(header(&response, "content-disposition"), Some("inline"));
-        assert_eq!(old.asked().len(), 2);
+        assert_eq!(asked_of(&old).len(), 2);
     }
 }
 
@@ -114,14 +78,14 @@ fn a_server_that_does_not_know_the_endpoint_is_asked_by_the_older_one() {
 fn a_file_may_be_elsewhere_but_not_within_a_network() {
     let scene = one_server_with(&[("ALLOW_PRIVATE_ADDRESSES", "no")]);
     let alice = scene.register("alice");
-    Repository::on(&scene, "new.org", |path| match path.rsplit('/').next() {
+    Site::on(&scene, "new.org", |path| match path.rsplit('/').next() {
         Some("far") => parts("Location: https://cdn.org/file\r\n", b"", "\r\n--x--"),
         Some("near") => parts("Location: https://127.0.0.1/file\r\n", b"", "\r\n--x--"),
         Some("plain") => parts("Location: http://cdn.org/file\r\n", b"", "\r\n--x--"),
         Some("through") => parts("Location: https://cdn.org/inward\r\n", b"", "\r\n--x--"),
         _ => refusal(404, "M_NOT_FOUND"),
     });
-    let cdn = Repository::on(&scene, "cdn.org", |path| match path {
+    let cdn = Site::on(&scene, "cdn.org", |path| match path {
         "/file" => {
             let named = Response::builder().header("content-disposition", "inline; filename=f");
             named.header("content-type", "image/gif").body("far".into()).unwrap()
@@ -131,8 +95,8 @@ fn a_file_may_be_elsewhere_but_not_within_a_network() {
             status.header("location", "https://10.0.0.1/file").body(Body::default()).unwrap()
         }
     });
-    let within = Repository::on(&scene, "127.0.0.1", |_| Response::new("secret".into()));
-    let further = Repository::on(&scene, "10.0.0.1", |_| Response::new("secret".into()));
+    let within = Site::on(&scene, "127.0.0.1", |_| Response::new("secret".into()));
+    let further = Site::on(&scene, "10.0.0.1", |_| Response::new("secret".into()));
     let response = read(&scene, &alice, &format!("{DOWNLOAD}/new.org/far"));
     assert_eq!((response.status().as_u16(), &**response.body()), (200, b"far".as_slice()));
     assert_eq!(header(&response, "content-type"), Some("image/gif"));
@@ -141,15 +105,15 @@ fn a_file_may_be_elsewhere_but_not_within_a_network() {
         let answer = Answer::of(read(&scene, &alice, &format!("{DOWNLOAD}/new.org/{path}")));
         answer.refused(502, "M_UNKNOWN");
     }
-    assert!(within.asked().is_empty() && further.asked().is_empty());
-    assert_eq!(cdn.asked(), ["/file"]);
+    assert!(asked_of(&within).is_empty() && asked_of(&further).is_empty());
+    assert_eq!(asked_of(&cdn), ["/file"]);
 }
 
 #[test]
 fn nothing_stays_of_what_breaks_off_or_is_too_large() {
     let scene = one_server_with(&[("MAX_UPLOAD_SIZE", "1000")]);
     let alice = scene.register("alice");
-    Repository::on(&scene, "new.org", |path| match path.rsplit('/').next() {
+    Site::on(&scene, "new.org", |path| match path.rsplit('/').next() {
         Some("large") => parts("", &[0; 1001], "\r\n--x--"),
         Some("broken") => parts("", &[0; 900], ""),
         Some("fits") => parts("", &[0; 1000], "\r\n--x--"),
@@ -174,12 +138,12 @@ fn nothing_stays_of_what_breaks_off_or_is_too_large() {
 fn many_who_want_one_file_make_one_request() {
     let scene = one_server();
     let alice = scene.register("alice");
-    let new = Repository::on(&scene, "new.org", |_| parts("", b"a", "\r\n--x--"));
+    let new = Site::on(&scene, "new.org", |_| parts("", b"a", "\r\n--x--"));
     let path = format!("{DOWNLOAD}/new.org/a");
     let all = (0..5).map(|_| alice.server.request(alice.request(("GET", &path), "")));
     let all = scene.simulation.run(futures_util::future::join_all(all));
     assert!(all.into_iter().all(|response| response.unwrap().body() == "a"));
-    let asked = new.asked().iter().filter(|path| path.starts_with(AUTHENTICATED)).count();
+    let asked = asked_of(&new).iter().filter(|path| path.starts_with(AUTHENTICATED)).count();
     assert_eq!(asked, 1);
 }
 
@@ -187,33 +151,33 @@ fn many_who_want_one_file_make_one_request() {
 fn what_nobody_reads_any_more_is_removed() {
     let scene = one_server_with(&[("REMOTE_MEDIA_LIFETIME", "10")]);
     let alice = scene.register("alice");
-    let new = Repository::on(&scene, "new.org", |_| parts("", b"a", "\r\n--x--"));
+    let new = Site::on(&scene, "new.org", |_| parts("", b"a", "\r\n--x--"));
     let get = || read(&scene, &alice, &format!("{DOWNLOAD}/new.org/a"));
     assert_eq!(get().status(), 200);
     clean_after(&scene, &alice, 8 * 86_400);
     assert_eq!(get().status(), 200);
     clean_after(&scene, &alice, 8 * 86_400);
-    assert_eq!((new.asked().len(), scene.server.r2_keys().len()), (1, 2));
+    assert_eq!((asked_of(&new).len(), scene.server.r2_keys().len()), (1, 2));
     clean_after(&scene, &alice, 11 * 86_400);
     assert_eq!(scene.server.r2_keys().len(), 1);
     assert_eq!(get().status(), 200);
-    assert_eq!(new.asked().len(), 2);
+    assert_eq!(asked_of(&new).len(), 2);
 }
 
 #[test]
 fn who_is_not_logged_in_makes_no_server_ask() {
     let scene = one_server();
-    let new = Repository::on(&scene, "new.org", |_| parts("", b"a", "\r\n--x--"));
+    let new = Site::on(&scene, "new.org", |_| parts("", b"a", "\r\n--x--"));
     let line = "GET /_matrix/media/v3/download/new.org/a";
     scene.send(None, line, String::new()).refused(404, "M_NOT_FOUND");
-    assert!(new.asked().is_empty());
+    assert!(asked_of(&new).is_empty());
 }
 
 #[test]
 fn what_is_much_too_large_is_too_large() {
     let scene = one_server_with(&[("MAX_UPLOAD_SIZE", "1000")]);
     let alice = scene.register("alice");
-    Repository::on(&scene, "new.org", |_| parts("", &[0; 100_000], "\r\n--x--"));
+    Site::on(&scene, "new.org", |_| parts("", &[0; 100_000], "\r\n--x--"));
     let path = format!("{DOWNLOAD}/new.org/a");
     Answer::of(read(&scene, &alice, &path)).refused(502, "M_TOO_LARGE");
 }
@@ -222,9 +186,7 @@ fn what_is_much_too_large_is_too_large() {
 fn a_page_of_a_proxy_does_not_say_that_there_is_nothing() {
     let scene = one_server();
     let alice = scene.register("alice");
-    Repository::on(&scene, "old.org", |_| {
-        Response::builder().status(404).body("<html>".into()).unwrap()
-    });
+    Site::on(&scene, "old.org", |_| Response::builder().status(404).body("<html>".into()).unwrap());
     let path = format!("{DOWNLOAD}/old.org/a");
     Answer::of(read(&scene, &alice, &path)).refused(502, "M_UNKNOWN");
 }

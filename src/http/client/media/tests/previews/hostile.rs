@@ -1,5 +1,7 @@
 //! What do those get who have the server ask where it should not, and pages that do not end?
 
+use std::cell::RefCell;
+
 use futures_util::stream;
 
 use super::*;

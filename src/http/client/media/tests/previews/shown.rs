@@ -146,7 +146,7 @@ fn a_page_learns_who_asks_and_in_which_language() {
     let agent = site.told("user-agent");
     let place = " (bot; +https://matrix.example.org)";
     assert!(agent.starts_with("Tombolo/") && agent.ends_with(place), "{agent}");
-    let asked = site.asked.borrow().last().unwrap().clone();
+    let asked = site.last();
     assert!(
         !asked.headers().contains_key("cookie") && !asked.headers().contains_key("authorization")
     );
