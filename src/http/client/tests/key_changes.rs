@@ -1,9 +1,12 @@
 //! What does a client learn of others' devices?
 
+use ruma::RoomId;
 use serde_json::{Value, json};
+use tombolo_platform::values;
 use tombolo_support::{Scene, User, text};
 
 use super::one_server;
+use crate::objects::room_object;
 
 fn changes(scene: &Scene, user: &User, from: &str, to: &str) -> Value {
     scene.get(user, &format!("/_matrix/client/v3/keys/changes?from={from}&to={to}")).ok()
@@ -63,6 +66,28 @@ fn who_changed_rooms_between_two_tokens_had_not_left_whatever_came_later() {
     let gone = json!({ "changed": [], "left": [bob.id] });
     assert_eq!(sync(&format!("since={second}"))["device_lists"], gone);
     assert_eq!(changes(&scene, &alice, &first, &second), came);
+}
+
+#[test]
+fn who_left_is_told_of_those_who_were_there_whatever_became_of_the_past() {
+    let scene = one_server();
+    let [alice, bob] = ["alice", "bob"].map(|name| scene.register(name));
+    let room = scene.room(&alice, &json!({ "preset": "public_chat" }));
+    scene.act(&bob, &room, "join", &json!({})).ok();
+    scene.pass(5_000);
+    let since = text(&scene.sync(&bob, "")["next_batch"]);
+    scene.act(&bob, &room, "leave", &json!({})).ok();
+    scene.pass(5_000);
+    scene.act(&alice, &room, "leave", &json!({})).ok();
+    // As where a resolution finds late that she had left before.
+    let sql = scene.server.sql(&room_object(&RoomId::parse(room).unwrap())).unwrap();
+    let rewrite =
+        "UPDATE past SET sn = (SELECT sn FROM now WHERE type = 'm.room.member' AND key = ?1)
+                   WHERE type = 'm.room.member' AND key = ?1";
+    assert_eq!(sql.run(rewrite, values![alice.id.as_str()]).unwrap(), 1);
+    scene.server.crash();
+    let sync = scene.sync(&bob, &format!("since={since}"));
+    assert_eq!(sync["device_lists"], json!({ "changed": [], "left": [alice.id] }));
 }
 
 #[test]

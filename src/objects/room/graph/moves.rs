@@ -98,6 +98,18 @@ impl Room<'_> {
         Ok(self.sql.row(query, values![], |row| row.int(0))?.is_none())
     }
 
+    /// Who shared the room right before a position and has moved since. The log goes on saying so where the state says
+    /// something else by now: an event was verified late, and with it a resolution made another past.
+    pub fn went_since(&mut self, pos: Position) -> Result<Vec<OwnedUserId>> {
+        let query =
+            "SELECT user, was, min(pos) FROM moves WHERE pos >= ? AND user <> ? GROUP BY user";
+        let read = |row: &Row<'_>| Ok((row.text(0)?, membership_or_none(row, 1)?));
+        let moved = self.sql.rows(query, values![pos, EVERYBODY], read)?;
+        let there = moved.into_iter().filter(|(_, was)| shares(*was));
+        let broken = |_| Stop::broken("a member's ID is none");
+        there.map(|(user, _)| UserId::parse(user).map_err(broken)).collect()
+    }
+
     /// The moves after `from` and up to `to`.
     pub fn moves(&mut self, from: Position, to: Position) -> Result<Moves> {
         let query =

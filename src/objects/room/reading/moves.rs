@@ -47,6 +47,7 @@ pub fn moves(room: &mut Room<'_>, message: Moves) -> Result<MovesReply> {
     // Who was there when a user went that came back is there still, or went and is found above.
     if let Some(end) = memberships.last_left(to).filter(|_| !joined) {
         gone.extend(room.others_at(end - 1, &user)?);
+        gone.extend(room.went_since(end)?.into_iter().filter(|other| *other != user));
     }
     gone.retain(|other| !came.contains(other));
     let (came, gone) = (came.into_iter().collect(), gone.into_iter().collect());
@@ -88,8 +89,6 @@ impl Room<'_> {
         let Some(end) = memberships.last_left(moved.pos).filter(|end| *end > from) else {
             return Ok(false);
         };
-        let member = self.mainline(end - 1, "m.room.member", moved.user.as_str())?;
-        let member = member.map(|sn| self.event(sn)).transpose()?;
-        Ok(shares(member.and_then(|event| event.pdu.membership())))
+        Ok(self.went_since(end)?.contains(&moved.user))
     }
 }
