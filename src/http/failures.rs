@@ -42,6 +42,9 @@ impl From<Unsent> for Error {
             Unsent::TooLarge(_) => too_large(message),
             Unsent::Uninvited(error) => uninvited(error),
             Unsent::Unwanted => invite_blocked(),
+            Unsent::Undeclinable => {
+                Self::new(StatusCode::FORBIDDEN, "M_CANNOT_LEAVE_SERVER_NOTICE_ROOM", message)
+            }
             Unsent::Remote(error) => error.into(),
             Unsent::Nonsense(_) => bad_gateway(message),
             Unsent::Ours(error) => error.into(),

@@ -14,11 +14,10 @@ use tombolo_protocol::{
 
 use super::{
     create_room::{NewRoom, Preset, Unmade, create_room},
-    send::send,
+    send::{send, send_once},
     unsent::Unsent,
 };
 use crate::{
-    config::Config,
     flows::{membership::join, ours::Ours},
     objects::{
         room::messages::{Draft, MembershipOf, Send, Transaction},
@@ -64,30 +63,19 @@ impl From<AskError<Refusal>> for Unsaid {
     }
 }
 
-/// Sends a notice.
+/// Sends a notice, and invites the user who is not in the room. One that was sent before by the same transaction invites
+/// nobody who has left since.
 pub async fn notify(world: &World, notice: Notice) -> Result<OwnedEventId, Unsaid> {
     let room_id = room(world, &notice).await?;
-    let of_user = MembershipOf { user: notice.user.clone(), live: false };
+    let Notice { sender, user, draft, transaction } = notice;
+    let message = Send { transaction, ..Send::of(sender.clone(), draft) };
+    let (event_id, again) = send_once(world, &room_id, message).await?;
+    let of_user = MembershipOf { user: user.clone(), live: false };
     let membership = world.ask(&room_object(&room_id), &of_user).await.map_err(Unsent::from)?;
-    if membership.is_none_or(Membership::is_out) {
-        invite(world, &room_id, &notice).await?;
+    if membership.is_none_or(|membership| membership.is_out() && !again) {
+        invite(world, &room_id, (sender, &user)).await?;
     }
-    let Notice { sender, draft, transaction, .. } = notice;
-    Ok(send(world, &room_id, Send { transaction, ..Send::of(sender, draft) }).await?)
-}
-
-/// Whether a user may decline an invite: not that of the server.
-pub async fn may_decline(world: &World, user: &UserId, room_id: &RoomId) -> Result<bool, Unsaid> {
-    let config = Config::of(world).map_err(Ours::from)?;
-    let Some(sender) = config.server_notices.clone() else { return Ok(true) };
-    let known = NoticeRoom { sender, made: None };
-    let of_notices = world.ask(&user_object(user), &known).await?;
-    if of_notices.as_deref() != Some(room_id) {
-        return Ok(true);
-    }
-    let of_user = MembershipOf { user: user.to_owned(), live: false };
-    let membership = world.ask(&room_object(room_id), &of_user).await.map_err(Unsent::from)?;
-    Ok(membership != Some(Membership::Invite))
+    Ok(event_id)
 }
 
 /// The room for notices to the user; makes it if there is none.
@@ -114,14 +102,18 @@ async fn room(world: &World, notice: &Notice) -> Result<OwnedRoomId, Unsaid> {
     };
     let made = create_room(world, new).await?;
     let note = NoticeRoom { sender, made: Some(made.clone()) };
-    Ok(world.ask(&address, &note).await?.unwrap_or(made))
+    let held = world.ask(&address, &note).await?;
+    Ok(held.ok_or_else(|| Ours::broken("a room for notices was not noted"))?)
 }
 
-async fn invite(world: &World, room_id: &RoomId, notice: &Notice) -> Result<(), Unsaid> {
-    let mut content = join::member_content(world, &notice.user).await.map_err(Ours::from)?;
+async fn invite(
+    world: &World,
+    room_id: &RoomId,
+    (sender, user): (OwnedUserId, &UserId),
+) -> Result<(), Unsaid> {
+    let mut content = join::member_content(world, user).await.map_err(Ours::from)?;
     content.insert("membership".to_owned(), json!(Membership::Invite));
     let content = to_raw_value(&content).map_err(Ours::from)?;
-    let draft = Draft::membership(&notice.user, content);
-    send(world, room_id, Send::of(notice.sender.clone(), draft)).await?;
+    send(world, room_id, Send::of(sender, Draft::membership(user, content))).await?;
     Ok(())
 }

@@ -13,27 +13,41 @@ use crate::{
     config::Config,
     flows::{membership::invite, ours::Ours, telling::tell},
     objects::{
-        room::messages::{Draft, Send},
+        room::messages::{Draft, MembershipOf, Send},
         room_object, user_object,
-        user_sync::messages::{MayInvite, Refusal},
+        user_sync::messages::{MayInvite, NoticeRoom, Refusal},
     },
 };
 
 /// Sends an event; an invite of another server's user goes through that server. Once an event is stored, nothing that
 /// follows makes the call fail: the room's alarm repeats the telling.
 pub async fn send(world: &World, room_id: &RoomId, message: Send) -> Result<OwnedEventId, Unsent> {
-    if let Some(user) = invited(&message) {
+    Ok(send_once(world, room_id, message).await?.0)
+}
+
+/// The same; answers, too, whether the same transaction had sent it before.
+pub async fn send_once(
+    world: &World,
+    room_id: &RoomId,
+    message: Send,
+) -> Result<(OwnedEventId, bool), Unsent> {
+    let Draft { event_type, state_key, content, .. } = &message.draft;
+    if let Some(user) = state_key.as_deref().and_then(|key| invited_by(event_type, key, content)) {
         if user.server_name() != Config::of(world)?.server_name {
-            return invite::invite(world, room_id, user.server_name(), message).await;
+            let event_id = invite::invite(world, room_id, user.server_name(), message).await?;
+            return Ok((event_id, false));
         }
         if !wants_invite(world, room_id, (&message.sender, &user)).await? {
             return Err(Unsent::Unwanted);
         }
     }
+    if leaves(&message) && !may_decline(world, &message.sender, room_id).await? {
+        return Err(Unsent::Undeclinable);
+    }
     let sent = world.ask(&room_object(room_id), &message).await?;
     tell::tell_meanwhile(world, room_id, sent.others);
     tell::tell_now(world, room_id, sent.news).await;
-    Ok(sent.event_id)
+    Ok((sent.event_id, sent.again))
 }
 
 /// Whether a local user may be invited, by their own rules.
@@ -65,16 +79,36 @@ pub async fn membership(
     Ok(())
 }
 
-/// The user whom this event invites. It is read as the room reads it, which refuses what cannot be read.
-fn invited(message: &Send) -> Option<OwnedUserId> {
-    let Draft { event_type, state_key, content, .. } = &message.draft;
-    invited_by(event_type, state_key.as_deref()?, content)
+/// The user whom a state event invites. It is read as the room reads it, which refuses what cannot be read.
+pub fn invited_by(event_type: &str, state_key: &str, content: &RawValue) -> Option<OwnedUserId> {
+    let is_invite = membership_in(event_type, content) == Some(Membership::Invite);
+    if is_invite { UserId::parse(state_key).ok() } else { None }
 }
 
-/// The user whom a state event invites.
-pub fn invited_by(event_type: &str, state_key: &str, content: &RawValue) -> Option<OwnedUserId> {
+/// Whether a user leaves by this event.
+fn leaves(message: &Send) -> bool {
+    let Draft { event_type, state_key, content, .. } = &message.draft;
+    state_key.as_deref() == Some(message.sender.as_str())
+        && membership_in(event_type, content) == Some(Membership::Leave)
+}
+
+fn membership_in(event_type: &str, content: &RawValue) -> Option<Membership> {
     let content = parse_object(content.get().as_bytes()).ok()?;
-    let is_invite = event_type == "m.room.member"
-        && Membership::of_content(&content) == Some(Membership::Invite);
-    if is_invite { UserId::parse(state_key).ok() } else { None }
+    Membership::of_content(&content).filter(|_| event_type == "m.room.member")
+}
+
+/// Whether a user may leave a room: not by declining the invite to the room in which the server writes to them
+/// ([server notices](https://spec.matrix.org/v1.19/client-server-api/#server-notices)).
+async fn may_decline(world: &World, user: &UserId, room_id: &RoomId) -> Result<bool, Unsent> {
+    let Some(sender) = Config::of(world)?.server_notices.clone() else { return Ok(true) };
+    let of_notices = match world.ask(&user_object(user), &NoticeRoom { sender, made: None }).await {
+        Ok(room) => room,
+        Err(AskError::Refused(refusal)) => return Err(Ours::broken(refusal).into()),
+        Err(AskError::Unreachable(cause)) => return Err(Ours::Unreachable(cause).into()),
+    };
+    if of_notices.as_deref() != Some(room_id) {
+        return Ok(true);
+    }
+    let of_user = MembershipOf { user: user.to_owned(), live: false };
+    Ok(world.ask(&room_object(room_id), &of_user).await? != Some(Membership::Invite))
 }

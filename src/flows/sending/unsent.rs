@@ -32,6 +32,9 @@ pub enum Unsent {
     /// The invited user, who is ours, does not want the invite.
     #[error("This user does not want this invite")]
     Unwanted,
+    /// The user may not decline this invite: it is the server's own.
+    #[error("You cannot decline this invite: the server has something to tell you")]
+    Undeclinable,
     /// The resident server through which the event should get into the room failed.
     #[error("{0}")]
     Remote(RemoteError),

@@ -76,8 +76,12 @@ impl User<'_> {
 
     /// Refuses if the account was deactivated.
     pub fn must_be_active(&mut self) -> Result<()> {
+        if self.is_active()? { Ok(()) } else { Err(Stop::Refused(Refusal::Deactivated)) }
+    }
+
+    /// Whether the account was not deactivated.
+    pub fn is_active(&mut self) -> Result<bool> {
         let query = "SELECT 1 FROM deactivated";
-        let found = self.sql.row(query, values![], |row| row.int(0))?;
-        found.map_or(Ok(()), |_| Err(Stop::Refused(Refusal::Deactivated)))
+        Ok(self.sql.row(query, values![], |row| row.int(0))?.is_none())
     }
 }

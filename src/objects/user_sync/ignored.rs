@@ -16,7 +16,7 @@ use super::{Result, User, invite_rules::InviteRule};
 pub const IGNORED_USERS: &str = "m.ignored_user_list";
 
 impl User<'_> {
-    /// Whom the user ignores, read once per stay in memory. Nobody ignores themselves.
+    /// Whom the user ignores, read once per stay in memory. Nobody ignores themselves, or what the server has to say.
     pub fn ignored(&mut self) -> Result<Rc<BTreeSet<OwnedUserId>>> {
         if let Some(ignored) = &self.cache.ignored {
             return Ok(Rc::clone(ignored));
@@ -24,6 +24,9 @@ impl User<'_> {
         let content = self.item("", IGNORED_USERS)?;
         let mut ignored = content.as_deref().map(read).unwrap_or_default();
         ignored.retain(|user| user.as_str() != self.name);
+        if let Some(sender) = &self.config.server_notices {
+            ignored.remove(sender);
+        }
         let ignored = Rc::new(ignored);
         self.cache.ignored = Some(Rc::clone(&ignored));
         Ok(ignored)

@@ -11,9 +11,12 @@ use crate::shell::Stop;
 /// By which tag clients know the room.
 const TAG: &str = "m.server_notice";
 
-/// The room; of two that are made at once the first one is it.
+/// The room; of two that are made at once the first one is it. Whose account is deactivated has none: they leave all rooms.
 pub fn notice_room(user: &mut User<'_>, message: NoticeRoom) -> Result<Option<OwnedRoomId>> {
     user.create()?;
+    if message.made.is_none() && !user.is_active()? {
+        return Ok(None);
+    }
     let query = "SELECT room FROM notice_rooms WHERE sender = ?";
     let sender = message.sender.as_str();
     if let Some(room) = user.sql.row(query, values![sender], |row| row.text(0))? {

@@ -176,6 +176,10 @@ pub fn note_traits(user: &mut User<'_>, message: NoteTraits) -> Result<()> {
 /// Refuses an invite that the user's rules block, and one from another server if too many are unanswered, or if the
 /// account was deactivated.
 pub fn may_invite(user: &mut User<'_>, message: MayInvite) -> Result<()> {
+    // The server's own user is in no other rooms than those that it makes.
+    if user.config.server_notices.as_ref().is_some_and(|sender| sender.as_str() == user.name) {
+        return Err(Stop::Refused(Refusal::InviteBlocked));
+    }
     if !user.cache.schema.exists(user.sql, STEPS)? {
         return Ok(());
     }

@@ -22,6 +22,7 @@ use crate::{
         router::Router,
     },
     objects::room::messages::{Draft, Transaction},
+    stores::accounts,
 };
 
 pub fn routes(router: &mut Router) {
@@ -64,6 +65,12 @@ async fn answer(
     let Some(sender) = Config::of(&world)?.server_notices.clone() else {
         return Err(invalid_param("Server notices are not enabled on this server"));
     };
+    if accounts::find(&world, sender.localpart()).await?.is_some() {
+        return Err(invalid_param("SERVER_NOTICES names somebody who has an account"));
+    }
+    if body.event_type == "m.room.member" {
+        return Err(invalid_param("A notice makes nobody come or go"));
+    }
     local_account(&world, &body.user_id).await?;
     let Body { user_id, content, event_type, state_key } = body;
     // Two operators may think of the same transaction ID.

@@ -2,11 +2,12 @@
 
 use std::rc::Rc;
 
+use ruma::RoomId;
 use serde_json::{Value, json};
 use tombolo_platform::values;
-use tombolo_support::{Answer, Scene, User, encode, registration, text};
+use tombolo_support::{Answer, PASSWORD, Scene, User, encode, registration, text};
 
-use crate::app::Tombolo;
+use crate::{app::Tombolo, objects::room_object};
 
 const SENDER: &str = "@_server:example.org";
 
@@ -66,6 +67,7 @@ fn a_user_is_invited_to_one_room_as_often_as_they_leave_it() {
     let leave = format!("PUT /_matrix/client/v3/rooms/{room}/{path}");
     for refused in [
         scene.act(alice, room, "leave", &json!({})),
+        scene.act(alice, room, "kick", &json!({ "user_id": alice.id })),
         scene.call(Some(alice), &leave, &json!({ "membership": "leave" })),
     ] {
         refused.refused(403, "M_CANNOT_LEAVE_SERVER_NOTICE_ROOM");
@@ -96,6 +98,72 @@ fn a_notice_that_is_sent_twice_is_said_once() {
 }
 
 #[test]
+fn a_notice_that_cannot_be_said_invites_nobody() {
+    let server = Served::on();
+    let (scene, alice) = (&server.scene, &server.alice);
+    let line = "POST /_synapse/admin/v1/send_server_notice";
+    for (content, status, errcode) in
+        [(json!(5), 400, "M_BAD_JSON"), (json!({ "body": "x".repeat(70_000) }), 413, "M_TOO_LARGE")]
+    {
+        let body = json!({ "user_id": alice.id, "content": content });
+        scene.call(Some(&server.admin), line, &body).refused(status, errcode);
+        assert!(server.invites().is_empty());
+    }
+    // Nobody is put into the room, or out of it, by a notice.
+    let out = json!({ "user_id": alice.id, "type": "m.room.member", "state_key": SENDER,
+                      "content": { "membership": "leave" } });
+    scene.call(Some(&server.admin), line, &out).refused(400, "M_INVALID_PARAM");
+    // The same notice again is no new one.
+    let send = |txn_id| server.notify(&server.admin, &alice.id, Some(txn_id)).ok();
+    send("1");
+    let room = server.invites()[0].0.clone();
+    scene.act(alice, &room, "join", &json!({})).ok();
+    scene.act(alice, &room, "leave", &json!({})).ok();
+    send("1");
+    assert!(server.invites().is_empty());
+    send("2");
+    assert_eq!(server.invites().len(), 1);
+}
+
+#[test]
+fn an_invite_is_declined_by_no_delayed_event_and_ends_with_the_account() {
+    let server = Served::on();
+    let (scene, alice) = (&server.scene, &server.alice);
+    server.tell_alice();
+    let room = server.invites()[0].0.clone();
+    scene.act(alice, &room, "join", &json!({})).ok();
+    let delayed = format!(
+        "PUT /_matrix/client/v3/rooms/{room}/state/m.room.member/{}?org.matrix.msc4140.delay=60000",
+        encode(&alice.id)
+    );
+    scene.call(Some(alice), &delayed, &json!({ "membership": "leave" })).ok();
+    scene.act(alice, &room, "leave", &json!({})).ok();
+    server.tell_alice();
+    scene.pass(120_000);
+    assert_eq!(server.invites().len(), 1);
+    let gone = json!({ "auth": { "type": "m.login.password", "password": PASSWORD,
+                                 "identifier": { "type": "m.id.user", "user": "alice" } } });
+    scene.call(Some(alice), "POST /_matrix/client/v3/account/deactivate", &gone).ok();
+    scene.pass(120_000);
+    let address = room_object(&RoomId::parse(room).unwrap());
+    let query = "SELECT membership FROM locals WHERE user = ?";
+    let held = scene.server.sql(&address).unwrap();
+    let held = held.row(query, values![alice.id.as_str()], |row| row.text(0)).unwrap();
+    assert_ne!(held.as_deref(), Some("invite"));
+}
+
+#[test]
+fn what_the_server_says_is_heard_whoever_is_ignored() {
+    let server = Served::on();
+    let path = format!("user/{}/account_data/m.ignored_user_list", encode(&server.alice.id));
+    let line = format!("PUT /_matrix/client/v3/{path}");
+    let list = json!({ "ignored_users": { SENDER: {} } });
+    server.scene.call(Some(&server.alice), &line, &list).ok();
+    server.tell_alice();
+    assert_eq!(server.invites().len(), 1);
+}
+
+#[test]
 fn whose_invites_a_user_wants_is_for_other_users() {
     let server = Served::on();
     let path = format!("user/{}/account_data/m.invite_permission_config", encode(&server.alice.id));
@@ -115,6 +183,15 @@ fn only_operators_write_in_the_name_of_the_server_and_only_to_users_there_are() 
     server.notify(admin, "bob", None).refused(400, "M_BAD_JSON");
     let line = "POST /_matrix/client/v3/register";
     scene.call(None, line, &registration("_server")).refused(400, "M_USER_IN_USE");
+    scene.register("bob");
+    // Nor does anybody invite that user.
+    let room = scene.room(alice, &json!({}));
+    let invite = json!({ "user_id": SENDER });
+    scene.act(alice, &room, "invite", &invite).refused(403, "M_INVITE_BLOCKED");
+    // Somebody may have the name from the time before there were notices.
+    let update = "UPDATE accounts SET localpart = ? WHERE localpart = ?";
+    scene.simulation.run(scene.server.world().d1().run(update, values!["_server", "bob"])).unwrap();
+    server.notify(admin, &alice.id, None).refused(400, "M_INVALID_PARAM");
     // Where there is no such user, nobody is told, and anybody may have the name.
     let server = Served::new(&[]);
     server.notify(&server.admin, &server.alice.id, None).refused(400, "M_INVALID_PARAM");

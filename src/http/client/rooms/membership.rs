@@ -156,18 +156,8 @@ async fn leave(
     caller: Session,
     request: leave_room::Request,
 ) -> Result<leave_room::Response> {
-    must_be_free_to_leave(&world, &caller.user, &request.room_id).await?;
     flows::membership::leave::leave(&world, &caller.user, &request.room_id, request.reason).await?;
     Ok(leave_room::Response::new())
-}
-
-/// Refuses to decline an invite of the server's own.
-pub async fn must_be_free_to_leave(world: &World, user: &UserId, room_id: &RoomId) -> Result<()> {
-    if flows::sending::notices::may_decline(world, user, room_id).await? {
-        return Ok(());
-    }
-    let message = "You cannot decline this invite: the server has something to tell you";
-    Err(Error::new(StatusCode::FORBIDDEN, "M_CANNOT_LEAVE_SERVER_NOTICE_ROOM", message))
 }
 
 async fn forget(

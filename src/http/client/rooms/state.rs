@@ -14,11 +14,9 @@ use ruma::{
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tombolo_platform::World;
-use tombolo_protocol::{acl::ServerAcl, json::parse_object, membership::Membership};
+use tombolo_protocol::acl::ServerAcl;
 
-use super::{
-    aliases, ask_room, events::send_draft, membership::must_be_free_to_leave, not_in_room,
-};
+use super::{aliases, ask_room, events::send_draft, not_in_room};
 use crate::{
     config::Config,
     error::{Error, Result, bad_json, forbidden, internal, invalid_param, not_found},
@@ -98,15 +96,6 @@ pub async fn check(world: &World, caller: &Session, room_id: &RoomId, draft: &Dr
     match draft.event_type.as_str() {
         aliases::CANONICAL_ALIAS => check_aliases(world, caller, room_id, &draft.content).await,
         "m.room.server_acl" => check_acl(world, &draft.content),
-        "m.room.member" if draft.state_key.as_deref() == Some(caller.user.as_str()) => {
-            let content = parse_object(draft.content.get().as_bytes()).unwrap_or_default();
-            match Membership::of_content(&content) {
-                Some(Membership::Leave) => {
-                    must_be_free_to_leave(world, &caller.user, room_id).await
-                }
-                _ => Ok(()),
-            }
-        }
         _ => Ok(()),
     }
 }

@@ -101,6 +101,9 @@ pub struct Sent {
     /// Local users who can be told meanwhile; none where the alarm tells them.
     #[serde(default)]
     pub others: Vec<UserNews>,
+    /// Whether the same transaction had sent it before.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub again: bool,
 }
 
 /// Judges events that came from another server.

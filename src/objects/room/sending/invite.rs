@@ -50,7 +50,7 @@ pub fn send(room: &mut Room<'_>, message: SendInvite) -> Result<Sent> {
         }
     };
     let news = room.news_for(&[pdu.sender])?;
-    Ok(Sent { event_id: pdu.event_id, position, news, others: Vec::new() })
+    Ok(Sent { event_id: pdu.event_id, position, news, others: Vec::new(), again: false })
 }
 
 /// An invite that stands, as it goes to the invited user's server.

@@ -33,7 +33,7 @@ pub fn send(room: &mut Room<'_>, message: Send) -> Result<Sent> {
     {
         // The request that sent it first may not have lived to tell the sender.
         let news = room.news_for(&[message.sender])?;
-        return Ok(Sent { event_id, position, news, others: Vec::new() });
+        return Ok(Sent { event_id, position, news, others: Vec::new(), again: true });
     }
     if !is_declining(room, &message)? {
         room.live()?;
@@ -42,10 +42,10 @@ pub fn send(room: &mut Room<'_>, message: Send) -> Result<Sent> {
     let (event_id, position) = write(room, &message)?;
     if message.draft.state_key.is_none() {
         let (news, others) = room.news_of_message(&message.sender, position)?;
-        return Ok(Sent { event_id, position, news, others });
+        return Ok(Sent { event_id, position, news, others, again: false });
     }
     let news = room.news_for(&concerned(room, &message))?;
-    Ok(Sent { event_id, position, news, others: Vec::new() })
+    Ok(Sent { event_id, position, news, others: Vec::new(), again: false })
 }
 
 /// Builds, judges and inserts an event; refused unless it is accepted. An event that only repeats the current state is
