@@ -20,6 +20,8 @@ pub const MOST: u32 = 500;
 /// The most users of ours, and the most servers, that are told of one user: those of the smallest rooms first.
 const MOST_LOCALS: u32 = 500;
 const MOST_SERVERS: u32 = 100;
+/// Of how many users of ours in a room a server hears that comes into it.
+const MOST_INTRODUCED: u32 = 100;
 /// The most pairs of a user of another server and one of ours who is told.
 const MOST_PAIRS: u32 = 2_000;
 
@@ -94,20 +96,22 @@ pub async fn sharing(
     Ok(rows.into_iter().flatten().collect())
 }
 
-/// The newest presences of those who share a room with a user, and of the user: told after a time (ms), and, unless all
-/// are wanted, of who is not offline.
+/// The newest presences of those who share a room with a user, and of the user: told after a time and up to another (ms),
+/// and, unless all are wanted, of who is not offline.
 pub async fn around(
     world: &World,
     user: &UserId,
-    (since, all): (u64, bool),
+    (after, upto): (u64, Option<u64>),
+    all: bool,
 ) -> Result<Vec<Stored>, SqlError> {
     let query = "SELECT p.user, state, status_msg, active_ts, currently_active, told_ts FROM presences p INDEXED BY presences_told
-                 WHERE told_ts > ?2 AND (?3 OR state <> 'offline') AND (p.user = ?1 OR EXISTS (
+                 WHERE told_ts > ?2 AND told_ts <= ifnull(?3, 9e15) AND (?4 OR state <> 'offline') AND (p.user = ?1 OR EXISTS (
                      SELECT 1 FROM room_members other CROSS JOIN room_members own
                      WHERE other.user = p.user AND other.joined = 1
                      AND own.user = ?1 AND own.room_id = other.room_id AND own.joined = 1))
-                 ORDER BY told_ts DESC LIMIT ?4";
-    let rows = world.d1().rows(query, values![user.as_str(), since, all, MOST], stored).await?;
+                 ORDER BY told_ts DESC LIMIT ?5";
+    let values = values![user.as_str(), after, upto, all, MOST];
+    let rows = world.d1().rows(query, values, stored).await?;
     Ok(rows.into_iter().flatten().collect())
 }
 
@@ -116,7 +120,7 @@ pub async fn of_room(world: &World, room_id: &RoomId) -> Result<Vec<Stored>, Sql
     let query = "SELECT p.user, state, status_msg, active_ts, currently_active, told_ts FROM room_members own CROSS JOIN presences p
                  WHERE own.room_id = ?1 AND own.local = 1 AND own.joined = 1
                  AND p.user = own.user AND p.told_ts > ?2 AND p.state <> 'offline' LIMIT ?3";
-    let values = values![room_id.as_str(), world.now().saturating_sub(STALE), MOST_SERVERS];
+    let values = values![room_id.as_str(), world.now().saturating_sub(STALE), MOST_INTRODUCED];
     let rows = world.d1().rows(query, values, stored).await?;
     Ok(rows.into_iter().flatten().collect())
 }

@@ -28,15 +28,15 @@ pub const MOST_EDUS: usize = 10;
 const MOST_USERS: usize = 100;
 /// How old what was written of a user may be who has not changed (ms).
 const REFRESHED: u64 = 1_200_000;
-/// How many changes of a server's users are taken in so long (ms), by one isolate; what is more is lost. Of how many
-/// servers that is counted; beyond that, it begins anew.
+/// How many changes of a server's users are looked at in so long (ms), by one isolate, whether or not they share a room;
+/// what is more is lost. Of how many servers that is counted; beyond that, it begins anew.
 const MOST_CHANGES: usize = 600;
 const WINDOW: u64 = 60_000;
 const MOST_SERVERS: usize = 5_000;
 /// When it is looked again whether a user shares a room, who may have come just now.
 const AGAIN: Duration = Duration::from_secs(4);
 
-/// How many changes of each server were taken, and since when (ms).
+/// How many changes of each server were looked at, and since when (ms).
 #[derive(Default)]
 struct Taken(RefCell<BTreeMap<OwnedServerName, (u64, usize)>>);
 
@@ -136,7 +136,8 @@ async fn take(
 ) -> Result<Vec<Presence>, Ours> {
     let known = presences::of_users(world, told.iter().map(|presence| &presence.user)).await?;
     let now = world.now();
-    let (changed, refreshed) = news(told, &known, now);
+    let (mut changed, refreshed) = news(told, &known, now);
+    changed.truncate(allowed(world, origin, changed.len()));
     let users: Vec<OwnedUserId> =
         changed.iter().chain(&refreshed).map(|presence| presence.user.clone()).collect();
     if users.is_empty() {
@@ -144,8 +145,7 @@ async fn take(
     }
     let sharing = room_members::shared_since(world, &users).await?;
     let shares = |presence: &Presence| sharing.contains_key(&presence.user);
-    let (mut changed, mut strangers): (Vec<_>, Vec<_>) = changed.into_iter().partition(shares);
-    changed.truncate(allowed(world, origin, changed.len()));
+    let (changed, mut strangers): (Vec<_>, Vec<_>) = changed.into_iter().partition(shares);
     let written: Vec<Stored> =
         changed.iter().chain(refreshed.iter().filter(|of| shares(of))).map(stored).collect();
     if !written.is_empty() {
@@ -156,7 +156,7 @@ async fn take(
     Ok(strangers)
 }
 
-/// How many of so many changes of a server's users are taken. It counts them.
+/// How many of so many changes of a server's users are looked at. It counts them.
 fn allowed(world: &World, origin: &ServerName, changes: usize) -> usize {
     let (taken, now) = (world.isolate(|_| Taken::default()), world.now());
     let mut taken = taken.0.borrow_mut();

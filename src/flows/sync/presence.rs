@@ -2,8 +2,9 @@
 //! ([presence](https://spec.matrix.org/v1.19/client-server-api/#presence))
 //!
 //! The user's object says what it heard since the client's token. D1's copy is asked by who has no token, by who was
-//! away for longer than the object remembers, and of whoever newly shares a room with the user. Where it does not
-//! answer, nobody waits with their news for it: the client's token goes on saying that it does not know.
+//! away for longer than the object remembers, now and then for who went silent, and of whoever newly shares a room with
+//! the user. Where it does not answer, nobody waits with their news for it: the client's token goes on saying that it
+//! does not know.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -19,7 +20,9 @@ use crate::{
     flows::presence,
     objects::{
         room::messages::EventFilter,
-        user_sync::messages::{Presence, PresencePoll, PresenceState, Pulled, PulledPresence},
+        user_sync::messages::{
+            ASKS_EVERY, Presence, PresencePoll, PresenceState, Pulled, PulledPresence,
+        },
     },
     stores::presences::{self, STALE, Stored},
 };
@@ -93,8 +96,7 @@ pub(super) async fn add(
     // What D1 did not say before keeps no other news waiting.
     if !polled.whole || polling.lacks.is_some() && updates.are_none() {
         let since = polling.lacks.or(polling.since);
-        let after = after(since, &polled.heard, now);
-        let around = in_time(world, presences::around(world, user, after)).await;
+        let around = in_time(world, around(world, user, since, &polled.heard)).await;
         // Who began goes on as one who comes again, who has to know of everybody.
         updates.presence.lacks = around.is_none().then_some(since.unwrap_or_default());
         shown.extend(around.into_iter().flatten().map(|stored| of(stored, now)));
@@ -125,12 +127,24 @@ pub(super) async fn add(
     updates.presence.presences = passing.collect();
 }
 
-/// After when (ms) D1 is asked for what was told, and whether also for who is offline: who begins has to know who is
-/// there; who comes again, also who is there no more. What was heard is among it, however late it was.
-fn after(since: Option<u64>, heard: &[Presence], now: u64) -> (u64, bool) {
-    let Some(since) = since else { return (now.saturating_sub(STALE), false) };
+/// What D1 knows: who begins has to know who is there; who comes again, also who is there no more, and who went silent
+/// meanwhile. What was heard is among it, however late it was.
+async fn around(
+    world: &World,
+    user: &UserId,
+    since: Option<u64>,
+    heard: &[Presence],
+) -> Result<Vec<Stored>, SqlError> {
+    let silent = world.now().saturating_sub(STALE);
+    let Some(since) = since else {
+        return presences::around(world, user, (silent, None), false).await;
+    };
     let told = heard.iter().map(|presence| presence.told_ts.saturating_sub(1));
-    (told.fold(since.saturating_sub(MARGIN), u64::min), true)
+    let after = told.fold(since.saturating_sub(MARGIN), u64::min);
+    let mut around = presences::around(world, user, (after, None), true).await?;
+    let were_there = (since.saturating_sub(ASKS_EVERY + STALE), Some(silent.min(after)));
+    around.extend(presences::around(world, user, were_there, false).await?);
+    Ok(around)
 }
 
 fn of(stored: Stored, now: u64) -> (OwnedUserId, Presence) {

@@ -2,13 +2,16 @@
 //! ([presence](https://spec.matrix.org/v1.19/client-server-api/#presence))
 //!
 //! It is held in memory alone. A poll says up to when it knows; where that is before this memory began, the answer says
-//! so, and D1's copy is asked. While a poll is held, whatever is heard wakes it.
+//! so, and D1's copy is asked. While a poll is held, whatever is heard wakes it. Nobody says that a server went silent:
+//! D1's copy is asked for that now and then, by each user at another time.
 
 use std::collections::BTreeMap;
 
 use ruma::OwnedUserId;
 
-use super::{Presence, PresenceNews, PresencePoll, PulledPresence, Result, TellPresence, User};
+use super::{
+    ASKS_EVERY, Presence, PresenceNews, PresencePoll, PulledPresence, Result, TellPresence, User,
+};
 
 /// The most users whose presence is remembered. What the oldest said is asked of D1 then.
 const MOST: usize = 1_000;
@@ -105,12 +108,17 @@ impl User<'_> {
         began: u64,
         tell: Option<TellPresence>,
     ) -> PulledPresence {
-        let heard = &mut self.cache.heard;
+        let (heard, now) = (&mut self.cache.heard, self.moment.now);
         let since = poll.since.unwrap_or_default();
-        let whole = poll.since.is_some_and(|since| poll.watched || since >= began);
+        let shift = |sum: u64, byte: u8| sum.wrapping_mul(31).wrapping_add(u64::from(byte));
+        let shift = self.name.bytes().fold(0, shift) % ASKS_EVERY;
+        let turn = |at: u64| at.saturating_add(shift) / ASKS_EVERY;
+        let whole = poll
+            .since
+            .is_some_and(|since| (poll.watched || since >= began) && turn(since) >= turn(now));
         let new = heard.users.values().filter(|(at, _)| *at > since);
         let new = new.map(|(_, presence)| presence.clone()).collect();
-        heard.last = heard.last.max(self.moment.now);
+        heard.last = heard.last.max(now);
         PulledPresence { heard: new, next: heard.last, whole, tell }
     }
 }

@@ -9,6 +9,9 @@ use crate::objects::{message::message, user_sync::UserSyncClass};
 /// The longest status message (bytes).
 pub const MOST_STATUS: usize = 2_048;
 
+/// How often a client's poll has D1's copy asked who went silent (ms).
+pub const ASKS_EVERY: u64 = 900_000;
+
 /// What a user is; the later ones count for more where their devices differ.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, Hash,
@@ -76,7 +79,7 @@ pub struct PulledPresence {
     pub heard: Vec<Presence>,
     /// Up to when the client knows it then.
     pub next: u64,
-    /// Whether that is all: otherwise this object did not remember so far back.
+    /// Whether that is all: otherwise this object did not remember so far back, or does not know who went silent.
     pub whole: bool,
     /// What others are to be told of the user.
     #[serde(default, skip_serializing_if = "Option::is_none")]

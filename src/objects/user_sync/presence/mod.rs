@@ -10,8 +10,8 @@
 //! last activity. That a device polls is held in memory: where that is lost, the time at which the device was last seen
 //! says it, a few minutes less exactly. Rooms take no part.
 //!
-//! What is to be told counts as told in the same transaction, and the Worker tells it: first D1's copy, then others. A
-//! Worker that ends in between leaves a state that is told anew with the next change, or after [`REFRESH`].
+//! What is to be told counts as told in the same transaction, and the Worker tells it: first D1's copy, then others. Where
+//! a Worker ends in between, others hear of the next change; D1's copy and other servers, of the same after [`REFRESH`].
 
 mod kept;
 #[cfg(test)]
@@ -63,9 +63,9 @@ pub struct Remembered {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Says {
-    /// The user is there.
+    /// The user is there: somebody said so.
     Online,
-    /// The device polls.
+    /// The device polls, and no more than that.
     Polls,
     Unavailable,
 }
@@ -173,7 +173,8 @@ impl Own {
         self.spent.saturating_sub(TELL_EVERY * (IN_ADVANCE - 1))
     }
 
-    /// Notes what a device says; `None`: only that it polls. That, too, says that the user is there, but once.
+    /// Notes what a device says; `None`: only that it polls. That, too, says that the user is there, but once: whatever
+    /// else was said, who only polls is idle in the end.
     fn say(&mut self, device: &str, says: Option<PresenceState>, now: u64) {
         let says = match says {
             Some(PresenceState::Offline) => {
@@ -183,7 +184,10 @@ impl Own {
             Some(PresenceState::Unavailable) => Says::Unavailable,
             Some(PresenceState::Online) => Says::Online,
             None => match self.devices.get(device) {
-                Some(Says::Online | Says::Polls) => return,
+                Some(Says::Online | Says::Polls) => {
+                    self.devices.insert(device.to_owned(), Says::Polls);
+                    return;
+                }
                 Some(Says::Unavailable) | None => Says::Polls,
             },
         };
@@ -328,15 +332,12 @@ impl User<'_> {
     fn shown(&self, own: &Own, state: PresenceState) -> Result<Presence> {
         let broken = |_| Stop::broken("the user has no ID");
         let user: OwnedUserId = UserId::parse(self.name).map_err(broken)?;
-        let says_online = own.devices.values().any(|says| *says == Says::Online);
-        let is_online = state == PresenceState::Online;
-        let active_ts = if is_online && says_online { self.moment.now } else { own.active_ts };
         Ok(Presence {
             user,
             state,
             status_msg: own.status_msg.clone(),
-            active_ts: Some(active_ts).filter(|at| *at > 0),
-            currently_active: is_online,
+            active_ts: Some(own.active_ts).filter(|at| *at > 0),
+            currently_active: state == PresenceState::Online,
             told_ts: own.told_ts,
         })
     }

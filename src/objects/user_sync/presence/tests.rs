@@ -209,11 +209,17 @@ fn who_does_nothing_is_away_and_who_does_something_is_there() {
     assert!(alice.0.alarm.get().is_some_and(|at| at <= START + 340_000));
     assert_eq!(states(&[alice.due(340_001)]), [ONLINE]);
     assert_eq!(alice.now(345_000).active_ts, Some(START + 340_000));
-    // A client that says that its user is there is believed.
-    for minute in 6..20 {
+    // Whatever was set, who only polls is idle in the end.
+    alice.set(350_000, "laptop", ONLINE);
+    alice.poll(360_000, "laptop", None);
+    assert_eq!(alice.now(370_000).active_ts, Some(START + 350_000));
+    alice.poll(640_000, "laptop", None);
+    assert_eq!((alice.state(649_999), alice.state(650_000)), (ONLINE, AWAY));
+    // A client that says so with each poll is believed.
+    for minute in 11..25 {
         alice.poll(minute * 60_000, "laptop", Some(ONLINE));
     }
-    assert_eq!(alice.state(19 * 60_000 + 20_000), ONLINE);
+    assert_eq!(alice.state(24 * 60_000 + 20_000), ONLINE);
 }
 
 #[test]
