@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Method, Request, Response, header};
+use http::{Method, Request, Response, StatusCode, header};
 use ruma::ServerName;
 use serde::{
     Deserialize, Serialize,
@@ -14,7 +14,7 @@ use serde_json::Value;
 use tombolo_platform::{Body, Limits, Unread, World};
 use tombolo_protocol::{canonical_json::loose_to_string, json, x_matrix};
 
-use super::{RemoteError, reach, resolve};
+use super::{RemoteError, UNRECOGNIZED, reach, resolve};
 use crate::config::Config;
 
 /// The limits of most requests.
@@ -132,15 +132,19 @@ pub async fn respond(
                 resolve::confirm(world, server);
                 return Ok(response);
             }
-            Err(answered @ RemoteError::Answered { .. }) => return Err(answered),
-            Err(unreachable) => failure = unreachable,
+            // What does not know the endpoint may be something else than the server: it may listen at the next place.
+            Err(answered @ RemoteError::Answered { .. }) if !answered.is_unrecognized() => {
+                return Err(answered);
+            }
+            Err(error) => failure = error,
         }
     }
     Err(failure)
 }
 
 /// A success, or the error of the server. An error whose body is no JSON object comes from a proxy before the server,
-/// and says nothing of the server or of what was asked, unless it may be `plain`.
+/// and says nothing of the server or of what was asked, unless it may be `plain`. Where it says that there is no such
+/// endpoint, the server has none, as old ones say it.
 async fn of_the_server(
     response: Response<Body>,
     plain: bool,
@@ -150,7 +154,11 @@ async fn of_the_server(
         return Ok(response);
     }
     let is_error = status.is_server_error() || status.is_client_error() && !plain;
+    let is_unknown = matches!(status, StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED);
     let said = match Said::read(response.into_body()).await? {
+        None if is_error && is_unknown => {
+            Said { errcode: Text::Said(UNRECOGNIZED.to_owned()), ..Said::default() }
+        }
         None if is_error => {
             return Err(RemoteError::Unreachable(format!("something before it says {status}")));
         }

@@ -16,6 +16,9 @@ pub mod resolve;
 
 use tombolo_platform::Unread;
 
+/// The error code of an endpoint that a server does not know.
+const UNRECOGNIZED: &str = "M_UNRECOGNIZED";
+
 /// Why another server did not give what it was asked for.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RemoteError {
@@ -38,6 +41,11 @@ impl RemoteError {
     /// (`M_UNRECOGNIZED`) says nothing of that.
     pub fn is_not_found(&self) -> bool {
         matches!(self, Self::Answered { status: 404, errcode, .. } if errcode == "M_NOT_FOUND")
+    }
+
+    /// Whether the server does not know the endpoint.
+    pub fn is_unrecognized(&self) -> bool {
+        matches!(self, Self::Answered { errcode, .. } if errcode == UNRECOGNIZED)
     }
 }
 

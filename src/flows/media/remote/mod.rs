@@ -165,7 +165,7 @@ fn broken(unread: tombolo_platform::Unread) -> Unread {
 /// Whether the server does not know the endpoint. Many say so in other words than the specification's.
 fn is_unrecognized(error: &RemoteError) -> bool {
     let RemoteError::Answered { status, errcode, .. } = error else { return false };
-    errcode == "M_UNRECOGNIZED" || errcode.is_empty() && (400..500).contains(status)
+    error.is_unrecognized() || errcode.is_empty() && (400..500).contains(status)
 }
 
 struct Asking<'a> {

@@ -159,8 +159,9 @@ async fn join_through(
     Err(failure)
 }
 
-/// Servers that may be in the room: those the client named, those that the user's invite or knock came through, and the
-/// one in the room ID.
+/// Servers that may be in the room: those the client named, and those that the user's invite or knock came through. The
+/// one in the room ID may never have been in it: it is asked if there are no others
+/// ([room IDs](https://spec.matrix.org/v1.19/appendices/#room-ids)).
 pub async fn residents(
     world: &World,
     user: &UserId,
@@ -174,8 +175,11 @@ pub async fn residents(
         Err(AskError::Refused(_)) => {}
         Err(AskError::Unreachable(cause)) => return Err(Ours::Unreachable(cause)),
     }
-    servers.extend(room_id.server_name().map(ToOwned::to_owned));
     let mut seen = BTreeSet::new();
     servers.retain(|server| server != own && seen.insert(server.clone()));
+    if servers.is_empty() {
+        let named = room_id.server_name().filter(|server| *server != own);
+        servers.extend(named.map(ToOwned::to_owned));
+    }
     Ok(servers)
 }

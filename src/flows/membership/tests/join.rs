@@ -4,7 +4,7 @@ use std::{cell::Cell, rc::Rc};
 
 use futures_util::future::join;
 use serde_json::{Value, json};
-use tombolo_support::{Reply, User, ask, encode, ok, refusal};
+use tombolo_support::{Peer, Reply, User, ask, encode, ok, refusal};
 
 use super::elsewhere::Elsewhere;
 use crate::flows::tests::{OURS, PEER, heard, two_servers};
@@ -57,6 +57,19 @@ fn a_server_that_refuses_or_gives_nonsense_is_followed_by_the_next() {
         assert_eq!(first.times_asked(endpoint), 1);
         there.is_in();
     }
+}
+
+#[test]
+fn the_server_in_the_room_id_is_asked_where_no_other_is_named() {
+    let there = Elsewhere::new();
+    let first = there.another();
+    first.on("make_join", |_| refusal(403, "M_FORBIDDEN"));
+    let join = |via: &[&Peer]| there.hosted.join(&there.scene, &there.alice, via);
+    join(&[&first]).refused(403, "M_FORBIDDEN");
+    assert_eq!(there.peer.times_asked("make_join"), 0);
+    join(&[]).ok();
+    assert_eq!(first.times_asked("make_join"), 1);
+    there.is_in();
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Is the state before an event fetched where the events below it cannot be had?
 
 use serde_json::{Value, json};
-use tombolo_support::{ok, refusal};
+use tombolo_support::{Reply, ok, refusal};
 
 use crate::flows::tests::{Guest, membership};
 
@@ -41,6 +41,20 @@ fn an_event_enters_with_the_state_before_it_of_which_only_the_unknown_is_fetched
     let asked: Vec<String> =
         guest.peer.asked("event").into_iter().flat_map(|asked| asked.arguments).collect();
     assert_eq!(asked, [guest.id(&changed)]);
+}
+
+#[test]
+fn a_server_that_knows_no_such_endpoint_gives_what_it_gives_otherwise() {
+    let guest = Guest::new();
+    let (changed, message) = told(&guest);
+    guest.gives(std::slice::from_ref(&changed));
+    // Old servers, and proxies before them, say so in plain text.
+    for (status, enters) in [(502, false), (404, true)] {
+        let page = Reply { status, body: "<html>".into() };
+        guest.peer.on("get_missing_events", move |_| page.clone());
+        guest.transaction(std::slice::from_ref(&message), &[]);
+        assert_eq!(!guest.heard().is_empty(), enters, "{status}");
+    }
 }
 
 #[test]
