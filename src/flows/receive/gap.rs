@@ -145,12 +145,20 @@ impl Open {
         (self.extremities, self.min_depth) = (received.extremities, received.min_depth);
     }
 
+    /// A parked event that was not tried; first one that builds on no other: those above it may lack nothing else.
+    fn next(&self, tried: &BTreeSet<OwnedEventId>) -> Option<Lack> {
+        let untried = || self.lacking.values().filter(|lack| !tried.contains(&lack.event_id));
+        untried().find(|lack| self.is_lowest(lack)).or_else(|| untried().next()).cloned()
+    }
+
     /// The first of these parked events that builds on no other parked event.
     fn lowest(&self, of: &[OwnedEventId]) -> Option<Lack> {
-        let open: Vec<&Lack> = of.iter().filter_map(|id| self.lacking.get(id)).collect();
-        let lowest =
-            |lack: &&&Lack| lack.prev_events.iter().all(|prev| !self.lacking.contains_key(prev));
-        open.iter().find(lowest).map(|lack| (*lack).clone())
+        let mut open = of.iter().filter_map(|id| self.lacking.get(id));
+        open.find(|lack| self.is_lowest(lack)).cloned()
+    }
+
+    fn is_lowest(&self, lack: &Lack) -> bool {
+        lack.prev_events.iter().all(|prev| !self.lacking.contains_key(prev))
     }
 }
 
@@ -178,8 +186,7 @@ impl Source<'_> {
     async fn narrow(&self, open: &mut Open) -> Result<(), Failure> {
         let mut tried: BTreeSet<OwnedEventId> = BTreeSet::new();
         for _ in 0..ROUNDS {
-            let next = open.lacking.values().find(|lack| !tried.contains(&lack.event_id)).cloned();
-            let Some(lack) = next else { break };
+            let Some(lack) = open.next(&tried) else { break };
             let came = open.came;
             match self.close(&lack, open).await {
                 // A server that cannot help with this event may help with others.

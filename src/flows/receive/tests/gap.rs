@@ -30,6 +30,23 @@ fn what_lies_between_is_asked_of_the_origin_and_stands_in_order() {
 }
 
 #[test]
+fn of_two_events_that_wait_the_lower_one_comes_first() {
+    let mut guest = Guest::new();
+    let named = json!({ "displayname": "Guest", "membership": "join" });
+    let who = ("m.room.member", Some(&*guest.user));
+    let named = guest.event(who, &named, std::slice::from_ref(&guest.joined));
+    let own = ("m.room.member".to_owned(), guest.user.clone());
+    guest.state.insert(own, guest.id(&named));
+    guest.gives(std::slice::from_ref(&named));
+    // The upper one has the first name of both.
+    let pdus = (0..).map(|n| guest.messages(&["lower", &format!("upper {n}")]));
+    let pdus = pdus.into_iter().find(|pdus| guest.id(&pdus[1]) < guest.id(&pdus[0])).unwrap();
+    guest.transaction(&pdus, &[]);
+    assert_eq!(guest.heard().len(), 2);
+    assert_eq!(guest.peer.times_asked("get_missing_events"), 0);
+}
+
+#[test]
 fn while_the_origin_refuses_what_lies_between_the_event_waits_for_it() {
     let guest = Guest::new();
     let pdus = guest.messages(&["first", "second"]);
