@@ -5,6 +5,7 @@
 
 mod account_data;
 mod checkpoint;
+mod conditions;
 mod deactivation;
 mod dehydrated_device;
 mod delayed_events;

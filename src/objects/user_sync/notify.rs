@@ -4,33 +4,25 @@
 //! Each event is judged once, with the news that brings it, so its notice is in the sync that shows it. The rules are
 //! those of that moment: a rule that is changed later changes no notice.
 
-use std::{collections::BTreeMap, future::ready};
-
-use futures_util::FutureExt;
 use ruma::{
-    Int, OwnedUserId, RoomId, UInt, UserId,
-    events::AnySyncTimelineEvent,
-    power_levels::NotificationPowerLevels,
-    push::{Action, PushConditionPowerLevelsCtx, PushConditionRoomCtx, Ruleset},
-    room_version_rules::{AuthorizationRules, RoomPowerLevelsRules},
-    serde::Raw,
+    RoomId, UInt,
+    push::{Action, Ruleset},
 };
 use tombolo_protocol::{
     event::{MAIN_THREAD, fields},
+    glob::Pattern,
     json::plain_object,
 };
 
 use super::{
     Result, StreamPosition, User,
+    conditions::{Judged, RoomContext},
     ignored::{own_member, sender},
     unread::{Notice, Unread},
 };
-use crate::{
-    objects::room::{
-        Position,
-        messages::{Notifiable, NotifiableEvent, Notify, UserNews},
-    },
-    shell::Stop,
+use crate::objects::room::{
+    Position,
+    messages::{Notifiable, NotifiableEvent, Notify, UserNews},
 };
 
 /// The type of encrypted events, as JSON has it.
@@ -51,7 +43,7 @@ impl User<'_> {
         let mut unread = self.unread_in(room)?;
         let mut changed = false;
         if let Some(notifiable) = &news.notifiable {
-            let mut judge = self.judge(room, notify, notifiable)?;
+            let mut judge = self.judge(room, notify, notifiable);
             let after = told.max(notify.since);
             for event in notifiable.events.iter().filter(|event| event.pos > after) {
                 changed |= self.judge_event(&mut judge, event, &mut unread)?;
@@ -81,7 +73,7 @@ impl User<'_> {
         let event_id = event_id.clone();
         let event = NotifiableEvent { pos: news.to, event_id, event, thread, level: 0, redacts };
         // Nobody tells an invited user how many are in the room.
-        let mut judge = self.judge(room, &Notify::default(), &Notifiable::default())?;
+        let mut judge = self.judge(room, &Notify::default(), &Notifiable::default());
         let mut unread = self.unread_in(room)?;
         let changed = self.judge_event(&mut judge, &event, &mut unread)?;
         if changed { self.set_unread(room, &unread, pos) } else { Ok(()) }
@@ -114,7 +106,7 @@ impl User<'_> {
             }
             _ => None,
         };
-        let actions = judge.actions(rules, event, (sender, subscribed))?;
+        let actions = judge.actions(rules, event, subscribed);
         if !actions.iter().any(Action::should_notify) {
             return Ok(redacted);
         }
@@ -131,53 +123,40 @@ impl User<'_> {
         Ok(true)
     }
 
-    fn judge(&self, room: &RoomId, notify: &Notify, notifiable: &Notifiable) -> Result<Judge> {
-        let user = UserId::parse(self.name).map_err(|_| Stop::broken("the user's ID is none"))?;
-        // It is searched as a pattern, and is none. Without one nothing names the user but their ID.
-        let name = notify.display_name.as_deref().unwrap_or_default().replace(['*', '?'], "");
+    fn judge(&self, room: &RoomId, notify: &Notify, notifiable: &Notifiable) -> Judge {
+        let name = notify.display_name.as_deref().unwrap_or_default();
+        // Without a name nothing names the user but their ID.
         let is_name = !name.is_empty() && name.len() <= MAX_NAME;
-        let name = if is_name { name } else { user.to_string() };
-        let members = UInt::new_saturating(notifiable.members);
-        let room = PushConditionRoomCtx::new(room.to_owned(), members, user, name);
-        let room_level = Int::new_saturating(notifiable.room_level);
-        Ok(Judge { room, room_level, spent: 0 })
+        let room = RoomContext {
+            room_id: room.to_owned(),
+            members: UInt::new_saturating(notifiable.members),
+            name: Pattern::literal(if is_name { name } else { self.name }),
+            room_level: notifiable.room_level,
+        };
+        Judge { room, spent: 0 }
     }
 }
 
-/// What the rules ask of a room.
+/// Judges the events of a room.
 struct Judge {
-    room: PushConditionRoomCtx,
-    room_level: Int,
+    room: RoomContext,
     /// What judging the events has cost, in steps.
     spent: u64,
 }
 
 impl Judge {
-    /// The actions of the rule that matches an event; none where no rule does. Beside the sender it takes whether the
-    /// user is subscribed to the event's thread, if rules ask for that.
+    /// The actions of the rule that matches an event; none where no rule does. Beside it, it takes whether the user is
+    /// subscribed to the event's thread, if rules ask for that.
     fn actions(
         &self,
         rules: &Ruleset,
         event: &NotifiableEvent,
-        (sender, subscribed): (OwnedUserId, Option<bool>),
-    ) -> Result<Vec<Action>> {
+        subscribed: Option<bool>,
+    ) -> Vec<Action> {
         // Of an event that is nested deeper than can be read, no rule can look at anything.
         if plain_object(event.event.get()).is_none() {
-            return Ok(Vec::new());
+            return Vec::new();
         }
-        let mut needed = NotificationPowerLevels::new();
-        needed.room = self.room_level;
-        let levels = BTreeMap::from([(sender, Int::new_saturating(event.level))]);
-        // The room has said already what a creator's level is.
-        let rules_of_levels = RoomPowerLevelsRules::new(&AuthorizationRules::V1, []);
-        let levels = PushConditionPowerLevelsCtx::new(levels, Int::MIN, needed, rules_of_levels);
-        let mut room = self.room.clone().with_power_levels(levels);
-        if let Some(subscribed) = subscribed {
-            room = room.with_has_thread_subscription_fn(move |_| Box::pin(ready(subscribed)));
-        }
-        let event: Raw<AnySyncTimelineEvent> = Raw::from_json(event.event.clone());
-        let actions = rules.get_actions(&event, &room).now_or_never();
-        let actions = actions.ok_or_else(|| Stop::broken("a push rule waits"))?;
-        Ok(actions.to_vec())
+        Judged::new(&event.event, event.level, subscribed).actions(rules, &self.room).to_vec()
     }
 }

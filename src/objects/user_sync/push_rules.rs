@@ -30,9 +30,8 @@ const MAX_RULES: usize = 1 << 20;
 const MOST_RULES: usize = 10_000;
 
 /// How many steps the judging of the events of one piece of news may take: less than a second. A step compares two
-/// characters; a pattern with wildcards takes so many before it is compared.
+/// characters.
 const BUDGET: u64 = 300_000_000;
-const PATTERN: u64 = 100_000;
 
 /// Changes the rules. A change that changes nothing is no news.
 pub fn change(user: &mut User<'_>, message: ChangePushRules) -> Result<()> {
@@ -172,9 +171,8 @@ pub struct Rules {
     pub all: Ruleset,
     /// Without those in which the user has texts searched for patterns of their own.
     plain: Ruleset,
-    /// The bytes of those, and how many have wildcards.
+    /// The bytes of those.
     searched: u64,
-    wild: u64,
 }
 
 impl Rules {
@@ -183,21 +181,18 @@ impl Rules {
         plain.content.retain(|rule| rule.default);
         plain.override_.retain(|rule| rule.default);
         plain.underride.retain(|rule| rule.default);
-        let (mut searched, mut wild) = (0, 0);
+        let mut searched = 0;
         for rule in all.iter().filter(|rule| !rule.is_server_default()) {
-            let text = serde_json::to_string(&as_shown(rule))?;
-            searched += text.len() as u64;
-            wild += u64::from(text.contains(['*', '?']));
+            searched += serde_json::to_string(&as_shown(rule))?.len() as u64;
         }
-        Ok(Self { all, plain, searched, wild })
+        Ok(Self { all, plain, searched })
     }
 
     /// The rules by which an event is judged, where judging others has cost so many steps: those that search it, while
     /// the budget lasts. Nobody's rules keep an object from answering.
     pub fn for_event(&self, event: &RawValue, spent: &mut u64) -> &Ruleset {
         let bytes = event.get().len() as u64;
-        let cost = self.searched.saturating_mul(bytes) + self.wild.saturating_mul(PATTERN);
-        *spent = spent.saturating_add(cost);
+        *spent = spent.saturating_add(self.searched.saturating_mul(bytes));
         if *spent <= BUDGET { &self.all } else { &self.plain }
     }
 }

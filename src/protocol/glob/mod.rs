@@ -5,10 +5,14 @@
 //! pattern read so far could end in the name is one bit each in four words; each character of the
 //! pattern is a few operations on them.
 //!
-//! Filters have patterns of their own, in which only `*` is special and case counts: [`matches_type`].
+//! Filters have patterns of their own, in which only `*` is special and case counts: [`matches_type`]. Push rules look
+//! for theirs in longer texts: [`Pattern`].
 
+mod pattern;
 #[cfg(test)]
 mod tests;
+
+pub use self::pattern::Pattern;
 
 /// The longest name that can be matched, in bytes.
 pub const MAX_NAME: usize = 255;

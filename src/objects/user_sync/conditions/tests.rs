@@ -1,0 +1,201 @@
+//! Does a rule match what it matches by ruma's judgement?
+
+use std::collections::BTreeMap;
+
+use futures_util::FutureExt;
+use ruma::{
+    Int, RoomId, UserId,
+    power_levels::NotificationPowerLevels,
+    push::{NewPatternedPushRule, PushConditionPowerLevelsCtx, PushConditionRoomCtx, RuleKind},
+    room_version_rules::{AuthorizationRules, RoomPowerLevelsRules},
+};
+use serde_json::{Value, json, value::to_raw_value};
+
+use super::*;
+
+const ROOM: &str = "!Room:example.org";
+const USER: &str = "@alice:example.org";
+const SENDER: &str = "@bob:example.org";
+
+/// What ours and ruma's judgement say of an event in a room of that many, where the sender has a level.
+fn both(rules: &Ruleset, event: &Value, (members, level): (u8, i64)) -> [Vec<String>; 2] {
+    let (user, room_id) = (UserId::parse(USER).unwrap(), RoomId::parse(ROOM).unwrap());
+    let (members, name) = (UInt::from(members), "Ali-ce é");
+    let room = RoomContext {
+        room_id: room_id.clone(),
+        members,
+        name: Pattern::literal(name),
+        room_level: 50,
+    };
+    let event = to_raw_value(event).unwrap();
+    let ours = Judged::new(&event, level, None).actions(rules, &room).to_vec();
+    let mut needed = NotificationPowerLevels::new();
+    needed.room = Int::new_saturating(50);
+    let sender = (UserId::parse(SENDER).unwrap(), Int::new_saturating(level));
+    let v1 = RoomPowerLevelsRules::new(&AuthorizationRules::V1, []);
+    let levels = PushConditionPowerLevelsCtx::new(BTreeMap::from([sender]), Int::MIN, needed, v1);
+    let context = PushConditionRoomCtx::new(room_id, members, user, name.to_owned());
+    let event: Raw<AnySyncTimelineEvent> = Raw::from_json(event);
+    let context = context.with_power_levels(levels);
+    let theirs = rules.get_actions(&event, &context).now_or_never().unwrap().to_vec();
+    [ours, theirs].map(|actions| actions.iter().map(|action| format!("{action:?}")).collect())
+}
+
+/// All texts of at most so many of these characters.
+fn texts(of: &[char], longest: usize) -> Vec<String> {
+    let mut all = vec![String::new()];
+    let mut from = 0;
+    for _ in 0..longest {
+        let upto = all.len();
+        for at in from..upto {
+            let longer = of.iter().map(|character| format!("{}{character}", all[at]));
+            let longer: Vec<String> = longer.collect();
+            all.extend(longer);
+        }
+        from = upto;
+    }
+    all
+}
+
+fn message(body: &str) -> Value {
+    json!({ "type": "m.room.message", "sender": SENDER, "event_id": "$1", "content": { "body": body } })
+}
+
+#[test]
+fn words_match_as_by_ruma() {
+    let bodies = texts(&['a', 'B', '-', 'é'], 2);
+    let longer =
+        ["a b", "a  ab", "x a-b y", "aa a", "ab-a", "-a-", "a\nb", "_a", "a_ a", "é a é", "a*b"];
+    // Of two wildcards in a row, ruma reads the second one as itself.
+    let is_odd =
+        |pattern: &String| ["**", "??", "*?", "?*"].iter().any(|two| pattern.contains(two));
+    let patterns = texts(&['A', '-', '?', '*', 'é'], 3);
+    for pattern in patterns.into_iter().filter(|pattern| !is_odd(pattern)) {
+        let mut rules = Ruleset::new();
+        let rule =
+            NewPatternedPushRule::new("own".to_owned(), pattern.clone(), vec![Action::Notify]);
+        rules.content.insert(rule.into());
+        for body in bodies.iter().map(String::as_str).chain(longer) {
+            let [ours, theirs] = both(&rules, &message(body), (2, 0));
+            assert_eq!(ours, theirs, "{pattern:?} in {body:?}");
+        }
+    }
+}
+
+#[test]
+fn wildcards_in_a_row_are_wildcards() {
+    for (pattern, body, matches) in [
+        ("??", "aa", true),
+        ("??", "a", false),
+        ("a??", "to abc now", true),
+        ("a??", "to abcd now", false),
+        ("a**d", "to abcd now", true),
+        ("a?*?d", "abd acd", true),
+        ("a?*?d", "abd ad", true),
+        ("a?*?d", "abd", false),
+    ] {
+        assert_eq!(Pattern::new(pattern).matches_words(body), matches, "{pattern} in {body}");
+    }
+}
+
+fn conditions() -> Vec<Value> {
+    let matches =
+        |key: &str, pattern: &str| json!({ "kind": "event_match", "key": key, "pattern": pattern });
+    vec![
+        matches("type", "m.room.*"),
+        matches("type", "M.ROOM.MESSAGE"),
+        matches("room_id", "!room:*"),
+        matches("sender", "@bob:example.or?"),
+        matches("content.body", "ali"),
+        matches("content.body", "h*o"),
+        matches("content.n", "1"),
+        matches(r"content.a\.b", "x\ny"),
+        matches(r"content.a\.b", "x?y"),
+        matches("state_key", ""),
+        json!({ "kind": "contains_display_name" }),
+        json!({ "kind": "room_member_count", "is": "2" }),
+        json!({ "kind": "room_member_count", "is": ">2" }),
+        json!({ "kind": "room_member_count", "is": "<=2" }),
+        json!({ "kind": "sender_notification_permission", "key": "room" }),
+        json!({ "kind": "sender_notification_permission", "key": "other" }),
+        json!({ "kind": "event_property_is", "key": "content.n", "value": 1 }),
+        json!({ "kind": "event_property_is", "key": "content.n", "value": "1" }),
+        json!({ "kind": "event_property_is", "key": "content.nothing", "value": null }),
+        json!({ "kind": "event_property_contains", "key": r"content.m\.mentions.user_ids", "value": USER }),
+        json!({ "kind": "event_property_contains", "key": "content.body", "value": "hello" }),
+        json!({ "kind": "org.example.other", "key": "type" }),
+    ]
+}
+
+fn events() -> Vec<Value> {
+    let content = [
+        json!({ "body": "hello" }),
+        json!({ "body": "hello Ali-CE É!", "n": 1, "nothing": null }),
+        json!({ "body": "hallo alice and @room", "m.mentions": {} }),
+        json!({ "body": 5, "n": "1", "a.b": "x\ny" }),
+        json!({ "body": "", "m.mentions": { "user_ids": [USER], "room": true } }),
+        json!({ "n": 1.5, "body": ["hello"], "nothing": {} }),
+    ];
+    let of = |content: &Value| {
+        let mut event = json!({ "type": "m.room.message", "sender": SENDER, "event_id": "$1", "content": content });
+        let plain = event.clone();
+        event["state_key"] = json!("");
+        [plain, event]
+    };
+    content.iter().flat_map(of).collect()
+}
+
+#[test]
+fn conditions_are_met_as_by_ruma() {
+    for one in conditions() {
+        for other in [None, Some(conditions()[0].clone())] {
+            let conditions: Vec<&Value> = [&one].into_iter().chain(&other).collect();
+            let rule = json!({ "rule_id": "own", "default": false, "enabled": true,
+                               "actions": ["notify"], "conditions": conditions });
+            let mut rules = Ruleset::new();
+            rules.override_.insert(serde_json::from_value(rule).unwrap());
+            for event in events() {
+                for context in [(1, 0), (2, 50), (3, 100)] {
+                    let [ours, theirs] = both(&rules, &event, context);
+                    assert_eq!(ours, theirs, "{conditions:?} of {event} in {context:?}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn the_default_rules_match_as_by_ruma_whichever_are_off() {
+    let all = Ruleset::server_default(&UserId::parse(USER).unwrap());
+    let ids = all.iter().map(|rule| rule.rule_id().to_owned());
+    for off in ids.chain(["none".to_owned()]) {
+        let mut rules = all.clone();
+        for kind in [RuleKind::Override, RuleKind::Underride] {
+            // One of the two has no such rule.
+            drop(rules.set_enabled(kind, &off, false));
+        }
+        for event in events() {
+            let [ours, theirs] = both(&rules, &event, (2, 50));
+            assert_eq!(ours, theirs, "{event}");
+        }
+    }
+}
+
+#[test]
+fn a_name_is_no_pattern() {
+    let room = RoomContext {
+        room_id: RoomId::parse(ROOM).unwrap(),
+        members: UInt::from(2_u8),
+        name: Pattern::literal("a*"),
+        room_level: 50,
+    };
+    let rule = json!({ "rule_id": "own", "default": false, "enabled": true, "actions": ["notify"],
+                       "conditions": [{ "kind": "contains_display_name" }] });
+    let mut rules = Ruleset::new();
+    rules.override_.insert(serde_json::from_value(rule).unwrap());
+    for (body, matches) in [("to A* now", true), ("to ab now", false)] {
+        let event = to_raw_value(&message(body)).unwrap();
+        let actions = Judged::new(&event, 0, None).actions(&rules, &room).len();
+        assert_eq!(actions == 1, matches, "{body}");
+    }
+}

@@ -1,0 +1,101 @@
+//! Does a text match a pattern of a push rule, as a whole or in some of its words?
+//! ([push conditions](https://spec.matrix.org/v1.19/client-server-api/#conditions-1))
+//!
+//! Users give the patterns and strangers the texts, so each character of the text is compared once with each of the
+//! pattern, however many `*` there are.
+
+/// A pattern, read once. Case does not count.
+#[derive(Debug, Clone)]
+pub struct Pattern(Vec<Part>);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    This(char),
+    /// `?`
+    One,
+    /// `*`
+    Any,
+}
+
+impl Pattern {
+    /// Reads a pattern, in which `*` stands for any characters and `?` for one.
+    #[must_use]
+    pub fn new(pattern: &str) -> Self {
+        let part = |character| match character {
+            '*' => Part::Any,
+            '?' => Part::One,
+            _ => Part::This(character),
+        };
+        Self(pattern.to_lowercase().chars().map(part).collect())
+    }
+
+    /// A pattern that stands for a text, and nothing else.
+    #[must_use]
+    pub fn literal(text: &str) -> Self {
+        Self(text.to_lowercase().chars().map(Part::This).collect())
+    }
+
+    /// Whether it stands for the whole text, which is in lower case.
+    #[must_use]
+    pub fn matches(&self, text: &str) -> bool {
+        self.is_found(text, false)
+    }
+
+    /// Whether it stands for something in the text, which is in lower case, that begins and ends where a word of ASCII
+    /// does, or has other characters there. It spans no lines.
+    #[must_use]
+    pub fn matches_words(&self, text: &str) -> bool {
+        if self.0.is_empty() { text.is_empty() } else { self.is_found(text, true) }
+    }
+
+    fn is_found(&self, text: &str, by_words: bool) -> bool {
+        let end = self.0.len();
+        // How much of the pattern may stand for what was read last.
+        let (mut reached, mut next) = (vec![false; end + 1], vec![false; end + 1]);
+        let mut before: Option<char> = None;
+        for character in text.chars().map(Some).chain([None]) {
+            let is_edge = if by_words {
+                !(before.is_some_and(is_of_word) && character.is_some_and(is_of_word))
+            } else {
+                before.is_none()
+            };
+            reach(&mut reached, 0, is_edge);
+            for (at, part) in self.0.iter().enumerate() {
+                let skips = *part == Part::Any && is_reached(&reached, at);
+                reach(&mut reached, at + 1, skips);
+            }
+            let may_end = if by_words { is_edge } else { character.is_none() };
+            if may_end && is_reached(&reached, end) {
+                return true;
+            }
+            let Some(character) = character else { break };
+            next.fill(false);
+            let is_wild = !by_words || character != '\n';
+            for (at, part) in self.0.iter().enumerate() {
+                let here = is_reached(&reached, at);
+                match part {
+                    Part::This(this) => reach(&mut next, at + 1, here && *this == character),
+                    Part::One => reach(&mut next, at + 1, here && is_wild),
+                    Part::Any => reach(&mut next, at, here && is_wild),
+                }
+            }
+            (reached, next) = (next, reached);
+            before = Some(character);
+        }
+        false
+    }
+}
+
+fn is_reached(reached: &[bool], at: usize) -> bool {
+    reached.get(at).copied().unwrap_or_default()
+}
+
+fn reach(reached: &mut [bool], at: usize, is_so: bool) {
+    if let Some(place) = reached.get_mut(at) {
+        *place |= is_so;
+    }
+}
+
+fn is_of_word(character: char) -> bool {
+    character.is_ascii_alphanumeric() || character == '_'
+}
