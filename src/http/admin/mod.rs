@@ -10,21 +10,23 @@ mod registration_tokens;
 #[cfg(test)]
 mod tests;
 mod units;
+mod users;
+mod version;
 mod whois;
 
 use bytes::Bytes;
 use http::Request;
 use ruma::UserId;
-use tombolo_platform::World;
+use tombolo_platform::{AskError, World};
 
 use super::{
-    auth::{self, Session},
+    auth::{self, Session, user_object},
     router::Router,
 };
 use crate::{
     config::Config,
     error::{Result, forbidden, invalid_param, not_found},
-    objects::user_sync::messages::Cost,
+    objects::user_sync::messages::{Cost, Device, Devices, Refusal},
     stores::accounts::{self, Account},
 };
 
@@ -37,6 +39,8 @@ pub fn routes(router: &mut Router) {
     register::routes(router);
     registration_tokens::routes(router);
     units::routes(router);
+    users::routes(router);
+    version::routes(router);
     event_reports::routes(router);
 }
 
@@ -67,4 +71,13 @@ async fn local_account(world: &World, user: &UserId) -> Result<Account> {
     let account = accounts::find(world, user.localpart()).await?;
     let account = account.filter(|account| !account.deactivated);
     account.ok_or_else(|| not_found("There is no such user"))
+}
+
+/// The devices of a user of this server.
+async fn devices_of(world: &World, user: &UserId) -> Result<Vec<Device>> {
+    match world.ask(&user_object(user), &Devices {}).await {
+        // Nobody ever logged in.
+        Err(AskError::Refused(Refusal::NoSession)) => Ok(Vec::new()),
+        devices => Ok(devices?),
+    }
 }

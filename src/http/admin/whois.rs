@@ -7,17 +7,13 @@ use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
 use ruma::OwnedUserId;
 use serde_json::{Map, Value, json};
-use tombolo_platform::{AskError, World};
+use tombolo_platform::World;
 
-use super::{is_admin, local_account};
+use super::{devices_of, is_admin, local_account};
 use crate::{
     error::{Result, forbidden},
-    http::{
-        auth::{self, user_object},
-        endpoint::json_response,
-        router::Router,
-    },
-    objects::user_sync::messages::{Cost, Device, Devices, Refusal},
+    http::{auth, endpoint::json_response, router::Router},
+    objects::user_sync::messages::{Cost, Device},
 };
 
 /// The specification's paths, and Synapse's.
@@ -43,12 +39,8 @@ async fn whois(
         return Err(forbidden("You are not a server admin"));
     }
     local_account(&world, &user).await?;
-    let devices = match world.ask(&user_object(&user), &Devices {}).await {
-        // Nobody ever logged in.
-        Err(AskError::Refused(Refusal::NoSession)) => Vec::new(),
-        devices => devices?,
-    };
-    let devices: Map<String, Value> = devices.into_iter().map(shown).collect();
+    let devices: Map<String, Value> =
+        devices_of(&world, &user).await?.into_iter().map(shown).collect();
     json_response(StatusCode::OK, &json!({ "user_id": user, "devices": devices }))
 }
 

@@ -1,7 +1,10 @@
 //! How does a user give up their account?
 //! ([spec](https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3accountdeactivate))
 
-use ruma::api::client::account::{ThirdPartyIdRemovalStatus, deactivate::v3 as deactivate};
+use ruma::{
+    UserId,
+    api::client::account::{ThirdPartyIdRemovalStatus, deactivate::v3 as deactivate},
+};
 use tombolo_platform::World;
 
 use crate::{
@@ -15,18 +18,23 @@ use crate::{
 };
 
 pub fn routes(router: &mut Router) {
-    router.proven::<deactivate::Request, _, _>(give_up);
+    router.proven::<deactivate::Request, _, _>(deactivate);
 }
 
-/// The user's object is told first: from then on its alarm sees to the rest, whatever becomes of this request.
-async fn give_up(
+async fn deactivate(
     world: World,
     caller: Session,
     request: deactivate::Request,
 ) -> Result<deactivate::Response> {
-    world.ask(&user_object(&caller.user), &Deactivate { erase: request.erase }).await?;
-    accounts::deactivate(&world, caller.user.localpart()).await?;
-    profiles::remove(&world, caller.user.localpart()).await?;
+    give_up(&world, &caller.user, request.erase).await?;
     // No identifier of a third party was ever bound.
     Ok(deactivate::Response::new(ThirdPartyIdRemovalStatus::Success))
+}
+
+/// Ends an account. The user's object is told first: from then on its alarm sees to the rest, whatever becomes of this
+/// request.
+pub async fn give_up(world: &World, user: &UserId, erase: bool) -> Result<()> {
+    world.ask(&user_object(user), &Deactivate { erase }).await?;
+    accounts::deactivate(world, user.localpart()).await?;
+    Ok(profiles::remove(world, user.localpart()).await?)
 }

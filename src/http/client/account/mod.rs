@@ -1,7 +1,7 @@
 //! A user's account: how it is made and used, its devices, profile and account data.
 
 pub mod account_data;
-mod deactivate;
+pub mod deactivate;
 pub mod devices;
 pub mod login;
 mod login_fallback;

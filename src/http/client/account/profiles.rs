@@ -13,7 +13,7 @@ use ruma::{
     },
 };
 use serde_json::{Map, Value, json, value::to_raw_value};
-use tombolo_platform::World;
+use tombolo_platform::{AskError, World};
 use tombolo_protocol::{json::plain_object, membership::Membership};
 
 use crate::{
@@ -21,15 +21,15 @@ use crate::{
     error::{Error, Result, bad_json, invalid_param, missing_param, not_found},
     flows,
     http::{
-        auth::{self, Session, user_object},
-        client::{must_be, rooms::events::send_draft},
+        auth::{self, user_object},
+        client::{must_be, rooms::events::send},
         endpoint::{json_body, json_response, paths_of},
         rate_limit::Stranger,
         router::Router,
     },
     objects::{
-        room::messages::Draft,
-        user_sync::messages::{Cost, JoinedRooms},
+        room::messages::{Draft, Send},
+        user_sync::messages::{Cost, JoinedRooms, Refusal},
     },
     remote::{
         api,
@@ -106,7 +106,7 @@ async fn set(
     must_be(&caller, &user)?;
     let mut given: Map<String, Value> = json_body(&request)?;
     let value = given.remove(&name).ok_or_else(|| missing_param("The field is not given"))?;
-    set_field(&world, &caller, (&name, Some(value))).await?;
+    set_field(&world, &caller.user, (&name, Some(value))).await?;
     json_response(StatusCode::OK, &json!({}))
 }
 
@@ -117,19 +117,19 @@ async fn remove(
 ) -> Result<Response<Bytes>> {
     let caller = auth::session(&world, &request, Cost::Event).await?;
     must_be(&caller, &user)?;
-    set_field(&world, &caller, (&name, None)).await?;
+    set_field(&world, &caller.user, (&name, None)).await?;
     json_response(StatusCode::OK, &json!({}))
 }
 
 /// Sets a field, or removes it. A new display name or avatar is announced; of other fields nobody is told: whoever wants
 /// to know asks.
-async fn set_field(
+pub async fn set_field(
     world: &World,
-    caller: &Session,
+    user: &UserId,
     (name, value): (&str, Option<Value>),
 ) -> Result<()> {
     check_name(name)?;
-    let localpart = caller.user.localpart();
+    let localpart = user.localpart();
     let value = value.map(|value| ProfileFieldValue::new(name, value)).transpose();
     let value = value.map_err(|error| bad_json(error.to_string()))?;
     let is_news = match (name, value) {
@@ -151,7 +151,7 @@ async fn set_field(
         }
     };
     if is_news {
-        announce(world, caller).await?;
+        announce(world, user).await?;
     }
     Ok(())
 }
@@ -194,16 +194,20 @@ fn is_name(name: &str) -> bool {
 }
 
 /// Sends the new profile as a member event to every room the user is in.
-async fn announce(world: &World, caller: &Session) -> Result<()> {
-    let rooms = world.ask(&user_object(&caller.user), &JoinedRooms {}).await?;
-    let mut content = flows::membership::join::member_content(world, &caller.user).await?;
+async fn announce(world: &World, user: &UserId) -> Result<()> {
+    let rooms = match world.ask(&user_object(user), &JoinedRooms {}).await {
+        // Nobody ever logged in.
+        Err(AskError::Refused(Refusal::NoSession)) => return Ok(()),
+        rooms => rooms?,
+    };
+    let mut content = flows::membership::join::member_content(world, user).await?;
     content.insert("membership".to_owned(), json!(Membership::Join));
     let content = &to_raw_value(&content)?;
     let announced =
         stream::iter(rooms).for_each_concurrent(AT_ONCE, |room_id: OwnedRoomId| async move {
-            let draft = Draft::membership(&caller.user, content.clone());
+            let message = Send::of(user.to_owned(), Draft::membership(user, content.clone()));
             // The profile is set; a room that refuses the event shows the old one.
-            if let Err(error) = send_draft(world, caller, &room_id, draft, None).await {
+            if let Err(error) = send(world, &room_id, message).await {
                 tracing::info!(%room_id, error = error.message, "a profile was not announced");
             }
         });

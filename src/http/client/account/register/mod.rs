@@ -143,9 +143,9 @@ async fn make_account(
     token: Option<&str>,
 ) -> Result<bool> {
     let Some(token) = token else {
-        return create_account(world, user, password, false).await.map(|()| true);
+        return create_account(world, user, Some(password), false).await.map(|()| true);
     };
-    let account = account(world, password, false)?;
+    let account = account(world, Some(password), false)?;
     let made = accounts::insert_by_token(world, user.localpart(), &account, token).await?;
     if !made {
         must_be_free(world, user).await?;
@@ -153,11 +153,11 @@ async fn make_account(
     Ok(made)
 }
 
-/// Makes an account, if its name is free.
+/// Makes an account, if its name is free. Without a password nobody logs in to it by one.
 pub async fn create_account(
     world: &World,
     user: &UserId,
-    password: &str,
+    password: Option<&str>,
     admin: bool,
 ) -> Result<()> {
     let account = account(world, password, admin)?;
@@ -165,9 +165,9 @@ pub async fn create_account(
     if accounts::insert(world, user.localpart(), &account).await? { Ok(()) } else { Err(in_use()) }
 }
 
-fn account(world: &World, password: &str, admin: bool) -> Result<Account> {
-    let hash = credentials::hash(world, password)?;
-    Ok(Account { password_hash: Some(hash), admin, deactivated: false })
+fn account(world: &World, password: Option<&str>, admin: bool) -> Result<Account> {
+    let password_hash = password.map(|password| credentials::hash(world, password)).transpose()?;
+    Ok(Account { password_hash, admin, deactivated: false })
 }
 
 /// Tokens are guessed no faster than accounts are made.

@@ -1,0 +1,108 @@
+//! Which accounts are there?
+
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode};
+use ruma::UserId;
+use serde_json::{Value, json};
+use tombolo_platform::World;
+
+use super::{must_be_admin, shown};
+use crate::{
+    config::Config,
+    error::{Result, internal, invalid_param},
+    http::{endpoint::json_response, query, router::Router},
+    stores::accounts::{self, Wanted},
+};
+
+/// How many accounts a page has, unless the operator says it, and at most.
+const USUAL: u64 = 100;
+const MOST: u64 = 1_000;
+/// By what accounts are ordered; by what is the same for all, as by their names.
+const ORDERS: [&str; 10] = [
+    "name",
+    "displayname",
+    "avatar_url",
+    "admin",
+    "deactivated",
+    "creation_ts",
+    "is_guest",
+    "user_type",
+    "shadow_banned",
+    "last_seen_ts",
+];
+
+pub fn routes(router: &mut Router) {
+    router.page(&Method::GET, "/_synapse/admin/v2/users", with_deactivated);
+    router.page(&Method::GET, "/_synapse/admin/v3/users", list);
+}
+
+/// Here `deactivated` says whether those are listed too.
+async fn with_deactivated(world: World, request: Request<Bytes>, _: ()) -> Result<Response<Bytes>> {
+    let deactivated = flag(&query::pairs(request.uri().query().unwrap_or_default()), "deactivated");
+    let deactivated = if deactivated? == Some(true) { None } else { Some(false) };
+    page(&world, &request, deactivated).await
+}
+
+/// Here `deactivated` says whether only those are listed.
+async fn list(world: World, request: Request<Bytes>, _: ()) -> Result<Response<Bytes>> {
+    let deactivated = flag(&query::pairs(request.uri().query().unwrap_or_default()), "deactivated");
+    page(&world, &request, deactivated?).await
+}
+
+async fn page(
+    world: &World,
+    request: &Request<Bytes>,
+    deactivated: Option<bool>,
+) -> Result<Response<Bytes>> {
+    must_be_admin(world, request).await?;
+    let server = &Config::of(world)?.server_name;
+    let pairs = query::pairs(request.uri().query().unwrap_or_default());
+    let count = |name: &str, usual: u64| match query::first(&pairs, name) {
+        Some(text) => text.parse().map_err(|_| invalid_param(format!("`{name}` is no count"))),
+        None => Ok(usual),
+    };
+    let (from, limit) = (count("from", 0)?, count("limit", USUAL)?.min(MOST));
+    let order = query::first(&pairs, "order_by").unwrap_or("name");
+    if !ORDERS.contains(&order) {
+        return Err(invalid_param("`order_by` is not known"));
+    }
+    let backwards = match query::first(&pairs, "dir") {
+        None | Some("f") => false,
+        Some("b") => true,
+        Some(_) => return Err(invalid_param("`dir` is f or b")),
+    };
+    let name = query::first(&pairs, "name").map(str::to_lowercase);
+    let user_id = query::first(&pairs, "user_id").filter(|_| name.is_none());
+    let user_id = user_id.map(str::to_lowercase);
+    let wanted = Wanted {
+        name: name.as_deref(),
+        user_id: user_id.as_deref(),
+        admin: flag(&pairs, "admins")?,
+        deactivated,
+        order,
+        backwards,
+        from,
+        limit,
+    };
+    let (found, total) = accounts::list(world, server, &wanted).await?;
+    let next = from.saturating_add(found.len() as u64);
+    let mut users = Vec::new();
+    for (localpart, account) in &found {
+        let user = UserId::parse(format!("@{localpart}:{server}")).map_err(internal)?;
+        users.push(Value::Object(shown(&user, account)));
+    }
+    let mut answer = json!({ "users": users, "total": total });
+    if next < total && !found.is_empty() {
+        answer["next_token"] = json!(next.to_string());
+    }
+    json_response(StatusCode::OK, &answer)
+}
+
+fn flag(pairs: &[(String, String)], name: &str) -> Result<Option<bool>> {
+    match query::first(pairs, name) {
+        None => Ok(None),
+        Some("true") => Ok(Some(true)),
+        Some("false") => Ok(Some(false)),
+        Some(_) => Err(invalid_param(format!("`{name}` is true or false"))),
+    }
+}
