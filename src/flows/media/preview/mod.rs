@@ -172,7 +172,7 @@ async fn open(world: &World, url: Url, ask: Ask<'_>) -> Result<(Url, Vec<u8>, Bo
     let opened = keep::within(world, time, pages::open(world, url, ask)).await;
     let opened = opened.ok_or_else(|| unreachable("it does not answer in time".to_owned()))?;
     let (url, response) = opened.map_err(|unopened| match unopened {
-        Unopened::Blocked(_) => Unpreviewed::Blocked,
+        Unopened::Blocked => Unpreviewed::Blocked,
         Unopened::Remote(error) => unreachable(error.to_string()),
     })?;
     if !response.status().is_success() {
