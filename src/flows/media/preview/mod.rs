@@ -14,6 +14,7 @@ mod markup;
 mod page;
 #[cfg(test)]
 mod tests;
+mod windows_1252;
 
 use std::collections::BTreeMap;
 
@@ -23,7 +24,7 @@ use sha2::{Digest, Sha256};
 use tombolo_platform::{Body, World};
 use url::Url;
 
-use self::{image::Image, page::Said};
+use self::{image::Image, page::Metadata};
 use super::{
     failures::Unkept,
     keep,
@@ -101,8 +102,8 @@ async fn look(world: &World, url: Url, language: &str) -> Result<Seen, Unpreview
     let ask = Ask { accept: ANYTHING, language, until: world.now().saturating_add(TIME) };
     let (url, content_type, body) = open(world, url, ask).await?;
     if is_of(&content_type, &["text/html", "application/xhtml+xml"]) {
-        let said = read_page(world, &content_type, body, ask.until).await?;
-        return of_page(world, (&url, said), ask).await;
+        let metadata = read_page(world, &content_type, body, ask.until).await?;
+        return of_page(world, (&url, metadata), ask).await;
     }
     if is_image(&content_type) {
         let image = of_kept(image::keep(world, body).await)?;
@@ -117,7 +118,7 @@ async fn read_page(
     content_type: &[u8],
     mut body: Body,
     until: u64,
-) -> Result<Said, Unpreviewed> {
+) -> Result<Metadata, Unpreviewed> {
     let time = until.saturating_sub(world.now());
     let room = keep::within(world, time, Room::of(world, Purpose::Page, PAGE)).await.flatten();
     let _room = room.ok_or(Unpreviewed::Busy(LATER))?;
@@ -127,18 +128,18 @@ async fn read_page(
         return Err(Unpreviewed::Unreachable(broken.to_string()));
     }
     bytes.truncate(PAGE);
-    Ok(page::read(&charset::text(&bytes, content_type)))
+    Ok(page::read(&charset::text(bytes, content_type)))
 }
 
 async fn of_page(
     world: &World,
-    (url, Said { properties, image }): (&Url, Said),
+    (url, metadata): (&Url, Metadata),
     ask: Ask<'_>,
 ) -> Result<Seen, Unpreviewed> {
+    let (properties, links) = metadata.linked(url);
     let mut preview: Preview =
         properties.into_iter().map(|(name, value)| (name, value.into())).collect();
-    let link = image.and_then(|link| pages::linked(url, &link));
-    let fetched = match link {
+    let fetched = match links.into_iter().next() {
         Some(link) => fetch_image(world, link, ask).await,
         None => Ok(None),
     };

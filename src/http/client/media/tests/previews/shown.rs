@@ -174,6 +174,21 @@ fn who_asks_is_logged_in_and_says_what_for() {
 }
 
 #[test]
+fn a_page_is_read_as_it_says_where_its_links_begin() {
+    let scene = one_server();
+    let alice = scene.register("alice");
+    Site::on(&scene, "site.org", |_| {
+        page(
+            "<base href='//cdn.org/x/'><meta property=og:image content=i.png><meta property=og:url content='javascript:a'>",
+        )
+    });
+    let cdn = Site::on(&scene, "cdn.org", |_| of_type("image/png", picture(5, 5)));
+    let shown = preview(&scene, &alice, "https://site.org/a/b").ok();
+    assert_eq!((&shown["og:image:width"], shown.get("og:url")), (&json!(5), None));
+    assert_eq!(cdn.asked(), ["/x/i.png"]);
+}
+
+#[test]
 fn an_operator_turns_previews_off() {
     let scene = one_server_with(&[("URL_PREVIEWS", "off")]);
     let alice = scene.register("alice");
