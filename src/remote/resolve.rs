@@ -18,7 +18,7 @@ use tombolo_protocol::{
     discovery::{self, Step, Target, WellKnown},
     server_name,
 };
-use url::Host;
+use url::{Host, Url};
 
 use super::{RemoteError, dns, reach};
 use crate::config::Config;
@@ -247,9 +247,11 @@ pub async fn follow(
     limits: Limits,
 ) -> Result<Response<Body>, RemoteError> {
     let ask = async |url: &String| {
+        let nowhere = || RemoteError::Nonsense("it is at no URL".to_owned());
         let request = Request::builder().uri(url).body(Bytes::new());
-        let request = request.map_err(|_| RemoteError::Nonsense("it is at no URL".to_owned()))?;
-        guard(world, request.uri().host().unwrap_or_default()).await?;
+        let request = request.map_err(|_| nowhere())?;
+        let parsed = Url::parse(url).map_err(|_| nowhere())?;
+        guard_host(world, parsed.host().ok_or_else(nowhere)?).await?;
         reach::open(world, request, limits).await
     };
     let next = |from: &String, location: &str| discovery::redirected(from, location);

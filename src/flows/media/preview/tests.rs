@@ -70,7 +70,8 @@ fn an_upload_does_not_wait_for_previews() {
         join_all((0..20).map(|_| keep::within(&world, TIME, image::keep(&world, silent()))));
     let upload = async {
         world.sleep(std::time::Duration::from_secs(1)).await;
-        let written = keep::write(&world, Bytes::from_static(b"small").into(), 10, None).await;
+        let body = Bytes::from(vec![0; 6 << 20]).into();
+        let written = keep::write(&world, body, 10 << 20, None).await;
         (written.is_ok(), world.now())
     };
     let began = world.now();

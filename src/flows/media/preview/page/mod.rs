@@ -246,7 +246,8 @@ impl Page {
 /// Whether what a property says is a link.
 fn is_link(name: &str) -> bool {
     let of_media = ["og:video", "og:audio"].iter().find_map(|kind| name.strip_prefix(kind));
-    name == "og:url" || of_media.is_some_and(|part| !NO_LINKS.contains(&part))
+    ["og:url", "og:see_also"].contains(&name)
+        || of_media.is_some_and(|part| !NO_LINKS.contains(&part))
 }
 
 /// Whether an image says that it is too small to be a picture.

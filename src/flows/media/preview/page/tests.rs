@@ -181,7 +181,7 @@ fn links_lead_to_the_web_or_nowhere() {
         "<meta property=og:url content='javascript:alert(1)'><meta property=og:video content='data:text/html,a'>
          <meta property=og:audio:secure_url content='java&#10;script:alert(1)'><meta property=og:video:url content=' &#1;javascript:a'>
          <meta property=og:video:type content='video/mp4'><meta property=og:audio content='https://a:b@c.org/'>
-         <meta property=og:videos content='file:///etc/passwd'>",
+         <meta property=og:videos content='file:///etc/passwd'><meta property=og:see_also content='vbscript:a'>",
     );
     let expected = pairs(&[
         // A space is part of no scheme: this is a path.
