@@ -73,7 +73,7 @@ pub async fn cached(
                     if let Some(kept) = kept {
                         let until = world.now().saturating_add(kept);
                         turn.end(until, outcome.clone());
-                        store(world, key, &outcome, until);
+                        store(world, key, &outcome, (kept, until));
                     }
                     return outcome;
                 }
@@ -109,20 +109,17 @@ async fn stored(world: &World, key: &str) -> Option<(Outcome, u64)> {
 
 /// Keeps what the page said for all isolates, after it was answered. That an address is not asked is found out sooner
 /// than it is read.
-fn store(world: &World, key: String, outcome: &Outcome, until: u64) {
-    let ttl = until.saturating_sub(world.now());
+fn store(world: &World, key: String, outcome: &Outcome, (kept, until): (u64, u64)) {
     let outcome = match outcome {
+        _ if kept <= TOLD => return,
         Ok(preview) => Ok(preview.clone()),
         Err(Unpreviewed::Unreachable(why)) => Err(why.clone()),
         Err(_) => return,
     };
-    if ttl < KEPT_BRIEFLY {
-        return;
-    }
     let inner = world.clone();
     world.later(async move {
         let Ok(text) = serde_json::to_vec(&Record { outcome, until }) else { return };
         // Where it is not kept, the page is asked again.
-        inner.kv().put(&key, &text, Some(ttl / 1000)).await.ok();
+        inner.kv().put(&key, &text, Some(kept / 1000)).await.ok();
     });
 }
