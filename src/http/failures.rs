@@ -202,8 +202,8 @@ impl From<Unpreviewed> for Error {
             Unpreviewed::Malformed => invalid_param(message),
             // As Synapse answers.
             Unpreviewed::Blocked => Self::new(StatusCode::FORBIDDEN, "M_UNKNOWN", message),
-            Unpreviewed::Unreachable(_) => bad_gateway(message),
-            Unpreviewed::Busy(ms) => limited(ms),
+            Unpreviewed::Unreachable(_) | Unpreviewed::Unasked(_) => bad_gateway(message),
+            Unpreviewed::Busy(ms) | Unpreviewed::Spent(ms) => limited(ms),
             Unpreviewed::Ours(error) => error.into(),
         }
     }

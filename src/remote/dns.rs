@@ -64,7 +64,7 @@ pub async fn addresses(world: &World, name: &str) -> Result<Vec<IpAddr>, RemoteE
 }
 
 async fn query(world: &World, name: &str, kind: &str) -> Result<Vec<Entry>, RemoteError> {
-    let failed = |reason: String| RemoteError::Unreachable(format!("DNS: {name} {kind}: {reason}"));
+    let failed = |reason: String| RemoteError::Unasked(format!("DNS: {name} {kind}: {reason}"));
     let config = Config::of(world).map_err(|error| failed(error.to_string()))?;
     let Some(resolver) = &config.dns_over_https else { return Ok(Vec::new()) };
     let request = Request::builder()

@@ -28,6 +28,9 @@ pub enum RemoteError {
     /// It could not be reached, or did not answer in time.
     #[error("{0}")]
     Unreachable(String),
+    /// We did not get to ask, which says nothing of it: too much is asked at once, or our resolver does not answer.
+    #[error("{0}")]
+    Unasked(String),
     /// It answered with an error: status, `errcode`, message, and the room version if that is the reason.
     #[error("{status} {errcode}: {message}")]
     Answered { status: u16, errcode: String, message: String, room_version: Option<String> },

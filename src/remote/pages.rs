@@ -7,15 +7,13 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, Response, header};
+use http::{Request, Response, header};
 use tombolo_platform::{Body, Limits, World};
 use url::{Host, Url};
 
 use super::{RemoteError, reach, resolve};
 use crate::config::Config;
 
-/// How many redirects are followed.
-const MAX_REDIRECTS: usize = 5;
 /// The longest URL, in bytes.
 const MAX_URL: usize = 4096;
 
@@ -23,8 +21,8 @@ const MAX_URL: usize = 4096;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unopened {
     /// Its host is an address within somebody's network.
-    #[error("{0} is not on the public network")]
-    Blocked(String),
+    #[error("its address is not on the public network")]
+    Blocked,
     #[error(transparent)]
     Remote(#[from] RemoteError),
 }
@@ -66,35 +64,31 @@ fn checked(mut url: Url) -> Option<Url> {
 /// Asks for what is at a URL, or where it redirects to: the URL at the end, and the answer.
 pub async fn open(
     world: &World,
-    mut url: Url,
+    url: Url,
     ask: Ask<'_>,
 ) -> Result<(Url, Response<Body>), Unopened> {
-    let nonsense = |why: &str| RemoteError::Nonsense(why.to_owned());
-    for _ in 0..=MAX_REDIRECTS {
-        guard(world, &url).await?;
+    let open = async |url: &Url| {
+        guard(world, url).await?;
         let time = Duration::from_millis(ask.until.saturating_sub(world.now()));
         // Who reads the body knows how much of it is wanted.
         let limits = Limits { time, bytes: usize::MAX };
-        let response = reach::open(world, request(world, &url, ask)?, limits).await?;
-        if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
-            return Ok((url, response));
-        }
-        let next = location(response.headers()).and_then(|location| linked(&url, location));
-        url = next.ok_or_else(|| nonsense("it redirects to nothing on the web"))?;
-    }
-    Err(nonsense("it redirects too often").into())
+        Ok(reach::open(world, request(world, url, ask)?, limits).await?)
+    };
+    reach::follow(url, open, linked).await
 }
 
 /// Refuses what lies within somebody's network. What a name leads to is nobody's business but the network's: there the
 /// name just leads nowhere.
 async fn guard(world: &World, url: &Url) -> Result<(), Unopened> {
-    let host = url.host_str().unwrap_or_default();
-    resolve::guard(world, host).await.map_err(|error| match (error, url.host()) {
-        (RemoteError::Refused(_), Some(Host::Ipv4(_) | Host::Ipv6(_))) => {
-            Unopened::Blocked(host.to_owned())
-        }
-        (RemoteError::Refused(_), _) => {
-            RemoteError::Unreachable(format!("{host} has no address on the public network")).into()
+    let Some(host) = url.host() else { return Err(Unopened::Blocked) };
+    let named = match &host {
+        Host::Domain(name) => Some((*name).to_owned()),
+        Host::Ipv4(_) | Host::Ipv6(_) => None,
+    };
+    resolve::guard_host(world, host).await.map_err(|error| match (error, named) {
+        (RemoteError::Refused(_), None) => Unopened::Blocked,
+        (RemoteError::Refused(_), Some(name)) => {
+            RemoteError::Unreachable(format!("{name} has no address on the public network")).into()
         }
         (error, _) => error.into(),
     })
@@ -110,10 +104,6 @@ fn request(world: &World, url: &Url, ask: Ask<'_>) -> Result<Request<Bytes>, Rem
         .header(header::ACCEPT_LANGUAGE, ask.language)
         .body(Bytes::new());
     request.map_err(|error| refused(error.to_string()))
-}
-
-fn location(headers: &HeaderMap) -> Option<&str> {
-    std::str::from_utf8(headers.get(header::LOCATION)?.as_bytes()).ok()
 }
 
 #[cfg(test)]

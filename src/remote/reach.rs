@@ -7,6 +7,7 @@
 use std::{
     cell::{Cell, RefCell},
     collections::BTreeMap,
+    str,
     time::Duration,
 };
 
@@ -14,7 +15,7 @@ use bytes::Bytes;
 use futures_util::future::join;
 use http::{HeaderValue, Request, Response, Uri, header};
 use tombolo_platform::{Body, Limits, Unreachable, World};
-use tombolo_protocol::backoff;
+use tombolo_protocol::{backoff, discovery};
 
 use super::RemoteError;
 use crate::config::Config;
@@ -90,7 +91,8 @@ pub async fn open(
             if let Some(Standing::Failed { until, .. }) = standing {
                 world.sleep(Duration::from_millis(until.saturating_sub(began))).await;
             }
-            places.turn(world, limits.time).await.map_err(&unreachable)?;
+            let unasked = |reason| RemoteError::Unasked(format!("{place}: {reason}"));
+            places.turn(world, limits.time).await.map_err(unasked)?;
             join(world.open(request, limits), places.step(world)).await.0
         }
     };
@@ -102,6 +104,29 @@ pub async fn open(
         return Err(unreachable(format!("the network says {status}")));
     }
     Ok(answer)
+}
+
+/// Asks at one place after another, as each redirects to the next: the last place, and what it answers.
+///
+/// # Errors
+/// `ask` fails, there is nothing that is `next`, or there are too many.
+pub async fn follow<P, E: From<RemoteError>>(
+    mut place: P,
+    ask: impl AsyncFn(&P) -> Result<Response<Body>, E>,
+    next: impl Fn(&P, &str) -> Option<P>,
+) -> Result<(P, Response<Body>), E> {
+    let nonsense = |why: &str| RemoteError::Nonsense(why.to_owned());
+    for _ in 0..=discovery::MAX_REDIRECTS {
+        let response = ask(&place).await?;
+        if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
+            return Ok((place, response));
+        }
+        let location = response.headers().get(header::LOCATION);
+        let location = location.and_then(|location| str::from_utf8(location.as_bytes()).ok());
+        let following = location.and_then(|location| next(&place, location));
+        place = following.ok_or_else(|| nonsense("it redirects to no address that we follow"))?;
+    }
+    Err(nonsense("it redirects too often").into())
 }
 
 /// Opens a place that answered before. The connections that were kept to it may be gone, for example where its server

@@ -5,9 +5,10 @@
 //! while. `fetch` verifies the certificate of the host it connects to, so an SRV record that names another host cannot
 //! be followed; port 8448 is no substitute for it.
 
-use std::{cell::RefCell, collections::BTreeMap, time::Duration};
+use std::{cell::RefCell, collections::BTreeMap, net::IpAddr, time::Duration};
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 use http::{HeaderMap, Request, Response, StatusCode, header};
 use ruma::{OwnedServerName, ServerName};
 use serde::{Deserialize, Serialize};
@@ -17,6 +18,7 @@ use tombolo_protocol::{
     discovery::{self, Step, Target, WellKnown},
     server_name,
 };
+use url::{Host, Url};
 
 use super::{RemoteError, dns, reach};
 use crate::config::Config;
@@ -212,7 +214,7 @@ async fn fetch_well_known(world: &World, well_known: &WellKnown) -> Said {
     let url = format!("https://{}/.well-known/matrix/server", well_known.host);
     let response = match follow(world, url, LIMITS).await {
         Ok(response) => response,
-        Err(RemoteError::Unreachable(_)) => return Said::Unknown,
+        Err(RemoteError::Unreachable(_) | RemoteError::Unasked(_)) => return Said::Unknown,
         Err(_) => return Said::Nothing,
     };
     let (head, body) = response.into_parts();
@@ -241,23 +243,20 @@ fn text(headers: &HeaderMap, name: header::HeaderName) -> Option<&str> {
 /// What is answered at a URL, or where it redirects to: anywhere but within somebody's network.
 pub async fn follow(
     world: &World,
-    mut url: String,
+    url: String,
     limits: Limits,
 ) -> Result<Response<Body>, RemoteError> {
-    let nonsense = |why: &str| RemoteError::Nonsense(why.to_owned());
-    for _ in 0..=discovery::MAX_REDIRECTS {
-        let request = Request::builder().uri(&url).body(Bytes::new());
-        let request = request.map_err(|_| nonsense("it is at no URL"))?;
-        guard(world, request.uri().host().unwrap_or_default()).await?;
-        let response = reach::open(world, request, limits).await?;
-        if !response.status().is_redirection() {
-            return Ok(response);
-        }
-        let next = text(response.headers(), header::LOCATION);
-        let next = next.and_then(|next| discovery::redirected(&url, next));
-        url = next.ok_or_else(|| nonsense("it redirects to no HTTPS address"))?;
-    }
-    Err(nonsense("too many redirects"))
+    let ask = async |url: &String| {
+        let nowhere = || RemoteError::Nonsense("it is at no URL".to_owned());
+        let request = Request::builder().uri(url).body(Bytes::new());
+        let request = request.map_err(|_| nowhere())?;
+        let parsed = Url::parse(url).map_err(|_| nowhere())?;
+        guard_host(world, parsed.host().ok_or_else(nowhere)?).await?;
+        reach::open(world, request, limits).await
+    };
+    let next = |from: &String, location: &str| discovery::redirected(from, location);
+    // Else the compiler gives up on how deep this nests.
+    reach::follow(url, ask, next).boxed_local().await.map(|(_, response)| response)
 }
 
 /// The targets that `fetch` can connect to, and that are on networks where we may go.
@@ -281,14 +280,34 @@ async fn reachable(world: &World, targets: Vec<Target>) -> Result<Vec<Place>, Re
 /// configured. Otherwise the platform guards: workerd checks the address it connects to, and Cloudflare's network has
 /// no way to private ones.
 pub async fn guard(world: &World, host: &str) -> Result<(), RemoteError> {
+    // A URL's host may be read as an address where we see a name, such as `127.1`.
+    let place = server_name::split(host).ok().filter(|(_, port)| port.is_none());
+    guard_place(world, host, place.map(|(place, _)| place.address())).await
+}
+
+/// The same for the host of a URL, whose name may be none of a server: many have a `_`.
+pub async fn guard_host(world: &World, host: Host<&str>) -> Result<(), RemoteError> {
+    let is_named = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+    let place = match host {
+        Host::Ipv4(address) => Some(Some(address.into())),
+        Host::Ipv6(address) => Some(Some(address.into())),
+        Host::Domain(name) => name.bytes().all(is_named).then_some(None),
+    };
+    guard_place(world, &host.to_string(), place).await
+}
+
+/// `place` is the address that the host is, if it is one; none where it cannot be asked for.
+async fn guard_place(
+    world: &World,
+    host: &str,
+    place: Option<Option<IpAddr>>,
+) -> Result<(), RemoteError> {
     let config = Config::of(world).map_err(|error| RemoteError::Refused(error.to_string()))?;
     if config.allow_private_addresses {
         return Ok(());
     }
     let refused = || RemoteError::Refused(format!("{host} is not on the public network"));
-    // A URL's host may be read as an address where we see a name, such as `127.1`.
-    let Ok((place, None)) = server_name::split(host) else { return Err(refused()) };
-    let addresses = match place.address() {
+    let addresses = match place.ok_or_else(refused)? {
         Some(address) => vec![address],
         None => dns::addresses(world, host).await?,
     };

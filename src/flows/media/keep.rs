@@ -61,6 +61,20 @@ pub async fn write(
     }
     let part = announced.or(around).map_or(PART, |bytes| bytes.min(PART));
     let room = Room::of(world, Purpose::Writing, part).await.ok_or(Unkept::Busy(LATER))?;
+    write_held(world, body, most, Some(room)).await
+}
+
+/// The same in this room; `None`: in one that the caller holds.
+pub async fn write_held(
+    world: &World,
+    body: Body,
+    most: usize,
+    room: Option<Room>,
+) -> Result<Content, Unkept> {
+    let announced = body.announced();
+    if announced.is_some_and(|bytes| bytes > most) {
+        return Err(Unkept::TooLarge(most));
+    }
     let key = new_media_id(world);
     media::begin(world, &key).await.map_err(Ours::from)?;
     let hash = Rc::new(RefCell::new(Sha256::new()));
@@ -109,7 +123,7 @@ struct Coming {
     world: World,
     body: Body,
     hash: Rc<RefCell<Sha256>>,
-    room: Room,
+    room: Option<Room>,
     begun: u64,
     size: u64,
 }
@@ -134,7 +148,9 @@ impl Coming {
             if self.size / SLOWEST < now.saturating_sub(self.begun.saturating_add(GRACE)) {
                 return slow();
             }
-            self.room.touch(now);
+            if let Some(room) = &self.room {
+                room.touch(now);
+            }
             self.hash.borrow_mut().update(bytes);
         }
         Some(chunk)

@@ -1,7 +1,8 @@
 //! How many bytes of media does an isolate hold at once?
 //!
 //! A Worker has 128 MB, and many requests run in it. Decoding takes most of it, one picture at a time; beside it there is
-//! room for a file that is decoded, for a few contents that are written and for a few pages that are read.
+//! room for a file that is decoded, for a few contents that are written, and for a few pages and images that are fetched
+//! for previews. None of these takes the room of another.
 
 use std::{
     cell::{Cell, RefCell},
@@ -27,8 +28,8 @@ pub enum Purpose {
     Thumbnail,
     /// A content that is written to R2.
     Writing,
-    /// A page that is looked at.
-    Page,
+    /// A page or an image that is fetched for a preview.
+    Preview,
 }
 
 impl Purpose {
@@ -38,7 +39,7 @@ impl Purpose {
             Self::Thumbnail => MAX_SOURCE,
             // Three whole parts, and small contents beside them.
             Self::Writing => 4 * PART - 1,
-            Self::Page => 12 << 20,
+            Self::Preview => 12 << 20,
         }
     }
 }

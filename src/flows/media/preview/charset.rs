@@ -5,6 +5,10 @@
 
 use std::str;
 
+use super::{
+    markup::{Markup, Token},
+    windows_1252,
+};
 use crate::flows::media::disposition;
 
 /// Where a page says its encoding, it does so within so many bytes.
@@ -12,30 +16,74 @@ const DECLARED: usize = 1024;
 /// What browsers read as windows-1252.
 const LATIN: [&str; 8] =
     ["windows-1252", "cp1252", "iso-8859-1", "iso8859-1", "iso_8859-1", "latin1", "l1", "us-ascii"];
-/// What windows-1252 has for 0x80 to 0x9F.
-const UPPER: [char; 32] = [
-    '€', '\u{81}', '‚', 'ƒ', '„', '…', '†', '‡', 'ˆ', '‰', 'Š', '‹', 'Œ', '\u{8d}', 'Ž', '\u{8f}',
-    '\u{90}', '‘', '’', '“', '”', '•', '–', '—', '˜', '™', 'š', '›', 'œ', '\u{9d}', 'ž', 'Ÿ',
-];
-
-/// The text of a page whose end may be missing.
-pub fn text(bytes: &[u8], content_type: &[u8]) -> String {
-    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    let said = of_header(content_type).or_else(|| declared(bytes));
-    let is_latin = match said {
-        Some(said) => LATIN.contains(&said.trim().to_ascii_lowercase().as_str()),
-        None => !may_be_utf8(bytes),
-    };
-    if is_latin {
-        return bytes.iter().map(|byte| of_windows_1252(*byte)).collect();
-    }
-    String::from_utf8_lossy(bytes).into_owned()
+/// The text of a page.
+pub struct Text {
+    pub text: String,
+    /// Whether it is in an encoding that is not known here: only what is ASCII can be relied on.
+    pub is_guess: bool,
 }
 
-pub fn of_windows_1252(byte: u8) -> char {
-    let place = usize::from(byte).checked_sub(0x80);
-    let upper = place.and_then(|place| UPPER.get(place));
-    upper.copied().unwrap_or(char::from(byte))
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Encoding {
+    Utf8,
+    Utf16Le,
+    Utf16Be,
+    Latin,
+    Unknown,
+}
+
+/// The text of a page whose end may be missing.
+pub fn text(mut bytes: Vec<u8>, content_type: &[u8]) -> Text {
+    let (encoding, mark) = marked(&bytes).unwrap_or_else(|| (said(&bytes, content_type), 0));
+    bytes.drain(..mark.min(bytes.len()));
+    let text = match encoding {
+        Encoding::Latin => bytes.iter().map(|byte| windows_1252::character(*byte)).collect(),
+        Encoding::Utf16Le => of_utf16(&bytes, u16::from_le_bytes),
+        Encoding::Utf16Be => of_utf16(&bytes, u16::from_be_bytes),
+        Encoding::Utf8 | Encoding::Unknown => String::from_utf8(bytes)
+            .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()),
+    };
+    Text { text, is_guess: encoding == Encoding::Unknown }
+}
+
+/// The encoding whose byte order mark a page begins with, and how long that is. It counts before what is said.
+fn marked(bytes: &[u8]) -> Option<(Encoding, usize)> {
+    match bytes {
+        [0xef, 0xbb, 0xbf, ..] => Some((Encoding::Utf8, 3)),
+        [0xfe, 0xff, ..] => Some((Encoding::Utf16Be, 2)),
+        [0xff, 0xfe, ..] => Some((Encoding::Utf16Le, 2)),
+        _ => None,
+    }
+}
+
+/// The encoding that is said of a page: by the header, else by itself; else what it can be.
+fn said(bytes: &[u8], content_type: &[u8]) -> Encoding {
+    if let Some(name) = of_header(content_type) {
+        return named(&name);
+    }
+    match declared(bytes).map(|name| named(&name)) {
+        // In UTF-16 it could not have been read.
+        Some(Encoding::Utf16Le | Encoding::Utf16Be) => Encoding::Utf8,
+        Some(encoding) => encoding,
+        None if may_be_utf8(bytes) => Encoding::Utf8,
+        None => Encoding::Latin,
+    }
+}
+
+fn named(name: &str) -> Encoding {
+    match name.trim().to_ascii_lowercase().as_str() {
+        "utf-8" | "utf8" => Encoding::Utf8,
+        "utf-16" | "utf-16le" => Encoding::Utf16Le,
+        "utf-16be" => Encoding::Utf16Be,
+        name if LATIN.contains(&name) => Encoding::Latin,
+        _ => Encoding::Unknown,
+    }
+}
+
+fn of_utf16(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> String {
+    let (units, _) = bytes.as_chunks();
+    let characters = char::decode_utf16(units.iter().map(|bytes| unit(*bytes)));
+    characters.map(|each| each.unwrap_or(char::REPLACEMENT_CHARACTER)).collect()
 }
 
 /// Whether this is UTF-8, but for a character that is cut off at the end.
@@ -50,18 +98,25 @@ fn of_header(content_type: &[u8]) -> Option<String> {
 
 /// The encoding that a page says of itself: by `<meta charset>`, or by a content type in a `<meta>`.
 fn declared(bytes: &[u8]) -> Option<String> {
-    let begin = bytes.get(..DECLARED).unwrap_or(bytes).to_ascii_lowercase();
-    let begin = String::from_utf8_lossy(&begin);
-    let (_, meta) = begin.split_once("<meta")?;
-    let (_, said) = meta.split_once("charset")?;
-    let said = said.trim_start().strip_prefix('=')?.trim_start_matches(['"', '\'', ' ']);
-    let end = said.find(|each: char| !(each.is_ascii_alphanumeric() || "-_:.".contains(each)))?;
-    said.get(..end).filter(|said| !said.is_empty()).map(str::to_owned)
+    let begin = String::from_utf8_lossy(bytes.get(..DECLARED).unwrap_or(bytes));
+    Markup::of(&begin).find_map(|token| {
+        let Token::Start(tag) = token else { return None };
+        let said = tag.attribute("charset").or_else(|| {
+            let equivalent = tag.attribute("http-equiv")?;
+            let is_type = equivalent.eq_ignore_ascii_case("content-type");
+            of_header(tag.attribute("content").filter(|_| is_type)?.as_bytes())
+        });
+        said.filter(|said| tag.is("meta") && !said.is_empty())
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn read(bytes: &[u8], content_type: &str) -> String {
+        text(bytes.to_vec(), content_type.as_bytes()).text
+    }
 
     #[test]
     fn a_page_is_read_in_the_encoding_that_it_says() {
@@ -69,27 +124,57 @@ mod tests {
         for kind in
             ["text/html; charset=ISO-8859-1", "text/html;Charset=\"windows-1252\"", "text/html"]
         {
-            assert_eq!(text(latin, kind.as_bytes()), "<title>Köln – €</title>", "{kind}");
+            assert_eq!(read(latin, kind), "<title>Köln – €</title>", "{kind}");
         }
-        let meta =
-            ["<meta charset=latin1>", "<META http-equiv=a content='text/html; charset=cp1252'>"];
+        let meta = [
+            "<meta charset=latin1>",
+            "<META content='text/html; charset=cp1252' http-equiv=Content-Type>",
+            "<meta name=a content=b><meta property=c><meta charset=' Latin1'>",
+        ];
         for meta in meta {
             // Alone this would be UTF-8.
             let bytes = [meta.as_bytes(), b"\xc3\xb6"].concat();
-            assert!(text(&bytes, b"text/html").ends_with("Ã¶"), "{meta}");
+            assert!(read(&bytes, "text/html").ends_with("Ã¶"), "{meta}");
             // The header counts before the page.
-            assert!(text(&bytes, b"text/html; charset=utf-8").ends_with('ö'), "{meta}");
+            assert!(read(&bytes, "text/html; charset=utf-8").ends_with('ö'), "{meta}");
         }
     }
 
     #[test]
+    fn only_a_tag_meta_says_an_encoding() {
+        for html in [
+            "<meta name=a><script charset=latin1></script>",
+            "<meta name=description content='text; charset=latin1'>",
+            "<!-- <meta charset=latin1> -->",
+            "<meta name=a> charset=latin1",
+            "<meta charset=''>",
+            "<meta charset=utf-16>",
+        ] {
+            let bytes = [html.as_bytes(), b"\xc3\xb6"].concat();
+            assert!(read(&bytes, "text/html").ends_with('ö'), "{html}");
+        }
+    }
+
+    #[test]
+    fn a_byte_order_mark_counts_before_all_that_is_said() {
+        let kind = "text/html; charset=iso-8859-1";
+        assert_eq!(read("\u{feff}Köln".as_bytes(), kind), "Köln");
+        let html = "<title>Köln 😀</title>";
+        let little: Vec<u8> = html.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        let big: Vec<u8> = html.encode_utf16().flat_map(u16::to_be_bytes).collect();
+        assert_eq!(read(&[&[0xff, 0xfe], &*little].concat(), kind), html);
+        // A last unit of which half is missing says nothing.
+        assert_eq!(read(&[&[0xfe, 0xff], &*big, &[0]].concat(), kind), html);
+        assert_eq!(read(&little, "text/html; charset=utf-16"), html);
+        assert_eq!(read(&big, "text/html; charset=utf-16be"), html);
+        assert_eq!(read(b"\xff\xfe\0\xd8", ""), "\u{fffd}");
+    }
+
+    #[test]
     fn what_says_nothing_is_utf8_if_it_can_be() {
-        assert_eq!(text("\u{feff}Köln".as_bytes(), b"text/html"), "Köln");
-        assert_eq!(text(b"K\xc3\xb6ln \xc3", b""), "Köln \u{fffd}");
-        assert_eq!(
-            text(b"ascii \x82\xa0", b"text/html; charset=shift_jis"),
-            "ascii \u{fffd}\u{fffd}"
-        );
-        assert_eq!(text(b"", b""), "");
+        assert_eq!(read(b"K\xc3\xb6ln \xc3", ""), "Köln \u{fffd}");
+        assert_eq!(read(b"", ""), "");
+        let Text { text, is_guess } = text(b"a \x82\xa0".to_vec(), b"text/html; charset=shift_jis");
+        assert!(is_guess && text == "a \u{fffd}\u{fffd}", "{text}");
     }
 }

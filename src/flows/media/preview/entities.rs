@@ -4,7 +4,7 @@
 //! Of the 2,231 names only those are known that people write: all of them would be a hundredth of what the Worker weighs.
 //! What is not known stays as it is.
 
-use super::charset;
+use super::windows_1252;
 
 /// The names of U+00A0 to U+00FF, in order.
 const LATIN: &str = "nbsp iexcl cent pound curren yen brvbar sect uml copy ordf laquo not shy reg macr deg plusmn sup2 sup3 acute micro para middot cedil sup1 ordm raquo frac14 frac12 frac34 iquest Agrave Aacute Acirc Atilde Auml Aring AElig Ccedil Egrave Eacute Ecirc Euml Igrave Iacute Icirc Iuml ETH Ntilde Ograve Oacute Ocirc Otilde Ouml times Oslash Ugrave Uacute Ucirc Uuml Yacute THORN szlig agrave aacute acirc atilde auml aring aelig ccedil egrave eacute ecirc euml igrave iacute icirc iuml eth ntilde ograve oacute ocirc otilde ouml divide oslash ugrave uacute ucirc uuml yacute thorn yuml";
@@ -55,15 +55,24 @@ const OTHERS: [(&str, char); 41] = [
 
 /// The longest name.
 const LONGEST: usize = 8;
+/// Names that count also without a `;`, beside those of [`LATIN`].
+const OPEN: [&str; 8] = ["amp", "AMP", "lt", "LT", "gt", "GT", "quot", "QUOT"];
+/// How much of a text is read, in bytes: no more is shown of any.
+const MOST: usize = 8 << 10;
 
-/// A text with its references replaced.
+/// A text with its references replaced; of a longer one the beginning.
 pub fn decoded(text: &str) -> String {
-    let mut parts = text.split('&');
+    let read = text.get(..text.floor_char_boundary(MOST)).unwrap_or(text);
+    let mut parts = read.split('&');
     let mut all = parts.next().unwrap_or_default().to_owned();
     for part in parts {
         let (found, rest) = reference(part).unwrap_or(('&', part));
         all.push(found);
         all.push_str(rest);
+    }
+    if read.len() < text.len() {
+        // So it is no link any more.
+        all.push('…');
     }
     all
 }
@@ -73,16 +82,27 @@ fn reference(text: &str) -> Option<(char, &str)> {
     if let Some(number) = text.strip_prefix('#') {
         return numeric(number);
     }
-    let (name, rest) = text.split_once(';').filter(|(name, _)| name.len() <= LONGEST)?;
-    Some((named(name)?, rest))
+    let end = text.find(|each: char| !each.is_ascii_alphanumeric()).unwrap_or(text.len());
+    let (name, rest) = text.split_at_checked(end).filter(|_| (1..=LONGEST).contains(&end))?;
+    match rest.strip_prefix(';') {
+        Some(rest) => Some((named(name)?, rest)),
+        // As in the value of an attribute, where a query's parameters have such names.
+        None if rest.starts_with('=') => None,
+        None => {
+            let is_open = OPEN.contains(&name);
+            Some((if is_open { named(name)? } else { latin(name)? }, rest))
+        }
+    }
 }
 
 fn named(name: &str) -> Option<char> {
     let other = OTHERS.iter().find(|(known, _)| *known == name).map(|(_, is)| *is);
-    other.or_else(|| {
-        let place = LATIN.split(' ').position(|known| known == name)?;
-        char::from_u32(0xa0_u32.saturating_add(u32::try_from(place).ok()?))
-    })
+    other.or_else(|| latin(name))
+}
+
+fn latin(name: &str) -> Option<char> {
+    let place = LATIN.split(' ').position(|known| known == name)?;
+    char::from_u32(0xa0_u32.saturating_add(u32::try_from(place).ok()?))
 }
 
 fn numeric(text: &str) -> Option<(char, &str)> {
@@ -96,7 +116,7 @@ fn numeric(text: &str) -> Option<(char, &str)> {
     let number = u32::from_str_radix(digits, radix).unwrap_or(u32::MAX);
     let is = match number {
         0 => None,
-        0x80..=0x9f => u8::try_from(number).ok().map(charset::of_windows_1252),
+        0x80..=0x9f => u8::try_from(number).ok().map(windows_1252::character),
         _ => char::from_u32(number),
     };
     Some((is.unwrap_or(char::REPLACEMENT_CHARACTER), rest.strip_prefix(';').unwrap_or(rest)))
@@ -114,6 +134,7 @@ mod tests {
             ("Stra&szlig;e &uuml;ber K&ouml;ln&nbsp;&#8211;&ndash;", "Straße über Köln\u{a0}––"),
             ("&yuml;&Agrave;&times;", "ÿÀ×"),
             ("&#128512;&#x1F600;&#x1f600 ok", "😀😀😀 ok"),
+            ("Fish &amp chips &copy &lt", "Fish & chips © <"),
             // As the specification has it: what windows-1252 has there.
             ("&#146;&#150;", "’–"),
             ("&#0;&#xd800;&#x110000;&#99999999999;", "\u{fffd}\u{fffd}\u{fffd}\u{fffd}"),
@@ -124,8 +145,25 @@ mod tests {
 
     #[test]
     fn what_is_no_reference_stays() {
-        for text in ["a & b", "?a=1&copy=2", "&", "&;", "&#;", "&#x;", "&unknown;", "AT&T; &ä;"] {
+        for text in [
+            "a & b",
+            "?a=1&copy=2&lt2",
+            "&",
+            "&;",
+            "&#;",
+            "&#x;",
+            "&unknown;",
+            "&mdash &copying",
+            "AT&T; &ä;",
+        ] {
             assert_eq!(decoded(text), text);
         }
+    }
+
+    #[test]
+    fn of_a_long_text_the_beginning_is_read() {
+        let shown = decoded(&format!("a{}", "ä".repeat(MOST)));
+        assert_eq!(shown.len(), 1 + (MOST - 2) + '…'.len_utf8());
+        assert!(shown.ends_with("ä…"));
     }
 }

@@ -28,7 +28,7 @@ use crate::{
 };
 
 /// The largest image that is kept, in bytes.
-const MOST: usize = 10 << 20;
+pub const MOST: usize = 3 << 20;
 /// So many bytes say of every format which it is, and so many of nearly every picture how large it is.
 const NAMED: usize = 16;
 const SIZED: usize = 256 << 10;
@@ -45,7 +45,8 @@ pub struct Image {
     pub size: Option<(u32, u32)>,
 }
 
-/// Keeps an image; `None` where it is none of which thumbnails can be made, as which clients show it.
+/// Keeps an image for which the caller holds room; `None` where it is none of which thumbnails can be made, as which
+/// clients show it.
 pub async fn keep(world: &World, mut body: Body) -> Result<Option<Image>, Unkept> {
     let config = Config::of(world).map_err(Ours::from)?;
     let most = MOST.min(config.media.max_upload_size);
@@ -60,7 +61,7 @@ pub async fn keep(world: &World, mut body: Body) -> Result<Option<Image>, Unkept
     let Some(format) = Format::of(&first) else { return Ok(None) };
     let seen = Rc::new(RefCell::new(Vec::new()));
     let body = watched(first, body, Rc::clone(&seen)).announcing(announced);
-    let content = keep::write(world, body, most, None).await?;
+    let content = keep::write_held(world, body, most, None).await?;
     let size = picture::size(format, &seen.borrow());
     let media_id = media_id(&config, &content.sha256)?;
     let name = Name { server: config.server_name.as_str(), media_id: &media_id };

@@ -17,6 +17,19 @@ pub struct Markup<'a> {
     rest: &'a str,
     /// The element that was begun, if its text is no markup.
     text_of: Option<&'a str>,
+    /// How many drawings or formulas, and how many templates, were begun and not ended.
+    foreign: usize,
+    templates: usize,
+}
+
+/// What a tag stands in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Context {
+    Page,
+    /// A drawing or a formula: elements have the names of others there, and may be empty.
+    Foreign,
+    /// What the page does not show.
+    Template,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -32,11 +45,18 @@ pub enum Token<'a> {
 pub struct Tag<'a> {
     name: &'a str,
     attributes: Vec<(&'a str, &'a str)>,
+    /// Whether it ends in `/>`.
+    is_empty: bool,
+    context: Context,
 }
 
 impl Tag<'_> {
     pub fn is(&self, name: &str) -> bool {
         self.name.eq_ignore_ascii_case(name)
+    }
+
+    pub fn context(&self) -> Context {
+        self.context
     }
 
     /// What an attribute says.
@@ -48,7 +68,32 @@ impl Tag<'_> {
 
 impl<'a> Markup<'a> {
     pub fn of(html: &'a str) -> Self {
-        Self { rest: html, text_of: None }
+        Self { rest: html, text_of: None, foreign: 0, templates: 0 }
+    }
+
+    /// Notes that an element begins: where its tag stands, and whether its text is markup.
+    fn begin(&mut self, tag: &mut Tag<'a>) {
+        tag.context = match (self.templates, self.foreign) {
+            (0, 0) => Context::Page,
+            (0, _) => Context::Foreign,
+            _ => Context::Template,
+        };
+        let is_empty = tag.is_empty && tag.context == Context::Foreign;
+        let has_text = !is_empty && TEXT.iter().any(|text| tag.is(text));
+        self.text_of = has_text.then_some(tag.name);
+        if tag.is("template") {
+            self.templates = self.templates.saturating_add(1);
+        } else if is_foreign(tag.name) && !tag.is_empty {
+            self.foreign = self.foreign.saturating_add(1);
+        }
+    }
+
+    fn end(&mut self, name: &str) {
+        if name.eq_ignore_ascii_case("template") {
+            self.templates = self.templates.saturating_sub(1);
+        } else if is_foreign(name) {
+            self.foreign = self.foreign.saturating_sub(1);
+        }
     }
 
     /// The text up to where this element ends.
@@ -76,10 +121,12 @@ impl<'a> Markup<'a> {
         let (name, mut rest) = text.split_at_checked(text.find(ends_name)?)?;
         let mut attributes = Vec::new();
         loop {
+            let before = rest;
             rest = rest.trim_start_matches(|each| is_space(each) || each == '/');
+            let is_empty = before.strip_suffix(rest).is_some_and(|between| between.ends_with('/'));
             if let Some(rest) = rest.strip_prefix('>') {
                 self.rest = rest;
-                return Some(Tag { name, attributes });
+                return Some(Tag { name, attributes, is_empty, context: Context::Page });
             }
             // A `=` without a name before it begins one.
             let begin = usize::from(rest.starts_with('='));
@@ -112,11 +159,12 @@ impl<'a> Iterator for Markup<'a> {
             let ended = after.strip_prefix('/');
             let named = ended.unwrap_or(after);
             if named.starts_with(|each: char| each.is_ascii_alphabetic()) {
-                let tag = self.tag(named)?;
+                let mut tag = self.tag(named)?;
                 if ended.is_some() {
+                    self.end(tag.name);
                     return Some(Token::End(tag.name));
                 }
-                self.text_of = Some(tag.name).filter(|_| TEXT.iter().any(|text| tag.is(text)));
+                self.begin(&mut tag);
                 return Some(Token::Start(tag));
             }
             if ended.is_some() || after.starts_with(['!', '?']) {
@@ -151,6 +199,10 @@ fn after_comment(comment: &str) -> Option<&str> {
         }
         rest = rest.get(1..)?;
     }
+}
+
+fn is_foreign(name: &str) -> bool {
+    ["svg", "math"].iter().any(|foreign| name.eq_ignore_ascii_case(foreign))
 }
 
 fn ends_name(each: char) -> bool {
@@ -215,6 +267,22 @@ mod tests {
         assert_eq!(read(script), ["<script>", text, "</SCRIPT>", "<p>"]);
         assert_eq!(read("<!----><p><!-- a ---><b>"), ["<p>", "<b>"]);
         assert_eq!(read("<title>a <b> &amp; c"), ["<title>", "a <b> &amp; c"]);
+    }
+
+    #[test]
+    fn a_tag_knows_what_it_stands_in() {
+        let contexts = |html| -> Vec<Context> {
+            let started = Markup::of(html).filter_map(|token| match token {
+                Token::Start(tag) => Some(tag.context),
+                Token::End(_) | Token::Text(_) => None,
+            });
+            started.collect()
+        };
+        let (shown, foreign, template) = (Context::Page, Context::Foreign, Context::Template);
+        assert_eq!(contexts("<SVG><title>a</title></svg><p>"), [shown, foreign, shown]);
+        assert_eq!(contexts("<svg><title/><path/></svg><p>"), [shown, foreign, foreign, shown]);
+        assert_eq!(contexts("<svg /><math/></svg><title/><p>"), [shown, shown, shown]);
+        assert_eq!(contexts("<template/><svg></svg></template><p>"), [shown, template, shown]);
     }
 
     #[test]

@@ -3,12 +3,16 @@
 use std::rc::Rc;
 
 use bytes::Bytes;
-use futures_util::{StreamExt, future::join_all, stream};
+use futures_util::{
+    StreamExt,
+    future::{join, join_all},
+    stream,
+};
 use tombolo_platform::Body;
 use tombolo_support::Scene;
 
 use super::*;
-use crate::app::Tombolo;
+use crate::{app::Tombolo, flows::media::failures::Unkept};
 
 /// A body that begins so and goes on for ever.
 fn endless(begin: &'static [u8]) -> Body {
@@ -17,36 +21,62 @@ fn endless(begin: &'static [u8]) -> Body {
     Body::stream(begin.chain(stream::repeat_with(move || Ok(chunk.clone()))))
 }
 
+fn fetching(world: &World) -> Fetch<'_> {
+    let until = world.now() + TIME - OURS;
+    Fetch { world, asker: "alice", language: LANGUAGE, until, waited: Cell::new(0) }
+}
+
 #[test]
 fn what_does_not_end_is_read_no_further_than_that() {
     let scene = Scene::new(Rc::new(Tombolo), "example.org", &[]);
     let world = scene.server.world();
-    let until = world.now() + TIME;
-    let page = read_page(&world, b"text/html", endless(b"<title>a</title>"), until);
-    let said = scene.simulation.run(page).unwrap();
-    assert_eq!(said.properties.get("og:title").map(String::as_str), Some("a"));
+    let fetch = fetching(&world);
+    let page = fetch.metadata(b"text/html", endless(b"<title>a</title>"));
+    let metadata = scene.simulation.run(page).unwrap();
+    assert_eq!(metadata.properties.get("og:title").map(String::as_str), Some("a"));
     let kept = scene.simulation.run(image::keep(&world, endless(b"GIF89a")));
-    assert_eq!(kept, Err(Unkept::TooLarge(10 << 20)));
+    assert_eq!(kept, Err(Unkept::TooLarge(3 << 20)));
     let kept = scene.simulation.run(image::keep(&world, endless(b"%PDF-1.7")));
     assert_eq!(kept, Ok(None));
     assert!(scene.server.r2_keys().is_empty());
 }
 
 #[test]
-fn few_pages_are_held_at_once() {
+fn few_pages_and_images_are_held_at_once() {
     let scene = Scene::new(Rc::new(Tombolo), "example.org", &[]);
     let world = scene.server.world();
-    let until = world.now() + TIME;
-    let silent = || Body::stream(stream::pending());
-    let pages = (0..20).map(|_| {
-        let page = read_page(&world, b"text/html", silent(), until);
-        keep::within(&world, TIME + 1000, page)
-    });
-    let read = scene.simulation.run(join_all(pages));
-    let busy = |read: &&Option<_>| **read == Some(Err(Unpreviewed::Busy(LATER)));
-    // The platform breaks off what these would wait for.
-    assert_eq!(read.iter().filter(|read| read.is_none()).count(), 12);
-    assert_eq!(read.iter().filter(busy).count(), 8);
+    let fetch = fetching(&world);
+    let held = |bytes| scene.simulation.run(join_all((0..9).map(|_| fetch.room(bytes))));
+    let images = held(image::MOST);
+    // Half of the time was waited, and then no more.
+    assert_eq!(fetch.until - world.now(), (TIME - OURS) / 2);
+    assert_eq!(images.iter().filter(|room| room.is_ok()).count(), 4);
+    drop(images);
+    let pages = held(1 << 20);
+    assert!(pages.iter().all(Result::is_ok));
+    let busy = scene.simulation.run(fetch.room(4 << 20));
+    assert!(matches!(busy, Err(Unpreviewed::Busy(LATER))));
+}
+
+#[test]
+fn an_upload_does_not_wait_for_previews() {
+    let scene = Scene::new(Rc::new(Tombolo), "example.org", &[]);
+    let world = scene.server.world();
+    let silent = || {
+        let begin = stream::iter([Ok(Bytes::from_static(b"GIF89a and ten more"))]);
+        Body::stream(begin.chain(stream::pending()))
+    };
+    let images =
+        join_all((0..20).map(|_| keep::within(&world, TIME, image::keep(&world, silent()))));
+    let upload = async {
+        world.sleep(std::time::Duration::from_secs(1)).await;
+        let body = Bytes::from(vec![0; 6 << 20]).into();
+        let written = keep::write(&world, body, 10 << 20, None).await;
+        (written.is_ok(), world.now())
+    };
+    let began = world.now();
+    let (_, (is_written, at)) = scene.simulation.run(join(images, upload));
+    assert!(is_written && at < began + 3000, "{}", at - began);
 }
 
 #[test]

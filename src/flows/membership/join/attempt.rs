@@ -305,7 +305,7 @@ fn is_final(error: &RemoteError) -> bool {
     match error {
         RemoteError::Answered { status, .. } => *status < 500,
         RemoteError::Refused(_) => true,
-        RemoteError::Unreachable(_) | RemoteError::Nonsense(_) => false,
+        RemoteError::Unreachable(_) | RemoteError::Unasked(_) | RemoteError::Nonsense(_) => false,
     }
 }
 

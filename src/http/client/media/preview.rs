@@ -24,13 +24,13 @@ async fn preview(asked: Asked) -> Result<Response<Body>> {
     if !Config::of(&asked.world)?.url_previews {
         return Err(unrecognized(StatusCode::NOT_FOUND));
     }
-    auth::session(&asked.world, &asked.request, Cost::Preview).await?;
+    let session = auth::session(&asked.world, &asked.request, Cost::Preview).await?;
     let url = asked.parameter("url").ok_or_else(|| missing_param("`url` is missing"))?;
     if asked.parameter("ts").is_some_and(|ts| ts.parse::<i64>().is_err()) {
         return Err(invalid_param("`ts` is no time"));
     }
     let languages = asked.request.headers().get(header::ACCEPT_LANGUAGE);
     let languages = languages.and_then(|value| value.to_str().ok());
-    let preview = media::preview(&asked.world, &url, languages).await?;
+    let preview = media::preview(&asked.world, &session.user, &url, languages).await?;
     Ok(json_response(StatusCode::OK, &preview)?.map(Body::from))
 }

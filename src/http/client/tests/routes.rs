@@ -179,6 +179,7 @@ const BUILT: &[&str] = &[
     "GET /_matrix/client/v1/media/preview_url",
     "GET /_matrix/media/v3/preview_url",
     "GET /_matrix/media/r0/preview_url",
+    "GET /_matrix/media/v1/preview_url",
     "GET /_matrix/client/v1/media/download/s/m",
     "GET /_matrix/client/v1/media/thumbnail/s/m",
     "GET /_matrix/media/v3/thumbnail/s/m",

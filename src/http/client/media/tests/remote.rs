@@ -80,6 +80,7 @@ fn a_file_may_be_elsewhere_but_not_within_a_network() {
     let alice = scene.register("alice");
     Site::on(&scene, "new.org", |path| match path.rsplit('/').next() {
         Some("far") => parts("Location: https://cdn.org/file\r\n", b"", "\r\n--x--"),
+        Some("named") => parts("Location: https://my_cdn.org/file\r\n", b"", "\r\n--x--"),
         Some("near") => parts("Location: https://127.0.0.1/file\r\n", b"", "\r\n--x--"),
         Some("plain") => parts("Location: http://cdn.org/file\r\n", b"", "\r\n--x--"),
         Some("through") => parts("Location: https://cdn.org/inward\r\n", b"", "\r\n--x--"),
@@ -107,6 +108,10 @@ fn a_file_may_be_elsewhere_but_not_within_a_network() {
     }
     assert!(asked_of(&within).is_empty() && asked_of(&further).is_empty());
     assert_eq!(asked_of(&cdn), ["/file"]);
+    // No server has such a name, but a host of the web may.
+    Site::on(&scene, "my_cdn.org", |_| Response::new("named".into()));
+    let response = read(&scene, &alice, &format!("{DOWNLOAD}/new.org/named"));
+    assert_eq!((response.status().as_u16(), &**response.body()), (200, b"named".as_slice()));
 }
 
 #[test]

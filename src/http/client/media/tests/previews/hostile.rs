@@ -81,6 +81,30 @@ fn what_is_no_url_of_the_web_is_not_asked_for() {
 }
 
 #[test]
+fn a_name_with_an_underscore_is_asked_and_no_stranger_one() {
+    let resolver = ("DNS_OVER_HTTPS", "https://resolver.org/query");
+    let scene = one_server_with(&[("ALLOW_PRIVATE_ADDRESSES", "no"), resolver]);
+    let alice = scene.register("alice");
+    let resolver = Site::on(&scene, "resolver.org", |_| {
+        let answer = json!({ "Status": 0, "Answer": [{ "type": 1, "data": "8.8.8.8" }] });
+        of_type("application/dns-json", answer.to_string())
+    });
+    for host in ["my_site.org", "_dmarc.org", "a&name=b.site.org", "a=b.org", "a'b.org"] {
+        Site::on(&scene, host, |_| page("<title>a</title>"));
+    }
+    let ask = |host: &str| preview(&scene, &alice, &format!("https://{host}/"));
+    for host in ["my_site.org", "_dmarc.org"] {
+        assert_eq!(ask(host).ok(), json!({ "og:title": "a" }), "{host}");
+    }
+    let asked = resolver.asked().len();
+    for host in ["a&name=b.site.org", "a=b.org", "a'b.org", "a_b.localhost"] {
+        ask(host).refused(502, "M_UNKNOWN");
+    }
+    // Nothing but names goes into the question.
+    assert_eq!(resolver.asked().len(), asked + 2);
+}
+
+#[test]
 fn no_redirect_leads_into_a_network() {
     let (scene, alice, within) = careful();
     Site::on(&scene, "site.org", |path| match path {

@@ -1,5 +1,7 @@
 //! How often is a page asked, and what stays of it?
 
+use futures_util::stream;
+
 use super::*;
 
 const HOUR: u64 = 3_600_000;
@@ -100,4 +102,108 @@ fn an_image_that_was_quarantined_stays_so() {
     let id = shown["og:image"].as_str().unwrap().rsplit('/').next().unwrap().to_owned();
     let path = format!("{DOWNLOAD}/example.org/{id}");
     Answer::of(read(&scene, &alice, &path)).refused(404, "M_NOT_FOUND");
+}
+
+/// What several requests of users are answered, and after how long (ms). The last ones come a second later.
+fn at_once(scene: &Scene, asked: &[(&User, &str)], last: usize) -> Vec<(Answer, u64)> {
+    let all = asked.iter().rev().zip(0..).map(async |((user, url), place)| {
+        if place < last {
+            scene.server.world().sleep(Duration::from_secs(1)).await;
+        }
+        let began = scene.simulation.now();
+        let path = format!("{PREVIEW}?url={}", tombolo_support::encode(url));
+        let response = user.server.request(user.request(("GET", &path), "")).await.unwrap();
+        (Answer::of(response), scene.simulation.now() - began)
+    });
+    let mut answers = scene.simulation.run(futures_util::future::join_all(all));
+    answers.reverse();
+    answers
+}
+
+#[test]
+fn who_has_pages_read_that_do_not_answer_keeps_nobody_else_from_theirs() {
+    let scene = one_server();
+    let (alice, bob) = (scene.register("alice"), scene.register("bob"));
+    Site::on(&scene, "slow.org", |_| of_type("text/html", Body::stream(stream::pending())));
+    let site = Site::on(&scene, "site.org", |_| page("<title>a</title>"));
+    let urls: Vec<String> = (0..20).map(|place| format!("https://slow.org/{place}")).collect();
+    let mut asked: Vec<(&User, &str)> = urls.iter().map(|url| (&alice, url.as_str())).collect();
+    asked.extend([(&alice, "https://site.org/"), (&bob, "https://site.org/")]);
+    let mut answers = at_once(&scene, &asked, 2);
+    let (answer, took) = answers.pop().unwrap();
+    assert!(answer.status == 200 && took < 1000, "{took}");
+    // What the other had read is shown, whoever asks.
+    assert_eq!((answers.pop().unwrap().0.status, site.asked().len()), (200, 1));
+    let refused = answers.iter().filter(|(answer, _)| answer.status == 502).count();
+    assert_eq!((refused, answers.len()), (2, 20));
+    for (answer, took) in answers {
+        assert!(took < 11_000, "{took}");
+        if answer.status != 502 {
+            answer.refused(429, "M_LIMIT_EXCEEDED");
+        }
+    }
+}
+
+#[test]
+fn where_all_room_is_taken_one_is_told_to_wait_and_nothing_of_it_is_kept() {
+    let scene = one_server();
+    let users = ["a", "b", "c", "d", "e", "f", "g"].map(|name| scene.register(name));
+    Site::on(&scene, "slow.org", |_| of_type("text/html", Body::stream(stream::pending())));
+    let site = Site::on(&scene, "site.org", |_| page("<title>a</title>"));
+    let urls: Vec<String> = (0..12).map(|place| format!("https://slow.org/{place}")).collect();
+    let mut asked: Vec<(&User, &str)> =
+        urls.iter().zip(0..).map(|(url, place)| (&users[place / 2], url.as_str())).collect();
+    asked.extend([(&users[6], "https://site.org/"); 2]);
+    let mut answers = at_once(&scene, &asked, 2);
+    for (answer, _) in answers.split_off(12) {
+        let body = answer.refused(429, "M_LIMIT_EXCEEDED");
+        assert!(body["retry_after_ms"].as_u64().is_some_and(|wait| wait > 0), "{body}");
+    }
+    assert!(answers.iter().all(|(answer, _)| answer.status == 502));
+    // It was not asked in vain.
+    assert!(site.asked().is_empty());
+    scene.pass(5_000);
+    assert_eq!(preview(&scene, &users[6], "https://site.org/").status, 200);
+}
+
+#[test]
+fn that_the_resolver_fails_is_told_for_a_moment() {
+    let resolver = ("DNS_OVER_HTTPS", "https://resolver.org/query");
+    let scene = one_server_with(&[("ALLOW_PRIVATE_ADDRESSES", "no"), resolver]);
+    let alice = scene.register("alice");
+    let fails = Rc::new(std::cell::Cell::new(true));
+    let is_down = Rc::clone(&fails);
+    let resolver = Site::on(&scene, "resolver.org", move |_| {
+        let data = json!([{ "type": 1, "data": "8.8.8.8" }]);
+        let answer = json!({ "Status": if is_down.get() { 2 } else { 0 }, "Answer": data });
+        of_type("application/dns-json", answer.to_string())
+    });
+    Site::on(&scene, "site.org", |_| page("<title>a</title>"));
+    let ask = || preview(&scene, &alice, "https://site.org/").status;
+    assert_eq!((ask(), ask(), resolver.asked().len()), (502, 502, 1));
+    fails.set(false);
+    scene.pass(5_000);
+    assert_eq!(ask(), 200);
+}
+
+#[test]
+fn a_user_has_so_many_bytes_of_images_kept_in_an_hour() {
+    let scene = one_server();
+    let (alice, bob) = (scene.register("alice"), scene.register("bob"));
+    Site::on(&scene, "site.org", |path| match path {
+        "/page" => showing("/i"),
+        path => of_type("image/gif", [HUGE, path.as_bytes(), &vec![0; 3_000_000]].concat()),
+    });
+    let ask = |user: &User, path: &str| preview(&scene, user, &format!("https://site.org/{path}"));
+    for place in 0..35 {
+        assert_eq!(ask(&alice, &place.to_string()).status, 200, "{place}");
+    }
+    let refused = ask(&alice, "more").refused(429, "M_LIMIT_EXCEEDED");
+    assert!(refused["retry_after_ms"].as_u64().is_some_and(|wait| wait < 120_000), "{refused}");
+    // What a page says is shown all the same, and nobody else is told so.
+    assert_eq!(ask(&alice, "page").ok(), json!({ "og:title": "a" }));
+    assert_eq!(ask(&bob, "page").ok()["og:image:type"], "image/gif");
+    assert_eq!(ask(&bob, "more").status, 200);
+    scene.pass(HOUR / 10);
+    assert_eq!(ask(&alice, "again").status, 200);
 }

@@ -162,7 +162,8 @@ fn who_asks_is_logged_in_and_says_what_for() {
     let alice = scene.register("alice");
     Site::on(&scene, "site.org", |_| page("<title>a</title>"));
     let url = "url=https%3A%2F%2Fsite.org";
-    for path in [PREVIEW, "/_matrix/media/v3/preview_url", "/_matrix/media/r0/preview_url"] {
+    let legacy = ["v3", "r0", "v1"].map(|version| format!("/_matrix/media/{version}/preview_url"));
+    for path in legacy.iter().map(String::as_str).chain([PREVIEW]) {
         let get = |query: &str| Answer::of(read(&scene, &alice, &format!("{path}?{query}")));
         assert_eq!(get(url).ok(), json!({ "og:title": "a" }));
         assert_eq!(get(&format!("{url}&ts=1510610716656")).ok(), json!({ "og:title": "a" }));
@@ -171,6 +172,78 @@ fn who_asks_is_logged_in_and_says_what_for() {
         let line = format!("GET {path}?{url}");
         scene.send(None, &line, String::new()).refused(401, "M_MISSING_TOKEN");
     }
+}
+
+#[test]
+fn pages_of_other_origins_read_errors_too() {
+    let scene = one_server();
+    let alice = scene.register("alice");
+    for (query, status) in [("", 400), ("?url=file:///a", 400), ("?url=https://nobody.org", 502)] {
+        let response = read(&scene, &alice, &format!("{PREVIEW}{query}"));
+        assert_eq!(response.status(), status);
+        assert_eq!(header(&response, "access-control-allow-origin"), Some("*"), "{query}");
+        assert_eq!(header(&response, "cross-origin-resource-policy"), Some("cross-origin"));
+    }
+}
+
+#[test]
+fn only_who_is_logged_in_reads_the_image() {
+    for (variables, status) in [(vec![], 404), (vec![("UNAUTHENTICATED_MEDIA", "open")], 200)] {
+        let scene = one_server_with(&variables);
+        let alice = scene.register("alice");
+        Site::on(&scene, "site.org", |_| of_type("image/png", picture(5, 5)));
+        let shown = preview(&scene, &alice, "https://site.org/i.png").ok();
+        let id = shown["og:image"].as_str().unwrap().strip_prefix("mxc://").unwrap().to_owned();
+        for kind in ["download", "thumbnail"] {
+            let query = if kind == "thumbnail" { "?width=1&height=1" } else { "" };
+            let line = format!("GET /_matrix/media/v3/{kind}/{id}{query}");
+            assert_eq!(scene.send(None, &line, String::new()).status, status, "{kind}");
+        }
+        assert_eq!(read(&scene, &alice, &format!("{DOWNLOAD}/{id}")).status(), 200);
+    }
+}
+
+#[test]
+fn the_second_image_is_shown_where_the_first_cannot_be() {
+    let scene = one_server();
+    let alice = scene.register("alice");
+    let site = Site::on(&scene, "site.org", |path| match path {
+        "/i.png" => of_type("image/png", picture(5, 5)),
+        "/svg" => of_type("image/svg+xml", "<svg/>"),
+        "/missing" => refusal_page(404),
+        path => page(&format!(
+            "<meta property=og:image content='{}'><meta property=og:image:alt content=a>
+             <meta property=og:image content='data:a'><meta property=og:image content=/i.png>",
+            if path == "/1" { "/svg" } else { "/missing" }
+        )),
+    });
+    for path in ["1", "2"] {
+        let shown = preview(&scene, &alice, &format!("https://site.org/{path}")).ok();
+        assert_eq!((&shown["og:image:width"], shown.get("og:image:alt")), (&json!(5), None));
+    }
+    assert_eq!(site.asked(), ["/1", "/svg", "/i.png", "/2", "/missing", "/i.png"]);
+    Site::on(&scene, "none.org", |path| match path {
+        "/" => page(
+            "<img src=/4><link rel=image_src href=/3><meta property=og:image content=/1><meta name=twitter:image content=/2>",
+        ),
+        _ => refusal_page(404),
+    });
+    assert_eq!(preview(&scene, &alice, "https://none.org").ok(), json!({}));
+}
+
+#[test]
+fn a_page_is_read_as_it_says_where_its_links_begin() {
+    let scene = one_server();
+    let alice = scene.register("alice");
+    Site::on(&scene, "site.org", |_| {
+        page(
+            "<base href='//cdn.org/x/'><meta property=og:image content=i.png><meta property=og:url content='javascript:a'>",
+        )
+    });
+    let cdn = Site::on(&scene, "cdn.org", |_| of_type("image/png", picture(5, 5)));
+    let shown = preview(&scene, &alice, "https://site.org/a/b").ok();
+    assert_eq!((&shown["og:image:width"], shown.get("og:url")), (&json!(5), None));
+    assert_eq!(cdn.asked(), ["/x/i.png"]);
 }
 
 #[test]
