@@ -146,6 +146,7 @@ impl Proposed {
     pub fn read(self) -> Result<Request> {
         let mut lists = BTreeMap::new();
         for (name, list) in self.lists {
+            must_be_opaque(&name)?;
             let ranges = list.range.map(|range| vec![range]);
             lists.insert(name, (list.room.read()?, ranges, list.filters));
         }
@@ -284,6 +285,15 @@ impl ExtensionsBody {
                 .then(|| threads.limit.unwrap_or(MOST_THREADS).clamp(1, MOST_THREADS)),
         })
     }
+}
+
+/// A list is called by an opaque identifier (<https://spec.matrix.org/v1.19/appendices/#opaque-identifiers>).
+fn must_be_opaque(name: &str) -> Result<()> {
+    let is_opaque = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    if name.is_empty() || !name.bytes().all(is_opaque) {
+        return Err(invalid_param("The name of a list is an opaque identifier"));
+    }
+    Ok(())
 }
 
 fn must_be_few(name: &str, number: usize, most: usize) -> Result<()> {
