@@ -126,6 +126,7 @@ pub async fn gather(world: &World, claim: Claim, mut request: Request) -> Result
             pos,
             kept: request.pos,
             hold: pos.is_some() && until > world.now(),
+            waits_on: false,
             lists: lists.clone(),
             subscriptions: request.subscriptions.clone(),
             extensions: request.extensions.clone(),

@@ -3,9 +3,11 @@
 
 mod beside;
 mod connections;
+mod limits;
 mod lists;
 mod rooms;
 mod stable;
+mod unseen;
 
 use serde_json::{Value, json};
 use tombolo_support::{Answer, Scene, User, text};
