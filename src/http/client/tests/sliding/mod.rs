@@ -8,6 +8,7 @@ mod lists;
 mod rooms;
 mod stable;
 mod unseen;
+mod waiting;
 
 use serde_json::{Value, json};
 use tombolo_support::{Answer, Scene, User, text};
