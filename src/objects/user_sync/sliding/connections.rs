@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use tombolo_platform::values;
 use tombolo_protocol::membership::Membership;
 
-use super::wanted::{InScope, RoomConfig, Wish};
+use super::wanted::{InScope, RoomConfig, Shown, Wish};
 use crate::{
     objects::{
         room::Position,
@@ -90,7 +90,7 @@ pub struct SentRoom {
     pub membership: Membership,
     /// The wish by which it was sent, by its number.
     #[serde(rename = "c")]
-    config: usize,
+    pub config: usize,
     #[serde(rename = "d", default, skip_serializing_if = "std::ops::Not::not")]
     pub is_dm: bool,
     /// Whether receipts and account data were sent, too, as far as the room was.
@@ -113,10 +113,9 @@ fn is_zero(position: &StreamPosition) -> bool {
 
 /// What is sent of a room.
 pub struct Note<'a> {
-    /// By which wish; `None` where only what lies beside the room is sent.
-    pub wish: Option<&'a Wish<'a>>,
-    pub receipts: bool,
-    pub is_dm: bool,
+    pub shown: &'a Shown<'a>,
+    /// Whether the room is asked for it: else only what lies beside the room is sent.
+    pub asked: bool,
     /// Where what is unread changed last, if that is sent.
     pub counted: Option<StreamPosition>,
 }
@@ -131,11 +130,12 @@ impl Sent {
     /// Notes that a room is sent.
     pub fn note(&mut self, room: &InScope<'_>, note: &Note<'_>) {
         let before = self.rooms.get(&room.room_id).cloned();
-        let (config, receipts) = match (note.wish, &before) {
-            (Some(wish), _) => (self.number(wish), note.receipts),
-            (None, Some(before)) => (before.config, before.receipts),
+        let Shown { wish, receipts, is_dm } = note.shown;
+        let (config, receipts) = match &before {
+            _ if note.asked => (self.number(wish), *receipts),
+            Some(before) => (before.config, before.receipts),
             // Nothing was sent by a wish yet.
-            (None, None) => (self.number(&Wish::default()), false),
+            None => (self.number(&Wish::default()), false),
         };
         // Who comes into a room knows nothing of who types there.
         let knew = |before: &SentRoom| before.membership == Membership::Join;
@@ -146,7 +146,7 @@ impl Sent {
             upto: room.last.upto,
             membership: room.last.membership,
             config,
-            is_dm: note.is_dm,
+            is_dm: *is_dm,
             receipts,
             account_data: before.is_some_and(|before| before.account_data),
             typing_missed: before.is_none_or(missed),

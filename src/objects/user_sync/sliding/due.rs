@@ -2,7 +2,7 @@
 
 use super::{
     connections::SentRoom,
-    wanted::{InScope, RoomConfig, Wish},
+    wanted::{InScope, RoomConfig, Shown},
 };
 use crate::objects::{
     room::messages::{RequiredState, StateElement},
@@ -25,37 +25,29 @@ pub type Known<'a> = Option<(&'a SentRoom, &'a RoomConfig)>;
 
 /// Why a room is due.
 pub struct Due<'a> {
-    pub wish: Wish<'a>,
+    pub shown: Shown<'a>,
     /// Whether there may be news that the room itself, or its invite, tells.
     pub asks: bool,
     /// Whether the client wants more events than it was sent.
     pub expanded: bool,
-    pub receipts: bool,
-    /// Whether it is a direct message.
-    pub direct: bool,
-    /// Whether the client takes it for the opposite.
+    /// Whether it became a direct message, or is none any more.
     pub turned: bool,
 }
 
 impl<'a> Due<'a> {
-    pub fn of(
-        room: &InScope<'_>,
-        known: Known<'_>,
-        wish: Wish<'a>,
-        (receipts, direct): (bool, bool),
-    ) -> Self {
+    pub fn of(room: &InScope<'_>, known: Known<'_>, shown: Shown<'a>) -> Self {
         let Some((before, config)) = known else {
-            return Self { wish, asks: true, expanded: false, receipts, direct, turned: false };
+            return Self { shown, asks: true, expanded: false, turned: false };
         };
         let membership = room.last.membership;
         let moved = before.upto < room.last.upto || before.membership != membership;
-        let expanded = wish.limit > config.limit;
-        let more_state = || wish.beyond(Some(config)).next().is_some();
-        let wants_more = || expanded || receipts && !before.receipts || more_state();
+        let expanded = shown.wish.limit > config.limit;
+        let more_state = || shown.wish.wants_more_state(before.config, config);
+        let wants_more = || expanded || shown.receipts && !before.receipts || more_state();
         // An invite says what it says, whatever is wanted.
         let asks = moved || !membership.is_waiting() && wants_more();
-        let turned = before.is_dm != direct && !membership.is_out();
-        Self { asks, expanded, receipts, direct, turned, wish }
+        let turned = before.is_dm != shown.is_dm && !membership.is_out();
+        Self { asks, expanded, turned, shown }
     }
 
     pub fn is_none(&self) -> bool {
@@ -77,8 +69,9 @@ impl Load {
         self.rooms += 1;
         self.stripped += shown.stripped.as_ref().map_or(0, |stripped| stripped.get().len());
         let Some(window) = &shown.window else { return };
-        let state = due.wish.beyond(known.map(|(_, config)| config)).map(RequiredState::weight);
-        let events = state.fold(due.wish.limit, u32::saturating_add);
+        let wish = &due.shown.wish;
+        let state = wish.beyond(known.map(|(_, config)| config)).map(RequiredState::weight);
+        let events = state.fold(wish.limit, u32::saturating_add);
         self.events = self.events.saturating_add(events);
         let wishes = window.required.iter().chain(&window.required_before);
         self.wishes += wishes.map(RequiredState::size).sum::<usize>();

@@ -20,7 +20,7 @@ use self::{
     connections::{Connection, Note},
     due::{Due, Known, Load},
     filters::Scope,
-    wanted::{Chosen, InScope, Wishes},
+    wanted::{Chosen, InScope, Shown, Wishes},
 };
 pub use self::{
     connections::{Draft, Sent, keep_sent},
@@ -108,30 +108,30 @@ impl User<'_> {
         scope: &[InScope<'_>],
         sent: &mut Rc<Sent>,
     ) -> Result<Vec<SlidRoom>> {
-        let (dms, wishes) = (self.direct_messages()?, Wishes::of(message));
+        let (dms, mut wishes) = (self.direct_messages()?, Wishes::of(message));
         let with_receipts = Chosen::of(message.extensions.receipts.as_ref(), message);
         let names: Vec<&String> = message.lists.keys().collect();
         let (mut rooms, mut load) = (Vec::new(), Load::default());
         for room in scope {
             let receipts = with_receipts.as_ref().is_some_and(|chosen| chosen.has(room));
             let is_dm = dms.contains(room.room_id.as_str());
+            let shown = Shown { wish: wishes.of_room(room), receipts, is_dm };
             let before = connection.sent.rooms.get(&room.room_id);
             let known = before.map(|before| (before, connection.sent.config(before)));
-            let due = Due::of(room, known, wishes.of_room(room), (receipts, is_dm));
+            let due = Due::of(room, known, shown);
             let counts = if message.without_counts { None } else { Some(self.counted_at(room)?) };
             let counted = counts > Some(before.map_or(0, |before| before.counted));
             if due.is_none() && !counted {
                 continue;
             }
-            let shown = self.slid_room(room, (connection, known), &due)?;
-            let wish = shown.window.as_ref().map(|_| &due.wish);
-            let note = Note { wish, receipts, is_dm, counted: counts };
+            let slid = self.slid_room(room, (connection, known), &due)?;
+            let note = Note { shown: &due.shown, asked: slid.window.is_some(), counted: counts };
             Rc::make_mut(sent).note(room, &note);
-            load.add(&due, known, &shown);
+            load.add(&due, known, &slid);
             let lists = room.lists.iter().filter_map(|list| names.get(*list));
             let lists = lists.map(|name| String::clone(name)).collect();
             let unread = self.unread_of(room)?;
-            rooms.push(SlidRoom { unread, counted, lists, ..shown });
+            rooms.push(SlidRoom { unread, counted, lists, ..slid });
             if load.is_full() {
                 break;
             }
@@ -180,8 +180,8 @@ impl User<'_> {
             stripped,
             unread: UnreadCounts::default(),
             counted: false,
-            is_dm: due.turned.then_some(due.direct),
-            direct: due.direct,
+            is_dm: due.turned.then_some(due.shown.is_dm),
+            direct: due.shown.is_dm,
             active: room.last.active,
         })
     }
@@ -200,7 +200,7 @@ impl User<'_> {
             None => self.told_at(&room.room_id, connection.at)?,
         };
         let receipts_from = match known {
-            _ if !due.receipts => None,
+            _ if !due.shown.receipts => None,
             // Who comes back is shown the room from the beginning.
             Some((before, _)) if before.receipts && before.membership == Membership::Join => {
                 Some(from)
@@ -211,9 +211,9 @@ impl User<'_> {
             from,
             to,
             live_from,
-            limit: due.wish.limit,
+            limit: due.shown.wish.limit,
             expanded: due.expanded,
-            required: due.wish.to_config().required,
+            required: due.shown.wish.to_config().required,
             required_before: known.map(|(_, config)| config.required.clone()).unwrap_or_default(),
             receipts_from,
         })

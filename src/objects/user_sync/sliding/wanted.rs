@@ -1,6 +1,10 @@
 //! What is wanted of a room, by all lists that show it and by its name?
 
-use std::collections::BTreeSet;
+use std::{
+    cell::Cell,
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+};
 
 use ruma::OwnedRoomId;
 use serde::{Deserialize, Serialize};
@@ -33,6 +37,8 @@ pub struct Wishes<'a> {
     lists: Vec<(u32, usize)>,
     /// In order, none twice.
     required: Vec<&'a RequiredState>,
+    /// What the same lists want together: they show many rooms.
+    held: BTreeMap<Vec<usize>, Rc<Wish<'a>>>,
 }
 
 impl<'a> Wishes<'a> {
@@ -44,35 +50,57 @@ impl<'a> Wishes<'a> {
             let found = required.binary_search(&&room.required);
             (room.limit, found.unwrap_or_else(|place| place))
         };
-        Self { lists: rooms().map(place).collect(), required }
+        Self { lists: rooms().map(place).collect(), required, held: BTreeMap::new() }
     }
 
     /// What all that names a room wants of it.
-    pub fn of_room(&self, room: &InScope<'a>) -> Wish<'a> {
-        let of_lists = || room.lists.iter().filter_map(|list| self.lists.get(*list));
+    pub fn of_room(&mut self, room: &InScope<'a>) -> Rc<Wish<'a>> {
+        let of_lists = self.of_lists(&room.lists);
+        let Some(RoomWanted { limit, required }) = room.named else { return of_lists };
+        let mut wish = Wish { more: Cell::default(), ..Wish::clone(&of_lists) };
+        wish.limit = wish.limit.max(*limit);
+        if let Err(place) = wish.required.binary_search(&required) {
+            wish.required.insert(place, required);
+        }
+        Rc::new(wish)
+    }
+
+    fn of_lists(&mut self, lists: &[usize]) -> Rc<Wish<'a>> {
+        if let Some(wish) = self.held.get(lists) {
+            return Rc::clone(wish);
+        }
+        let of_lists = || lists.iter().filter_map(|list| self.lists.get(*list));
         let limit = of_lists().map(|(limit, _)| *limit).max().unwrap_or_default();
         let places: BTreeSet<usize> = of_lists().map(|(_, place)| *place).collect();
         let required = places.into_iter().filter_map(|place| self.required.get(place).copied());
-        let mut wish = Wish { limit, required: required.collect() };
-        if let Some(RoomWanted { limit, required }) = room.named {
-            wish.limit = wish.limit.max(*limit);
-            if let Err(place) = wish.required.binary_search(&required) {
-                wish.required.insert(place, required);
-            }
-        }
+        let required = required.collect();
+        let wish = Rc::new(Wish { limit, required, more: Cell::default() });
+        self.held.insert(lists.to_vec(), Rc::clone(&wish));
         wish
     }
 }
 
 /// What all that names a room wants of it.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Wish<'a> {
     pub limit: u32,
     /// What any of these includes is wanted. In order, none twice.
     pub required: Vec<&'a RequiredState>,
+    /// Whether it wants state that the wish with this number did not: rooms of one list were mostly sent by one wish.
+    more: Cell<Option<(usize, bool)>>,
 }
 
 impl Wish<'_> {
+    /// Whether state is wanted that was not wanted by this wish before, which has a number.
+    pub fn wants_more_state(&self, number: usize, before: &RoomConfig) -> bool {
+        if let Some((_, more)) = self.more.get().filter(|(of, _)| *of == number) {
+            return more;
+        }
+        let more = self.beyond(Some(before)).next().is_some();
+        self.more.set(Some((number, more)));
+        more
+    }
+
     /// What is wanted and was not wanted before.
     pub fn beyond(&self, before: Option<&RoomConfig>) -> impl Iterator<Item = &RequiredState> {
         let held = before.map(|before| before.required.as_slice()).unwrap_or_default();
@@ -89,6 +117,14 @@ impl Wish<'_> {
         let required = self.required.iter().copied().cloned().collect();
         RoomConfig { limit: self.limit, required }
     }
+}
+
+/// As what a room is shown.
+pub struct Shown<'a> {
+    /// By which wish.
+    pub wish: Rc<Wish<'a>>,
+    pub receipts: bool,
+    pub is_dm: bool,
 }
 
 /// By which wish a room was sent.

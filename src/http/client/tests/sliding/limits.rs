@@ -36,6 +36,20 @@ fn all_lists_together_want_so_much_state_and_no_more() {
 }
 
 #[test]
+fn many_rooms_of_which_much_is_wanted_come_in_several_responses() {
+    let scene = one_server();
+    let alice = scene.register("alice");
+    (0..30).for_each(|_| _ = scene.room(&alice, &json!({})));
+    settle(&scene);
+    let kind = |n: usize| format!("{n}{}", "x".repeat(3_000));
+    let required: Vec<_> = (0..100).map(|n| [kind(n), String::new()]).collect();
+    let mut client = Client::of(&scene, &alice, 1);
+    client.list()["required_state"] = json!(required);
+    let shown = [(); 4].map(|()| rooms(&client.next()).len());
+    assert!(shown[0] < 20 && shown.iter().sum::<usize>() == 30, "{shown:?}");
+}
+
+#[test]
 fn names_are_few() {
     let scene = one_server();
     let alice = scene.register("alice");
