@@ -22,8 +22,9 @@ use crate::{
         user_keys::messages::KeyCounts,
         user_object,
         user_sync::messages::{
-            ConnectionPos, Extensions, JoinedRooms, ListWanted, NoteTraits, PresencePoll,
-            RoomWanted, Slid, SlidRoom, Slide, StreamPosition, Subscriptions,
+            ConnectionPos, Extensions, JoinedRooms, KeepSent, ListWanted, NoteTraits, PresencePoll,
+            Refusal as UserRefusal, RoomWanted, Slid, SlidRoom, Slide, StreamPosition,
+            Subscriptions,
         },
     },
 };
@@ -115,78 +116,133 @@ impl Updates {
 }
 
 /// Gathers what is new; waits while there is nothing.
-pub async fn gather(world: &World, claim: Claim, mut request: Request) -> Result<Updates> {
+pub async fn gather(world: &World, claim: Claim, request: Request) -> Result<Updates> {
     let until = world.now().saturating_add(request.timeout.min(LONGEST));
-    let (mut pos, lists) = (request.pos, lists(world, &claim.user, &mut request).await?);
-    let mut goes_on = false;
-    loop {
-        let slide = Slide {
-            session: claim.session.clone(),
-            connection: request.connection.clone(),
+    Gathering { world, claim, request, until, lists: BTreeMap::new(), goes_on: false }.run().await
+}
+
+struct Gathering<'a> {
+    world: &'a World,
+    claim: Claim,
+    request: Request,
+    until: u64,
+    /// With the rooms of their spaces.
+    lists: BTreeMap<String, ListWanted>,
+    /// Whether the poll was noted.
+    goes_on: bool,
+}
+
+impl Gathering<'_> {
+    async fn run(mut self) -> Result<Updates> {
+        let user = self.claim.user.clone();
+        let mut pos = self.request.pos;
+        loop {
+            // While the client waits, spaces may come to name other rooms.
+            self.lists = lists(self.world, &user, &self.request.lists).await?;
+            let mut slid = match self.ask(pos).await {
+                // What was not written down is lost: the client's own position is good still.
+                Err(Unsynced::User(UserRefusal::UnknownPos)) if pos != self.request.pos => {
+                    pos = self.request.pos;
+                    continue;
+                }
+                asked => asked?,
+            };
+            if let Some(tell) = slid.tell.take() {
+                presence::tell_meanwhile(self.world, tell);
+            }
+            if !slid.unknown.is_empty() {
+                find_out(self.world, &user, slid.unknown).await?;
+                continue;
+            }
+            self.goes_on = true;
+            let (is_draft, wanted) = (slid.is_draft, self.request.extensions.clone());
+            let mut updates = of_all(self.world, &user, (slid, wanted)).await?;
+            if self.waits_on() && updates.are_none() {
+                // What the client is not shown is no reason to answer.
+                pos = Some(updates.pos);
+                continue;
+            }
+            if !is_draft || self.keep(&mut updates.pos).await? {
+                return Ok(updates);
+            }
+            pos = self.request.pos;
+        }
+    }
+
+    /// Whether the request goes on waiting where there is nothing to show.
+    fn waits_on(&self) -> bool {
+        self.request.pos.is_some() && self.world.now() < self.until
+    }
+
+    /// Asks the user's object; waits there while there is nothing.
+    async fn ask(&mut self, pos: Option<ConnectionPos>) -> Result<Slid> {
+        let (world, address) = (self.world, user_object(&self.claim.user));
+        let mut slide = self.slide(pos);
+        if slide.hold {
+            match world.wait(&address, &slide, self.until).await? {
+                Waited::Answered(slid) => return Ok(slid),
+                Waited::Refused(refusal) => return Err(Unsynced::User(refusal)),
+                Waited::Woken | Waited::TimedOut => self.goes_on = true,
+            }
+            slide = Slide { hold: false, ..self.slide(pos) };
+        }
+        Ok(world.ask(&address, &slide).await?)
+    }
+
+    fn slide(&self, pos: Option<ConnectionPos>) -> Slide {
+        let Request { connection, subscriptions, extensions, presence, .. } = &self.request;
+        Slide {
+            session: self.claim.session.clone(),
+            connection: connection.clone(),
             pos,
-            kept: request.pos,
-            hold: pos.is_some() && until > world.now(),
-            lists: lists.clone(),
-            subscriptions: request.subscriptions.clone(),
-            extensions: request.extensions.clone(),
-            without_counts: request.without_counts,
-            goes_on,
-            presence: request.presence.as_ref().map(|polling| PresencePoll {
+            kept: self.request.pos,
+            hold: self.waits_on(),
+            waits_on: self.waits_on(),
+            lists: self.lists.clone(),
+            subscriptions: subscriptions.clone(),
+            extensions: extensions.clone(),
+            without_counts: self.request.without_counts,
+            goes_on: self.goes_on,
+            presence: presence.as_ref().map(|polling| PresencePoll {
                 says: polling.says,
-                until: until.max(world.now()),
+                until: self.until.max(self.world.now()),
                 since: None,
                 watched: false,
             }),
-        };
-        let mut slid = ask(world, &claim, slide, until).await?;
-        if let Some(tell) = slid.tell.take() {
-            presence::tell_meanwhile(world, tell);
         }
-        if !slid.unknown.is_empty() {
-            find_out(world, &claim.user, slid.unknown).await?;
-            continue;
-        }
-        goes_on = true;
-        let wanted = request.extensions.clone();
-        let updates = of_all(world, &claim.user, (slid, wanted)).await?;
-        if request.pos.is_none() || !updates.are_none() || world.now() >= until {
-            return Ok(updates);
-        }
-        // What the client is not shown is no reason to answer.
-        pos = Some(updates.pos);
     }
-}
 
-/// Asks the user's object; waits there while there is nothing.
-async fn ask(world: &World, claim: &Claim, mut slide: Slide, until: u64) -> Result<Slid> {
-    let address = user_object(&claim.user);
-    if slide.hold {
-        match world.wait(&address, &slide, until).await? {
-            Waited::Answered(slid) => return Ok(slid),
-            Waited::Refused(refusal) => return Err(Unsynced::User(refusal)),
-            Waited::Woken | Waited::TimedOut => (slide.hold, slide.goes_on) = (false, true),
+    /// Has a draft written down, since something is answered. The user's object may have forgotten it.
+    async fn keep(&self, pos: &mut ConnectionPos) -> Result<bool> {
+        let Some(kept) = self.request.pos else { return Ok(true) };
+        let (session, connection) = (self.claim.session.clone(), self.request.connection.clone());
+        let keep = KeepSent { session, connection, kept: kept.id, id: pos.id };
+        match self.world.ask(&user_object(&self.claim.user), &keep).await {
+            Ok(id) => pos.id = id,
+            Err(AskError::Refused(UserRefusal::UnknownPos)) => return Ok(false),
+            Err(error) => return Err(error.into()),
         }
+        Ok(true)
     }
-    Ok(world.ask(&address, &slide).await?)
 }
 
 /// The lists, with the rooms of their spaces.
 async fn lists(
     world: &World,
     user: &OwnedUserId,
-    request: &mut Request,
+    lists: &BTreeMap<String, List>,
 ) -> Result<BTreeMap<String, ListWanted>> {
-    let lists = std::mem::take(&mut request.lists);
     let named = lists.values().flat_map(|list| list.spaces.iter().flatten());
     let spaces = spaces(world, user, named.cloned().collect()).await?;
-    let of_spaces = |List { mut wanted, spaces: named }: List| {
-        wanted.filter.within = named.map(|named| {
+    let of_spaces = |list: &List| {
+        let mut wanted = list.wanted.clone();
+        wanted.filter.within = list.spaces.as_ref().map(|named| {
             let rooms = named.iter().filter_map(|space| spaces.get(space));
             rooms.flatten().cloned().collect()
         });
         wanted
     };
-    Ok(lists.into_iter().map(|(name, list)| (name, of_spaces(list))).collect())
+    Ok(lists.iter().map(|(name, list)| (name.clone(), of_spaces(list))).collect())
 }
 
 /// The rooms that each of these spaces names; spaces that the user is not in name none.

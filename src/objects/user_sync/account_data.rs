@@ -112,6 +112,7 @@ impl User<'_> {
         self.cache.ignored = None;
         self.cache.invite_rules = None;
         self.cache.rules = None;
+        self.cache.marks = Default::default();
         Ok(())
     }
 }

@@ -80,6 +80,9 @@ pub struct Cache {
     key_counts: BTreeMap<String, KeyCounts>,
     /// What was sent over connections, as far as it was read.
     connections: BTreeMap<i64, Rc<sliding::Sent>>,
+    /// What is sent over connections if something is answered.
+    drafts: BTreeMap<i64, sliding::Draft>,
+    marks: sliding::Marks,
     unread: Option<BTreeMap<OwnedRoomId, unread::Tally>>,
     rules: Option<Rc<push_rules::Rules>>,
     /// Whether there are pushers.
@@ -231,6 +234,7 @@ class!(UserSyncClass = "user_sync" {
     Shares => shares::shares,
     Pull => pull::pull,
     Slide => sliding::slide,
+    KeepSent => sliding::keep_sent,
     NoteTraits => stream::note_traits,
     ChangesBetween => shares::changes_between,
     JoinedRooms => stream::joined_rooms,

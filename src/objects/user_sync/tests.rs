@@ -187,6 +187,7 @@ fn many_long_invites_come_in_several_responses() {
         pos: None,
         kept: None,
         hold: false,
+        waits_on: false,
         lists: [("all".to_owned(), list)].into(),
         subscriptions: BTreeMap::new(),
         extensions: Extensions::default(),

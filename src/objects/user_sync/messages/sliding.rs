@@ -28,6 +28,9 @@ pub struct Slide {
     /// The one that the client knows: it may ask from there again.
     pub kept: Option<ConnectionPos>,
     pub hold: bool,
+    /// Whether the request goes on waiting where nothing of this is to be shown: what may be nothing is a draft then.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub waits_on: bool,
     pub lists: BTreeMap<String, ListWanted>,
     pub subscriptions: BTreeMap<OwnedRoomId, RoomWanted>,
     pub extensions: Extensions,
@@ -42,6 +45,18 @@ pub struct Slide {
     pub presence: Option<PresencePoll>,
 }
 message!(UserSyncClass, Slide => Slid, Refusal);
+
+/// Writes down what is sent by a draft, since something is answered; answers under which number.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct KeepSent {
+    pub session: String,
+    pub connection: String,
+    /// The number with which the client came.
+    pub kept: i64,
+    /// That of the draft.
+    pub id: i64,
+}
+message!(UserSyncClass, KeepSent => i64, Refusal);
 
 /// A place in a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,8 +93,8 @@ pub struct ListFilter {
     /// The types; `None` among them is that of a room without one.
     pub room_types: Option<Vec<Option<String>>>,
     pub not_room_types: Vec<Option<String>>,
-    pub tags: Option<Vec<String>>,
-    pub not_tags: Vec<String>,
+    pub tags: Option<BTreeSet<String>>,
+    pub not_tags: BTreeSet<String>,
     /// The rooms of the spaces that are asked for.
     pub within: Option<BTreeSet<OwnedRoomId>>,
 }
@@ -107,8 +122,8 @@ pub struct ToDeviceWanted {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct RoomsWanted {
-    pub lists: Option<Vec<String>>,
-    pub rooms: Option<Vec<String>>,
+    pub lists: Option<BTreeSet<String>>,
+    pub rooms: Option<BTreeSet<String>>,
 }
 
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -116,6 +131,9 @@ pub struct Slid {
     pub device_id: String,
     /// Where the connection goes on.
     pub pos: Option<ConnectionPos>,
+    /// Whether that is a draft: it is to be kept (`KeepSent`) if something is answered.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_draft: bool,
     /// How many rooms each list has.
     pub counts: BTreeMap<String, u64>,
     pub rooms: Vec<SlidRoom>,
@@ -160,9 +178,9 @@ pub struct SlidRoom {
     pub unread: UnreadCounts,
     /// Whether what is unread changed.
     pub counted: bool,
-    /// Whether it is a direct message, where that changed.
+    /// `direct`, where it is not what the client takes it for.
     pub is_dm: Option<bool>,
-    /// Whether it is one.
+    /// Whether it is a direct message. Who is shown the room from the beginning is told so in any case.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub direct: bool,
     /// When something last happened there (ms).

@@ -3,6 +3,10 @@
 //! A row says it for one position of a connection. There are three of them at most: that of the position which the client
 //! presented last, and those of the last two answers. (Two, since a request that its client has given up may still be
 //! answered.) A response that sends nothing of rooms writes none.
+//!
+//! What a response sends may turn out to be nothing that the client is shown: it waits on then, and what was to be sent is
+//! a draft, which is held in memory alone. It becomes a row when something is answered. Where it is lost before, the
+//! request begins again from the row that it came with.
 
 use std::{collections::BTreeMap, rc::Rc};
 
@@ -11,11 +15,11 @@ use serde::{Deserialize, Serialize};
 use tombolo_platform::values;
 use tombolo_protocol::membership::Membership;
 
-use super::wanted::{Config, InScope};
+use super::wanted::{InScope, RoomConfig, Shown, Wish};
 use crate::{
     objects::{
         room::Position,
-        user_sync::{Refusal, Result, Slide, StreamPosition, User},
+        user_sync::{KeepSent, Refusal, Result, Slide, StreamPosition, User},
     },
     shell::Stop,
 };
@@ -24,12 +28,15 @@ use crate::{
 const MOST_CONNECTIONS: i64 = 8;
 /// How often it is noted that a connection is in use (ms).
 const USE_NOTED_EVERY: u64 = 86_400_000;
-/// How many positions are remembered beside their rows.
+/// How many positions are remembered beside their rows, and how many drafts.
 const MOST_REMEMBERED: usize = 16;
+const MOST_DRAFTS: usize = 8;
 /// The longest text of what was sent (bytes): a row has at most 2 MB.
 const MAX_SENT: usize = 1_900_000;
 /// How many different wishes are remembered before those that no room has any more are dropped.
 const MOST_CONFIGS: usize = 64;
+/// How many bits of a number are dice, below the time.
+const DICE: u32 = 10;
 
 /// A connection as the device knows it.
 pub struct Connection {
@@ -38,13 +45,39 @@ pub struct Connection {
     /// The position in the user's stream up to which the device knows everything beside rooms.
     pub at: StreamPosition,
     pub sent: Rc<Sent>,
+    /// What was sent by the row that the request came with, where this is a draft.
+    draft_of: Option<Rc<Sent>>,
+}
+
+/// What is sent if something is answered.
+#[derive(Clone)]
+pub struct Draft {
+    device: String,
+    /// How the device calls the connection.
+    name: String,
+    /// What was sent before, by the row.
+    before: Rc<Sent>,
+    sent: Rc<Sent>,
+}
+
+impl Draft {
+    fn is_of(&self, device: &str, name: &str) -> bool {
+        self.device == device && self.name == name
+    }
+}
+
+impl Connection {
+    /// When what was sent was noted (ms).
+    pub fn noted_at(&self) -> u64 {
+        self.id.map_or(0, |id| id.unsigned_abs() >> DICE)
+    }
 }
 
 /// What was sent of rooms.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sent {
     pub rooms: BTreeMap<OwnedRoomId, SentRoom>,
-    configs: Vec<Config>,
+    configs: Vec<RoomConfig>,
 }
 
 /// What was sent of a room.
@@ -57,7 +90,7 @@ pub struct SentRoom {
     pub membership: Membership,
     /// The wish by which it was sent, by its number.
     #[serde(rename = "c")]
-    config: usize,
+    pub config: usize,
     #[serde(rename = "d", default, skip_serializing_if = "std::ops::Not::not")]
     pub is_dm: bool,
     /// Whether receipts and account data were sent, too, as far as the room was.
@@ -65,38 +98,71 @@ pub struct SentRoom {
     pub receipts: bool,
     #[serde(rename = "a", default, skip_serializing_if = "std::ops::Not::not")]
     pub account_data: bool,
+    /// Whether the client may not know who types: that changed where it did not see the room.
+    #[serde(rename = "t", default, skip_serializing_if = "std::ops::Not::not")]
+    pub typing_missed: bool,
+    /// Where in the stream what is unread had changed last when it was sent.
+    #[serde(rename = "n", default, skip_serializing_if = "is_zero")]
+    pub counted: StreamPosition,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_zero(position: &StreamPosition) -> bool {
+    *position == 0
+}
+
+/// What is sent of a room.
+pub struct Note<'a> {
+    pub shown: &'a Shown<'a>,
+    /// Whether the room is asked for it: else only what lies beside the room is sent.
+    pub asked: bool,
+    /// Where what is unread changed last, if that is sent.
+    pub counted: Option<StreamPosition>,
 }
 
 impl Sent {
     /// By which wish a room was sent.
-    pub fn config(&self, room: &SentRoom) -> &Config {
-        const NOTHING: &Config = &Config { limit: 0, required: Vec::new() };
+    pub fn config(&self, room: &SentRoom) -> &RoomConfig {
+        const NOTHING: &RoomConfig = &RoomConfig { limit: 0, required: Vec::new() };
         self.configs.get(room.config).unwrap_or(NOTHING)
     }
 
-    /// Notes that a room is sent; `asked` where more is than what lies beside it.
-    pub fn note(&mut self, room: &InScope, (receipts, is_dm, asked): (bool, bool, bool)) {
+    /// Notes that a room is sent.
+    pub fn note(&mut self, room: &InScope<'_>, note: &Note<'_>) {
         let before = self.rooms.get(&room.room_id).cloned();
-        let account_data = before.as_ref().is_some_and(|before| before.account_data);
-        let (config, receipts) = match before {
-            _ if asked => (self.number(&room.config), receipts),
+        let Shown { wish, receipts, is_dm } = note.shown;
+        let (config, receipts) = match &before {
+            _ if note.asked => (self.number(wish), *receipts),
             Some(before) => (before.config, before.receipts),
             // Nothing was sent by a wish yet.
-            None => (self.number(&Config::default()), false),
+            None => (self.number(&Wish::default()), false),
         };
-        let (upto, membership) = (room.last.upto, room.last.membership);
-        let note = SentRoom { upto, membership, config, is_dm, receipts, account_data };
-        self.rooms.insert(room.room_id.clone(), note);
+        // Who comes into a room knows nothing of who types there.
+        let knew = |before: &SentRoom| before.membership == Membership::Join;
+        let missed = |before: &SentRoom| before.typing_missed || !knew(before);
+        let before = before.as_ref();
+        let counted = note.counted.or(before.map(|before| before.counted));
+        let sent = SentRoom {
+            upto: room.last.upto,
+            membership: room.last.membership,
+            config,
+            is_dm: *is_dm,
+            receipts,
+            account_data: before.is_some_and(|before| before.account_data),
+            typing_missed: before.is_none_or(missed),
+            counted: counted.unwrap_or_default(),
+        };
+        self.rooms.insert(room.room_id.clone(), sent);
     }
 
-    fn number(&mut self, config: &Config) -> usize {
-        if let Some(number) = self.configs.iter().position(|held| held == config) {
+    fn number(&mut self, wish: &Wish<'_>) -> usize {
+        if let Some(number) = self.configs.iter().position(|held| wish.is(held)) {
             return number;
         }
         if self.configs.len() >= MOST_CONFIGS {
             self.drop_unused();
         }
-        self.configs.push(config.clone());
+        self.configs.push(wish.to_config());
         self.configs.len() - 1
     }
 
@@ -121,10 +187,11 @@ impl Sent {
 
 /// The text of what was sent. Where that is too much for a row, only what this response sends is noted: all else is sent
 /// again when it is in the client's sight.
-fn written(before: &Sent, sent: &mut Sent) -> Result<String> {
+fn written(before: &Sent, sent: &mut Rc<Sent>) -> Result<String> {
     if let Some(text) = sent.text()? {
         return Ok(text);
     }
+    let sent = Rc::make_mut(sent);
     sent.drop_unused();
     if let Some(text) = sent.text()? {
         return Ok(text);
@@ -144,30 +211,55 @@ fn written(before: &Sent, sent: &mut Sent) -> Result<String> {
     sent.text()?.ok_or_else(refused)
 }
 
+/// Writes a draft, since something is answered; answers under which number.
+pub fn keep_sent(user: &mut User<'_>, message: KeepSent) -> Result<i64> {
+    let KeepSent { session, connection, kept, id } = message;
+    let device = user.device_of(&session)?;
+    let unknown = || Stop::Refused(Refusal::UnknownPos);
+    // The client may have begun the connection anew.
+    let query = "SELECT 1 FROM connections WHERE id = ? AND device = ? AND name = ?";
+    let row = user.sql.row(query, values![kept, &device, &connection], |row| row.int(0))?;
+    let draft = user.cache.drafts.get(&id).filter(|draft| draft.is_of(&device, &connection));
+    let draft = draft.cloned().filter(|_| row.is_some()).ok_or_else(unknown)?;
+    let id = user.new_id()?;
+    user.write_sent((id, Some(kept)), &draft)?;
+    Ok(id)
+}
+
 impl User<'_> {
     /// The connection that a request goes on with; an empty one where it begins.
     pub fn connection(&mut self, device: &str, message: &Slide) -> Result<Connection> {
         let Some(pos) = message.pos else {
-            return Ok(Connection { id: None, at: 0, sent: Rc::default() });
+            return Ok(Connection { id: None, at: 0, sent: Rc::default(), draft_of: None });
         };
         let unknown = || Stop::Refused(Refusal::UnknownPos);
         if pos.at > self.loaded()?.pos {
             return Err(unknown());
         }
-        let held = self.cache.connections.get(&pos.id).cloned();
+        let name = &message.connection;
+        let draft = self.cache.drafts.get(&pos.id).filter(|draft| draft.is_of(device, name));
+        let (draft, row) = match (draft.cloned(), message.kept) {
+            (Some(draft), Some(kept)) => (Some(draft), kept.id),
+            _ => (None, pos.id),
+        };
+        let held = self.cache.connections.get(&row).cloned();
         let query = "SELECT iif(?4, NULL, sent), used_at FROM connections WHERE id = ?1 AND device = ?2 AND name = ?3";
-        let values = values![pos.id, device, &message.connection, held.is_some()];
+        let values = values![row, device, name, held.is_some() || draft.is_some()];
         let row = self.sql.row(query, values, |row| Ok((row.text_or_null(0)?, row.int(1)?)))?;
         let (text, used_at) = row.ok_or_else(unknown)?;
+        let (id, at) = (Some(pos.id), pos.at);
+        if let Some(Draft { before, sent, .. }) = draft {
+            return Ok(Connection { id, at, sent, draft_of: Some(before) });
+        }
         let sent = match held {
             Some(sent) => sent,
             None => Rc::new(serde_json::from_str(&text.unwrap_or_default())?),
         };
         self.remember_sent(pos.id, &sent);
         if message.kept == Some(pos) {
-            self.note_use((device, &message.connection), pos.id, used_at.unsigned_abs())?;
+            self.note_use((device, name), pos.id, used_at.unsigned_abs())?;
         }
-        Ok(Connection { id: Some(pos.id), at: pos.at, sent })
+        Ok(Connection { id, at, sent, draft_of: None })
     }
 
     fn remember_sent(&mut self, id: i64, sent: &Rc<Sent>) {
@@ -191,44 +283,65 @@ impl User<'_> {
         Ok(())
     }
 
-    /// Notes what a response sends, and answers under which number.
+    /// Notes what a response sends, as a draft where that is enough; answers under which number, and whether it is one.
     pub fn keep(
         &mut self,
-        device: &str,
+        (device, is_draft): (&str, bool),
         message: &Slide,
-        (connection, mut sent): (&Connection, Sent),
-    ) -> Result<i64> {
-        if let Some(id) = connection.id.filter(|_| sent == *connection.sent) {
-            return Ok(id);
+        (connection, sent): (&Connection, Rc<Sent>),
+    ) -> Result<(i64, bool)> {
+        let is_same = Rc::ptr_eq(&sent, &connection.sent) || sent == connection.sent;
+        let was_draft = connection.draft_of.is_some();
+        if let Some(id) = connection.id.filter(|_| is_same && (is_draft || !was_draft)) {
+            return Ok((id, was_draft));
         }
-        let (name, kept) = (&message.connection, message.kept.map(|kept| kept.id));
+        let before = connection.draft_of.as_ref().unwrap_or(&connection.sent);
+        let (device, name) = (device.to_owned(), message.connection.clone());
+        let draft = Draft { device, name, before: Rc::clone(before), sent };
+        let id = self.new_id()?;
+        if is_draft {
+            let drafts = &mut self.cache.drafts;
+            if drafts.len() >= MOST_DRAFTS {
+                drafts.pop_first();
+            }
+            drafts.insert(id, draft);
+            return Ok((id, true));
+        }
+        self.write_sent((id, message.kept.map(|kept| kept.id)), &draft)?;
+        if connection.id.is_none() {
+            self.forget_old(&draft.device)?;
+        }
+        Ok((id, false))
+    }
+
+    /// Writes what is sent under a number; what was sent by the row `kept` stays.
+    fn write_sent(&mut self, (id, kept): (i64, Option<i64>), draft: &Draft) -> Result<()> {
+        let Draft { device, name, before, sent } = draft;
         let gone = "DELETE FROM connections WHERE device = ?1 AND name = ?2 AND id IS NOT ?3 AND (?3 IS NULL
                     OR id < (SELECT max(id) FROM connections WHERE device = ?1 AND name = ?2)) RETURNING id";
         for id in self.sql.rows(gone, values![device, name, kept], |row| row.int(0))? {
             self.cache.connections.remove(&id);
         }
-        let text = written(&connection.sent, &mut sent)?;
-        let id = self.new_id()?;
+        let mut sent = Rc::clone(sent);
+        let text = written(before, &mut sent)?;
         let insert =
             "INSERT INTO connections (id, device, name, used_at, sent) VALUES (?, ?, ?, ?, ?)";
         self.sql.run(insert, values![id, device, name, self.moment.now, &text])?;
-        self.remember_sent(id, &Rc::new(sent));
-        if connection.id.is_none() {
-            self.forget_old(device)?;
-        }
-        Ok(id)
+        self.remember_sent(id, &sent);
+        Ok(())
     }
 
     /// A number above all others, that no other connection had: what was sent under one is never mistaken for something
     /// else.
     fn new_id(&mut self) -> Result<i64> {
-        let last = self.sql.row("SELECT max(id) FROM connections", values![], |row| {
-            Ok(row.int_or_null(0)?.unwrap_or_default())
-        })?;
+        let last =
+            self.sql.row("SELECT max(id) FROM connections", values![], |row| row.int_or_null(0))?;
+        let last = last.flatten();
         let [high, low, ..] = self.moment.draw();
         let dice = i64::from(high) << 2 | i64::from(low & 3);
         let now = i64::try_from(self.moment.now).unwrap_or_default();
-        Ok((now << 10 | dice).max(last.unwrap_or_default() + 1))
+        let draft = self.cache.drafts.last_key_value().map(|(id, _)| *id);
+        Ok((now << DICE | dice).max(last.max(draft).unwrap_or_default() + 1))
     }
 
     fn forget_old(&mut self, device: &str) -> Result<()> {
@@ -247,6 +360,7 @@ impl User<'_> {
         let delete = "DELETE FROM connections WHERE device IN (SELECT value FROM json_each(?))";
         self.sql.run(delete, values![devices])?;
         self.cache.connections.clear();
+        self.cache.drafts.clear();
         Ok(())
     }
 }

@@ -7,57 +7,63 @@
 
 mod beside;
 mod connections;
+mod due;
 mod filters;
 mod wanted;
+
+use std::rc::Rc;
 
 use serde_json::value::RawValue;
 use tombolo_protocol::membership::Membership;
 
-pub use self::connections::Sent;
 use self::{
-    connections::{Connection, SentRoom},
-    wanted::{Config, InScope},
+    connections::{Connection, Note},
+    due::{Due, Known, Load},
+    filters::Scope,
+    wanted::{Chosen, InScope, Shown, Wishes},
+};
+pub use self::{
+    connections::{Draft, Sent, keep_sent},
+    filters::Marks,
 };
 use super::{
-    ConnectionPos, Result, RoomsWanted, Slid, SlidRoom, SlidWindow, Slide, UnreadCounts, User,
-    pull::MAX_STRIPPED,
+    ConnectionPos, Result, Slid, SlidRoom, SlidWindow, Slide, StreamPosition, UnreadCounts, User,
 };
-use crate::objects::room::messages::{RequiredState, StateElement};
-
-/// The most rooms of one response, and the most events that are wanted of them together: a Worker asks so many objects,
-/// and holds their answers. The others follow in the next one.
-const MOST_ROOMS: usize = 200;
-const MOST_EVENTS: u32 = 4_000;
-/// For how many events all members of a room are taken.
-const ALL_MEMBERS: u32 = 200;
 
 /// Everything that is new, or, on a connection that begins, everything that is asked for.
 pub fn slide(user: &mut User<'_>, mut message: Slide) -> Result<Slid> {
     let device_id = user.device_of(&message.session)?;
     user.note_seen(&device_id)?;
+    let presence = message.presence.take();
     let connection = user.connection(&device_id, &message)?;
     let next = user.loaded()?.pos;
-    let (scope, counts, unknown) = user.scope(&message, &connection.sent)?;
+    let Scope { rooms: scope, counts, unknown } = user.scope(&message, &connection.sent)?;
     let mut slid = Slid { device_id, counts, unknown, ..Slid::default() };
     if !slid.unknown.is_empty() {
         return Ok(slid);
     }
-    let mut sent = Sent::clone(&connection.sent);
+    let mut sent = Rc::clone(&connection.sent);
     slid.rooms = user.rooms_due(&message, &connection, &scope, &mut sent)?;
     user.add_account_data_beside((&message, &connection), &scope, &mut sent, &mut slid)?;
-    user.add_typing_beside((&message, &connection), &scope, &mut slid)?;
+    user.add_typing_beside((&message, &connection), &scope, &mut sent, &mut slid)?;
     user.add_encryption(&message, &connection, &mut slid)?;
     user.add_subscriptions(&message, &connection, &mut slid)?;
-    if let Some(poll) = message.presence.take().filter(|_| user.config.presence) {
+    if let Some(poll) = presence.filter(|_| user.config.presence) {
         slid.tell = user.note_poll(&slid.device_id, &poll, message.goes_on)?;
     }
-    slid.ignored = (*user.ignored()?).clone();
-    if message.hold && message.pos.is_some() && slid.is_nothing() {
+    // The rooms of spaces were read before anything that the client was not told of: they may be others now.
+    let is_up_to_date =
+        connection.at == next || message.lists.values().all(|list| list.filter.within.is_none());
+    if message.hold && message.pos.is_some() && is_up_to_date && slid.is_nothing() {
         user.effects.hold = true;
         return Ok(slid);
     }
-    let id = user.keep(&slid.device_id, &message, (&connection, sent))?;
+    let ignored = user.ignored()?;
+    let is_draft = message.waits_on && !slid.is_answer(&connection, !ignored.is_empty());
+    let (id, is_draft) = user.keep((&slid.device_id, is_draft), &message, (&connection, sent))?;
     slid.pos = Some(ConnectionPos { id, at: next });
+    slid.is_draft = is_draft;
+    slid.ignored = (*ignored).clone();
     user.issue(next)?;
     Ok(slid)
 }
@@ -74,23 +80,23 @@ impl Slid {
             && self.subscriptions.changed.is_empty()
             && self.tell.is_none()
     }
-}
 
-impl RoomsWanted {
-    /// Whether something is wanted of a room.
-    fn names(&self, room: &InScope) -> bool {
-        let by_list = self.lists.as_ref().map_or(!room.lists.is_empty(), |lists| {
-            lists.iter().any(|list| list == "*" || room.lists.contains(list))
-        });
-        let by_name = |name: &String| name == "*" || *name == *room.room_id;
-        let subscribed = self.rooms.as_ref().is_none_or(|rooms| rooms.iter().any(by_name));
-        by_list || room.subscribed && subscribed
+    /// Whether this is sure to be answered. Rooms may have nothing to show: receipts that nobody asked for, and what users
+    /// say whom this one ignores.
+    fn is_answer(&self, connection: &Connection, ignores: bool) -> bool {
+        let is_new = |room: &SlidRoom| room.initial || room.moved || room.counted;
+        let shows = |room: &SlidRoom| {
+            let Some(window) = &room.window else { return true };
+            let is_active = room.active > connection.noted_at() || window.receipts_from.is_some();
+            is_new(room) || room.is_dm.is_some() || is_active && !ignores
+        };
+        self.rooms.iter().any(shows)
+            || !self.account_data.is_empty()
+            || !self.account_data_of_rooms.is_empty()
+            || !self.typing.is_empty()
+            || !self.messages.is_empty()
+            || !self.subscriptions.changed.is_empty()
     }
-}
-
-/// Whether something is wanted of a room.
-fn wants(wanted: Option<&RoomsWanted>, room: &InScope) -> bool {
-    wanted.is_some_and(|wanted| wanted.names(room))
 }
 
 impl User<'_> {
@@ -99,31 +105,33 @@ impl User<'_> {
         &mut self,
         message: &Slide,
         connection: &Connection,
-        scope: &[InScope],
-        sent: &mut Sent,
+        scope: &[InScope<'_>],
+        sent: &mut Rc<Sent>,
     ) -> Result<Vec<SlidRoom>> {
-        let (dms, mut rooms, mut load) = (self.direct_messages()?, Vec::new(), Load::default());
+        let (dms, mut wishes) = (self.direct_messages()?, Wishes::of(message));
+        let with_receipts = Chosen::of(message.extensions.receipts.as_ref(), message);
+        let names: Vec<&String> = message.lists.keys().collect();
+        let (mut rooms, mut load) = (Vec::new(), Load::default());
         for room in scope {
-            let receipts = wants(message.extensions.receipts.as_ref(), room);
+            let receipts = with_receipts.as_ref().is_some_and(|chosen| chosen.has(room));
             let is_dm = dms.contains(room.room_id.as_str());
+            let shown = Shown { wish: wishes.of_room(room), receipts, is_dm };
             let before = connection.sent.rooms.get(&room.room_id);
             let known = before.map(|before| (before, connection.sent.config(before)));
-            let due = Due::of(room, known, (receipts, is_dm));
-            let tally = match room.last.membership {
-                Membership::Join => self.tallies()?.get(&room.room_id).cloned(),
-                _ => None,
-            };
-            let tally = tally.unwrap_or_default();
-            let counted = !message.without_counts && tally.pos > connection.at;
+            let due = Due::of(room, known, shown);
+            let counts = if message.without_counts { None } else { Some(self.counted_at(room)?) };
+            let counted = counts > Some(before.map_or(0, |before| before.counted));
             if due.is_none() && !counted {
                 continue;
             }
-            let mut unread = UnreadCounts::default();
-            tally.counts.into_values().for_each(|counts| unread.add(counts));
-            let shown = self.slid_room(room, (connection, known), &due)?;
-            sent.note(room, (receipts, is_dm, shown.window.is_some()));
-            load.add(room, known, &shown);
-            rooms.push(SlidRoom { unread, counted, ..shown });
+            let slid = self.slid_room(room, (connection, known), &due)?;
+            let note = Note { shown: &due.shown, asked: slid.window.is_some(), counted: counts };
+            Rc::make_mut(sent).note(room, &note);
+            load.add(&due, known, &slid);
+            let lists = room.lists.iter().filter_map(|list| names.get(*list));
+            let lists = lists.map(|name| String::clone(name)).collect();
+            let unread = self.unread_of(room)?;
+            rooms.push(SlidRoom { unread, counted, lists, ..slid });
             if load.is_full() {
                 break;
             }
@@ -131,12 +139,30 @@ impl User<'_> {
         Ok(rooms)
     }
 
-    /// A room as it is shown, but for what is unread.
+    /// Where in the stream changed last what is unread in a room.
+    fn counted_at(&mut self, room: &InScope<'_>) -> Result<StreamPosition> {
+        if room.last.membership != Membership::Join {
+            return Ok(0);
+        }
+        Ok(self.tallies()?.get(&room.room_id).map_or(0, |tally| tally.pos))
+    }
+
+    fn unread_of(&mut self, room: &InScope<'_>) -> Result<UnreadCounts> {
+        let mut unread = UnreadCounts::default();
+        if room.last.membership == Membership::Join {
+            let tally = self.tallies()?.get(&room.room_id);
+            let counts = tally.into_iter().flat_map(|tally| tally.counts.values());
+            counts.for_each(|counts| unread.add(*counts));
+        }
+        Ok(unread)
+    }
+
+    /// A room as it is shown, but for the lists that show it and what is unread.
     fn slid_room(
         &mut self,
-        room: &InScope,
-        (connection, known): (&Connection, Option<(&SentRoom, &Config)>),
-        due: &Due,
+        room: &InScope<'_>,
+        (connection, known): (&Connection, Known<'_>),
+        due: &Due<'_>,
     ) -> Result<SlidRoom> {
         let membership = room.last.membership;
         let window = match known {
@@ -147,24 +173,24 @@ impl User<'_> {
         Ok(SlidRoom {
             room_id: room.room_id.clone(),
             membership,
-            lists: room.lists.clone(),
+            lists: Vec::new(),
             initial: known.is_none(),
             moved: known.is_some_and(|(before, _)| before.membership != membership),
             window,
             stripped,
             unread: UnreadCounts::default(),
             counted: false,
-            is_dm: due.dm.then_some(due.direct),
-            direct: due.direct,
+            is_dm: due.turned.then_some(due.shown.is_dm),
+            direct: due.shown.is_dm,
             active: room.last.active,
         })
     }
 
     fn window(
         &mut self,
-        room: &InScope,
-        (connection, known): (&Connection, Option<(&SentRoom, &Config)>),
-        due: &Due,
+        room: &InScope<'_>,
+        (connection, known): (&Connection, Known<'_>),
+        due: &Due<'_>,
     ) -> Result<SlidWindow> {
         let (from, to) = (known.map_or(0, |(before, _)| before.upto), room.last.upto);
         let live_from = match known {
@@ -174,7 +200,7 @@ impl User<'_> {
             None => self.told_at(&room.room_id, connection.at)?,
         };
         let receipts_from = match known {
-            _ if !due.receipts => None,
+            _ if !due.shown.receipts => None,
             // Who comes back is shown the room from the beginning.
             Some((before, _)) if before.receipts && before.membership == Membership::Join => {
                 Some(from)
@@ -185,98 +211,16 @@ impl User<'_> {
             from,
             to,
             live_from,
-            limit: room.config.limit,
+            limit: due.shown.wish.limit,
             expanded: due.expanded,
-            required: room.config.required.clone(),
+            required: due.shown.wish.to_config().required,
             required_before: known.map(|(_, config)| config.required.clone()).unwrap_or_default(),
             receipts_from,
         })
     }
 
-    fn stripped_of(&mut self, room: &InScope) -> Result<Option<Box<RawValue>>> {
+    fn stripped_of(&mut self, room: &InScope<'_>) -> Result<Option<Box<RawValue>>> {
         let text = self.stripped_at(room.last.pos)?;
         Ok(text.map(RawValue::from_string).transpose()?)
-    }
-}
-
-/// Why a room is due.
-struct Due {
-    /// Whether there may be news that the room itself, or its invite, tells.
-    asks: bool,
-    /// Whether the client wants more events than it was sent.
-    expanded: bool,
-    receipts: bool,
-    /// Whether it became a direct message, or is none any more.
-    dm: bool,
-    /// Whether it is one.
-    direct: bool,
-}
-
-impl Due {
-    fn of(
-        room: &InScope,
-        known: Option<(&SentRoom, &Config)>,
-        (receipts, direct): (bool, bool),
-    ) -> Self {
-        let Some((before, config)) = known else {
-            return Self { asks: true, expanded: false, receipts, dm: false, direct };
-        };
-        let membership = room.last.membership;
-        let moved = before.upto < room.last.upto || before.membership != membership;
-        let is_new = |required: &RequiredState| !config.required.contains(required);
-        let expanded = room.config.limit > config.limit;
-        let wants_more =
-            expanded || room.config.required.iter().any(is_new) || receipts && !before.receipts;
-        // An invite says what it says, whatever is wanted.
-        let asks = moved || wants_more && !membership.is_waiting();
-        let dm = before.is_dm != direct && !membership.is_out();
-        Self { asks, expanded, receipts, dm, direct }
-    }
-
-    fn is_none(&self) -> bool {
-        !self.asks && !self.dm
-    }
-}
-
-/// How much one response is to bring.
-#[derive(Default)]
-struct Load {
-    rooms: usize,
-    events: u32,
-    stripped: usize,
-}
-
-impl Load {
-    fn add(&mut self, room: &InScope, known: Option<(&SentRoom, &Config)>, shown: &SlidRoom) {
-        self.rooms += 1;
-        self.stripped += shown.stripped.as_ref().map_or(0, |stripped| stripped.get().len());
-        if shown.window.is_none() {
-            return;
-        }
-        let is_new = |required: &&RequiredState| {
-            known.is_none_or(|(_, config)| !config.required.contains(required))
-        };
-        let state = room.config.required.iter().filter(is_new).map(RequiredState::weight);
-        let events = state.fold(room.config.limit, u32::saturating_add);
-        self.events = self.events.saturating_add(events);
-    }
-
-    fn is_full(&self) -> bool {
-        self.rooms >= MOST_ROOMS || self.events >= MOST_EVENTS || self.stripped >= MAX_STRIPPED
-    }
-}
-
-impl RequiredState {
-    /// How many events this is taken for.
-    fn weight(&self) -> u32 {
-        let all_members = |element: &StateElement| {
-            let of_members = element.kind.as_deref().is_none_or(|kind| kind == "m.room.member");
-            of_members && element.state_key.is_none() && !self.lazy_members
-        };
-        let of_each = self.include.iter().map(|element| match all_members(element) {
-            true => ALL_MEMBERS,
-            false => 1,
-        });
-        of_each.fold(0, u32::saturating_add)
     }
 }

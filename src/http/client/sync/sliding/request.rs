@@ -1,6 +1,6 @@
 //! What does a request for a sliding sync ask for, in either form?
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ruma::{OwnedRoomId, UserId};
 use serde::Deserialize;
@@ -29,8 +29,13 @@ const LONGEST_NAME: usize = 255;
 const MOST_THREADS: u32 = 100;
 /// The most events of a timeline.
 const MOST_EVENTS: u32 = 100;
-/// How many elements of state a list or a room may want.
+/// How many elements of state a list or a room may want, and how many different lists may want together.
 const MOST_ELEMENTS: usize = 200;
+const MOST_ELEMENTS_OF_LISTS: usize = 1_000;
+/// How many tags and types of rooms all filters may name, and how many lists and rooms an extension.
+const MOST_FILTERED: usize = 1_000;
+const MOST_NAMED_LISTS: usize = 100;
+const MOST_NAMED_ROOMS: usize = 1_000;
 
 /// A request as the proposal has it.
 #[derive(Deserialize)]
@@ -97,8 +102,8 @@ struct Filters {
     is_invited: Option<bool>,
     room_types: Option<Vec<Option<String>>>,
     not_room_types: Option<Vec<Option<String>>>,
-    tags: Option<Vec<String>>,
-    not_tags: Option<Vec<String>>,
+    tags: Option<BTreeSet<String>>,
+    not_tags: Option<BTreeSet<String>>,
     spaces: Option<Vec<String>>,
 }
 
@@ -146,6 +151,7 @@ impl Proposed {
     pub fn read(self) -> Result<Request> {
         let mut lists = BTreeMap::new();
         for (name, list) in self.lists {
+            must_be_opaque(&name)?;
             let ranges = list.range.map(|range| vec![range]);
             lists.insert(name, (list.room.read()?, ranges, list.filters));
         }
@@ -216,9 +222,8 @@ fn request(
     extensions: ExtensionsBody,
 ) -> Result<Request> {
     let connection = conn_id.unwrap_or_default();
-    let spaces = lists.values().flat_map(|(_, _, filters)| &filters.spaces).map(Vec::len);
-    must_be_few("spaces", spaces.fold(0, usize::saturating_add), MOST_SPACES)?;
     must_be_few("lists", lists.len(), MOST_LISTS)?;
+    must_want_little(&lists)?;
     must_be_few("room_subscriptions", rooms.len(), most)?;
     must_be_few("conn_id", connection.len(), LONGEST_NAME)?;
     let mut read = BTreeMap::new();
@@ -245,6 +250,13 @@ fn request(
 }
 
 impl Filters {
+    /// How many tags and types it names.
+    fn names(&self) -> usize {
+        let tags = [&self.tags, &self.not_tags].into_iter().flatten().map(BTreeSet::len);
+        let types = [&self.room_types, &self.not_room_types].into_iter().flatten().map(Vec::len);
+        tags.chain(types).sum()
+    }
+
     fn read(self) -> (ListFilter, Option<Vec<OwnedRoomId>>) {
         let spaces = self.spaces.map(|spaces| {
             spaces.into_iter().filter_map(|space| OwnedRoomId::try_from(space).ok()).collect()
@@ -268,6 +280,11 @@ impl ExtensionsBody {
         let threads = self.thread_subscriptions;
         let of_rooms = |body: OfRooms| body.enabled.then_some(body.wanted);
         let to_device = self.to_device.enabled.then_some(self.to_device.since);
+        for wanted in [&self.account_data, &self.receipts, &self.typing] {
+            let RoomsWanted { lists, rooms } = &wanted.wanted;
+            must_be_few("lists", lists.as_ref().map_or(0, BTreeSet::len), MOST_NAMED_LISTS)?;
+            must_be_few("rooms", rooms.as_ref().map_or(0, BTreeSet::len), MOST_NAMED_ROOMS)?;
+        }
         let to_device = to_device.map(|since| {
             let since = since.filter(|since| !since.is_empty());
             let since = since.map(|since| tokens::stream_positions(&since)).transpose()?;
@@ -284,6 +301,26 @@ impl ExtensionsBody {
                 .then(|| threads.limit.unwrap_or(MOST_THREADS).clamp(1, MOST_THREADS)),
         })
     }
+}
+
+/// All lists together name few spaces, tags and types, and want little state. What several of them want counts once.
+fn must_want_little(lists: &BTreeMap<String, Wanted>) -> Result<()> {
+    let filters = || lists.values().map(|(_, _, filters)| filters);
+    let spaces = filters().flat_map(|filters| &filters.spaces).map(Vec::len);
+    must_be_few("spaces", spaces.sum(), MOST_SPACES)?;
+    must_be_few("filters", filters().map(Filters::names).sum(), MOST_FILTERED)?;
+    let required: BTreeSet<_> = lists.values().map(|(room, ..)| &room.required).collect();
+    let elements = required.iter().map(|of| of.include.len() + of.exclude.len());
+    must_be_few("required_state", elements.sum(), MOST_ELEMENTS_OF_LISTS)
+}
+
+/// A list is called by an opaque identifier (<https://spec.matrix.org/v1.19/appendices/#opaque-identifiers>).
+fn must_be_opaque(name: &str) -> Result<()> {
+    let is_opaque = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    if name.is_empty() || !name.bytes().all(is_opaque) {
+        return Err(invalid_param("The name of a list is an opaque identifier"));
+    }
+    Ok(())
 }
 
 fn must_be_few(name: &str, number: usize, most: usize) -> Result<()> {

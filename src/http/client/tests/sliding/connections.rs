@@ -236,6 +236,38 @@ fn a_connection_remembers_so_much_and_no_more() {
 }
 
 #[test]
+fn a_connection_goes_on_that_an_older_build_wrote() {
+    let scene = one_server();
+    let [alice, bob] = ["alice", "bob"].map(|name| scene.register(name));
+    let room = scene.room(&alice, &json!({ "preset": "public_chat" }));
+    scene.act(&bob, &room, "join", &json!({})).ok();
+    scene.say(&bob, &room, "one");
+    settle(&scene);
+    let mut client = Client::of(&scene, &alice, 5);
+    client.body["extensions"] = json!({ "typing": { "enabled": true } });
+    client.next();
+    let address = user_object(&OwnedUserId::try_from(alice.id.as_str()).unwrap());
+    let sql = scene.server.sql(&address).unwrap();
+    let written = sql.row("SELECT sent FROM connections", &[], |row| row.text(0));
+    let mut written: Value = serde_json::from_str(&written.unwrap().unwrap()).unwrap();
+    let sent = written["rooms"][&room].as_object_mut().unwrap();
+    sent.retain(|name, _| ["u", "m", "c", "d", "r", "a"].contains(&name.as_str()));
+    sql.run("UPDATE connections SET sent = ?", &[(&*written.to_string()).into()]).unwrap();
+    scene.server.evict();
+    // What is unread is said once more: the older build did not note that it was.
+    let again = client.next();
+    assert_eq!(
+        again["rooms"],
+        json!({ &*room: { "notification_count": 1, "highlight_count": 0 } })
+    );
+    assert_eq!(again["extensions"], json!({}));
+    assert_eq!(client.next()["rooms"], json!({}));
+    scene.say(&bob, &room, "two");
+    settle(&scene);
+    assert_eq!(said(&client.next_of(&room)), ["two"]);
+}
+
+#[test]
 fn a_client_waits_until_something_happens_in_what_it_sees() {
     let scene = one_server();
     let [alice, bob] = ["alice", "bob"].map(|name| scene.register(name));

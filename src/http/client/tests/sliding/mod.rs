@@ -3,9 +3,12 @@
 
 mod beside;
 mod connections;
+mod limits;
 mod lists;
 mod rooms;
 mod stable;
+mod unseen;
+mod waiting;
 
 use serde_json::{Value, json};
 use tombolo_support::{Answer, Scene, User, text};

@@ -124,3 +124,17 @@ fn state_and_limits_have_to_be_said() {
     scene.call(Some(&alice), STABLE, &many).refused(400, "M_INVALID_PARAM");
     scene.call(Some(&alice), STABLE, &json!({ "pos": "s1" })).refused(400, "M_UNKNOWN_POS");
 }
+
+#[test]
+fn names_of_lists_are_opaque_identifiers() {
+    let scene = one_server();
+    let alice = scene.register("alice");
+    let list = json!({ "timeline_limit": 1, "required_state": {} });
+    let asks = |name: &str| scene.call(Some(&alice), STABLE, &json!({ "lists": { name: list } }));
+    for name in ["Foo-list_1.2~3", "a", &"x".repeat(255)] {
+        asks(name).ok();
+    }
+    for name in ["", "a b", "ä", "a/b", "*", &"x".repeat(256)] {
+        asks(name).refused(400, "M_INVALID_PARAM");
+    }
+}
