@@ -1,5 +1,8 @@
 //! How does an operator lock or suspend an account?
-//! ([server administration](https://spec.matrix.org/v1.19/client-server-api/#server-administration))
+//! ([server administration](https://spec.matrix.org/v1.19/client-server-api/#server-administration), and [suspension] as
+//! Synapse has it)
+//!
+//! [suspension]: https://element-hq.github.io/synapse/latest/admin_api/user_admin_api.html#suspendunsuspend-account
 
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
@@ -22,12 +25,14 @@ use crate::{
 
 const LOCK: &str = "/_matrix/client/v1/admin/lock/{user_id}";
 const SUSPEND: &str = "/_matrix/client/v1/admin/suspend/{user_id}";
+const SYNAPSE_SUSPEND: &str = "/_synapse/admin/v1/suspend/{user_id}";
 
 pub fn routes(router: &mut Router) {
     router.page(&Method::GET, LOCK, is_locked);
     router.page(&Method::PUT, LOCK, lock);
     router.page(&Method::GET, SUSPEND, is_suspended);
     router.page(&Method::PUT, SUSPEND, suspend);
+    router.page(&Method::PUT, SYNAPSE_SUSPEND, suspend_as_synapse);
 }
 
 #[derive(Deserialize)]
@@ -37,6 +42,7 @@ struct Lock {
 
 #[derive(Deserialize)]
 struct Suspend {
+    #[serde(alias = "suspend")]
     suspended: bool,
 }
 
@@ -71,11 +77,25 @@ async fn suspend(
     request: Request<Bytes>,
     user: OwnedUserId,
 ) -> Result<Response<Bytes>> {
-    must_be_another(&world, &request, &user).await?;
-    let Suspend { suspended } = json_body(&request)?;
-    let moderate = Moderate { locked: None, suspended: Some(suspended) };
-    world.ask(&user_object(&user), &moderate).await?;
+    let suspended = set_suspended(&world, &request, &user).await?;
     json_response(StatusCode::OK, &json!({ "suspended": suspended }))
+}
+
+async fn suspend_as_synapse(
+    world: World,
+    request: Request<Bytes>,
+    user: OwnedUserId,
+) -> Result<Response<Bytes>> {
+    let suspended = set_suspended(&world, &request, &user).await?;
+    json_response(StatusCode::OK, &json!({ format!("user_{user}_suspended"): suspended }))
+}
+
+async fn set_suspended(world: &World, request: &Request<Bytes>, user: &UserId) -> Result<bool> {
+    must_be_another(world, request, user).await?;
+    let Suspend { suspended } = json_body(request)?;
+    let moderate = Moderate { locked: None, suspended: Some(suspended) };
+    world.ask(&user_object(user), &moderate).await?;
+    Ok(suspended)
 }
 
 async fn moderation(world: &World, request: &Request<Bytes>, user: &UserId) -> Result<Moderation> {

@@ -66,6 +66,22 @@ fn suspended(answer: Answer) {
 }
 
 #[test]
+fn an_account_is_suspended_as_with_synapse() {
+    let scene = Moderated::new();
+    let line = format!("PUT /_synapse/admin/v1/suspend/{}", encode(&scene.alice.id));
+    let suspend = |by, body| scene.scene.call(by, &line, &body);
+    suspend(Some(&scene.alice), json!({})).refused(403, "M_FORBIDDEN");
+    suspend(Some(&scene.admin), json!({})).refused(400, "M_BAD_JSON");
+    for is in [true, false] {
+        let answer = suspend(Some(&scene.admin), json!({ "suspend": is })).ok();
+        assert_eq!(answer, json!({ format!("user_{}_suspended", scene.alice.id): is }));
+        let path = format!("GET v1/admin/suspend/{}", scene.alice.id);
+        let shown = scene.ask(&scene.admin, &path, &Value::Null).ok();
+        assert_eq!(shown, json!({ "suspended": is }));
+    }
+}
+
+#[test]
 fn only_operators_moderate_and_neither_themselves_nor_each_other() {
     let scene = Moderated::new();
     let (admin, alice) = (&scene.admin, &scene.alice);
