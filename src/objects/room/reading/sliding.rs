@@ -68,8 +68,12 @@ pub fn sliding_window(room: &mut Room<'_>, message: SlidingWindow) -> Result<Sli
     let is_live = |pos: Option<Position>| pos.is_some_and(|pos| pos > live_from);
     let live = slice.events.iter().filter(|event| is_live(event.pos)).count();
     let cut = Cut { range: &range, changed: &changed, slice: &slice, limited };
-    let (mut state, removed) = room.required_state(&viewer, &message, &cut)?;
+    let (mut state, mut removed) = room.required_state(&viewer, &message, &cut)?;
     let [last, behind] = room.end_of_stay(&viewer, &window, range.end, &slice)?;
+    if !behind.is_empty() {
+        // How the stay ended is set, though nothing said while it lasted that the user was there.
+        removed.retain(|(kind, state_key)| kind != MEMBER || state_key != viewer.user.as_str());
+    }
     let live = u32::try_from(live).unwrap_or(u32::MAX).saturating_add(message.live(last.len()));
     timeline.extend(last);
     state.extend(behind);

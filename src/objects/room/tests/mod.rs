@@ -11,6 +11,7 @@ mod parked;
 mod receipts;
 mod relations;
 mod resolution;
+mod sliding;
 mod state_after;
 mod telling;
 mod window;
