@@ -112,7 +112,8 @@ pub async fn respond(
         x_matrix::sign(signed, &config.server_name, server, &config.signing_key).header();
     let body = Bytes::from(content.unwrap_or_default());
     let mut failure = RemoteError::Unreachable("it listens nowhere".to_owned());
-    for target in resolve::resolve(world, server).await? {
+    for (number, target) in resolve::resolve(world, server).await?.into_iter().enumerate() {
+        let tried = number > 0;
         // The platform takes `Host` from the URL: it has a port even where the server name has none.
         let mut request = Request::builder()
             .method(ask.method.clone())
@@ -136,6 +137,9 @@ pub async fn respond(
             Err(answered @ RemoteError::Answered { .. }) if !answered.is_unrecognized() => {
                 return Err(answered);
             }
+            // A place that did not answer may have done what was asked.
+            Err(unrecognized @ RemoteError::Answered { .. }) if !tried => failure = unrecognized,
+            Err(RemoteError::Answered { .. }) => {}
             Err(error) => failure = error,
         }
     }

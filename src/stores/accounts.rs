@@ -149,10 +149,11 @@ fn listed_at(row: &Row<'_>, at: usize) -> Result<Listed, SqlError> {
     })
 }
 
-/// Makes a user an operator, or no more.
-pub async fn set_admin(world: &World, localpart: &str, admin: bool) -> Result<(), SqlError> {
-    let update = "UPDATE accounts SET admin = ? WHERE localpart = ? AND NOT deactivated";
-    world.d1().run(update, values![admin, localpart]).await.map(|_| ())
+/// Makes a user an operator, or no more; answers whether there is such an account.
+pub async fn set_admin(world: &World, localpart: &str, admin: bool) -> Result<bool, SqlError> {
+    let update =
+        "UPDATE accounts SET admin = ? WHERE localpart = ? AND NOT deactivated RETURNING 1 AS one";
+    Ok(world.d1().row(update, values![admin, localpart], |row| row.int(0)).await?.is_some())
 }
 
 /// Replaces a password; answers whether there is such an account.

@@ -96,8 +96,8 @@ pub async fn sharing(
     Ok(rows.into_iter().flatten().collect())
 }
 
-/// The newest presences of those who share a room with a user, and of the user: told after a time and up to another (ms),
-/// and, unless all are wanted, of who is not offline.
+/// The newest presences of those who share a room with a user, and of the user: those told after a time and not after
+/// another (ms). Unless all are wanted, those who are offline are left out.
 pub async fn around(
     world: &World,
     user: &UserId,

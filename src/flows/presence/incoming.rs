@@ -83,13 +83,13 @@ async fn take_one(
     if !Config::of(world)?.presence {
         return Ok(());
     }
-    let strangers = take(world, origin, told(origin, content, now)).await?;
+    let strangers = take(world, Some(origin), told(origin, content, now)).await?;
     if !strangers.is_empty() {
         let (again, origin) = (world.clone(), origin.to_owned());
         world.later(async move {
             again.sleep(AGAIN).await;
-            if let Err(error) = take(&again, &origin, strangers).await {
-                tracing::info!(%error, "a presence is not known");
+            if let Err(error) = take(&again, None, strangers).await {
+                tracing::info!(%origin, %error, "a presence is not known");
             }
         });
     }
@@ -128,16 +128,19 @@ fn shortened(mut text: String) -> Option<String> {
     Some(text).filter(|text| !text.is_empty())
 }
 
-/// Writes and tells what changed; answers of whom nothing is known who share no room.
+/// Writes and tells what changed; answers of whom nothing is known who share no room. The changes count against the
+/// origin's, unless they did before.
 async fn take(
     world: &World,
-    origin: &ServerName,
+    origin: Option<&ServerName>,
     told: Vec<Presence>,
 ) -> Result<Vec<Presence>, Ours> {
     let known = presences::of_users(world, told.iter().map(|presence| &presence.user)).await?;
     let now = world.now();
     let (mut changed, refreshed) = news(told, &known, now);
-    changed.truncate(allowed(world, origin, changed.len()));
+    if let Some(origin) = origin {
+        changed.truncate(allowed(world, origin, changed.len()));
+    }
     let users: Vec<OwnedUserId> =
         changed.iter().chain(&refreshed).map(|presence| presence.user.clone()).collect();
     if users.is_empty() {

@@ -145,7 +145,8 @@ impl Open {
         (self.extremities, self.min_depth) = (received.extremities, received.min_depth);
     }
 
-    /// A parked event that was not tried; first one that builds on no other: those above it may lack nothing else.
+    /// A parked event that was not tried. One that builds on no other parked event comes first: once it is in, those that
+    /// build on it may lack nothing else.
     fn next(&self, tried: &BTreeSet<OwnedEventId>) -> Option<Lack> {
         let untried = || self.lacking.values().filter(|lack| !tried.contains(&lack.event_id));
         untried().find(|lack| self.is_lowest(lack)).or_else(|| untried().next()).cloned()

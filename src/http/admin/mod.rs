@@ -63,11 +63,16 @@ pub async fn is_admin(world: &World, user: &UserId) -> Result<bool> {
     Ok(accounts::find(world, user.localpart()).await?.is_some_and(|account| account.admin))
 }
 
+fn must_be_local(world: &World, user: &UserId) -> Result<()> {
+    if user.server_name() == Config::of(world)?.server_name {
+        return Ok(());
+    }
+    Err(invalid_param("The user is not of this server"))
+}
+
 /// The account of a user, who must be of this server.
 async fn local_account(world: &World, user: &UserId) -> Result<Account> {
-    if user.server_name() != Config::of(world)?.server_name {
-        return Err(invalid_param("The user is not of this server"));
-    }
+    must_be_local(world, user)?;
     let account = accounts::find(world, user.localpart()).await?;
     let account = account.filter(|account| !account.deactivated);
     account.ok_or_else(|| not_found("There is no such user"))
@@ -75,9 +80,13 @@ async fn local_account(world: &World, user: &UserId) -> Result<Account> {
 
 /// The devices of a user of this server.
 async fn devices_of(world: &World, user: &UserId) -> Result<Vec<Device>> {
-    match world.ask(&user_object(user), &Devices {}).await {
-        // Nobody ever logged in.
-        Err(AskError::Refused(Refusal::NoSession)) => Ok(Vec::new()),
-        devices => Ok(devices?),
+    if_used(world.ask(&user_object(user), &Devices {}).await)
+}
+
+/// What a user's object says; nothing, where nobody ever logged in.
+fn if_used<T: Default>(said: std::result::Result<T, AskError<Refusal>>) -> Result<T> {
+    match said {
+        Err(AskError::Refused(Refusal::NoSession)) => Ok(T::default()),
+        said => Ok(said?),
     }
 }

@@ -14,9 +14,10 @@ const FIRST_PAUSE: u64 = 60_000;
 /// up to a day (ms).
 const LONGEST_PAUSE: u64 = 86_400_000;
 
-/// Ends all sessions, removes what is the user's alone, and has the alarm see to the rest.
+/// Ends all sessions, removes what is the user's alone, and has the alarm see to the rest. An account may end that nobody
+/// ever used.
 pub fn deactivate(user: &mut User<'_>, message: Deactivate) -> Result<()> {
-    user.exists()?;
+    user.create()?;
     user.end_all_sessions()?;
     user.drop_account_data()?;
     user.drop_filters()?;

@@ -145,7 +145,7 @@ struct Judge {
 }
 
 impl Judge {
-    /// The actions of the rule that matches an event; none where no rule does. Beside it, it takes whether the user is
+    /// The actions of the rule that matches an event; none where no rule does. `subscribed` says whether the user is
     /// subscribed to the event's thread, if rules ask for that.
     fn actions(
         &self,

@@ -6,7 +6,11 @@
 
 /// A pattern, read once. Case does not count.
 #[derive(Debug, Clone)]
-pub struct Pattern(Vec<Part>);
+pub struct Pattern {
+    parts: Vec<Part>,
+    /// The text that it stands for, where it has no wildcards: most texts do not have it, which is soon seen.
+    literal: Option<String>,
+}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Part {
@@ -26,30 +30,41 @@ impl Pattern {
             '?' => Part::One,
             _ => Part::This(character),
         };
-        Self(pattern.to_lowercase().chars().map(part).collect())
+        let pattern = pattern.to_lowercase();
+        if !pattern.contains(['*', '?']) {
+            return Self::literal(&pattern);
+        }
+        Self { parts: pattern.chars().map(part).collect(), literal: None }
     }
 
     /// A pattern that stands for a text, and nothing else.
     #[must_use]
     pub fn literal(text: &str) -> Self {
-        Self(text.to_lowercase().chars().map(Part::This).collect())
+        let text = text.to_lowercase();
+        Self { parts: text.chars().map(Part::This).collect(), literal: Some(text) }
     }
 
     /// Whether it stands for the whole text, which is in lower case.
     #[must_use]
     pub fn matches(&self, text: &str) -> bool {
-        self.is_found(text, false)
+        match &self.literal {
+            Some(literal) => literal == text,
+            None => self.is_found(text, false),
+        }
     }
 
-    /// Whether it stands for something in the text, which is in lower case, that begins and ends where a word of ASCII
-    /// does, or has other characters there. It spans no lines.
+    /// Whether it stands for some words of the text, which is in lower case: where it begins and ends, no letters, digits
+    /// or `_` of ASCII stand on both sides. Wildcards stand for nothing that goes over the end of a line.
     #[must_use]
     pub fn matches_words(&self, text: &str) -> bool {
-        if self.0.is_empty() { text.is_empty() } else { self.is_found(text, true) }
+        if self.literal.as_ref().is_some_and(|literal| !text.contains(literal)) {
+            return false;
+        }
+        if self.parts.is_empty() { text.is_empty() } else { self.is_found(text, true) }
     }
 
     fn is_found(&self, text: &str, by_words: bool) -> bool {
-        let end = self.0.len();
+        let end = self.parts.len();
         // How much of the pattern may stand for what was read last.
         let (mut reached, mut next) = (vec![false; end + 1], vec![false; end + 1]);
         let mut before: Option<char> = None;
@@ -60,7 +75,7 @@ impl Pattern {
                 before.is_none()
             };
             reach(&mut reached, 0, is_edge);
-            for (at, part) in self.0.iter().enumerate() {
+            for (at, part) in self.parts.iter().enumerate() {
                 let skips = *part == Part::Any && is_reached(&reached, at);
                 reach(&mut reached, at + 1, skips);
             }
@@ -71,7 +86,7 @@ impl Pattern {
             let Some(character) = character else { break };
             next.fill(false);
             let is_wild = !by_words || character != '\n';
-            for (at, part) in self.0.iter().enumerate() {
+            for (at, part) in self.parts.iter().enumerate() {
                 let here = is_reached(&reached, at);
                 match part {
                     Part::This(this) => reach(&mut next, at + 1, here && *this == character),

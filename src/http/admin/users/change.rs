@@ -9,12 +9,15 @@ use tombolo_platform::World;
 
 use super::{ADMIN, ONE, account, devices::log_out_all, must_be_local, whole};
 use crate::{
-    error::{Result, forbidden, invalid_param},
+    error::{Error, Result, forbidden, invalid_param},
     http::{
-        admin::{admin, must_be_admin},
-        auth::user_object,
+        admin::admin,
+        auth::{Session, user_object},
         client::account::{
-            deactivate::give_up, profiles::set_field, register::create_account, usernames,
+            deactivate::give_up,
+            profiles::{must_fit, set_field},
+            register::create_account,
+            usernames,
         },
         credentials,
         endpoint::{json_body, json_response},
@@ -45,10 +48,8 @@ struct Put {
     deactivated: Option<bool>,
     locked: Option<bool>,
     user_type: Option<String>,
-    #[serde(default)]
-    threepids: Vec<Value>,
-    #[serde(default)]
-    external_ids: Vec<Value>,
+    threepids: Option<Vec<Value>>,
+    external_ids: Option<Vec<Value>>,
 }
 
 #[derive(Deserialize)]
@@ -75,26 +76,22 @@ fn yes() -> bool {
 
 /// Makes an account, or changes what the body names of one.
 async fn put(world: World, request: Request<Bytes>, user: OwnedUserId) -> Result<Response<Bytes>> {
-    let operator = admin(&world, &request).await?.user;
+    let operator = admin(&world, &request).await?;
     let body: Put = json_body(&request)?;
-    if body.user_type.is_some() || !body.threepids.is_empty() || !body.external_ids.is_empty() {
-        return Err(invalid_param("There are no kinds of users, and no other identifiers of them"));
-    }
     must_be_local(&world, &user)?;
     let held = accounts::listed(&world, user.localpart()).await?;
-    if let Some(held) = &held {
-        must_be_possible(&body, held, (&operator, &user))?;
-    }
+    must_be_possible(&body, held.as_ref(), (&operator.user, &user))?;
     let status = if held.is_some() { StatusCode::OK } else { StatusCode::CREATED };
     if held.is_none() {
-        let user = usernames::parse(user.localpart(), user.server_name())?;
         let admin = body.admin.unwrap_or_default();
         create_account(&world, &user, body.password.as_deref(), admin).await?;
-    } else if let Some(password) = &body.password {
-        set_password(&world, &user, password, body.logout_devices).await?;
-    }
-    if let (Some(_), Some(admin)) = (&held, body.admin) {
-        accounts::set_admin(&world, user.localpart(), admin).await?;
+    } else {
+        if let Some(password) = &body.password {
+            set_password(&world, &operator, &user, (password, body.logout_devices)).await?;
+        }
+        if let Some(admin) = body.admin {
+            make_admin(&world, &user, admin).await?;
+        }
     }
     for (name, value) in [("displayname", body.displayname), ("avatar_url", body.avatar_url)] {
         if let Some(value) = value {
@@ -111,17 +108,34 @@ async fn put(world: World, request: Request<Bytes>, user: OwnedUserId) -> Result
     json_response(status, &whole(&world, &user, &account(&world, &user).await?).await?)
 }
 
-/// Refuses what cannot be undone by its author, and what cannot be done.
-fn must_be_possible(body: &Put, held: &Listed, (operator, user): (&UserId, &UserId)) -> Result<()> {
-    if held.deactivated {
-        return Err(invalid_param("The account is deactivated, for good"));
+/// Refuses, before anything is changed, what cannot be done, and what an operator could not undo for themselves.
+fn must_be_possible(
+    body: &Put,
+    held: Option<&Listed>,
+    (operator, user): (&UserId, &UserId),
+) -> Result<()> {
+    let is_any = |given: &Option<Vec<Value>>| given.iter().flatten().next().is_some();
+    if body.user_type.is_some() || is_any(&body.threepids) || is_any(&body.external_ids) {
+        return Err(invalid_param("There are no kinds of users, and no other identifiers of them"));
+    }
+    for text in [&body.displayname, &body.avatar_url].into_iter().flatten() {
+        must_fit(text)?;
+    }
+    if held.is_some_and(|held| held.deactivated) {
+        return Err(deactivated());
+    }
+    // A name is written in one way only: by another one, another account would be made.
+    if held.is_none() && *usernames::parse(user.localpart(), user.server_name())? != *user {
+        let message = "A username has only the characters a-z, 0-9 and ._=-/+";
+        return Err(Error::new(StatusCode::BAD_REQUEST, "M_INVALID_USERNAME", message));
     }
     let ends =
         body.admin == Some(false) || body.locked == Some(true) || body.deactivated == Some(true);
     if operator == user && ends {
-        return Err(invalid_param("This is your own account"));
+        return Err(own_account());
     }
-    if held.admin && operator != user && body.locked == Some(true) {
+    let is_admin = body.admin.unwrap_or(held.is_some_and(|held| held.admin));
+    if is_admin && body.locked == Some(true) {
         return Err(forbidden("This user is a server admin"));
     }
     Ok(())
@@ -135,10 +149,10 @@ async fn set_admin(
     let operator = admin(&world, &request).await?.user;
     let Admin { admin } = json_body(&request)?;
     if operator == user && !admin {
-        return Err(invalid_param("You may not demote yourself"));
+        return Err(own_account());
     }
-    must_be_alive(&world, &user).await?;
-    accounts::set_admin(&world, user.localpart(), admin).await?;
+    account(&world, &user).await?;
+    make_admin(&world, &user, admin).await?;
     json_response(StatusCode::OK, &json!({}))
 }
 
@@ -147,10 +161,13 @@ async fn deactivate(
     request: Request<Bytes>,
     user: OwnedUserId,
 ) -> Result<Response<Bytes>> {
-    must_be_admin(&world, &request).await?;
+    let operator = admin(&world, &request).await?.user;
     let Deactivation { erase } =
         if request.body().is_empty() { Deactivation::default() } else { json_body(&request)? };
     account(&world, &user).await?;
+    if operator == user {
+        return Err(own_account());
+    }
     give_up(&world, &user, erase).await?;
     // There is no server at which an identifier of a third party could be bound.
     json_response(StatusCode::OK, &json!({ "id_server_unbind_result": "success" }))
@@ -161,31 +178,37 @@ async fn reset_password(
     request: Request<Bytes>,
     user: OwnedUserId,
 ) -> Result<Response<Bytes>> {
-    must_be_admin(&world, &request).await?;
+    let operator = admin(&world, &request).await?;
     let Reset { new_password, logout_devices } = json_body(&request)?;
-    must_be_alive(&world, &user).await?;
-    set_password(&world, &user, &new_password, logout_devices).await?;
+    account(&world, &user).await?;
+    set_password(&world, &operator, &user, (&new_password, logout_devices)).await?;
     json_response(StatusCode::OK, &json!({}))
 }
 
-async fn must_be_alive(world: &World, user: &UserId) -> Result<()> {
-    if account(world, user).await?.deactivated {
-        return Err(invalid_param("The account is deactivated, for good"));
-    }
-    Ok(())
+async fn make_admin(world: &World, user: &UserId, admin: bool) -> Result<()> {
+    let made = accounts::set_admin(world, user.localpart(), admin).await?;
+    if made { Ok(()) } else { Err(deactivated()) }
 }
 
-/// The new password is kept first: a crash before the devices are logged out leaves none that came by it.
+/// The new password is kept first: a crash before the devices are logged out leaves sessions that the operator can end,
+/// none that somebody opens with the old password.
 async fn set_password(
     world: &World,
+    operator: &Session,
     user: &UserId,
-    password: &str,
-    logout_devices: bool,
+    (password, logout_devices): (&str, bool),
 ) -> Result<()> {
     let hash = credentials::hash(world, password)?;
-    accounts::set_password(world, user.localpart(), &hash).await?;
-    if logout_devices {
-        log_out_all(world, user).await?;
+    if !accounts::set_password(world, user.localpart(), &hash).await? {
+        return Err(deactivated());
     }
-    Ok(())
+    if logout_devices { log_out_all(world, operator, user).await } else { Ok(()) }
+}
+
+fn deactivated() -> Error {
+    invalid_param("The account is deactivated, for good")
+}
+
+fn own_account() -> Error {
+    invalid_param("This is your own account")
 }

@@ -5,18 +5,18 @@ use http::{Method, Request, Response, StatusCode};
 use ruma::{OwnedUserId, UserId};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tombolo_platform::{AskError, World};
+use tombolo_platform::World;
 
-use super::{account, devices_of, must_be_admin};
+use super::{account, devices_of, if_used, must_be_admin};
 use crate::{
     error::{Result, not_found},
     flows::keys::removed,
     http::{
-        auth::user_object,
+        auth::{Session, user_object},
         endpoint::{json_body, json_response},
         router::Router,
     },
-    objects::user_sync::messages::{Device, Refusal, RemoveDevices},
+    objects::user_sync::messages::{Device, RemoveDevices},
 };
 
 const ALL: &str = "/_synapse/admin/v2/users/{user_id}/devices";
@@ -31,7 +31,7 @@ pub fn routes(router: &mut Router) {
 }
 
 #[derive(Deserialize)]
-struct Some {
+struct Named {
     devices: Vec<String>,
 }
 
@@ -73,24 +73,21 @@ async fn delete_some(
     user: OwnedUserId,
 ) -> Result<Response<Bytes>> {
     must_be_admin(&world, &request).await?;
-    let Some { devices } = json_body(&request)?;
+    let Named { devices } = json_body(&request)?;
     account(&world, &user).await?;
     log_out(&world, &user, devices).await?;
     json_response(StatusCode::OK, &json!({}))
 }
 
-/// Logs a user out everywhere.
-pub async fn log_out_all(world: &World, user: &UserId) -> Result<()> {
-    let devices = devices_of(world, user).await?;
-    log_out(world, user, devices.into_iter().map(|device| device.device_id).collect()).await
+/// Logs a user out everywhere, but for the device with which the operator asks for it.
+pub async fn log_out_all(world: &World, operator: &Session, user: &UserId) -> Result<()> {
+    let names = devices_of(world, user).await?.into_iter().map(|device| device.device_id);
+    let is_asking = |name: &String| operator.user == *user && operator.device == *name;
+    log_out(world, user, names.filter(|name| !is_asking(name)).collect()).await
 }
 
 async fn log_out(world: &World, user: &UserId, device_ids: Vec<String>) -> Result<()> {
-    match world.ask(&user_object(user), &RemoveDevices { device_ids }).await {
-        // Nobody ever logged in.
-        Err(AskError::Refused(Refusal::NoSession)) => return Ok(()),
-        removed => removed?,
-    }
+    if_used(world.ask(&user_object(user), &RemoveDevices { device_ids }).await)?;
     removed::drop_now(world, user).await;
     Ok(())
 }

@@ -17,8 +17,8 @@ use crate::{
 /// How many accounts a page has, unless the operator says it, and at most.
 const USUAL: u64 = 100;
 const MOST: u64 = 1_000;
-/// By what accounts are ordered; by what is the same for all, as by their names.
-const ORDERS: [&str; 10] = [
+/// By what accounts are ordered. What a list does not know, or what is the same for all, leaves them ordered by name.
+const ORDERS: [&str; 11] = [
     "name",
     "displayname",
     "avatar_url",
@@ -29,6 +29,7 @@ const ORDERS: [&str; 10] = [
     "user_type",
     "shadow_banned",
     "last_seen_ts",
+    "locked",
 ];
 
 pub fn routes(router: &mut Router) {
@@ -71,7 +72,8 @@ async fn page(
         Some("b") => true,
         Some(_) => return Err(invalid_param("`dir` is f or b")),
     };
-    let name = query::first(&pairs, "name").map(str::to_lowercase);
+    let name = query::first(&pairs, "name").filter(|name| !name.is_empty());
+    let name = name.map(str::to_lowercase);
     let user_id = query::first(&pairs, "user_id").filter(|_| name.is_none());
     let user_id = user_id.map(str::to_lowercase);
     let wanted = Wanted {

@@ -1,7 +1,8 @@
 //! What does an operator learn of accounts, and how are they changed? ([user admin API], as Synapse has it)
 //!
-//! Whether an account is locked is known to its own object, so a list of accounts does not say it. There are no guests,
-//! no shadow bans, and no identifiers of third parties.
+//! Whether an account is locked, suspended or erased, and when it was seen last, is known to its own object alone: a list
+//! of accounts does not say it. There are no guests, no shadow bans, and no identifiers of third parties. Who is
+//! deactivated stays so.
 //!
 //! [user admin API]: https://element-hq.github.io/synapse/latest/admin_api/user_admin_api.html
 
@@ -15,14 +16,13 @@ use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
 use ruma::{OwnedUserId, UserId};
 use serde_json::{Map, Value, json};
-use tombolo_platform::{AskError, World};
+use tombolo_platform::World;
 
-use super::{devices_of, must_be_admin};
+use super::{devices_of, if_used, must_be_admin, must_be_local};
 use crate::{
-    config::Config,
-    error::{Result, invalid_param, not_found},
+    error::{Result, not_found},
     http::{auth::user_object, endpoint::json_response, router::Router},
-    objects::user_sync::messages::{JoinedRooms, Moderation, ModerationOf, Refusal},
+    objects::user_sync::messages::{JoinedRooms, Moderation, ModerationOf},
     stores::accounts::{self, Listed},
 };
 
@@ -32,7 +32,7 @@ const ROOMS: &str = "/_synapse/admin/v1/users/{user_id}/joined_rooms";
 
 pub fn routes(router: &mut Router) {
     router.page(&Method::GET, ONE, show);
-    router.page(&Method::GET, ADMIN, is_admin);
+    router.page(&Method::GET, ADMIN, show_admin);
     router.page(&Method::GET, ROOMS, rooms);
     list::routes(router);
     change::routes(router);
@@ -44,7 +44,7 @@ async fn show(world: World, request: Request<Bytes>, user: OwnedUserId) -> Resul
     json_response(StatusCode::OK, &whole(&world, &user, &account(&world, &user).await?).await?)
 }
 
-async fn is_admin(
+async fn show_admin(
     world: World,
     request: Request<Bytes>,
     user: OwnedUserId,
@@ -61,11 +61,7 @@ async fn rooms(
 ) -> Result<Response<Bytes>> {
     must_be_admin(&world, &request).await?;
     account(&world, &user).await?;
-    let rooms = match world.ask(&user_object(&user), &JoinedRooms {}).await {
-        // Nobody ever logged in.
-        Err(AskError::Refused(Refusal::NoSession)) => Vec::new(),
-        rooms => rooms?,
-    };
+    let rooms = if_used(world.ask(&user_object(&user), &JoinedRooms {}).await)?;
     json_response(StatusCode::OK, &json!({ "joined_rooms": rooms, "total": rooms.len() }))
 }
 
@@ -76,20 +72,9 @@ async fn account(world: &World, user: &UserId) -> Result<Listed> {
     account.ok_or_else(|| not_found("There is no such user"))
 }
 
-fn must_be_local(world: &World, user: &UserId) -> Result<()> {
-    if user.server_name() == Config::of(world)?.server_name {
-        return Ok(());
-    }
-    Err(invalid_param("The user is not of this server"))
-}
-
 /// All that is told of an account.
 async fn whole(world: &World, user: &UserId, account: &Listed) -> Result<Map<String, Value>> {
-    let Moderation { locked, suspended } =
-        match world.ask(&user_object(user), &ModerationOf {}).await {
-            Err(AskError::Refused(Refusal::NoSession)) => Moderation::default(),
-            moderation => moderation?,
-        };
+    let Moderation { locked, suspended } = world.ask(&user_object(user), &ModerationOf {}).await?;
     let devices = devices_of(world, user).await?;
     let seen = devices.iter().filter_map(|device| device.last_seen_ts).max();
     let mut shown = shown(user, account);

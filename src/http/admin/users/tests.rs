@@ -149,9 +149,16 @@ fn an_account_is_made_and_changed() {
     let dora = User { token: text(&session["access_token"]), ..server.alice.clone() };
     server.scene.get(&dora, "/_matrix/client/v3/account/whoami").ok();
     // Without a password nobody logs in.
-    server.ask(&format!("PUT v2/users/{}", encode("@emil:example.org")), &json!({}));
+    let emil = encode("@emil:example.org");
+    assert_eq!(
+        server.ask(&format!("PUT v2/users/{emil}"), &json!({ "threepids": null })).status,
+        201
+    );
     server.log_in("emil", "").refused(403, "M_FORBIDDEN");
     assert_eq!(server.get("v2/users/@emil:example.org").ok()["last_seen_ts"], Value::Null);
+    // An account ends that nobody ever used.
+    server.ask(&format!("POST v1/deactivate/{emil}"), &json!({})).ok();
+    assert_eq!(server.get("v2/users/@emil:example.org").ok()["deactivated"], true);
     for body in [
         json!({ "user_type": "bot" }),
         json!({ "threepids": [{ "medium": "email", "address": "a@b.c" }] }),
@@ -159,8 +166,17 @@ fn an_account_is_made_and_changed() {
     ] {
         server.ask(&path, &body).refused(400, "M_INVALID_PARAM");
     }
-    let path = format!("PUT v2/users/{}", encode("@Not Possible:example.org"));
-    server.ask(&path, &json!({ "password": "x" })).refused(400, "M_INVALID_USERNAME");
+    for name in ["@Not Possible:example.org", "@Frida:example.org"] {
+        let path = format!("PUT v2/users/{}", encode(name));
+        server.ask(&path, &json!({ "password": "x" })).refused(400, "M_INVALID_USERNAME");
+    }
+    // What is refused changes nothing.
+    let body = json!({ "password": "x", "admin": true, "displayname": "x".repeat(1025) });
+    server.ask(&path, &body).refused(400, "M_TOO_LARGE");
+    server.log_in("dora", "x").refused(403, "M_FORBIDDEN");
+    let body = json!({ "admin": true, "locked": true });
+    server.ask(&path, &body).refused(403, "M_FORBIDDEN");
+    assert_eq!(server.get("v2/users/@dora:example.org").ok()["admin"], false);
 }
 
 #[test]
@@ -213,6 +229,9 @@ fn operators_come_and_go_and_none_demotes_themselves() {
     ] {
         server.ask(&line, &body).refused(400, "M_INVALID_PARAM");
     }
+    server.ask(&format!("POST v1/deactivate/{own}"), &json!({})).refused(400, "M_INVALID_PARAM");
+    // With a new password an operator stays where they are.
+    server.ask(&format!("POST v1/reset_password/{own}"), &json!({ "new_password": "new" })).ok();
     let other = format!("PUT {}", server.at("v2", ""));
     server.ask(&other, &json!({ "locked": true })).refused(403, "M_FORBIDDEN");
     server.ask(&other, &json!({ "admin": false })).ok();

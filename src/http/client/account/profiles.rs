@@ -159,10 +159,16 @@ pub async fn set_field(
 /// A text of bounded length; an empty one unsets the field.
 fn checked(value: Option<&ProfileFieldValue>) -> Result<Option<String>> {
     let text = value.and_then(|value| value.value().as_str().map(str::to_owned));
-    if text.as_ref().is_some_and(|text| text.len() > MAX_BYTES) {
+    must_fit(text.as_deref().unwrap_or_default())?;
+    Ok(text.filter(|text| !text.is_empty()))
+}
+
+/// Refuses a display name, or an address of an avatar, that is too long.
+pub fn must_fit(text: &str) -> Result<()> {
+    if text.len() > MAX_BYTES {
         return Err(Error::new(StatusCode::BAD_REQUEST, "M_TOO_LARGE", "The value is too long"));
     }
-    Ok(text.filter(|text| !text.is_empty()))
+    Ok(())
 }
 
 /// Sets a field that is neither the display name nor the avatar.

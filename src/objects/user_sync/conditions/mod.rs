@@ -42,6 +42,8 @@ pub struct Judged {
     fields: FlattenedJson,
     /// Its texts in lower case, as far as a rule asked for them.
     lower: BTreeMap<String, String>,
+    /// Whether the body has the user's name, as far as a rule asked for it: many may.
+    named: Option<bool>,
     /// The sender's power level.
     level: i64,
     /// Whether the user is subscribed to its thread, if rules ask for that.
@@ -53,7 +55,7 @@ impl Judged {
     pub fn new(event: &RawValue, level: i64, subscribed: Option<bool>) -> Self {
         let event: Raw<AnySyncTimelineEvent> = Raw::from_json(event.to_owned());
         let fields = FlattenedJson::from_raw(&event);
-        Self { fields, lower: BTreeMap::new(), level, subscribed }
+        Self { fields, lower: BTreeMap::new(), named: None, level, subscribed }
     }
 
     /// The actions of the first rule that matches; none where no rule does.
@@ -85,9 +87,7 @@ impl Judged {
         match condition {
             PushCondition::EventMatch(of) => self.matches(&of.key, &of.pattern, room),
             #[expect(deprecated, reason = "clients of before still have it in their rules")]
-            PushCondition::ContainsDisplayName => {
-                self.lower(BODY).is_some_and(|body| room.name.matches_words(body))
-            }
+            PushCondition::ContainsDisplayName => self.is_named(room),
             PushCondition::RoomMemberCount(of) => of.is.contains(&room.members),
             PushCondition::SenderNotificationPermission(of) => {
                 of.key.as_str() == "room" && self.level >= room.room_level
@@ -115,6 +115,15 @@ impl Judged {
             BODY => self.lower(BODY).is_some_and(|body| pattern.matches_words(body)),
             key => self.lower(key).is_some_and(|text| pattern.matches(text)),
         }
+    }
+
+    fn is_named(&mut self, room: &RoomContext) -> bool {
+        if let Some(named) = self.named {
+            return named;
+        }
+        let named = self.lower(BODY).is_some_and(|body| room.name.matches_words(body));
+        self.named = Some(named);
+        named
     }
 
     fn lower(&mut self, key: &str) -> Option<&str> {
