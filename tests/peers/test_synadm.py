@@ -49,13 +49,16 @@ class Operator:
         }
         self._settings.write_text(yaml.safe_dump(settings))
 
-    def does(self, *arguments: str) -> dict:
-        """What synadm prints; prompts are agreed to."""
+    def does(self, *arguments: str) -> str:
+        """What synadm prints; its prompts are agreed to."""
         command = [str(Path(sys.executable).with_name("synadm")), "-c", str(self._settings), "-o", "json", *arguments]
         ended = subprocess.run(command, input="y\ny\n", capture_output=True, text=True, timeout=60)
-        assert ended.returncode == 0, ended.stderr
-        # What it asks stands before what it prints.
-        return json.loads(ended.stdout[ended.stdout.index("{") :])
+        assert ended.returncode == 0, ended.stdout + ended.stderr
+        return ended.stdout
+
+    def sees(self, *arguments: str) -> dict:
+        """The answer that synadm shows."""
+        return json.loads(self.does(*arguments))
 
 
 @pytest.fixture(params=list(SECRETS))
@@ -67,42 +70,42 @@ def operator(request, servers, tmp_path) -> tuple[Operator, Server]:
 
 def test_an_operator_sees_who_is_there(operator):
     synadm, server = operator
-    assert synadm.does("version")["server_version"]
+    assert synadm.sees("version")["server_version"]
     user = User(server, "alice")
     room = user.create_room()
-    listed = synadm.does("user", "list", "--name", user.localpart)
+    listed = synadm.sees("user", "list", "--name", user.localpart)
     assert [found["name"] for found in listed["users"]] == [user.id] and listed["total"] == 1
-    shown = synadm.does("user", "details", user.id)
+    shown = synadm.sees("user", "details", user.id)
     expected = {"name": user.id, "admin": False, "deactivated": False, "suspended": False, "locked": False, "is_guest": False}
     assert expected.items() <= shown.items()
-    assert synadm.does("user", "details", synadm.id)["admin"]
-    assert synadm.does("user", "membership", "--ids", user.id) == {"joined_rooms": [room], "total": 1}
-    assert user.id == synadm.does("user", "whois", user.id)["user_id"]
+    assert synadm.sees("user", "details", synadm.id)["admin"]
+    assert synadm.sees("user", "membership", "--ids", user.id) == {"joined_rooms": [room], "total": 1}
+    assert user.id == synadm.sees("user", "whois", user.id)["user_id"]
 
 
 def test_an_operator_changes_and_ends_accounts(operator):
     synadm, server = operator
     user = User(server, "bob")
     synadm.does("user", "suspend", user.id)
-    assert synadm.does("user", "details", user.id)["suspended"]
+    assert synadm.sees("user", "details", user.id)["suspended"]
     synadm.does("user", "suspend", "--unsuspend", user.id)
-    assert not synadm.does("user", "details", user.id)["suspended"]
+    assert not synadm.sees("user", "details", user.id)["suspended"]
     synadm.does("user", "password", user.id, "--password", "another", "--no-logout")
     user.call("GET", "/v3/account/whoami")
     synadm.does("user", "password", user.id, "--password", "a third one")
     with pytest.raises(Refused):
         user.call("GET", "/v3/account/whoami")
     synadm.does("user", "deactivate", user.id)
-    assert synadm.does("user", "details", user.id)["deactivated"]
-    assert synadm.does("user", "list", "--name", user.localpart)["total"] == 0
+    assert synadm.sees("user", "details", user.id)["deactivated"]
+    assert synadm.sees("user", "list", "--name", user.localpart)["total"] == 0
 
 
 def test_an_operator_hands_out_accounts(operator):
     synadm, _ = operator
-    made = synadm.does("regtok", "new", "--uses-allowed", "3")
-    shown = synadm.does("regtok", "details", made["token"])
+    made = synadm.sees("regtok", "new", "--uses-allowed", "3")
+    shown = synadm.sees("regtok", "details", made["token"])
     assert (shown["uses_allowed"], shown["completed"]) == (3, 0)
-    tokens = [token["token"] for token in synadm.does("regtok", "list")["registration_tokens"]]
+    tokens = [token["token"] for token in synadm.sees("regtok", "list")["registration_tokens"]]
     assert made["token"] in tokens
     synadm.does("regtok", "delete", made["token"])
-    assert made["token"] not in [token["token"] for token in synadm.does("regtok", "list")["registration_tokens"]]
+    assert made["token"] not in [token["token"] for token in synadm.sees("regtok", "list")["registration_tokens"]]
