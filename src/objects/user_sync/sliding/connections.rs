@@ -102,13 +102,12 @@ pub struct SentRoom {
     #[serde(rename = "t", default, skip_serializing_if = "std::ops::Not::not")]
     pub typing_missed: bool,
     /// Where in the stream what is unread had changed last when it was sent.
-    #[serde(rename = "n", default, skip_serializing_if = "is_zero")]
+    #[serde(rename = "n", default, skip_serializing_if = "is_default")]
     pub counted: StreamPosition,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
-fn is_zero(position: &StreamPosition) -> bool {
-    *position == 0
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// What is sent of a room.
