@@ -21,16 +21,16 @@ pub struct Askers(RefCell<BTreeMap<String, Asker>>);
 /// What goes on for a user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum What {
-    /// The fetch of a page, with its image.
-    Fetch,
-    /// What of a fetch is about the image.
+    /// Of a page, with its image.
+    Visit,
+    /// What of that is about the image.
     Image,
 }
 
 impl What {
     const fn most(self) -> usize {
         match self {
-            Self::Fetch => MOST,
+            Self::Visit => MOST,
             Self::Image => MOST_IMAGES,
         }
     }
@@ -125,18 +125,18 @@ mod tests {
     #[test]
     fn two_fetches_of_a_user_go_on_at_once() {
         let askers = Rc::new(Askers::default());
-        let first = askers.begin(What::Fetch, "alice", 0, 10);
-        let second = askers.begin(What::Fetch, "alice", 0, 20);
+        let first = askers.begin(What::Visit, "alice", 0, 10);
+        let second = askers.begin(What::Visit, "alice", 0, 20);
         assert!(first.is_some() && second.is_some());
-        assert!(askers.begin(What::Fetch, "alice", 5, 25).is_none());
-        assert!(askers.begin(What::Fetch, "bob", 5, 25).is_some());
+        assert!(askers.begin(What::Visit, "alice", 5, 25).is_none());
+        assert!(askers.begin(What::Visit, "bob", 5, 25).is_some());
         drop(second);
-        assert!(askers.begin(What::Fetch, "alice", 5, 25).is_some());
+        assert!(askers.begin(What::Visit, "alice", 5, 25).is_some());
         // One that was ended without a word does not count for ever.
         std::mem::forget(first);
-        std::mem::forget(askers.begin(What::Fetch, "alice", 5, 25));
-        assert!(askers.begin(What::Fetch, "alice", 5, 25).is_none());
-        assert!(askers.begin(What::Fetch, "alice", 10, 25).is_some());
+        std::mem::forget(askers.begin(What::Visit, "alice", 5, 25));
+        assert!(askers.begin(What::Visit, "alice", 5, 25).is_none());
+        assert!(askers.begin(What::Visit, "alice", 10, 25).is_some());
     }
 
     #[test]
@@ -156,7 +156,7 @@ mod tests {
         let askers = Rc::new(Askers::default());
         askers.spend("alice", BYTES, 0);
         for place in 0..2 * MOST_KNOWN {
-            drop(askers.begin(What::Fetch, &place.to_string(), 0, 10));
+            drop(askers.begin(What::Visit, &place.to_string(), 0, 10));
         }
         assert!(askers.0.borrow().len() <= MOST_KNOWN);
         assert!(askers.spent("alice", 0).is_some());
@@ -166,24 +166,24 @@ mod tests {
     fn many_who_had_little_do_not_have_it_forgiven_to_who_had_much() {
         let askers = Rc::new(Askers::default());
         askers.spend("alice", BYTES, 0);
-        let fetch = askers.begin(What::Fetch, "bob", 0, 10);
+        let bobs = askers.begin(What::Visit, "bob", 0, 10);
         for place in 0..2 * MOST_KNOWN {
             askers.spend(&place.to_string(), 1000, 0);
         }
         assert!(askers.0.borrow().len() <= MOST_KNOWN);
         assert!(askers.spent("alice", 0).is_some());
         assert!(askers.0.borrow().contains_key("bob"));
-        drop(fetch);
+        drop(bobs);
     }
 
     #[test]
     fn one_image_of_a_user_is_read_at_once() {
         let askers = Rc::new(Askers::default());
-        let image = |asker| askers.begin(What::Image, asker, 0, 10);
-        let first = image("alice");
-        assert!(first.is_some() && image("alice").is_none() && image("bob").is_some());
-        assert!(askers.begin(What::Fetch, "alice", 0, 10).is_some());
+        let begin = |asker| askers.begin(What::Image, asker, 0, 10);
+        let first = begin("alice");
+        assert!(first.is_some() && begin("alice").is_none() && begin("bob").is_some());
+        assert!(askers.begin(What::Visit, "alice", 0, 10).is_some());
         drop(first);
-        assert!(image("alice").is_some());
+        assert!(begin("alice").is_some());
     }
 }

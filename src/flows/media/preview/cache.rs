@@ -85,7 +85,7 @@ pub async fn cached(
                 }
                 is_looked_up = true;
                 let (now, waited) = (world.now(), world.now().saturating_sub(began));
-                if let Some(_place) = askers.begin(What::Fetch, asker, now, stale) {
+                if let Some(_place) = askers.begin(What::Visit, asker, now, stale) {
                     let fetched = fetch(waited).await;
                     return tell(world, turn, (key, own), fetched);
                 }
