@@ -126,7 +126,7 @@ fn a_hostile_page_is_read_in_its_own_length() {
         filled("&a"),
         filled("&yuml"),
         filled("&zzzzzzzz;"),
-        "<meta name='&a&a&a&a' content='&a&a&a&a'>".repeat(20_000),
+        "<meta name='&a&a&a&a' content='&a&a&a&a'>".repeat(5_000),
         format!("<meta property='{}' content='{references}'>", names(3000)),
         format!("<meta content='{references}' {}>", "name=og:a property=og:b ".repeat(4000)),
         format!("<meta property='{}' content='{}'>", names(200), "&amp; ".repeat(300)).repeat(27),
