@@ -1,8 +1,8 @@
 //! How many bytes of media does an isolate hold at once?
 //!
 //! A Worker has 128 MB, and many requests run in it. Decoding takes most of it, one picture at a time; beside it there is
-//! room for a file that is decoded, for a few contents that are written, and for a few pages and images that are fetched
-//! for previews. None of these takes the room of another.
+//! room for a file that is decoded, for a few contents that are written, and for a few pages and fewer images that are
+//! fetched for previews. None of these takes the room of another.
 
 use std::{
     cell::{Cell, RefCell},
@@ -28,8 +28,10 @@ pub enum Purpose {
     Thumbnail,
     /// A content that is written to R2.
     Writing,
-    /// A page or an image that is fetched for a preview.
-    Preview,
+    /// A page that is fetched for a preview.
+    Page,
+    /// An image that is.
+    Image,
 }
 
 impl Purpose {
@@ -39,7 +41,8 @@ impl Purpose {
             Self::Thumbnail => MAX_SOURCE,
             // Three whole parts, and small contents beside them.
             Self::Writing => 4 * PART - 1,
-            Self::Preview => 12 << 20,
+            Self::Page => 8 << 20,
+            Self::Image => 6 << 20,
         }
     }
 }

@@ -1,13 +1,15 @@
-//! How much is fetched for one user? Few pages at once, and so many bytes of images in an hour.
+//! How much is fetched for one user? Few pages at once, one image of these, and so many bytes of images in an hour.
 //!
-//! So nobody takes the room of all others, or fills the server with images that count against no quota. It lies in the
-//! isolate's memory: a fresh isolate forgives.
+//! So nobody takes the room of all others, and pages and images have rooms of their own (`media/room.rs`): images that
+//! never end keep nobody from what a page says. Nor does anybody fills the server with images that count against no quota.
+//! It lies in the isolate's memory: a fresh isolate forgives.
 
 use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 
-/// How many fetches of a user go on at once.
+/// How many fetches of a user go on at once, and how many of them are at an image.
 const MOST: usize = 2;
-/// How many bytes of images are kept for a user in an hour, and so in a millisecond.
+const MOST_IMAGES: usize = 1;
+/// How many bytes of images are read for a user in an hour, and so in a millisecond.
 const BYTES: u64 = 100 << 20;
 const RATE: u64 = BYTES / 3_600_000;
 /// How many users are remembered at most.
@@ -16,11 +18,29 @@ const MOST_KNOWN: usize = 1_000;
 #[derive(Default)]
 pub struct Askers(RefCell<BTreeMap<String, Asker>>);
 
+/// What goes on for a user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum What {
+    /// Of a page, with its image.
+    Visit,
+    /// What of that is about the image.
+    Image,
+}
+
+impl What {
+    const fn most(self) -> usize {
+        match self {
+            Self::Visit => MOST,
+            Self::Image => MOST_IMAGES,
+        }
+    }
+}
+
 #[derive(Default)]
 struct Asker {
-    /// Until when each of the user's fetches counts (ms): it may have been ended.
-    fetches: Vec<u64>,
-    /// How many bytes were kept, less what time has forgiven, and when that was (ms).
+    /// What goes on, and until when each counts (ms): it may have been ended.
+    going_on: Vec<(What, u64)>,
+    /// How many bytes were read, less what time has forgiven, and when that was (ms).
     bytes: u64,
     at: u64,
 }
@@ -29,44 +49,59 @@ struct Asker {
 pub struct Place {
     askers: Rc<Askers>,
     asker: String,
-    until: u64,
+    is: (What, u64),
 }
 
 impl Askers {
-    /// Begins a fetch, which counts until then (ms); `None` if too many go on.
-    pub fn begin(self: &Rc<Self>, asker: &str, now: u64, until: u64) -> Option<Place> {
-        let mut known = self.0.borrow_mut();
-        if known.len() >= MOST_KNOWN && !known.contains_key(asker) {
-            known.retain(|_, asker| !asker.fetches.is_empty() || asker.bytes(now) > 0);
-        }
-        if known.len() >= MOST_KNOWN && !known.contains_key(asker) {
-            known.clear();
-        }
-        let fetches = &mut known.entry(asker.to_owned()).or_default().fetches;
-        fetches.retain(|until| *until > now);
-        if fetches.len() >= MOST {
-            return None;
-        }
-        fetches.push(until);
-        Some(Place { askers: Rc::clone(self), asker: asker.to_owned(), until })
+    /// Begins something, which counts until then (ms); `None` if too much goes on.
+    pub fn begin(self: &Rc<Self>, what: What, asker: &str, now: u64, until: u64) -> Option<Place> {
+        self.known(asker, now, |known| {
+            known.going_on.retain(|(_, until)| *until > now);
+            if known.going_on.iter().filter(|(is, _)| *is == what).count() >= what.most() {
+                return None;
+            }
+            let is = (what, until);
+            known.going_on.push(is);
+            Some(Place { askers: Rc::clone(self), asker: asker.to_owned(), is })
+        })
     }
 
-    /// How long a user has to wait until images are kept again (ms); none if they are.
+    /// Has something done with what is known of a user. Where too many are, one of whom nothing has to be known is
+    /// forgotten, else who has had the least.
+    fn known<T>(&self, asker: &str, now: u64, act: impl FnOnce(&mut Asker) -> T) -> T {
+        let mut known = self.0.borrow_mut();
+        if known.len() >= MOST_KNOWN && !known.contains_key(asker) {
+            known.retain(|_, asker| asker.is_busy(now) || asker.bytes(now) > 0);
+        }
+        while known.len() >= MOST_KNOWN && !known.contains_key(asker) {
+            let least =
+                known.iter().min_by_key(|(_, asker)| (asker.is_busy(now), asker.bytes(now)));
+            let Some(least) = least.map(|(asker, _)| asker.clone()) else { break };
+            known.remove(&least);
+        }
+        act(known.entry(asker.to_owned()).or_default())
+    }
+
+    /// How long a user has to wait until images are read again (ms); none if they are.
     pub fn spent(&self, asker: &str, now: u64) -> Option<u64> {
         let known = self.0.borrow();
         let over = known.get(asker)?.bytes(now).checked_sub(BYTES)?;
         Some(over.saturating_add(1).div_ceil(RATE))
     }
 
-    /// Counts an image that was kept for a user.
+    /// Counts what was read of an image for a user, whatever becomes of that.
     pub fn spend(&self, asker: &str, bytes: u64, now: u64) {
-        let mut known = self.0.borrow_mut();
-        let asker = known.entry(asker.to_owned()).or_default();
-        (asker.bytes, asker.at) = (asker.bytes(now).saturating_add(bytes), now);
+        self.known(asker, now, |asker| {
+            (asker.bytes, asker.at) = (asker.bytes(now).saturating_add(bytes), now);
+        });
     }
 }
 
 impl Asker {
+    fn is_busy(&self, now: u64) -> bool {
+        self.going_on.iter().any(|(_, until)| *until > now)
+    }
+
     fn bytes(&self, now: u64) -> u64 {
         let forgiven = now.saturating_sub(self.at).saturating_mul(RATE);
         self.bytes.saturating_sub(forgiven)
@@ -77,8 +112,8 @@ impl Drop for Place {
     fn drop(&mut self) {
         let mut known = self.askers.0.borrow_mut();
         let Some(asker) = known.get_mut(&self.asker) else { return };
-        if let Some(place) = asker.fetches.iter().position(|until| *until == self.until) {
-            asker.fetches.swap_remove(place);
+        if let Some(place) = asker.going_on.iter().position(|is| *is == self.is) {
+            asker.going_on.swap_remove(place);
         }
     }
 }
@@ -90,22 +125,22 @@ mod tests {
     #[test]
     fn two_fetches_of_a_user_go_on_at_once() {
         let askers = Rc::new(Askers::default());
-        let first = askers.begin("alice", 0, 10);
-        let second = askers.begin("alice", 0, 20);
+        let first = askers.begin(What::Visit, "alice", 0, 10);
+        let second = askers.begin(What::Visit, "alice", 0, 20);
         assert!(first.is_some() && second.is_some());
-        assert!(askers.begin("alice", 5, 25).is_none());
-        assert!(askers.begin("bob", 5, 25).is_some());
+        assert!(askers.begin(What::Visit, "alice", 5, 25).is_none());
+        assert!(askers.begin(What::Visit, "bob", 5, 25).is_some());
         drop(second);
-        assert!(askers.begin("alice", 5, 25).is_some());
+        assert!(askers.begin(What::Visit, "alice", 5, 25).is_some());
         // One that was ended without a word does not count for ever.
         std::mem::forget(first);
-        std::mem::forget(askers.begin("alice", 5, 25));
-        assert!(askers.begin("alice", 5, 25).is_none());
-        assert!(askers.begin("alice", 10, 25).is_some());
+        std::mem::forget(askers.begin(What::Visit, "alice", 5, 25));
+        assert!(askers.begin(What::Visit, "alice", 5, 25).is_none());
+        assert!(askers.begin(What::Visit, "alice", 10, 25).is_some());
     }
 
     #[test]
-    fn what_a_user_has_kept_is_forgiven_with_time() {
+    fn what_was_read_for_a_user_is_forgiven_with_time() {
         let askers = Rc::new(Askers::default());
         askers.spend("alice", BYTES - 1, 0);
         assert_eq!(askers.spent("alice", 0), None);
@@ -121,9 +156,34 @@ mod tests {
         let askers = Rc::new(Askers::default());
         askers.spend("alice", BYTES, 0);
         for place in 0..2 * MOST_KNOWN {
-            drop(askers.begin(&place.to_string(), 0, 10));
+            drop(askers.begin(What::Visit, &place.to_string(), 0, 10));
         }
         assert!(askers.0.borrow().len() <= MOST_KNOWN);
         assert!(askers.spent("alice", 0).is_some());
+    }
+
+    #[test]
+    fn many_who_had_little_do_not_have_it_forgiven_to_who_had_much() {
+        let askers = Rc::new(Askers::default());
+        askers.spend("alice", BYTES, 0);
+        let bobs = askers.begin(What::Visit, "bob", 0, 10);
+        for place in 0..2 * MOST_KNOWN {
+            askers.spend(&place.to_string(), 1000, 0);
+        }
+        assert!(askers.0.borrow().len() <= MOST_KNOWN);
+        assert!(askers.spent("alice", 0).is_some());
+        assert!(askers.0.borrow().contains_key("bob"));
+        drop(bobs);
+    }
+
+    #[test]
+    fn one_image_of_a_user_is_read_at_once() {
+        let askers = Rc::new(Askers::default());
+        let begin = |asker| askers.begin(What::Image, asker, 0, 10);
+        let first = begin("alice");
+        assert!(first.is_some() && begin("alice").is_none() && begin("bob").is_some());
+        assert!(askers.begin(What::Visit, "alice", 0, 10).is_some());
+        drop(first);
+        assert!(begin("alice").is_some());
     }
 }

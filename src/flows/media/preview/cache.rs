@@ -2,17 +2,21 @@
 //!
 //! What a page said is kept in KV for a while, and in the isolate's memory, since KV may not show for a minute what was
 //! written. Whoever asks while somebody fetches waits for what comes of it. What is our own failure is told to those who
-//! wait, and not kept.
+//! wait, and not kept. That no more images are read for a user is told to that user alone, until more are.
 
 use std::{rc::Rc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use tombolo_platform::World;
 
-use super::{Preview, TIME, Unpreviewed, askers::Askers, fetch::Fetched};
+use super::{
+    Preview, TIME, Unpreviewed,
+    askers::{Askers, What},
+    fetch::Fetched,
+};
 use crate::flows::{
     media::room::LATER,
-    turns::{Standing, Turns},
+    turns::{Standing, Turn, Turns},
 };
 
 /// How long a preview is kept (ms).
@@ -34,6 +38,13 @@ type Outcome = Result<Preview, Unpreviewed>;
 /// The fetches of this isolate, and what came of them lately.
 type Fetches = Turns<String, Outcome>;
 
+/// Who is told what came of a fetch, and for how long (ms).
+enum Told {
+    All(u64),
+    Asker(u64),
+    Nobody,
+}
+
 /// What is kept in KV.
 #[derive(Serialize, Deserialize)]
 struct Record {
@@ -53,7 +64,14 @@ pub async fn cached(
     let (fetches, askers) =
         (world.isolate(|_| Fetches::default()), world.isolate(|_| Askers::default()));
     let (began, mut is_looked_up) = (world.now(), false);
+    let own = format!("{key} {asker}");
     loop {
+        let spent = askers.spent(asker, world.now());
+        if let (Some(wait), Standing::Ended(outcome)) = (spent, fetches.standing(&own, world.now()))
+            && !matches!(fetches.standing(&key, world.now()), Standing::Ended(_))
+        {
+            return outcome.map_err(|error| still(error, wait));
+        }
         match fetches.standing(&key, world.now()) {
             Standing::Begun => {}
             Standing::Ended(outcome) => return outcome,
@@ -67,15 +85,9 @@ pub async fn cached(
                 }
                 is_looked_up = true;
                 let (now, waited) = (world.now(), world.now().saturating_sub(began));
-                if let Some(_place) = askers.begin(asker, now, stale) {
+                if let Some(_place) = askers.begin(What::Visit, asker, now, stale) {
                     let fetched = fetch(waited).await;
-                    let (outcome, kept) = kept(fetched);
-                    if let Some(kept) = kept {
-                        let until = world.now().saturating_add(kept);
-                        turn.end(until, outcome.clone());
-                        store(world, key, &outcome, (kept, until));
-                    }
-                    return outcome;
+                    return tell(world, turn, (key, own), fetched);
                 }
                 if waited >= PATIENCE {
                     return Err(Unpreviewed::Busy(LATER));
@@ -86,18 +98,52 @@ pub async fn cached(
     }
 }
 
-/// What is answered, and how long others are answered the same (ms).
-fn kept(fetched: Result<Fetched, Unpreviewed>) -> (Outcome, Option<u64>) {
-    let kept = match &fetched {
-        Ok(Fetched { missing: None, .. }) => Some(KEPT),
+/// How long a user still has to wait for whom no more images are read.
+fn still(error: Unpreviewed, wait: u64) -> Unpreviewed {
+    match error {
+        Unpreviewed::Spent(_) => Unpreviewed::Spent(wait),
+        error => error,
+    }
+}
+
+/// Tells those who wait and those who come later what came of a fetch, under the key of all or of who asked.
+fn tell(
+    world: &World,
+    turn: Turn<String, Outcome>,
+    (key, own): (String, String),
+    fetched: Result<Fetched, Unpreviewed>,
+) -> Outcome {
+    let told = told(&fetched);
+    let outcome = fetched.map(|fetched| fetched.preview);
+    match told {
+        Told::All(kept) => {
+            let until = world.now().saturating_add(kept);
+            turn.end(until, outcome.clone());
+            store(world, key, &outcome, (kept, until));
+        }
+        Told::Asker(kept) => {
+            let until = world.now().saturating_add(kept);
+            let fetches = world.isolate(|_| Fetches::default());
+            fetches.begin(own, until, MOST_KNOWN).end(until, outcome.clone());
+        }
+        Told::Nobody => {}
+    }
+    outcome
+}
+
+fn told(fetched: &Result<Fetched, Unpreviewed>) -> Told {
+    match fetched {
+        Ok(Fetched { missing: None, .. }) => Told::All(KEPT),
         Ok(Fetched { missing: Some(why), .. }) | Err(why) => match why {
-            Unpreviewed::Unreachable(_) | Unpreviewed::Blocked => Some(KEPT_BRIEFLY),
-            Unpreviewed::Unasked(_) | Unpreviewed::Busy(_) | Unpreviewed::Ours(_) => Some(TOLD),
-            // That is nobody else's business.
-            Unpreviewed::Malformed | Unpreviewed::Spent(_) => None,
+            Unpreviewed::Unreachable(_) | Unpreviewed::Blocked => Told::All(KEPT_BRIEFLY),
+            Unpreviewed::Unasked(_) | Unpreviewed::Busy(_) | Unpreviewed::Ours(_) => {
+                Told::All(TOLD)
+            }
+            // That is nobody else's business. The page is not asked again before more could come of it.
+            Unpreviewed::Spent(wait) => Told::Asker(KEPT_BRIEFLY.min(*wait)),
+            Unpreviewed::Malformed => Told::Nobody,
         },
-    };
-    (fetched.map(|fetched| fetched.preview), kept)
+    }
 }
 
 async fn stored(world: &World, key: &str) -> Option<(Outcome, u64)> {

@@ -14,8 +14,26 @@ use crate::flows::media::disposition;
 /// Where a page says its encoding, it does so within so many bytes.
 const DECLARED: usize = 1024;
 /// What browsers read as windows-1252.
-const LATIN: [&str; 8] =
-    ["windows-1252", "cp1252", "iso-8859-1", "iso8859-1", "iso_8859-1", "latin1", "l1", "us-ascii"];
+const LATIN: [&str; 17] = [
+    "ansi_x3.4-1968",
+    "ascii",
+    "cp1252",
+    "cp819",
+    "csisolatin1",
+    "ibm819",
+    "iso-8859-1",
+    "iso-ir-100",
+    "iso8859-1",
+    "iso88591",
+    "iso_8859-1",
+    "iso_8859-1:1987",
+    "l1",
+    "latin1",
+    "us-ascii",
+    "windows-1252",
+    "x-cp1252",
+];
+
 /// The text of a page.
 pub struct Text {
     pub text: String,
@@ -127,6 +145,10 @@ mod tests {
             assert_eq!(read(latin, kind), "<title>Köln – €</title>", "{kind}");
         }
         let meta = [
+            "<meta charset=x-cp1252>",
+            "<meta charset=ANSI_X3.4-1968>",
+            "<meta charset=ISO_8859-1:1987>",
+            "<meta charset=csISOLatin1>",
             "<meta charset=latin1>",
             "<META content='text/html; charset=cp1252' http-equiv=Content-Type>",
             "<meta name=a content=b><meta property=c><meta charset=' Latin1'>",

@@ -6,56 +6,150 @@
 
 use super::windows_1252;
 
-/// The names of U+00A0 to U+00FF, in order.
-const LATIN: &str = "nbsp iexcl cent pound curren yen brvbar sect uml copy ordf laquo not shy reg macr deg plusmn sup2 sup3 acute micro para middot cedil sup1 ordm raquo frac14 frac12 frac34 iquest Agrave Aacute Acirc Atilde Auml Aring AElig Ccedil Egrave Eacute Ecirc Euml Igrave Iacute Icirc Iuml ETH Ntilde Ograve Oacute Ocirc Otilde Ouml times Oslash Ugrave Uacute Ucirc Uuml Yacute THORN szlig agrave aacute acirc atilde auml aring aelig ccedil egrave eacute ecirc euml igrave iacute icirc iuml eth ntilde ograve oacute ocirc otilde ouml divide oslash ugrave uacute ucirc uuml yacute thorn yuml";
-
-const OTHERS: [(&str, char); 41] = [
-    ("amp", '&'),
+/// What names stand for, sorted by name.
+const NAMES: [(&str, char); 137] = [
+    ("AElig", 'Æ'),
     ("AMP", '&'),
-    ("lt", '<'),
-    ("LT", '<'),
-    ("gt", '>'),
+    ("Aacute", 'Á'),
+    ("Acirc", 'Â'),
+    ("Agrave", 'À'),
+    ("Aring", 'Å'),
+    ("Atilde", 'Ã'),
+    ("Auml", 'Ä'),
+    ("Ccedil", 'Ç'),
+    ("ETH", 'Ð'),
+    ("Eacute", 'É'),
+    ("Ecirc", 'Ê'),
+    ("Egrave", 'È'),
+    ("Euml", 'Ë'),
     ("GT", '>'),
-    ("quot", '"'),
-    ("QUOT", '"'),
-    ("apos", '\''),
+    ("Iacute", 'Í'),
+    ("Icirc", 'Î'),
+    ("Igrave", 'Ì'),
+    ("Iuml", 'Ï'),
+    ("LT", '<'),
+    ("Ntilde", 'Ñ'),
     ("OElig", 'Œ'),
-    ("oelig", 'œ'),
+    ("Oacute", 'Ó'),
+    ("Ocirc", 'Ô'),
+    ("Ograve", 'Ò'),
+    ("Oslash", 'Ø'),
+    ("Otilde", 'Õ'),
+    ("Ouml", 'Ö'),
+    ("QUOT", '"'),
     ("Scaron", 'Š'),
-    ("scaron", 'š'),
-    ("Zcaron", 'Ž'),
-    ("zcaron", 'ž'),
+    ("THORN", 'Þ'),
+    ("Uacute", 'Ú'),
+    ("Ucirc", 'Û'),
+    ("Ugrave", 'Ù'),
+    ("Uuml", 'Ü'),
+    ("Yacute", 'Ý'),
     ("Yuml", 'Ÿ'),
-    ("fnof", 'ƒ'),
+    ("Zcaron", 'Ž'),
+    ("aacute", 'á'),
+    ("acirc", 'â'),
+    ("acute", '´'),
+    ("aelig", 'æ'),
+    ("agrave", 'à'),
+    ("amp", '&'),
+    ("apos", '\''),
+    ("aring", 'å'),
+    ("atilde", 'ã'),
+    ("auml", 'ä'),
+    ("bdquo", '„'),
+    ("brvbar", '¦'),
+    ("bull", '•'),
+    ("ccedil", 'ç'),
+    ("cedil", '¸'),
+    ("cent", '¢'),
     ("circ", 'ˆ'),
-    ("tilde", '˜'),
-    ("ensp", '\u{2002}'),
+    ("copy", '©'),
+    ("curren", '¤'),
+    ("dagger", '†'),
+    ("deg", '°'),
+    ("divide", '÷'),
+    ("eacute", 'é'),
+    ("ecirc", 'ê'),
+    ("egrave", 'è'),
     ("emsp", '\u{2003}'),
-    ("thinsp", '\u{2009}'),
-    ("zwnj", '\u{200c}'),
-    ("zwj", '\u{200d}'),
-    ("ndash", '–'),
-    ("mdash", '—'),
+    ("ensp", '\u{2002}'),
+    ("eth", 'ð'),
+    ("euml", 'ë'),
+    ("euro", '€'),
+    ("fnof", 'ƒ'),
+    ("frac12", '½'),
+    ("frac14", '¼'),
+    ("frac34", '¾'),
+    ("gt", '>'),
+    ("hellip", '…'),
+    ("iacute", 'í'),
+    ("icirc", 'î'),
+    ("iexcl", '¡'),
+    ("igrave", 'ì'),
+    ("iquest", '¿'),
+    ("iuml", 'ï'),
+    ("laquo", '«'),
+    ("ldquo", '“'),
+    ("lsaquo", '‹'),
     ("lsquo", '‘'),
+    ("lt", '<'),
+    ("macr", '¯'),
+    ("mdash", '—'),
+    ("micro", 'µ'),
+    ("middot", '·'),
+    ("nbsp", '\u{a0}'),
+    ("ndash", '–'),
+    ("not", '¬'),
+    ("ntilde", 'ñ'),
+    ("oacute", 'ó'),
+    ("ocirc", 'ô'),
+    ("oelig", 'œ'),
+    ("ograve", 'ò'),
+    ("ordf", 'ª'),
+    ("ordm", 'º'),
+    ("oslash", 'ø'),
+    ("otilde", 'õ'),
+    ("ouml", 'ö'),
+    ("para", '¶'),
+    ("permil", '‰'),
+    ("plusmn", '±'),
+    ("pound", '£'),
+    ("quot", '"'),
+    ("raquo", '»'),
+    ("rarr", '→'),
+    ("rdquo", '”'),
+    ("reg", '®'),
+    ("rsaquo", '›'),
     ("rsquo", '’'),
     ("sbquo", '‚'),
-    ("ldquo", '“'),
-    ("rdquo", '”'),
-    ("bdquo", '„'),
-    ("dagger", '†'),
-    ("bull", '•'),
-    ("hellip", '…'),
-    ("permil", '‰'),
-    ("lsaquo", '‹'),
-    ("rsaquo", '›'),
-    ("euro", '€'),
+    ("scaron", 'š'),
+    ("sect", '§'),
+    ("shy", '\u{ad}'),
+    ("sup1", '¹'),
+    ("sup2", '²'),
+    ("sup3", '³'),
+    ("szlig", 'ß'),
+    ("thinsp", '\u{2009}'),
+    ("thorn", 'þ'),
+    ("tilde", '˜'),
+    ("times", '×'),
     ("trade", '™'),
-    ("rarr", '→'),
+    ("uacute", 'ú'),
+    ("ucirc", 'û'),
+    ("ugrave", 'ù'),
+    ("uml", '¨'),
+    ("uuml", 'ü'),
+    ("yacute", 'ý'),
+    ("yen", '¥'),
+    ("yuml", 'ÿ'),
+    ("zcaron", 'ž'),
+    ("zwj", '\u{200d}'),
+    ("zwnj", '\u{200c}'),
 ];
 
 /// The longest name.
 const LONGEST: usize = 8;
-/// Names that count also without a `;`, beside those of [`LATIN`].
+/// Names that count also without a `;`, beside those of Latin letters and signs.
 const OPEN: [&str; 8] = ["amp", "AMP", "lt", "LT", "gt", "GT", "quot", "QUOT"];
 /// How much of a text is read, in bytes: no more is shown of any.
 const MOST: usize = 8 << 10;
@@ -71,7 +165,7 @@ pub fn decoded(text: &str) -> String {
         all.push_str(rest);
     }
     if read.len() < text.len() {
-        // So it is no link any more.
+        // Who is shown it sees that there is more. A link that ends so is another than was meant, or too long to be one.
         all.push('…');
     }
     all
@@ -89,20 +183,16 @@ fn reference(text: &str) -> Option<(char, &str)> {
         // As in the value of an attribute, where a query's parameters have such names.
         None if rest.starts_with('=') => None,
         None => {
-            let is_open = OPEN.contains(&name);
-            Some((if is_open { named(name)? } else { latin(name)? }, rest))
+            let is = named(name)?;
+            let is_open = ('\u{a0}'..='\u{ff}').contains(&is) || OPEN.contains(&name);
+            is_open.then_some((is, rest))
         }
     }
 }
 
 fn named(name: &str) -> Option<char> {
-    let other = OTHERS.iter().find(|(known, _)| *known == name).map(|(_, is)| *is);
-    other.or_else(|| latin(name))
-}
-
-fn latin(name: &str) -> Option<char> {
-    let place = LATIN.split(' ').position(|known| known == name)?;
-    char::from_u32(0xa0_u32.saturating_add(u32::try_from(place).ok()?))
+    let place = NAMES.binary_search_by_key(&name, |(known, _)| known).ok()?;
+    NAMES.get(place).map(|(_, is)| *is)
 }
 
 fn numeric(text: &str) -> Option<(char, &str)> {
@@ -140,6 +230,14 @@ mod tests {
             ("&#0;&#xd800;&#x110000;&#99999999999;", "\u{fffd}\u{fffd}\u{fffd}\u{fffd}"),
         ] {
             assert_eq!(decoded(text), shown, "{text}");
+        }
+    }
+
+    #[test]
+    fn each_name_is_found() {
+        for (name, is) in NAMES {
+            assert!(name.len() <= LONGEST);
+            assert_eq!(named(name), Some(is), "{name}");
         }
     }
 

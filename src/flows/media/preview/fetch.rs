@@ -2,15 +2,16 @@
 //!
 //! Each takes its room in the isolate's memory before it is asked for, so nobody sends what nobody takes.
 
-use std::cell::Cell;
+use std::{cell::Cell, time::Duration};
 
+use futures_util::stream;
 use http::header;
 use tombolo_platform::{Body, World};
 use url::Url;
 
 use super::{
     Preview, Unpreviewed,
-    askers::Askers,
+    askers::{Askers, Place, What},
     charset,
     image::{self, Image},
     page::{self, Metadata},
@@ -32,11 +33,14 @@ use crate::{
 };
 
 /// How much of a page is read, in bytes.
-const PAGE: usize = 1 << 20;
+pub const PAGE: usize = 1 << 20;
 /// How many of a page's images are asked for.
 const MOST_IMAGES: usize = 2;
 /// Who had to wait for longer had too little time for the page (ms).
 const LONG: u64 = 1_000;
+/// A user's image is read: how often it is looked whether it is there, and how long after its time it counts as ended (ms).
+const LOOK: u64 = 50;
+const STALE: u64 = 3_000;
 
 /// Pages, and the images of which thumbnails can be made.
 const ANYTHING: &str =
@@ -65,7 +69,7 @@ pub struct Fetch<'a> {
 impl Fetch<'_> {
     /// Fetches what is at a URL.
     pub async fn preview(&self, url: Url) -> Result<Fetched, Unpreviewed> {
-        let room = self.room(PAGE).await?;
+        let room = self.room(Purpose::Page, PAGE).await?;
         let (url, content_type, body) = self.open(url, ANYTHING).await?;
         if is_of(&content_type, &["text/html", "application/xhtml+xml"]) {
             let metadata = self.metadata(&content_type, body).await?;
@@ -136,36 +140,75 @@ impl Fetch<'_> {
     }
 
     async fn keep(&self, body: Body) -> Result<Option<Image>, Unpreviewed> {
-        let image = image::keep(self.world, body).await.map_err(|unkept| match unkept {
+        let image = image::keep(self.world, self.counted(body)).await;
+        image.map_err(|unkept| match unkept {
             Unkept::Ours(error) => error.into(),
             Unkept::TooLarge(_) => Unpreviewed::Unreachable(unkept.to_string()),
             unkept => self.failed(unkept.to_string()),
-        })?;
-        if let Some(image) = &image {
-            let askers = self.world.isolate(|_| Askers::default());
-            askers.spend(self.asker, image.bytes, self.world.now());
-        }
-        Ok(image)
+        })
     }
 
-    /// Room for an image, if more are kept for who asks.
-    async fn image_room(&self) -> Result<Room, Unpreviewed> {
+    /// A body whose bytes count against the budget of who asks as they are read: they cost the same where no image comes
+    /// of them.
+    fn counted(&self, body: Body) -> Body {
+        let announced = body.announced();
+        let coming = (self.world.clone(), self.asker.to_owned(), body);
+        let chunks = stream::unfold(coming, async |(world, asker, mut body)| {
+            let chunk = body.next().await?;
+            if let Ok(bytes) = &chunk {
+                let askers = world.isolate(|_| Askers::default());
+                askers.spend(&asker, bytes.len() as u64, world.now());
+            }
+            Some((chunk, (world, asker, body)))
+        });
+        Body::stream(chunks).announcing(announced)
+    }
+
+    /// Room for an image, if more are read for who asks, and when no other is.
+    pub async fn image_room(&self) -> Result<(Place, Room), Unpreviewed> {
+        self.unspent()?;
+        let room = self.patiently(async {
+            let place = self.place().await;
+            let room = Room::of(self.world, Purpose::Image, image::MOST).await?;
+            Some((place, room))
+        });
+        let room = room.await?;
+        self.unspent()?;
+        Ok(room)
+    }
+
+    fn unspent(&self) -> Result<(), Unpreviewed> {
         let askers = self.world.isolate(|_| Askers::default());
-        match askers.spent(self.asker, self.world.now()) {
-            Some(wait) => Err(Unpreviewed::Spent(wait)),
-            None => self.room(image::MOST).await,
+        let wait = askers.spent(self.asker, self.world.now());
+        wait.map_or(Ok(()), |wait| Err(Unpreviewed::Spent(wait)))
+    }
+
+    /// Waits until no other image is read for who asks.
+    async fn place(&self) -> Place {
+        let askers = self.world.isolate(|_| Askers::default());
+        let stale = self.until.saturating_add(STALE);
+        loop {
+            let place = askers.begin(What::Image, self.asker, self.world.now(), stale);
+            if let Some(place) = place {
+                return place;
+            }
+            self.world.sleep(Duration::from_millis(LOOK)).await;
         }
     }
 
-    /// Room for what comes. Half of the time is left for that.
-    pub async fn room(&self, bytes: usize) -> Result<Room, Unpreviewed> {
+    /// Room for what comes.
+    pub async fn room(&self, purpose: Purpose, bytes: usize) -> Result<Room, Unpreviewed> {
+        self.patiently(Room::of(self.world, purpose, bytes)).await
+    }
+
+    /// Waits for what is ours. Half of the time is left for what comes.
+    async fn patiently<T>(&self, ours: impl Future<Output = Option<T>>) -> Result<T, Unpreviewed> {
         let began = self.world.now();
         let patience = self.until.saturating_sub(began) / 2;
-        let room = Room::of(self.world, Purpose::Preview, bytes);
-        let room = keep::within(self.world, patience, room).await.flatten();
+        let ours = keep::within(self.world, patience, ours).await.flatten();
         let waited = self.world.now().saturating_sub(began);
         self.waited.set(self.waited.get().saturating_add(waited));
-        room.ok_or(Unpreviewed::Busy(LATER))
+        ours.ok_or(Unpreviewed::Busy(LATER))
     }
 
     /// Asks for what is at a URL: where that is in the end, its type, and what it is.

@@ -20,6 +20,8 @@ pub struct Markup<'a> {
     /// How many drawings or formulas, and how many templates, were begun and not ended.
     foreign: usize,
     templates: usize,
+    /// The same of elements of a drawing that are called so: they hide nothing.
+    drawn: usize,
 }
 
 /// What a tag stands in.
@@ -68,7 +70,7 @@ impl Tag<'_> {
 
 impl<'a> Markup<'a> {
     pub fn of(html: &'a str) -> Self {
-        Self { rest: html, text_of: None, foreign: 0, templates: 0 }
+        Self { rest: html, text_of: None, foreign: 0, templates: 0, drawn: 0 }
     }
 
     /// Notes that an element begins: where its tag stands, and whether its text is markup.
@@ -81,18 +83,25 @@ impl<'a> Markup<'a> {
         let is_empty = tag.is_empty && tag.context == Context::Foreign;
         let has_text = !is_empty && TEXT.iter().any(|text| tag.is(text));
         self.text_of = has_text.then_some(tag.name);
-        if tag.is("template") {
+        if tag.is("template") && self.foreign == 0 {
             self.templates = self.templates.saturating_add(1);
+        } else if tag.is("template") && !tag.is_empty {
+            self.drawn = self.drawn.saturating_add(1);
         } else if is_foreign(tag.name) && !tag.is_empty {
             self.foreign = self.foreign.saturating_add(1);
         }
     }
 
     fn end(&mut self, name: &str) {
-        if name.eq_ignore_ascii_case("template") {
+        if name.eq_ignore_ascii_case("template") && self.drawn > 0 {
+            self.drawn = self.drawn.saturating_sub(1);
+        } else if name.eq_ignore_ascii_case("template") && self.templates > 0 {
             self.templates = self.templates.saturating_sub(1);
+            // It ends the drawings in it.
+            self.foreign = 0;
         } else if is_foreign(name) {
             self.foreign = self.foreign.saturating_sub(1);
+            self.drawn = if self.foreign == 0 { 0 } else { self.drawn };
         }
     }
 
@@ -283,6 +292,13 @@ mod tests {
         assert_eq!(contexts("<svg><title/><path/></svg><p>"), [shown, foreign, foreign, shown]);
         assert_eq!(contexts("<svg /><math/></svg><title/><p>"), [shown, shown, shown]);
         assert_eq!(contexts("<template/><svg></svg></template><p>"), [shown, template, shown]);
+        for drawing in ["<svg><template/></svg><p>", "<svg><template></template></svg><p>"] {
+            assert_eq!(contexts(drawing), [shown, foreign, shown], "{drawing}");
+        }
+        assert_eq!(contexts("<math><template></math><template><p>")[2..], [shown, template]);
+        assert_eq!(contexts("<template><svg></template><p>"), [shown, template, shown]);
+        let within = "<template><svg><template></template></svg><p></template><p>";
+        assert_eq!(contexts(within), [shown, template, template, template, shown]);
     }
 
     #[test]

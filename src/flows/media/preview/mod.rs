@@ -56,7 +56,7 @@ pub enum Unpreviewed {
     /// So much is read or written now that this would have to wait for long, and when to try again (ms).
     #[error("Too many pages are read at once")]
     Busy(u64),
-    /// How long it takes until images are kept again for who asks (ms).
+    /// How long it takes until images are read again for who asks (ms).
     #[error("Too many images were shown to you")]
     Spent(u64),
     #[error(transparent)]

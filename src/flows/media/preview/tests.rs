@@ -12,7 +12,10 @@ use tombolo_platform::Body;
 use tombolo_support::Scene;
 
 use super::*;
-use crate::{app::Tombolo, flows::media::failures::Unkept};
+use crate::{
+    app::Tombolo,
+    flows::media::{failures::Unkept, room::Purpose},
+};
 
 /// A body that begins so and goes on for ever.
 fn endless(begin: &'static [u8]) -> Body {
@@ -46,16 +49,32 @@ fn few_pages_and_images_are_held_at_once() {
     let scene = Scene::new(Rc::new(Tombolo), "example.org", &[]);
     let world = scene.server.world();
     let fetch = fetching(&world);
-    let held = |bytes| scene.simulation.run(join_all((0..9).map(|_| fetch.room(bytes))));
-    let images = held(image::MOST);
+    let held =
+        |purpose, bytes| scene.simulation.run(join_all((0..9).map(|_| fetch.room(purpose, bytes))));
+    let images = held(Purpose::Image, image::MOST);
     // Half of the time was waited, and then no more.
     assert_eq!(fetch.until - world.now(), (TIME - OURS) / 2);
-    assert_eq!(images.iter().filter(|room| room.is_ok()).count(), 4);
-    drop(images);
-    let pages = held(1 << 20);
-    assert!(pages.iter().all(Result::is_ok));
-    let busy = scene.simulation.run(fetch.room(4 << 20));
-    assert!(matches!(busy, Err(Unpreviewed::Busy(LATER))));
+    assert_eq!(images.iter().filter(|room| room.is_ok()).count(), 2);
+    // Neither takes the room of the other.
+    let pages = held(Purpose::Page, fetch::PAGE);
+    assert_eq!(pages.iter().filter(|room| room.is_ok()).count(), 8);
+    assert!(pages.iter().any(|room| matches!(room, Err(Unpreviewed::Busy(LATER)))));
+}
+
+#[test]
+fn one_image_of_a_user_is_read_at_once() {
+    let scene = Scene::new(Rc::new(Tombolo), "example.org", &[]);
+    let world = scene.server.world();
+    let fetch = fetching(&world);
+    let bobs = Fetch { asker: "bob", ..fetching(&world) };
+    scene.simulation.run(async {
+        let first = fetch.image_room().await;
+        assert!(first.is_ok());
+        assert!(matches!(fetch.image_room().await, Err(Unpreviewed::Busy(LATER))));
+        assert!(bobs.image_room().await.is_ok());
+        drop(first);
+        assert!(fetch.image_room().await.is_ok());
+    });
 }
 
 #[test]

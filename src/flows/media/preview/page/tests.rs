@@ -116,7 +116,17 @@ fn what_nests_deeply_is_read() {
 fn a_hostile_page_is_read_in_its_own_length() {
     let names = |count: usize| "og:title description twitter:title ".repeat(count);
     let references = "&amp;&#x41;&nosuch;".repeat(6000);
+    // As many as are read of one value.
+    let long = |part: &str| part.repeat((8 << 10) / part.len());
+    let filled = |part: &str| {
+        let value = long(part);
+        format!("<meta property='{value}' name='{value}' content='{value}'>").repeat(40)
+    };
     let pages = [
+        filled("&a"),
+        filled("&yuml"),
+        filled("&zzzzzzzz;"),
+        "<meta name='&a&a&a&a' content='&a&a&a&a'>".repeat(5_000),
         format!("<meta property='{}' content='{references}'>", names(3000)),
         format!("<meta content='{references}' {}>", "name=og:a property=og:b ".repeat(4000)),
         format!("<meta property='{}' content='{}'>", names(200), "&amp; ".repeat(300)).repeat(27),

@@ -1,6 +1,6 @@
 //! How often is a page asked, and what stays of it?
 
-use futures_util::stream;
+use futures_util::{StreamExt, stream};
 
 use super::*;
 
@@ -144,18 +144,54 @@ fn who_has_pages_read_that_do_not_answer_keeps_nobody_else_from_theirs() {
     }
 }
 
+/// The body of an image of which no more comes than this.
+fn dripping() -> Response<Body> {
+    let begin = stream::iter([Ok(Bytes::from_static(b"GIF89a\x01\0\x01\0 and more"))]);
+    of_type("image/gif", Body::stream(begin.chain(stream::pending())))
+}
+
+#[test]
+fn images_that_do_not_end_keep_nobody_from_pages() {
+    let scene = one_server();
+    let users = ["alice", "bob", "carol"].map(|name| scene.register(name));
+    Site::on(&scene, "slow.org", |path| match path {
+        "/image" => dripping(),
+        _ => showing("/image"),
+    });
+    Site::on(&scene, "site.org", |path| match path {
+        "/i.png" => of_type("image/png", picture(5, 5)),
+        "/with" => showing("/i.png"),
+        _ => page("<title>a</title>"),
+    });
+    let slow = [0, 1, 2, 3].map(|place| format!("https://slow.org/{place}"));
+    // Two images of one user leave room for another's.
+    let asked = [(0, &*slow[0]), (0, &slow[1]), (2, "https://site.org/with")];
+    let answers = at_once(&scene, &asked.map(|(user, url)| (&users[user], url)), 1);
+    let (answer, took) = &answers[2];
+    assert!(answer.body.get("og:image").is_some() && *took < 1000, "{took}");
+    scene.pass(5_000);
+    // Those of two leave none, but pages are read.
+    let asked = [(0, &*slow[0]), (0, &slow[1]), (1, &slow[2]), (1, &slow[3])];
+    let asked = asked.into_iter().chain([(2, "https://site.org/")]);
+    let asked: Vec<_> = asked.map(|(user, url)| (&users[user], url)).collect();
+    let answers = at_once(&scene, &asked, 1);
+    let (answer, took) = &answers[4];
+    assert!(answer.status == 200 && *took < 1000, "{took}");
+    assert!(answers.iter().all(|(answer, _)| answer.body["og:title"] == "a"));
+}
+
 #[test]
 fn where_all_room_is_taken_one_is_told_to_wait_and_nothing_of_it_is_kept() {
     let scene = one_server();
-    let users = ["a", "b", "c", "d", "e", "f", "g"].map(|name| scene.register(name));
+    let users = ["a", "b", "c", "d", "e"].map(|name| scene.register(name));
     Site::on(&scene, "slow.org", |_| of_type("text/html", Body::stream(stream::pending())));
     let site = Site::on(&scene, "site.org", |_| page("<title>a</title>"));
-    let urls: Vec<String> = (0..12).map(|place| format!("https://slow.org/{place}")).collect();
+    let urls: Vec<String> = (0..8).map(|place| format!("https://slow.org/{place}")).collect();
     let mut asked: Vec<(&User, &str)> =
         urls.iter().zip(0..).map(|(url, place)| (&users[place / 2], url.as_str())).collect();
-    asked.extend([(&users[6], "https://site.org/"); 2]);
+    asked.extend([(&users[4], "https://site.org/"); 2]);
     let mut answers = at_once(&scene, &asked, 2);
-    for (answer, _) in answers.split_off(12) {
+    for (answer, _) in answers.split_off(8) {
         let body = answer.refused(429, "M_LIMIT_EXCEEDED");
         assert!(body["retry_after_ms"].as_u64().is_some_and(|wait| wait > 0), "{body}");
     }
@@ -163,7 +199,7 @@ fn where_all_room_is_taken_one_is_told_to_wait_and_nothing_of_it_is_kept() {
     // It was not asked in vain.
     assert!(site.asked().is_empty());
     scene.pass(5_000);
-    assert_eq!(preview(&scene, &users[6], "https://site.org/").status, 200);
+    assert_eq!(preview(&scene, &users[4], "https://site.org/").status, 200);
 }
 
 #[test]
@@ -187,10 +223,10 @@ fn that_the_resolver_fails_is_told_for_a_moment() {
 }
 
 #[test]
-fn a_user_has_so_many_bytes_of_images_kept_in_an_hour() {
+fn a_user_has_so_many_bytes_of_images_read_in_an_hour() {
     let scene = one_server();
     let (alice, bob) = (scene.register("alice"), scene.register("bob"));
-    Site::on(&scene, "site.org", |path| match path {
+    let site = Site::on(&scene, "site.org", |path| match path {
         "/page" => showing("/i"),
         path => of_type("image/gif", [HUGE, path.as_bytes(), &vec![0; 3_000_000]].concat()),
     });
@@ -201,9 +237,33 @@ fn a_user_has_so_many_bytes_of_images_kept_in_an_hour() {
     let refused = ask(&alice, "more").refused(429, "M_LIMIT_EXCEEDED");
     assert!(refused["retry_after_ms"].as_u64().is_some_and(|wait| wait < 120_000), "{refused}");
     // What a page says is shown all the same, and nobody else is told so.
-    assert_eq!(ask(&alice, "page").ok(), json!({ "og:title": "a" }));
+    let asked = site.asked().len();
+    for _ in 0..2 {
+        assert_eq!(ask(&alice, "page").ok(), json!({ "og:title": "a" }));
+        ask(&alice, "more").refused(429, "M_LIMIT_EXCEEDED");
+    }
+    // It is asked for no more than it can say.
+    assert_eq!(site.asked().len(), asked + 1);
     assert_eq!(ask(&bob, "page").ok()["og:image:type"], "image/gif");
     assert_eq!(ask(&bob, "more").status, 200);
     scene.pass(HOUR / 10);
     assert_eq!(ask(&alice, "again").status, 200);
+}
+
+#[test]
+fn what_was_read_counts_where_no_image_came_of_it() {
+    let scene = one_server();
+    let users = ["alice", "bob"].map(|name| scene.register(name));
+    Site::on(&scene, "site.org", |path| {
+        let chunk = || Ok(Bytes::from(vec![0; 1 << 20]));
+        let begin = stream::iter([Ok(Bytes::from_static(HUGE)), chunk(), chunk()]);
+        let broken = Err(tombolo_platform::Unread::Broken("the line is cut".to_owned()));
+        let end = if path.starts_with("/large") { Ok(chunk().unwrap()) } else { broken };
+        of_type("image/gif", Body::stream(begin.chain(stream::iter([end, chunk()]))))
+    });
+    for (user, kind) in users.iter().zip(["large", "broken"]) {
+        let ask = |place| preview(&scene, user, &format!("https://site.org/{kind}/{place}")).status;
+        assert_eq!((0..20).map(ask).find(|status| *status != 502), None, "{kind}");
+        assert!((20..60).map(ask).any(|status| status == 429), "{kind}");
+    }
 }
