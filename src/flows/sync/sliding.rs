@@ -29,6 +29,9 @@ use crate::{
     },
 };
 
+/// How often a request that waits reads the spaces of its lists (ms).
+const SPACES_READ_EVERY: u64 = 5_000;
+
 /// What the client asks for.
 #[derive(Debug)]
 pub struct Request {
@@ -118,7 +121,8 @@ impl Updates {
 /// Gathers what is new; waits while there is nothing.
 pub async fn gather(world: &World, claim: Claim, request: Request) -> Result<Updates> {
     let until = world.now().saturating_add(request.timeout.min(LONGEST));
-    Gathering { world, claim, request, until, lists: BTreeMap::new(), goes_on: false }.run().await
+    let (lists, read_at, wait_ends, goes_on) = (BTreeMap::new(), None, u64::MAX, false);
+    Gathering { world, claim, request, until, lists, read_at, wait_ends, goes_on }.run().await
 }
 
 struct Gathering<'a> {
@@ -128,6 +132,9 @@ struct Gathering<'a> {
     until: u64,
     /// With the rooms of their spaces.
     lists: BTreeMap<String, ListWanted>,
+    /// When the spaces were read, and until when a wait may last before they are read again.
+    read_at: Option<u64>,
+    wait_ends: u64,
     /// Whether the poll was noted.
     goes_on: bool,
 }
@@ -137,16 +144,18 @@ impl Gathering<'_> {
         let user = self.claim.user.clone();
         let mut pos = self.request.pos;
         loop {
-            // While the client waits, spaces may come to name other rooms.
-            self.lists = lists(self.world, &user, &self.request.lists).await?;
+            self.read_spaces().await?;
             let mut slid = match self.ask(pos).await {
-                // What was not written down is lost: the client's own position is good still.
+                // An object of an older build does not begin again by itself.
                 Err(Unsynced::User(UserRefusal::UnknownPos)) if pos != self.request.pos => {
-                    pos = self.request.pos;
+                    (pos, self.until) = (self.request.pos, 0);
                     continue;
                 }
                 asked => asked?,
             };
+            if slid.lost {
+                (pos, self.until) = (self.request.pos, 0);
+            }
             if let Some(tell) = slid.tell.take() {
                 presence::tell_meanwhile(self.world, tell);
             }
@@ -165,8 +174,23 @@ impl Gathering<'_> {
             if !is_draft || self.keep(&mut updates.pos).await? {
                 return Ok(updates);
             }
-            pos = self.request.pos;
+            (pos, self.until) = (self.request.pos, 0);
         }
+    }
+
+    /// Reads which rooms the spaces of lists name. While the client waits, they may come to name others; but not whatever
+    /// wakes it has all of them asked again at once.
+    async fn read_spaces(&mut self) -> Result<()> {
+        let now = self.world.now();
+        let has_spaces = self.request.lists.values().any(|list| list.spaces.is_some());
+        let next = self.read_at.map(|at| at + SPACES_READ_EVERY);
+        let next = next.filter(|next| !has_spaces || now < *next);
+        self.wait_ends = next.filter(|_| has_spaces).unwrap_or(u64::MAX);
+        if next.is_none() {
+            self.read_at = Some(now);
+            self.lists = lists(self.world, &self.claim.user, &self.request.lists).await?;
+        }
+        Ok(())
     }
 
     /// Whether the request goes on waiting where there is nothing to show.
@@ -179,7 +203,7 @@ impl Gathering<'_> {
         let (world, address) = (self.world, user_object(&self.claim.user));
         let mut slide = self.slide(pos);
         if slide.hold {
-            match world.wait(&address, &slide, self.until).await? {
+            match world.wait(&address, &slide, self.until.min(self.wait_ends)).await? {
                 Waited::Answered(slid) => return Ok(slid),
                 Waited::Refused(refusal) => return Err(Unsynced::User(refusal)),
                 Waited::Woken | Waited::TimedOut => self.goes_on = true,
@@ -214,7 +238,7 @@ impl Gathering<'_> {
 
     /// Has a draft written down, since something is answered. The user's object may have forgotten it.
     async fn keep(&self, pos: &mut ConnectionPos) -> Result<bool> {
-        let Some(kept) = self.request.pos else { return Ok(true) };
+        let Some(kept) = self.request.pos else { return Ok(false) };
         let (session, connection) = (self.claim.session.clone(), self.request.connection.clone());
         let keep = KeepSent { session, connection, kept: kept.id, id: pos.id };
         match self.world.ask(&user_object(&self.claim.user), &keep).await {

@@ -3,7 +3,10 @@
 //!
 //! The timeline is cut out of the room as for `/sync` (`window.rs`). The state is always that at the window's end.
 
-use std::{collections::BTreeSet, rc::Rc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+};
 
 use ruma::OwnedUserId;
 use serde_json::value::{RawValue, to_raw_value};
@@ -137,25 +140,53 @@ fn window_of(message: &SlidingWindow) -> Window {
     }
 }
 
-impl RequiredState {
-    fn shows(&self, (kind, state_key): (&str, &str)) -> bool {
-        let includes = self.include.iter().any(|element| {
-            let named = !self.lazy_members || kind != MEMBER || element.state_key.is_some();
-            named && element.matches(kind, state_key)
-        });
-        includes && !self.exclude.iter().any(|element| element.matches(kind, state_key))
+/// What one element names: a type, a state key; `None` stands for all.
+type Element<'a> = (Option<&'a str>, Option<&'a str>);
+
+/// Which of the wants of a client name a key. Each want is a bit: however many there are, a key is looked up a few times.
+#[derive(Default)]
+struct Wants<'a> {
+    include: BTreeMap<Element<'a>, u128>,
+    exclude: BTreeMap<Element<'a>, u128>,
+    lazy_members: u128,
+}
+
+impl<'a> Wants<'a> {
+    /// So many in each as there are bits.
+    fn all(required: &'a [RequiredState]) -> Vec<Self> {
+        required.chunks(128).map(Self::of).collect()
+    }
+
+    fn of(required: &'a [RequiredState]) -> Self {
+        let (mut wants, mut bit) = (Self::default(), 1);
+        for of in required {
+            for (named, elements) in
+                [(&mut wants.include, &of.include), (&mut wants.exclude, &of.exclude)]
+            {
+                for StateElement { kind, state_key } in elements {
+                    *named.entry((kind.as_deref(), state_key.as_deref())).or_default() |= bit;
+                }
+            }
+            wants.lazy_members |= if of.lazy_members { bit } else { 0 };
+            bit <<= 1;
+        }
+        wants
+    }
+
+    fn has(&self, (kind, key): &'a Key) -> bool {
+        let (kind, key) = (Some(kind.as_str()), Some(key.as_str()));
+        let of = |named: &BTreeMap<Element<'a>, u128>, elements: [Element<'a>; 2]| {
+            elements.iter().filter_map(|element| named.get(element)).fold(0, |all, bits| all | bits)
+        };
+        let (with_key, without) = ([(kind, key), (None, key)], [(kind, None), (None, None)]);
+        let lazy = if kind == Some(MEMBER) { self.lazy_members } else { 0 };
+        let included = of(&self.include, with_key) | (of(&self.include, without) & !lazy);
+        included & !(of(&self.exclude, with_key) | of(&self.exclude, without)) != 0
     }
 }
 
-impl StateElement {
-    fn matches(&self, kind: &str, state_key: &str) -> bool {
-        self.kind.as_deref().is_none_or(|own| own == kind)
-            && self.state_key.as_deref().is_none_or(|own| own == state_key)
-    }
-}
-
-fn shows(required: &[RequiredState], key: &Key) -> bool {
-    required.iter().any(|required| required.shows((&key.0, &key.1)))
+fn shows<'a>(wants: &[Wants<'a>], key: &'a Key) -> bool {
+    wants.iter().any(|wants| wants.has(key))
 }
 
 impl Room<'_> {
@@ -170,8 +201,8 @@ impl Room<'_> {
         let range = cut.range;
         let before: &[RequiredState] = if range.anew { &[] } else { required_before };
         let mut wanted = self.included(range.end, required, before)?;
-        let changed: BTreeSet<&Key> =
-            cut.changed.iter().filter(|key| shows(required, key)).collect();
+        let wants = Wants::all(required);
+        let changed: BTreeSet<&Key> = cut.changed.iter().filter(|key| shows(&wants, key)).collect();
         wanted.extend(changed.iter().copied().cloned());
         if required.iter().any(|required| required.lazy_members) {
             wanted.extend(lazily(cut.slice));
@@ -197,24 +228,38 @@ impl Room<'_> {
         required: &[RequiredState],
         before: &[RequiredState],
     ) -> Result<BTreeSet<Key>> {
-        let mut keys = BTreeSet::new();
+        let (mut keys, mut kinds) = (BTreeSet::new(), BTreeSet::new());
+        // Whether all state is to be read, and whether all but the members.
+        let (mut whole, mut without_members) = (false, false);
         for new in required.iter().filter(|required| !before.contains(required)) {
             for element in &new.include {
-                match (&element.kind, &element.state_key) {
-                    (Some(kind), Some(key)) => _ = keys.insert((kind.clone(), key.clone())),
-                    (Some(kind), None) if kind == MEMBER && new.lazy_members => {}
-                    (Some(kind), None) => keys.extend(self.keys_of(at, kind)?),
-                    (None, member) if new.lazy_members => {
-                        let state = self.without_members(Before { at, fork: None })?;
-                        keys.extend(state.into_keys());
-                        keys.extend(member.iter().map(|user| (MEMBER.to_owned(), user.clone())));
+                match (element.kind.as_deref(), &element.state_key) {
+                    (Some(kind), Some(key)) => _ = keys.insert((kind.to_owned(), key.clone())),
+                    (Some(MEMBER), None) if new.lazy_members => {}
+                    (Some(kind), None) => _ = kinds.insert(kind),
+                    (None, Some(user)) => {
+                        without_members = true;
+                        keys.insert((MEMBER.to_owned(), user.clone()));
                     }
-                    (None, _) => keys.extend(self.whole(Before { at, fork: None })?.into_keys()),
+                    (None, None) if new.lazy_members => without_members = true,
+                    (None, None) => whole = true,
                 }
             }
         }
-        keys.retain(|key| shows(required, key) && !shows(before, key));
-        Ok(keys)
+        // Of a large room this is much: each part of the state is read once, however many elements name it.
+        if whole {
+            keys.extend(self.whole(Before { at, fork: None })?.into_keys());
+        } else {
+            if without_members {
+                keys.extend(self.without_members(Before { at, fork: None })?.into_keys());
+                kinds.retain(|kind| *kind == MEMBER);
+            }
+            for kind in kinds {
+                keys.extend(self.keys_of(at, kind)?);
+            }
+        }
+        let (wants, had) = (Wants::all(required), Wants::all(before));
+        Ok(keys.into_iter().filter(|key| shows(&wants, key) && !shows(&had, key)).collect())
     }
 
     /// The state keys of a type at a position.

@@ -28,7 +28,8 @@ pub struct Slide {
     /// The one that the client knows: it may ask from there again.
     pub kept: Option<ConnectionPos>,
     pub hold: bool,
-    /// Whether the request goes on waiting where nothing of this is to be shown: what may be nothing is a draft then.
+    /// Whether the request goes on waiting if nothing of the answer is shown to the client. What may show nothing is
+    /// noted as a draft then.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub waits_on: bool,
     pub lists: BTreeMap<String, ListWanted>,
@@ -37,7 +38,7 @@ pub struct Slide {
     /// Whether a client of this form is not told what is unread.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub without_counts: bool,
-    /// Whether the poll was noted before, and goes on.
+    /// Whether an earlier question of the same request has noted the poll.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub goes_on: bool,
     /// What the poll says of the user's presence; `None` where there is no presence.
@@ -46,7 +47,8 @@ pub struct Slide {
 }
 message!(UserSyncClass, Slide => Slid, Refusal);
 
-/// Writes down what is sent by a draft, since something is answered; answers under which number.
+/// Writes down what is sent by a draft, since something is answered; answers under which number: that of the draft, however
+/// often this is asked.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct KeepSent {
     pub session: String,
@@ -134,6 +136,9 @@ pub struct Slid {
     /// Whether that is a draft: it is to be kept (`KeepSent`) if something is answered.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_draft: bool,
+    /// Whether what was noted since `kept` is lost: this is what is new since then, to be answered whatever it is.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub lost: bool,
     /// How many rooms each list has.
     pub counts: BTreeMap<String, u64>,
     pub rooms: Vec<SlidRoom>,

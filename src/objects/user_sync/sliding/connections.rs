@@ -2,11 +2,12 @@
 //!
 //! A row says it for one position of a connection. There are three of them at most: that of the position which the client
 //! presented last, and those of the last two answers. (Two, since a request that its client has given up may still be
-//! answered.) A response that sends nothing of rooms writes none.
+//! answered.) A response that changes nothing of what was sent writes none.
 //!
 //! What a response sends may turn out to be nothing that the client is shown: it waits on then, and what was to be sent is
-//! a draft, which is held in memory alone. It becomes a row when something is answered. Where it is lost before, the
-//! request begins again from the row that it came with.
+//! a draft, in memory alone. It becomes a row when something is answered, or the time is up. A connection has one draft at
+//! most: who asks anew has given up what was asked before. Where a draft is lost, the request is answered what is new since
+//! the row that it came with.
 
 use std::{collections::BTreeMap, rc::Rc};
 
@@ -28,9 +29,12 @@ use crate::{
 const MOST_CONNECTIONS: i64 = 8;
 /// How often it is noted that a connection is in use (ms).
 const USE_NOTED_EVERY: u64 = 86_400_000;
-/// How many positions are remembered beside their rows, and how many drafts.
+/// How many positions are remembered beside their rows.
 const MOST_REMEMBERED: usize = 16;
+/// How many drafts are held, how much they hold together (bytes), and how long (ms): a request is shorter.
 const MOST_DRAFTS: usize = 8;
+const MAX_DRAFTS: usize = 4 * MAX_SENT;
+const DRAFTS_HELD: u64 = 300_000;
 /// The longest text of what was sent (bytes): a row has at most 2 MB.
 const MAX_SENT: usize = 1_900_000;
 /// How many different wishes are remembered before those that no room has any more are dropped.
@@ -63,6 +67,11 @@ pub struct Draft {
 impl Draft {
     fn is_of(&self, device: &str, name: &str) -> bool {
         self.device == device && self.name == name
+    }
+
+    /// About how much it holds (bytes).
+    fn size(&self) -> usize {
+        self.before.size() + self.sent.size()
     }
 }
 
@@ -165,6 +174,12 @@ impl Sent {
         self.configs.len() - 1
     }
 
+    /// About how much this is (bytes).
+    fn size(&self) -> usize {
+        let rooms = self.rooms.keys().map(|room| size_of::<SentRoom>() + room.as_str().len());
+        rooms.chain(self.configs.iter().map(RoomConfig::size)).sum()
+    }
+
     /// The text for a row, if it fits into one.
     fn text(&self) -> Result<Option<String>> {
         Ok(Some(serde_json::to_string(self)?).filter(|text| text.len() <= MAX_SENT))
@@ -210,18 +225,20 @@ fn written(before: &Sent, sent: &mut Rc<Sent>) -> Result<String> {
     sent.text()?.ok_or_else(refused)
 }
 
-/// Writes a draft, since something is answered; answers under which number.
+/// Writes a draft under its own number, since something is answered: once, though the object may be asked again.
 pub fn keep_sent(user: &mut User<'_>, message: KeepSent) -> Result<i64> {
     let KeepSent { session, connection, kept, id } = message;
     let device = user.device_of(&session)?;
-    let unknown = || Stop::Refused(Refusal::UnknownPos);
+    if user.has_row(id, (&device, &connection))? {
+        return Ok(id);
+    }
     // The client may have begun the connection anew.
-    let query = "SELECT 1 FROM connections WHERE id = ? AND device = ? AND name = ?";
-    let row = user.sql.row(query, values![kept, &device, &connection], |row| row.int(0))?;
-    let draft = user.cache.drafts.get(&id).filter(|draft| draft.is_of(&device, &connection));
-    let draft = draft.cloned().filter(|_| row.is_some()).ok_or_else(unknown)?;
-    let id = user.new_id()?;
+    let goes_on = user.has_row(kept, (&device, &connection))?;
+    let has_draft = goes_on && user.has_draft(id, (&device, &connection));
+    let draft = user.cache.drafts.get(&id).filter(|_| has_draft).cloned();
+    let draft = draft.ok_or(Stop::Refused(Refusal::UnknownPos))?;
     user.write_sent((id, Some(kept)), &draft)?;
+    user.cache.drafts.remove(&id);
     Ok(id)
 }
 
@@ -247,12 +264,12 @@ impl User<'_> {
         let row = self.sql.row(query, values, |row| Ok((row.text_or_null(0)?, row.int(1)?)))?;
         let (text, used_at) = row.ok_or_else(unknown)?;
         let (id, at) = (Some(pos.id), pos.at);
-        if let Some(Draft { before, sent, .. }) = draft {
-            return Ok(Connection { id, at, sent, draft_of: Some(before) });
-        }
-        let sent = match held {
-            Some(sent) => sent,
-            None => Rc::new(serde_json::from_str(&text.unwrap_or_default())?),
+        let sent = match (draft, held) {
+            (Some(Draft { before, sent, .. }), _) => {
+                return Ok(Connection { id, at, sent, draft_of: Some(before) });
+            }
+            (None, Some(sent)) => sent,
+            (None, None) => Rc::new(serde_json::from_str(&text.unwrap_or_default())?),
         };
         self.remember_sent(pos.id, &sent);
         if message.kept == Some(pos) {
@@ -295,15 +312,16 @@ impl User<'_> {
             return Ok((id, was_draft));
         }
         let before = connection.draft_of.as_ref().unwrap_or(&connection.sent);
-        let (device, name) = (device.to_owned(), message.connection.clone());
-        let draft = Draft { device, name, before: Rc::clone(before), sent };
+        let (before, name) = (Rc::clone(before), &message.connection);
+        let draft = Draft { device: device.to_owned(), name: name.clone(), before, sent };
         let id = self.new_id()?;
-        if is_draft {
-            let drafts = &mut self.cache.drafts;
-            if drafts.len() >= MOST_DRAFTS {
-                drafts.pop_first();
-            }
-            drafts.insert(id, draft);
+        let too_old = self.moment.now.saturating_sub(DRAFTS_HELD) << DICE;
+        self.cache.drafts.retain(|id, held| {
+            let goes = connection.id == Some(*id) || is_draft && held.is_of(device, name);
+            !goes && id.unsigned_abs() >= too_old
+        });
+        if is_draft && self.has_place_for(&draft) {
+            self.cache.drafts.insert(id, draft);
             return Ok((id, true));
         }
         self.write_sent((id, message.kept.map(|kept| kept.id)), &draft)?;
@@ -313,11 +331,28 @@ impl User<'_> {
         Ok((id, false))
     }
 
-    /// Writes what is sent under a number; what was sent by the row `kept` stays.
+    /// Whether a draft may be held. Where there are too many, or it is too long, its row is written at once.
+    fn has_place_for(&self, draft: &Draft) -> bool {
+        let held = &self.cache.drafts;
+        let size: usize = held.values().chain([draft]).map(Draft::size).sum();
+        held.len() < MOST_DRAFTS && draft.sent.size() <= MAX_SENT && size <= MAX_DRAFTS
+    }
+
+    pub fn has_draft(&self, id: i64, (device, name): (&str, &str)) -> bool {
+        self.cache.drafts.get(&id).is_some_and(|draft| draft.is_of(device, name))
+    }
+
+    pub fn has_row(&mut self, id: i64, (device, name): (&str, &str)) -> Result<bool> {
+        let query = "SELECT 1 FROM connections WHERE id = ? AND device = ? AND name = ?";
+        Ok(self.sql.row(query, values![id, device, name], |row| row.int(0))?.is_some())
+    }
+
+    /// Writes what is sent under a number; the row `kept` stays, and that which was written last.
     fn write_sent(&mut self, (id, kept): (i64, Option<i64>), draft: &Draft) -> Result<()> {
         let Draft { device, name, before, sent } = draft;
         let gone = "DELETE FROM connections WHERE device = ?1 AND name = ?2 AND id IS NOT ?3 AND (?3 IS NULL
-                    OR id < (SELECT max(id) FROM connections WHERE device = ?1 AND name = ?2)) RETURNING id";
+                    OR id IS NOT (SELECT id FROM connections WHERE device = ?1 AND name = ?2
+                                  ORDER BY used_at DESC, id DESC LIMIT 1)) RETURNING id";
         for id in self.sql.rows(gone, values![device, name, kept], |row| row.int(0))? {
             self.cache.connections.remove(&id);
         }
@@ -330,12 +365,10 @@ impl User<'_> {
         Ok(())
     }
 
-    /// A number above all others, that no other connection had: what was sent under one is never mistaken for something
-    /// else.
+    /// A number above all others, that no other connection had: what was sent under one is never taken for something else.
     fn new_id(&mut self) -> Result<i64> {
-        let last =
-            self.sql.row("SELECT max(id) FROM connections", values![], |row| row.int_or_null(0))?;
-        let last = last.flatten();
+        let query = "SELECT max(id) FROM connections";
+        let last = self.sql.row(query, values![], |row| row.int_or_null(0))?.flatten();
         let [high, low, ..] = self.moment.draw();
         let dice = i64::from(high) << 2 | i64::from(low & 3);
         let now = i64::try_from(self.moment.now).unwrap_or_default();

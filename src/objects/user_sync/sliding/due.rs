@@ -13,8 +13,8 @@ use crate::objects::{
 /// and holds their answers. The others follow in the next one.
 const MOST_ROOMS: usize = 200;
 const MOST_EVENTS: u32 = 4_000;
-/// For how many events all members of a room are taken.
-const ALL_MEMBERS: u32 = 200;
+/// For how many events all members of a room are taken, or all of its state.
+const MUCH_STATE: u32 = 200;
 /// The longest wishes of one response together (bytes).
 const MAX_WISHES: usize = 4 << 20;
 /// For how much an element of a wish is taken beside what it names (bytes).
@@ -88,19 +88,20 @@ impl Load {
 impl RequiredState {
     /// How many events this is taken for.
     fn weight(&self) -> u32 {
-        let all_members = |element: &StateElement| {
-            let of_members = element.kind.as_deref().is_none_or(|kind| kind == "m.room.member");
-            of_members && element.state_key.is_none() && !self.lazy_members
+        // What has no type is looked for in all of the state.
+        let is_much = |StateElement { kind, state_key }: &StateElement| match kind.as_deref() {
+            None => true,
+            Some(kind) => kind == "m.room.member" && state_key.is_none() && !self.lazy_members,
         };
-        let of_each = self.include.iter().map(|element| match all_members(element) {
-            true => ALL_MEMBERS,
+        let of_each = self.include.iter().map(|element| match is_much(element) {
+            true => MUCH_STATE,
             false => 1,
         });
         of_each.fold(0, u32::saturating_add)
     }
 
     /// About how long this is (bytes).
-    fn size(&self) -> usize {
+    pub fn size(&self) -> usize {
         let length = |text: &Option<String>| text.as_ref().map_or(0, String::len);
         let elements = self.include.iter().chain(&self.exclude);
         elements.map(|of| ELEMENT + length(&of.kind) + length(&of.state_key)).sum()

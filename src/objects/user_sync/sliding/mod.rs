@@ -35,10 +35,11 @@ pub fn slide(user: &mut User<'_>, mut message: Slide) -> Result<Slid> {
     let device_id = user.device_of(&message.session)?;
     user.note_seen(&device_id)?;
     let presence = message.presence.take();
+    let lost = user.begins_again(&device_id, &mut message)?;
     let connection = user.connection(&device_id, &message)?;
     let next = user.loaded()?.pos;
     let Scope { rooms: scope, counts, unknown } = user.scope(&message, &connection.sent)?;
-    let mut slid = Slid { device_id, counts, unknown, ..Slid::default() };
+    let mut slid = Slid { device_id, counts, unknown, lost, ..Slid::default() };
     if !slid.unknown.is_empty() {
         return Ok(slid);
     }
@@ -100,6 +101,18 @@ impl Slid {
 }
 
 impl User<'_> {
+    /// Begins again where the client is, if what was noted since is lost. The answer is the last of its request then: of
+    /// two that wait on, each could take away what the other noted, for ever.
+    fn begins_again(&mut self, device: &str, message: &mut Slide) -> Result<bool> {
+        let (Some(pos), Some(kept)) = (message.pos, message.kept) else { return Ok(false) };
+        let of = (device, &*message.connection);
+        if pos == kept || self.has_draft(pos.id, of) || self.has_row(pos.id, of)? {
+            return Ok(false);
+        }
+        (message.pos, message.hold, message.waits_on) = (Some(kept), false, false);
+        Ok(true)
+    }
+
     /// The rooms of which something is new, and notes that it is sent.
     fn rooms_due(
         &mut self,

@@ -137,6 +137,13 @@ pub struct RoomConfig {
     pub required: Vec<RequiredState>,
 }
 
+impl RoomConfig {
+    /// About how much this is (bytes).
+    pub fn size(&self) -> usize {
+        self.required.iter().map(RequiredState::size).sum()
+    }
+}
+
 /// Of which rooms in scope something beside them is wanted.
 pub struct Chosen<'a> {
     /// Whether it is, of each list.

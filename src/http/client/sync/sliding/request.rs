@@ -22,6 +22,8 @@ const MOST_LISTS: usize = 100;
 const MOST_SUBSCRIPTIONS: usize = 100;
 /// The same in the form before, which had no limit: clients name every room that was on the screen.
 const MOST_UNSTABLE_SUBSCRIPTIONS: usize = 1_000;
+/// How many ranges all lists may have: each room of a list is looked for in all of its ranges.
+const MOST_RANGES: usize = 200;
 /// How many spaces all lists may name, and the longest name of a connection or a list (bytes).
 const MOST_SPACES: usize = 100;
 const LONGEST_NAME: usize = 255;
@@ -167,9 +169,11 @@ impl Proposed {
 
 impl ProposedRoom {
     fn read(self) -> Result<RoomWanted> {
-        let required = self.required_state;
-        must_be_few("required_state", required.include.len(), MOST_ELEMENTS)?;
-        must_be_few("required_state", required.exclude.len(), MOST_ELEMENTS)?;
+        let mut required = self.required_state;
+        for elements in [&mut required.include, &mut required.exclude] {
+            must_be_few("required_state", elements.len(), MOST_ELEMENTS)?;
+            say_once(elements);
+        }
         Ok(RoomWanted { limit: self.timeline_limit.min(MOST_EVENTS), required })
     }
 }
@@ -208,8 +212,15 @@ impl UnstableRoom {
             let [kind, state_key] = [kind, state_key].map(|text| (text != "*").then_some(text));
             required.include.push(StateElement { kind, state_key });
         }
+        say_once(&mut required.include);
         Ok(RoomWanted { limit: self.timeline_limit.min(MOST_EVENTS), required })
     }
+}
+
+/// Takes out elements that are there twice. Their order says nothing.
+fn say_once(elements: &mut Vec<StateElement>) {
+    elements.sort_unstable();
+    elements.dedup();
 }
 
 /// What a list wants, whichever form it has: of its rooms, their places, and which they are.
@@ -229,7 +240,6 @@ fn request(
     let mut read = BTreeMap::new();
     for (name, (room, ranges, filters)) in lists {
         must_be_few("the name of a list", name.len(), LONGEST_NAME)?;
-        must_be_few("ranges", ranges.as_ref().map_or(0, Vec::len), MOST_LISTS)?;
         let (filter, spaces) = filters.read();
         read.insert(name, List { wanted: ListWanted { ranges, filter, room }, spaces });
     }
@@ -303,11 +313,13 @@ impl ExtensionsBody {
     }
 }
 
-/// All lists together name few spaces, tags and types, and want little state. What several of them want counts once.
+/// All lists together have few ranges, name few spaces, tags and types, and want little state. What several of them want counts once.
 fn must_want_little(lists: &BTreeMap<String, Wanted>) -> Result<()> {
     let filters = || lists.values().map(|(_, _, filters)| filters);
     let spaces = filters().flat_map(|filters| &filters.spaces).map(Vec::len);
     must_be_few("spaces", spaces.sum(), MOST_SPACES)?;
+    let ranges = lists.values().filter_map(|(_, ranges, _)| ranges.as_ref()).map(Vec::len);
+    must_be_few("ranges", ranges.sum(), MOST_RANGES)?;
     must_be_few("filters", filters().map(Filters::names).sum(), MOST_FILTERED)?;
     let required: BTreeSet<_> = lists.values().map(|(room, ..)| &room.required).collect();
     let elements = required.iter().map(|of| of.include.len() + of.exclude.len());

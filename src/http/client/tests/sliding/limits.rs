@@ -20,7 +20,7 @@ fn lists(number: usize, elements: usize, same: bool) -> Value {
 }
 
 #[test]
-fn all_lists_together_want_so_much_state_and_no_more() {
+fn all_lists_together_want_so_much_and_no_more() {
     let scene = one_server();
     let alice = scene.register("alice");
     scene.room(&alice, &json!({}));
@@ -33,6 +33,13 @@ fn all_lists_together_want_so_much_state_and_no_more() {
     asks(lists(50, 20, false)).ok();
     asks(lists(51, 20, false)).refused(400, "M_INVALID_PARAM");
     asks(lists(100, 200, false)).refused(400, "M_INVALID_PARAM");
+    let with_ranges = |number: usize| {
+        let ranges: Vec<_> = (0..number).map(|n| [n, n]).collect();
+        let list = json!({ "timeline_limit": 1, "ranges": ranges });
+        json!({ "a": list, "b": list })
+    };
+    asks(with_ranges(100)).ok();
+    asks(with_ranges(101)).refused(400, "M_INVALID_PARAM");
 }
 
 #[test]
@@ -47,6 +54,31 @@ fn many_rooms_of_which_much_is_wanted_come_in_several_responses() {
     client.list()["required_state"] = json!(required);
     let shown = [(); 4].map(|()| rooms(&client.next()).len());
     assert!(shown[0] < 20 && shown.iter().sum::<usize>() == 30, "{shown:?}");
+}
+
+#[test]
+fn the_state_of_a_room_is_read_once_however_many_elements_name_it() {
+    let scene = one_server();
+    let alice = scene.register("alice");
+    let room = scene.room(&alice, &json!({}));
+    settle(&scene);
+    let read = |elements: Vec<[String; 2]>| {
+        let mut client = Client::of(&scene, &alice, 1);
+        client.list()["required_state"] = json!(elements);
+        let before = scene.server.world().units().rows_read;
+        let shown = client.next_of(&room);
+        (scene.server.world().units().rows_read - before, state(&shown).len())
+    };
+    let named = |kind: &str, number: usize| -> Vec<_> {
+        (0..number).map(|n| [kind.to_owned(), format!("x{n}")]).collect()
+    };
+    read(named("*", 1));
+    assert_eq!(read(named("*", 150)), read(named("*", 1)));
+    let twice = |kind: &str, number: usize| vec![[kind.to_owned(), "*".to_owned()]; number];
+    let (once, all) = read(twice("*", 1));
+    assert_eq!((read(twice("*", 150)), all > 5), ((once, all), true));
+    let member = "m.room.member";
+    assert_eq!(read(twice(member, 150)), read(twice(member, 1)));
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 mod beside;
 mod connections;
+mod drafts;
 mod limits;
 mod lists;
 mod rooms;

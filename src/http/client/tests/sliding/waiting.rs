@@ -19,7 +19,8 @@ fn newest(scene: &Scene, user: &User) -> i64 {
 }
 
 impl Client<'_> {
-    /// Waits for 30 s, while somebody does these things, one every 5 s. Objects may go away after each of them.
+    /// Waits for 30 s, while somebody does these things, one every 5 s. Objects may go away after each of them. Says whether
+    /// something was written while it waited, and with the answer.
     fn waits(&mut self, deeds: &[(&User, String, Value)], evicts: bool) -> Value {
         let line = format!("{SYNC}?timeout=30000&pos={}", self.pos.as_deref().unwrap());
         let request = self.user.request(("POST", &line), self.body.to_string());
@@ -42,7 +43,8 @@ impl Client<'_> {
         let (answer, after) = self.scene.simulation.run(join(waiting, doing));
         let answer = Answer::of(answer.unwrap()).ok();
         self.pos = Some(text(&answer["pos"]));
-        json!({ "answer": answer, "wrote": after != before })
+        let noted = newest(self.scene, self.user) != after;
+        json!({ "answer": answer, "wrote": after != before, "noted": noted })
     }
 }
 
@@ -66,6 +68,10 @@ fn what_is_not_answered_is_not_written() {
     let waited = client.waits(&deeds, false);
     assert_eq!((&waited["wrote"], &waited["answer"]["rooms"]), (&json!(false), &json!({})));
     assert!(scene.simulation.now() - begun >= 30_000);
+    // What was passed over is noted with the answer, once: nobody is asked for it again.
+    assert_eq!(waited["noted"], true);
+    let noted = newest(&scene, &alice);
+    assert_eq!((client.next()["rooms"].clone(), newest(&scene, &alice)), (json!({}), noted));
     // Nor is what somebody says whom the user ignores.
     let ignored = format!(
         "PUT /_matrix/client/v3/user/{}/account_data/m.ignored_user_list",
@@ -104,6 +110,45 @@ fn what_is_said_after_a_receipt_that_nobody_asked_for_is_answered_and_kept() {
         scene.server.crash();
         assert_eq!(client.next()["rooms"], json!({}));
     }
+}
+
+#[test]
+fn what_wakes_a_client_does_not_have_all_spaces_asked_again() {
+    let scene = one_server();
+    let [alice, bob] = ["alice", "bob"].map(|name| scene.register(name));
+    let space = json!({ "creation_content": { "type": "m.space" } });
+    let spaces: Vec<_> = (0..20).map(|_| scene.room(&alice, &space)).collect();
+    let room = scene.room(&alice, &json!({ "preset": "public_chat" }));
+    scene.act(&bob, &room, "join", &json!({})).ok();
+    settle(&scene);
+    let asked = |spaces: &[String]| {
+        let mut client = Client::of(&scene, &alice, 1);
+        let all = client.list().clone();
+        client.body["lists"]["some"] = all;
+        client.body["lists"]["some"]["filters"] = json!({ "spaces": spaces });
+        let events: Vec<_> = (0..20).map(|n| scene.say(&alice, &room, &format!("{n}"))).collect();
+        settle(&scene);
+        client.next();
+        client.next();
+        let line = format!("{SYNC}?timeout=30000&pos={}", client.pos.as_deref().unwrap());
+        let body = client.body.to_string();
+        let waiting = alice.server.request(alice.request(("POST", &line), body));
+        let world = scene.server.world();
+        let reading = async {
+            for event in &events {
+                let line = reads(&room, event);
+                let request = bob.request(line.split_once(' ').unwrap(), "{}".to_owned());
+                assert_eq!(bob.server.request(request).await.unwrap().status(), 200);
+                world.sleep(Duration::from_millis(700)).await;
+            }
+        };
+        let before = world.units().object_requests;
+        let (answer, ()) = scene.simulation.run(join(waiting, reading));
+        assert_eq!(Answer::of(answer.unwrap()).ok()["rooms"], json!({}));
+        world.units().object_requests - before
+    };
+    let (with, without) = (asked(&spaces), asked(&[]));
+    assert!(with < without + 5 * 20, "{with} {without}");
 }
 
 #[test]
