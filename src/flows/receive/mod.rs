@@ -29,7 +29,11 @@ use ruma::{OwnedEventId, OwnedRoomId, OwnedServerName, RoomId};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tombolo_platform::{AskError, World};
-use tombolo_protocol::{admission::Checked, event, room_version::RoomVersion};
+use tombolo_protocol::{
+    admission::Checked,
+    event::{self, fields},
+    room_version::RoomVersion,
+};
 
 use self::verify::Dropped;
 use crate::{
@@ -42,6 +46,8 @@ use crate::{
 
 /// How many rooms are worked on at once.
 const ROOMS_AT_ONCE: usize = 8;
+/// How old an event may be (ms) for which a whole transaction is to come again, since its room cannot be reached.
+const NEW: u64 = 600_000;
 
 /// The body of a transaction. Its own `origin` is not read: the request's signature says who sent it.
 #[derive(Deserialize)]
@@ -51,7 +57,9 @@ pub struct Transaction {
     pub edus: Vec<Box<RawValue>>,
 }
 
-/// Takes a transaction; answers what became of each event, as far as its ID is known.
+/// Takes a transaction; answers what became of each event, as far as its ID is known. Where a room cannot be reached, it
+/// is to come again, or an event may be lost that no later one leads to: for a while, since a server sends nothing else
+/// meanwhile.
 pub async fn receive(
     world: &World,
     origin: &OwnedServerName,
@@ -78,7 +86,7 @@ pub async fn receive(
                 reached = true;
                 results.extend(outcomes);
             }
-            // A room that fails does not keep the others from their events.
+            // A room that fails does not keep the others from these events.
             Err(error) => {
                 let unreached = Outcome::Dropped("the room cannot be reached".to_owned());
                 results.extend(ids.into_iter().map(|id| (id, unreached.clone())));
@@ -86,7 +94,9 @@ pub async fn receive(
             }
         }
     }
-    if let Some(error) = failure.filter(|_| !reached) {
+    let now = world.now();
+    let is_new = || transaction.pdus.iter().any(|pdu| made_at(pdu).abs_diff(now) < NEW);
+    if let Some(error) = failure.filter(|_| !reached || is_new()) {
         return Err(error);
     }
     let (mut budget, mut lost) = (edus::Budget::default(), None);
@@ -99,6 +109,12 @@ pub async fn receive(
     edus::take_last(world, origin, budget).await;
     // It all comes again then. What has had its effect has none again.
     lost.map_or(Ok(results), |error| Err(error.into()))
+}
+
+/// When an event says that it was made (ms).
+fn made_at(pdu: &RawValue) -> u64 {
+    let [at] = fields(pdu, ["origin_server_ts"]);
+    at.and_then(|at| at.get().parse().ok()).unwrap_or_default()
 }
 
 /// Gives each room its events, several rooms at once; returns for each room the event IDs and the outcomes.
