@@ -116,7 +116,7 @@ async fn typing_and_receipts_arrive() {
     let room = alice.create_room(json!({ "preset": "public_chat" })).await;
     bob.join(&room, None).await;
     let event = alice.send(&room, "1", "read me").await;
-    let since = next(&alice.sync("", 0).await);
+    let since = settled(&alice).await;
     let typing = format!("/_matrix/client/v3/rooms/{}/typing/{}", encode(&room), encode(&bob.user));
     bob.ok(Method::PUT, &typing, Some(json!({ "typing": true, "timeout": 20000 }))).await;
     let synced = alice.sync(&since, 5000).await;
