@@ -13,8 +13,6 @@ use std::{
 pub struct Turns<K, V> {
     known: RefCell<BTreeMap<K, State<V>>>,
     next: Cell<u64>,
-    /// When it was last asked how something stands (ms).
-    asked: Cell<u64>,
 }
 
 enum State<V> {
@@ -36,13 +34,12 @@ pub enum Standing<V> {
 
 impl<K, V> Default for Turns<K, V> {
     fn default() -> Self {
-        Self { known: RefCell::default(), next: Cell::default(), asked: Cell::default() }
+        Self { known: RefCell::default(), next: Cell::default() }
     }
 }
 
 impl<K: Ord + Clone, V: Clone> Turns<K, V> {
     pub fn standing(&self, key: &K, now: u64) -> Standing<V> {
-        self.asked.set(now);
         match self.known.borrow().get(key) {
             Some(State::Begun(_, until)) if *until > now => Standing::Begun,
             Some(State::Ended(until, value)) if *until > now => Standing::Ended(value.clone()),
@@ -50,14 +47,14 @@ impl<K: Ord + Clone, V: Clone> Turns<K, V> {
         }
     }
 
-    /// Takes a turn, for which others wait until then (ms). So many are remembered at most, beside those that go on: were
-    /// one of these forgotten, the same would be done twice at once.
-    pub fn begin(self: Rc<Self>, key: K, until: u64, most: usize) -> Turn<K, V> {
+    /// Takes a turn, now and until then (ms), for which others wait. So many are remembered at most, beside those that go
+    /// on: were one of these forgotten, the same would be done twice at once.
+    pub fn begin(self: Rc<Self>, key: K, (now, until): (u64, u64), most: usize) -> Turn<K, V> {
         let number = self.next.get();
         self.next.set(number.wrapping_add(1));
         let mut known = self.known.borrow_mut();
         if known.len() >= most {
-            make_room(&mut known, most, self.asked.get());
+            make_room(&mut known, most, now);
         }
         known.insert(key.clone(), State::Begun(number, until));
         drop(known);
@@ -130,9 +127,9 @@ mod tests {
     #[test]
     fn what_goes_on_is_not_forgotten_for_what_is_begun() {
         let turns = turns();
-        let going_on: Vec<_> = (0..3).map(|key| Rc::clone(&turns).begin(key, 10, 4)).collect();
+        let going_on: Vec<_> = (0..3).map(|key| Rc::clone(&turns).begin(key, (0, 10), 4)).collect();
         for key in 3..9 {
-            Rc::clone(&turns).begin(key, 10, 4).end(20, "done");
+            Rc::clone(&turns).begin(key, (0, 10), 4).end(20, "done");
         }
         assert!((0..3).all(|key| matches!(turns.standing(&key, 0), Standing::Begun)));
         assert!(matches!(turns.standing(&7, 0), Standing::Free));
@@ -144,9 +141,9 @@ mod tests {
     fn what_holds_for_the_shortest_time_is_forgotten_first() {
         let turns = turns();
         for (key, until) in [(0, 30), (1, 20), (2, 40)] {
-            Rc::clone(&turns).begin(key, 10, 3).end(until, "done");
+            Rc::clone(&turns).begin(key, (0, 10), 3).end(until, "done");
         }
-        let _turn = Rc::clone(&turns).begin(3, 10, 3);
+        let _turn = Rc::clone(&turns).begin(3, (0, 10), 3);
         assert!(matches!(turns.standing(&1, 0), Standing::Free));
         assert!([0, 2].iter().all(|key| matches!(turns.standing(key, 0), Standing::Ended(_))));
     }
@@ -155,11 +152,11 @@ mod tests {
     fn who_was_ended_without_a_word_is_forgotten_when_nobody_waits_any_more() {
         let turns = turns();
         for key in 0..5 {
-            std::mem::forget(Rc::clone(&turns).begin(key, 10, 3));
+            std::mem::forget(Rc::clone(&turns).begin(key, (0, 10), 3));
         }
         assert_eq!(turns.known.borrow().len(), 5);
         assert!(matches!(turns.standing(&0, 10), Standing::Free));
-        let _turn = Rc::clone(&turns).begin(9, 20, 3);
+        let _turn = Rc::clone(&turns).begin(9, (10, 20), 3);
         assert_eq!(turns.known.borrow().len(), 1);
     }
 }

@@ -111,9 +111,8 @@ pub async fn respond(
     let authorization =
         x_matrix::sign(signed, &config.server_name, server, &config.signing_key).header();
     let body = Bytes::from(content.unwrap_or_default());
-    let mut failure = RemoteError::Unreachable("it listens nowhere".to_owned());
-    for (number, target) in resolve::resolve(world, server).await?.into_iter().enumerate() {
-        let tried = number > 0;
+    let mut failure = None;
+    for target in resolve::resolve(world, server).await? {
         // The platform takes `Host` from the URL: it has a port even where the server name has none.
         let mut request = Request::builder()
             .method(ask.method.clone())
@@ -137,13 +136,14 @@ pub async fn respond(
             Err(answered @ RemoteError::Answered { .. }) if !answered.is_unrecognized() => {
                 return Err(answered);
             }
-            // A place that did not answer may have done what was asked.
-            Err(unrecognized @ RemoteError::Answered { .. }) if !tried => failure = unrecognized,
-            Err(RemoteError::Answered { .. }) => {}
-            Err(error) => failure = error,
+            // A place before that did not answer may have done what was asked: that is said then.
+            Err(unrecognized @ RemoteError::Answered { .. }) => {
+                failure = failure.or(Some(unrecognized))
+            }
+            Err(unreachable) => failure = Some(unreachable),
         }
     }
-    Err(failure)
+    Err(failure.unwrap_or_else(|| RemoteError::Unreachable("it listens nowhere".to_owned())))
 }
 
 /// A success, or the error of the server. An error whose body is no JSON object comes from a proxy before the server,

@@ -281,35 +281,43 @@ async fn reachable(world: &World, targets: Vec<Target>) -> Result<Vec<Place>, Re
 /// no way to private ones.
 pub async fn guard(world: &World, host: &str) -> Result<(), RemoteError> {
     // A URL's host may be read as an address where we see a name, such as `127.1`.
-    let place = server_name::split(host).ok().filter(|(_, port)| port.is_none());
-    guard_place(world, host, place.map(|(place, _)| place.address())).await
+    let named = match server_name::split(host) {
+        Ok((place, None)) => place.address().map_or(Named::Name, Named::Address),
+        _ => Named::Nothing,
+    };
+    guard_named(world, host, named).await
 }
 
 /// The same for the host of a URL, whose name may be none of a server: many have a `_`.
 pub async fn guard_host(world: &World, host: Host<&str>) -> Result<(), RemoteError> {
     let is_named = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
-    let place = match host {
-        Host::Ipv4(address) => Some(Some(address.into())),
-        Host::Ipv6(address) => Some(Some(address.into())),
-        Host::Domain(name) => name.bytes().all(is_named).then_some(None),
+    let named = match host {
+        Host::Ipv4(address) => Named::Address(address.into()),
+        Host::Ipv6(address) => Named::Address(address.into()),
+        Host::Domain(name) if name.bytes().all(is_named) => Named::Name,
+        Host::Domain(_) => Named::Nothing,
     };
-    guard_place(world, &host.to_string(), place).await
+    guard_named(world, &host.to_string(), named).await
 }
 
-/// `place` is the address that the host is, if it is one; none where it cannot be asked for.
-async fn guard_place(
-    world: &World,
-    host: &str,
-    place: Option<Option<IpAddr>>,
-) -> Result<(), RemoteError> {
+/// What a host is.
+enum Named {
+    Address(IpAddr),
+    Name,
+    /// Nothing that can be asked for.
+    Nothing,
+}
+
+async fn guard_named(world: &World, host: &str, named: Named) -> Result<(), RemoteError> {
     let config = Config::of(world).map_err(|error| RemoteError::Refused(error.to_string()))?;
     if config.allow_private_addresses {
         return Ok(());
     }
     let refused = || RemoteError::Refused(format!("{host} is not on the public network"));
-    let addresses = match place.ok_or_else(refused)? {
-        Some(address) => vec![address],
-        None => dns::addresses(world, host).await?,
+    let addresses = match named {
+        Named::Address(address) => vec![address],
+        Named::Name => dns::addresses(world, host).await?,
+        Named::Nothing => return Err(refused()),
     };
     let last = host.trim_end_matches('.').rsplit('.').next().unwrap_or_default();
     if last.eq_ignore_ascii_case("localhost")

@@ -55,11 +55,7 @@ pub async fn write(
     most: usize,
     around: Option<usize>,
 ) -> Result<Content, Unkept> {
-    let announced = body.announced();
-    if announced.is_some_and(|bytes| bytes > most) {
-        return Err(Unkept::TooLarge(most));
-    }
-    let part = announced.or(around).map_or(PART, |bytes| bytes.min(PART));
+    let part = announced(&body, most)?.or(around).map_or(PART, |bytes| bytes.min(PART));
     let room = Room::of(world, Purpose::Writing, part).await.ok_or(Unkept::Busy(LATER))?;
     write_held(world, body, most, Some(room)).await
 }
@@ -71,10 +67,7 @@ pub async fn write_held(
     most: usize,
     room: Option<Room>,
 ) -> Result<Content, Unkept> {
-    let announced = body.announced();
-    if announced.is_some_and(|bytes| bytes > most) {
-        return Err(Unkept::TooLarge(most));
-    }
+    let announced = announced(&body, most)?;
     let key = new_media_id(world);
     media::begin(world, &key).await.map_err(Ours::from)?;
     let hash = Rc::new(RefCell::new(Sha256::new()));
@@ -105,6 +98,14 @@ pub async fn write_held(
     let sha256 =
         hash.borrow().clone().finalize().iter().map(|byte| format!("{byte:02x}")).collect();
     Ok(Content { key, sha256, size })
+}
+
+/// How long a body says that it is; refused if that is too long.
+fn announced(body: &Body, most: usize) -> Result<Option<usize>, Unkept> {
+    match body.announced() {
+        Some(bytes) if bytes > most => Err(Unkept::TooLarge(most)),
+        announced => Ok(announced),
+    }
 }
 
 fn unwritten(error: R2Error) -> Unkept {

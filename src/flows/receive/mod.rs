@@ -22,18 +22,17 @@ pub use self::{
     versions::version,
 };
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use futures_util::{StreamExt, stream};
 use ruma::{OwnedEventId, OwnedRoomId, OwnedServerName, RoomId};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tombolo_platform::{AskError, World};
-use tombolo_protocol::{
-    admission::Checked,
-    event::{self, fields},
-    room_version::RoomVersion,
-};
+use tombolo_protocol::{admission::Checked, event, room_version::RoomVersion};
 
 use self::verify::Dropped;
 use crate::{
@@ -46,8 +45,11 @@ use crate::{
 
 /// How many rooms are worked on at once.
 const ROOMS_AT_ONCE: usize = 8;
-/// How old an event may be (ms) for which a whole transaction is to come again, since its room cannot be reached.
-const NEW: u64 = 600_000;
+/// For how long transactions of a server come again since a room cannot be reached (ms), and after how long without one
+/// that is over. Of how many servers that is remembered in an isolate; beyond that, it begins anew.
+const PATIENCE: u64 = 600_000;
+const OVER: u64 = 3_600_000;
+const MOST_SERVERS: usize = 5_000;
 
 /// The body of a transaction. Its own `origin` is not read: the request's signature says who sent it.
 #[derive(Deserialize)]
@@ -94,9 +96,8 @@ pub async fn receive(
             }
         }
     }
-    let now = world.now();
-    let is_new = || transaction.pdus.iter().any(|pdu| made_at(pdu).abs_diff(now) < NEW);
-    if let Some(error) = failure.filter(|_| !reached || is_new()) {
+    let comes_again = comes_again(world, origin, failure.is_some());
+    if let Some(error) = failure.filter(|_| !reached || comes_again) {
         return Err(error);
     }
     let (mut budget, mut lost) = (edus::Budget::default(), None);
@@ -111,10 +112,27 @@ pub async fn receive(
     lost.map_or(Ok(results), |error| Err(error.into()))
 }
 
-/// When an event says that it was made (ms).
-fn made_at(pdu: &RawValue) -> u64 {
-    let [at] = fields(pdu, ["origin_server_ts"]);
-    at.and_then(|at| at.get().parse().ok()).unwrap_or_default()
+/// Since when and until when transactions of each server have failed (ms), since a room could not be reached.
+#[derive(Default)]
+struct Failing(RefCell<BTreeMap<OwnedServerName, (u64, u64)>>);
+
+/// Whether a transaction is to come again that failed for a room. It notes it.
+fn comes_again(world: &World, origin: &OwnedServerName, failed: bool) -> bool {
+    let failing = world.isolate(|_| Failing::default());
+    let (mut failing, now) = (failing.0.borrow_mut(), world.now());
+    if !failed {
+        failing.remove(origin);
+        return false;
+    }
+    if failing.len() >= MOST_SERVERS && !failing.contains_key(origin) {
+        failing.clear();
+    }
+    let (since, last) = failing.entry(origin.clone()).or_insert((now, now));
+    if last.saturating_add(OVER) <= now {
+        *since = now;
+    }
+    *last = now;
+    now < since.saturating_add(PATIENCE)
 }
 
 /// Gives each room its events, several rooms at once; returns for each room the event IDs and the outcomes.

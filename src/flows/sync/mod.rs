@@ -8,6 +8,7 @@ mod filter;
 mod outside;
 mod presence;
 pub mod sliding;
+mod spaces;
 #[cfg(test)]
 mod tests;
 mod unsynced;

@@ -9,20 +9,20 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use ruma::{OwnedRoomId, OwnedUserId};
 use serde_json::value::RawValue;
 use tombolo_platform::{AskError, Waited, World};
-use tombolo_protocol::membership::Membership;
 
-use super::{Claim, Data, DeviceLists, LONGEST, Polling, ROOMS_AT_ONCE, Result, Unsynced, devices};
+pub use super::spaces::List;
+use super::{
+    Claim, Data, DeviceLists, LONGEST, Polling, ROOMS_AT_ONCE, Result, Unsynced, devices, spaces,
+};
 use crate::{
     flows::{ours::Ours, presence},
     objects::{
-        room::messages::{
-            Asker, Detail, Look, Refusal, SlidingWindow, SlidingWindowReply, Traits, TraitsOf,
-        },
+        room::messages::{Detail, Refusal, SlidingWindow, SlidingWindowReply, Traits, TraitsOf},
         room_object,
         user_keys::messages::KeyCounts,
         user_object,
         user_sync::messages::{
-            ConnectionPos, Extensions, JoinedRooms, KeepSent, ListWanted, NoteTraits, PresencePoll,
+            ConnectionPos, Extensions, KeepSent, ListWanted, NoteTraits, PresencePoll,
             Refusal as UserRefusal, RoomWanted, Slid, SlidRoom, Slide, StreamPosition,
             Subscriptions,
         },
@@ -48,13 +48,6 @@ pub struct Request {
     pub without_counts: bool,
     /// `None` where there is no presence.
     pub presence: Option<Polling>,
-}
-
-#[derive(Debug)]
-pub struct List {
-    pub wanted: ListWanted,
-    /// Only rooms of these spaces, as far as the user is in the spaces.
-    pub spaces: Option<Vec<OwnedRoomId>>,
 }
 
 /// What is new for a client.
@@ -148,13 +141,13 @@ impl Gathering<'_> {
             let mut slid = match self.ask(pos).await {
                 // An object of an older build does not begin again by itself.
                 Err(Unsynced::User(UserRefusal::UnknownPos)) if pos != self.request.pos => {
-                    (pos, self.until) = (self.request.pos, 0);
+                    pos = self.begin_again();
                     continue;
                 }
                 asked => asked?,
             };
             if slid.lost {
-                (pos, self.until) = (self.request.pos, 0);
+                pos = self.begin_again();
             }
             if let Some(tell) = slid.tell.take() {
                 presence::tell_meanwhile(self.world, tell);
@@ -174,8 +167,14 @@ impl Gathering<'_> {
             if !is_draft || self.keep(&mut updates.pos).await? {
                 return Ok(updates);
             }
-            (pos, self.until) = (self.request.pos, 0);
+            pos = self.begin_again();
         }
+    }
+
+    /// What was noted for this request is lost: it is answered what is new since where the client is, whatever that is.
+    fn begin_again(&mut self) -> Option<ConnectionPos> {
+        self.until = 0;
+        self.request.pos
     }
 
     /// Reads which rooms the spaces of lists name. While the client waits, they may come to name others; but not whatever
@@ -188,7 +187,7 @@ impl Gathering<'_> {
         self.wait_ends = next.filter(|_| has_spaces).unwrap_or(u64::MAX);
         if next.is_none() {
             self.read_at = Some(now);
-            self.lists = lists(self.world, &self.claim.user, &self.request.lists).await?;
+            self.lists = spaces::lists(self.world, &self.claim.user, &self.request.lists).await?;
         }
         Ok(())
     }
@@ -248,58 +247,6 @@ impl Gathering<'_> {
         }
         Ok(true)
     }
-}
-
-/// The lists, with the rooms of their spaces.
-async fn lists(
-    world: &World,
-    user: &OwnedUserId,
-    lists: &BTreeMap<String, List>,
-) -> Result<BTreeMap<String, ListWanted>> {
-    let named = lists.values().flat_map(|list| list.spaces.iter().flatten());
-    let spaces = spaces(world, user, named.cloned().collect()).await?;
-    let of_spaces = |list: &List| {
-        let mut wanted = list.wanted.clone();
-        wanted.filter.within = list.spaces.as_ref().map(|named| {
-            let rooms = named.iter().filter_map(|space| spaces.get(space));
-            rooms.flatten().cloned().collect()
-        });
-        wanted
-    };
-    Ok(lists.iter().map(|(name, list)| (name.clone(), of_spaces(list))).collect())
-}
-
-/// The rooms that each of these spaces names; spaces that the user is not in name none.
-async fn spaces(
-    world: &World,
-    user: &OwnedUserId,
-    mut named: BTreeSet<OwnedRoomId>,
-) -> Result<BTreeMap<OwnedRoomId, Vec<OwnedRoomId>>> {
-    if named.is_empty() {
-        return Ok(BTreeMap::new());
-    }
-    let joined = world.ask(&user_object(user), &JoinedRooms {}).await?;
-    named.retain(|space| joined.contains(space));
-    let asks = named.into_iter().map(|space| children(world, user, space));
-    stream::iter(asks).buffer_unordered(ROOMS_AT_ONCE).try_collect().await
-}
-
-/// The rooms that a space names; none where the user is not in it.
-async fn children(
-    world: &World,
-    user: &OwnedUserId,
-    space: OwnedRoomId,
-) -> Result<(OwnedRoomId, Vec<OwnedRoomId>)> {
-    let asker = Some(Asker::User(user.clone()));
-    let look = Look { asker, children: true, suggested_only: false };
-    let children = match world.ask(&room_object(&space), &look).await {
-        Ok(looked) if looked.membership == Some(Membership::Join) => {
-            looked.children.into_iter().map(|child| child.room_id).collect()
-        }
-        Ok(_) | Err(AskError::Refused(_)) => Vec::new(),
-        Err(AskError::Unreachable(cause)) => return Err(Ours::Unreachable(cause).into()),
-    };
-    Ok((space, children))
 }
 
 /// Finds out what rooms are that were told to the user before rooms said so.

@@ -1,6 +1,6 @@
 //! Which names does a pattern match, and does a hostile one stay cheap?
 
-use super::{MAX_NAME, Subject, matches_type};
+use super::{MAX_NAME, Pattern, Subject, matches_type};
 
 #[track_caller]
 fn matches(name: &str, pattern: &str, expected: bool) {
@@ -116,5 +116,22 @@ fn types_match_by_case_and_without_question_marks() {
         ("", "m", false),
     ] {
         assert_eq!(matches_type(pattern, kind), expected, "{pattern} {kind}");
+    }
+}
+
+#[test]
+fn wildcards_in_a_row_are_wildcards() {
+    for (pattern, body, matches) in [
+        ("??", "aa", true),
+        ("??", "a", false),
+        ("a??", "to abc now", true),
+        ("a??", "to abcd now", false),
+        ("a**d", "to abcd now", true),
+        ("a?*?d", "abd acd", true),
+        ("a?*?d", "abd ad", true),
+        ("a?*?d", "abd", false),
+        ("a*d", "to ab\ncd now", false),
+    ] {
+        assert_eq!(Pattern::new(pattern).matches_words(body), matches, "{pattern} in {body}");
     }
 }

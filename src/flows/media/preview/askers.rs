@@ -1,8 +1,8 @@
 //! How much is fetched for one user? Few pages at once, one image of these, and so many bytes of images in an hour.
 //!
-//! So nobody takes the room of all others, and pages and images have rooms of their own (`media/room.rs`): images that
-//! never end keep nobody from what a page says. Nor does anybody fills the server with images that count against no quota.
-//! It lies in the isolate's memory: a fresh isolate forgives.
+//! So nobody takes the room of all others, and nobody fills the server with images that count against no quota. Pages and
+//! images have rooms of their own (`media/room.rs`): images that never end keep nobody from what a page says. All this
+//! lies in the isolate's memory: a fresh isolate forgives.
 
 use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 

@@ -76,8 +76,9 @@ pub async fn cached(
             Standing::Begun => {}
             Standing::Ended(outcome) => return outcome,
             Standing::Free => {
-                let stale = world.now().saturating_add(STALE);
-                let turn = Rc::clone(&fetches).begin(key.clone(), stale, MOST_KNOWN);
+                let begins = world.now();
+                let stale = begins.saturating_add(STALE);
+                let turn = Rc::clone(&fetches).begin(key.clone(), (begins, stale), MOST_KNOWN);
                 let stored = if is_looked_up { None } else { stored(world, &key).await };
                 if let Some((outcome, until)) = stored {
                     turn.end(until, outcome.clone());
@@ -87,7 +88,7 @@ pub async fn cached(
                 let (now, waited) = (world.now(), world.now().saturating_sub(began));
                 if let Some(_place) = askers.begin(What::Visit, asker, now, stale) {
                     let fetched = fetch(waited).await;
-                    return tell(world, turn, (key, own), fetched);
+                    return tell(world, fetches, (turn, own), (key, fetched));
                 }
                 if waited >= PATIENCE {
                     return Err(Unpreviewed::Busy(LATER));
@@ -109,22 +110,21 @@ fn still(error: Unpreviewed, wait: u64) -> Unpreviewed {
 /// Tells those who wait and those who come later what came of a fetch, under the key of all or of who asked.
 fn tell(
     world: &World,
-    turn: Turn<String, Outcome>,
-    (key, own): (String, String),
-    fetched: Result<Fetched, Unpreviewed>,
+    fetches: Rc<Fetches>,
+    (turn, own): (Turn<String, Outcome>, String),
+    (key, fetched): (String, Result<Fetched, Unpreviewed>),
 ) -> Outcome {
-    let told = told(&fetched);
+    let (told, now) = (told(&fetched), world.now());
     let outcome = fetched.map(|fetched| fetched.preview);
     match told {
         Told::All(kept) => {
-            let until = world.now().saturating_add(kept);
+            let until = now.saturating_add(kept);
             turn.end(until, outcome.clone());
             store(world, key, &outcome, (kept, until));
         }
         Told::Asker(kept) => {
-            let until = world.now().saturating_add(kept);
-            let fetches = world.isolate(|_| Fetches::default());
-            fetches.begin(own, until, MOST_KNOWN).end(until, outcome.clone());
+            let until = now.saturating_add(kept);
+            fetches.begin(own, (now, until), MOST_KNOWN).end(until, outcome.clone());
         }
         Told::Nobody => {}
     }
@@ -132,17 +132,15 @@ fn tell(
 }
 
 fn told(fetched: &Result<Fetched, Unpreviewed>) -> Told {
-    match fetched {
-        Ok(Fetched { missing: None, .. }) => Told::All(KEPT),
-        Ok(Fetched { missing: Some(why), .. }) | Err(why) => match why {
-            Unpreviewed::Unreachable(_) | Unpreviewed::Blocked => Told::All(KEPT_BRIEFLY),
-            Unpreviewed::Unasked(_) | Unpreviewed::Busy(_) | Unpreviewed::Ours(_) => {
-                Told::All(TOLD)
-            }
-            // That is nobody else's business. The page is not asked again before more could come of it.
-            Unpreviewed::Spent(wait) => Told::Asker(KEPT_BRIEFLY.min(*wait)),
-            Unpreviewed::Malformed => Told::Nobody,
-        },
+    let (Ok(Fetched { missing: Some(why), .. }) | Err(why)) = fetched else {
+        return Told::All(KEPT);
+    };
+    match why {
+        Unpreviewed::Malformed => Told::Nobody,
+        // That is nobody else's business. The page is not asked again before more could come of it.
+        Unpreviewed::Spent(wait) => Told::Asker(KEPT_BRIEFLY.min(*wait)),
+        why if why.is_of_the_page() => Told::All(KEPT_BRIEFLY),
+        _ => Told::All(TOLD),
     }
 }
 

@@ -1,6 +1,7 @@
 //! How is a page fetched, and its image?
 //!
-//! Each takes its room in the isolate's memory before it is asked for, so nobody sends what nobody takes.
+//! A page and each of its images take room in the isolate's memory before they are asked for, so nobody sends what nobody
+//! takes. What turns out to be an image itself takes room before it is read.
 
 use std::{cell::Cell, time::Duration};
 
@@ -119,10 +120,7 @@ impl Fetch<'_> {
                     None
                 }
             };
-            let is_theirs = |error: &Unpreviewed| {
-                matches!(error, Unpreviewed::Unreachable(_) | Unpreviewed::Blocked)
-            };
-            if image.is_some() || !missing.as_ref().is_none_or(is_theirs) {
+            if image.is_some() || !missing.as_ref().is_none_or(Unpreviewed::is_of_the_page) {
                 break;
             }
         }

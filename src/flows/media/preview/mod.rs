@@ -63,6 +63,13 @@ pub enum Unpreviewed {
     Ours(#[from] Ours),
 }
 
+impl Unpreviewed {
+    /// Whether the page, or where it leads, is the reason, and no doing of ours.
+    fn is_of_the_page(&self) -> bool {
+        matches!(self, Self::Unreachable(_) | Self::Blocked)
+    }
+}
+
 /// What is shown of a URL to a user whose client prefers these languages (`Accept-Language`).
 pub async fn preview(
     world: &World,

@@ -82,8 +82,9 @@ pub async fn fetch(
             return Ok((*media, content));
         }
     }
-    let begins = world.now().saturating_add(patience).saturating_add(BEGIN);
-    let turn = Rc::new(fetches.begin(key, begins, MOST_KNOWN));
+    let now = world.now();
+    let begins = now.saturating_add(patience).saturating_add(BEGIN);
+    let turn = Rc::new(fetches.begin(key, (now, begins), MOST_KNOWN));
     let kept = fetch_now(world, (server, media_id), patience, &turn).await;
     if let Err(unread) = &kept {
         turn.end(world.now().saturating_add(FAILED), unread.clone());

@@ -11,9 +11,9 @@ fn a_file_is_waited_for_as_long_as_something_comes() {
     let world = scene.server.world();
     let (fetches, key) = (Rc::new(Fetches::default()), ("new.org".try_into().unwrap(), "a".into()));
     let is_begun = || matches!(fetches.standing(&key, world.now()), Standing::Begun);
-    let begin = |until| Rc::new(Rc::clone(&fetches).begin(key.clone(), until, MOST_KNOWN));
+    let begin = |times| Rc::new(Rc::clone(&fetches).begin(key.clone(), times, MOST_KNOWN));
     scene.simulation.run(async {
-        let turn = begin(world.now() + BEGIN);
+        let turn = begin((world.now(), world.now() + BEGIN));
         let slow = stream::unfold(world.clone(), async |world| {
             world.sleep(Duration::from_millis(STALE - 1)).await;
             Some((Ok("a".into()), world))
@@ -25,7 +25,7 @@ fn a_file_is_waited_for_as_long_as_something_comes() {
         }
         world.sleep(Duration::from_millis(STALE)).await;
         assert!(!is_begun());
-        let another = begin(world.now() + BEGIN);
+        let another = begin((world.now(), world.now() + BEGIN));
         drop((body, turn));
         assert!(is_begun(), "the first takes the second away");
         drop(another);

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tombolo_platform::World;
 
-use super::{account, devices_of, if_used, must_be_admin};
+use super::{asked, devices_of, if_used};
 use crate::{
     error::{Result, not_found},
     flows::keys::removed,
@@ -36,8 +36,7 @@ struct Named {
 }
 
 async fn list(world: World, request: Request<Bytes>, user: OwnedUserId) -> Result<Response<Bytes>> {
-    must_be_admin(&world, &request).await?;
-    account(&world, &user).await?;
+    asked(&world, &request, &user).await?;
     let devices = devices_of(&world, &user).await?;
     let devices: Vec<Value> = devices.iter().map(|device| shown(&user, device)).collect();
     json_response(StatusCode::OK, &json!({ "devices": devices, "total": devices.len() }))
@@ -48,8 +47,7 @@ async fn show(
     request: Request<Bytes>,
     (user, device_id): (OwnedUserId, String),
 ) -> Result<Response<Bytes>> {
-    must_be_admin(&world, &request).await?;
-    account(&world, &user).await?;
+    asked(&world, &request, &user).await?;
     let mut devices = devices_of(&world, &user).await?.into_iter();
     let device = devices.find(|device| device.device_id == device_id);
     let device = device.ok_or_else(|| not_found("There is no such device"))?;
@@ -61,8 +59,7 @@ async fn delete(
     request: Request<Bytes>,
     (user, device_id): (OwnedUserId, String),
 ) -> Result<Response<Bytes>> {
-    must_be_admin(&world, &request).await?;
-    account(&world, &user).await?;
+    asked(&world, &request, &user).await?;
     log_out(&world, &user, vec![device_id]).await?;
     json_response(StatusCode::OK, &json!({}))
 }
@@ -72,9 +69,8 @@ async fn delete_some(
     request: Request<Bytes>,
     user: OwnedUserId,
 ) -> Result<Response<Bytes>> {
-    must_be_admin(&world, &request).await?;
+    asked(&world, &request, &user).await?;
     let Named { devices } = json_body(&request)?;
-    account(&world, &user).await?;
     log_out(&world, &user, devices).await?;
     json_response(StatusCode::OK, &json!({}))
 }

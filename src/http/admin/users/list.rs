@@ -39,21 +39,18 @@ pub fn routes(router: &mut Router) {
 
 /// Here `deactivated` says whether those are listed too.
 async fn with_deactivated(world: World, request: Request<Bytes>, _: ()) -> Result<Response<Bytes>> {
-    let deactivated = flag(&query::pairs(request.uri().query().unwrap_or_default()), "deactivated");
-    let deactivated = if deactivated? == Some(true) { None } else { Some(false) };
-    page(&world, &request, deactivated).await
+    page(&world, &request, |too| if too == Some(true) { None } else { Some(false) }).await
 }
 
 /// Here `deactivated` says whether only those are listed.
 async fn list(world: World, request: Request<Bytes>, _: ()) -> Result<Response<Bytes>> {
-    let deactivated = flag(&query::pairs(request.uri().query().unwrap_or_default()), "deactivated");
-    page(&world, &request, deactivated?).await
+    page(&world, &request, |only| only).await
 }
 
 async fn page(
     world: &World,
     request: &Request<Bytes>,
-    deactivated: Option<bool>,
+    listed: fn(Option<bool>) -> Option<bool>,
 ) -> Result<Response<Bytes>> {
     must_be_admin(world, request).await?;
     let server = &Config::of(world)?.server_name;
@@ -80,7 +77,7 @@ async fn page(
         name: name.as_deref(),
         user_id: user_id.as_deref(),
         admin: flag(&pairs, "admins")?,
-        deactivated,
+        deactivated: listed(flag(&pairs, "deactivated")?),
         order,
         backwards,
         from,

@@ -40,8 +40,8 @@ pub fn routes(router: &mut Router) {
 }
 
 async fn show(world: World, request: Request<Bytes>, user: OwnedUserId) -> Result<Response<Bytes>> {
-    must_be_admin(&world, &request).await?;
-    json_response(StatusCode::OK, &whole(&world, &user, &account(&world, &user).await?).await?)
+    let account = asked(&world, &request, &user).await?;
+    json_response(StatusCode::OK, &whole(&world, &user, &account).await?)
 }
 
 async fn show_admin(
@@ -49,8 +49,7 @@ async fn show_admin(
     request: Request<Bytes>,
     user: OwnedUserId,
 ) -> Result<Response<Bytes>> {
-    must_be_admin(&world, &request).await?;
-    let Listed { admin, .. } = account(&world, &user).await?;
+    let Listed { admin, .. } = asked(&world, &request, &user).await?;
     json_response(StatusCode::OK, &json!({ "admin": admin }))
 }
 
@@ -59,10 +58,15 @@ async fn rooms(
     request: Request<Bytes>,
     user: OwnedUserId,
 ) -> Result<Response<Bytes>> {
-    must_be_admin(&world, &request).await?;
-    account(&world, &user).await?;
+    asked(&world, &request, &user).await?;
     let rooms = if_used(world.ask(&user_object(&user), &JoinedRooms {}).await)?;
     json_response(StatusCode::OK, &json!({ "joined_rooms": rooms, "total": rooms.len() }))
+}
+
+/// The account of which an operator asks.
+async fn asked(world: &World, request: &Request<Bytes>, user: &UserId) -> Result<Listed> {
+    must_be_admin(world, request).await?;
+    account(world, user).await
 }
 
 /// The account of a user, who must be of this server. It may be deactivated.

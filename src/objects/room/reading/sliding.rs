@@ -53,7 +53,7 @@ pub fn sliding_window(room: &mut Room<'_>, message: SlidingWindow) -> Result<Sli
     let brought_up = viewer.memberships.uncovered(from, to);
     if !viewer.memberships.joined_between(from, to + 1) && !brought_up {
         let parting = room.parting(&viewer, &window)?;
-        let live = message.live(parting.timeline.len());
+        let live = message.live_at_end(parting.timeline.len());
         let (timeline, state, prev_batch) = (parting.timeline, parting.state, parting.prev_batch);
         return Ok(SlidingWindowReply { timeline, live, state, prev_batch, ..Default::default() });
     }
@@ -67,9 +67,6 @@ pub fn sliding_window(room: &mut Room<'_>, message: SlidingWindow) -> Result<Sli
         false => room.views(&viewer, &slice.events, false)?,
     };
     let joined = viewer.memberships.since(range.end).map_or(range.end, |since| since - 1);
-    let live_from = message.live_from.unwrap_or(joined);
-    let is_live = |pos: Option<Position>| pos.is_some_and(|pos| pos > live_from);
-    let live = slice.events.iter().filter(|event| is_live(event.pos)).count();
     let cut = Cut { range: &range, changed: &changed, slice: &slice, limited };
     let (mut state, mut removed) = room.required_state(&viewer, &message, &cut)?;
     let [last, behind] = room.end_of_stay(&viewer, &window, range.end, &slice)?;
@@ -77,7 +74,7 @@ pub fn sliding_window(room: &mut Room<'_>, message: SlidingWindow) -> Result<Sli
         // How the stay ended is set, though nothing said while it lasted that the user was there.
         removed.retain(|(kind, state_key)| kind != MEMBER || state_key != viewer.user.as_str());
     }
-    let live = u32::try_from(live).unwrap_or(u32::MAX).saturating_add(message.live(last.len()));
+    let live = message.live(&slice, joined).saturating_add(message.live_at_end(last.len()));
     timeline.extend(last);
     state.extend(behind);
     let receipts = room.receipts_wanted(&viewer, &message, (&range, &window.timeline))?;
@@ -99,8 +96,15 @@ pub fn sliding_window(room: &mut Room<'_>, message: SlidingWindow) -> Result<Sli
 }
 
 impl SlidingWindow {
+    /// How many events of a slice have just happened, where the user joined after `joined`.
+    fn live(&self, slice: &Slice, joined: Position) -> u32 {
+        let live_from = self.live_from.unwrap_or(joined);
+        let live = slice.events.iter().filter(|event| event.pos.is_some_and(|pos| pos > live_from));
+        u32::try_from(live.count()).unwrap_or(u32::MAX)
+    }
+
     /// How many of the events that end a stay have just happened: none for a client that begins.
-    fn live(&self, events: usize) -> u32 {
+    fn live_at_end(&self, events: usize) -> u32 {
         let begins = self.live_from.is_some_and(|live_from| live_from >= self.to);
         if begins { 0 } else { u32::try_from(events).unwrap_or(u32::MAX) }
     }
