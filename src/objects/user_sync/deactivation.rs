@@ -75,6 +75,12 @@ impl User<'_> {
         Ok(())
     }
 
+    /// Whether the account was deactivated, and what its user said is to be hidden.
+    pub fn is_erased(&self) -> Result<bool> {
+        let query = "SELECT erase FROM deactivated";
+        Ok(self.sql.row(query, values![], |row| row.int(0))?.is_some_and(|erase| erase != 0))
+    }
+
     /// Refuses if the account was deactivated.
     pub fn must_be_active(&mut self) -> Result<()> {
         if self.is_active()? { Ok(()) } else { Err(Stop::Refused(Refusal::Deactivated)) }

@@ -16,6 +16,7 @@ pub fn moderate(user: &mut User<'_>, message: Moderate) -> Result<()> {
     let is = Moderation {
         locked: message.locked.unwrap_or(was.locked),
         suspended: message.suspended.unwrap_or(was.suspended),
+        ..was
     };
     if is == was {
         return Ok(());
@@ -28,23 +29,24 @@ pub fn moderate(user: &mut User<'_>, message: Moderate) -> Result<()> {
     Ok(())
 }
 
-/// Whether the account is locked or suspended. One that nobody ever used is neither.
+/// Whether the account is locked, suspended or erased. One that nobody ever used is nothing of it.
 pub fn moderation(user: &mut User<'_>, _: ModerationOf) -> Result<Moderation> {
     match user.cache.schema.exists(user.sql, STEPS)? {
-        true => user.moderation(),
+        true => Ok(Moderation { erased: user.is_erased()?, ..user.moderation()? }),
         false => Ok(Moderation::default()),
     }
 }
 
 impl User<'_> {
-    /// Whether the account is locked or suspended, read once per stay in memory.
+    /// Whether the account is locked or suspended, read once per stay in memory; nothing of whether it is erased.
     pub fn moderation(&mut self) -> Result<Moderation> {
         if let Some(moderation) = self.cache.moderation {
             return Ok(moderation);
         }
         let query = "SELECT locked, suspended FROM moderation";
         let read = |row: &Row<'_>| {
-            Ok(Moderation { locked: row.int(0)? != 0, suspended: row.int(1)? != 0 })
+            let (locked, suspended) = (row.int(0)? != 0, row.int(1)? != 0);
+            Ok(Moderation { locked, suspended, erased: false })
         };
         let moderation = self.sql.row(query, values![], read)?.unwrap_or_default();
         self.cache.moderation = Some(moderation);

@@ -72,8 +72,9 @@ impl User<'_> {
         let (thread, redacts, event) = (None, None, event.to_owned());
         let event_id = event_id.clone();
         let event = NotifiableEvent { pos: news.to, event_id, event, thread, level: 0, redacts };
-        // Nobody tells an invited user how many are in the room.
-        let mut judge = self.judge(room, &Notify::default(), &Notifiable::default());
+        // Nobody tells an invited user how many are in the room, nor how much power who invites has.
+        let unknown = Notifiable { room_level: i64::MAX, ..Notifiable::default() };
+        let mut judge = self.judge(room, &Notify::default(), &unknown);
         let mut unread = self.unread_in(room)?;
         let changed = self.judge_event(&mut judge, &event, &mut unread)?;
         if changed { self.set_unread(room, &unread, pos) } else { Ok(()) }
@@ -125,8 +126,8 @@ impl User<'_> {
 
     fn judge(&self, room: &RoomId, notify: &Notify, notifiable: &Notifiable) -> Judge {
         let name = notify.display_name.as_deref().unwrap_or_default();
-        // Without a name nothing names the user but their ID.
-        let is_name = !name.is_empty() && name.len() <= MAX_NAME;
+        // Without a name nothing names the user but their ID. A blank one is in nearly every text.
+        let is_name = !name.trim().is_empty() && name.len() <= MAX_NAME;
         let room = RoomContext {
             room_id: room.to_owned(),
             members: UInt::new_saturating(notifiable.members),

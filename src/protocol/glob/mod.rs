@@ -12,7 +12,7 @@ mod pattern;
 #[cfg(test)]
 mod tests;
 
-pub use self::pattern::Pattern;
+pub use self::pattern::{Pattern, folded};
 
 /// The longest name that can be matched, in bytes.
 pub const MAX_NAME: usize = 255;

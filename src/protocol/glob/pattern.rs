@@ -30,7 +30,7 @@ impl Pattern {
             '?' => Part::One,
             _ => Part::This(character),
         };
-        let pattern = pattern.to_lowercase();
+        let pattern = folded(pattern);
         if !pattern.contains(['*', '?']) {
             return Self::literal(&pattern);
         }
@@ -40,11 +40,11 @@ impl Pattern {
     /// A pattern that stands for a text, and nothing else.
     #[must_use]
     pub fn literal(text: &str) -> Self {
-        let text = text.to_lowercase();
+        let text = folded(text);
         Self { parts: text.chars().map(Part::This).collect(), literal: Some(text) }
     }
 
-    /// Whether it stands for the whole text, which is in lower case.
+    /// Whether it stands for the whole text, which is [`folded`].
     #[must_use]
     pub fn matches(&self, text: &str) -> bool {
         match &self.literal {
@@ -53,8 +53,8 @@ impl Pattern {
         }
     }
 
-    /// Whether it stands for some words of the text, which is in lower case: where it begins and ends, no letters, digits
-    /// or `_` of ASCII stand on both sides. Wildcards stand for nothing that goes over the end of a line.
+    /// Whether it stands for some words of the text, which is [`folded`]: where it begins and ends, no letters, digits or
+    /// `_` of ASCII stand on both sides.
     #[must_use]
     pub fn matches_words(&self, text: &str) -> bool {
         if self.literal.as_ref().is_some_and(|literal| !text.contains(literal)) {
@@ -85,13 +85,12 @@ impl Pattern {
             }
             let Some(character) = character else { break };
             next.fill(false);
-            let is_wild = !by_words || character != '\n';
             for (at, part) in self.parts.iter().enumerate() {
                 let here = is_reached(&reached, at);
                 match part {
                     Part::This(this) => reach(&mut next, at + 1, here && *this == character),
-                    Part::One => reach(&mut next, at + 1, here && is_wild),
-                    Part::Any => reach(&mut next, at, here && is_wild),
+                    Part::One => reach(&mut next, at + 1, here),
+                    Part::Any => reach(&mut next, at, here),
                 }
             }
             (reached, next) = (next, reached);
@@ -99,6 +98,22 @@ impl Pattern {
         }
         false
     }
+}
+
+/// A text in which case does not count any more. Each character is still one, so `?` stands for it, and depends on nothing
+/// beside it, so a text has what its beginning has: in lower case, İ is two characters, and Σ at the end of a word another.
+/// What is not of ASCII does not come to be: it would end words elsewhere.
+#[must_use]
+pub fn folded(text: &str) -> String {
+    if text.is_ascii() {
+        return text.to_ascii_lowercase();
+    }
+    let fold = |character: char| match character.to_lowercase().next() {
+        Some('ς') => 'σ',
+        Some(lower) if character.is_ascii() || !lower.is_ascii() => lower,
+        _ => character,
+    };
+    text.chars().map(fold).collect()
 }
 
 fn is_reached(reached: &[bool], at: usize) -> bool {

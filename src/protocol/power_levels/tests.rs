@@ -65,6 +65,16 @@ fn texts_and_booleans_are_levels_up_to_version_9() {
 }
 
 #[test]
+fn what_is_no_level_counts_as_absent() {
+    for version in ["6", "11"] {
+        for room in [json!(5), json!(null), json!({ "room": null }), json!({ "room": [50] })] {
+            let levels = levels(version, Some(json!({ "notifications": room, "events": 1 })));
+            assert_eq!(levels.notification("room"), 50, "{room}");
+        }
+    }
+}
+
+#[test]
 fn what_is_deep_beside_them_takes_no_levels_away() {
     let deep = format!("{{\"deep\":{}{},\"ban\":6}}", "[".repeat(400), "]".repeat(400));
     let content = crate::json::parse_value(deep.as_bytes()).unwrap();

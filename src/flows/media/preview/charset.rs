@@ -114,10 +114,10 @@ fn of_header(content_type: &[u8]) -> Option<String> {
     disposition::parameter(content_type, str::from_utf8(essence).ok()?.trim(), "charset")
 }
 
-/// The encoding that a page says of itself: by `<meta charset>`, or by a content type in a `<meta>`.
+/// The encoding that a page says of itself: by `<meta charset>`, or by a content type in a `<meta>`; else as XML does.
 fn declared(bytes: &[u8]) -> Option<String> {
     let begin = String::from_utf8_lossy(bytes.get(..DECLARED).unwrap_or(bytes));
-    Markup::of(&begin).find_map(|token| {
+    let said = Markup::of(&begin).find_map(|token| {
         let Token::Start(tag) = token else { return None };
         let said = tag.attribute("charset").or_else(|| {
             let equivalent = tag.attribute("http-equiv")?;
@@ -125,7 +125,18 @@ fn declared(bytes: &[u8]) -> Option<String> {
             of_header(tag.attribute("content").filter(|_| is_type)?.as_bytes())
         });
         said.filter(|said| tag.is("meta") && !said.is_empty())
-    })
+    });
+    said.or_else(|| of_xml(&begin))
+}
+
+/// The encoding that an XML declaration says, at the very beginning of a page.
+fn of_xml(begin: &str) -> Option<String> {
+    let (said, _) = begin.strip_prefix("<?xml")?.split_once('>')?;
+    let (_, after) = said.split_once("encoding")?;
+    let after = after.trim_start().strip_prefix('=')?.trim_start();
+    let quote = after.chars().next().filter(|quote| matches!(quote, '"' | '\''))?;
+    let (name, _) = after.strip_prefix(quote)?.split_once(quote)?;
+    Some(name.to_owned()).filter(|name| !name.is_empty())
 }
 
 #[cfg(test)]
@@ -175,6 +186,33 @@ mod tests {
             let bytes = [html.as_bytes(), b"\xc3\xb6"].concat();
             assert!(read(&bytes, "text/html").ends_with('ö'), "{html}");
         }
+    }
+
+    #[test]
+    fn a_page_that_is_xml_says_its_encoding_as_xml_does() {
+        for xml in [
+            "<?xml version=\"1.0\" encoding=\"ISO-8859-1\"?>",
+            "<?xml encoding = 'latin1' ?>",
+            "<?xml version='1.0' encoding='utf-8'?><meta charset=latin1>",
+        ] {
+            let bytes = [xml.as_bytes(), b"\xc3\xb6"].concat();
+            assert!(read(&bytes, "application/xhtml+xml").ends_with("Ã¶"), "{xml}");
+            assert!(read(&bytes, "text/html; charset=utf-8").ends_with('ö'), "{xml}");
+        }
+        for xml in [
+            " <?xml encoding='latin1'?>",
+            "<?xml version='1.0'?><a encoding='latin1'>",
+            "<?xml encoding=latin1?>",
+            "<?xml encoding='latin1?>",
+            "<?xml encoding='utf-16'?>",
+        ] {
+            let bytes = [xml.as_bytes(), b"\xc3\xb6"].concat();
+            assert!(read(&bytes, "text/html").ends_with('ö'), "{xml}");
+        }
+        // In no encoding that is known here, its letters are nobody's text.
+        let cyrillic =
+            b"<?xml version=\"1.0\" encoding=\"windows-1251\"?><title>\xcc\xe8\xf0</title>";
+        assert!(text(cyrillic.to_vec(), b"text/html").is_guess);
     }
 
     #[test]

@@ -134,7 +134,8 @@ impl Fetch<'_> {
     async fn image(&self, url: Url) -> Result<Option<Image>, Unpreviewed> {
         let _room = self.image_room().await?;
         let (_, content_type, body) = self.open(url, IMAGES).await?;
-        if is_image(&content_type) { self.keep(body).await } else { Ok(None) }
+        let may_be = is_image(&content_type) || is_unsaid(&content_type);
+        if may_be { self.keep(body).await } else { Ok(None) }
     }
 
     async fn keep(&self, body: Body) -> Result<Option<Image>, Unpreviewed> {
@@ -267,4 +268,10 @@ fn is_of(content_type: &[u8], kinds: &[&str]) -> bool {
 fn is_image(content_type: &[u8]) -> bool {
     let begin = content_type.trim_ascii_start().get(..6);
     begin.is_some_and(|begin| begin.eq_ignore_ascii_case(b"image/"))
+}
+
+/// Whether a server says nothing of what something is, as stores of files do of what was put there. What begins like an
+/// image is one.
+fn is_unsaid(content_type: &[u8]) -> bool {
+    is_of(content_type, &["", "application/octet-stream", "binary/octet-stream"])
 }

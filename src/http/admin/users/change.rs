@@ -52,6 +52,16 @@ struct Put {
     external_ids: Option<Vec<Value>>,
 }
 
+impl Put {
+    /// Whether the account is to end, and nothing else: that may be asked again, for example where the answer was lost.
+    fn only_ends(&self) -> bool {
+        let texts = [&self.password, &self.displayname, &self.avatar_url];
+        self.deactivated == Some(true)
+            && texts.iter().all(|text| text.is_none())
+            && self.admin.or(self.locked).is_none()
+    }
+}
+
 #[derive(Deserialize)]
 struct Admin {
     admin: bool,
@@ -121,7 +131,7 @@ fn must_be_possible(
     for text in [&body.displayname, &body.avatar_url].into_iter().flatten() {
         must_fit(text)?;
     }
-    if held.is_some_and(|held| held.deactivated) {
+    if held.is_some_and(|held| held.deactivated) && !body.only_ends() {
         return Err(deactivated());
     }
     // A name is written in one way only: by another one, another account would be made.

@@ -15,8 +15,8 @@ use crate::{
 };
 
 /// How many accounts a page has, unless the operator says it, and at most.
-const USUAL: u64 = 100;
-const MOST: u64 = 1_000;
+const USUAL: u32 = 100;
+const MOST: u32 = 1_000;
 /// By what accounts are ordered. What a list does not know, or what is the same for all, leaves them ordered by name.
 const ORDERS: [&str; 11] = [
     "name",
@@ -55,11 +55,11 @@ async fn page(
     must_be_admin(world, request).await?;
     let server = &Config::of(world)?.server_name;
     let pairs = query::pairs(request.uri().query().unwrap_or_default());
-    let count = |name: &str, usual: u64| match query::first(&pairs, name) {
+    let count = |name: &str, usual: u32| match query::first(&pairs, name) {
         Some(text) => text.parse().map_err(|_| invalid_param(format!("`{name}` is no count"))),
         None => Ok(usual),
     };
-    let (from, limit) = (count("from", 0)?, count("limit", USUAL)?.min(MOST));
+    let (from, limit) = (count("from", 0)?.into(), count("limit", USUAL)?.min(MOST).into());
     let order = query::first(&pairs, "order_by").unwrap_or("name");
     if !ORDERS.contains(&order) {
         return Err(invalid_param("`order_by` is not known"));
@@ -84,7 +84,7 @@ async fn page(
         limit,
     };
     let (found, total) = accounts::list(world, server, &wanted).await?;
-    let next = from.saturating_add(found.len() as u64);
+    let next = wanted.from.saturating_add(found.len() as u64);
     let mut users = Vec::new();
     for (localpart, account) in &found {
         let user = UserId::parse(format!("@{localpart}:{server}")).map_err(internal)?;

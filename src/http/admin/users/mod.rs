@@ -78,7 +78,8 @@ async fn account(world: &World, user: &UserId) -> Result<Listed> {
 
 /// All that is told of an account.
 async fn whole(world: &World, user: &UserId, account: &Listed) -> Result<Map<String, Value>> {
-    let Moderation { locked, suspended } = world.ask(&user_object(user), &ModerationOf {}).await?;
+    let is = world.ask(&user_object(user), &ModerationOf {}).await?;
+    let Moderation { locked, suspended, erased } = is;
     let devices = devices_of(world, user).await?;
     let seen = devices.iter().filter_map(|device| device.last_seen_ts).max();
     let mut shown = shown(user, account);
@@ -86,6 +87,7 @@ async fn whole(world: &World, user: &UserId, account: &Listed) -> Result<Map<Str
         ("last_seen_ts".to_owned(), json!(seen)),
         ("locked".to_owned(), json!(locked)),
         ("suspended".to_owned(), json!(suspended)),
+        ("erased".to_owned(), json!(erased)),
         ("threepids".to_owned(), json!([])),
         ("external_ids".to_owned(), json!([])),
     ]);

@@ -85,6 +85,7 @@ fn only_operators_ask() {
         ("v2/users/@nobody:example.org", 404, "M_NOT_FOUND"),
         ("v2/users/@alice:other.test", 400, "M_INVALID_PARAM"),
         ("v2/users?limit=-1", 400, "M_INVALID_PARAM"),
+        ("v2/users?from=9007199254740992", 400, "M_INVALID_PARAM"),
         ("v2/users?order_by=password", 400, "M_INVALID_PARAM"),
         ("v3/users?deactivated=maybe", 400, "M_INVALID_PARAM"),
         ("v3/users?dir=x", 400, "M_INVALID_PARAM"),
@@ -113,6 +114,8 @@ fn accounts_are_listed_as_they_are_asked_for() {
         ("v2/users?name=AL", &all[1..3]),
         ("v2/users?user_id=ice:ex", &all[1..2]),
         ("v2/users?name=nobody", &[]),
+        ("v2/users?name=%25", &[]),
+        ("v2/users?name=a_ice", &[]),
         ("v2/users?dir=b", &["bob", "alice", "admin"]),
         ("v2/users?order_by=displayname&dir=b", &["bob", "admin", "alice"]),
         ("v2/users?order_by=is_guest", &all[..3]),
@@ -124,6 +127,8 @@ fn accounts_are_listed_as_they_are_asked_for() {
     assert_eq!(server.list("v2/users?limit=2"), (ids(&all[..2]), json!("2"), json!(3)));
     assert_eq!(server.list("v2/users?limit=2&from=2"), (ids(&all[2..3]), Value::Null, json!(3)));
     assert_eq!(server.list("v2/users?from=5"), (Vec::new(), Value::Null, json!(3)));
+    let far = format!("v2/users?from={}&limit={0}", u32::MAX);
+    assert_eq!(server.list(&far), (Vec::new(), Value::Null, json!(3)));
     assert_eq!(server.list("v2/users?limit=0"), (Vec::new(), Value::Null, json!(3)));
 }
 
@@ -255,4 +260,70 @@ fn a_password_is_reset_and_an_account_ended_for_good() {
     let back = json!({ "deactivated": false, "password": "again" });
     let line = format!("PUT {}", server.at("v2", ""));
     server.ask(&line, &back).refused(400, "M_INVALID_PARAM");
+    // To end what has ended is no mistake, and what was erased stays so.
+    let ended = server.ask(&line, &json!({ "deactivated": true })).ok();
+    assert_eq!((&ended["deactivated"], &ended["erased"]), (&json!(true), &json!(true)));
+    server.ask(&format!("POST v1/deactivate/{user}"), &json!({})).ok();
+    assert_eq!(server.get(&server.at("v2", "")).ok()["erased"], true);
+    for more in [json!({ "password": "x" }), json!({ "locked": false }), json!({ "admin": true })] {
+        let mut body = json!({ "deactivated": true });
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        server.ask(&line, &body).refused(400, "M_INVALID_PARAM");
+    }
+}
+
+#[test]
+fn who_was_erased_is_in_no_room_and_found_nowhere() {
+    let server = Served::new();
+    let bob = server.scene.register("bob");
+    let room = server.scene.room(&server.alice, &json!({ "preset": "public_chat" }));
+    server.scene.act(&bob, &room, "join", &json!({})).ok();
+    let found = || {
+        let line = "POST /_matrix/client/v3/user_directory/search";
+        let found = server.scene.call(Some(&bob), line, &json!({ "search_term": "alice" })).ok();
+        found["results"].as_array().unwrap().len()
+    };
+    server.scene.pass(10_000);
+    assert_eq!(found(), 1);
+    assert_eq!(server.get(&server.at("v2", "")).ok()["erased"], false);
+    let line = format!("POST v1/deactivate/{}", encode(&server.alice.id));
+    server.ask(&line, &json!({ "erase": true })).ok();
+    server.scene.pass(10_000);
+    assert_eq!(found(), 0);
+    let joined = server.scene.get(&bob, &format!("/_matrix/client/v3/rooms/{room}/joined_members"));
+    assert_eq!(joined.ok()["joined"].as_object().unwrap().keys().collect::<Vec<_>>(), [&bob.id]);
+    assert_eq!(server.get(&server.at("v1", "/joined_rooms")).ok()["total"], 0);
+    assert_eq!(server.get(&server.at("v2", "")).ok()["displayname"], Value::Null);
+}
+
+#[test]
+fn a_user_is_found_by_any_way_to_write_them_or_not_at_all() {
+    let server = Served::new();
+    let made = server.ask("PUT v2/users/%40a%2fb%3D.c%3aexample.org", &json!({}));
+    assert_eq!((made.status, &made.body["name"]), (201, &json!("@a/b=.c:example.org")));
+    for path in ["v1/users/{}/admin", "v1/users/{}/joined_rooms", "v2/users/{}/devices"] {
+        server.get(&path.replace("{}", "@a%2Fb=.c:example.org")).ok();
+    }
+    let body = json!({ "admin": true, "new_password": "x", "devices": [] });
+    for line in [
+        "GET v2/users/{}",
+        "GET v1/users/{}/admin",
+        "PUT v1/users/{}/admin",
+        "GET v1/users/{}/joined_rooms",
+        "GET v2/users/{}/devices",
+        "GET v2/users/{}/devices/X",
+        "DELETE v2/users/{}/devices/X",
+        "POST v2/users/{}/delete_devices",
+        "POST v1/deactivate/{}",
+        "POST v1/reset_password/{}",
+    ] {
+        for (user, status) in
+            [("@nobody:example.org", 404), ("@ALICE:example.org", 404), ("@alice:other.test", 400)]
+        {
+            let answer = server.ask(&line.replace("{}", &encode(user)), &body);
+            assert_eq!(answer.status, status, "{line} {user} {}", answer.body);
+        }
+        assert_eq!(server.ask(&line.replace("{}", "alice"), &body).status, 400, "{line}");
+    }
+    server.log_in("alice", "x").refused(403, "M_FORBIDDEN");
 }

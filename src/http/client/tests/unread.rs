@@ -306,3 +306,75 @@ fn what_a_stranger_writes_does_not_break_the_news() {
     reading.say(&reading.alice, &json!({ "msgtype": "m.text", "body": "a", "nested": nested }));
     assert_eq!(reading.counts(), (2, 1));
 }
+
+#[test]
+fn a_blank_name_is_in_no_text() {
+    let reading = Reading::new();
+    let rule = json!({
+        "conditions": [{ "kind": "contains_display_name" }],
+        "actions": ["notify", { "set_tweak": "highlight" }],
+    });
+    let line = "PUT /_matrix/client/v3/pushrules/global/override/named";
+    reading.scene.call(Some(&reading.bob), line, &rule).ok();
+    for (name, highlights) in [(" ", 0), ("\u{3000}", 0), ("b", 1)] {
+        let member = json!({ "membership": "join", "displayname": name });
+        let path = format!("state/m.room.member/{}", reading.bob.id);
+        reading.scene.put(&reading.bob, &reading.room, &path, &member).ok();
+        reading.says("a b\u{3000}c");
+        assert_eq!(reading.counts().1, highlights, "{name:?}");
+    }
+}
+
+#[test]
+fn an_action_of_before_notifies_of_nothing() {
+    let reading = Reading::new();
+    let line = "PUT /_matrix/client/v3/pushrules/global/override/silent";
+    let loud = json!({ "set_tweak": "highlight" });
+    for actions in [json!(["dont_notify"]), json!(["coalesce"]), json!(["dont_notify", loud])] {
+        let rule = json!({ "conditions": [], "actions": actions });
+        reading.scene.call(Some(&reading.bob), line, &rule).ok();
+        reading.says("hi");
+        assert_eq!(reading.counts(), (0, 0), "{actions}");
+    }
+}
+
+#[test]
+fn what_happens_to_others_is_counted_in_the_sync_that_shows_it() {
+    let reading = Reading::new();
+    let line = "PUT /_matrix/client/v3/pushrules/global/override/.m.rule.member_event/actions";
+    reading.scene.call(Some(&reading.bob), line, &json!({ "actions": ["notify"] })).ok();
+    let carol = reading.scene.register("carol");
+    reading.scene.act(&carol, &reading.room, "join", &json!({})).ok();
+    let mut since = reading.since.clone();
+    for passed in 0..20 {
+        let sync = reading.scene.sync(&reading.bob, &format!("since={since}"));
+        let entry = &sync["rooms"]["join"][&reading.room];
+        let shown = entry["timeline"]["events"].as_array().map_or(0, Vec::len);
+        if shown > 0 {
+            assert_eq!((shown, pair(&entry["unread_notifications"])), (1, (1, 0)));
+            return;
+        }
+        since = text(&sync["next_batch"]);
+        reading.scene.pass(100 * passed);
+    }
+    panic!("Carol never comes");
+}
+
+#[test]
+fn who_invites_has_no_power_that_is_known() {
+    let reading = Reading::new();
+    for id in [".m.rule.invite_for_me", ".m.rule.member_event"] {
+        let line = format!("PUT /_matrix/client/v3/pushrules/global/override/{id}/enabled");
+        reading.scene.call(Some(&reading.bob), &line, &json!({ "enabled": false })).ok();
+    }
+    let invite = |mentions: Value| {
+        let room = reading.scene.room(&reading.alice, &json!({}));
+        let content = json!({ "membership": "invite", "m.mentions": mentions });
+        let path = format!("state/m.room.member/{}", reading.bob.id);
+        reading.scene.put(&reading.alice, &room, &path, &content).ok();
+        let path = "/_matrix/client/v3/notifications";
+        reading.scene.get(&reading.bob, path).ok()["notifications"].as_array().unwrap().len()
+    };
+    assert_eq!(invite(json!({ "room": true })), 0);
+    assert_eq!(invite(json!({ "user_ids": [reading.bob.id] })), 1);
+}

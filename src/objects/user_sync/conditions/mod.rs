@@ -7,7 +7,7 @@
 #[cfg(test)]
 mod tests;
 
-use std::{collections::BTreeMap, ops::RangeBounds};
+use std::{borrow::Cow, collections::BTreeMap, ops::RangeBounds};
 
 use ruma::{
     EventId, OwnedRoomId, UInt,
@@ -19,7 +19,7 @@ use ruma::{
     serde::Raw,
 };
 use serde_json::value::RawValue;
-use tombolo_protocol::glob::Pattern;
+use tombolo_protocol::glob::{Pattern, folded};
 
 /// The text in which words are looked for.
 const BODY: &str = "content.body";
@@ -40,8 +40,8 @@ pub struct RoomContext {
 /// An event that is judged.
 pub struct Judged {
     fields: FlattenedJson,
-    /// Its texts in lower case, as far as a rule asked for them.
-    lower: BTreeMap<String, String>,
+    /// Its texts without regard to case, as far as a rule asked for them.
+    folded: BTreeMap<String, String>,
     /// Whether the body has the user's name, as far as a rule asked for it: many may.
     named: Option<bool>,
     /// The sender's power level.
@@ -55,7 +55,7 @@ impl Judged {
     pub fn new(event: &RawValue, level: i64, subscribed: Option<bool>) -> Self {
         let event: Raw<AnySyncTimelineEvent> = Raw::from_json(event.to_owned());
         let fields = FlattenedJson::from_raw(&event);
-        Self { fields, lower: BTreeMap::new(), named: None, level, subscribed }
+        Self { fields, folded: BTreeMap::new(), named: None, level, subscribed }
     }
 
     /// The actions of the first rule that matches; none where no rule does.
@@ -73,8 +73,11 @@ impl Judged {
             | AnyPushRuleRef::Underride(rule)
             | AnyPushRuleRef::PostContent(rule) => self.meets_all(rule, room),
             AnyPushRuleRef::Content(rule) => self.matches(BODY, &rule.pattern, room),
-            AnyPushRuleRef::Room(rule) => self.matches("room_id", rule.rule_id.as_str(), room),
-            AnyPushRuleRef::Sender(rule) => self.matches("sender", rule.rule_id.as_str(), room),
+            // These name one room and one user, in whose IDs case counts and `*` is a character.
+            AnyPushRuleRef::Room(rule) => rule.rule_id == room.room_id,
+            AnyPushRuleRef::Sender(rule) => {
+                self.fields.get_str("sender") == Some(rule.rule_id.as_str())
+            }
             _ => false,
         }
     }
@@ -93,10 +96,11 @@ impl Judged {
                 of.key.as_str() == "room" && self.level >= room.room_level
             }
             PushCondition::EventPropertyIs(of) => {
-                self.fields.get(&of.key).is_some_and(|value| *value == of.value)
+                self.fields.get(&path(&of.key)).is_some_and(|value| *value == of.value)
             }
             PushCondition::EventPropertyContains(of) => {
-                let values = self.fields.get(&of.key).and_then(FlattenedJsonValue::as_array);
+                let value = self.fields.get(&path(&of.key));
+                let values = value.and_then(FlattenedJsonValue::as_array);
                 values.is_some_and(|values| values.contains(&of.value))
             }
             PushCondition::ThreadSubscription(of) => {
@@ -110,10 +114,10 @@ impl Judged {
     /// Whether a text of the event matches a pattern: the body by its words, every other as a whole.
     fn matches(&mut self, key: &str, pattern: &str, room: &RoomContext) -> bool {
         let pattern = Pattern::new(pattern);
-        match key {
-            "room_id" => pattern.matches(&room.room_id.as_str().to_lowercase()),
-            BODY => self.lower(BODY).is_some_and(|body| pattern.matches_words(body)),
-            key => self.lower(key).is_some_and(|text| pattern.matches(text)),
+        match &*path(key) {
+            "room_id" => pattern.matches(&folded(room.room_id.as_str())),
+            BODY => self.folded(BODY).is_some_and(|body| pattern.matches_words(body)),
+            key => self.folded(key).is_some_and(|text| pattern.matches(text)),
         }
     }
 
@@ -121,17 +125,17 @@ impl Judged {
         if let Some(named) = self.named {
             return named;
         }
-        let named = self.lower(BODY).is_some_and(|body| room.name.matches_words(body));
+        let named = self.folded(BODY).is_some_and(|body| room.name.matches_words(body));
         self.named = Some(named);
         named
     }
 
-    fn lower(&mut self, key: &str) -> Option<&str> {
-        if !self.lower.contains_key(key) {
-            let text = self.fields.get_str(key)?.to_lowercase();
-            self.lower.insert(key.to_owned(), text);
+    fn folded(&mut self, key: &str) -> Option<&str> {
+        if !self.folded.contains_key(key) {
+            let text = folded(self.fields.get_str(key)?);
+            self.folded.insert(key.to_owned(), text);
         }
-        self.lower.get(key).map(String::as_str)
+        self.folded.get(key).map(String::as_str)
     }
 
     fn is_of_thread(&self) -> bool {
@@ -139,4 +143,21 @@ impl Judged {
         text("rel_type") == Some("m.thread")
             && text("event_id").is_some_and(|root| <&EventId>::try_from(root).is_ok())
     }
+}
+
+/// A [path](https://spec.matrix.org/v1.19/appendices/#dot-separated-property-paths) with every backslash of a name escaped,
+/// as ruma has them: one that escapes nothing stands for itself.
+fn path(key: &str) -> Cow<'_, str> {
+    if !key.contains('\\') {
+        return Cow::Borrowed(key);
+    }
+    let mut path = String::with_capacity(key.len());
+    let mut rest = key.chars().peekable();
+    while let Some(character) = rest.next() {
+        path.push(character);
+        if character == '\\' {
+            path.push(rest.next_if(|next| matches!(next, '\\' | '.')).unwrap_or('\\'));
+        }
+    }
+    Cow::Owned(path)
 }

@@ -72,8 +72,8 @@ fn message(body: &str) -> Value {
 #[test]
 fn words_match_as_by_ruma() {
     let bodies = texts(&['a', 'B', '-', 'é'], 2);
-    let longer =
-        ["a b", "a  ab", "x a-b y", "aa a", "ab-a", "-a-", "a\nb", "_a", "a_ a", "é a é", "a*b"];
+    // Over the end of a line, ruma's wildcards do not go.
+    let longer = ["a b", "a  ab", "x a-b y", "aa a", "ab-a", "-a-", "_a", "a_ a", "é a é", "a*b"];
     // Of two wildcards in a row, ruma reads the second one as itself.
     let is_odd =
         |pattern: &String| ["**", "??", "*?", "?*"].iter().any(|two| pattern.contains(two));
@@ -177,21 +177,155 @@ fn the_default_rules_match_as_by_ruma_whichever_are_off() {
     }
 }
 
-#[test]
-fn a_name_is_no_pattern() {
+/// A rule of this kind that notifies.
+fn notifying(kind: &str, rule: &Value) -> Ruleset {
+    let mut whole =
+        json!({ "rule_id": "own", "default": false, "enabled": true, "actions": ["notify"] });
+    whole.as_object_mut().unwrap().extend(rule.as_object().unwrap().clone());
+    serde_json::from_value(json!({ kind: [whole] })).unwrap()
+}
+
+/// Whether rules notify somebody called `a*` of an event.
+fn notify(rules: &Ruleset, event: &Value) -> bool {
     let room = RoomContext {
         room_id: RoomId::parse(ROOM).unwrap(),
         members: UInt::from(2_u8),
         name: Pattern::literal("a*"),
         room_level: 50,
     };
-    let rule = json!({ "rule_id": "own", "default": false, "enabled": true, "actions": ["notify"],
-                       "conditions": [{ "kind": "contains_display_name" }] });
-    let mut rules = Ruleset::new();
-    rules.override_.insert(serde_json::from_value(rule).unwrap());
-    for (body, matches) in [("to A* now", true), ("to ab now", false)] {
-        let event = to_raw_value(&message(body)).unwrap();
-        let actions = Judged::new(&event, 0, None).actions(&rules, &room).len();
-        assert_eq!(actions == 1, matches, "{body}");
+    let event = to_raw_value(event).unwrap();
+    !Judged::new(&event, 0, None).actions(rules, &room).is_empty()
+}
+
+/// Whether a content meets a condition.
+fn meets(condition: &Value, content: &Value) -> bool {
+    let event = json!({ "type": "m.x", "sender": SENDER, "event_id": "$1", "content": content });
+    notify(&notifying("override", &json!({ "conditions": [condition] })), &event)
+}
+
+#[test]
+fn a_name_is_no_pattern() {
+    let named = json!({ "kind": "contains_display_name" });
+    assert!(meets(&named, &json!({ "body": "to A* now" })));
+    assert!(!meets(&named, &json!({ "body": "to ab now" })));
+}
+
+#[test]
+fn what_the_specification_says_of_its_examples_holds() {
+    let matches =
+        |key: &str, pattern: &str| json!({ "kind": "event_match", "key": key, "pattern": pattern });
+    let is = |key: &str, value: Value| json!({ "kind": "event_property_is", "key": key, "value": value });
+    let has = |key: &str, value: Value| json!({ "kind": "event_property_contains", "key": key, "value": value });
+    let topic = matches("content.topic", "lunc?*");
+    let federates = is(r"content.m\.federate", json!(true));
+    let alias = |alias: &str| has("content.alt_aliases", json!(alias));
+    let aliases = json!({ "alt_aliases": ["#somewhere:example.org", "#myroom:example.com"] });
+    for (condition, content, expected) in [
+        (&topic, json!({ "topic": "Lunch plans" }), true),
+        (&topic, json!({ "topic": "LUNCH" }), true),
+        (&topic, json!({ "topic": " lunch" }), false),
+        (&topic, json!({ "topic": "lunc" }), false),
+        (&topic, json!({ "topic": null }), false),
+        (&matches("content.topic", "*"), json!({ "topic": 5 }), false),
+        (&matches("content.topic", "*"), json!({}), false),
+        (&matches("content.body", "ex*ple"), json!({ "body": "An example event." }), true),
+        (&matches("content.body", "ex*ple"), json!({ "body": "exple" }), true),
+        (&matches("content.body", "ex*ple"), json!({ "body": "An exciting triple-whammy" }), true),
+        (&federates, json!({ "m.federate": true }), true),
+        (&federates, json!({ "m.federate": "true" }), false),
+        (&federates, json!({ "m.federate": 1 }), false),
+        (&federates, json!({ "m": { "federate": true } }), false),
+        (&is("content.n", json!(null)), json!({}), false),
+        (&alias("#myroom:example.com"), aliases.clone(), true),
+        (&alias(":example.com"), aliases, false),
+        (&has("content.of", json!(1)), json!({ "of": [{ "a": 1 }, [1], 1.5, "1", true] }), false),
+        (
+            &has("content.of", json!(1)),
+            json!({ "of": [{}, 1.5, 9_007_199_254_740_993_i64, 1] }),
+            true,
+        ),
+        (&has("content.of", json!(null)), json!({ "of": [null] }), true),
+        (&has("content.of", json!("a")), json!({ "of": "a" }), false),
+    ] {
+        assert_eq!(meets(condition, &content), expected, "{condition} of {content}");
+    }
+}
+
+#[test]
+fn case_is_that_of_each_character_alone() {
+    let key =
+        |key: &str, pattern: &str| json!({ "kind": "event_match", "key": key, "pattern": pattern });
+    for (pattern, text) in [
+        ("ΑΣ*", "ΑΣΒ"),
+        ("*ΟΣ ?", "Οδοσ α"),
+        ("ΝΙΚΟΣ", "ΝΙΚΟΣ"),
+        ("?", "İ"),
+        ("İstanbu?", "İSTANBUL"),
+    ] {
+        let topic = json!({ "topic": text });
+        assert!(meets(&key("content.topic", pattern), &topic), "{pattern} is {text}");
+    }
+    for (pattern, body, matches) in [
+        // Where a letter follows, the lower case of Σ is another one.
+        ("ΝΙΚΟΣ", "ΝΙΚΟΣ:ΓΕΙΑ", true),
+        ("νικος", "ΝΙΚΟΣ.ΑΝΤΕ", true),
+        // No letter of ASCII goes before.
+        ("stanbul", "İstanbul", true),
+        ("elvin", "\u{212a}elvin", true),
+        // What begins and ends with no letter is found too, and nothing but wildcards is special.
+        ("@alice:example.org", "Is @Alice:example.org here?", true),
+        ("ub|k", "UB|K!", true),
+        ("ub|k", "ub", false),
+        ("[benpa]", "a", false),
+        (r"\w+", "a", false),
+        ("a.b", "a-b", false),
+    ] {
+        let (condition, content) = (key("content.body", pattern), json!({ "body": body }));
+        assert_eq!(meets(&condition, &content), matches, "{pattern} in {body}");
+    }
+}
+
+#[test]
+fn wildcards_stand_for_the_end_of_a_line_too() {
+    let own = |pattern: &str| notifying("content", &json!({ "pattern": pattern }));
+    for (pattern, body) in
+        [("cake*lie", "the cake\nis a lie"), ("a?b", "a\nb"), ("*b", "a\n\nb"), ("a", "b\na")]
+    {
+        assert!(notify(&own(pattern), &message(body)), "{pattern} in {body:?}");
+    }
+    assert!(!notify(&own("a?b"), &message("a\r\nb")));
+}
+
+#[test]
+fn a_rule_of_a_room_or_a_user_is_of_no_other() {
+    let event = message("hi");
+    for (kind, id, matches) in [
+        ("room", ROOM, true),
+        ("room", "!room:example.org", false),
+        ("room", "!*:example.org", false),
+        ("sender", SENDER, true),
+        ("sender", "@BOB:example.org", false),
+        ("sender", "@b*:example.org", false),
+    ] {
+        let rules = notifying(kind, &json!({ "rule_id": id }));
+        assert_eq!(notify(&rules, &event), matches, "{kind} {id}");
+    }
+}
+
+#[test]
+fn a_backslash_of_a_name_may_be_escaped() {
+    let content = json!({ "m\\foo": "x", "of": { r"a\.b": "x", r"c\": "x" } });
+    for (key, is_there) in [
+        (r"content.m\foo", true),
+        (r"content.m\\foo", true),
+        (r"content.of.a\\\.b", true),
+        (r"content.of.a\.b", false),
+        (r"content.of.c\", true),
+        (r"content.m\.foo", false),
+    ] {
+        let matches = json!({ "kind": "event_match", "key": key, "pattern": "x" });
+        let is = json!({ "kind": "event_property_is", "key": key, "value": "x" });
+        assert_eq!(meets(&matches, &content), is_there, "{key}");
+        assert_eq!(meets(&is, &content), is_there, "{key}");
     }
 }

@@ -13,7 +13,7 @@ pub struct Moderate {
 }
 message!(UserSyncClass, Moderate => (), Refusal);
 
-/// Is the account locked or suspended?
+/// Is the account locked, suspended or erased?
 #[derive(Debug, Serialize, Deserialize)]
 pub struct ModerationOf {}
 message!(UserSyncClass, ModerationOf => Moderation, Refusal);
@@ -24,4 +24,7 @@ pub struct Moderation {
     pub locked: bool,
     /// The user may read, and take back what they did.
     pub suspended: bool,
+    /// The account ended, and what the user said is hidden from who comes later.
+    #[serde(default)]
+    pub erased: bool,
 }

@@ -106,6 +106,14 @@ fn what_is_too_long_or_too_much_is_left_out() {
 }
 
 #[test]
+fn no_text_has_what_is_no_character_to_read() {
+    let titled = |html: &str| read(html).properties.remove(TITLE).unwrap_or_default();
+    assert_eq!(titled("<title>a\0b\u{8}c\u{85}d</title>"), "a b c d");
+    assert_eq!(titled("<title>&#xD800;a&#0;&#x110000;</title>"), "\u{fffd}a\u{fffd}\u{fffd}");
+    assert_eq!(titled("<title>Why isn&#039;t &amp;#039; it</title>"), "Why isn't &#039; it");
+}
+
+#[test]
 fn what_nests_deeply_is_read() {
     let page = format!("{}<title>deep</title>", "<div>".repeat(200_000));
     assert_eq!(said(&page), pairs(&[("og:title", "deep")]));

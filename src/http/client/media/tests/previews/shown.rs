@@ -232,6 +232,49 @@ fn the_second_image_is_shown_where_the_first_cannot_be() {
 }
 
 #[test]
+fn an_image_is_shown_whose_server_does_not_say_what_it_is() {
+    let scene = one_server();
+    let alice = scene.register("alice");
+    Site::on(&scene, "site.org", |path| match path {
+        "/none.png" => Response::new(picture(5, 5).into()),
+        "/stream.png" => of_type("application/octet-stream", picture(5, 5)),
+        "/json.png" => of_type("application/json", picture(5, 5)),
+        "/script.png" => of_type("", "<script>alert(1)</script>"),
+        path => showing(&format!("{path}.png")),
+    });
+    for (path, width) in [("none", Some(5)), ("stream", Some(5)), ("json", None), ("script", None)]
+    {
+        let shown = preview(&scene, &alice, &format!("https://site.org/{path}")).ok();
+        assert_eq!(shown["og:image:width"], json!(width), "{path}");
+    }
+}
+
+#[test]
+fn a_url_may_have_all_characters() {
+    let scene = one_server();
+    let alice = scene.register("alice");
+    let site = Site::on(&scene, "site.org", |path| match path {
+        "/moved" => to_bytes("/köln".as_bytes()),
+        _ => page("<title>a</title>"),
+    });
+    Site::on(&scene, "xn--kln-sna.org", |_| page("<title>b</title>"));
+    for (url, title) in [
+        ("https://site.org/borg\u{200b}", "a"),
+        ("https://site.org/ä b", "a"),
+        ("https://site.org/moved", "a"),
+        ("https://köln.org/", "b"),
+    ] {
+        assert_eq!(preview(&scene, &alice, url).ok(), json!({ "og:title": title }), "{url}");
+    }
+    assert_eq!(site.asked(), ["/borg%E2%80%8B", "/%C3%A4%20b", "/moved", "/k%C3%B6ln"]);
+}
+
+fn to_bytes(location: &[u8]) -> Response<Body> {
+    let response = Response::builder().status(301).header("location", location);
+    response.body(Body::default()).unwrap()
+}
+
+#[test]
 fn a_page_is_read_as_it_says_where_its_links_begin() {
     let scene = one_server();
     let alice = scene.register("alice");
