@@ -4,6 +4,7 @@
 //! may be repeated from the start: its objects are idempotent, and the object that holds the intention is asked first
 //! and last.
 
+pub mod appservices;
 pub mod by_time;
 pub mod directory;
 pub mod due;

@@ -22,6 +22,7 @@
 pub mod acl;
 pub mod address;
 pub mod admission;
+pub mod appservice;
 pub mod backoff;
 pub mod canonical_json;
 pub mod discovery;

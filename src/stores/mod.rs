@@ -2,6 +2,7 @@
 
 pub mod accounts;
 pub mod aliases;
+pub mod appservices;
 pub mod media;
 pub mod nonces;
 pub mod presences;

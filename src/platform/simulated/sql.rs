@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use rusqlite::{
     Connection, ToSql,
+    config::DbConfig,
     limits::Limit,
     types::{ToSqlOutput, ValueRef},
 };
@@ -70,6 +71,8 @@ impl Sql {
     fn open(meter: Rc<Meter>, add: fn(&mut Units, u64, u64)) -> Result<Self, SqlError> {
         let connection = Connection::open_in_memory()?;
         connection.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
+        // A statement is planned once, not once for each value that is bound.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
         for (limit, value) in LIMITS {
             connection.set_limit(limit, value)?;
         }

@@ -1,0 +1,7 @@
+//! Which application services are there, and what concerns them?
+//! ([application service API](https://spec.matrix.org/v1.19/application-service-api/))
+
+pub mod registrations;
+mod sealed;
+
+pub use self::registrations::{Appservice, Appservices, appservices};
