@@ -129,6 +129,11 @@ pub fn unknown_token() -> Error {
         .with("soft_logout", false)
 }
 
+/// 400: the name is for an application service alone, or the service has nothing to do with it.
+pub fn exclusive(message: impl Into<String>) -> Error {
+    Error::new(StatusCode::BAD_REQUEST, "M_EXCLUSIVE", message)
+}
+
 /// 401: an operator has locked the account, whose session stays.
 fn locked() -> Error {
     Error::new(StatusCode::UNAUTHORIZED, "M_USER_LOCKED", "This account has been locked")
@@ -220,6 +225,11 @@ impl From<user_sync::messages::Refusal> for Error {
             ),
             Refusal::Locked => locked(),
             Refusal::Suspended => suspended(),
+            Refusal::UnknownDevice => Self::new(
+                StatusCode::BAD_REQUEST,
+                "M_UNKNOWN_DEVICE",
+                "The user has no device of this name",
+            ),
         }
     }
 }

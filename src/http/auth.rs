@@ -4,7 +4,7 @@
 //! the MAC is keyed by a secret made at set-up. So an invalid token wakes no object. The user's object then says
 //! whether the session is alive.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, rc::Rc};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use bytes::Bytes;
@@ -17,10 +17,13 @@ use tombolo_platform::World;
 pub use crate::objects::user_object;
 use crate::{
     config::Config,
-    error::{Result, internal, missing_token, unknown_token},
-    flows::sync::Claim,
-    http::suspension,
-    objects::user_sync::messages::{Authorise, Authorised, Cost},
+    error::{Result, forbidden, internal, missing_token, unknown_token},
+    flows::{appservices::Appservice, sync::Claim},
+    http::{
+        masquerade::{self, Masquerade, NO_DEVICE},
+        suspension,
+    },
+    objects::user_sync::messages::{Authorise, AuthoriseAs, Authorised, Cost},
 };
 
 /// How the tokens of each kind begin.
@@ -29,16 +32,32 @@ const REFRESH: &str = "tmr";
 const LOGIN: &str = "tml";
 const OPENID: &str = "tmo";
 const DELAY: &str = "tmd";
+const TICKET: &str = "tma.";
 
-/// An authenticated client.
+/// An authenticated client, or an application service that acts as a user.
 #[derive(Clone, Debug)]
 pub struct Session {
     pub user: OwnedUserId,
+    /// The device. Where a service acts as none, what its transactions go by ([`Session::device_id`]).
     pub device: String,
     /// Which device of its name it is: names are used again.
     pub born: i64,
-    /// The session's name inside the user's object.
-    pub session: String,
+    /// The session's name inside the user's object; a service has none.
+    pub session: Option<String>,
+    /// The service that acts as the user.
+    pub appservice: Option<Rc<Appservice>>,
+}
+
+impl Session {
+    /// The device, for what only a device does.
+    pub fn device_id(&self) -> Option<&str> {
+        Some(&*self.device).filter(|device| !device.starts_with(NO_DEVICE))
+    }
+
+    /// The session's name, for what only who is logged in does.
+    pub fn named(self) -> Result<String> {
+        self.session.ok_or_else(|| forbidden("An application service is not logged in"))
+    }
 }
 
 /// An authenticated client that reads a room.
@@ -72,14 +91,44 @@ async fn authorised(
     request: &Request<Bytes>,
     (cost, reads): (Cost, Option<OwnedRoomId>),
 ) -> Result<(Session, Authorised)> {
-    let claim = claim(world, request)?;
-    let authorise = Authorise { session: claim.session.clone(), cost, reads };
-    let authorised = world.ask(&user_object(&claim.user), &authorise).await?;
+    let token = token(request).ok_or_else(missing_token)?;
+    let (session, authorised) = match read(&*Config::of(world)?, ACCESS, &token) {
+        Some(claim) => of_claim(world, claim, (cost, reads)).await?,
+        None => {
+            let acting = masquerade::masquerade(world, request, &token).await?;
+            acting_as(world, acting.ok_or_else(unknown_token)?, (cost, reads)).await?
+        }
+    };
     if authorised.suspended {
-        suspension::check(world, &claim.user, request).await?;
+        suspension::check(world, &session.user, request).await?;
     }
+    Ok((session, authorised))
+}
+
+async fn of_claim(
+    world: &World,
+    Claim { user, session }: Claim,
+    (cost, reads): (Cost, Option<OwnedRoomId>),
+) -> Result<(Session, Authorised)> {
+    let authorise = Authorise { session: session.clone(), cost, reads };
+    let authorised = world.ask(&user_object(&user), &authorise).await?;
     let (device, born) = (authorised.device_id.clone(), authorised.born);
-    Ok((Session { user: claim.user, device, born, session: claim.session }, authorised))
+    let session = Session { user, device, born, session: Some(session), appservice: None };
+    Ok((session, authorised))
+}
+
+async fn acting_as(
+    world: &World,
+    acting: Masquerade,
+    (cost, reads): (Cost, Option<OwnedRoomId>),
+) -> Result<(Session, Authorised)> {
+    let (cost, device_id) = (acting.cost(cost), acting.device_id.clone());
+    let authorise = AuthoriseAs { device_id, cost, reads };
+    let authorised = world.ask(&user_object(&acting.user), &authorise).await?;
+    let (device, born) = (acting.scope(), authorised.born);
+    let Masquerade { appservice, user, .. } = acting;
+    let session = Session { user, device, born, session: None, appservice: Some(appservice) };
+    Ok((session, authorised))
 }
 
 /// The claim of a request's access token, if this server issued the token.
@@ -148,6 +197,16 @@ pub fn openid_claim(config: &Config, token: &str, now: u64) -> Option<OwnedUserI
     let claim = read(config, OPENID, token)?;
     let until: u64 = claim.session.parse().ok()?;
     (now < until).then_some(claim.user)
+}
+
+/// Whether a token was made by who has the server's secret, and has not expired: `tma.<until, ms>.<mac>`.
+pub fn is_of_who_runs_it(config: &Config, token: &str, now: u64) -> bool {
+    let Some((claim, proof)) = token.rsplit_once('.') else { return false };
+    let until = claim.strip_prefix(TICKET).and_then(|until| until.parse::<u64>().ok());
+    let (Ok(proof), Ok(mac)) = (URL_SAFE_NO_PAD.decode(proof), mac(config, claim)) else {
+        return false;
+    };
+    until.is_some_and(|until| now < until) && mac.verify_slice(&proof).is_ok()
 }
 
 fn sealed(config: &Config, prefix: &str, (user, name): (&UserId, &str)) -> Result<String> {

@@ -35,6 +35,22 @@ struct Identifier {
 impl Credentials {
     /// The user's name and the password.
     pub fn given(&self) -> Result<(&str, &str)> {
+        let named = self.named()?;
+        let password = self.password.as_deref();
+        Ok((named, password.ok_or_else(|| missing_param("There is no password"))?))
+    }
+
+    /// The user of this server that an application service names: by case, since its users may have capitals.
+    pub fn named_exactly(&self, server_name: &ServerName) -> Result<OwnedUserId> {
+        let named = self.named()?;
+        let whole = match named.starts_with('@') {
+            true => named.to_owned(),
+            false => format!("@{named}:{server_name}"),
+        };
+        UserId::parse(whole).map_err(|_| invalid_param("This is no user ID"))
+    }
+
+    fn named(&self) -> Result<&str> {
         let named = match &self.identifier {
             Some(identifier) if identifier.kind == "m.id.user" => identifier.user.as_deref(),
             Some(identifier) if THIRD_PARTY.contains(&identifier.kind.as_str()) => {
@@ -46,9 +62,7 @@ impl Credentials {
             }
             None => self.user.as_deref(),
         };
-        let named = named.ok_or_else(|| missing_param("There is no user"))?;
-        let password = self.password.as_deref();
-        Ok((named, password.ok_or_else(|| missing_param("There is no password"))?))
+        named.ok_or_else(|| missing_param("There is no user"))
     }
 }
 

@@ -11,6 +11,7 @@ pub mod endpoint;
 mod failures;
 mod federation;
 mod keys;
+mod masquerade;
 pub mod passwords;
 pub mod public_rooms;
 mod query;

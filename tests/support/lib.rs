@@ -14,6 +14,7 @@ mod peer;
 mod scene;
 mod seeds;
 mod server;
+mod service;
 mod trouble;
 
 pub use self::{
@@ -27,5 +28,6 @@ pub use self::{
     scene::Scene,
     seeds::{number, run_seeds},
     server::{Secrets, migrations, server},
+    service::{Service, registration_of},
     trouble::{faults, trouble},
 };

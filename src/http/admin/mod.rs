@@ -1,6 +1,7 @@
 //! Which endpoints are for operators? Those of the specification, and the small part of Synapse's admin API that tools and
 //! test suites rely on.
 
+mod appservices;
 mod event_reports;
 mod media;
 mod moderation;
@@ -32,6 +33,7 @@ use crate::{
 
 /// Registers the operators' routes.
 pub fn routes(router: &mut Router) {
+    appservices::routes(router);
     media::routes(router);
     moderation::routes(router);
     notices::routes(router);

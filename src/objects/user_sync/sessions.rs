@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use ruma::OwnedRoomId;
 use tombolo_platform::{Row, values};
 
 use super::{
-    AddedDevice, AttemptLogin, Authorise, Authorised, Cost, Device, Devices, LoggedIn, Login,
-    Logout, LogoutOthers, Refusal, RemoveDevices, RenameDevice, Result, User,
+    AddedDevice, AttemptLogin, Authorise, AuthoriseAs, Authorised, Cost, Device, Devices, LoggedIn,
+    Login, Logout, LogoutOthers, MakeDevice, Refusal, RemoveDevices, RenameDevice, Result, User,
 };
 use crate::{objects::user_keys::messages::Born, shell::Stop};
 
@@ -57,18 +58,22 @@ pub fn login(user: &mut User<'_>, message: Login) -> Result<LoggedIn> {
 /// whether the user has forgotten that room and whom they ignore.
 pub fn authorise(user: &mut User<'_>, message: Authorise) -> Result<Authorised> {
     let Alive { device: device_id, born, .. } = user.alive(&message.session)?;
-    user.spend(message.cost)?;
-    user.note_seen(&device_id)?;
-    if message.cost != Cost::Free {
-        user.note_activity(&device_id)?;
-    }
-    let suspended = user.moderation()?.suspended;
-    let (mut forgotten, mut ignored) = (false, BTreeSet::new());
-    if let Some(room) = &message.reads {
-        ignored.clone_from(&*user.ignored()?);
-        forgotten = user.has_forgotten(room)?;
-    }
-    Ok(Authorised { device_id, born, forgotten, ignored, suspended })
+    user.admit((device_id, born), message.cost, message.reads)
+}
+
+/// The same for an application service that acts as the user: it needs no session.
+pub fn authorise_as(user: &mut User<'_>, message: AuthoriseAs) -> Result<Authorised> {
+    user.create()?;
+    user.must_be_active()?;
+    user.must_be_unlocked()?;
+    let of = match message.device_id {
+        Some(device) => {
+            let born = user.birth_of(&device)?;
+            (device, born.ok_or(Stop::Refused(Refusal::UnknownDevice))?)
+        }
+        None => (String::new(), 0),
+    };
+    user.admit(of, message.cost, message.reads)
 }
 
 /// Counts a password that is tried, whether or not the user exists: the caller learns nothing from it.
@@ -113,6 +118,17 @@ pub fn remove_devices(user: &mut User<'_>, message: RemoveDevices) -> Result<()>
     user.forget_sessions()
 }
 
+/// Makes a device on which nobody logs in, unless it is there.
+pub fn make_device(user: &mut User<'_>, message: MakeDevice) -> Result<bool> {
+    user.exists()?;
+    let born = user.next_birth()?;
+    let insert = "INSERT INTO devices (device, display_name, last_seen, born) VALUES (?, ?, ?, ?)
+                  ON CONFLICT DO NOTHING RETURNING 1";
+    let (device, name) = (&message.device_id, message.display_name.as_deref());
+    let values = values![device, name, user.moment.now, born];
+    Ok(user.sql.row(insert, values, |row| row.int(0))?.is_some())
+}
+
 /// Names a device.
 pub fn rename_device(user: &mut User<'_>, message: RenameDevice) -> Result<()> {
     user.exists()?;
@@ -133,6 +149,35 @@ pub fn devices(user: &mut User<'_>, _: Devices) -> Result<Vec<Device>> {
 }
 
 impl User<'_> {
+    /// Takes a request of a device, or of none, within the rate limits.
+    fn admit(
+        &mut self,
+        (device_id, born): (String, i64),
+        cost: Cost,
+        reads: Option<OwnedRoomId>,
+    ) -> Result<Authorised> {
+        self.spend(cost)?;
+        if !device_id.is_empty() {
+            self.note_seen(&device_id)?;
+            if cost != Cost::Free {
+                self.note_activity(&device_id)?;
+            }
+        }
+        let suspended = self.moderation()?.suspended;
+        let (mut forgotten, mut ignored) = (false, BTreeSet::new());
+        if let Some(room) = &reads {
+            ignored.clone_from(&*self.ignored()?);
+            forgotten = self.has_forgotten(room)?;
+        }
+        Ok(Authorised { device_id, born, forgotten, ignored, suspended })
+    }
+
+    /// Which device of its name this is, if the user has it.
+    fn birth_of(&mut self, device: &str) -> Result<Option<i64>> {
+        let query = "SELECT born FROM devices WHERE device = ?";
+        Ok(self.sql.row(query, values![device], |row| row.int(0))?)
+    }
+
     /// Ends all sessions, and removes all devices.
     pub fn end_all_sessions(&mut self) -> Result<()> {
         let devices = self.device_names()?;

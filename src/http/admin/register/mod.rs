@@ -75,7 +75,7 @@ async fn register(world: World, request: Request<Bytes>, _: ()) -> Result<Respon
         return Err(forbidden("The MAC is wrong"));
     }
     let user = usernames::parse(&body.username, &config.server_name)?;
-    create_account(&world, &user, Some(&body.password), body.admin).await?;
+    create_account(&world, &user, (Some(&body.password), body.admin), None).await?;
     if let Some(displayname) = &body.displayname {
         profiles::set_displayname(&world, user.localpart(), Some(displayname)).await?;
     }

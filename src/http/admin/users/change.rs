@@ -94,7 +94,7 @@ async fn put(world: World, request: Request<Bytes>, user: OwnedUserId) -> Result
     let status = if held.is_some() { StatusCode::OK } else { StatusCode::CREATED };
     if held.is_none() {
         let admin = body.admin.unwrap_or_default();
-        create_account(&world, &user, body.password.as_deref(), admin).await?;
+        create_account(&world, &user, (body.password.as_deref(), admin), None).await?;
     } else {
         if let Some(password) = &body.password {
             set_password(&world, &operator, &user, (password, body.logout_devices)).await?;

@@ -11,25 +11,28 @@ use ruma::api::client::{
         update_device::v3 as update_device,
     },
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tombolo_platform::World;
 
 use crate::{
-    error::{Result, not_found, too_large},
+    error::{Result, invalid_param, not_found, too_large},
     flows::keys::{removed, telling},
     http::{
         auth::{self, Session, user_object},
-        endpoint::{json_response, paths_of},
+        endpoint::{json_body, json_response, paths_of},
+        masquerade::NO_DEVICE,
         router::Router,
     },
     objects::{
         keys_object,
         user_keys::messages::NameDevice,
-        user_sync::messages::{Cost, Device, Devices, RemoveDevices, RenameDevice},
+        user_sync::messages::{Cost, Device, Devices, MakeDevice, RemoveDevices, RenameDevice},
     },
 };
 
+/// The longest device ID that a client may choose, in bytes.
+const MAX_ID: usize = 255;
 /// The longest name of a device, in bytes.
 const MAX_NAME: usize = 1024;
 
@@ -41,14 +44,17 @@ pub fn routes(router: &mut Router) {
     for path in paths_of::<get_device::Request>() {
         router.page(&Method::GET, path, one);
     }
-    router.endpoint::<update_device::Request, _, _>(rename);
+    for path in paths_of::<update_device::Request>() {
+        router.page(&Method::PUT, path, update);
+    }
     router.proven::<delete_device::Request, _, _>(remove);
     router.proven::<delete_devices::Request, _, _>(remove_some);
 }
 
 async fn who(_: World, caller: Session, _: whoami::Request) -> Result<whoami::Response> {
+    let device_id = caller.device_id().map(Into::into);
     let mut response = whoami::Response::new(caller.user, false);
-    response.device_id = Some(caller.device.into());
+    response.device_id = device_id;
     Ok(response)
 }
 
@@ -89,24 +95,58 @@ async fn find(world: &World, caller: &Session, device_id: &str) -> Result<Shown>
     device.ok_or_else(|| not_found("No such device"))
 }
 
-async fn rename(
+/// What is to become of a device.
+#[derive(Deserialize)]
+struct Change {
+    display_name: Option<String>,
+}
+
+/// Names a device. An application service makes one thereby that is not there
+/// ([device management](https://spec.matrix.org/v1.19/application-service-api/#device-management)).
+async fn update(
     world: World,
-    caller: Session,
-    request: update_device::Request,
-) -> Result<update_device::Response> {
-    let device_id = request.device_id.to_string();
-    let Some(display_name) = request.display_name else {
+    request: Request<Bytes>,
+    device_id: String,
+) -> Result<Response<Bytes>> {
+    let caller = auth::session(&world, &request, Cost::Free).await?;
+    let Change { display_name } = json_body(&request)?;
+    check_name(display_name.as_deref())?;
+    if caller.appservice.is_some() && make(&world, &caller, &device_id, &display_name).await? {
+        return json_response(StatusCode::CREATED, &json!({}));
+    }
+    match display_name {
+        Some(display_name) => rename(&world, &caller, device_id, display_name).await?,
         // Nothing to change, but only of a device that is there.
-        find(&world, &caller, &device_id).await?;
-        return Ok(update_device::Response::new());
-    };
-    check_name(Some(&display_name))?;
+        None => drop(find(&world, &caller, &device_id).await?),
+    }
+    json_response(StatusCode::OK, &json!({}))
+}
+
+/// Makes a device; answers whether there was none of this name.
+async fn make(
+    world: &World,
+    caller: &Session,
+    device_id: &str,
+    display_name: &Option<String>,
+) -> Result<bool> {
+    check_id(device_id)?;
+    let (device_id, display_name) = (device_id.to_owned(), display_name.clone());
+    let make = MakeDevice { device_id, display_name };
+    Ok(world.ask(&user_object(&caller.user), &make).await?)
+}
+
+async fn rename(
+    world: &World,
+    caller: &Session,
+    device_id: String,
+    display_name: String,
+) -> Result<()> {
     let name = NameDevice { device: device_id.clone(), display_name: display_name.clone() };
     world.ask(&user_object(&caller.user), &RenameDevice { device_id, display_name }).await?;
     if world.ask(&keys_object(&caller.user), &name).await? {
-        telling::tell_now(&world, &caller.user).await;
+        telling::tell_now(world, &caller.user).await;
     }
-    Ok(update_device::Response::new())
+    Ok(())
 }
 
 async fn remove(
@@ -133,6 +173,14 @@ async fn remove_all(world: &World, caller: &Session, device_ids: Vec<String>) ->
     world.ask(&user_object(&caller.user), &RemoveDevices { device_ids }).await?;
     removed::drop_now(world, &caller.user).await;
     Ok(())
+}
+
+/// Refuses what no device may be called.
+pub fn check_id(id: &str) -> Result<()> {
+    match id.is_empty() || id.len() > MAX_ID || id.starts_with(NO_DEVICE) {
+        true => Err(invalid_param("The device ID is empty or too long, or begins with U+0000")),
+        false => Ok(()),
+    }
 }
 
 /// Refuses a name that is too long for a device.

@@ -10,7 +10,8 @@ use ruma::{
     api::client::session::{
         get_login_token::v1 as get_login_token,
         get_login_types::v3::{
-            self as get_login_types, LoginType, PasswordLoginType, TokenLoginType,
+            self as get_login_types, ApplicationServiceLoginType, LoginType, PasswordLoginType,
+            TokenLoginType,
         },
         login::v3::Response as LoggedIn,
         logout::v3 as logout,
@@ -21,15 +22,19 @@ use serde::Deserialize;
 use serde_json::json;
 use tombolo_platform::{AskError, World};
 
-use super::{devices::check_name, refresh};
+use super::{
+    devices::{check_id, check_name},
+    refresh,
+};
 use crate::{
     config::Config,
-    error::{Error, Result, forbidden, invalid_param, missing_param},
-    flows::{keys::removed, sync::Claim},
+    error::{Error, Result, exclusive, forbidden, missing_param},
+    flows::{appservices::Appservice, keys::removed, sync::Claim},
     http::{
         auth::{self, Session, user_object},
         credentials::{self, Credentials, Proved},
         endpoint::{encode, json_body, json_response, paths_of},
+        masquerade,
         rate_limit::{self, Kind, Stranger},
         router::Router,
         uia::PASSWORD,
@@ -42,10 +47,10 @@ use crate::{
 
 const PATHS: [&str; 2] = ["/_matrix/client/v3/login", "/_matrix/client/r0/login"];
 const TOKEN: &str = "m.login.token";
+/// How an application service logs its users in.
+pub const APPSERVICE: &str = "m.login.application_service";
 /// How long a login token can be used.
 const TOKEN_LIFETIME: Duration = Duration::from_secs(120);
-/// The longest device ID a client may choose, in bytes.
-pub const MAX_DEVICE_ID: usize = 255;
 
 pub fn routes(router: &mut Router) {
     router.endpoint::<get_login_types::Request, _, _>(flows);
@@ -87,8 +92,8 @@ pub struct NewSession {
 impl NewSession {
     /// Refuses what no device may be called, before an account is made or a login token is spent for it.
     pub fn check(&self) -> Result<()> {
-        if self.device_id.as_ref().is_some_and(|id| id.is_empty() || id.len() > MAX_DEVICE_ID) {
-            return Err(invalid_param("The device ID is empty or too long"));
+        if let Some(id) = &self.device_id {
+            check_id(id)?;
         }
         check_name(self.initial_device_display_name.as_deref())
     }
@@ -102,15 +107,20 @@ async fn flows(
     let mut token = TokenLoginType::new();
     token.get_login_token = true;
     let password = LoginType::Password(PasswordLoginType::new());
-    Ok(get_login_types::Response::new(vec![password, LoginType::Token(token)]))
+    let service = LoginType::ApplicationService(ApplicationServiceLoginType::new());
+    Ok(get_login_types::Response::new(vec![password, LoginType::Token(token), service]))
 }
 
 async fn login(world: World, request: Request<Bytes>, _: ()) -> Result<Response<Bytes>> {
     let body: Body = json_body(&request)?;
-    if !matches!(body.kind.as_str(), PASSWORD | TOKEN) {
+    if !matches!(body.kind.as_str(), PASSWORD | TOKEN | APPSERVICE) {
         return Err(Error::new(StatusCode::BAD_REQUEST, "M_UNKNOWN", "Unknown login type"));
     }
     body.session.check()?;
+    if body.kind == APPSERVICE {
+        let (config, user) = (Config::of(&world)?, by_service(&world, &request, &body).await?);
+        return logged_in(&world, &config, (&user, None), body.session).await;
+    }
     rate_limit::count(&world, &request, Kind::Login)?;
     let config = Config::of(&world)?;
     if body.kind == TOKEN {
@@ -121,6 +131,30 @@ async fn login(world: World, request: Request<Bytes>, _: ()) -> Result<Response<
     let proved = credentials::prove(&world, &config, attempt, given).await?;
     let Proved { user, hash } = proved.ok_or_else(wrong_password)?;
     logged_in(&world, &config, (&user, Some(hash)), body.session).await
+}
+
+/// The user whom an application service logs in
+/// ([client-server API extensions](https://spec.matrix.org/v1.19/application-service-api/#server-admin-style-permissions)).
+async fn by_service(world: &World, request: &Request<Bytes>, body: &Body) -> Result<OwnedUserId> {
+    let service = masquerade::appservice(world, request).await?;
+    must_log_in(&service)?;
+    let user = body.credentials.named_exactly(&Config::of(world)?.server_name)?;
+    if !service.has_user(&user) {
+        return Err(exclusive("This user is not of the application service's namespace"));
+    }
+    match accounts::find(world, user.localpart()).await? {
+        Some(_) => Ok(user),
+        None => Err(forbidden("There is no such user")),
+    }
+}
+
+/// Refuses a login of a service that makes its devices itself.
+pub fn must_log_in(service: &Appservice) -> Result<()> {
+    if !service.registration.device_management {
+        return Ok(());
+    }
+    let message = "This application service makes devices, and does not log in";
+    Err(Error::new(StatusCode::BAD_REQUEST, "M_APPSERVICE_LOGIN_UNSUPPORTED", message))
 }
 
 fn wrong_password() -> Error {
@@ -149,7 +183,7 @@ async fn get_token(
     let (config, token) = (Config::of(&world)?, refresh::new_name(&world));
     let login_token = auth::issue_login(&config, &caller.user, &token)?;
     let note = NewLoginToken {
-        session: Some(caller.session),
+        session: Some(caller.clone().named()?),
         token,
         expires_at: refresh::end_of(&world, TOKEN_LIFETIME),
     };

@@ -27,18 +27,15 @@ async fn change(
     caller: Session,
     request: change_password::Request,
 ) -> Result<change_password::Response> {
+    let Session { user, device, .. } = caller.clone();
+    let session = caller.named()?;
     let hash = credentials::hash(&world, &request.new_password)?;
-    if !accounts::set_password(&world, caller.user.localpart(), &hash).await? {
+    if !accounts::set_password(&world, user.localpart(), &hash).await? {
         return Err(unknown_token());
     }
     if request.logout_devices {
-        world
-            .ask(
-                &user_object(&caller.user),
-                &LogoutOthers { session: caller.session, device: Some(caller.device) },
-            )
-            .await?;
-        removed::drop_now(&world, &caller.user).await;
+        world.ask(&user_object(&user), &LogoutOthers { session, device: Some(device) }).await?;
+        removed::drop_now(&world, &user).await;
     }
     Ok(change_password::Response::new())
 }

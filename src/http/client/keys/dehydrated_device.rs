@@ -17,12 +17,12 @@ use tombolo_platform::{AskError, World};
 
 use super::upload::by_name;
 use crate::{
-    error::{Result, bad_json, invalid_param, too_large},
+    error::{Result, bad_json, too_large},
     flows::keys::{removed, telling},
     http::{
         auth::{self, Session, user_object},
         client::{
-            account::{devices::check_name, login::MAX_DEVICE_ID},
+            account::devices::{check_id, check_name},
             tokens,
         },
         endpoint::{is_object, json_body, json_response, paths_of},
@@ -59,9 +59,7 @@ async fn dehydrate(
     request: put_device::Request,
 ) -> Result<put_device::Response> {
     let device_id = request.device_id.to_string();
-    if device_id.is_empty() || device_id.len() > MAX_DEVICE_ID {
-        return Err(invalid_param("The device ID is empty or too long"));
-    }
+    check_id(&device_id)?;
     check_name(request.initial_device_display_name.as_deref())?;
     let device_data = check_data(request.device_data)?;
     let device_keys = request.device_keys.into_json();

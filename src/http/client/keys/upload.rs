@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use tombolo_platform::World;
 
 use crate::{
-    error::Result,
+    error::{Result, missing_param},
     flows::keys::telling,
     http::{
         auth::{Session, user_object},
@@ -36,13 +36,15 @@ async fn upload(
     caller: Session,
     request: upload_keys::Request,
 ) -> Result<upload_keys::Response> {
+    let device = caller.device_id().ok_or_else(|| missing_param("There is no `device_id`"))?;
+    let device = device.to_owned();
     let device_keys = request.device_keys.map(Raw::into_json);
     let display_name = match &device_keys {
         Some(_) => display_name(&world, &caller).await?,
         None => None,
     };
     let upload = UploadKeys {
-        of: Born { device: caller.device.clone(), born: caller.born },
+        of: Born { device, born: caller.born },
         display_name,
         device_keys,
         one_time_keys: by_name(request.one_time_keys),

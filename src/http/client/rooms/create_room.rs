@@ -46,6 +46,9 @@ async fn create(
         Some(name) => Some(alias(&world, name, &config.server_name)?),
         None => None,
     };
+    if let Some(alias) = &alias {
+        aliases::must_be_free_to(&world, &caller, alias).await?;
+    }
     let initial_state =
         request.initial_state.iter().map(|event| serde_json::from_str(event.json().get()));
     let mut invite = Vec::new();

@@ -2,7 +2,7 @@
 //! ([sending events](https://spec.matrix.org/v1.19/client-server-api/#sending-events-to-a-room))
 
 use ruma::{
-    OwnedEventId, RoomId,
+    MilliSecondsSinceUnixEpoch, OwnedEventId, RoomId,
     api::client::{
         message::send_message_event::v3 as send_message_event,
         redact::redact_event::v3 as redact_event, room::get_room_event::v3 as get_room_event,
@@ -44,8 +44,15 @@ async fn message(
         Transaction { device: caller.device.clone(), txn_id: request.txn_id.to_string(), scope };
     let content = request.body.into_json();
     let draft = Draft { event_type, state_key: None, content, redacts: None };
-    let event_id = send_draft(&world, &caller, &request.room_id, draft, Some(transaction)).await?;
-    Ok(send_message_event::Response::new(event_id))
+    let ts = massaged(&caller, request.timestamp);
+    let event = Send { transaction: Some(transaction), ts, ..Send::of(caller.user, draft) };
+    Ok(send_message_event::Response::new(send(&world, &request.room_id, event).await?))
+}
+
+/// When an event is sent, where an application service says it
+/// ([timestamp massaging](https://spec.matrix.org/v1.19/application-service-api/#timestamp-massaging)).
+pub fn massaged(caller: &Session, said: Option<MilliSecondsSinceUnixEpoch>) -> Option<u64> {
+    said.filter(|_| caller.appservice.is_some()).map(|said| said.0.into())
 }
 
 async fn redact(

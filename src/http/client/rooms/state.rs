@@ -16,7 +16,11 @@ use serde_json::value::RawValue;
 use tombolo_platform::World;
 use tombolo_protocol::acl::ServerAcl;
 
-use super::{aliases, ask_room, events::send_draft, not_in_room};
+use super::{
+    aliases, ask_room,
+    events::{self, massaged},
+    not_in_room,
+};
 use crate::{
     config::Config,
     error::{Error, Result, bad_json, forbidden, internal, invalid_param, not_found},
@@ -25,7 +29,7 @@ use crate::{
         router::Router,
     },
     objects::{
-        room::messages::{Draft, State},
+        room::messages::{Draft, Send, State},
         user_sync::messages::Cost,
     },
 };
@@ -87,7 +91,9 @@ async fn send(
     let content = request.body.into_json();
     let draft = Draft { event_type, state_key: Some(request.state_key), content, redacts: None };
     check(&world, &caller, &request.room_id, &draft).await?;
-    let event_id = send_draft(&world, &caller, &request.room_id, draft, None).await?;
+    let ts = massaged(&caller, request.timestamp);
+    let event = Send { ts, ..Send::of(caller.user, draft) };
+    let event_id = events::send(&world, &request.room_id, event).await?;
     Ok(send_state_event::Response::new(event_id))
 }
 

@@ -3,6 +3,7 @@
 mod account_data;
 mod accounts;
 mod answers;
+mod appservices;
 mod backups;
 mod bundles;
 mod by_time;

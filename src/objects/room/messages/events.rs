@@ -68,13 +68,23 @@ pub struct Send {
     /// For a membership change: the user must have one of these memberships now. An empty list allows any, or none.
     #[serde(default)]
     pub memberships: Vec<Membership>,
+    /// When the event was sent (ms), where an application service says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ts: Option<u64>,
 }
 message!(RoomClass, Send => Sent, Refusal);
 
 impl Send {
     /// An event of this sender, without conditions and without a transaction ID.
     pub fn of(sender: OwnedUserId, draft: Draft) -> Self {
-        Self { sender, draft, transaction: None, member_of: Vec::new(), memberships: Vec::new() }
+        Self {
+            sender,
+            draft,
+            transaction: None,
+            member_of: Vec::new(),
+            memberships: Vec::new(),
+            ts: None,
+        }
     }
 }
 

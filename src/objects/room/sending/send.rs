@@ -196,7 +196,7 @@ pub fn build(room: &mut Room<'_>, message: &Send) -> Result<Pdu> {
         prev_events: &prev_events,
         auth_events: &auth_events,
         depth,
-        origin_server_ts: i64::try_from(room.moment.now).unwrap_or(i64::MAX),
+        origin_server_ts: i64::try_from(message.ts.unwrap_or(room.moment.now)).unwrap_or(i64::MAX),
     };
     event::build(
         row.version,

@@ -60,4 +60,7 @@ pub enum Refusal {
     /// An operator has suspended the account.
     #[error("this account has been suspended")]
     Suspended,
+    /// The user has no device of this name.
+    #[error("unknown device")]
+    UnknownDevice,
 }

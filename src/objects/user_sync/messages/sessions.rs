@@ -94,8 +94,20 @@ pub struct Authorise {
 }
 message!(UserSyncClass, Authorise => Authorised, Refusal);
 
+/// Checks that an application service may make this request as the user now. Whoever was only registered comes to be.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct AuthoriseAs {
+    /// The device that the service says it is; none: the request is of no device.
+    pub device_id: Option<String>,
+    pub cost: Cost,
+    /// The room that the request reads, if it reads one.
+    pub reads: Option<OwnedRoomId>,
+}
+message!(UserSyncClass, AuthoriseAs => Authorised, Refusal);
+
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Authorised {
+    /// Empty if the request is of no device.
     pub device_id: String,
     /// Which device of its name it is: names are used again.
     #[serde(default)]
@@ -145,6 +157,14 @@ pub struct RemoveDevices {
     pub device_ids: Vec<String>,
 }
 message!(UserSyncClass, RemoveDevices => (), Refusal);
+
+/// Makes a device on which nobody logs in, for an application service; answers whether there was none of this name.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct MakeDevice {
+    pub device_id: String,
+    pub display_name: Option<String>,
+}
+message!(UserSyncClass, MakeDevice => bool, Refusal);
 
 /// Names a device.
 #[derive(Debug, Serialize, Deserialize)]

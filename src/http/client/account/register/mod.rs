@@ -18,16 +18,17 @@ use serde_json::{Value, json};
 use tombolo_platform::World;
 
 use super::{
-    login::{NewSession, logged_in},
+    login::{self, APPSERVICE, NewSession, logged_in},
     usernames,
 };
 use crate::{
     config::{Config, Registration},
-    error::{Error, Result, forbidden, missing_param, unknown_token},
+    error::{Error, Result, exclusive, forbidden, missing_param},
+    flows::appservices::{Appservice, appservices},
     http::{
         credentials,
         endpoint::{json_body, json_response},
-        query,
+        masquerade, query,
         rate_limit::{self, Kind, Stranger},
         router::Router,
         uia::{DUMMY, Purpose, REGISTRATION_TOKEN},
@@ -71,8 +72,8 @@ async fn register(world: World, request: Request<Bytes>, _: ()) -> Result<Respon
     if is_guest(&request) {
         return Err(forbidden("This server has no guests"));
     }
-    if body.kind.as_deref() == Some("m.login.application_service") {
-        return Err(unknown_token());
+    if body.kind.as_deref() == Some(APPSERVICE) {
+        return register_by_service(&world, &config, &request, body).await;
     }
     must_be_open(&config)?;
     body.session.check()?;
@@ -114,6 +115,31 @@ async fn register(world: World, request: Request<Bytes>, _: ()) -> Result<Respon
     logged_in(&world, &config, (&user, None), body.session).await
 }
 
+/// An application service makes a user of its own, whoever else may make accounts
+/// ([server admin style permissions](https://spec.matrix.org/v1.19/application-service-api/#server-admin-style-permissions)).
+async fn register_by_service(
+    world: &World,
+    config: &Config,
+    request: &Request<Bytes>,
+    body: Body,
+) -> Result<Response<Bytes>> {
+    let service = masquerade::appservice(world, request).await?;
+    body.session.check()?;
+    let name = body.username.as_deref().ok_or_else(|| missing_param("There is no username"))?;
+    let user = usernames::of_service(name, &config.server_name)?;
+    if !service.has_user(&user) {
+        return Err(exclusive("This user is not of the application service's namespace"));
+    }
+    if !body.inhibit_login {
+        login::must_log_in(&service)?;
+    }
+    create_account(world, &user, (None, false), Some(&service)).await?;
+    if body.inhibit_login {
+        return json_response(StatusCode::OK, &json!({ "user_id": user }));
+    }
+    logged_in(world, config, (&user, None), body.session).await
+}
+
 fn must_be_open(config: &Config) -> Result<()> {
     match config.registration {
         Registration::Closed => Err(forbidden("Registration is closed")),
@@ -143,7 +169,8 @@ async fn make_account(
     token: Option<&str>,
 ) -> Result<bool> {
     let Some(token) = token else {
-        return create_account(world, user, Some(password), false).await.map(|()| true);
+        let made = create_account(world, user, (Some(password), false), None).await;
+        return made.map(|()| true);
     };
     let account = account(world, Some(password), false)?;
     let made = accounts::insert_by_token(world, user.localpart(), &account, token).await?;
@@ -153,15 +180,15 @@ async fn make_account(
     Ok(made)
 }
 
-/// Makes an account, if its name is free. Without a password nobody logs in to it by one.
+/// Makes an account, if its name is free to who makes it. Without a password nobody logs in to it by one.
 pub async fn create_account(
     world: &World,
     user: &UserId,
-    password: Option<&str>,
-    admin: bool,
+    (password, admin): (Option<&str>, bool),
+    by: Option<&Appservice>,
 ) -> Result<()> {
     let account = account(world, password, admin)?;
-    must_be_for_people(world, user)?;
+    must_be_free_to(world, user, by).await?;
     if accounts::insert(world, user.localpart(), &account).await? { Ok(()) } else { Err(in_use()) }
 }
 
@@ -192,14 +219,19 @@ async fn available(
 }
 
 async fn must_be_free(world: &World, user: &UserId) -> Result<()> {
-    must_be_for_people(world, user)?;
+    must_be_free_to(world, user, None).await?;
     if accounts::find(world, user.localpart()).await?.is_none() { Ok(()) } else { Err(in_use()) }
 }
 
-/// Refuses the name in which the server itself writes.
-fn must_be_for_people(world: &World, user: &UserId) -> Result<()> {
-    let own = Config::of(world)?.server_notices.as_deref() == Some(user);
-    if own { Err(in_use()) } else { Ok(()) }
+/// Refuses the name in which the server itself writes, and names that only another application service makes.
+async fn must_be_free_to(world: &World, user: &UserId, by: Option<&Appservice>) -> Result<()> {
+    if Config::of(world)?.server_notices.as_deref() == Some(user) {
+        return Err(in_use());
+    }
+    match appservices(world).await?.owned_by_others(user, by) {
+        true => Err(exclusive("This username is for an application service")),
+        false => Ok(()),
+    }
 }
 
 fn in_use() -> Error {

@@ -27,6 +27,15 @@ pub fn parse(username: &str, server_name: &ServerName) -> Result<OwnedUserId> {
     UserId::parse(user_id).map_err(|error| invalid(error.to_string()))
 }
 
+/// The user that an application service makes. It chooses freely among the names that users ever could have.
+pub fn of_service(username: &str, server_name: &ServerName) -> Result<OwnedUserId> {
+    let user_id = format!("@{username}:{server_name}");
+    if username.is_empty() || username.contains(':') || user_id.len() > MAX_BYTES {
+        return Err(invalid("The username is empty, too long, or has a colon"));
+    }
+    UserId::parse(user_id).map_err(|error| invalid(error.to_string()))
+}
+
 fn invalid(message: impl Into<String>) -> Error {
     Error::new(StatusCode::BAD_REQUEST, "M_INVALID_USERNAME", message)
 }

@@ -22,7 +22,8 @@ use tombolo_protocol::event::field;
 use super::{ask_room, events::send_draft, must_be_joined, not_in_room};
 use crate::{
     config::Config,
-    error::{Error, Result, forbidden, invalid_param, not_found},
+    error::{Error, Result, exclusive, forbidden, invalid_param, not_found},
+    flows::appservices::appservices,
     http::{
         auth::{Reader, Session},
         rate_limit::Stranger,
@@ -93,6 +94,19 @@ pub fn must_be_ours(world: &World, alias: &RoomAliasId) -> Result<()> {
     }
 }
 
+/// Refuses an alias that only another application service makes and deletes, and a service one that is not of its
+/// namespace.
+pub async fn must_be_free_to(world: &World, caller: &Session, alias: &RoomAliasId) -> Result<()> {
+    let by = caller.appservice.as_deref();
+    if by.is_some_and(|service| !service.has_alias(alias.as_str())) {
+        return Err(exclusive("This alias is not of the application service's namespace"));
+    }
+    match appservices(world).await?.alias_owned_by_others(alias.as_str(), by) {
+        true => Err(exclusive("This alias is for an application service")),
+        false => Ok(()),
+    }
+}
+
 async fn find(
     world: World,
     stranger: Stranger,
@@ -109,6 +123,7 @@ async fn create(
     request: create_alias::Request,
 ) -> Result<create_alias::Response> {
     must_be_ours(&world, &request.room_alias)?;
+    must_be_free_to(&world, &caller, &request.room_alias).await?;
     must_be_joined(&world, &caller.user, &request.room_id).await?;
     if aliases::insert(&world, &request.room_alias, &request.room_id, &caller.user).await? {
         return Ok(create_alias::Response::new());
@@ -122,6 +137,7 @@ async fn delete(
     request: delete_alias::Request,
 ) -> Result<delete_alias::Response> {
     must_be_ours(&world, &request.room_alias)?;
+    must_be_free_to(&world, &caller, &request.room_alias).await?;
     let held = aliases::find(&world, &request.room_alias).await?.ok_or_else(unknown)?;
     if held.creator != caller.user && !manages(&world, &caller, &held.room_id).await? {
         return Err(forbidden(

@@ -1,0 +1,267 @@
+//! What may an application service do, as whom, and what may others not?
+
+use serde_json::{Value, json};
+use tombolo_support::{Service, encode, registration, registration_of, text};
+
+use super::one_server;
+
+const REGISTER: &str = "POST /_matrix/client/v3/register";
+const LOGIN: &str = "POST /_matrix/client/v3/login";
+const WHOAMI: &str = "GET /_matrix/client/v3/account/whoami";
+const GHOST: &str = "@irc_bob:example.org";
+
+fn service() -> Service {
+    Service::new(one_server(), &registration_of("irc"))
+}
+
+/// A service with these fields in its registration.
+fn service_with(fields: Value) -> Service {
+    let mut registration = registration_of("irc");
+    registration.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+    Service::new(one_server(), &registration)
+}
+
+fn by_service(username: &str) -> Value {
+    json!({ "type": "m.login.application_service", "username": username, "inhibit_login": true })
+}
+
+#[test]
+fn a_service_is_its_sender_or_a_registered_user_of_its_own() {
+    let service = service();
+    let whoami = service.call(WHOAMI, &Value::Null).ok();
+    assert_eq!(whoami["user_id"], "@irc-sender:example.org");
+    assert!(whoami.get("device_id").is_none(), "{whoami}");
+    assert_eq!(service.call_as("@irc-sender:example.org", WHOAMI, &Value::Null).ok(), whoami);
+    service.call_as(GHOST, WHOAMI, &Value::Null).refused(403, "M_FORBIDDEN");
+    assert_eq!(service.register("irc_bob"), GHOST);
+    assert_eq!(service.call_as(GHOST, WHOAMI, &Value::Null).ok()["user_id"], GHOST);
+    for other in ["@admin:example.org", "@irc_bob:elsewhere.org", "@Irc_bob:example.org"] {
+        service.call_as(other, WHOAMI, &Value::Null).refused(403, "M_FORBIDDEN");
+    }
+    service.call_as("bob", WHOAMI, &Value::Null).refused(400, "M_INVALID_PARAM");
+    service.with_token("guess", WHOAMI, &Value::Null).refused(401, "M_UNKNOWN_TOKEN");
+}
+
+#[test]
+fn with_an_ordinary_token_nobody_is_anybody_else() {
+    let service = service();
+    service.register("irc_bob");
+    let path = format!("/_matrix/client/v3/account/whoami?user_id={}", encode(GHOST));
+    assert_eq!(service.scene.get(&service.admin, &path).ok()["user_id"], "@admin:example.org");
+}
+
+#[test]
+fn names_of_a_service_are_for_it_alone() {
+    let service = service();
+    service.add(&registration_of("xmpp"));
+    let Service { scene, admin, .. } = &service;
+    for name in ["irc_bob", "IRC_Bob", "irc-sender"] {
+        scene.call(None, REGISTER, &registration(name)).refused(400, "M_EXCLUSIVE");
+        let available = format!("GET /_matrix/client/v3/register/available?username={name}");
+        scene.call(None, &available, &Value::Null).refused(400, "M_EXCLUSIVE");
+    }
+    let line = format!("PUT /_synapse/admin/v2/users/{}", encode(GHOST));
+    scene.call(Some(admin), &line, &json!({ "password": "x" })).refused(400, "M_EXCLUSIVE");
+    for name in ["bob", "xmpp_bob", "xmpp-sender"] {
+        service.call(REGISTER, &by_service(name)).refused(400, "M_EXCLUSIVE");
+    }
+    for name in ["", "irc_bob:example.org", "irc_b\u{0}b"] {
+        service.call(REGISTER, &by_service(name)).refused(400, "M_INVALID_USERNAME");
+    }
+    scene.call(None, REGISTER, &by_service("irc_bob")).refused(401, "M_MISSING_TOKEN");
+    service.with_token("guess", REGISTER, &by_service("irc_bob")).refused(401, "M_UNKNOWN_TOKEN");
+}
+
+#[test]
+fn a_service_makes_users_though_registration_is_closed() {
+    let scene = super::one_server_with(&[("RATE_LIMITS", "on")]);
+    let service = Service::new(scene, &registration_of("irc"));
+    for number in 0..30 {
+        // Capitals stay, and so do characters that no other user has any more.
+        let name = format!("irc_Bob!{number}");
+        assert_eq!(service.register(&name), format!("@{name}:example.org"));
+    }
+    service.call(REGISTER, &by_service("irc_Bob!1")).refused(400, "M_USER_IN_USE");
+    service
+        .call(REGISTER, &json!({ "type": "m.login.application_service" }))
+        .refused(400, "M_MISSING_PARAM");
+    assert_eq!(service.register("irc-sender"), "@irc-sender:example.org");
+}
+
+#[test]
+fn a_service_logs_its_users_in() {
+    let service = service();
+    let mut body = by_service("irc_Bob");
+    body["inhibit_login"] = json!(false);
+    let made = service.call(REGISTER, &body).ok();
+    let whoami = service.with_token(&text(&made["access_token"]), WHOAMI, &Value::Null).ok();
+    assert_eq!((&whoami["user_id"], &whoami["device_id"]), (&made["user_id"], &made["device_id"]));
+    let login = |user: &str| {
+        let identifier = json!({ "type": "m.id.user", "user": user });
+        json!({ "type": "m.login.application_service", "identifier": identifier, "device_id": "D" })
+    };
+    for user in ["irc_Bob", "@irc_Bob:example.org"] {
+        assert_eq!(service.call(LOGIN, &login(user)).ok()["device_id"], "D");
+    }
+    service.call(LOGIN, &login("irc_nobody")).refused(403, "M_FORBIDDEN");
+    service.call(LOGIN, &login("admin")).refused(400, "M_EXCLUSIVE");
+    service.scene.call(None, LOGIN, &login("irc_Bob")).refused(401, "M_MISSING_TOKEN");
+    let flows = service.scene.call(None, "GET /_matrix/client/v3/login", &Value::Null).ok();
+    assert!(flows.to_string().contains("m.login.application_service"), "{flows}");
+}
+
+#[test]
+fn a_service_that_makes_devices_does_not_log_in() {
+    let service = service_with(json!({ "io.element.msc4190": true }));
+    let mut body = by_service("irc_bob");
+    body["inhibit_login"] = json!(false);
+    service.call(REGISTER, &body).refused(400, "M_APPSERVICE_LOGIN_UNSUPPORTED");
+    service.register("irc_bob");
+    let identifier = json!({ "type": "m.id.user", "user": GHOST });
+    let login = json!({ "type": "m.login.application_service", "identifier": identifier });
+    service.call(LOGIN, &login).refused(400, "M_APPSERVICE_LOGIN_UNSUPPORTED");
+}
+
+#[test]
+fn a_service_makes_names_and_removes_devices_without_proof() {
+    let service = service();
+    service.register("irc_bob");
+    let device = "/_matrix/client/v3/devices/BRIDGE";
+    let put = |name: Value| service.call_as(GHOST, &format!("PUT {device}"), &name);
+    assert_eq!(put(json!({ "display_name": "a" })).status, 201);
+    assert_eq!(put(json!({ "display_name": "b" })).status, 200);
+    let shown = service.call_as(GHOST, &format!("GET {device}"), &Value::Null).ok();
+    assert_eq!(shown["display_name"], "b");
+    for name in ["device_id", "org.matrix.msc3202.device_id"] {
+        let whoami = service.call_as(GHOST, &format!("{WHOAMI}?{name}=BRIDGE"), &Value::Null).ok();
+        assert_eq!(whoami["device_id"], "BRIDGE");
+    }
+    let other = format!("{WHOAMI}?device_id=OTHER");
+    service.call_as(GHOST, &other, &Value::Null).refused(400, "M_UNKNOWN_DEVICE");
+    service.call_as(GHOST, &format!("DELETE {device}"), &json!({})).ok();
+    service.call_as(GHOST, &format!("GET {device}"), &Value::Null).refused(404, "M_NOT_FOUND");
+    // Nobody else makes devices so.
+    let line = format!("PUT {device}");
+    let named = json!({ "display_name": "a" });
+    service.scene.call(Some(&service.admin), &line, &named).refused(404, "M_NOT_FOUND");
+}
+
+#[test]
+fn what_only_a_device_or_a_session_does_a_service_does_not() {
+    let service = service();
+    let upload = "POST /_matrix/client/v3/keys/upload";
+    service.call(upload, &json!({})).refused(400, "M_MISSING_PARAM");
+    let password = "POST /_matrix/client/v3/account/password";
+    service.call(password, &json!({ "new_password": "x" })).refused(403, "M_FORBIDDEN");
+    let token = "POST /_matrix/client/v1/login/get_token";
+    service.call(token, &json!({})).refused(403, "M_FORBIDDEN");
+}
+
+#[test]
+fn ghosts_live_in_rooms_and_have_names() {
+    let service = service();
+    service.register("irc_bob");
+    let room = service.scene.room(&service.admin, &json!({ "preset": "public_chat" }));
+    let name = format!("PUT /_matrix/client/v3/profile/{GHOST}/displayname");
+    service.call_as(GHOST, &name, &json!({ "displayname": "Bob" })).ok();
+    service.call(&name, &json!({ "displayname": "x" })).refused(403, "M_FORBIDDEN");
+    service.call_as(GHOST, &format!("POST /_matrix/client/v3/join/{room}"), &json!({})).ok();
+    let send = format!("PUT /_matrix/client/v3/rooms/{room}/send/m.room.message/1");
+    let body = json!({ "msgtype": "m.text", "body": "hi" });
+    let sent = service.call_as(GHOST, &send, &body).ok();
+    assert_eq!(service.call_as(GHOST, &send, &body).ok(), sent);
+    service.call(&send, &body).refused(403, "M_FORBIDDEN");
+    let event = text(&sent["event_id"]);
+    let path = format!("/_matrix/client/v3/rooms/{room}/event/{event}");
+    let seen = service.scene.get(&service.admin, &path).ok();
+    assert_eq!(seen["sender"], GHOST);
+    let own = service.call_as(GHOST, &format!("GET {path}"), &Value::Null).ok();
+    assert_eq!(own["unsigned"]["transaction_id"], "1");
+    assert!(seen["unsigned"].get("transaction_id").is_none());
+}
+
+#[test]
+fn a_service_says_when_its_events_were_sent() {
+    let service = service();
+    let room = service.call("POST /_matrix/client/v3/createRoom", &json!({})).ok();
+    let room = text(&room["room_id"]);
+    let at = |event: &Value| {
+        let path =
+            format!("GET /_matrix/client/v3/rooms/{room}/event/{}", text(&event["event_id"]));
+        service.call(&path, &Value::Null).ok()["origin_server_ts"].clone()
+    };
+    let path = format!("/_matrix/client/v3/rooms/{room}");
+    let message = json!({ "msgtype": "m.text", "body": "old" });
+    let sent = service.call(&format!("PUT {path}/send/m.room.message/1?ts=12345"), &message).ok();
+    assert_eq!(at(&sent), 12345);
+    let topic = json!({ "topic": "old" });
+    let set = service.call(&format!("PUT {path}/state/m.room.topic/?ts=0"), &topic).ok();
+    assert_eq!(at(&set), 0);
+    let far = format!("PUT {path}/send/m.room.message/2?ts=9007199254740991");
+    assert_eq!(at(&service.call(&far, &message).ok()), 9_007_199_254_740_991_u64);
+    service
+        .call(&format!("PUT {path}/send/m.room.message/3?ts=-1"), &message)
+        .refused(400, "M_INVALID_PARAM");
+    // Nobody else does.
+    let own = service.scene.room(&service.admin, &json!({}));
+    let line = format!("PUT /_matrix/client/v3/rooms/{own}/send/m.room.message/1?ts=12345");
+    let sent = service.scene.call(Some(&service.admin), &line, &message).ok();
+    let path = format!("/_matrix/client/v3/rooms/{own}/event/{}", text(&sent["event_id"]));
+    assert_ne!(service.scene.get(&service.admin, &path).ok()["origin_server_ts"], 12345);
+}
+
+#[test]
+fn aliases_of_a_service_are_for_it_alone() {
+    let service = service();
+    let room = service.call("POST /_matrix/client/v3/createRoom", &json!({})).ok();
+    let room = text(&room["room_id"]);
+    let own = service.scene.room(&service.admin, &json!({}));
+    let alias = |name: &str| format!("/_matrix/client/v3/directory/room/{}", encode(name));
+    let theirs = alias("#irc_chan:example.org");
+    let leads = |room: &str| json!({ "room_id": room });
+    let put = format!("PUT {theirs}");
+    let admin = Some(&service.admin);
+    service.scene.call(admin, &put, &leads(&own)).refused(400, "M_EXCLUSIVE");
+    service.call(&put, &leads(&room)).ok();
+    let delete = format!("DELETE {theirs}");
+    service.scene.call(admin, &delete, &Value::Null).refused(400, "M_EXCLUSIVE");
+    let other = format!("PUT {}", alias("#chan:example.org"));
+    service.call(&other, &leads(&room)).refused(400, "M_EXCLUSIVE");
+    service.call(&delete, &Value::Null).ok();
+    let named = json!({ "room_alias_name": "irc_chan" });
+    let create = "POST /_matrix/client/v3/createRoom";
+    service.scene.call(admin, create, &named).refused(400, "M_EXCLUSIVE");
+    service.call(create, &named).ok();
+}
+
+#[test]
+fn a_service_is_held_to_limits_as_its_registration_says() {
+    for (limited, refused) in [(json!({}), true), (json!({ "rate_limited": false }), false)] {
+        let mut registration = registration_of("irc");
+        registration.as_object_mut().unwrap().extend(limited.as_object().unwrap().clone());
+        let scene = super::one_server_with(&[("RATE_LIMITS", "on")]);
+        let service = Service::new(scene, &registration);
+        service.register("irc_bob");
+        let create = "POST /_matrix/client/v3/createRoom";
+        let room = text(&service.call_as(GHOST, create, &json!({})).ok()["room_id"]);
+        let body = json!({ "msgtype": "m.text", "body": "hi" });
+        let sent = |number: u32| {
+            let line = format!("PUT /_matrix/client/v3/rooms/{room}/send/m.room.message/{number}");
+            service.call_as(GHOST, &line, &body).status
+        };
+        assert_eq!((0..200).any(|number| sent(number) == 429), refused);
+        // The sender never is.
+        assert!((0..50).all(|_| service.call(create, &json!({})).status == 200));
+    }
+}
+
+#[test]
+fn a_service_acts_as_whom_it_shares_and_ends_whom_it_has() {
+    let users = json!([{ "regex": "@.*:example\\.org", "exclusive": false }]);
+    let service = service_with(json!({ "namespaces": { "users": users } }));
+    let alice = service.scene.register("alice");
+    assert_eq!(service.call_as(&alice.id, WHOAMI, &Value::Null).ok()["user_id"], alice.id);
+    service.register("irc_bob");
+    service.call_as(GHOST, "POST /_matrix/client/v3/account/deactivate", &json!({})).ok();
+    service.call_as(GHOST, WHOAMI, &Value::Null).refused(403, "M_USER_DEACTIVATED");
+}
