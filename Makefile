@@ -19,7 +19,7 @@ SOURCES := $(shell find src xtask -path '*/tests' -prune -o \( -name '*.rs' -o -
 
 say = @printf '\n==> %s\n' "$(1)"
 
-.PHONY: help setup build serve test test-rust test-launcher test-deploy test-http test-endpoints test-oracle test-peers complement sequences mesh freeze soak lint bench bench-joins weigh deploy clean
+.PHONY: help setup build serve test test-rust test-launcher test-deploy test-http test-endpoints test-oracle test-peers complement sequences mesh freeze soak lint bench bench-joins weigh deploy appservice clean
 
 help: ## lists the tasks
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -139,6 +139,9 @@ weigh: local/deploy/node_modules/.ready local/node_modules/.ready build/shim.js 
 
 deploy: weigh ## puts the Worker on Cloudflare: make deploy SERVER_NAME=example.org DOMAIN=matrix.example.org
 	@local/node local/deploy/deploy.mjs "$(SERVER_NAME)" "$(DOMAIN)" "$(LOCATION)" "$(JURISDICTION)"
+
+appservice: local/node_modules/.ready ## registers an application service on the deployment: make appservice FILE=registration.yaml, or REMOVE=id
+	@local/node local/deploy/appservice.mjs $(if $(REMOVE),--remove "$(REMOVE)","$(FILE)")
 
 clean: ## removes what was built; keeps installed tools and data
 	@rm -rf build target

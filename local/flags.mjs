@@ -5,6 +5,8 @@ import { isIP } from "node:net";
 import { resolve } from "node:path";
 import { parseArgs } from "node:util";
 
+import { registration } from "./appservices.mjs";
+
 /** A flag that cannot be meant: one line for the user, exit status 2. */
 export class BadFlag extends Error {}
 
@@ -43,6 +45,7 @@ const OPTIONS = {
   trust: { type: "string", multiple: true, default: [] },
   data: { type: "string", default: "var" },
   set: { type: "string", multiple: true, default: [] },
+  appservice: { type: "string", multiple: true, default: [] },
   profile: { type: "string" },
   worker: { type: "string" },
   help: { type: "boolean", default: false },
@@ -56,6 +59,7 @@ export const USAGE = `usage: local/serve [flags]
   --trust FILE                  an extra CA for outgoing TLS (repeatable)
   --data DIR                    where everything lives (./var)
   --set NAME=VALUE              overrides one configuration variable (repeatable)
+  --appservice FILE             registers an application service by its YAML file (repeatable)
   --profile test                what a conformance run needs
   --worker DIR                  another build than ./build`;
 
@@ -71,6 +75,7 @@ export function read(args) {
     federation: address("--federation", values.federation),
     tls: cert && { cert: file("--tls-cert", cert), key: file("--tls-key", key) },
     trust: values.trust.map((path) => file("--trust", path)),
+    appservices: values.appservice.map((path) => appservice(file("--appservice", path))),
     data: resolve(values.data),
     worker: values.worker && resolve(values.worker),
     variables: variables(values.profile, values.set),
@@ -109,6 +114,14 @@ function file(flag, path) {
     throw new BadFlag(`${flag} ${path} cannot be read`);
   }
   return resolve(path);
+}
+
+function appservice(path) {
+  try {
+    return { path, read: registration(path) };
+  } catch (error) {
+    throw new BadFlag(`--appservice ${path} cannot be read: ${error.message.split("\n")[0]}`);
+  }
 }
 
 function variables(profile, settings) {

@@ -12,6 +12,7 @@ import { connect, isIPv6 } from "node:net";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 
+import { register } from "./appservices.mjs";
 import { BadFlag, USAGE, read } from "./flags.mjs";
 import { claim, settle } from "./folder.mjs";
 import { listen } from "./front.mjs";
@@ -40,6 +41,7 @@ async function main() {
   const start = (settings, stopping) =>
     new Miniflare({ ...settings, log: quiet(Log, LogLevel), handleRuntimeStdio: watch(stopping) });
   await prepare(start, join(flags.data, "v3"));
+  await enrol(start, flags, build);
   const stopping = { now: false };
   // From here on the client port is open: workerd opens it itself, so that no request passes through this process.
   const miniflare = start(options(flags, build), stopping);
@@ -78,6 +80,21 @@ async function prepare(start, persisted) {
   const stopping = { now: false };
   const miniflare = start({ ...DATABASE_ONLY, defaultPersistRoot: persisted }, stopping);
   await migrate(await miniflare.getD1Database("DB"), folder);
+  stopping.now = true;
+  await miniflare.dispose();
+}
+
+/** Registers application services before any port is open, by an instance that serves nobody. */
+async function enrol(start, flags, build) {
+  if (flags.appservices.length === 0) return;
+  const stopping = { now: false };
+  const miniflare = start({ ...options(flags, build), unsafeDirectSockets: [] }, stopping);
+  const ask = (path, request) => miniflare.dispatchFetch(`http://localhost${path}`, request);
+  for (const { path, read } of flags.appservices) {
+    await register(ask, tokenSecret(flags.data), read).catch((error) => {
+      throw new BadFlag(`--appservice ${path} is refused: ${error.message}`);
+    });
+  }
   stopping.now = true;
   await miniflare.dispose();
 }

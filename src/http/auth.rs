@@ -17,8 +17,11 @@ use tombolo_platform::World;
 pub use crate::objects::user_object;
 use crate::{
     config::Config,
-    error::{Result, forbidden, internal, missing_token, unknown_token},
-    flows::{appservices::Appservice, sync::Claim},
+    error::{Error, Result, forbidden, internal, missing_token, unknown_token},
+    flows::{
+        appservices::{Appservice, registrations},
+        sync::Claim,
+    },
     http::{
         masquerade::{self, Masquerade, NO_DEVICE},
         suspension,
@@ -56,7 +59,7 @@ impl Session {
 
     /// The session's name, for what only who is logged in does.
     pub fn named(self) -> Result<String> {
-        self.session.ok_or_else(|| forbidden("An application service is not logged in"))
+        self.session.ok_or_else(not_logged_in)
     }
 }
 
@@ -131,11 +134,19 @@ async fn acting_as(
     Ok((session, authorised))
 }
 
-/// The claim of a request's access token, if this server issued the token.
-pub fn claim(world: &World, request: &Request<Bytes>) -> Result<Claim> {
-    let config = Config::of(world)?;
+/// The claim of a request's access token, if this server issued the token: for what only who is logged in does.
+pub async fn claim(world: &World, request: &Request<Bytes>) -> Result<Claim> {
     let token = token(request).ok_or_else(missing_token)?;
-    read(&config, ACCESS, &token).ok_or_else(unknown_token)
+    match read(&*Config::of(world)?, ACCESS, &token) {
+        Some(claim) => Ok(claim),
+        None if registrations::by_token(world, &token).await?.is_some() => Err(not_logged_in()),
+        None => Err(unknown_token()),
+    }
+}
+
+/// 403: an application service acts as users without being logged in.
+fn not_logged_in() -> Error {
+    forbidden("An application service is not logged in")
 }
 
 /// The access token of a request: from the header, or from the query, as old clients send it.

@@ -101,4 +101,4 @@ impl Masquerade {
 }
 
 /// How the names begin by which transactions go that are of no device.
-pub const NO_DEVICE: char = '\0';
+pub const NO_DEVICE: char = '\u{1}';

@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
 #![expect(clippy::disallowed_methods, reason = "tests of a real server measure real time")]
 
+mod appservices;
 mod client;
 mod crash;
 mod hostile;

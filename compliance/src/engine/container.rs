@@ -103,6 +103,7 @@ impl Container {
             address: self.plan.address,
             server_name,
             settings: &settings,
+            appservices: &self.appservices()?,
             files: &files,
         };
         *state = State { process: Some(Process::watch(launch.spawn()?)?), paused: false };
@@ -188,6 +189,16 @@ impl Container {
             }
         }
         Ok((name.context("the environment has no SERVER_NAME")?, settings))
+    }
+
+    /// The registrations that were laid into the folder.
+    fn appservices(&self) -> Result<Vec<PathBuf>> {
+        let folder = self.plan.folder.join("complement/appservice");
+        if !folder.exists() {
+            return Ok(Vec::new());
+        }
+        let files = fs::read_dir(folder)?.map(|entry| Ok(entry?.path()));
+        files.collect()
     }
 
     /// The server's files. Its certificate is made when it first starts, since the authority comes after the container.

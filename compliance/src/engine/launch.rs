@@ -26,6 +26,8 @@ pub struct Launch<'a> {
     pub server_name: &'a str,
     /// `NAME=VALUE` of each variable to be set.
     pub settings: &'a [String],
+    /// The registrations of application services.
+    pub appservices: &'a [PathBuf],
     pub files: &'a Files,
 }
 
@@ -70,6 +72,9 @@ impl Launch<'_> {
         .into_iter()
         .flat_map(|(flag, value)| [flag.to_owned(), value])
         .collect();
+        for appservice in self.appservices {
+            flags.extend(["--appservice".to_owned(), path(appservice)]);
+        }
         for setting in self.settings {
             flags.extend(["--set".to_owned(), setting.clone()]);
         }

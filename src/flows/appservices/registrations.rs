@@ -41,11 +41,11 @@ pub struct Appservice {
 #[derive(Debug, Default)]
 pub struct Appservices(Vec<Rc<Appservice>>);
 
-/// What an isolate remembers.
+/// What an isolate remembers, and when it was read and last began to be renewed (ms).
 #[derive(Default)]
 struct Memory {
     read: RefCell<Option<(u64, Rc<Appservices>)>>,
-    is_reading: Cell<bool>,
+    renewing: Cell<u64>,
 }
 
 /// Why a registration is not stored.
@@ -62,13 +62,14 @@ pub async fn appservices(world: &World) -> Result<Rc<Appservices>, Ours> {
     let memory = world.isolate(|_| Memory::default());
     let read = memory.read.borrow().clone();
     let Some((at, known)) = read else { return renewed(world).await };
-    if at.saturating_add(REMEMBERED) <= world.now() && !memory.is_reading.replace(true) {
+    let due = at.max(memory.renewing.get()).saturating_add(REMEMBERED);
+    if due <= world.now() {
+        memory.renewing.set(world.now());
         let renewing = world.clone();
         world.later(async move {
             if let Err(error) = renewed(&renewing).await {
                 tracing::warn!(%error, "the application services were not read");
             }
-            memory.is_reading.set(false);
         });
     }
     Ok(known)

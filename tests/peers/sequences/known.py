@@ -169,7 +169,6 @@ KNOWN: list[Known] = [
     Known("who is not in a room kicks nobody; to Synapse, who kicks himself leaves", "kick", "status", "403 M_FORBIDDEN", r'\{"member": .*', lambda call: f"<{call.who}>" in str(call.body), parts=True),
     Known("a redaction of what is not here can be sent, and does nothing", "send|redact", "status", r'\{"event_id": .*', "400 M_UNKNOWN|404 M_NOT_FOUND", lambda call: "redact" in call.path, parts=True),
     Known("`membership` and `not_membership` let in who fits either (the specification)", "members", r"chunk\[\]", "only .*", "no more", lambda call: {"membership", "not_membership"} <= call.query.keys()),
-    Known("a profile's field that is not set is not found (the specification)", "profile", "status", "404 M_NOT_FOUND", r"\{\}"),
     Known("a redaction of what is not here can be sent; Synapse breaks off", "send", "status", NO_MATTER, "500 M_UNKNOWN", lambda call: "/m.room.redaction/" in call.path, parts=True),
     Known("an alias is text", "setState", "status", "400 M_BAD_JSON", r'\{"event_id": .*', lambda call: call.spoilt and "canonical_alias" in call.path, parts=True),
     Known("who left is told the members at their leave, whatever `at` says", "members", "status", r'\{"chunk": .*', "403 M_FORBIDDEN", lambda call: "at" in call.query),

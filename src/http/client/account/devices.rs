@@ -178,7 +178,7 @@ async fn remove_all(world: &World, caller: &Session, device_ids: Vec<String>) ->
 /// Refuses what no device may be called.
 pub fn check_id(id: &str) -> Result<()> {
     match id.is_empty() || id.len() > MAX_ID || id.starts_with(NO_DEVICE) {
-        true => Err(invalid_param("The device ID is empty or too long, or begins with U+0000")),
+        true => Err(invalid_param("The device ID is empty or too long, or begins with U+0001")),
         false => Ok(()),
     }
 }

@@ -236,7 +236,7 @@ async fn end_all(world: World, request: Request<Bytes>, _: ()) -> Result<Respons
 
 /// A session that has expired can be ended too: else its device would stay.
 async fn log_out(world: &World, request: &Request<Bytes>, all: bool) -> Result<Response<Bytes>> {
-    let Claim { user, session } = auth::claim(world, request)?;
+    let Claim { user, session } = auth::claim(world, request).await?;
     world.ask(&user_object(&user), &Logout { session, all }).await?;
     removed::drop_now(world, &user).await;
     json_response(StatusCode::OK, &json!({}))

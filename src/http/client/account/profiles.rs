@@ -45,6 +45,9 @@ const MAX_NAME: usize = 255;
 /// In how many rooms a new profile is announced at once.
 const AT_ONCE: usize = 8;
 
+/// The fields that a user who has not set them has, too, but empty.
+const UNSET: [&str; 2] = ["displayname", "avatar_url"];
+
 pub fn routes(router: &mut Router) {
     router.endpoint::<get_profile::Request, _, _>(whole);
     for path in paths_of::<get_profile_field::Request>() {
@@ -74,9 +77,12 @@ async fn field(
     (user, name): (OwnedUserId, String),
 ) -> Result<Response<Bytes>> {
     Stranger::of(&world, &request)?.count_errand(&world, user.server_name())?;
-    let value = profile(&world, &user, Some(&name)).await?.remove(&name);
-    let value = value.ok_or_else(|| not_found("There is no such field"))?;
-    json_response(StatusCode::OK, &json!({ name: value }))
+    match profile(&world, &user, Some(&name)).await?.remove(&name) {
+        Some(value) => json_response(StatusCode::OK, &json!({ name: value })),
+        // As Synapse has it: bridges that are told of no name do not set one.
+        None if UNSET.contains(&name.as_str()) => json_response(StatusCode::OK, &json!({})),
+        None => Err(not_found("There is no such field")),
+    }
 }
 
 /// A user's profile, from this server or from theirs; of one field at least that. Other servers say null of what is not

@@ -31,7 +31,7 @@ pub fn routes(router: &mut Router) {
 }
 
 async fn answer(world: World, request: Request<Bytes>, _: ()) -> Result<Response<Bytes>> {
-    let claim = auth::claim(&world, &request)?;
+    let claim = auth::claim(&world, &request).await?;
     let parameters = query::pairs(request.uri().query().unwrap_or_default());
     let parameter = |name: &str| {
         parameters.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())

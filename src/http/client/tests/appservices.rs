@@ -155,6 +155,9 @@ fn what_only_a_device_or_a_session_does_a_service_does_not() {
     service.call(password, &json!({ "new_password": "x" })).refused(403, "M_FORBIDDEN");
     let token = "POST /_matrix/client/v1/login/get_token";
     service.call(token, &json!({})).refused(403, "M_FORBIDDEN");
+    for line in ["GET /_matrix/client/v3/sync", "POST /_matrix/client/v3/logout"] {
+        service.call(line, &Value::Null).refused(403, "M_FORBIDDEN");
+    }
 }
 
 #[test]
@@ -264,4 +267,32 @@ fn a_service_acts_as_whom_it_shares_and_ends_whom_it_has() {
     service.register("irc_bob");
     service.call_as(GHOST, "POST /_matrix/client/v3/account/deactivate", &json!({})).ok();
     service.call_as(GHOST, WHOAMI, &Value::Null).refused(403, "M_USER_DEACTIVATED");
+}
+
+#[test]
+fn bridges_find_the_words_that_they_look_for() {
+    let service = service();
+    service.register("irc_bob");
+    let name = format!("/_matrix/client/v3/profile/{GHOST}");
+    for field in ["displayname", "avatar_url"] {
+        let unset = service.call_as(GHOST, &format!("GET {name}/{field}"), &Value::Null).ok();
+        assert_eq!(unset, json!({}));
+    }
+    service.call(&format!("GET {name}/other"), &Value::Null).refused(404, "M_NOT_FOUND");
+    let nobody = "GET /_matrix/client/v3/profile/@irc_none:example.org/displayname";
+    service.call(nobody, &Value::Null).refused(404, "M_NOT_FOUND");
+    let room = service.scene.room(&service.admin, &json!({ "preset": "public_chat" }));
+    // A membership that a user sets of themselves is a join like any other.
+    let member = format!("PUT /_matrix/client/v3/rooms/{room}/state/m.room.member/{GHOST}");
+    service.call_as(GHOST, &member, &json!({ "membership": "join" })).ok();
+    let invited = service.scene.act(&service.admin, &room, "invite", &json!({ "user_id": GHOST }));
+    let refused = invited.refused(403, "M_FORBIDDEN");
+    assert!(refused["error"].as_str().unwrap().contains("is already in the room"), "{refused}");
+    let stranger = service.scene.register("stranger");
+    let invited = service.scene.act(&stranger, &room, "invite", &json!({ "user_id": GHOST }));
+    let refused = invited.refused(403, "M_FORBIDDEN");
+    assert!(!refused["error"].as_str().unwrap().contains("already"), "{refused}");
+    let versions =
+        service.call_as("@irc_none:example.org", "GET /_matrix/client/versions", &Value::Null);
+    versions.ok();
 }

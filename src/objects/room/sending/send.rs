@@ -81,7 +81,18 @@ pub fn allowed(room: &mut Room<'_>, pdu: &Pdu) -> Result<Judged> {
             return Err(Stop::broken("our own event cites events we do not hold"));
         }
     };
+    let reason = invited_again(room, pdu)?.unwrap_or(reason);
     Err(Stop::Refused(Refusal::Forbidden(reason)))
+}
+
+/// Why somebody who is in the room cannot be invited to it, in the words that bridges look for.
+fn invited_again(room: &mut Room<'_>, pdu: &Pdu) -> Result<Option<String>> {
+    let Some((_, user)) = pdu.key().filter(|_| pdu.membership() == Some(Membership::Invite)) else {
+        return Ok(None);
+    };
+    let is_there = room.membership_of(user)? == Some(Membership::Join);
+    let again = is_there && room.is_joined(&pdu.sender)?;
+    Ok(again.then(|| format!("{user} is already in the room")))
 }
 
 /// Refuses what the rules allow nobody in the room, whatever their power, as a mistake in the request.

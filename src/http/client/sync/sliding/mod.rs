@@ -40,7 +40,7 @@ enum Form {
 }
 
 async fn stable(world: World, request: Request<Bytes>, (): ()) -> Result<Response<Bytes>> {
-    let claim = auth::claim(&world, &request)?;
+    let claim = auth::claim(&world, &request).await?;
     let mut body: Proposed = object(&request)?;
     let says = body.set_presence.take();
     let presence = presence::polling(&world, says.as_deref(), None)?;
@@ -50,7 +50,7 @@ async fn stable(world: World, request: Request<Bytes>, (): ()) -> Result<Respons
 }
 
 async fn unstable(world: World, request: Request<Bytes>, (): ()) -> Result<Response<Bytes>> {
-    let claim = auth::claim(&world, &request)?;
+    let claim = auth::claim(&world, &request).await?;
     let mut body: Unstable = object(&request)?;
     let (parameters, txn_id) =
         (query::pairs(request.uri().query().unwrap_or_default()), body.txn_id.take());
