@@ -1,12 +1,18 @@
 //! Which rules does a room follow? ([room versions](https://spec.matrix.org/v1.19/rooms/))
 
+use std::sync::LazyLock;
+
 use ruma::{RoomVersionId, room_version_rules::RoomVersionRules};
 
 /// The version of rooms created here unless asked otherwise.
 pub const DEFAULT: &str = "11";
 
-/// The versions of [`RoomVersion::of`], oldest first.
+/// The versions of the specification that are supported, oldest first.
 pub const SUPPORTED: &[&str] = &["6", "7", "8", "9", "10", "11", "12"];
+
+/// The versions of proposals that are supported: in them, users own state
+/// ([MSC3757](https://github.com/matrix-org/matrix-spec-proposals/pull/3757)).
+pub const UNSTABLE: &[&str] = &["org.matrix.msc3757.10", "org.matrix.msc3757.11"];
 
 /// A room version and its rules. Ask for a rule, not for the version.
 #[derive(Debug)]
@@ -15,20 +21,35 @@ pub struct RoomVersion {
     pub id: RoomVersionId,
     /// How its rules differ from those of other versions.
     pub rules: RoomVersionRules,
+    /// Whether state whose key begins with a user's ID is that user's, and of those who have more power.
+    pub users_own_state: bool,
 }
 
-static VERSIONS: [RoomVersion; 7] = [
-    RoomVersion { id: RoomVersionId::V6, rules: RoomVersionRules::V6 },
-    RoomVersion { id: RoomVersionId::V7, rules: RoomVersionRules::V7 },
-    RoomVersion { id: RoomVersionId::V8, rules: RoomVersionRules::V8 },
-    RoomVersion { id: RoomVersionId::V9, rules: RoomVersionRules::V9 },
-    RoomVersion { id: RoomVersionId::V10, rules: RoomVersionRules::V10 },
-    RoomVersion { id: RoomVersionId::V11, rules: RoomVersionRules::V11 },
-    RoomVersion { id: RoomVersionId::V12, rules: RoomVersionRules::V12 },
-];
+static VERSIONS: LazyLock<Vec<RoomVersion>> = LazyLock::new(|| {
+    let version = |id: &&str, rules, users_own_state| {
+        RoomVersion::named(id).map(|id| RoomVersion { id, rules, users_own_state })
+    };
+    let rules = [
+        RoomVersionRules::V6,
+        RoomVersionRules::V7,
+        RoomVersionRules::V8,
+        RoomVersionRules::V9,
+        RoomVersionRules::V10,
+        RoomVersionRules::V11,
+        RoomVersionRules::V12,
+    ];
+    let stable = SUPPORTED.iter().zip(rules).map(|(id, rules)| version(id, rules, false));
+    let rules = [RoomVersionRules::V10, RoomVersionRules::V11];
+    let unstable = UNSTABLE.iter().zip(rules).map(|(id, rules)| version(id, rules, true));
+    stable.chain(unstable).flatten().collect()
+});
 
 impl RoomVersion {
-    /// The version of this name, if it is one of [`SUPPORTED`].
+    fn named(id: &str) -> Option<RoomVersionId> {
+        id.try_into().ok()
+    }
+
+    /// The version of this name, if it is supported.
     #[must_use]
     pub fn of(id: &str) -> Option<&'static Self> {
         VERSIONS.iter().find(|version| version.id.as_str() == id)

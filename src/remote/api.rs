@@ -11,7 +11,10 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use ruma::{EventId, OwnedEventId, RoomAliasId, RoomId, ServerName, UserId};
 use serde::Serialize;
 use serde_json::value::RawValue;
-use tombolo_protocol::{membership::Membership, room_version::SUPPORTED};
+use tombolo_protocol::{
+    membership::Membership,
+    room_version::{SUPPORTED, UNSTABLE},
+};
 
 /// The characters to percent-encode: all but the unreserved ones of
 /// [RFC 3986](https://www.rfc-editor.org/rfc/rfc3986#section-2.3). A proxy may decode an encoded unreserved character,
@@ -47,7 +50,7 @@ pub fn make(membership: Membership, room_id: &RoomId, user: &UserId) -> String {
     let path = path(&endpoint, [room_id.as_str(), user.as_str()]);
     match membership {
         Membership::Leave => path,
-        _ => with(path, SUPPORTED.iter().map(|version| ("ver", *version))),
+        _ => with(path, SUPPORTED.iter().chain(UNSTABLE).map(|version| ("ver", *version))),
     }
 }
 

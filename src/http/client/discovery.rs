@@ -9,7 +9,7 @@ use http::{Method, Request, Response, StatusCode};
 use ruma::api::client::discovery::{discover_homeserver, get_capabilities::v3 as get_capabilities};
 use serde_json::json;
 use tombolo_platform::World;
-use tombolo_protocol::room_version::{DEFAULT, SUPPORTED};
+use tombolo_protocol::room_version::{DEFAULT, SUPPORTED, UNSTABLE};
 
 use crate::{
     config::Config,
@@ -82,7 +82,9 @@ async fn support(world: World, _: Request<Bytes>, _: ()) -> Result<Response<Byte
 // Not written by ruma's type, which leaves out a capability that is as the specification lets clients assume.
 async fn capabilities(world: World, request: Request<Bytes>, _: ()) -> Result<Response<Bytes>> {
     let caller = auth::session(&world, &request, Cost::Free).await?;
-    let available: BTreeMap<_, _> = SUPPORTED.iter().map(|id| (id, "stable")).collect();
+    let stable = SUPPORTED.iter().map(|id| (id, "stable"));
+    let unstable = UNSTABLE.iter().map(|id| (id, "unstable"));
+    let available: BTreeMap<_, _> = stable.chain(unstable).collect();
     let mut capabilities = json!({
         "m.room_versions": { "default": DEFAULT, "available": available },
         "m.change_password": { "enabled": true },

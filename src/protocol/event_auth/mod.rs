@@ -6,6 +6,7 @@
 //! decides, once, which reading is ours.
 
 mod levels;
+pub mod owned;
 mod reading;
 #[cfg(test)]
 mod tests;
@@ -111,9 +112,14 @@ fn check_read<'a>(
 ) -> Result<(), String> {
     let rules = &version.rules.authorization;
     reading::check_nulls(version, pdu)?;
-    let incoming = reading::of_incoming(version, pdu);
+    let mut incoming = reading::of_incoming(version, pdu);
     let create = fetch(&StateEventType::RoomCreate, "");
     let levels = fetch(&StateEventType::RoomPowerLevels, "");
+    if let Some(create) = create.filter(|_| owned::is_owned(version, pdu)) {
+        owned::check(version, (create, levels), &incoming)?;
+        // What is left to be checked is what holds for state of the sender.
+        incoming.to_mut().state_key = Some(pdu.sender.to_string());
+    }
     match (create, levels.filter(|_| pdu.kind() == "m.room.power_levels")) {
         (Some(create), Some(levels)) => {
             let unchanged = incoming.with_content(levels.content.clone());

@@ -1,7 +1,7 @@
 //! What may a user do to other users' events and state, by any endpoint?
 
 use serde_json::{Value, json};
-use tombolo_support::{Scene, User, text};
+use tombolo_support::{Scene, User, encode, text};
 
 use super::one_server;
 
@@ -217,4 +217,33 @@ fn nothing_of_a_forgotten_room_is_read() {
     scene.act(&bob, &room, "join", &json!({})).ok();
     get("state").ok();
     get(&format!("event/{said}")).ok();
+}
+
+#[test]
+fn state_of_users_is_set_by_them_and_by_who_has_more_power() {
+    let scene = one_server();
+    let levels = json!({ "events": { "com.example.test": 0 } });
+    let request = json!({
+        "room_version": "org.matrix.msc3757.11",
+        "preset": "public_chat",
+        "power_level_content_override": levels,
+    });
+    let (alice, bob, room) = joined(&scene, &request);
+    let set = |user: &User, key: &str| {
+        let path = format!("state/com.example.test/{}", encode(key));
+        scene.put(user, &room, &path, &json!({}))
+    };
+    set(&bob, &format!("{}_device:!@#$1", bob.id)).ok();
+    set(&alice, &format!("{}_device:!@#$1", bob.id)).ok();
+    set(&alice, "@nobody:elsewhere.org").ok();
+    set(&bob, &format!("{}_device", alice.id)).refused(403, "M_FORBIDDEN");
+    for key in ["@oops", "@bob:example.org@device"] {
+        set(&alice, key).refused(400, "M_BAD_JSON");
+    }
+    let capabilities = scene.get(&alice, "/_matrix/client/v3/capabilities").ok();
+    let versions = &capabilities["capabilities"]["m.room_versions"]["available"];
+    assert_eq!(
+        (&versions["11"], &versions["org.matrix.msc3757.11"]),
+        (&json!("stable"), &json!("unstable"))
+    );
 }

@@ -5,6 +5,7 @@ use tombolo_platform::values;
 use tombolo_protocol::{
     canonical_json::CanonicalJsonObject,
     event::{self, BuildFault, FormatFault, Links, Pdu},
+    event_auth::owned,
     json::parse_object,
     membership::Membership,
     power_levels::check_content,
@@ -100,6 +101,7 @@ fn check_kind(room: &mut Room<'_>, message: &Send) -> Result<()> {
     if !room.is_joined(&message.sender)? {
         return Ok(());
     }
+    let key = message.draft.state_key.as_deref().filter(|key| key.starts_with('@'));
     match message.draft.event_type.as_str() {
         "m.room.create" => Err(invalid("a room has one create event")),
         "m.room.power_levels" => {
@@ -111,6 +113,12 @@ fn check_kind(room: &mut Room<'_>, message: &Send) -> Result<()> {
                 None => Ok(()),
             }
         }
+        kind if room.row()?.version.users_own_state && kind != "m.room.member" => match key {
+            Some(key) if owned::owner(key).is_none() => {
+                Err(invalid("the state key is neither a user ID nor begins with one and `_`"))
+            }
+            _ => Ok(()),
+        },
         _ => Ok(()),
     }
 }

@@ -1,6 +1,7 @@
 //! Which events do the rules allow, version by version?
 
 mod levels;
+mod owned;
 mod reading;
 
 use std::rc::Rc;
