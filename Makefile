@@ -1,6 +1,6 @@
 # Every task of this repository. Tools come from package registries into .venv and the folders node_modules of local,
-# local/deploy and tests/peers/e2ee; a second run finds them there. Needed beforehand: rustup or Rust 1.95 with its
-# wasm32 target, a C compiler, npm, Python 3.11 or later, make.
+# local/deploy, tests/peers/e2ee and tests/peers/hydrogen; a second run finds them there. Needed beforehand: rustup or Rust
+# 1.95 with its wasm32 target, a C compiler, npm, Python 3.11 or later, make; Chromium, or root on a Debian.
 
 SHELL := /usr/bin/env bash
 .SHELLFLAGS := -euo pipefail -c
@@ -12,6 +12,9 @@ WRANGLER := WRANGLER_SEND_METRICS=false local/node local/deploy/node_modules/wra
 DRIVER := target/peers/debug/tombolo-peers-driver
 DRIVER_AT := --locked --manifest-path tests/peers/e2ee/driver/Cargo.toml --target-dir target/peers
 PEERS := .venv/.ready tests/peers/e2ee/node_modules/.ready local/node_modules/.ready $(DRIVER)
+# Hydrogen as a page, and what shows it.
+HYDROGEN := tests/peers/hydrogen
+BROWSER := target/hydrogen/index.html target/.chromium
 WASM := wasm32-unknown-unknown
 # What the Worker is made of; native tests are no part of it.
 SOURCES := $(shell find src xtask -path '*/tests' -prune -o \( -name '*.rs' -o -name Cargo.toml \) ! -name tests.rs -print) \
@@ -24,7 +27,7 @@ say = @printf '\n==> %s\n' "$(1)"
 help: ## lists the tasks
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
-setup: target/.wasm local/node_modules/.ready local/deploy/node_modules/.ready tests/peers/e2ee/node_modules/.ready .venv/.ready $(DRIVER) ## installs every tool
+setup: target/.wasm local/node_modules/.ready local/deploy/node_modules/.ready tests/peers/e2ee/node_modules/.ready .venv/.ready $(DRIVER) $(BROWSER) ## installs every tool
 
 target/.wasm: rust-toolchain.toml
 	$(call say,WebAssembly target of Rust)
@@ -42,6 +45,22 @@ local/deploy/node_modules/.ready: local/deploy/package-lock.json
 tests/peers/e2ee/node_modules/.ready: tests/peers/e2ee/package-lock.json
 	$(call say,matrix-js-sdk from npm (5 s))
 	@cd tests/peers/e2ee && npm ci --loglevel=error && touch node_modules/.ready
+
+$(HYDROGEN)/node_modules/.ready: $(HYDROGEN)/package-lock.json
+	$(call say,Hydrogen and vite from npm (15 s))
+	@cd $(HYDROGEN) && npm ci --loglevel=error && touch node_modules/.ready
+
+target/hydrogen/index.html: $(HYDROGEN)/node_modules/.ready local/node_modules/.ready $(HYDROGEN)/vite.config.mjs $(wildcard $(HYDROGEN)/page/*)
+	@cd $(HYDROGEN) && ../../../local/node node_modules/vite/bin/vite.js build
+	@touch $@
+
+target/.chromium:
+	@$(HYDROGEN)/chromium >/dev/null || { \
+	  test "$$(id -u)" = 0 && command -v apt-get >/dev/null || { echo "Chromium is lacking: install it, or say by CHROMIUM where it is" >&2; exit 2; }; \
+	  printf '\n==> %s\n' "Chromium from Debian (a minute)"; \
+	  apt-get update -qq; \
+	  DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends chromium >/dev/null; }
+	@mkdir -p target && touch $@
 
 $(DRIVER): rust-toolchain.toml $(shell find tests/peers/e2ee/driver -name '*.rs' -o -name 'Cargo.*')
 	$(call say,matrix-sdk from crates.io: three minutes the first time)
@@ -94,7 +113,7 @@ test-oracle: .venv/.ready
 	$(call say,verdicts and states against those of Synapse: a minute; ten times as many cases with ORACLE_SCALE=10)
 	@.venv/bin/python -m pytest -q tests/oracle
 
-test-peers: $(PEERS) build/shim.js
+test-peers: $(PEERS) $(BROWSER) build/shim.js
 	$(call say,with real servers and clients)
 	@.venv/bin/python -m pytest -q tests/peers
 

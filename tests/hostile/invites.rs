@@ -202,6 +202,7 @@ fn in_version_12_an_invite_shows_its_own_rooms_create_event() {
     ] {
         let answer = put(&scene, &hosted.room, &pdu, &body(&scene, &pdu, &shown));
         assert_eq!(answer.status, 400, "RES3 MSC4311 {what}: {answer:?}");
+        assert_eq!(answer.body["errcode"], "M_INVALID_PARAM", "{what}");
     }
     works(&scene, &hosted);
 }

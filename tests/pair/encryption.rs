@@ -199,3 +199,31 @@ fn a_server_speaks_only_for_the_devices_of_its_own_users() {
     let sync = pair.scene.sync(&pair.alice, &format!("since={since}"));
     assert_eq!(sync["to_device"]["events"].as_array().unwrap().len(), 1);
 }
+
+/// How often somebody is told that a user's devices changed, until nothing comes any more.
+fn times_told(pair: &Pair, asker: &User, of: &User, mut since: String) -> usize {
+    let mut times = 0;
+    for _ in 0..5 {
+        let (changed, _) = device_lists(pair, asker, &mut since);
+        times += usize::from(changed.as_array().is_some_and(|users| users.contains(&json!(of.id))));
+    }
+    times
+}
+
+#[test]
+fn who_is_invited_and_joins_is_told_of_once_and_their_introduction_is_no_change() {
+    // The telling of the invite comes after its answer, that of the join after the next sync.
+    for after_invite in [0, 50, 150, 1_000] {
+        let pair = two_servers();
+        upload(&pair, &pair.bob, "1");
+        let room = pair.scene.room(&pair.alice, &json!({ "invite": [pair.bob.id] }));
+        let since = token(&pair.scene.sync(&pair.alice, ""));
+        pair.scene.pass(after_invite);
+        pair.through(&pair.bob, "join", &room).ok();
+        let sync = pair.scene.sync(&pair.alice, &format!("since={since}"));
+        let first = sync["device_lists"]["changed"].as_array().map_or(0, Vec::len);
+        query(&pair, &pair.alice, &pair.bob);
+        let more = times_told(&pair, &pair.alice, &pair.bob, token(&sync));
+        assert_eq!(first + more, 1, "{after_invite} ms after the invite: {first} and {more}");
+    }
+}

@@ -16,6 +16,7 @@ from e2ee import by_js, by_sdk
 from e2ee.by_nio import Loop
 from e2ee.cast import Cast, Clients
 from e2ee.process import Driver
+from hydrogen import tab
 from mesh.links import Links
 from server import Server
 from synapse import Synapse
@@ -42,7 +43,8 @@ def pytest_runtest_makereport(item):
     if report.failed:
         for name, server in _of(item.funcargs):
             report.sections.append((f"last lines of {name}", "\n".join(server.said().splitlines()[-30:])))
-        for library, driver in item.funcargs.get("drivers", {}).items():
+        drivers = item.funcargs.get("drivers", {}) | {name: item.funcargs[name] for name in ("browser",) if name in item.funcargs}
+        for library, driver in drivers.items():
             report.sections.append((f"last lines of {library}", "\n".join(driver.said().splitlines()[-60:])))
     return report
 
@@ -196,6 +198,14 @@ def drivers(tmp_path_factory) -> Iterator[dict[str, Driver]]:
     yield made
     for driver in made.values():
         driver.close()
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory) -> Iterator[Driver]:
+    """The process that holds every tab of Hydrogen."""
+    made = Driver(tab.command(), tmp_path_factory.mktemp("browser") / "log")
+    yield made
+    made.close()
 
 
 @pytest.fixture(scope="session")

@@ -20,7 +20,7 @@ use tombolo_protocol::{
 use super::signed::Signed;
 use crate::{
     config::Config,
-    error::{Error, Result, forbidden, incompatible, internal, invalid_param, missing_param},
+    error::{Error, Result, forbidden, incompatible, internal, invalid_param},
     flows::{receive::verify, telling::tell},
     http::{endpoint::fault_response, router::Router},
     objects::{room::messages::Invited, room_object, user_object, user_sync::messages::MayInvite},
@@ -127,7 +127,7 @@ fn check_create(version: &RoomVersion, room_id: &RoomId, given: &[Box<RawValue>]
     let create = given
         .iter()
         .find(|event| is_create(event))
-        .ok_or_else(|| missing_param("invite_room_state has no m.room.create"))?;
+        .ok_or_else(|| invalid_param("invite_room_state has no m.room.create"))?;
     let id = parse_object(create.get().as_bytes()).map(|create| event::event_id(&create, version));
     if id.ok() != event::create_event_id(room_id) {
         return Err(invalid_param("The m.room.create of invite_room_state is not the room's"));

@@ -63,9 +63,10 @@ pub fn hold(keys: &mut UserKeys<'_>, message: HoldList) -> Result<()> {
     if remote.is_some_and(|remote| remote.stream_id > stream_id) {
         return Ok(());
     }
-    // Our users may know what was held before. They are told when we are told of the change that this list has already.
-    let noted = remote.map_or(0, |remote| remote.noted + 1);
+    // Our users may know what was held before, or what they were told when nothing was held. They are told when we are
+    // told of the change that this list has already.
     let remote = remote.unwrap_or_default();
+    let noted = remote.noted + 1;
     let is_new = remote.signing_at.is_none_or(|at| at < asked_at);
     keys.hold_devices(&list.devices)?;
     keys.drop_signing()?;
@@ -96,16 +97,21 @@ pub fn note_signing_alone(keys: &mut UserKeys<'_>, message: NoteSigning) -> Resu
 /// Notes a change of a device.
 fn note_device(keys: &mut UserKeys<'_>, message: NoteDevice) -> Result<Option<i64>> {
     let NoteDevice { device, stream_id, prev_ids, keys: given, deleted, display_name } = message;
+    // What follows on itself introduces the user, whom ours know of by the room. It is no change, but may overtake the
+    // last one, which some of ours may not know: that one is told when it comes.
+    let introduces = prev_ids.contains(&stream_id);
     let Some(remote) = keys.remote()? else {
         let remote = Remote { stream_id, ..Remote::default() };
-        // What follows on itself introduces the user, whom ours know of by the room.
-        return if prev_ids.contains(&stream_id) {
-            keys.set_remote(remote).map(|()| None)
+        return if introduces {
+            keys.set_remote(Remote { noted: 1, ..remote }).map(|()| None)
         } else {
             keys.note(remote)
         };
     };
     let known = remote.stream_id;
+    if stream_id == known && introduces {
+        return Ok(None);
+    }
     if stream_id == known {
         // It came before, or the list that is held has it: then it is news to our users.
         return Ok(remote.untold());

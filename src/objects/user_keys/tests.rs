@@ -16,11 +16,15 @@ struct Held(LoneObject);
 impl Held {
     /// A list up to this change, asked for at 100.
     fn new(stream_id: i64) -> Self {
-        let user = ruma::user_id!("@bob:theirs.test");
-        let address = (&keys_object(user)).into();
-        let held = Self(LoneObject::new(Rc::new(Tombolo), address, "ours.test", &Secrets::of(1)));
+        let held = Self::nothing();
         held.hold(100, 100, stream_id);
         held
+    }
+
+    /// No list was asked for yet.
+    fn nothing() -> Self {
+        let address = (&keys_object(ruma::user_id!("@bob:theirs.test"))).into();
+        Self(LoneObject::new(Rc::new(Tombolo), address, "ours.test", &Secrets::of(1)))
     }
 
     fn ask<M>(&self, now: u64, message: &M) -> M::Reply
@@ -36,22 +40,16 @@ impl Held {
         self.ask(now, &HoldList { stream_id, asked_at, list });
     }
 
-    fn note(&self, stream_id: i64, prev_ids: &[i64], keys: Option<Box<RawValue>>) {
+    fn note(&self, stream_id: i64, prev_ids: &[i64], keys: Option<Box<RawValue>>) -> Option<i64> {
         let (device, prev_ids) = ("PHONE".to_owned(), prev_ids.to_vec());
         let (deleted, display_name) = (false, None);
-        self.ask(
-            200,
-            &NoteChange {
-                change: Change::Device(NoteDevice {
-                    device,
-                    stream_id,
-                    prev_ids,
-                    keys,
-                    deleted,
-                    display_name,
-                }),
-            },
-        );
+        let change = NoteDevice { device, stream_id, prev_ids, keys, deleted, display_name };
+        self.ask(200, &NoteChange { change: Change::Device(change) })
+    }
+
+    /// Notes a change of a device with keys.
+    fn noted(&self, stream_id: i64, prev_ids: &[i64]) -> Option<i64> {
+        self.note(stream_id, prev_ids, Some(raw("{}")))
     }
 
     fn is_good(&self) -> bool {
@@ -132,23 +130,7 @@ fn one_asks_at_a_time() {
 #[test]
 fn a_change_is_told_when_it_comes_though_a_list_that_was_asked_for_has_it() {
     let held = Held::new(5);
-    let note = || {
-        let (device, prev_ids, keys) = ("PHONE".to_owned(), vec![5], Some(raw("{}")));
-        let (stream_id, deleted, display_name) = (6, false, None);
-        held.ask(
-            200,
-            &NoteChange {
-                change: Change::Device(NoteDevice {
-                    device,
-                    stream_id,
-                    prev_ids,
-                    keys,
-                    deleted,
-                    display_name,
-                }),
-            },
-        )
-    };
+    let note = || held.noted(6, &[5]);
     held.hold(150, 140, 6);
     let upto = note().unwrap();
     held.ask(200, &ChangesTold { upto });
@@ -158,66 +140,53 @@ fn a_change_is_told_when_it_comes_though_a_list_that_was_asked_for_has_it() {
 #[test]
 fn a_change_is_told_once_however_often_it_comes() {
     let held = Held::new(5);
-    let note = |stream_id: i64| {
-        let (device, prev_ids) = ("PHONE".to_owned(), vec![stream_id - 1]);
-        let (keys, deleted, display_name) = (Some(raw("{}")), false, None);
-        held.ask(
-            200,
-            &NoteChange {
-                change: Change::Device(NoteDevice {
-                    device,
-                    stream_id,
-                    prev_ids,
-                    keys,
-                    deleted,
-                    display_name,
-                }),
-            },
-        )
-    };
+    let note = |stream_id: i64| held.noted(stream_id, &[stream_id - 1]);
     let master = signing;
-    assert_eq!((note(6), note(6)), (Some(1), Some(1)), "nobody was told yet");
-    held.ask(200, &ChangesTold { upto: 1 });
-    assert_eq!((note(6), note(7)), (None, Some(2)));
+    assert_eq!((note(6), note(6)), (Some(2), Some(2)), "nobody was told yet");
     held.ask(200, &ChangesTold { upto: 2 });
-    assert_eq!(held.ask(200, &master()), Some(3));
+    assert_eq!((note(6), note(7)), (None, Some(3)));
     held.ask(200, &ChangesTold { upto: 3 });
+    assert_eq!(held.ask(200, &master()), Some(4));
+    held.ask(200, &ChangesTold { upto: 4 });
     assert_eq!(held.ask(200, &master()), None);
     // What cannot be read is told once, too, until the list is asked for again.
     held.hold(210, 205, 7);
-    assert_eq!(held.ask(220, &NoteChange { change: Change::Unread }), Some(5));
+    assert_eq!(held.ask(220, &NoteChange { change: Change::Unread }), Some(6));
     assert!(!held.is_good());
-    held.ask(220, &ChangesTold { upto: 5 });
+    held.ask(220, &ChangesTold { upto: 6 });
     assert_eq!(held.ask(220, &NoteChange { change: Change::Unread }), None);
 }
 
 #[test]
 fn an_introduction_is_no_change() {
-    let user = ruma::user_id!("@bob:theirs.test");
-    let address = (&keys_object(user)).into();
-    let held = Held(LoneObject::new(Rc::new(Tombolo), address, "ours.test", &Secrets::of(1)));
-    let note = |stream_id: i64, prev_id: i64| {
-        let (device, prev_ids) = ("PHONE".to_owned(), vec![prev_id]);
-        let (keys, deleted, display_name) = (None, false, None);
-        held.ask(
-            200,
-            &NoteChange {
-                change: Change::Device(NoteDevice {
-                    device,
-                    stream_id,
-                    prev_ids,
-                    keys,
-                    deleted,
-                    display_name,
-                }),
-            },
-        )
-    };
-    assert_eq!(note(5, 5), None);
+    let held = Held::nothing();
+    let note = |stream_id: i64, prev_id: i64| held.note(stream_id, &[prev_id], None);
+    assert_eq!((note(5, 5), note(5, 5)), (None, None));
     assert!(!held.is_good());
-    assert_eq!(note(6, 5), Some(1));
+    assert_eq!(note(6, 5), Some(2));
     // Of what was missed before it, ours have to know.
-    assert_eq!(note(8, 8), Some(2));
+    assert_eq!(note(8, 8), Some(3));
+    held.ask(200, &ChangesTold { upto: 3 });
+    held.hold(210, 205, 8);
+    assert_eq!(note(8, 8), None, "the list that is held has it");
+    assert!(held.is_good());
+}
+
+#[test]
+fn a_change_is_told_though_an_introduction_or_the_first_list_overtook_it() {
+    for is_held in [false, true] {
+        let held = Held::nothing();
+        // Somebody may have been told of the devices before the change, when nothing was held.
+        if is_held {
+            held.hold(150, 140, 6);
+        } else {
+            assert_eq!(held.noted(6, &[6]), None);
+        }
+        let upto = held.noted(6, &[5]).unwrap();
+        held.ask(200, &ChangesTold { upto });
+        assert_eq!(held.noted(6, &[5]), None);
+        assert_eq!(held.is_good(), is_held);
+    }
 }
 
 /// The keys of a user of ours.

@@ -221,3 +221,18 @@ fn who_is_invited_again_is_not_told_once_more_that_they_left() {
         assert!(rooms["leave"].is_null(), "{rooms}");
     }
 }
+
+#[test]
+fn where_a_timeline_begins_with_the_room_the_creator_is_in_it() {
+    let scene = one_server();
+    let (alice, bob) = (scene.register("alice"), scene.register("bob"));
+    let room = scene.room(&alice, &json!({ "preset": "public_chat" }));
+    let first = scene.sync(&alice, "");
+    let begins = text(&first["rooms"]["join"][&room]["timeline"]["prev_batch"]);
+    join(&scene, &bob, &room);
+    for at in ["t0", &begins] {
+        for user in [&alice, &bob] {
+            assert_eq!(joined_at(&scene, user, &room, at), [alice.id.as_str()], "{at}");
+        }
+    }
+}

@@ -17,6 +17,7 @@ use crate::objects::room::{
         MembersMoved, Outbound, OutboundReply, Position, Receipt, ServerDue, Told, Undelivered,
         UndeliveredReply,
     },
+    row::RoomRow,
 };
 
 /// How long a follower that could not be told is left alone (ms).
@@ -37,8 +38,7 @@ pub fn undelivered(room: &mut Room<'_>, _: Undelivered) -> Result<UndeliveredRep
     let servers = room.servers_due(&lagging, newest > row.notified_up_to)?;
     let (users, notifiable) = room.local_news(&lagging)?;
     let moved = room.servers_moved(lagging.get(COPY).copied().unwrap_or(row.notified_up_to))?;
-    let members =
-        room.members_moved(lagging.get(MEMBERS).copied().unwrap_or(row.notified_up_to))?;
+    let members = room.members_moved(room_members_told(&row, &lagging))?;
     let (to, lagging) = (row.pos, lagging.into_iter().collect());
     let listing = room.listing_due()?;
     Ok(UndeliveredReply {
@@ -115,7 +115,20 @@ pub fn outbound(room: &mut Room<'_>, message: Outbound) -> Result<OutboundReply>
     Ok(OutboundReply { events, upto: if full { upto } else { message.to } })
 }
 
+/// Up to which position D1's copy of who is in the room, and our users who have to know of it, were told.
+fn room_members_told(row: &RoomRow, lagging: &BTreeMap<String, Position>) -> Position {
+    lagging.get(MEMBERS).copied().unwrap_or(row.notified_up_to)
+}
+
 impl Room<'_> {
+    /// Who joined after a position, of which our users are not known to be told yet: they certainly will be.
+    pub fn joins_to_tell(&mut self, after: Position) -> Result<BTreeSet<OwnedUserId>> {
+        let (row, lagging) = (self.row()?, lagging(self)?);
+        let moves = self.moves(after.max(room_members_told(&row, &lagging)), row.pos)?;
+        let joins = moves.each.into_iter().filter(|moved| moved.became == Some(Membership::Join));
+        Ok(joins.map(|moved| moved.user).collect())
+    }
+
     /// The servers that are to be told something.
     fn servers_due(
         &mut self,

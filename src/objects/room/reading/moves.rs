@@ -50,6 +50,11 @@ pub fn moves(room: &mut Room<'_>, message: Moves) -> Result<MovesReply> {
         gone.extend(room.went_since(end)?.into_iter().filter(|other| *other != user));
     }
     gone.retain(|other| !came.contains(other));
+    // Who was invited and has joined meanwhile is told once, with the join: only from then on are we told of changes.
+    if !came.is_empty() {
+        let joins = room.joins_to_tell(to)?;
+        came.retain(|other| !joins.contains(other));
+    }
     let (came, gone) = (came.into_iter().collect(), gone.into_iter().collect());
     Ok(MovesReply { came, gone, anew: joined && anew })
 }

@@ -20,7 +20,7 @@ use crate::{
             events::{Before, Stored, Verdict},
             state::Key,
         },
-        messages::{Asker, EventById, Members, Refusal, State, Transaction},
+        messages::{Asker, EventById, Members, Position, Refusal, State, Transaction},
         not_in_room,
         reading::{bundle::Bundle, entitlement::Memberships},
     },
@@ -117,12 +117,14 @@ pub fn state(room: &mut Room<'_>, message: State) -> Result<Vec<Box<RawValue>>> 
     room.client_views(&viewer, sns, true)
 }
 
-/// The members now, or at a position, or when the user left.
+/// The members now, or at a position, or when the user left. Before anybody was in the room counts as when the first
+/// was: clients ask at the beginning of a timeline that begins with the room.
 pub fn members(room: &mut Room<'_>, message: Members) -> Result<Vec<Box<RawValue>>> {
     room.graph()?;
     let viewer = room.viewer(message.user, String::new())?;
     let mut before = room.visible_state(&viewer.memberships)?;
     if let Some(at) = message.at.filter(|at| *at < before.at) {
+        let at = at.max(room.first_member_at()?);
         let nearest = room.seen_from(&viewer.memberships, at)?;
         before.at = nearest.map_or(before.at, |nearest| before.at.min(nearest));
     }
@@ -147,6 +149,14 @@ pub fn members(room: &mut Room<'_>, message: Members) -> Result<Vec<Box<RawValue
 }
 
 impl Room<'_> {
+    /// From which position on there are members.
+    fn first_member_at(&mut self) -> Result<Position> {
+        let query = "SELECT min(since) FROM (SELECT since FROM now WHERE type = 'm.room.member'
+                     UNION ALL SELECT since FROM past WHERE type = 'm.room.member')";
+        let first = self.sql.row(query, values![], |row| row.int_or_null(0))?;
+        Ok(first.flatten().unwrap_or_default())
+    }
+
     /// The viewer for a user and device, with the user's memberships.
     pub fn viewer(&mut self, user: OwnedUserId, device: String) -> Result<Viewer> {
         let memberships = self.memberships(&user)?;

@@ -146,3 +146,25 @@ fn who_is_moved_by_a_resolution_is_told_of() {
     assert_eq!(moves(&room, "alice", (from, to)), [vec![], vec!["carl"]]);
     assert_eq!(moves(&room, "carl", (from, to)), [vec![], vec!["alice", "bob"]]);
 }
+
+#[test]
+fn who_was_invited_and_has_joined_since_is_told_with_the_join() {
+    let room = LoneRoom::new("11");
+    let from = end_telling(&room, false);
+    set(&room, "alice", (&ours("b"), "invite"));
+    let invited = end_telling(&room, false);
+    assert_eq!(moves(&room, "alice", (from, invited)), [vec!["b"], vec![]]);
+    room.join("b");
+    // Nobody was told of the join yet, nor when the first telling of it failed.
+    assert_eq!(moves(&room, "alice", (from, invited)), [[""; 0]; 2]);
+    let joined = end_telling(&room, true);
+    assert_eq!(moves(&room, "alice", (from, invited)), [[""; 0]; 2]);
+    assert_eq!(moves(&room, "alice", (invited, joined)), [vec!["b"], vec![]]);
+    end_telling(&room, false);
+    for (from, to) in [(from, invited), (invited, joined), (from, joined)] {
+        assert_eq!(moves(&room, "alice", (from, to)), [vec!["b"], vec![]]);
+    }
+    // Who leaves is told of with the leave.
+    set(&room, "b", (&ours("b"), "leave"));
+    assert_eq!(moves(&room, "alice", (from, joined)), [vec!["b"], vec![]]);
+}

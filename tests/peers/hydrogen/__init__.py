@@ -1,0 +1,1 @@
+"""Hydrogen, a whole web client, in Chromium."""
