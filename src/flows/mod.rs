@@ -5,6 +5,7 @@
 //! and last.
 
 pub mod by_time;
+pub mod deletion;
 pub mod directory;
 pub mod due;
 pub mod keys;

@@ -5,8 +5,10 @@ mod event_reports;
 mod media;
 mod moderation;
 mod notices;
+mod paging;
 pub mod register;
 mod registration_tokens;
+mod rooms;
 #[cfg(test)]
 mod tests;
 mod units;
@@ -38,6 +40,7 @@ pub fn routes(router: &mut Router) {
     whois::routes(router);
     register::routes(router);
     registration_tokens::routes(router);
+    rooms::routes(router);
     units::routes(router);
     users::routes(router);
     version::routes(router);
