@@ -70,7 +70,7 @@ async fn asked(world: &World, request: &Request<Bytes>, user: &UserId) -> Result
 }
 
 /// The account of a user, who must be of this server. It may be deactivated.
-async fn account(world: &World, user: &UserId) -> Result<Listed> {
+pub async fn account(world: &World, user: &UserId) -> Result<Listed> {
     must_be_local(world, user)?;
     let account = accounts::listed(world, user.localpart()).await?;
     account.ok_or_else(|| not_found("There is no such user"))
