@@ -2,6 +2,7 @@
 //! test suites rely on.
 
 mod event_reports;
+mod federation;
 mod media;
 mod moderation;
 mod notices;
@@ -45,6 +46,7 @@ pub fn routes(router: &mut Router) {
     users::routes(router);
     version::routes(router);
     event_reports::routes(router);
+    federation::routes(router);
 }
 
 /// Refuses whoever is no operator.

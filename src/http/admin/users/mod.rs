@@ -9,6 +9,9 @@
 mod change;
 mod devices;
 mod list;
+mod login;
+mod rate_limit;
+mod stored;
 #[cfg(test)]
 mod tests;
 
@@ -37,6 +40,9 @@ pub fn routes(router: &mut Router) {
     list::routes(router);
     change::routes(router);
     devices::routes(router);
+    login::routes(router);
+    rate_limit::routes(router);
+    stored::routes(router);
 }
 
 async fn show(world: World, request: Request<Bytes>, user: OwnedUserId) -> Result<Response<Bytes>> {
