@@ -8,6 +8,7 @@ use tombolo_platform::{Address, AskError, Fault, World};
 
 use crate::{
     flows::{
+        deletion,
         keys::removed,
         membership::{depart, join, leave},
         ours::Ours,
@@ -52,8 +53,8 @@ pub async fn user(world: World, address: Address<UserSyncClass>) -> Result<Optio
     Ok([sent?, departed?, pushed?].into_iter().flatten().min())
 }
 
-/// Resumes a join whose outcome is unknown, and sends the leave of a declined invite again; answers when to come again
-/// (ms).
+/// Resumes a join whose outcome is unknown, sends the leave of a declined invite again, and goes on with a deletion;
+/// answers when to come again (ms).
 async fn take_up(world: &World, room_id: &RoomId) -> Result<Option<u64>, Fault> {
     let due = match world.ask(&room_object(room_id), &DueJoin {}).await {
         Ok(due) => due,
@@ -69,6 +70,10 @@ async fn take_up(world: &World, room_id: &RoomId) -> Result<Option<u64>, Fault> 
         Some(attempt) => join::resume(world, room_id, (attempt, due.unproven)).await.map_err(fault),
         None => Ok(None),
     };
+    let deleted = match due.deletion {
+        true => deletion::go_on(world, room_id).await.map_err(fault),
+        false => Ok(None),
+    };
     left?;
-    Ok([due.next, joined?].into_iter().flatten().min())
+    Ok([due.next, joined?, deleted?].into_iter().flatten().min())
 }

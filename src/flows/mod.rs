@@ -6,6 +6,7 @@
 
 pub mod appservices;
 pub mod by_time;
+pub mod deletion;
 pub mod directory;
 pub mod due;
 pub mod keys;

@@ -10,6 +10,7 @@ use crate::{
         invite_blocked, limited, not_found, too_large, unavailable,
     },
     flows::{
+        deletion::Unmoved,
         directory::{hierarchy::Unwalked, public_rooms::Unlisted},
         media::{Unkept, Unpreviewed, Unread},
         ours::Ours,
@@ -96,6 +97,15 @@ impl From<Unreplaced> for Error {
         match error {
             Unreplaced::Unmade(error) => error.into(),
             Unreplaced::Unsent(error) => error.into(),
+        }
+    }
+}
+
+impl From<Unmoved> for Error {
+    fn from(error: Unmoved) -> Self {
+        match error {
+            Unmoved::Unmade(error) => error.into(),
+            Unmoved::Unsent(error) => error.into(),
         }
     }
 }

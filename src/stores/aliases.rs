@@ -46,6 +46,12 @@ pub async fn replace_room(world: &World, old: &RoomId, new: &RoomId) -> Result<(
     world.d1().run(update, values![new.as_str(), old.as_str()]).await.map(|_| ())
 }
 
+/// Removes the local aliases of a room.
+pub async fn delete_of_room(world: &World, room_id: &RoomId) -> Result<(), SqlError> {
+    let delete = "DELETE FROM aliases WHERE room_id = ?";
+    world.d1().run(delete, values![room_id.as_str()]).await.map(|_| ())
+}
+
 /// The local aliases of a room.
 pub async fn of_room(world: &World, room_id: &RoomId) -> Result<Vec<OwnedRoomAliasId>, SqlError> {
     let query = "SELECT alias FROM aliases WHERE room_id = ? ORDER BY alias";

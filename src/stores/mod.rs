@@ -13,6 +13,7 @@ pub mod registration_tokens;
 pub mod reports;
 pub mod room_members;
 pub mod room_servers;
+pub mod rooms;
 pub mod shown_keys;
 #[cfg(test)]
 mod tests;

@@ -1,4 +1,5 @@
-//! Which of our rooms may strangers find? (D1: a copy of what the rooms know, for questions that name no room)
+//! Which of our rooms may strangers find, and which are there at all? (D1: a copy of what the rooms know, for questions that
+//! name no room)
 
 use ruma::RoomId;
 use serde_json::json;
@@ -34,6 +35,8 @@ pub struct Entry<'a> {
     pub open: bool,
     /// `None`: the room is not published.
     pub published: Option<Published<'a>>,
+    /// What an operator's list is ordered by, as JSON; `None`: nothing is held of the room.
+    pub overview: Option<String>,
 }
 
 /// A published room.
@@ -50,11 +53,11 @@ pub struct Published<'a> {
 
 /// Copies what a room is to be found by.
 pub async fn save(world: &World, room_id: &RoomId, entry: &Entry<'_>) -> Result<(), SqlError> {
-    let upsert = "INSERT INTO public_rooms (room_id, version, open, members, federates, room_type, searched, summary)
-                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+    let upsert = "INSERT INTO public_rooms (room_id, version, open, members, federates, room_type, searched, summary, overview)
+                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
                   ON CONFLICT DO UPDATE SET version = excluded.version, open = excluded.open, members = excluded.members,
                   federates = excluded.federates, room_type = excluded.room_type, searched = excluded.searched,
-                  summary = excluded.summary WHERE excluded.version > version";
+                  summary = excluded.summary, overview = excluded.overview WHERE excluded.version > version";
     let published = entry.published.as_ref();
     let values = values![
         room_id.as_str(),
@@ -64,7 +67,8 @@ pub async fn save(world: &World, room_id: &RoomId, entry: &Entry<'_>) -> Result<
         published.is_some_and(|published| published.federates),
         published.and_then(|published| published.room_type),
         published.map_or("", |published| &published.searched),
-        published.map(|published| published.summary.as_str())
+        published.map(|published| published.summary.as_str()),
+        entry.overview.as_deref()
     ];
     world.d1().run(upsert, values).await.map(|_| ())
 }

@@ -40,6 +40,46 @@ pub async fn rooms_of(world: &World, server: &ServerName) -> Result<Vec<OwnedRoo
     Ok(rows.into_iter().filter_map(|room| room.try_into().ok()).collect())
 }
 
+/// Whether a server is in any room.
+pub async fn is_in_any(world: &World, server: &ServerName) -> Result<bool, SqlError> {
+    let query = "SELECT 1 AS one FROM room_servers WHERE server = ? LIMIT 1";
+    Ok(world.d1().row(query, values![server.as_str()], |row| row.int(0)).await?.is_some())
+}
+
+/// A page of the rooms a server is in, and how many there are.
+pub async fn page_of(
+    world: &World,
+    server: &ServerName,
+    backwards: bool,
+    (from, limit): (u32, u32),
+) -> Result<(Vec<String>, u64), SqlError> {
+    let query = "SELECT room_id FROM room_servers WHERE server = ? ORDER BY room_id {order} LIMIT ? OFFSET ?";
+    let query = query.replace("{order}", if backwards { "DESC" } else { "ASC" });
+    let values = values![server.as_str(), limit, from];
+    let rooms = world.d1().rows(&query, values, |row| row.text(0)).await?;
+    let query = "SELECT count(*) AS rooms FROM room_servers WHERE server = ?";
+    let total = world.d1().row(query, values![server.as_str()], |row| row.int(0)).await?;
+    Ok((rooms, total.unwrap_or_default().unsigned_abs()))
+}
+
+/// A page of the servers that are in rooms, but for one, whose names have a text in them; and how many there are.
+pub async fn others(
+    world: &World,
+    own: &ServerName,
+    (term, backwards): (Option<&str>, bool),
+    (from, limit): (u32, u32),
+) -> Result<(Vec<OwnedServerName>, u64), SqlError> {
+    let query = "SELECT DISTINCT server FROM room_servers WHERE server <> ?1 AND (?2 IS NULL OR instr(server, ?2) > 0)
+                 ORDER BY server {order} LIMIT ?3 OFFSET ?4";
+    let query = query.replace("{order}", if backwards { "DESC" } else { "ASC" });
+    let values = values![own.as_str(), term, limit, from];
+    let names = world.d1().rows(&query, values, |row| row.text(0)).await?;
+    let query = "SELECT count(DISTINCT server) AS servers FROM room_servers WHERE server <> ?1 AND (?2 IS NULL OR instr(server, ?2) > 0)";
+    let total = world.d1().row(query, values![own.as_str(), term], |row| row.int(0)).await?;
+    let servers = names.into_iter().filter_map(|name| name.try_into().ok()).collect();
+    Ok((servers, total.unwrap_or_default().unsigned_abs()))
+}
+
 /// In which of these rooms a server is.
 pub async fn of_these(
     world: &World,

@@ -34,8 +34,8 @@ const MAY_NAME: [(&str, &[&str]); 11] = [
 ];
 
 /// The folders of the room, from below: none names or calls what is in one above it.
-const ROOM: [&str; 7] =
-    ["graph", "outside", "followers", "sending", "arrival", "joining", "reading"];
+const ROOM: [&str; 8] =
+    ["graph", "outside", "followers", "sending", "arrival", "joining", "reading", "operator"];
 
 /// What only the Worker can name.
 const CLOUDFLARE: [&str; 5] =

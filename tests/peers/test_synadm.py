@@ -9,6 +9,7 @@ import json
 import secrets
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import httpx
@@ -109,3 +110,105 @@ def test_an_operator_hands_out_accounts(operator):
     assert made["token"] in tokens
     synadm.does("regtok", "delete", made["token"])
     assert made["token"] not in [token["token"] for token in synadm.sees("regtok", "list")["registration_tokens"]]
+
+
+def test_an_operator_sees_which_rooms_there_are(operator):
+    synadm, server = operator
+    user, guest = User(server, "carol"), User(server, "dave")
+    name = f"Room {secrets.token_hex(4)}"
+    room = user.create_room(preset="public_chat", name=name)
+    guest.join(room)
+    shown = wait_for(lambda: synadm.sees("room", "search", name[5:])["rooms"])
+    assert [found["room_id"] for found in shown] == [room]
+    expected = {
+        "room_id": room,
+        "name": name,
+        "canonical_alias": None,
+        "joined_members": 2,
+        "joined_local_members": 2,
+        "creator": user.id,
+        "encryption": None,
+        "federatable": True,
+        "public": False,
+        "join_rules": "public",
+        "guest_access": "forbidden",
+        "history_visibility": "shared",
+        "room_type": None,
+    }
+    assert expected.items() <= shown[0].items()
+    details = synadm.sees("room", "details", room)
+    expected |= {"topic": None, "avatar": None, "joined_local_devices": 2, "forgotten": False, "tombstoned": False}
+    assert expected.items() <= details.items()
+    state = synadm.sees("room", "state", room)["state"]
+    assert len(state) == details["state_events"]
+    assert {event["type"] for event in state} >= {"m.room.create", "m.room.name", "m.room.member"}
+    members = synadm.sees("room", "members", room)
+    assert (sorted(members["members"]), members["total"]) == (sorted([user.id, guest.id]), 2)
+    for order in ["name", "joined_members", "version", "creator", "state_events"]:
+        assert synadm.sees("room", "list", "--sort", order)["total_rooms"] >= 1
+
+
+def test_an_operator_gives_power_and_brings_users_in(operator):
+    synadm, server = operator
+    user, guest = User(server, "erin"), User(server, "frank")
+    room = user.create_room(preset="private_chat")
+    synadm.does("room", "make-admin", room, "--user-id", guest.id)
+    levels = user.call("GET", f"/v3/rooms/{room}/state/m.room.power_levels/")
+    assert levels["users"][guest.id] == 100
+    guest.join(room)
+    public = user.create_room(preset="public_chat")
+    synadm.does("room", "join", public, guest.id)
+    assert public in synadm.sees("user", "membership", "--ids", guest.id)["joined_rooms"]
+
+
+def test_an_operator_blocks_and_deletes_rooms(operator):
+    synadm, server = operator
+    user, guest = User(server, "grace"), User(server, "heidi")
+    room = user.create_room(preset="public_chat")
+    assert synadm.sees("room", "block-status", room) == {"block": False}
+    synadm.does("room", "block", room)
+    assert synadm.sees("room", "block-status", room) == {"block": True, "user_id": synadm.id}
+    with pytest.raises(Refused):
+        guest.join(room)
+    synadm.does("room", "delete", room)
+    ended = wait_for(lambda: of_status(synadm, room, "complete"))
+    assert ended["shutdown_room"]["kicked_users"] == [user.id]
+    assert synadm.sees("room", "block-status", room)["block"]
+    assert room not in user.call("GET", "/v3/joined_rooms")["joined_rooms"]
+    with pytest.raises(Refused):
+        user.call("GET", f"/v3/rooms/{room}/messages?dir=b")
+
+
+def of_status(synadm: Operator, room: str, status: str) -> dict | None:
+    """The deletion of a room, if it is that far."""
+    deletions = synadm.sees("room", "delete-status", "--room-id", room)["results"]
+    return next((deletion for deletion in deletions if deletion["status"] == status), None)
+
+
+def test_an_operator_sees_what_users_upload(operator):
+    synadm, server = operator
+    user = User(server, "ivan")
+    uploaded = httpx.post(
+        f"{server.url}/_matrix/media/v3/upload?filename=a.txt",
+        content=b"some bytes",
+        headers={"Authorization": f"Bearer {user.session().token}", "Content-Type": "text/plain"},
+    )
+    name = uploaded.raise_for_status().json()["content_uri"].rsplit("/", 1)[1]
+    listed = synadm.sees("media", "list", "--user-id", user.id, "--timestamp")
+    assert listed["total"] == 1
+    expected = {"media_id": name, "media_type": "text/plain", "media_length": 10, "upload_name": "a.txt"}
+    assert expected.items() <= listed["media"][0].items()
+    room = user.create_room()
+    content = {"msgtype": "m.file", "body": "a.txt", "url": f"mxc://{server.name}/{name}"}
+    user.send(room, "m.room.message", content)
+    named = synadm.sees("media", "list", "--room-id", room)
+    assert named == {"local": [f"mxc://{server.name}/{name}"], "remote": []}
+
+
+def wait_for(answer):
+    """Asks until there is an answer."""
+    for _ in range(60):
+        if found := answer():
+            return found
+        time.sleep(0.5)
+    raise AssertionError("it has not come in 30 seconds")

@@ -13,7 +13,7 @@ use tombolo_platform::World;
 use super::remote;
 use crate::{
     flows::ours::Ours,
-    objects::room::messages::{Listing, Summary},
+    objects::room::messages::{Known, Listing, Summary},
     remote::{
         RemoteError, api,
         client::{self, Ask, BRIEF},
@@ -82,9 +82,23 @@ pub async fn copy(world: &World, room_id: &RoomId, listing: &Listing) -> Result<
             })?,
         })
     });
-    let entry =
-        Entry { version: listing.version, open: listing.open, published: published.transpose()? };
+    let entry = Entry {
+        version: listing.version,
+        open: listing.open,
+        published: published.transpose()?,
+        overview: listing.known.as_ref().map(overview).transpose()?,
+    };
     Ok(public_rooms::save(world, room_id, &entry).await?)
+}
+
+/// What an operator's list is ordered by and searched through, as JSON. Of an alias only the local part is searched.
+fn overview(known: &Known) -> serde_json::Result<String> {
+    let alias = known.canonical_alias.as_deref();
+    let local = alias.and_then(|alias| alias.strip_prefix('#')?.split(':').next());
+    let texts: Vec<&str> = known.name.as_deref().into_iter().chain(local).collect();
+    let mut overview = serde_json::to_value(known)?;
+    overview["searched"] = json!(texts.join("\n").to_lowercase());
+    Ok(overview.to_string())
 }
 
 /// The rooms that this server publishes; to other servers (`federating`), those that their users may join.

@@ -20,7 +20,7 @@ use crate::{
         telling::tell,
     },
     objects::{
-        room::messages::{Describe, Knocked, Refusal},
+        room::messages::{BlockedBy, Describe, Knocked, Refusal},
         room_object,
     },
     remote::{
@@ -53,7 +53,13 @@ pub async fn knock(
         Ok(description) if description.live => {
             return send::membership(world, room_id, user, &content, Vec::new()).await;
         }
-        Ok(_) | Err(AskError::Refused(Refusal::Absent)) => {}
+        // The other server would take the knock, and we would not know of it.
+        Ok(description) if description.closed => return Err(Unsent::Refused(Refusal::blocked())),
+        Ok(_) | Err(AskError::Refused(Refusal::Absent)) => {
+            if world.ask(&room_object(room_id), &BlockedBy {}).await?.is_some() {
+                return Err(Unsent::Refused(Refusal::blocked()));
+            }
+        }
         Err(error) => return Err(error.into()),
     }
     let mut failure = Unsent::NobodyThere;

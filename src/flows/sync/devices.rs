@@ -12,12 +12,12 @@ use futures_util::{
     stream,
 };
 use ruma::{OwnedRoomId, OwnedUserId};
-use tombolo_platform::World;
+use tombolo_platform::{AskError, World};
 
 use super::{ROOMS_AT_ONCE, Result};
 use crate::{
     objects::{
-        room::messages::{Moves, MovesReply, Position, Sharing},
+        room::messages::{Moves, MovesReply, Position, Refusal, Sharing},
         room_object, user_object,
         user_sync::messages::{Changes, ChangesBetween, JoinedRooms, StreamPosition},
     },
@@ -65,7 +65,12 @@ pub async fn device_lists(
     let replies: Vec<MovesReply> = stream::iter(shares)
         .map(|(room_id, from, to)| async move {
             let moves = Moves { user: user.clone(), from, to };
-            world.ask(&room_object(&room_id), &moves).await
+            match world.ask(&room_object(&room_id), &moves).await {
+                // An operator deleted the room, and nobody knows any more who was in it. Whoever shares a room with the
+                // user again counts as new then.
+                Err(AskError::Refused(Refusal::Absent)) => Ok(MovesReply::default()),
+                reply => reply,
+            }
         })
         .buffer_unordered(ROOMS_AT_ONCE)
         .try_collect()

@@ -3,11 +3,14 @@
 
 mod appservices;
 mod event_reports;
+mod federation;
 mod media;
 mod moderation;
 mod notices;
+mod paging;
 pub mod register;
 mod registration_tokens;
+mod rooms;
 #[cfg(test)]
 mod tests;
 mod units;
@@ -40,10 +43,12 @@ pub fn routes(router: &mut Router) {
     whois::routes(router);
     register::routes(router);
     registration_tokens::routes(router);
+    rooms::routes(router);
     units::routes(router);
     users::routes(router);
     version::routes(router);
     event_reports::routes(router);
+    federation::routes(router);
 }
 
 /// Refuses whoever is no operator.

@@ -65,8 +65,9 @@ async fn is_suspended(
 }
 
 async fn lock(world: World, request: Request<Bytes>, user: OwnedUserId) -> Result<Response<Bytes>> {
-    must_be_another(&world, &request, &user).await?;
+    let operator = admin(&world, &request).await?.user;
     let Lock { locked } = json_body(&request)?;
+    may_moderate(&world, (&operator, &user), locked).await?;
     let moderate = Moderate { locked: Some(locked), suspended: None };
     world.ask(&user_object(&user), &moderate).await?;
     json_response(StatusCode::OK, &json!({ "locked": locked }))
@@ -91,29 +92,38 @@ async fn suspend_as_synapse(
 }
 
 async fn set_suspended(world: &World, request: &Request<Bytes>, user: &UserId) -> Result<bool> {
-    must_be_another(world, request, user).await?;
+    let operator = admin(world, request).await?.user;
     let Suspend { suspended } = json_body(request)?;
+    may_moderate(world, (&operator, user), suspended).await?;
     let moderate = Moderate { locked: None, suspended: Some(suspended) };
     world.ask(&user_object(user), &moderate).await?;
     Ok(suspended)
 }
 
 async fn moderation(world: &World, request: &Request<Bytes>, user: &UserId) -> Result<Moderation> {
-    operator(world, request, user).await?;
+    let operator = admin(world, request).await?.user;
+    must_be_no_other_operator(world, (&operator, user)).await?;
     Ok(world.ask(&user_object(user), &ModerationOf {}).await?)
 }
 
-async fn must_be_another(world: &World, request: &Request<Bytes>, user: &UserId) -> Result<()> {
-    let is_own = operator(world, request, user).await? == user;
-    if is_own { Err(forbidden("This is your own account")) } else { Ok(()) }
+/// Refuses to lock or suspend the operator's own account, or that of another operator. To end that is allowed of every
+/// account: an operator may have been locked before they became one.
+async fn may_moderate(world: &World, (operator, user): (&UserId, &UserId), is: bool) -> Result<()> {
+    if !is {
+        return local_account(world, user).await.map(|_| ());
+    }
+    must_be_no_other_operator(world, (operator, user)).await?;
+    if operator == user { Err(forbidden("This is your own account")) } else { Ok(()) }
 }
 
-/// The operator who asks, about a user of this server who is no other operator. Nobody else learns who has an account.
-async fn operator(world: &World, request: &Request<Bytes>, user: &UserId) -> Result<OwnedUserId> {
-    let operator = admin(world, request).await?.user;
+/// Refuses about another operator, and a user who is not of this server. Only an operator learns who has an account.
+async fn must_be_no_other_operator(
+    world: &World,
+    (operator, user): (&UserId, &UserId),
+) -> Result<()> {
     let account = local_account(world, user).await?;
     if account.admin && operator != user {
         return Err(forbidden("This user is a server admin"));
     }
-    Ok(operator)
+    Ok(())
 }

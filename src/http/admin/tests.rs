@@ -82,6 +82,21 @@ fn an_account_is_suspended_as_with_synapse() {
 }
 
 #[test]
+fn a_lock_is_taken_from_who_has_become_an_operator() {
+    let scene = Moderated::new();
+    scene.moderate("lock", &scene.alice, true);
+    scene.moderate("suspend", &scene.alice, true);
+    scene.make_admin("alice");
+    for (what, name) in [("lock", "locked"), ("suspend", "suspended")] {
+        let line = format!("PUT v1/admin/{what}/{}", scene.alice.id);
+        let put = |is: bool| scene.ask(&scene.admin, &line, &json!({ name: is }));
+        put(true).refused(403, "M_FORBIDDEN");
+        assert_eq!(put(false).ok(), json!({ name: false }));
+    }
+    scene.scene.get(&scene.alice, "/_matrix/client/v3/account/whoami").ok();
+}
+
+#[test]
 fn only_operators_moderate_and_neither_themselves_nor_each_other() {
     let scene = Moderated::new();
     let (admin, alice) = (&scene.admin, &scene.alice);

@@ -7,7 +7,7 @@ use tombolo_protocol::backoff;
 
 use super::{
     Batch, Delivered, Destination, Failed, Health, Heard, MAX_EDUS, MAX_PDUS, NextBatch, Owe,
-    OweEdu, PendingEdu, Result,
+    OweEdu, PendingEdu, Reset, Result, State, StateReply,
 };
 use crate::shell::Stop;
 
@@ -71,6 +71,23 @@ pub fn heard(destination: &mut Destination<'_>, _: Heard) -> Result<()> {
         destination.wake()?;
     }
     Ok(())
+}
+
+/// Whether anything was ever owed to the server, and whether it is failing.
+pub fn state(destination: &mut Destination<'_>, _: State) -> Result<StateReply> {
+    if !destination.exists()? {
+        return Ok(StateReply::default());
+    }
+    let health = destination.health()?;
+    let failing_since = health.since.filter(|_| health.is_failing());
+    Ok(StateReply { known: true, failing_since, retry_at: health.retry_at })
+}
+
+/// Ends the back-off for an operator; answers whether there was one.
+pub fn reset(destination: &mut Destination<'_>, _: Reset) -> Result<bool> {
+    let is_failing = destination.exists()? && destination.health()?.is_failing();
+    heard(destination, Heard {})?;
+    Ok(is_failing)
 }
 
 /// The next transaction, under a new transaction ID. An attempt without an answer is not repeated under its old ID: all

@@ -82,3 +82,23 @@ pub struct Failed {
     pub began: Option<u64>,
 }
 message!(DestinationClass, Failed => u64, Never);
+
+/// How does it stand with the server?
+#[derive(Debug, Serialize, Deserialize)]
+pub struct State {}
+message!(DestinationClass, State => StateReply, Never);
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StateReply {
+    /// Whether anything was ever owed to it.
+    pub known: bool,
+    /// Since when it has been failing (ms).
+    pub failing_since: Option<u64>,
+    /// When it is tried again (ms); 0 while it is not failing.
+    pub retry_at: u64,
+}
+
+/// Ends the back-off of a server at once; answers whether there was one.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Reset {}
+message!(DestinationClass, Reset => bool, Never);

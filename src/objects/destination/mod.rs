@@ -142,4 +142,6 @@ class!(DestinationClass = "destination" {
     NextBatch => debts::next_batch,
     Delivered => debts::delivered,
     Failed => debts::failed,
+    State => debts::state,
+    Reset => debts::reset,
 });

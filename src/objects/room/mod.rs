@@ -3,6 +3,7 @@
 //! A room is a replicated graph of signed events. This object owns our copy. Its folders stand in an order: each may
 //! call those below it, none calls one above it, in this list:
 //!
+//! * [`operator`]: what operators see and do;
 //! * [`reading`]: what clients and other servers see;
 //! * [`joining`]: how users come in through other servers;
 //! * [`arrival`]: events of other servers;
@@ -19,6 +20,7 @@ mod followers;
 mod graph;
 mod joining;
 pub mod messages;
+mod operator;
 mod outside;
 mod reading;
 mod row;
@@ -32,12 +34,15 @@ use std::{mem, rc::Rc};
 use ruma::{OwnedUserId, ServerName, UserId};
 use tombolo_platform::{Fault, Moment, Sql, values};
 
+#[cfg(test)]
+pub use self::operator::purge::{EMPTIED, KEPT};
 use self::{
     arrival::{backfill, kept, parked, receive},
     cache::Cache,
     followers::{listing, news, telling},
     joining::{accept, invited, join},
     messages::*,
+    operator::{blocking, deletion, media, overview, purge},
     outside::{attempts, invites},
     reading::{
         by_time, context, describe, erasure, federation, look, moves, page, push_details,
@@ -272,6 +277,19 @@ class!(RoomClass = "room" {
     DraftInvite => invite::draft,
     SendInvite => invite::send,
     DueLeave => invites::due_leave,
+    Block => blocking::block,
+    BlockedBy => blocking::blocked_by,
+    Overview => overview::overview,
+    JoinedMembers => overview::joined_members,
+    WholeState => overview::whole_state,
+    Extremities => overview::extremities,
+    Granting => overview::granting,
+    Delete => deletion::delete,
+    Deletions => deletion::deletions,
+    DueDeletion => deletion::due,
+    Settled => deletion::settled,
+    Purge => purge::purge,
+    MediaNamed => media::named,
 });
 
 /// The refusal of a request that makes no sense.

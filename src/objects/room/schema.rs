@@ -154,4 +154,18 @@ CREATE TABLE directory (
     version INTEGER NOT NULL,    -- of the entry
     copied INTEGER NOT NULL      -- the version that the copy is known to hold
 );
+", "
+-- That nobody comes into the room through this server any more, and which operator wants that.
+CREATE TABLE blocked (one INTEGER PRIMARY KEY, user TEXT NOT NULL);
+-- What operators did to delete the room, and how far that is.
+CREATE TABLE deletions (
+    id TEXT PRIMARY KEY,
+    began INTEGER NOT NULL,      -- when (ms)
+    active INTEGER NOT NULL,     -- whether it is to go on: one at a time is
+    attempts INTEGER NOT NULL,   -- how often users could not be removed
+    retry_at INTEGER NOT NULL,   -- when it goes on (ms)
+    body TEXT NOT NULL           -- JSON
+) WITHOUT ROWID;
+-- Of a room that was purged: how our users left, for servers that were out of reach.
+CREATE TABLE farewells (pos INTEGER PRIMARY KEY, json TEXT NOT NULL);
 "];

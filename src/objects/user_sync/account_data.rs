@@ -6,11 +6,13 @@
 //! whoever reads it, or syncs from the beginning, finds nothing. To set `{}` is to remove, but where the specification
 //! gives it a meaning.
 
+use ruma::RoomId;
 use serde_json::value::RawValue;
-use tombolo_platform::values;
+use tombolo_platform::{Row, values};
 
 use super::{
-    AccountData, PUSH_RULES, Refusal, Result, SetAccountData, StreamPosition, User,
+    AccountData, AllAccountData, Item, PUSH_RULES, Refusal, Result, SetAccountData, StreamPosition,
+    User,
     ignored::IGNORED_USERS,
     invite_rules::{BLOCKING, is_rule, must_be_few},
 };
@@ -34,6 +36,27 @@ pub fn account_data(user: &mut User<'_>, message: AccountData) -> Result<Box<Raw
     }
     let content = user.item(room, &message.event_type)?;
     Ok(RawValue::from_string(content.ok_or(Stop::Refused(Refusal::NotFound))?)?)
+}
+
+/// All items; the push rules, which stand beside them, are those that apply.
+pub fn all(user: &mut User<'_>, _: AllAccountData) -> Result<Vec<Item>> {
+    user.exists()?;
+    let query = "SELECT room, type, content FROM account_data ORDER BY room, type";
+    let read = |row: &Row<'_>| Ok((row.text(0)?, row.text(1)?, row.text(2)?));
+    let mut items = Vec::new();
+    for (room, event_type, content) in user.sql.rows(query, values![], read)? {
+        if is_removed((&room, &event_type), &content) || event_type == PUSH_RULES {
+            continue;
+        }
+        let room_id = match room.as_str() {
+            "" => None,
+            room => Some(RoomId::parse(room).map_err(|_| Stop::broken("a room ID is none"))?),
+        };
+        items.push(Item { room_id, event_type, content: RawValue::from_string(content)? });
+    }
+    let content = user.push_rules_item()?;
+    items.push(Item { room_id: None, event_type: PUSH_RULES.to_owned(), content });
+    Ok(items)
 }
 
 /// The content of an item that was removed.

@@ -90,6 +90,8 @@ pub struct Cache {
     /// How many threads the user is or was subscribed to.
     threads: Option<i64>,
     moderation: Option<Moderation>,
+    /// Which rate limit was set for the user, if one was.
+    rate_limit: Option<Option<RateLimit>>,
     presence: presence::Remembered,
     heard: heard::Heard,
 }
@@ -257,6 +259,10 @@ class!(UserSyncClass = "user_sync" {
     Moderate => moderation::moderate,
     ModerationOf => moderation::moderation,
     NoticeRoom => notice_room::notice_room,
+    Memberships => stream::memberships,
+    AllAccountData => account_data::all,
+    OverrideRateLimit => rate_limit::set_override,
+    RateLimitOf => rate_limit::rate_limit_of,
     Subscribe => subscriptions::subscribe,
     Unsubscribe => subscriptions::unsubscribe,
     SubscriptionTo => subscriptions::subscription,

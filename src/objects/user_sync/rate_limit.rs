@@ -5,7 +5,9 @@
 
 use std::{cell::RefCell, collections::BTreeMap};
 
-use super::{Cost, Refusal, Result, User};
+use tombolo_platform::{Row, values};
+
+use super::{Cost, OverrideRateLimit, RateLimit, RateLimitOf, Refusal, Result, User};
 use crate::{
     bucket::{Bucket, Limit},
     shell::Stop,
@@ -42,20 +44,65 @@ struct Buckets {
     presences: Bucket,
 }
 
+/// Sets another limit for the user, or the usual one. An account may have a limit that nobody ever used.
+pub fn set_override(user: &mut User<'_>, message: OverrideRateLimit) -> Result<()> {
+    user.create()?;
+    match message.limit {
+        Some(RateLimit { messages_per_second, burst_count }) => {
+            let write = "INSERT INTO rate_limit (one, per_second, burst) VALUES (1, ?, ?)
+                 ON CONFLICT DO UPDATE SET per_second = excluded.per_second, burst = excluded.burst";
+            user.sql.run(write, values![messages_per_second, burst_count])?;
+        }
+        None => _ = user.sql.run("DELETE FROM rate_limit", values![])?,
+    }
+    user.cache.rate_limit = Some(message.limit);
+    Ok(())
+}
+
+/// The limit that was set for the user.
+pub fn rate_limit_of(user: &mut User<'_>, _: RateLimitOf) -> Result<Option<RateLimit>> {
+    user.exists()?;
+    user.own_rate_limit()
+}
+
 impl User<'_> {
     /// Counts a request in the bucket of its cost, or refuses with the time to wait.
     pub fn spend(&mut self, cost: Cost) -> Result<()> {
-        if !self.config.rate_limits {
+        if !self.config.rate_limits || cost == Cost::Free {
             return Ok(());
         }
+        let events = match self.own_rate_limit()? {
+            Some(RateLimit { messages_per_second: 0, .. }) => return Ok(()),
+            // One event at a time may always be sent.
+            Some(RateLimit { messages_per_second, burst_count }) => Limit {
+                burst: f64::from(burst_count.max(1)),
+                per_second: f64::from(messages_per_second),
+            },
+            None => EVENTS,
+        };
         let now = self.moment.now;
         self.buckets(|buckets| match cost {
             Cost::Free => None,
-            Cost::Event => buckets.events.take(&EVENTS, now),
+            Cost::Event => buckets.events.take(&events, now),
             Cost::Membership => buckets.memberships.take(&MEMBERSHIPS, now),
             Cost::Search => buckets.searches.take(&SEARCHES, now),
             Cost::Preview => buckets.previews.take(&PREVIEWS, now),
         })
+    }
+
+    fn own_rate_limit(&mut self) -> Result<Option<RateLimit>> {
+        if let Some(limit) = self.cache.rate_limit {
+            return Ok(limit);
+        }
+        let count = |count: i64| u32::try_from(count).unwrap_or(u32::MAX);
+        let read = |row: &Row<'_>| {
+            let (messages_per_second, burst_count) = (count(row.int(0)?), count(row.int(1)?));
+            Ok(RateLimit { messages_per_second, burst_count })
+        };
+        let query = "SELECT per_second, burst FROM rate_limit";
+        let limit = self.sql.row(query, values![], read)?;
+        self.cache.rate_limit = Some(limit);
+        Ok(limit)
     }
 
     /// Counts a password that is tried: at a login, where strangers try too, or as the proof of a session.

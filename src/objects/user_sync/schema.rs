@@ -151,4 +151,7 @@ CREATE TABLE presence (
 ", "
 -- In which room a user of the server's own writes to this one.
 CREATE TABLE notice_rooms (sender TEXT PRIMARY KEY, room TEXT NOT NULL) WITHOUT ROWID;
+", "
+-- How often the user may do something, where an operator set it.
+CREATE TABLE rate_limit (one INTEGER PRIMARY KEY, per_second INTEGER NOT NULL, burst INTEGER NOT NULL);
 "];

@@ -14,8 +14,9 @@ use tombolo_protocol::{
 };
 
 use super::{
-    JoinedRooms, MayInvite, News, NoteTraits, ReadableRooms, ReadableRoomsReply, Refusal, Result,
-    RoomPosition, StreamPosition, TypingNews, User, invite_rules::InviteRule, schema::STEPS,
+    JoinedRooms, MayInvite, Memberships, News, NoteTraits, ReadableRooms, ReadableRoomsReply,
+    Refusal, Result, RoomPosition, StreamPosition, TypingNews, User, invite_rules::InviteRule,
+    schema::STEPS,
 };
 use crate::{
     objects::room::{
@@ -237,6 +238,13 @@ pub fn joined_rooms(user: &mut User<'_>, _: JoinedRooms) -> Result<Vec<OwnedRoom
     user.exists()?;
     let rooms = user.loaded()?.rooms.iter().filter(|(_, last)| last.membership == Membership::Join);
     Ok(rooms.map(|(room, _)| room.clone()).collect())
+}
+
+/// What the user is in each room that they know.
+pub fn memberships(user: &mut User<'_>, _: Memberships) -> Result<Vec<(OwnedRoomId, Membership)>> {
+    user.exists()?;
+    let rooms = user.loaded()?.rooms.iter();
+    Ok(rooms.map(|(room, last)| (room.clone(), last.membership)).collect())
 }
 
 /// The rooms the user may read; some of them may hold nothing for them.

@@ -4,6 +4,7 @@
 
 mod contents;
 mod pending;
+pub mod usage;
 
 use tombolo_platform::{Row, SqlError, Statement, World, values};
 

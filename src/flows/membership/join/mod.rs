@@ -105,6 +105,10 @@ async fn join_here(
     if membership == Some(Membership::Join) {
         return Ok(());
     }
+    // No other server may let the user in either.
+    if description.closed {
+        return Err(Unsent::Refused(Refusal::blocked()));
+    }
     let MemberOf { joined, blind } = member_of(world, user, &description.allow_rooms).await?;
     // Another resident server may be able to authorise a restricted join that we cannot.
     let others_may = (blind || !joined.is_empty()) && membership != Some(Membership::Ban);

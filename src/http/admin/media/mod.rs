@@ -4,8 +4,10 @@
 //!
 //! [media]: https://element-hq.github.io/synapse/latest/admin_api/media_admin_api.html
 
+mod room;
 #[cfg(test)]
 mod tests;
+mod users;
 
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
@@ -32,6 +34,8 @@ pub fn routes(router: &mut Router) {
     router.page(&Method::POST, QUARANTINE, quarantine);
     router.page(&Method::POST, UNQUARANTINE, unquarantine);
     router.page(&Method::DELETE, ONE, delete);
+    room::routes(router);
+    users::routes(router);
 }
 
 async fn quarantine(world: World, request: Request<Bytes>, path: Path) -> Result<Response<Bytes>> {

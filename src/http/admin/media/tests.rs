@@ -112,3 +112,108 @@ fn what_is_deleted_while_it_is_uploaded_leaves_nothing() {
         assert_eq!(lost, Ok(Some(0)), "{seed}");
     }
 }
+
+/// The media IDs of a list.
+fn ids(list: &Value) -> Vec<&str> {
+    let media = list["media"].as_array().unwrap();
+    media.iter().map(|media| media["media_id"].as_str().unwrap()).collect()
+}
+
+#[test]
+fn what_a_user_has_uploaded_is_listed_and_deleted() {
+    let (scene, admin) = server_with_admin();
+    let alice = scene.register("alice");
+    let mut names = Vec::new();
+    for content in ["bbb", "a", "cc"] {
+        names.push(upload(&scene, &alice, content));
+        scene.pass(10);
+    }
+    upload(&scene, &admin, "of another user");
+    let named: Vec<&str> = names.iter().filter_map(|name| Some(name.split_once('/')?.1)).collect();
+    let path = "/_synapse/admin/v1/users/@alice:example.org/media";
+    let list = |query: &str| scene.get(&admin, &format!("{path}{query}")).ok();
+    let newest = list("");
+    assert_eq!(ids(&newest), [named[2], named[1], named[0]]);
+    assert_eq!((&newest["total"], newest.get("next_token")), (&3.into(), None));
+    assert_eq!(newest["media"][0]["media_length"], 2);
+    assert_eq!(ids(&list("?order_by=media_length")), [named[1], named[2], named[0]]);
+    assert_eq!(ids(&list("?order_by=media_length&dir=b")), [named[0], named[2], named[1]]);
+    assert_eq!(ids(&list("?dir=f&limit=1&from=1")), [named[1]]);
+    assert_eq!(list("?limit=2")["next_token"], 2);
+    for (path, status) in [
+        (format!("{path}?order_by=x"), 400),
+        (format!("{path}?dir=x"), 400),
+        (format!("{path}?limit=-1"), 400),
+        ("/_synapse/admin/v1/users/@nobody:example.org/media".to_owned(), 404),
+        ("/_synapse/admin/v1/users/@alice:other.test/media".to_owned(), 400),
+    ] {
+        assert_eq!(scene.get(&admin, &path).status, status, "{path}");
+        for method in ["GET", "DELETE"] {
+            let line = format!("{method} {path}");
+            scene.call(Some(&alice), &line, &Value::Null).refused(403, "M_FORBIDDEN");
+        }
+    }
+    let delete =
+        |query: &str| scene.call(Some(&admin), &format!("DELETE {path}{query}"), &Value::Null).ok();
+    assert_eq!(delete("?limit=1")["deleted_media"], serde_json::json!([named[2]]));
+    assert_eq!(delete("")["total"], 2);
+    assert_eq!(delete("")["total"], 0);
+    assert_eq!(names.iter().map(|name| read(&scene, &alice, name)).max(), Some(404));
+    assert_eq!(scene.server.r2_keys().len(), 1);
+}
+
+#[test]
+fn it_is_counted_who_uploads_how_much() {
+    let (scene, admin) = server_with_admin();
+    let (alice, bob) = (scene.register("alice"), scene.register("bob"));
+    for content in ["bbb", "a"] {
+        upload(&scene, &alice, content);
+    }
+    upload(&scene, &bob, "many bytes");
+    let path = "/_synapse/admin/v1/statistics/users/media";
+    scene.get(&alice, path).refused(403, "M_FORBIDDEN");
+    let list = |query: &str| scene.get(&admin, &format!("{path}{query}")).ok();
+    let all = list("");
+    assert_eq!(all["total"], 2);
+    let alices = serde_json::json!({
+        "user_id": "@alice:example.org", "displayname": null, "media_count": 2, "media_length": 4,
+    });
+    assert_eq!(all["users"][0], alices);
+    let first = |query: &str| list(query)["users"][0]["media_count"].clone();
+    assert_eq!(
+        (first("?order_by=media_length&dir=b"), first("?search_term=BO")),
+        (1.into(), 1.into())
+    );
+    assert_eq!(list("?limit=1")["next_token"], 1);
+    assert_eq!(list("?from_ts=9000000000000")["total"], 0);
+    assert_eq!(list("?until_ts=1")["total"], 0);
+    for query in ["?from_ts=2&until_ts=2", "?search_term=", "?order_by=x", "?from_ts=-1", "?from=x"]
+    {
+        scene.get(&admin, &format!("{path}{query}")).refused(400, "M_INVALID_PARAM");
+    }
+}
+
+#[test]
+fn the_media_that_a_room_names_are_listed() {
+    let (scene, admin) = server_with_admin();
+    let alice = scene.register("alice");
+    let room = scene.room(&alice, &serde_json::json!({}));
+    let say = |content: Value| {
+        let line = format!("send/m.room.message/{}", scene.number());
+        scene.put(&alice, &room, &line, &content).ok()
+    };
+    for (url, thumbnail) in [("mxc://example.org/a", "mxc://else.where/b"), ("https://x.y", "")] {
+        let info = serde_json::json!({ "thumbnail_url": thumbnail });
+        say(serde_json::json!({ "msgtype": "m.image", "body": "a", "url": url, "info": info }));
+    }
+    say(serde_json::json!({ "msgtype": "m.text", "body": "mxc://example.org/said", "url": 5 }));
+    let path = format!("/_synapse/admin/v1/room/{}/media", tombolo_support::encode(&room));
+    scene.get(&alice, &path).refused(403, "M_FORBIDDEN");
+    let named = scene.get(&admin, &path).ok();
+    let expected = serde_json::json!({
+        "local": ["mxc://example.org/a"], "remote": ["mxc://else.where/b"],
+    });
+    assert_eq!(named, expected);
+    let none = scene.get(&admin, "/_synapse/admin/v1/room/!unknown:example.org/media").ok();
+    assert_eq!(none, serde_json::json!({ "local": [], "remote": [] }));
+}

@@ -9,6 +9,9 @@
 mod change;
 mod devices;
 mod list;
+mod login;
+mod rate_limit;
+mod stored;
 #[cfg(test)]
 mod tests;
 
@@ -37,6 +40,9 @@ pub fn routes(router: &mut Router) {
     list::routes(router);
     change::routes(router);
     devices::routes(router);
+    login::routes(router);
+    rate_limit::routes(router);
+    stored::routes(router);
 }
 
 async fn show(world: World, request: Request<Bytes>, user: OwnedUserId) -> Result<Response<Bytes>> {
@@ -70,7 +76,7 @@ async fn asked(world: &World, request: &Request<Bytes>, user: &UserId) -> Result
 }
 
 /// The account of a user, who must be of this server. It may be deactivated.
-async fn account(world: &World, user: &UserId) -> Result<Listed> {
+pub async fn account(world: &World, user: &UserId) -> Result<Listed> {
     must_be_local(world, user)?;
     let account = accounts::listed(world, user.localpart()).await?;
     account.ok_or_else(|| not_found("There is no such user"))

@@ -10,7 +10,7 @@ use tombolo_platform::values;
 use crate::{
     objects::room::{
         Result, Room, Telling,
-        messages::{IsPublished, Listing, Publish, Refusal, Summary},
+        messages::{IsPublished, Known, Listing, Publish, Refusal, Summary},
         not_in_room,
         row::Life,
     },
@@ -65,6 +65,12 @@ impl Room<'_> {
         Ok(())
     }
 
+    /// What an operator finds the room by.
+    pub fn known(&mut self) -> Result<Known> {
+        let public = self.listed()?.published && self.row()?.life == Life::Live;
+        Ok(Known { public, ..self.known_by_state()? })
+    }
+
     /// What the copy is to hold, if it is not known to hold that already.
     pub fn listing_due(&mut self) -> Result<Option<Listing>> {
         let held = self.listed()?;
@@ -74,9 +80,15 @@ impl Room<'_> {
         let summary =
             if published { Some(self.summary()?).filter(Summary::is_listed) } else { None };
         let open = live && self.is_open()?;
-        let listing = Listing { version: 0, open, summary };
+        let is_held = !self.row()?.extremities.is_empty();
+        let known = if is_held {
+            Some(Known { public: published, ..self.known_by_state()? })
+        } else {
+            None
+        };
+        let listing = Listing { version: 0, open, summary, known };
         let entry = serde_json::to_string(&listing)?;
-        let is_nothing = !open && listing.summary.is_none();
+        let is_nothing = !open && listing.summary.is_none() && listing.known.is_none();
         let mut now = Held { published, ..held.clone() };
         if held.entry.as_ref().map_or(!is_nothing, |held| *held != entry) {
             now = Held { entry: Some(entry), version: held.version + 1, ..now };

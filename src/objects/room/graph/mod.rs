@@ -3,6 +3,7 @@
 //! The graph of events, the state that follows from it, and who is in the room by that state. An event is judged by
 //! [`judgement`], written by [`insertion`], and where forks meet, [`resolution`] says what the state is.
 
+pub mod blocks;
 pub mod events;
 pub mod extremities;
 pub mod gaps;

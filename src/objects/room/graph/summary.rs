@@ -8,7 +8,10 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use tombolo_protocol::event::Pdu;
 
-use crate::objects::room::{Result, Room, messages::Summary};
+use crate::objects::room::{
+    Result, Room,
+    messages::{Known, Summary},
+};
 
 /// The most characters of a name and of a topic.
 const MAX_NAME: usize = 255;
@@ -56,6 +59,28 @@ impl Room<'_> {
                 .filter(|text| is_short(text)),
             allowed_room_ids: if by_room { self.allow_rooms()? } else { Vec::new() },
             federates: self.federates()?,
+        })
+    }
+
+    /// What an operator finds the room by, as far as the state says it.
+    pub fn known_by_state(&mut self) -> Result<Known> {
+        let summary = self.summary()?;
+        let creator = self.now_event("m.room.create", "")?.map(|event| event.pdu.sender.clone());
+        let said = |text: Option<String>| text.filter(|text| is_short(text));
+        Ok(Known {
+            name: summary.name,
+            canonical_alias: summary.canonical_alias,
+            version: summary.room_version,
+            creator,
+            encryption: summary.encryption,
+            federatable: summary.federates,
+            public: false,
+            join_rules: said(self.text_of("m.room.join_rules", "join_rule")?),
+            guest_access: said(self.text_of("m.room.guest_access", "guest_access")?),
+            history_visibility: said(
+                self.text_of("m.room.history_visibility", "history_visibility")?,
+            ),
+            room_type: summary.room_type,
         })
     }
 

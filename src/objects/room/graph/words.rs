@@ -51,6 +51,12 @@ impl Room<'_> {
         Ok(())
     }
 
+    /// Forgets all words.
+    pub fn drop_all_words(&mut self) -> Result<()> {
+        self.sql.run("INSERT INTO words (words) VALUES ('delete-all')", values![])?;
+        Ok(())
+    }
+
     /// The events that an expression of FTS5 finds: the newest ones, or those that fit best.
     pub fn matches(&mut self, expression: &str, recent: bool, limit: u32) -> Result<Vec<Match>> {
         let query = match recent {

@@ -20,6 +20,9 @@ use crate::{
 pub fn template(room: &mut Room<'_>, message: Template) -> Result<TemplateReply> {
     let row = room.live()?;
     room.admits(&message.origin)?;
+    if !message.membership.is_out() {
+        room.must_be_open()?;
+    }
     let version = row.version.id.to_string();
     if message.versions.as_ref().is_some_and(|versions| !versions.contains(&version)) {
         return Err(Stop::Refused(Refusal::Incompatible(version)));
@@ -59,6 +62,9 @@ pub fn accept(room: &mut Room<'_>, message: Accept) -> Result<Accepted> {
             return Err(Stop::Refused(Refusal::Forbidden(reason.to_owned())));
         }
     } else {
+        if !message.membership.is_out() {
+            room.must_be_open()?;
+        }
         room.check_authorised(&pdu, &message.member_of)?;
         let judged = match room.judge(&pdu)? {
             Judgement::Judged(judged) => judged,

@@ -17,6 +17,7 @@ use crate::{
 /// A local user was invited by another server.
 pub fn invited(room: &mut Room<'_>, message: Invited) -> Result<Vec<UserNews>> {
     let version = supported(&message.version)?;
+    room.must_be_open()?;
     let pdu = message
         .event
         .pdu(version)

@@ -39,6 +39,7 @@ enum Taken {
 /// Stores a signed join, before the resident server is asked to take it.
 pub fn begin(room: &mut Room<'_>, message: BeginJoin) -> Result<()> {
     let version = supported(&message.version)?;
+    room.must_be_open()?;
     match room.find_row()? {
         Some(row) if row.life == Life::Live => return Err(Stop::Refused(Refusal::AlreadyLive)),
         Some(row) => {

@@ -44,6 +44,27 @@ pub struct Listing {
     pub open: bool,
     /// `None`: the room is not published.
     pub summary: Option<Summary>,
+    /// What an operator finds the room by; `None` where nothing is held of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub known: Option<Known>,
+}
+
+/// What an operator finds a room by, in the names of Synapse's admin API. How many are in the room is not among it: that
+/// changes often, and D1 knows it from who is in which room.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Known {
+    pub name: Option<String>,
+    pub canonical_alias: Option<String>,
+    pub version: String,
+    pub creator: Option<OwnedUserId>,
+    pub encryption: Option<String>,
+    pub federatable: bool,
+    /// Whether the room is published.
+    pub public: bool,
+    pub join_rules: Option<String>,
+    pub guest_access: Option<String>,
+    pub history_visibility: Option<String>,
+    pub room_type: Option<String>,
 }
 
 /// Publishes a room in the server's directory, or does so no more, on behalf of a local user.

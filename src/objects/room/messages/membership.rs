@@ -21,6 +21,9 @@ pub struct Description {
     pub live: bool,
     /// Rooms whose members may join by a restricted join rule.
     pub allow_rooms: Vec<OwnedRoomId>,
+    /// Whether nobody comes in through this server, by an operator's word.
+    #[serde(default)]
+    pub closed: bool,
 }
 
 /// A template of a membership event for a user of another server (`make_join`, `make_leave`, `make_knock`).
@@ -187,6 +190,9 @@ pub struct DueJoinReply {
     /// Who declined an invite, or took a knock back, and the servers that may be told.
     #[serde(default)]
     pub leave: Option<(OwnedUserId, Vec<OwnedServerName>)>,
+    /// Whether a deletion of the room is to go on.
+    #[serde(default)]
+    pub deletion: bool,
     /// When to look again (ms).
     pub next: Option<u64>,
 }

@@ -8,6 +8,7 @@ mod events;
 mod finding;
 mod membership;
 mod notifying;
+mod operator;
 mod reading;
 mod relations;
 mod sliding;
@@ -20,8 +21,8 @@ use serde_json::value::RawValue;
 use tombolo_protocol::membership::Membership;
 
 pub use self::{
-    directory::*, events::*, finding::*, membership::*, notifying::*, reading::*, relations::*,
-    sliding::*, telling::*, upgrade::*,
+    directory::*, events::*, finding::*, membership::*, notifying::*, operator::*, reading::*,
+    relations::*, sliding::*, telling::*, upgrade::*,
 };
 
 /// A place in the room's one timeline. Live events step by [`super::STEP`].
@@ -75,6 +76,14 @@ pub enum Refusal {
     /// The event is not of the kind that the request takes.
     #[error("{0}")]
     Unfit(String),
+}
+
+impl Refusal {
+    /// An operator lets nobody in.
+    #[must_use]
+    pub fn blocked() -> Self {
+        Self::Forbidden("This room has been blocked on this server".to_owned())
+    }
 }
 
 /// What a local user is to be told of the room: everything up to `to`.

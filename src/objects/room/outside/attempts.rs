@@ -31,7 +31,9 @@ const MAX_VIA: usize = 5;
 pub fn due(room: &mut Room<'_>, _: DueJoin) -> Result<DueJoinReply> {
     room.row()?;
     let (leave, next) = room.due_leave()?;
-    let none = DueJoinReply { attempt: None, unproven: false, leave, next };
+    let (deletion, later) = room.due_deletion()?;
+    let next = next.into_iter().chain(later).min();
+    let none = DueJoinReply { attempt: None, unproven: false, leave, deletion, next };
     let query =
         "SELECT id, until, json, user, version, via, attempts FROM joining ORDER BY until LIMIT 1";
     let row = room.sql.row(query, values![], |row| {
@@ -74,6 +76,17 @@ pub fn abandon(room: &mut Room<'_>, message: AbandonJoin) -> Result<()> {
 }
 
 impl Room<'_> {
+    /// Whether a deletion of the room is to go on now; else, when one is.
+    fn due_deletion(&mut self) -> Result<(bool, Option<u64>)> {
+        let query = "SELECT retry_at FROM deletions WHERE active";
+        let at = self.sql.row(query, values![], |row| row.int(0))?;
+        let at = at.map(|at| u64::try_from(at).unwrap_or_default());
+        Ok(match at {
+            Some(at) if at <= self.moment.now => (true, None),
+            later => (false, later),
+        })
+    }
+
     /// Whether an attempt to join is under way now.
     pub fn is_being_joined(&mut self) -> Result<bool> {
         let query = "SELECT 1 FROM joining WHERE active AND until > ? LIMIT 1";

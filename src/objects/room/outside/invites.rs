@@ -33,6 +33,7 @@ const MOST_RETRIES: i64 = 14;
 /// A local user knocked through another server.
 pub fn knocked(room: &mut Room<'_>, message: Knocked) -> Result<Vec<UserNews>> {
     let version = supported(&message.version)?;
+    room.must_be_open()?;
     let pdu = message
         .event
         .pdu(version)

@@ -17,6 +17,7 @@ pub fn describe(room: &mut Room<'_>, _: Describe) -> Result<Description> {
         version: row.version.id.to_string(),
         live: row.life == Life::Live,
         allow_rooms: room.allow_rooms()?,
+        closed: room.is_closed()?,
     })
 }
 

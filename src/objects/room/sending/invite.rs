@@ -26,6 +26,7 @@ pub fn draft(room: &mut Room<'_>, message: DraftInvite) -> Result<InviteForReply
     {
         return room.standing(&held);
     }
+    send::check_open(room, &message.send)?;
     let pdu = send::build(room, &message.send)?;
     send::allowed(room, &pdu)?;
     match send::same_state(room, &pdu)? {

@@ -53,6 +53,7 @@ pub fn send(room: &mut Room<'_>, message: Send) -> Result<Sent> {
 /// not inserted: the held one is answered.
 pub fn write(room: &mut Room<'_>, message: &Send) -> Result<(OwnedEventId, Position)> {
     check_membership(room, message)?;
+    check_open(room, message)?;
     let pdu = build(room, message)?;
     let judged = allowed(room, &pdu)?;
     if pdu.kind() == "m.room.redaction" {
@@ -157,6 +158,22 @@ fn check_membership(room: &mut Room<'_>, message: &Send) -> Result<()> {
         }
         _ => Refusal::Forbidden("the user is not in the room".to_owned()),
     }))
+}
+
+/// Refuses an event by which somebody would come into a room that an operator closed. A member may still say by such an
+/// event what they are called.
+pub fn check_open(room: &mut Room<'_>, message: &Send) -> Result<()> {
+    let draft = &message.draft;
+    let Some(user) = draft.state_key.as_deref().filter(|_| draft.event_type == "m.room.member")
+    else {
+        return Ok(());
+    };
+    let becomes = Membership::of_content(&content(message)?);
+    let comes = becomes.is_some_and(|becomes| !becomes.is_out());
+    if comes && room.membership_of(user)? != Some(Membership::Join) {
+        room.must_be_open()?;
+    }
+    Ok(())
 }
 
 pub fn sent_before(

@@ -8,6 +8,7 @@ mod delayed_events;
 mod encryption;
 mod moderation;
 mod notice_room;
+mod operator;
 mod presence;
 mod push_rules;
 mod pushers;
@@ -19,8 +20,8 @@ mod subscriptions;
 
 pub use self::{
     deactivation::*, dehydrated_device::*, delayed_events::*, encryption::*, moderation::*,
-    notice_room::*, presence::*, push_rules::*, pushers::*, sessions::*, sliding::*, stored::*,
-    stream::*, subscriptions::*,
+    notice_room::*, operator::*, presence::*, push_rules::*, pushers::*, sessions::*, sliding::*,
+    stored::*, stream::*, subscriptions::*,
 };
 
 use serde::{Deserialize, Serialize};

@@ -14,7 +14,7 @@ pub struct Forget {
 }
 message!(UserSyncClass, Forget => (), Refusal);
 
-/// Has the user forgotten this room? No Worker of this deployment asks; one of an earlier deployment may still.
+/// Has the user forgotten this room?
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Forgotten {
     pub room_id: OwnedRoomId,

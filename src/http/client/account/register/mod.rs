@@ -218,7 +218,8 @@ async fn available(
     Ok(availability::Response::new(true))
 }
 
-async fn must_be_free(world: &World, user: &UserId) -> Result<()> {
+/// Refuses a name that nobody may have any more.
+pub async fn must_be_free(world: &World, user: &UserId) -> Result<()> {
     must_be_free_to(world, user, None).await?;
     if accounts::find(world, user.localpart()).await?.is_none() { Ok(()) } else { Err(in_use()) }
 }

@@ -1,5 +1,7 @@
 //! Do operators see who is there, and does what they change have its effect?
 
+mod further;
+
 use std::rc::Rc;
 
 use serde_json::{Value, json};
@@ -17,7 +19,12 @@ struct Served {
 
 impl Served {
     fn new() -> Self {
-        let scene = Scene::new(Rc::new(Tombolo), "example.org", &[]);
+        Self::with(&[])
+    }
+
+    /// The same; `variables` are of the server.
+    fn with(variables: &[(&str, &str)]) -> Self {
+        let scene = Scene::new(Rc::new(Tombolo), "example.org", variables);
         let (admin, alice) = (scene.register("admin"), scene.register("alice"));
         let update = "UPDATE accounts SET admin = 1 WHERE localpart = 'admin'";
         scene.server.d1().run(update, values![]).unwrap();

@@ -1,0 +1,76 @@
+//! Which part of a list does an operator ask for?
+
+use crate::{
+    error::{Result, invalid_param},
+    http::query,
+};
+
+/// How many items a page has, unless the operator says it.
+const USUAL: u32 = 100;
+
+/// A query of a list.
+pub struct Paging(Vec<(String, String)>);
+
+impl Paging {
+    pub fn of(query: Option<&str>) -> Self {
+        Self(query::pairs(query.unwrap_or_default()))
+    }
+
+    pub fn first(&self, name: &str) -> Option<&str> {
+        query::first(&self.0, name)
+    }
+
+    /// A count, or this one where none is given.
+    pub fn count(&self, name: &str, usual: u32) -> Result<u32> {
+        match self.first(name) {
+            Some(text) => text.parse().map_err(|_| invalid_param(format!("`{name}` is no count"))),
+            None => Ok(usual),
+        }
+    }
+
+    /// A time, if one is given (ms).
+    pub fn time(&self, name: &str) -> Result<Option<u64>> {
+        let time = self.first(name).map(str::parse::<u64>).transpose();
+        let time = time.map_err(|_| invalid_param(format!("`{name}` is no time")))?;
+        // SQL's integers end below that.
+        Ok(time.map(|time| time.min(1 << 53)))
+    }
+
+    pub fn flag(&self, name: &str) -> Result<Option<bool>> {
+        match self.first(name) {
+            None => Ok(None),
+            Some("true") => Ok(Some(true)),
+            Some("false") => Ok(Some(false)),
+            Some(_) => Err(invalid_param(format!("`{name}` is true or false"))),
+        }
+    }
+
+    /// Whether the list is to go backwards.
+    pub fn backwards(&self) -> Result<bool> {
+        match self.first("dir") {
+            None | Some("f") => Ok(false),
+            Some("b") => Ok(true),
+            Some(_) => Err(invalid_param("`dir` is f or b")),
+        }
+    }
+
+    /// Where the page begins, and how many items it has: at most so many.
+    pub fn page(&self, most: u32) -> Result<(u32, u32)> {
+        Ok((self.count("from", 0)?, self.count("limit", USUAL)?.min(most)))
+    }
+
+    /// What to search for, which is not empty.
+    pub fn term(&self) -> Result<Option<&str>> {
+        match self.first("search_term") {
+            Some("") => Err(invalid_param("`search_term` is empty")),
+            term => Ok(term),
+        }
+    }
+
+    /// By what the list is ordered: one of these.
+    pub fn order(&self, known: &[&'static str], usual: &'static str) -> Result<&'static str> {
+        let Some(order) = self.first("order_by") else { return Ok(usual) };
+        let found = known.iter().find(|known| **known == order).copied();
+        found.ok_or_else(|| invalid_param("`order_by` is not known"))
+    }
+}

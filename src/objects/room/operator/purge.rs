@@ -1,0 +1,118 @@
+//! How is what is held of a room removed?
+//!
+//! First the room's row says that nothing is held, and then the tables are emptied, one with each message: so no message
+//! sees a half, and none takes long. Positions go on from where they were, since followers take news by position. Who
+//! blocked the room stays, and what deletions there were.
+//!
+//! A server that was out of reach is still owed how our users left. Their leaves are kept for it.
+
+use std::mem;
+
+use serde_json::value::RawValue;
+use tombolo_platform::values;
+
+use crate::objects::room::{
+    Result, Room, Telling,
+    cache::Cache,
+    messages::{Position, Purge, Stage},
+    row::{Life, RoomRow},
+};
+
+/// What is emptied, besides the index of words. A table that is neither here nor in [`KEPT`] is a mistake that a test
+/// finds.
+pub const EMPTIED: [&str; 29] = [
+    "now",
+    "past",
+    "fork",
+    "forks",
+    "holes",
+    "servers",
+    "locals",
+    "parked",
+    "awaited",
+    "redactions",
+    "lagging",
+    "receipts",
+    "typing",
+    "out_of_band",
+    "joining",
+    "given",
+    "left_out",
+    "left_out_of_fork",
+    "annotations",
+    "derived",
+    "kept",
+    "wanted",
+    "erased",
+    "moves",
+    "relations",
+    "relations_due",
+    "times",
+    "indexed",
+    "events",
+];
+
+/// What stays: the room's position, what D1 holds of it, what operators did, and what other servers are owed.
+#[cfg(test)]
+pub const KEPT: [&str; 6] = ["schema", "room", "directory", "blocked", "deletions", "farewells"];
+
+/// Does one part of the purge; answers which part is next. It may begin again from the first one at any time.
+pub fn purge(room: &mut Room<'_>, message: Purge) -> Result<Option<u32>> {
+    room.row()?;
+    let Some((deletion, _)) = room.deletion_under_way()? else { return Ok(None) };
+    if deletion.id != message.id || !matches!(deletion.stage, Stage::Left | Stage::Purging) {
+        return Ok(None);
+    }
+    let next = message.part.saturating_add(1);
+    let Some(before) = message.part.checked_sub(1) else {
+        room.keep_farewells(deletion.since)?;
+        room.forget_all()?;
+        room.end_deletion(deletion, Stage::Purging)?;
+        return Ok(Some(next));
+    };
+    match EMPTIED.get(usize::try_from(before).unwrap_or(usize::MAX)) {
+        Some(table) => {
+            // Each table is written by one file: that all are emptied is the exception.
+            room.sql.run(&format!("{verb} FROM {table}", verb = "DELETE"), values![])?;
+            room.forget_cache();
+            Ok(Some(next))
+        }
+        None => {
+            room.drop_all_words()?;
+            room.end_deletion(deletion, Stage::Complete)?;
+            Ok(None)
+        }
+    }
+}
+
+impl Room<'_> {
+    /// Keeps what we told other servers after a position: some may be out of reach.
+    fn keep_farewells(&mut self, since: Position) -> Result<()> {
+        let query = "SELECT sn FROM events WHERE pos > ? AND ours ORDER BY pos";
+        for sn in self.sql.rows(query, values![since], |row| row.int(0))? {
+            let event = self.event(sn)?;
+            let Some(pos) = event.pos else { continue };
+            let text: Box<RawValue> = event.for_servers()?;
+            let insert = "INSERT INTO farewells (pos, json) VALUES (?, ?) ON CONFLICT DO NOTHING";
+            self.sql.run(insert, values![pos, text.get()])?;
+        }
+        Ok(())
+    }
+
+    /// Has the room's row say that nothing is held.
+    fn forget_all(&mut self) -> Result<()> {
+        let row = self.row()?;
+        self.forget_cache();
+        let RoomRow { id, version, pos, .. } = row;
+        let new = RoomRow::new(id, version, Life::OutOfBand);
+        self.set_row(RoomRow { pos, notified_up_to: pos, ..new })?;
+        self.tell(Telling::Soon);
+        Ok(())
+    }
+
+    /// Forgets what is remembered of tables that are emptied.
+    fn forget_cache(&mut self) {
+        let Cache { schema, row, .. } = mem::take(self.cache);
+        *self.cache = Cache { schema, row, ..Cache::default() };
+    }
+}
