@@ -10,6 +10,7 @@ mod membership;
 mod notifying;
 mod reading;
 mod relations;
+mod services;
 mod sliding;
 mod telling;
 mod upgrade;
@@ -21,7 +22,7 @@ use tombolo_protocol::membership::Membership;
 
 pub use self::{
     directory::*, events::*, finding::*, membership::*, notifying::*, reading::*, relations::*,
-    sliding::*, telling::*, upgrade::*,
+    services::*, sliding::*, telling::*, upgrade::*,
 };
 
 /// A place in the room's one timeline. Live events step by [`super::STEP`].
