@@ -2,6 +2,7 @@
 //! ([application service API](https://spec.matrix.org/v1.19/application-service-api/))
 
 pub mod deliver;
+pub mod ping;
 pub mod registrations;
 mod sealed;
 pub mod tell;

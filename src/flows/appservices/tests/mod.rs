@@ -2,6 +2,7 @@
 
 mod delivery;
 mod interest;
+mod ping;
 
 use serde_json::{Value, json};
 use tombolo_support::{Bridge, Scene, User, text};
