@@ -26,6 +26,7 @@ const root = dirname(here);
 const APART = { host: "127.0.0.1", port: 0, cf: false, telemetry: { enabled: false } };
 // The name decides which file the data is in.
 const D1 = { d1Databases: { DB: "tombolo" } };
+const ANYWHERE = ["public", "private", "local"];
 const DATABASE_ONLY = { ...APART, ...D1, name: "migration", modules: true, script: "export default {}" };
 
 async function main() {
@@ -123,7 +124,9 @@ function options(flags, build) {
     kvNamespaces: { CACHE: "cache" },
     r2Buckets: { MEDIA: "media" },
     defaultPersistRoot: join(flags.data, "v3"),
-    outboundService: { network: network(flags.trust, variables) },
+    outboundService: { network: network(flags.trust, reached(variables)) },
+    // Where an application service listens is the operator's word, and is mostly this machine.
+    serviceBindings: { APPSERVICES: { network: network(flags.trust, ANYWHERE) } },
   };
 }
 
@@ -143,9 +146,13 @@ function modules(build) {
   return ordered.map((file) => ({ type: file.endsWith(".wasm") ? "CompiledWasm" : "ESModule", path: join(build, file) }));
 }
 
+/** Where requests may go whose URLs others name. */
+function reached(variables) {
+  return variables.ALLOW_PRIVATE_ADDRESSES === "yes" ? ANYWHERE : ["public"];
+}
+
 /** workerd checks the address after the name was resolved, so a name cannot lead where an address may not. */
-function network(trust, variables) {
-  const allow = variables.ALLOW_PRIVATE_ADDRESSES === "yes" ? ["public", "private", "local"] : ["public"];
+function network(trust, allow) {
   const certificate = /-----BEGIN CERTIFICATE-----[^]+?-----END CERTIFICATE-----/g;
   const trustedCertificates = trust.flatMap((path) => {
     const found = readFileSync(path, "utf8").match(certificate);

@@ -8,8 +8,8 @@ use crate::{
     flows,
     http::{router::Router, routes},
     objects::{
-        self, destination::DestinationClass, room::RoomClass, user_keys::UserKeysClass,
-        user_sync::UserSyncClass,
+        self, appservice::AppserviceClass, destination::DestinationClass, room::RoomClass,
+        user_keys::UserKeysClass, user_sync::UserSyncClass,
     },
     shell::Question,
 };
@@ -49,6 +49,9 @@ impl Application<World> for Tombolo {
             }
             if let Some(destination) = address.of::<DestinationClass>() {
                 return flows::telling::deliver::deliver(world, destination).await;
+            }
+            if let Some(service) = address.of::<AppserviceClass>() {
+                return flows::appservices::deliver::deliver(world, service).await;
             }
             Ok(None)
         })

@@ -1,9 +1,11 @@
 //! Which facts exist, and which object owns each of them?
 //!
-//! One Durable Object per thing: a room, a user, a remote server. Inside, an object is a set of synchronous functions
-//! over its own SQLite database. Each message is decided and written in one transaction, so nothing comes between read
-//! and write. Objects do no I/O: work elsewhere is part of their answer, or stays behind as due.
+//! One Durable Object per thing: a room, a user, a remote server, an application service. Inside, an object is a set of
+//! synchronous functions over its own SQLite database. Each message is decided and written in one transaction, so
+//! nothing comes between read and write. Objects do no I/O: work elsewhere is part of their answer, or stays behind as
+//! due.
 
+pub mod appservice;
 pub mod destination;
 pub mod message;
 pub mod room;
@@ -16,8 +18,8 @@ use ruma::{RoomId, ServerName, UserId};
 use tombolo_platform::{Address, Answer, Class, Fault};
 
 use self::{
-    destination::DestinationClass, room::RoomClass, user_keys::UserKeysClass,
-    user_sync::UserSyncClass,
+    appservice::AppserviceClass, destination::DestinationClass, room::RoomClass,
+    user_keys::UserKeysClass, user_sync::UserSyncClass,
 };
 use crate::shell::Question;
 
@@ -29,6 +31,7 @@ macro_rules! classes {
             user_sync::UserSyncClass, UserSyncObject;
             user_keys::UserKeysClass, UserKeysObject;
             destination::DestinationClass, DestinationObject;
+            appservice::AppserviceClass, AppserviceObject;
         }
     };
 }
@@ -74,4 +77,9 @@ pub fn keys_object(user: &UserId) -> Address<UserKeysClass> {
 /// The object of a remote server.
 pub fn destination_object(server: &ServerName) -> Address<DestinationClass> {
     Address::new(server.as_str())
+}
+
+/// The object of an application service.
+pub fn appservice_object(id: &str) -> Address<AppserviceClass> {
+    Address::new(id)
 }

@@ -1,6 +1,7 @@
 //! How does this server talk to other homeservers? Only the I/O is here; the rules are in [`tombolo_protocol`].
 
 pub mod api;
+pub mod appservices;
 pub mod client;
 pub mod dns;
 pub mod failing;

@@ -78,7 +78,7 @@ pub async fn open(
 ) -> Result<Response<Body>, RemoteError> {
     let config = Config::of(world).map_err(|error| RemoteError::Refused(error.to_string()))?;
     let named = request.headers_mut().entry(header::USER_AGENT);
-    named.or_insert_with(|| user_agent(&config, ""));
+    named.or_insert_with(|| server(&config));
     let place = place(request.uri());
     let (places, began) = (world.isolate(|_| Places::default()), world.now());
     let unreachable = |reason: String| RemoteError::Unreachable(format!("{place}: {reason}"));
@@ -231,6 +231,11 @@ fn milliseconds(time: Duration) -> u64 {
 /// The `User-Agent` of a program that looks at pages for people: some sites say what is on a page only to robots.
 pub fn robot(config: &Config) -> HeaderValue {
     user_agent(config, "bot; ")
+}
+
+/// The `User-Agent` of requests to servers.
+pub fn server(config: &Config) -> HeaderValue {
+    user_agent(config, "")
 }
 
 /// The `User-Agent`: who we are, what kind of program, and where more is to be found about us.

@@ -4,6 +4,7 @@
 #![cfg(not(target_arch = "wasm32"))]
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
 
+mod bridge;
 mod client;
 mod dice;
 mod event;
@@ -18,6 +19,7 @@ mod service;
 mod trouble;
 
 pub use self::{
+    bridge::{Bridge, Manner, Pushed},
     client::{Answer, PASSWORD, User, ask, encode, register, registration, request, text},
     dice::Dice,
     event::{Place, canonical, checked, cited, draft, hash, hashed, id_of},

@@ -75,6 +75,23 @@ pub async fn appservices(world: &World) -> Result<Rc<Appservices>, Ours> {
     Ok(known)
 }
 
+/// The application services as they were a moment ago: whoever has just been registered misses no more than that.
+pub async fn recent(world: &World) -> Result<Rc<Appservices>, Ours> {
+    let memory = world.isolate(|_| Memory::default());
+    let read = memory.read.borrow().clone();
+    match read {
+        Some((at, known)) if at.saturating_add(REMEMBERED) > world.now() => Ok(known),
+        _ => renewed(world).await,
+    }
+}
+
+/// The application services, if this isolate remembers them.
+pub fn known(world: &World) -> Option<Rc<Appservices>> {
+    let memory = world.isolate(|_| Memory::default());
+    let read = memory.read.borrow();
+    read.as_ref().map(|(_, known)| Rc::clone(known))
+}
+
 /// The application service that has this token.
 pub async fn by_token(world: &World, token: &str) -> Result<Option<Rc<Appservice>>, Ours> {
     let hash = hash(token);

@@ -11,7 +11,7 @@ use tombolo_protocol::{json::parse_object, membership::Membership};
 use super::unsent::Unsent;
 use crate::{
     config::Config,
-    flows::{membership::invite, ours::Ours, telling::tell},
+    flows::{appservices, membership::invite, ours::Ours, telling::tell},
     objects::{
         room::messages::{Draft, MembershipOf, Send},
         room_object, user_object,
@@ -46,6 +46,7 @@ pub async fn send_once(
     }
     let sent = world.ask(&room_object(room_id), &message).await?;
     tell::tell_meanwhile(world, room_id, sent.others);
+    appservices::tell::tell_meanwhile(world, room_id);
     tell::tell_now(world, room_id, sent.news).await;
     Ok((sent.event_id, sent.again))
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures_util::{
     FutureExt, StreamExt,
-    future::{Either, join_all, join3, ready, select},
+    future::{Either, join, join_all, join3, ready, select},
     stream,
 };
 use ruma::{
@@ -19,7 +19,7 @@ use serde_json::json;
 use tombolo_platform::{AskError, Fault, World};
 
 use crate::{
-    flows::{directory::public_rooms, presence, telling::members},
+    flows::{appservices, directory::public_rooms, presence, telling::members},
     objects::{
         destination::messages::{Owe, OweEdu},
         destination_object,
@@ -49,7 +49,9 @@ pub async fn tell(world: &World, room_id: &OwnedRoomId) -> Result<Option<u64>, F
         Err(AskError::Refused(Refusal::Absent)) => return Ok(None),
         Err(error) => return Err(Fault(error.to_string())),
     };
-    let (lagging_users, lagging_servers) = deliver(world, room_id, &undelivered).await;
+    let services = appservices::tell::tell(world, room_id, &undelivered);
+    let ((lagging_users, lagging_servers), lagging_services) =
+        join(deliver(world, room_id, &undelivered), services).await;
     let copying = copied(world, room_id, &undelivered.moved);
     let following = members::follow(world, room_id, &undelivered, &lagging_users);
     let listing = listed(world, room_id, undelivered.listing.as_ref());
@@ -69,6 +71,7 @@ pub async fn tell(world: &World, room_id: &OwnedRoomId) -> Result<Option<u64>, F
         members_lagging: !followed,
         listed: undelivered.listing.map(|listing| listing.version).filter(|_| listed),
         listing_lagging: !listed,
+        lagging_services,
     };
     let again = world.ask(&address, &told).await.map_err(|error| Fault(error.to_string()))?;
     Ok([again, typing].into_iter().flatten().min())
@@ -92,6 +95,7 @@ pub async fn tell_now(world: &World, room_id: &RoomId, news: Vec<UserNews>) {
 /// after we answered another server shows the events of that answer.
 pub async fn tell_locals(world: &World, room_id: &RoomId) {
     let telling = async {
+        appservices::tell::tell_meanwhile(world, room_id);
         let LocalNewsReply { to, news, notifiable } =
             world.ask(&room_object(room_id), &LocalNews {}).await.ok()?;
         let notifiable = &notifiable;
@@ -130,14 +134,14 @@ pub fn tell_meanwhile(world: &World, room_id: &RoomId, news: Vec<UserNews>) {
     }
 }
 
-/// Tells local users who types now.
+/// Tells local users and application services who types now.
 pub async fn tell_typing(world: &World, room_id: &RoomId, now: &TypingNow) {
     let told = stream::iter(&now.tell).for_each_concurrent(AT_ONCE, |user| async move {
         let news = TypingNews { room_id: room_id.to_owned(), typing: now.typing.clone() };
         // Typing is stale in a moment: it is not told again.
         world.ask(&user_object(user), &news).await.ok();
     });
-    told.await;
+    join(told, appservices::tell::tell_typing(world, room_id, now)).await;
 }
 
 /// Copies to D1 which servers came into the room and left it; answers whether that succeeded. If not, the room's alarm

@@ -4,6 +4,7 @@
 //! `404 M_UNRECOGNIZED`.
 
 pub mod account;
+mod appservice;
 mod delayed_events;
 pub mod discovery;
 mod filter;
@@ -37,6 +38,7 @@ pub fn routes(router: &mut Router) {
     reports::routes(router);
     presence::routes(router);
     media::routes(router);
+    appservice::routes(router);
 }
 
 /// Refuses unless the caller is this user.

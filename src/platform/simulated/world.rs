@@ -178,6 +178,16 @@ impl World {
         Ok(response.map(|body| body.limited(limits.bytes).until(end)))
     }
 
+    /// The same over the deployment's service of this name. In a simulation every address can be reached.
+    pub async fn open_through(
+        &self,
+        _service: &str,
+        request: http::Request<Bytes>,
+        limits: Limits,
+    ) -> Result<http::Response<Body>, Unreachable> {
+        self.open(request, limits).await
+    }
+
     /// The server's shared database.
     pub fn d1(&self) -> D1 {
         D1 { core: Rc::clone(&self.core), server: Rc::clone(&self.server) }

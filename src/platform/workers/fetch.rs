@@ -20,21 +20,23 @@ use web_sys::{
 };
 use worker::Delay;
 
-use super::javascript::reason;
+use super::javascript::{Stub, reason};
 use crate::{Body, Limits, Unreachable, Unread, body::Chunks};
 
 /// A JavaScript timer cannot be set for longer.
 const LONGEST_TIMER: Duration = Duration::from_millis(i32::MAX as u64);
 
-/// Sends the request; the connection is dropped when the time is over, and when the response's body is read no further.
+/// Sends the request, over a service of the deployment if one is given; the connection is dropped when the time is over,
+/// and when the response's body is read no further.
 pub(super) async fn open(
     request: http::Request<Bytes>,
     limits: Limits,
+    service: Option<Stub>,
 ) -> Result<http::Response<Body>, Unreachable> {
     let controller = AbortController::new().map_err(|error| Unreachable(reason(&error)))?;
     let connection = Connection(controller);
     let end = Delay::from(limits.time.min(LONGEST_TIMER));
-    match select(pin!(exchange(request, connection)), end).await {
+    match select(pin!(exchange(request, connection, service)), end).await {
         Either::Left((response, end)) => {
             Ok(response?.map(|body| body.limited(limits.bytes).until(end)))
         }
@@ -55,11 +57,18 @@ impl Drop for Connection {
 async fn exchange(
     request: http::Request<Bytes>,
     connection: Connection,
+    service: Option<Stub>,
 ) -> Result<http::Response<Body>, Unreachable> {
     let thrown = |error: JsValue| Unreachable(reason(&error));
     let request = outgoing(request, &connection.0).map_err(thrown)?;
-    let global: WorkerGlobalScope = js_sys::global().unchecked_into();
-    let response = JsFuture::from(global.fetch_with_request(&request)).await.map_err(thrown)?;
+    let response = match service {
+        Some(service) => service.fetch(&request).map_err(thrown)?,
+        None => {
+            let global: WorkerGlobalScope = js_sys::global().unchecked_into();
+            global.fetch_with_request(&request)
+        }
+    };
+    let response = JsFuture::from(response).await.map_err(thrown)?;
     let response: Response = response.unchecked_into();
     let body = response.body().map_or_else(Body::default, |body| {
         Body::stream(chunks_of(body, connection)).announcing(announced(&response.headers()))

@@ -35,7 +35,7 @@ extern "C" {
     #[wasm_bindgen(method, catch)]
     pub(super) fn jurisdiction(this: &Namespace, name: &str) -> Result<Namespace, JsValue>;
 
-    /// An object as others see it.
+    /// An object, or another service, as others see it.
     pub(super) type Stub;
 
     /// One message by remote procedure call: 26 µs, where a fetch takes 139.
@@ -47,7 +47,7 @@ extern "C" {
         body: &str,
     ) -> Result<Promise, JsValue>;
 
-    /// A request to the object.
+    /// A request to it.
     #[wasm_bindgen(method, catch)]
     pub(super) fn fetch(this: &Stub, request: &web_sys::Request) -> Result<Promise, JsValue>;
 
@@ -60,6 +60,12 @@ const POOL: usize = 4096;
 
 thread_local! {
     static UNUSED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// The service to which the deployment binds this name, if there is one.
+pub(super) fn service(env: &Env, name: &str) -> Option<Stub> {
+    let bound = Reflect::get(env, &name.into()).ok()?;
+    bound.is_object().then(|| bound.unchecked_into())
 }
 
 /// 32 random bytes.

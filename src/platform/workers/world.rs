@@ -135,7 +135,18 @@ impl World {
         limits: Limits,
     ) -> Result<http::Response<Body>, Unreachable> {
         meter().count(|units| units.fetches += 1);
-        fetch::open(request, limits).await
+        fetch::open(request, limits, None).await
+    }
+
+    /// The same over the deployment's service of this name, which may reach other addresses, where it has one.
+    pub async fn open_through(
+        &self,
+        service: &str,
+        request: http::Request<Bytes>,
+        limits: Limits,
+    ) -> Result<http::Response<Body>, Unreachable> {
+        meter().count(|units| units.fetches += 1);
+        fetch::open(request, limits, javascript::service(&self.env, service)).await
     }
 
     /// The server's shared database.

@@ -26,6 +26,7 @@ const BUILT: &[&str] = &[
     "POST /_matrix/client/v3/delete_devices",
     "POST /_matrix/client/v3/account/password",
     "POST /_matrix/client/v3/account/deactivate",
+    "POST /_matrix/client/v1/appservice/S/ping",
     "POST /_matrix/client/v3/createRoom",
     "POST /_matrix/client/v3/join/!r",
     "POST /_matrix/client/v3/rooms/!r/join",

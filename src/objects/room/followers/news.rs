@@ -134,7 +134,7 @@ impl Room<'_> {
     }
 
     /// The stripped state for an invited or knocking user, their member event included, as a JSON array.
-    fn stripped_with(&mut self, member: &Rc<Stored>) -> Result<Box<RawValue>> {
+    pub fn stripped_with(&mut self, member: &Rc<Stored>) -> Result<Box<RawValue>> {
         let mut events = Vec::new();
         for kind in SHOWN_TO_INVITED {
             events.extend(self.now_event(kind, "")?);

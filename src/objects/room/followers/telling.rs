@@ -15,8 +15,8 @@ use crate::objects::room::{
     followers::news::lagging,
     graph::events::Stored,
     messages::{
-        MembersMoved, Outbound, OutboundReply, Position, Receipt, ServerDue, Told, Undelivered,
-        UndeliveredReply,
+        MembersMoved, Outbound, OutboundReply, Position, Receipt, SERVICE, ServerDue, Told,
+        Undelivered, UndeliveredReply,
     },
     row::RoomRow,
 };
@@ -33,7 +33,8 @@ const MEMBERS: &str = "room_members";
 pub fn undelivered(room: &mut Room<'_>, _: Undelivered) -> Result<UndeliveredReply> {
     let row = room.row()?;
     let lagging = lagging(room)?;
-    let first = lagging.values().copied().fold(row.notified_up_to, Position::min);
+    let others = lagging.iter().filter(|(name, _)| !name.starts_with(SERVICE));
+    let first = others.map(|(_, since)| *since).fold(row.notified_up_to, Position::min);
     let receipts = receipts(room, first)?;
     let newest = receipts.iter().map(|(pos, _)| *pos).max().unwrap_or_default();
     let servers = room.servers_due(&lagging, newest > row.notified_up_to)?;
@@ -58,6 +59,8 @@ pub fn undelivered(room: &mut Room<'_>, _: Undelivered) -> Result<UndeliveredRep
 /// Notes how far the telling went. Answers when to tell again, if anybody is behind.
 pub fn told(room: &mut Room<'_>, message: Told) -> Result<Option<u64>> {
     let mut row = room.row()?;
+    let services: Vec<String> =
+        message.lagging_services.iter().map(|id| format!("{SERVICE}{id}")).collect();
     let behind: Vec<&str> = message
         .lagging_users
         .iter()
@@ -65,6 +68,7 @@ pub fn told(room: &mut Room<'_>, message: Told) -> Result<Option<u64>> {
         .chain(message.lagging_servers.iter().map(|server| server.as_str()))
         .chain(message.copy_lagging.then_some(COPY))
         .chain(message.members_lagging.then_some(MEMBERS))
+        .chain(services.iter().map(String::as_str))
         .collect();
     let caught_up = message.lagging.iter().filter(|(name, _)| !behind.contains(&name.as_str()));
     for (follower, since) in caught_up {
@@ -249,8 +253,15 @@ fn removed(event: &Stored) -> Option<OwnedServerName> {
 
 /// Public read receipts of local users since a position: other servers are told of those.
 fn receipts(room: &mut Room<'_>, since: Position) -> Result<Vec<(Position, Receipt)>> {
+    let mut receipts = receipts_since(room, since)?;
+    receipts.retain(|(_, receipt)| receipt.kind == "m.read" && room.is_ours(&receipt.user));
+    Ok(receipts)
+}
+
+/// All receipts since a position, oldest first.
+pub fn receipts_since(room: &mut Room<'_>, since: Position) -> Result<Vec<(Position, Receipt)>> {
     let query =
-        "SELECT user, kind, thread, event, ts, pos FROM receipts WHERE pos > ? AND kind = 'm.read'";
+        "SELECT user, kind, thread, event, ts, pos FROM receipts WHERE pos > ? ORDER BY pos";
     let rows = room.sql.rows(query, values![since], |row| {
         let thread = row.text(2)?;
         Ok((row.text(0)?, row.text(1)?, thread, row.text(3)?, row.int(4)?, row.int(5)?))
@@ -265,9 +276,7 @@ fn receipts(room: &mut Room<'_>, since: Position) -> Result<Vec<(Position, Recei
             event_id,
             ts: u64::try_from(ts).unwrap_or_default(),
         };
-        if room.is_ours(&receipt.user) {
-            receipts.push((pos, receipt));
-        }
+        receipts.push((pos, receipt));
     }
     Ok(receipts)
 }

@@ -11,6 +11,7 @@ mod notifying;
 mod operator;
 mod reading;
 mod relations;
+mod services;
 mod sliding;
 mod telling;
 mod upgrade;
@@ -22,7 +23,7 @@ use tombolo_protocol::membership::Membership;
 
 pub use self::{
     directory::*, events::*, finding::*, membership::*, notifying::*, operator::*, reading::*,
-    relations::*, sliding::*, telling::*, upgrade::*,
+    relations::*, services::*, sliding::*, telling::*, upgrade::*,
 };
 
 /// A place in the room's one timeline. Live events step by [`super::STEP`].

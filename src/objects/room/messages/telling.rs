@@ -147,6 +147,9 @@ pub struct Told {
     /// That copy is behind.
     #[serde(default)]
     pub listing_lagging: bool,
+    /// Application services that are behind, by their IDs; [`ALL_SERVICES`] is each that is not named.
+    #[serde(default)]
+    pub lagging_services: Vec<String>,
 }
 message!(RoomClass, Told => Option<u64>, Refusal);
 

@@ -17,8 +17,8 @@ use crate::{
     objects::room::{
         Result, Room, STEP, Telling, invalid,
         messages::{
-            DueLeave, DueLeaveReply, Knocked, OutOfBand, OutOfBandReply, Position, Refusal,
-            UserNews, Withdraw, Withdrawn,
+            DueLeave, DueLeaveReply, Knocked, OutOfBand, OutOfBandReply, OutsideNews, Position,
+            Refusal, UserNews, Withdraw, Withdrawn,
         },
         row::{Life, RoomRow},
     },
@@ -179,6 +179,50 @@ impl Room<'_> {
                 })
             })
             .collect()
+    }
+
+    /// The invites and knocks in a range, and what ended them, as application services get them.
+    pub fn outside_since(&mut self, from: Position, to: Position) -> Result<Vec<OutsideNews>> {
+        let query = "SELECT user, membership, stripped, id, json, pos FROM out_of_band WHERE pos > ? AND pos <= ? ORDER BY pos";
+        let rows = self.sql.rows(query, values![from, to], |row| {
+            let event = (row.text(2)?, row.text(3)?, row.text(4)?);
+            Ok((row.text(0)?, membership(row, 1)?, event, row.int(5)?))
+        })?;
+        let mut news = Vec::new();
+        for (user, membership, event, pos) in rows {
+            let user =
+                UserId::parse(user).map_err(|_| Stop::broken("a local user's ID is none"))?;
+            let event = self.outside_event(membership, event)?;
+            news.extend(event.map(|event| OutsideNews { pos, user, event }));
+        }
+        Ok(news)
+    }
+
+    /// The event by which a user has a membership, in the format of clients. What ended it stands in the place of the
+    /// stripped state.
+    fn outside_event(
+        &mut self,
+        membership: Membership,
+        (stripped, id, json): (String, String, String),
+    ) -> Result<Option<Box<RawValue>>> {
+        if !membership.is_waiting() {
+            let ended: Vec<Box<RawValue>> = serde_json::from_str(&stripped)?;
+            let Some(event) = ended.last().and_then(|event| event.get().strip_suffix('}')) else {
+                return Ok(None);
+            };
+            let room_id = serde_json::to_string(self.name)?;
+            return Ok(Some(RawValue::from_string(format!("{event},\"room_id\":{room_id}}}"))?));
+        }
+        let event_id = EventId::parse(id).map_err(|_| Stop::broken("an event's ID is none"))?;
+        let event = Checked { event_id, json: RawValue::from_string(json)? };
+        let pdu =
+            event.pdu(self.row()?.version).map_err(|fault| Stop::broken(fault.to_string()))?;
+        let mut text = client_event(&pdu, true);
+        if membership == Membership::Invite {
+            text.pop();
+            text.push_str(&format!(",\"unsigned\":{{\"invite_room_state\":{stripped}}}}}"));
+        }
+        Ok(Some(RawValue::from_string(text)?))
     }
 
     pub fn note_out_of_band(

@@ -16,6 +16,7 @@ pub mod parting;
 pub mod push_details;
 pub mod relations;
 pub mod search;
+pub mod service;
 pub mod sliding;
 pub mod threads;
 pub mod transferable;

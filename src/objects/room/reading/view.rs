@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, rc::Rc};
 
-use ruma::{OwnedEventId, OwnedUserId};
+use ruma::{OwnedEventId, OwnedUserId, UserId};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tombolo_platform::{Row, values};
@@ -59,6 +59,8 @@ struct Unsigned {
     delay_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     redacted_because: Option<Box<RawValue>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    invite_room_state: Option<Box<RawValue>>,
     #[serde(rename = "m.relations", skip_serializing_if = "Option::is_none")]
     relations: Option<Bundle>,
 }
@@ -285,6 +287,29 @@ impl Room<'_> {
         Ok(unsigned)
     }
 
+    /// An event as an application service gets it. An invite of one of us says what they are invited to.
+    pub fn service_view(&mut self, event: &Rc<Stored>) -> Result<Box<RawValue>> {
+        let now = i64::try_from(self.moment.now).unwrap_or(i64::MAX);
+        let age = now.saturating_sub(event.pdu.origin_server_ts);
+        let mut unsigned = Unsigned { age, ..Unsigned::default() };
+        if let Some(before) = event.before {
+            unsigned.replaced = self.replaced(event, before)?;
+        }
+        if let Some(by) = event.redacted_by {
+            let because = self.event(by)?;
+            unsigned.redacted_because =
+                Some(RawValue::from_string(client_event(&because.pdu, true))?);
+        }
+        let invites = event.pdu.kind() == "m.room.member"
+            && event.pdu.membership() == Some(Membership::Invite);
+        let invited = event.pdu.state_key.as_deref().filter(|_| invites);
+        if invited.and_then(|user| UserId::parse(user).ok()).is_some_and(|user| self.is_ours(&user))
+        {
+            unsigned.invite_room_state = Some(self.stripped_with(event)?);
+        }
+        with_unsigned(client_event(&event.pdu, true), &unsigned)
+    }
+
     /// For a state event: the event it replaced.
     fn replaced(&mut self, event: &Stored, before: Before) -> Result<Option<Replaced>> {
         let Some((kind, key)) =
@@ -319,7 +344,11 @@ impl Room<'_> {
 
 /// An event with its `unsigned`, in the viewer's format.
 fn shown(viewer: &Viewer, pdu: &Pdu, room_id: bool, unsigned: &Unsigned) -> Result<Box<RawValue>> {
-    let mut text = if viewer.raw { raw(pdu)? } else { client_event(pdu, room_id) };
+    let text = if viewer.raw { raw(pdu)? } else { client_event(pdu, room_id) };
+    with_unsigned(text, unsigned)
+}
+
+fn with_unsigned(mut text: String, unsigned: &Unsigned) -> Result<Box<RawValue>> {
     text.pop();
     let unsigned = serde_json::to_string(unsigned)?;
     Ok(RawValue::from_string(format!("{text},\"unsigned\":{unsigned}}}"))?)

@@ -49,6 +49,12 @@ def presence(story: Story) -> Call:
     return Call("presence", who, "PUT", f"/v3/presence/{whose}/status", body=body)
 
 
+@asked(1)
+def ping_appservice(story: Story) -> Call:
+    # No user is an application service.
+    return Call("ping_appservice", story.user(), "POST", "/v1/appservice/bridge/ping", body=story.body(transaction_id="ping"))
+
+
 @asked(3)
 def set_account_data(story: Story) -> Call:
     who, path = _account_data(story)

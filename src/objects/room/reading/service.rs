@@ -1,0 +1,30 @@
+//! How does an application service see events?
+//! ([pushing events](https://spec.matrix.org/v1.19/application-service-api/#pushing-events))
+
+use crate::objects::room::{
+    Result, Room,
+    messages::{ForService, ForServiceReply},
+};
+
+/// The events of a range.
+pub fn for_service(room: &mut Room<'_>, message: ForService) -> Result<ForServiceReply> {
+    room.graph()?;
+    let ForService { from, to, limit, bytes } = message;
+    let (mut events, mut upto, mut sum) = (Vec::new(), from, 0);
+    let found = room.between(from.saturating_add(1), to, false, limit)?;
+    let mut full = found.len() >= limit as usize;
+    for event in found {
+        // What was found later below a gap is no news.
+        if !event.is_history() {
+            let shown = room.service_view(&event)?;
+            sum += shown.get().len() as u64;
+            if sum > bytes && !events.is_empty() {
+                full = true;
+                break;
+            }
+            events.push(shown);
+        }
+        upto = event.pos.unwrap_or(upto);
+    }
+    Ok(ForServiceReply { events, upto: if full { upto } else { to } })
+}
