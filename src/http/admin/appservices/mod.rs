@@ -6,6 +6,7 @@
 mod tests;
 
 use bytes::Bytes;
+use futures_util::{StreamExt, TryStreamExt, stream};
 use http::{Method, Request, Response, StatusCode};
 use serde_json::{Value, json};
 use tombolo_platform::World;
@@ -13,22 +14,33 @@ use tombolo_platform::World;
 use super::must_be_admin;
 use crate::{
     config::Config,
-    error::{Result, invalid_param, not_found, not_json},
+    error::{Error, Result, invalid_param, not_found, not_json},
     flows::appservices::{
         appservices,
         registrations::{self, Appservice, Unregistered},
     },
     http::{auth, endpoint::json_response, router::Router},
+    objects::{
+        appservice::messages::{Backlog, Purge, Retry},
+        appservice_object,
+    },
 };
 
 const ALL: &str = "/_tombolo/admin/v1/appservices";
 const ONE: &str = "/_tombolo/admin/v1/appservices/{id}";
+const PURGE: &str = "/_tombolo/admin/v1/appservices/{id}/purge";
+const RETRY: &str = "/_tombolo/admin/v1/appservices/{id}/retry";
+
+/// How many services are asked at once what they are owed.
+const AT_ONCE: usize = 10;
 
 pub fn routes(router: &mut Router) {
     router.page(&Method::GET, ALL, list);
     router.page(&Method::POST, ALL, register);
     router.page(&Method::GET, ONE, show);
     router.page(&Method::DELETE, ONE, remove);
+    router.page(&Method::POST, PURGE, purge);
+    router.page(&Method::POST, RETRY, retry);
 }
 
 /// Refuses who is neither an operator nor has the server's secret.
@@ -43,7 +55,8 @@ async fn must_be_operator(world: &World, request: &Request<Bytes>) -> Result<()>
 async fn list(world: World, request: Request<Bytes>, _: ()) -> Result<Response<Bytes>> {
     must_be_operator(&world, &request).await?;
     let all = appservices(&world).await?;
-    let all: Vec<Value> = all.iter().map(|service| shown(service)).collect();
+    let all = stream::iter(all.iter()).map(|service| shown(&world, service));
+    let all: Vec<Value> = all.buffered(AT_ONCE).try_collect().await?;
     json_response(StatusCode::OK, &json!({ "appservices": all }))
 }
 
@@ -61,22 +74,48 @@ async fn register(world: World, request: Request<Bytes>, _: ()) -> Result<Respon
 async fn show(world: World, request: Request<Bytes>, id: String) -> Result<Response<Bytes>> {
     must_be_operator(&world, &request).await?;
     let all = appservices(&world).await?;
-    let service = all.get(&id).ok_or_else(|| not_found("There is no such application service"))?;
-    json_response(StatusCode::OK, &shown(service))
+    let service = all.get(&id).ok_or_else(unknown)?;
+    json_response(StatusCode::OK, &shown(&world, service).await?)
 }
 
 async fn remove(world: World, request: Request<Bytes>, id: String) -> Result<Response<Bytes>> {
     must_be_operator(&world, &request).await?;
     if !registrations::remove(&world, &id).await? {
-        return Err(not_found("There is no such application service"));
+        return Err(unknown());
     }
+    world.ask(&appservice_object(&id), &Purge {}).await?;
     json_response(StatusCode::OK, &json!({}))
 }
 
+/// Drops what a service is owed.
+async fn purge(world: World, request: Request<Bytes>, id: String) -> Result<Response<Bytes>> {
+    must_be_operator(&world, &request).await?;
+    must_be_known(&world, &id).await?;
+    world.ask(&appservice_object(&id), &Purge {}).await?;
+    json_response(StatusCode::OK, &json!({}))
+}
+
+/// Has a service that failed tried again now.
+async fn retry(world: World, request: Request<Bytes>, id: String) -> Result<Response<Bytes>> {
+    must_be_operator(&world, &request).await?;
+    must_be_known(&world, &id).await?;
+    world.ask(&appservice_object(&id), &Retry {}).await?;
+    json_response(StatusCode::OK, &json!({}))
+}
+
+async fn must_be_known(world: &World, id: &str) -> Result<()> {
+    appservices(world).await?.get(id).map(|_| ()).ok_or_else(unknown)
+}
+
+fn unknown() -> Error {
+    not_found("There is no such application service")
+}
+
 /// What is told of a service: not its tokens.
-fn shown(service: &Appservice) -> Value {
+async fn shown(world: &World, service: &Appservice) -> Result<Value> {
     let registration = &service.registration;
-    json!({
+    let backlog = world.ask(&appservice_object(service.id()), &Backlog {}).await?;
+    Ok(json!({
         "id": registration.id,
         "url": registration.url,
         "sender": service.sender,
@@ -86,5 +125,6 @@ fn shown(service: &Appservice) -> Value {
         "receive_ephemeral": registration.receive_ephemeral,
         "org.matrix.msc3202": registration.encryption,
         "io.element.msc4190": registration.device_management,
-    })
+        "backlog": backlog,
+    }))
 }

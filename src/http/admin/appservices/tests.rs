@@ -33,7 +33,13 @@ fn an_operator_registers_and_removes_a_service() {
     let one = listed(1).remove(0);
     assert_eq!((&one["id"], &one["sender"]), (&json!("irc"), &json!("@irc-sender:example.org")));
     assert!(!one.to_string().contains("token of irc"), "{one}");
+    assert_eq!(one["backlog"]["rows"], 0);
     assert_eq!(scene.get(admin, &format!("{ALL}/irc")).ok(), one);
+    for deed in ["retry", "purge"] {
+        scene.call(Some(admin), &format!("POST {ALL}/irc/{deed}"), &Value::Null).ok();
+        let other = format!("POST {ALL}/other/{deed}");
+        scene.call(Some(admin), &other, &Value::Null).refused(404, "M_NOT_FOUND");
+    }
     scene.call(Some(admin), &format!("DELETE {ALL}/irc"), &Value::Null).ok();
     listed(0);
     scene.get(admin, &format!("{ALL}/irc")).refused(404, "M_NOT_FOUND");
