@@ -13,6 +13,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
 
 mod actor;
+mod bridge;
 mod checks;
 mod copy;
 mod network;

@@ -2,15 +2,15 @@
 
 use std::{future::Future, pin::Pin};
 
-use futures_util::future::{join, join_all};
+use futures_util::future::{join_all, join3};
 use http::Method;
 use serde_json::{Value, json};
 use tombolo_platform::simulated::Simulation;
-use tombolo_support::{Dice, faults, trouble};
+use tombolo_support::{Bridge, Dice, faults, trouble};
 
 use crate::{
     actor::Actor,
-    checks,
+    bridge, checks,
     network::Network,
     story::{Place, Story},
 };
@@ -25,6 +25,8 @@ pub struct Run {
     pub simulation: Simulation,
     pub network: Network,
     pub story: Story,
+    /// The application service of the first server, in some seeds.
+    pub bridge: Option<Bridge>,
     pub seed: u64,
 }
 
@@ -41,9 +43,10 @@ pub fn run(seed: u64, record: bool) -> (Run, Vec<String>) {
     story.syncs.borrow_mut().resize(network.users.len(), Vec::new());
     story.filtered.borrow_mut().resize(network.users.len(), Vec::new());
     story.slid.borrow_mut().resize(network.users.len(), Vec::new());
+    let bridge = bridge::begin(&simulation, &network, seed);
     simulation.run(open_rooms(&network, &story, &dice, seed));
     simulation.settle(REST);
-    let run = Run { simulation, network, story, seed };
+    let run = Run { simulation, network, story, bridge, seed };
     run.simulation.run(gather(&run));
     let (faults, names) = faults(&dice);
     run.simulation.faults(faults);
@@ -127,7 +130,7 @@ async fn live(run: &Run, dice: &Dice) {
         })
         .collect();
     let trouble = trouble(&run.simulation, &run.network.servers, dice, |line| run.story.note(line));
-    join(join_all(actors), trouble).await;
+    join3(join_all(actors), trouble, bridge::live(run)).await;
 }
 
 impl Run {

@@ -32,6 +32,8 @@ const LONGEST: u64 = 300_000;
 const STEPS: usize = 1_000;
 /// How soon it is tried again where something of ours failed (ms).
 const AGAIN: u64 = 1_000;
+/// How long the pause is after which a service that is not registered is no more looked for (ms).
+const LOOKED_FOR: u64 = 60_000;
 /// How often rooms are asked for one transaction.
 const MOST_ASKED: usize = 100;
 
@@ -53,9 +55,7 @@ pub async fn deliver(
             return Ok(Some(world.now() + AGAIN));
         };
         let Some(service) = services.get(&address.name) else {
-            // It was removed, or its registration cannot be read, or this isolate has not heard of it yet.
-            let error = "it is not registered".to_owned();
-            return Ok(Some(ask(world.ask(&address, &Failed { error }).await)?));
+            return unregistered(&world, &address).await;
         };
         let Some(url) = &service.registration.url else { return Ok(None) };
         if let Some(Transaction { id, body }) = next.stored {
@@ -75,6 +75,17 @@ pub async fn deliver(
         }
     }
     Ok(Some(world.now()))
+}
+
+/// Looks again for a while: this isolate may not have heard of the service yet. One that was removed, or whose
+/// registration cannot be read, is looked for when it is owed more.
+async fn unregistered(
+    world: &World,
+    address: &Address<AppserviceClass>,
+) -> Result<Option<u64>, Fault> {
+    let error = "it is not registered".to_owned();
+    let retry_at = ask(world.ask(address, &Failed { error }).await)?;
+    Ok(Some(retry_at).filter(|retry_at| retry_at.saturating_sub(world.now()) < LOOKED_FOR))
 }
 
 /// What a service is sent.

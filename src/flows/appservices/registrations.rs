@@ -17,6 +17,7 @@ use super::sealed;
 use crate::{
     config::Config,
     flows::ours::Ours,
+    objects::{appservice::messages::Purge, appservice_object},
     stores::appservices::{self as store, Stored},
 };
 
@@ -85,13 +86,6 @@ pub async fn recent(world: &World) -> Result<Rc<Appservices>, Ours> {
     }
 }
 
-/// The application services, if this isolate remembers them.
-pub fn known(world: &World) -> Option<Rc<Appservices>> {
-    let memory = world.isolate(|_| Memory::default());
-    let read = memory.read.borrow();
-    read.as_ref().map(|(_, known)| Rc::clone(known))
-}
-
 /// The application service that has this token.
 pub async fn by_token(world: &World, token: &str) -> Result<Option<Rc<Appservice>>, Ours> {
     let hash = hash(token);
@@ -130,10 +124,12 @@ pub async fn register(world: &World, text: &str) -> Result<Registration, Unregis
     Ok(registration)
 }
 
-/// Removes a registration; answers whether there was one.
+/// Removes a registration, and what the service is owed; answers whether there was one.
 pub async fn remove(world: &World, id: &str) -> Result<bool, Ours> {
     let removed = store::remove(world, id).await?;
     renewed(world).await?;
+    let purged = world.ask(&appservice_object(id), &Purge {}).await;
+    purged.map_err(|error| Ours::Unreachable(error.to_string()))?;
     Ok(removed)
 }
 

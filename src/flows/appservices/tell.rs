@@ -75,12 +75,13 @@ pub async fn tell(world: &World, room_id: &RoomId, undelivered: &UndeliveredRepl
     behind
 }
 
-/// Tells services in the background, if any are known to be registered; the room's alarm makes sure.
+/// Tells services in the background; the room's alarm makes sure.
 pub fn tell_meanwhile(world: &World, room_id: &RoomId) {
-    let Some(services) = registrations::known(world).filter(|known| listens(known)) else { return };
     let (telling, room_id) = (world.clone(), room_id.to_owned());
     world.later(async move {
-        tell_each(&telling, &room_id, &services, None).await;
+        if let Ok(services) = appservices(&telling).await {
+            tell_each(&telling, &room_id, &services, None).await;
+        }
     });
 }
 

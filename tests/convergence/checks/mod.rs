@@ -9,7 +9,7 @@ mod timelines;
 
 use std::collections::BTreeMap;
 
-use crate::{copy::Copy, scenario::Run};
+use crate::{bridge, copy::Copy, scenario::Run};
 
 /// How long everything may take to come to rest (ms).
 const REST: u64 = 86_400_000;
@@ -50,6 +50,7 @@ pub fn after(run: &Run) -> Vec<String> {
         findings.extend(privacy::of_users(run, room));
         findings.extend(privacy::of_servers(run, room));
         findings.extend(privacy::of_redacted(run, room));
+        findings.extend(bridge::of_room(run, room));
     }
     findings.extend(sharing::of_copies(run));
     findings.extend(run.simulation.run(sharing::of_clients(run)));
