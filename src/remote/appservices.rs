@@ -7,15 +7,20 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Method, Request, header};
+use percent_encoding::utf8_percent_encode;
 use tombolo_platform::{Limits, World};
 
-use super::reach;
+use super::{api, reach};
 use crate::config::Config;
 
 /// The service of the deployment over which requests go, where it has one: the launcher's reaches this machine.
 const NETWORK: &str = "APPSERVICES";
 /// A service answers when it has worked the transaction off.
 const LIMITS: Limits = Limits { time: Duration::from_secs(60), bytes: 1 << 20 };
+/// Somebody waits for the answer to a question.
+const QUICK: Limits = Limits { time: Duration::from_secs(10), bytes: 64 << 10 };
+/// What a service says to a path that it does not know.
+const UNRECOGNIZED: &str = "M_UNRECOGNIZED";
 /// How much of the answer of a service that fails is read (bytes).
 const MAX_ERROR: usize = 8 << 10;
 
@@ -58,11 +63,42 @@ pub async fn ping(world: &World, place: Place<'_>, body: Bytes) -> Result<(), Un
     ask(world, place, (Method::POST, "/_matrix/app/v1/ping"), body).await
 }
 
+/// Whether a service has a user or an alias that is asked for
+/// ([querying](https://spec.matrix.org/v1.19/application-service-api/#querying)). One that does not know the path is
+/// asked at the older one.
+pub async fn has(
+    world: &World,
+    place: Place<'_>,
+    (kind, name): (&str, &str),
+) -> Result<bool, Undone> {
+    let name = utf8_percent_encode(name, api::ESCAPED);
+    let paths = [format!("/_matrix/app/v1/{kind}/{name}"), format!("/{kind}/{name}")];
+    for path in paths {
+        match ask_within(world, place, (Method::GET, &path), Bytes::new(), QUICK).await {
+            Ok(()) => return Ok(true),
+            Err(Undone::Answered { status: 404 | 405, body }) if body.contains(UNRECOGNIZED) => {}
+            Err(Undone::Answered { status: 404, .. }) => return Ok(false),
+            Err(undone) => return Err(undone),
+        }
+    }
+    Ok(false)
+}
+
 async fn ask(
+    world: &World,
+    place: Place<'_>,
+    question: (Method, &str),
+    body: Bytes,
+) -> Result<(), Undone> {
+    ask_within(world, place, question, body, LIMITS).await
+}
+
+async fn ask_within(
     world: &World,
     place: Place<'_>,
     (method, path): (Method, &str),
     body: Bytes,
+    limits: Limits,
 ) -> Result<(), Undone> {
     let config = Config::of(world).map_err(|error| Undone::Refused(error.to_string()))?;
     let request = Request::builder()
@@ -73,8 +109,8 @@ async fn ask(
         .header(header::USER_AGENT, reach::server(&config))
         .body(body)
         .map_err(|error| Undone::Refused(error.to_string()))?;
-    let until = world.now().saturating_add(LIMITS.time.as_secs() * 1_000);
-    let answer = world.open_through(NETWORK, request, LIMITS).await;
+    let until = world.now().saturating_add(limits.time.as_secs() * 1_000);
+    let answer = world.open_through(NETWORK, request, limits).await;
     let answer = answer.map_err(|error| match world.now() >= until {
         true => Undone::TimedOut,
         false => Undone::Unreachable(error.to_string()),

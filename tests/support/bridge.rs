@@ -25,6 +25,8 @@ pub enum Manner {
     Old,
     /// Works on it for so long (ms), and takes it.
     Works(u64),
+    /// Takes transactions, and has no user and no alias that it is asked for.
+    Lacks,
 }
 
 /// A request that a bridge was sent.
@@ -133,7 +135,8 @@ impl Bridge {
         at_once.set(at_once.get() - 1);
         let path = request.uri().path().to_owned();
         let status = match manner.get() {
-            Manner::Takes | Manner::Works(_) => 200,
+            Manner::Lacks if !path.contains("/transactions/") => 404,
+            Manner::Takes | Manner::Works(_) | Manner::Lacks => 200,
             Manner::Old if path.starts_with("/transactions/") => 200,
             Manner::Old => 404,
             Manner::Answers(status) => status,

@@ -3,6 +3,7 @@
 
 pub mod deliver;
 pub mod ping;
+pub mod queries;
 pub mod registrations;
 mod sealed;
 pub mod tell;

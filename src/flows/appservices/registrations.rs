@@ -225,6 +225,11 @@ impl Appservices {
         self.0.iter().find(|one| one.registration.id == id)
     }
 
+    /// Whether a user is the sender of a service, who needs no account.
+    pub fn has_sender(&self, user: &UserId) -> bool {
+        self.0.iter().any(|one| one.sender == *user)
+    }
+
     /// Whether a user may be made only by a service other than this one.
     pub fn owned_by_others(&self, user: &UserId, by: Option<&Appservice>) -> bool {
         self.others(by).any(|one| one.owns_user(user))

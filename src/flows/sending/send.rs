@@ -57,6 +57,7 @@ pub async fn wants_invite(
     room_id: &RoomId,
     (inviter, invited): (&UserId, &UserId),
 ) -> Result<bool, Ours> {
+    appservices::queries::ask_for_user(world, invited).await?;
     let may_invite = MayInvite { room_id: room_id.to_owned(), inviter: Some(inviter.to_owned()) };
     match world.ask(&user_object(invited), &may_invite).await {
         Ok(()) => Ok(true),

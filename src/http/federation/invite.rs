@@ -21,7 +21,11 @@ use super::signed::Signed;
 use crate::{
     config::Config,
     error::{Error, Result, forbidden, incompatible, internal, invalid_param},
-    flows::{receive::verify, telling::tell},
+    flows::{
+        appservices::{appservices, queries},
+        receive::verify,
+        telling::tell,
+    },
     http::{endpoint::fault_response, router::Router},
     objects::{room::messages::Invited, room_object, user_object, user_sync::messages::MayInvite},
     stores::accounts,
@@ -103,8 +107,10 @@ async fn check(
     if invited.server_name() != Config::of(world)?.server_name {
         return Err(invalid_param("The invited user is not of this server"));
     }
+    queries::ask_for_user(world, &invited).await?;
     let account = accounts::find(world, invited.localpart()).await?;
-    if account.is_none_or(|account| account.deactivated) {
+    let is_sender = account.is_none() && appservices(world).await?.has_sender(&invited);
+    if !is_sender && account.is_none_or(|account| account.deactivated) {
         return Err(forbidden("There is no such user"));
     }
     let may_invite = MayInvite { room_id, inviter: Some(pdu.sender.clone()) };

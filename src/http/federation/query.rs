@@ -14,6 +14,7 @@ use super::signed::Signed;
 use crate::{
     config::Config,
     error::{Result, invalid_param, not_found},
+    flows::appservices::queries,
     http::router::Router,
     objects::{room::messages::Participants, room_object},
     stores::{accounts, aliases, profiles},
@@ -62,9 +63,12 @@ async fn directory(
     _: Signed,
     request: get_room::Request,
 ) -> Result<get_room::Response> {
-    let found = aliases::find(&world, &request.room_alias)
-        .await?
-        .ok_or_else(|| not_found("There is no such alias"))?;
+    let alias = &request.room_alias;
+    let mut found = aliases::find(&world, alias).await?;
+    if found.is_none() && queries::ask_for_alias(&world, alias).await? {
+        found = aliases::find(&world, alias).await?;
+    }
+    let found = found.ok_or_else(|| not_found("There is no such alias"))?;
     let participants = world.ask(&room_object(&found.room_id), &Participants {}).await?;
     Ok(get_room::Response::new(found.room_id, participants.servers))
 }

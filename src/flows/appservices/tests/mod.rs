@@ -3,6 +3,7 @@
 mod delivery;
 mod interest;
 mod ping;
+mod queries;
 
 use serde_json::{Value, json};
 use tombolo_support::{Bridge, Scene, User, text};

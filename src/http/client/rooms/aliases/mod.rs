@@ -23,7 +23,7 @@ use super::{ask_room, events::send_draft, must_be_joined, not_in_room};
 use crate::{
     config::Config,
     error::{Error, Result, exclusive, forbidden, invalid_param, not_found},
-    flows::appservices::appservices,
+    flows::appservices::{appservices, queries},
     http::{
         auth::{Reader, Session},
         rate_limit::Stranger,
@@ -71,7 +71,11 @@ pub async fn resolve(world: &World, alias: &RoomAliasId) -> Result<Option<Found>
             Err(error) => Err(error.into()),
         };
     }
-    let Some(held) = aliases::find(world, alias).await? else { return Ok(None) };
+    let mut held = aliases::find(world, alias).await?;
+    if held.is_none() && queries::ask_for_alias(world, alias).await? {
+        held = aliases::find(world, alias).await?;
+    }
+    let Some(held) = held else { return Ok(None) };
     let mut servers = match world.ask(&room_object(&held.room_id), &Participants {}).await {
         Ok(participants) => participants.servers,
         Err(AskError::Refused(_)) => Vec::new(),

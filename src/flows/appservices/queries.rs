@@ -1,0 +1,54 @@
+//! Does an application service make what is asked for and is not there?
+//! ([querying](https://spec.matrix.org/v1.19/application-service-api/#querying))
+//!
+//! A service makes the user or the alias while it is asked, by requests of its own, and then answers. One that fails makes
+//! nothing: whoever asked goes on without.
+
+use std::rc::Rc;
+
+use ruma::{RoomAliasId, UserId};
+use tombolo_platform::World;
+
+use super::{Appservice, appservices};
+use crate::{
+    flows::ours::Ours,
+    remote::appservices::{self as remote, Place},
+    stores::accounts,
+};
+
+/// Asks for a user of ours whom somebody names, unless there is an account or no service has such users.
+pub async fn ask_for_user(world: &World, user: &UserId) -> Result<(), Ours> {
+    let services = appservices(world).await?;
+    let concerned: Vec<_> = services.iter().filter(|service| service.has_user(user)).collect();
+    if concerned.iter().all(|service| service.registration.url.is_none())
+        || accounts::find(world, user.localpart()).await?.is_some()
+    {
+        return Ok(());
+    }
+    any(world, &concerned, "users", user.as_str()).await;
+    Ok(())
+}
+
+/// Asks for an alias of ours that is not there; answers whether a service says that it is there now.
+pub async fn ask_for_alias(world: &World, alias: &RoomAliasId) -> Result<bool, Ours> {
+    let services = appservices(world).await?;
+    let concerned: Vec<_> =
+        services.iter().filter(|service| service.has_alias(alias.as_str())).collect();
+    Ok(any(world, &concerned, "rooms", alias.as_str()).await)
+}
+
+/// Whether one of these services has what is asked for.
+async fn any(world: &World, services: &[&Rc<Appservice>], kind: &str, name: &str) -> bool {
+    for service in services {
+        let Some(url) = &service.registration.url else { continue };
+        let place = Place { url, hs_token: &service.hs_token };
+        match remote::has(world, place, (kind, name)).await {
+            Ok(true) => return true,
+            Ok(false) => {}
+            Err(error) => {
+                tracing::info!(id = service.id(), %error, "an application service was asked in vain");
+            }
+        }
+    }
+    false
+}

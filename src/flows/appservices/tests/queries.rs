@@ -1,0 +1,69 @@
+//! Is a service asked for the users and aliases that it has and nobody made yet?
+
+use serde_json::{Value, json};
+use tombolo_platform::values;
+use tombolo_support::{Manner, encode};
+
+use super::Bridged;
+
+/// The paths at which the bridge was asked, but for transactions.
+fn asked(bridged: &Bridged) -> Vec<String> {
+    let pushed = bridged.bridge.pushed().into_iter().map(|pushed| pushed.path);
+    pushed.filter(|path| !path.contains("/transactions/")).collect()
+}
+
+#[test]
+fn who_is_invited_and_not_there_is_asked_for() {
+    let bridged = Bridged::new();
+    let Bridged { scene, alice, .. } = &bridged;
+    let room = scene.room(alice, &json!({}));
+    let server = alice.id.split_once(':').unwrap().1;
+    let invite = |name: &str| {
+        let user = json!({ "user_id": format!("@{name}:{server}") });
+        scene.act(alice, &room, "invite", &user).ok()
+    };
+    invite("slack_new");
+    assert_eq!(
+        asked(&bridged),
+        [format!("/_matrix/app/v1/users/{}", encode(&format!("@slack_new:{server}")))]
+    );
+    // Who is there, and whom the service has nothing to do with, is not asked for.
+    invite("slack_ghost");
+    invite("nobody");
+    assert_eq!(asked(&bridged).len(), 1);
+    // A service that does not answer keeps nobody from inviting.
+    bridged.bridge.is(Manner::Answers(500));
+    invite("slack_other");
+    bridged.bridge.is(Manner::Lacks);
+    invite("slack_another");
+    assert_eq!(asked(&bridged).len(), 3);
+}
+
+#[test]
+fn an_alias_that_is_not_there_is_asked_for() {
+    let aliases = json!([{ "regex": "#slack_.*", "exclusive": true }]);
+    let bridged = Bridged::with(&json!({ "namespaces": { "aliases": aliases } }));
+    let Bridged { scene, alice, .. } = &bridged;
+    let server = alice.id.split_once(':').unwrap().1;
+    let find = |name: &str| {
+        let alias = encode(&format!("#{name}:{server}"));
+        scene.get(alice, &format!("/_matrix/client/v3/directory/room/{alias}"))
+    };
+    // It says that it is there, and has made none.
+    find("slack_new").refused(404, "M_NOT_FOUND");
+    assert_eq!(
+        asked(&bridged),
+        [format!("/_matrix/app/v1/rooms/{}", encode(&format!("#slack_new:{server}")))]
+    );
+    find("other").refused(404, "M_NOT_FOUND");
+    assert_eq!(asked(&bridged).len(), 1);
+    bridged.bridge.is(Manner::Lacks);
+    find("slack_new").refused(404, "M_NOT_FOUND");
+    // An alias that is there is nobody's question.
+    let room = scene.room(alice, &json!({}));
+    let insert =
+        "INSERT INTO aliases (alias, room_id, creator) VALUES ('#slack_new:ours.test', ?, 'x')";
+    scene.server.d1().run(insert, tombolo_platform::values![room.as_str()]).unwrap();
+    assert_eq!(find("slack_new").ok()["room_id"], Value::from(room));
+    assert_eq!(asked(&bridged).len(), 2);
+}
