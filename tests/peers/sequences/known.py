@@ -171,6 +171,7 @@ KNOWN: list[Known] = [
     Known("`membership` and `not_membership` let in who fits either (the specification)", "members", r"chunk\[\]", "only .*", "no more", lambda call: {"membership", "not_membership"} <= call.query.keys()),
     Known("a redaction of what is not here can be sent; Synapse breaks off", "send", "status", NO_MATTER, "500 M_UNKNOWN", lambda call: "/m.room.redaction/" in call.path, parts=True),
     Known("an alias is text", "setState", "status", "400 M_BAD_JSON", r'\{"event_id": .*', lambda call: call.spoilt and "canonical_alias" in call.path, parts=True),
+    Known("before anybody was in a room counts as when the first was", "members", r"chunk\[\]", "only m.room.member .* join .*", "no more", lambda call: "at" in call.query),
     Known("who left is told the members at their leave, whatever `at` says", "members", "status", r'\{"chunk": .*', "403 M_FORBIDDEN", lambda call: "at" in call.query),
     # Refused by both, for reasons that are both right or in words that the specification leaves open.
     Known("who is wrong in two ways may hear of either", ".*", "status", "403 M_FORBIDDEN", "400 .*", _is_spoilt),
