@@ -131,7 +131,7 @@ def test_an_operator_sees_which_rooms_there_are(operator):
         "federatable": True,
         "public": False,
         "join_rules": "public",
-        "guest_access": "forbidden",
+        "guest_access": None,
         "history_visibility": "shared",
         "room_type": None,
     }

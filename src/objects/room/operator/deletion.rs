@@ -26,7 +26,7 @@ const MOST_ATTEMPTS: i64 = 10;
 /// and after which pause (ms); twice as long each time.
 const PAUSE: u64 = 5_000;
 /// When it is looked again whether every follower was told (ms).
-const SOON: u64 = 1_000;
+const SOON: u64 = 2_000;
 /// How long it is known of a deletion that it ended (ms).
 const KEPT: u64 = 7 * 86_400_000;
 
