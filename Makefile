@@ -1,6 +1,6 @@
 # Every task of this repository. Tools come from package registries into .venv and the folders node_modules of local,
 # local/deploy, tests/peers/e2ee and tests/peers/hydrogen; a second run finds them there. Needed beforehand: rustup or Rust
-# 1.95 with its wasm32 target, a C compiler, npm, Python 3.11 or later, make; Chromium, or root on a Debian.
+# 1.95 with its wasm32 target, a C compiler, npm, Python 3.11 or later, make; Chromium and ngircd, or root on a Debian.
 
 SHELL := /usr/bin/env bash
 .SHELLFLAGS := -euo pipefail -c
@@ -15,6 +15,11 @@ PEERS := .venv/.ready tests/peers/e2ee/node_modules/.ready local/node_modules/.r
 # Hydrogen as a page, and what shows it.
 HYDROGEN := tests/peers/hydrogen
 BROWSER := target/hydrogen/index.html target/.chromium
+# Installs a package of Debian, where one is root there.
+debian = { test "$$(id -u)" = 0 && command -v apt-get >/dev/null || { echo "$(1) is lacking: install it" >&2; exit 2; }; \
+	  printf '\n==> %s\n' "$(1) from Debian"; \
+	  apt-get update -qq; \
+	  DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends $(1) >/dev/null; }
 WASM := wasm32-unknown-unknown
 # What the Worker is made of; native tests are no part of it.
 SOURCES := $(shell find src xtask -path '*/tests' -prune -o \( -name '*.rs' -o -name Cargo.toml \) ! -name tests.rs -print) \
@@ -27,7 +32,7 @@ say = @printf '\n==> %s\n' "$(1)"
 help: ## lists the tasks
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
-setup: target/.wasm local/node_modules/.ready local/deploy/node_modules/.ready tests/peers/e2ee/node_modules/.ready .venv/.ready $(DRIVER) $(BROWSER) ## installs every tool
+setup: target/.wasm local/node_modules/.ready local/deploy/node_modules/.ready tests/peers/e2ee/node_modules/.ready .venv/.ready $(DRIVER) $(BROWSER) target/.ngircd ## installs every tool
 
 target/.wasm: rust-toolchain.toml
 	$(call say,WebAssembly target of Rust)
@@ -55,11 +60,11 @@ target/hydrogen/index.html: $(HYDROGEN)/node_modules/.ready local/node_modules/.
 	@touch $@
 
 target/.chromium:
-	@$(HYDROGEN)/chromium >/dev/null || { \
-	  test "$$(id -u)" = 0 && command -v apt-get >/dev/null || { echo "Chromium is lacking: install it, or say by CHROMIUM where it is" >&2; exit 2; }; \
-	  printf '\n==> %s\n' "Chromium from Debian (a minute)"; \
-	  apt-get update -qq; \
-	  DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends chromium >/dev/null; }
+	@$(HYDROGEN)/chromium >/dev/null || $(call debian,chromium)
+	@mkdir -p target && touch $@
+
+target/.ngircd:
+	@test -x /usr/sbin/ngircd || command -v ngircd >/dev/null || $(call debian,ngircd)
 	@mkdir -p target && touch $@
 
 $(DRIVER): rust-toolchain.toml $(shell find tests/peers/e2ee/driver -name '*.rs' -o -name 'Cargo.*')
@@ -113,7 +118,7 @@ test-oracle: .venv/.ready
 	$(call say,verdicts and states against those of Synapse: a minute; ten times as many cases with ORACLE_SCALE=10)
 	@.venv/bin/python -m pytest -q tests/oracle
 
-test-peers: $(PEERS) $(BROWSER) build/shim.js
+test-peers: $(PEERS) $(BROWSER) target/.ngircd build/shim.js
 	$(call say,with real servers and clients)
 	@.venv/bin/python -m pytest -q tests/peers
 

@@ -61,9 +61,9 @@ fn an_alias_that_is_not_there_is_asked_for() {
     find("slack_new").refused(404, "M_NOT_FOUND");
     // An alias that is there is nobody's question.
     let room = scene.room(alice, &json!({}));
-    let insert =
-        "INSERT INTO aliases (alias, room_id, creator) VALUES ('#slack_new:ours.test', ?, 'x')";
-    scene.server.d1().run(insert, tombolo_platform::values![room.as_str()]).unwrap();
+    let insert = "INSERT INTO aliases (alias, room_id, creator, created_ts) VALUES (?, ?, '', 0)";
+    let alias = format!("#slack_new:{server}");
+    scene.server.d1().run(insert, values![&alias, &room]).unwrap();
     assert_eq!(find("slack_new").ok()["room_id"], Value::from(room));
     assert_eq!(asked(&bridged).len(), 2);
 }
