@@ -173,8 +173,11 @@ async fn add(
     while from < row.range.to && !draft.is_full() {
         draft.asked += 1;
         let ForServiceReply { events, upto } = ask_room(world, row, from, draft).await?;
-        let wanted = |event: &Box<RawValue>| row.range.whole || concerns(service, event);
-        events.into_iter().filter(wanted).for_each(|event| draft.push(event));
+        for event in events {
+            if row.range.whole || concerns(service, &event) {
+                draft.push(event);
+            }
+        }
         from = upto.max(from + 1);
         draft.rows.retain(|(seq, _)| *seq != row.seq);
         draft.rows.push((row.seq, from));
