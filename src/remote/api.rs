@@ -230,7 +230,7 @@ mod tests {
         let (room, user) = (room_id!("!a/b:c.d"), user_id!("@e-_~:f"));
         says(
             make(Membership::Join, room, user),
-            "v1/make_join/%21a%2Fb%3Ac.d/%40e-_~%3Af?ver=6&ver=7&ver=8&ver=9&ver=10&ver=11&ver=12",
+            "v1/make_join/%21a%2Fb%3Ac.d/%40e-_~%3Af?ver=6&ver=7&ver=8&ver=9&ver=10&ver=11&ver=12&ver=org.matrix.msc3757.10&ver=org.matrix.msc3757.11",
         );
         says(make(Membership::Leave, room, user), "v1/make_leave/%21a%2Fb%3Ac.d/%40e-_~%3Af");
         says(send("1 2"), "v1/send/1%202");

@@ -1,7 +1,6 @@
 //! Is a service asked for the users and aliases that it has and nobody made yet?
 
 use serde_json::{Value, json};
-use tombolo_platform::values;
 use tombolo_support::{Manner, encode};
 
 use super::Bridged;
@@ -23,10 +22,8 @@ fn who_is_invited_and_not_there_is_asked_for() {
         scene.act(alice, &room, "invite", &user).ok()
     };
     invite("slack_new");
-    assert_eq!(
-        asked(&bridged),
-        [format!("/_matrix/app/v1/users/{}", encode(&format!("@slack_new:{server}")))]
-    );
+    let path = format!("/_matrix/app/v1/users/%40slack_new%3A{}", server.replace(':', "%3A"));
+    assert_eq!(asked(&bridged), [path]);
     // Who is there, and whom the service has nothing to do with, is not asked for.
     invite("slack_ghost");
     invite("nobody");
@@ -41,7 +38,7 @@ fn who_is_invited_and_not_there_is_asked_for() {
 
 #[test]
 fn an_alias_that_is_not_there_is_asked_for() {
-    let aliases = json!([{ "regex": "#slack_.*", "exclusive": true }]);
+    let aliases = json!([{ "regex": "#slack_.*", "exclusive": false }]);
     let bridged = Bridged::with(&json!({ "namespaces": { "aliases": aliases } }));
     let Bridged { scene, alice, .. } = &bridged;
     let server = alice.id.split_once(':').unwrap().1;
@@ -51,19 +48,17 @@ fn an_alias_that_is_not_there_is_asked_for() {
     };
     // It says that it is there, and has made none.
     find("slack_new").refused(404, "M_NOT_FOUND");
-    assert_eq!(
-        asked(&bridged),
-        [format!("/_matrix/app/v1/rooms/{}", encode(&format!("#slack_new:{server}")))]
-    );
+    let path = format!("/_matrix/app/v1/rooms/%23slack_new%3A{}", server.replace(':', "%3A"));
+    assert_eq!(asked(&bridged), [path]);
     find("other").refused(404, "M_NOT_FOUND");
     assert_eq!(asked(&bridged).len(), 1);
     bridged.bridge.is(Manner::Lacks);
     find("slack_new").refused(404, "M_NOT_FOUND");
     // An alias that is there is nobody's question.
     let room = scene.room(alice, &json!({}));
-    let insert = "INSERT INTO aliases (alias, room_id, creator, created_ts) VALUES (?, ?, '', 0)";
-    let alias = format!("#slack_new:{server}");
-    scene.server.d1().run(insert, values![&alias, &room]).unwrap();
+    let alias = encode(&format!("#slack_new:{server}"));
+    let line = format!("PUT /_matrix/client/v3/directory/room/{alias}");
+    scene.call(Some(alice), &line, &json!({ "room_id": room })).ok();
     assert_eq!(find("slack_new").ok()["room_id"], Value::from(room));
     assert_eq!(asked(&bridged).len(), 2);
 }

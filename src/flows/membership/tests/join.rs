@@ -4,6 +4,7 @@ use std::{cell::Cell, rc::Rc};
 
 use futures_util::future::join;
 use serde_json::{Value, json};
+use tombolo_platform::simulated::Faults;
 use tombolo_support::{Peer, Reply, User, ask, encode, ok, refusal};
 
 use super::elsewhere::Elsewhere;
@@ -198,8 +199,9 @@ const TRANSACTION: &str = "PUT /_matrix/federation/v1/send/1";
 #[test]
 fn what_is_sent_while_a_user_joins_is_shown_after_the_join() {
     let there = Elsewhere::new();
-    // Its key is known, so what it sends is there before its answer.
+    // Its key is known and its answer far, so what it sends is there before its answer.
     there.scene.signed(&there.peer, &TRANSACTION.replace("/1", "/0"), Some(&json!({ "pdus": [] })));
+    there.scene.simulation.faults(Faults { latency: 1_000, ..Faults::NONE });
     let sent = async {
         let body = json!({ "pdus": [welcome(&there)] });
         let line = TRANSACTION.split_once(' ').unwrap();

@@ -83,7 +83,6 @@ async fn remove(world: World, request: Request<Bytes>, id: String) -> Result<Res
     if !registrations::remove(&world, &id).await? {
         return Err(unknown());
     }
-    world.ask(&appservice_object(&id), &Purge {}).await?;
     json_response(StatusCode::OK, &json!({}))
 }
 
