@@ -144,6 +144,12 @@ pub async fn claim(world: &World, request: &Request<Bytes>) -> Result<Claim> {
     }
 }
 
+/// The application service that sends a request.
+pub async fn appservice(world: &World, request: &Request<Bytes>) -> Result<Rc<Appservice>> {
+    let token = token(request).ok_or_else(missing_token)?;
+    registrations::by_token(world, &token).await?.ok_or_else(unknown_token)
+}
+
 /// 403: an application service acts as users without being logged in.
 fn not_logged_in() -> Error {
     forbidden("An application service is not logged in")

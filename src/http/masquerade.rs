@@ -8,9 +8,9 @@ use http::Request;
 use ruma::{OwnedUserId, UserId};
 use tombolo_platform::World;
 
-use super::{auth, query};
+use super::query;
 use crate::{
-    error::{Result, forbidden, invalid_param, missing_token, unknown_token},
+    error::{Result, forbidden, invalid_param},
     flows::appservices::{Appservice, registrations},
     objects::user_sync::messages::Cost,
     stores::accounts,
@@ -32,12 +32,6 @@ pub struct Masquerade {
 /// Users of whom it is known that they have an account: it never goes, though it may be deactivated.
 #[derive(Default)]
 struct Registered(RefCell<BTreeSet<OwnedUserId>>);
-
-/// The application service that sends a request.
-pub async fn appservice(world: &World, request: &Request<Bytes>) -> Result<Rc<Appservice>> {
-    let token = auth::token(request).ok_or_else(missing_token)?;
-    registrations::by_token(world, &token).await?.ok_or_else(unknown_token)
-}
 
 /// As whom an application service sends a request; `None` if the token is of none.
 pub async fn masquerade(

@@ -34,7 +34,6 @@ use crate::{
         auth::{self, Session, user_object},
         credentials::{self, Credentials, Proved},
         endpoint::{encode, json_body, json_response, paths_of},
-        masquerade,
         rate_limit::{self, Kind, Stranger},
         router::Router,
         uia::PASSWORD,
@@ -136,7 +135,7 @@ async fn login(world: World, request: Request<Bytes>, _: ()) -> Result<Response<
 /// The user whom an application service logs in
 /// ([client-server API extensions](https://spec.matrix.org/v1.19/application-service-api/#server-admin-style-permissions)).
 async fn by_service(world: &World, request: &Request<Bytes>, body: &Body) -> Result<OwnedUserId> {
-    let service = masquerade::appservice(world, request).await?;
+    let service = auth::appservice(world, request).await?;
     must_log_in(&service)?;
     let user = body.credentials.named_exactly(&Config::of(world)?.server_name)?;
     if !service.has_user(&user) {

@@ -26,9 +26,9 @@ use crate::{
     error::{Error, Result, exclusive, forbidden, missing_param},
     flows::appservices::{Appservice, appservices},
     http::{
-        credentials,
+        auth, credentials,
         endpoint::{json_body, json_response},
-        masquerade, query,
+        query,
         rate_limit::{self, Kind, Stranger},
         router::Router,
         uia::{DUMMY, Purpose, REGISTRATION_TOKEN},
@@ -123,7 +123,7 @@ async fn register_by_service(
     request: &Request<Bytes>,
     body: Body,
 ) -> Result<Response<Bytes>> {
-    let service = masquerade::appservice(world, request).await?;
+    let service = auth::appservice(world, request).await?;
     body.session.check()?;
     let name = body.username.as_deref().ok_or_else(|| missing_param("There is no username"))?;
     let user = usernames::of_service(name, &config.server_name)?;
