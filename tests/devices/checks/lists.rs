@@ -150,6 +150,9 @@ async fn of_changes(run: &Run, session: &Session, truths: &BTreeMap<String, Trut
     let answer = insist(user, &Method::GET, &path, None).await.ok();
     let [changed, left]: [BTreeSet<&str>; 2] =
         ["changed", "left"].map(|kind| list(&answer[kind]).filter_map(Value::as_str).collect());
+    let insiders = run.story.insiders.borrow();
+    let met =
+        |other: &String| insiders.values().any(|of| of.contains(&user.id) && of.contains(other));
     let mut findings = Vec::new();
     for other in truths.keys() {
         let (changed, left) = (changed.contains(&**other), left.contains(&**other));
@@ -167,8 +170,9 @@ async fn of_changes(run: &Run, session: &Session, truths: &BTreeMap<String, Trut
                     let matters = !was_there || client.first_keys.get(other) != keys;
                     !left && if matters { changed } else { told || !changed }
                 }
-                // Of who came and went between the two nothing need be said.
-                Some(false) => !changed && if was_there { left } else { told || !left },
+                // Of who came and went between the two nothing need be said. That somebody went may be said of whose coming
+                // their server was told too late, but of nobody who never met the user.
+                Some(false) => !changed && if was_there { left } else { met(other) || !left },
                 None => true,
             }
         });
