@@ -85,21 +85,43 @@ pub fn reply<C: ObjectClass, M: Message<Class = C, Refusal = C::Refusal>>(
     question: &Question<'_>,
     work: impl FnOnce(&mut C::Object<'_>, M) -> Result<M::Reply, Stop<M::Refusal>>,
 ) -> Result<Answer, Fault> {
-    let message: M = serde_json::from_str(question.body)
-        .map_err(|error| Fault(format!("{} cannot be read: {error}", M::NAME)))?;
+    let message: M =
+        serde_json::from_str(question.body).map_err(|error| unread(M::NAME, &error))?;
+    let mut once = Some((message, work));
+    within::<C>(question, &mut |object| {
+        let taken = once.take();
+        let (message, work) = taken.ok_or_else(|| Stop::broken("a message is answered twice"))?;
+        let reply = work(object, message)?;
+        Ok(Answer::of::<M>(&Ok(reply))?)
+    })
+}
+
+fn unread(message: &str, error: &serde_json::Error) -> Fault {
+    Fault(format!("{message} cannot be read: {error}"))
+}
+
+/// What answers one message to an open object.
+type Work<'w, C> = dyn FnMut(&mut <C as ObjectClass>::Object<'_>) -> Result<Answer, Stop<<C as ObjectClass>::Refusal>>
+    + 'w;
+
+/// Opens the object, has one message answered, and does what that left to be done. It is compiled once a class and not
+/// once a message, which makes the script a good deal smaller.
+fn within<C: ObjectClass>(
+    question: &Question<'_>,
+    work: &mut Work<'_, C>,
+) -> Result<Answer, Fault> {
     question.object.memory.with(|cache: &mut C::Cache| {
         let mut effects = Effects::default();
         let mut object = C::open(question, cache, &mut effects)?;
-        let done =
-            work(&mut object, message).and_then(|reply| C::finish(&mut object).map(|()| reply));
+        let done = work(&mut object).and_then(|answer| C::finish(&mut object).map(|()| answer));
         drop(object);
-        let outcome = match done {
-            Ok(reply) => Ok(reply),
-            Err(Stop::Refused(refusal)) => Err(refusal),
+        let answer = match done {
+            Ok(answer) => answer,
+            Err(Stop::Refused(refusal)) => Answer::refused(&refusal)?,
             Err(Stop::Fault(fault)) => return Err(fault),
         };
         let Effects { alarm, wake, hold } = effects;
-        Ok(Answer { alarm, wake, hold, ..Answer::of::<M>(&outcome)? })
+        Ok(Answer { alarm, wake, hold, ..answer })
     })
 }
 

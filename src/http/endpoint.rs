@@ -204,6 +204,12 @@ pub fn paths_of<R: Metadata>() -> Vec<&'static str> {
 
 /// Parses ruma's request type, after our own scan has bounded the body.
 pub fn decode<R: IncomingRequest>(request: &Request<Bytes>, arguments: &[String]) -> Result<R> {
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    R::try_from_http_request_inner(bounded(request)?, &arguments).map_err(unparsed)
+}
+
+/// A request as ruma's types read it.
+fn bounded(request: &Request<Bytes>) -> Result<Request<&[u8]>> {
     let body = request.body();
     // Old clients omit the body of a POST that needs none; a PUT always has one.
     if !body.is_empty() || request.method() == http::Method::PUT {
@@ -218,8 +224,11 @@ pub fn decode<R: IncomingRequest>(request: &Request<Bytes>, arguments: &[String]
     *raw.method_mut() = request.method().clone();
     *raw.uri_mut() = request.uri().clone();
     *raw.headers_mut() = request.headers().clone();
-    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    R::try_from_http_request_inner(raw, &arguments).map_err(|error| match error {
+    Ok(raw)
+}
+
+fn unparsed(error: DeserializationError) -> Error {
+    match error {
         // An error without a place in the text: the body lacks the field that the path names.
         DeserializationError::Json(error) if error.line() == 0 && lacks_field(&error) => {
             missing_param(error.to_string())
@@ -230,7 +239,7 @@ pub fn decode<R: IncomingRequest>(request: &Request<Bytes>, arguments: &[String]
             missing_param(error.to_string())
         }
         error => invalid_param(error.to_string()),
-    })
+    }
 }
 
 fn lacks_field(error: &impl std::fmt::Display) -> bool {

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use futures_util::future::LocalBoxFuture;
+use serde::Serialize;
 
 use crate::{AnyAddress, Body, Fault, Isolate, Memory, Message, Moment, Sql};
 
@@ -50,11 +51,20 @@ pub struct Answer {
 impl Answer {
     /// Kept if it is a reply, rolled back if it is a refusal; neither alarm nor waits are touched.
     pub fn of<M: Message>(outcome: &Result<M::Reply, M::Refusal>) -> Result<Self, Fault> {
-        let reply = serde_json::to_string(outcome).map_err(|error| {
-            Fault(format!("the reply to {} cannot be written: {error}", M::NAME))
-        })?;
+        let reply = serde_json::to_string(outcome).map_err(|error| unwritten(M::NAME, &error))?;
         Ok(Self { reply, commit: outcome.is_ok(), alarm: None, wake: false, hold: false })
     }
+
+    /// A refusal: rolled back; neither alarm nor waits are touched.
+    pub fn refused(refusal: &impl Serialize) -> Result<Self, Fault> {
+        let reply = serde_json::to_string(&Err::<(), _>(refusal))
+            .map_err(|error| Fault(format!("a refusal cannot be written: {error}")))?;
+        Ok(Self { reply, commit: false, alarm: None, wake: false, hold: false })
+    }
+}
+
+fn unwritten(message: &str, error: &serde_json::Error) -> Fault {
+    Fault(format!("the reply to {message} cannot be written: {error}"))
 }
 
 /// The program that runs on the platform, and reaches everything outside itself through its world.

@@ -178,12 +178,14 @@ pub enum Waited<Reply, Refusal> {
 
 /// A message as it travels to an object.
 pub(crate) fn encode<M: Message>(message: &M) -> Result<String, Unreachable> {
-    serde_json::to_string(message)
-        .map_err(|error| Unreachable(format!("{} cannot be written: {error}", M::NAME)))
+    serde_json::to_string(message).map_err(|error| broken(M::NAME, "message", &error))
 }
 
 /// The answer as it travelled.
 pub(crate) fn decode<M: Message>(reply: &str) -> Result<Result<M::Reply, M::Refusal>, Unreachable> {
-    serde_json::from_str(reply)
-        .map_err(|error| Unreachable(format!("the reply to {} cannot be read: {error}", M::NAME)))
+    serde_json::from_str(reply).map_err(|error| broken(M::NAME, "reply", &error))
+}
+
+fn broken(name: &str, what: &str, error: &serde_json::Error) -> Unreachable {
+    Unreachable(format!("the {what} of {name} cannot be read or written: {error}"))
 }
