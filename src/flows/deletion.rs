@@ -26,11 +26,13 @@ use crate::{
         telling::tell,
     },
     objects::{
+        destination::messages::IsOwed,
+        destination_object,
         room::messages::{Draft, DueDeletion, DueDeletionReply, Leaver, Purge, Send, Settled},
         room_object, user_object,
         user_sync::messages::Forget,
     },
-    stores::aliases,
+    stores::{aliases, room_servers},
 };
 
 /// How many users leave at once.
@@ -101,7 +103,11 @@ pub async fn go_on(world: &World, room_id: &RoomId) -> Result<Option<u64>, Unsen
         if due.settle {
             let aliases = settle_aliases(world, room_id, &due).await?;
             world.ask(&address, &Settled { id: due.id, aliases }).await?;
+        } else if due.purge && is_awaited(world, room_id, &due).await {
+            return Ok(Some(due.next));
         } else if due.purge {
+            // D1's copy of who is there is corrected by the room, which will know of nobody.
+            room_servers::forget(world, room_id).await?;
             let mut part = Some(0);
             while let Some(next) = part {
                 part = world.ask(&address, &Purge { id: due.id.clone(), part: next }).await?;
@@ -111,6 +117,24 @@ pub async fn go_on(world: &World, room_id: &RoomId) -> Result<Option<u64>, Unsen
         }
     }
     Ok(Some(world.now()))
+}
+
+/// Whether a server that is in the room has yet to be told what was before the deletion. Then what is held is still asked
+/// for: how users left leads there.
+async fn is_awaited(world: &World, room_id: &RoomId, due: &DueDeletionReply) -> bool {
+    let Some(waits) = due.waits.as_ref().filter(|waits| waits.until > world.now()) else {
+        return false;
+    };
+    let owed = stream::iter(&waits.servers).map(|server| async {
+        let is_owed = IsOwed { room_id: room_id.to_owned(), before: waits.before };
+        // Where it cannot be known, it is looked again.
+        world.ask(&destination_object(server), &is_owed).await.unwrap_or(true)
+    });
+    let is_awaited = owed.buffer_unordered(AT_ONCE).any(|is_owed| async move { is_owed }).await;
+    if is_awaited {
+        tracing::info!(room = %room_id, "a purge waits for servers that are out of reach");
+    }
+    is_awaited
 }
 
 /// Has some users leave; answers whether all could.

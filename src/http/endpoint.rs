@@ -250,7 +250,7 @@ fn lacks_field(error: &impl std::fmt::Display) -> bool {
 pub fn json_body<T: serde::de::DeserializeOwned>(request: &Request<Bytes>) -> Result<T> {
     let body = request.body();
     json::scan(body).map_err(|fault| fault_response(&fault))?;
-    serde_json::from_slice(body).map_err(|error| misread(&error))
+    json::from_bytes(body).map_err(|error| misread(&error))
 }
 
 /// Whether this is a JSON object, whatever is in it.

@@ -18,7 +18,7 @@ const NETWORK: &str = "APPSERVICES";
 /// A service answers when it has worked the transaction off.
 const LIMITS: Limits = Limits { time: Duration::from_secs(60), bytes: 1 << 20 };
 /// Somebody waits for the answer to a question.
-const QUICK: Limits = Limits { time: Duration::from_secs(10), bytes: 64 << 10 };
+const QUICK: Limits = Limits { time: Duration::from_secs(5), bytes: 64 << 10 };
 /// What a service says to a path that it does not know.
 const UNRECOGNIZED: &str = "M_UNRECOGNIZED";
 /// How much of the answer of a service that fails is read (bytes).

@@ -203,7 +203,7 @@ impl Said {
             Err(broken) => return Err(broken.into()),
         };
         let is_object = body.trim_ascii_start().starts_with(b"{");
-        Ok(serde_json::from_slice(&body).ok().filter(|_| is_object))
+        Ok(json::from_bytes(&body).ok().filter(|_| is_object))
     }
 }
 

@@ -32,6 +32,12 @@ pub async fn save(
     if statements.is_empty() { Ok(()) } else { world.d1().batch(&statements).await.map(|_| ()) }
 }
 
+/// Notes that no server is known to be in a room.
+pub async fn forget(world: &World, room_id: &RoomId) -> Result<(), SqlError> {
+    let delete = "DELETE FROM room_servers WHERE room_id = ?";
+    world.d1().run(delete, values![room_id.as_str()]).await.map(|_| ())
+}
+
 /// The rooms a server is in.
 pub async fn rooms_of(world: &World, server: &ServerName) -> Result<Vec<OwnedRoomId>, SqlError> {
     let query = "SELECT room_id FROM room_servers WHERE server = ? ORDER BY room_id LIMIT ?";

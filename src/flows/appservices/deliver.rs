@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use tombolo_platform::{Address, AskError, Fault, World};
 use tombolo_protocol::event::fields;
 
-use super::{Appservice, appservices};
+use super::{Appservice, registrations};
 use crate::{
     objects::{
         appservice::{
@@ -51,7 +51,7 @@ pub async fn deliver(
             let again = (!silent.is_empty()).then(|| world.now() + AGAIN);
             return Ok([next.next, again].into_iter().flatten().min());
         }
-        let Ok(services) = appservices(&world).await else {
+        let Ok(services) = registrations::recent(&world).await else {
             return Ok(Some(world.now() + AGAIN));
         };
         let Some(service) = services.get(&address.name) else {

@@ -4,7 +4,7 @@
 //! A service makes the user or the alias while it is asked, by requests of its own, and then answers. One that fails makes
 //! nothing: whoever asked goes on without.
 
-use std::rc::Rc;
+use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 
 use ruma::{RoomAliasId, UserId};
 use tombolo_platform::World;
@@ -16,9 +16,22 @@ use crate::{
     stores::accounts,
 };
 
+/// For how long a service that failed is not asked again (ms).
+const LEFT_ALONE: u64 = 30_000;
+
+/// Until when services are not asked that failed (ms).
+#[derive(Default)]
+struct Silent(RefCell<BTreeMap<String, u64>>);
+
 /// Asks for a user of ours whom somebody names, unless there is an account or no service has such users.
 pub async fn ask_for_user(world: &World, user: &UserId) -> Result<(), Ours> {
-    let services = appservices(world).await?;
+    let services = match appservices(world).await {
+        Ok(services) => services,
+        Err(error) => {
+            tracing::warn!(%user, %error, "no application service is asked for a user");
+            return Ok(());
+        }
+    };
     let concerned: Vec<_> = services.iter().filter(|service| service.has_user(user)).collect();
     if concerned.iter().all(|service| service.registration.url.is_none())
         || accounts::find(world, user.localpart()).await?.is_some()
@@ -39,13 +52,19 @@ pub async fn ask_for_alias(world: &World, alias: &RoomAliasId) -> Result<bool, O
 
 /// Whether one of these services has what is asked for.
 async fn any(world: &World, services: &[&Rc<Appservice>], kind: &str, name: &str) -> bool {
+    let silent = world.isolate(|_| Silent::default());
     for service in services {
         let Some(url) = &service.registration.url else { continue };
+        if silent.0.borrow().get(service.id()).is_some_and(|until| *until > world.now()) {
+            continue;
+        }
         let place = Place { url, hs_token: &service.hs_token };
         match remote::has(world, place, (kind, name)).await {
             Ok(true) => return true,
             Ok(false) => {}
             Err(error) => {
+                let until = world.now().saturating_add(LEFT_ALONE);
+                silent.0.borrow_mut().insert(service.id().to_owned(), until);
                 tracing::info!(id = service.id(), %error, "an application service was asked in vain");
             }
         }

@@ -17,12 +17,20 @@ use super::sealed;
 use crate::{
     config::Config,
     flows::ours::Ours,
-    objects::{appservice::messages::Purge, appservice_object},
-    stores::appservices::{self as store, Stored},
+    objects::{
+        appservice::messages::{Purge, Retry},
+        appservice_object,
+    },
+    stores::{
+        accounts,
+        appservices::{self as store, Stored},
+    },
 };
 
 /// For how long what was read is remembered (ms).
 const REMEMBERED: u64 = 10_000;
+/// For how long it stands while D1 does not answer (ms): then nobody acts by a token that was taken away since.
+const OLDEST: u64 = 60_000;
 /// How soon an unknown token has it read again (ms): strangers make tokens up.
 const AGAIN: u64 = 1_000;
 
@@ -47,6 +55,8 @@ pub struct Appservices(Vec<Rc<Appservice>>);
 struct Memory {
     read: RefCell<Option<(u64, Rc<Appservices>)>>,
     renewing: Cell<u64>,
+    /// When an unknown token last had it read (ms).
+    asked: Cell<u64>,
 }
 
 /// Why a registration is not stored.
@@ -63,6 +73,9 @@ pub async fn appservices(world: &World) -> Result<Rc<Appservices>, Ours> {
     let memory = world.isolate(|_| Memory::default());
     let read = memory.read.borrow().clone();
     let Some((at, known)) = read else { return renewed(world).await };
+    if at.saturating_add(OLDEST) <= world.now() {
+        return renewed(world).await;
+    }
     let due = at.max(memory.renewing.get()).saturating_add(REMEMBERED);
     if due <= world.now() {
         memory.renewing.set(world.now());
@@ -86,6 +99,13 @@ pub async fn recent(world: &World) -> Result<Rc<Appservices>, Ours> {
     }
 }
 
+/// The application services that are remembered, however old that is.
+pub fn remembered(world: &World) -> Option<Rc<Appservices>> {
+    let memory = world.isolate(|_| Memory::default());
+    let read = memory.read.borrow();
+    read.as_ref().map(|(_, known)| Rc::clone(known))
+}
+
 /// The application service that has this token.
 pub async fn by_token(world: &World, token: &str) -> Result<Option<Rc<Appservice>>, Ours> {
     let hash = hash(token);
@@ -95,9 +115,10 @@ pub async fn by_token(world: &World, token: &str) -> Result<Option<Rc<Appservice
     }
     let memory = world.isolate(|_| Memory::default());
     let at = memory.read.borrow().as_ref().map_or(0, |(at, _)| *at);
-    if at.saturating_add(AGAIN) > world.now() {
+    if at.max(memory.asked.get()).saturating_add(AGAIN) > world.now() {
         return Ok(None);
     }
+    memory.asked.set(world.now());
     Ok(found(&*renewed(world).await?))
 }
 
@@ -116,11 +137,21 @@ pub async fn register(world: &World, text: &str) -> Result<Registration, Unregis
         let sentence = "Another application service has this `sender_localpart`".to_owned();
         return Err(Unregistered::Unusable(sentence));
     }
+    let account = accounts::find(world, appservice.sender.localpart()).await.map_err(Ours::from)?;
+    if account.is_some_and(|account| account.admin || account.password_hash.is_some()) {
+        let sentence = "Somebody has the name in `sender_localpart`".to_owned();
+        return Err(Unregistered::Unusable(sentence));
+    }
     if !store::put(world, &stored).await.map_err(Ours::from)? {
         let sentence = "Another application service has this `as_token`".to_owned();
         return Err(Unregistered::Unusable(sentence));
     }
     renewed(world).await?;
+    // What waits for the service goes where it says now.
+    let woken = world.ask(&appservice_object(&registration.id), &Retry {}).await;
+    if let Err(error) = woken {
+        tracing::warn!(id = registration.id, %error, "an application service waits for its back-off");
+    }
     Ok(registration)
 }
 
@@ -150,7 +181,10 @@ async fn renewed(world: &World) -> Result<Rc<Appservices>, Ours> {
     }
     let all = Rc::new(Appservices(all));
     let memory = world.isolate(|_| Memory::default());
-    memory.read.replace(Some((at, Rc::clone(&all))));
+    // One that was begun later and ended before knows more.
+    if memory.read.borrow().as_ref().is_none_or(|(newest, _)| *newest <= at) {
+        memory.read.replace(Some((at, Rc::clone(&all))));
+    }
     Ok(all)
 }
 
@@ -223,6 +257,11 @@ impl Appservices {
     /// The service of this ID.
     pub fn get(&self, id: &str) -> Option<&Rc<Appservice>> {
         self.0.iter().find(|one| one.registration.id == id)
+    }
+
+    /// Whether an alias is of the namespace of a service.
+    pub fn has_alias(&self, alias: &str) -> bool {
+        self.0.iter().any(|one| one.has_alias(alias))
     }
 
     /// Whether a user is the sender of a service, who needs no account.

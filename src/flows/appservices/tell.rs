@@ -62,6 +62,8 @@ pub async fn tell(world: &World, room_id: &RoomId, undelivered: &UndeliveredRepl
     };
     let services = match services {
         Ok(services) => services,
+        // Who registers one needs D1, too.
+        Err(_) if lagged().next().is_none() && has_none(world) => return Vec::new(),
         Err(error) => {
             tracing::warn!(room = %room_id, %error, "no application service is told");
             return lagged().chain([ALL_SERVICES.to_owned()]).collect();
@@ -105,6 +107,11 @@ pub async fn tell_typing(world: &World, room_id: &RoomId, now: &TypingNow) {
         world.ask(&appservice_object(service.id()), &OweEdu { key, edu, until }).await.ok();
     });
     join_all(told).await;
+}
+
+/// Whether it is remembered that no service listens.
+fn has_none(world: &World) -> bool {
+    registrations::remembered(world).is_some_and(|services| !listens(&services))
 }
 
 fn listens(services: &Appservices) -> bool {

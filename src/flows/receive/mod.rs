@@ -32,7 +32,11 @@ use ruma::{OwnedEventId, OwnedRoomId, OwnedServerName, RoomId};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tombolo_platform::{AskError, World};
-use tombolo_protocol::{admission::Checked, event, room_version::RoomVersion};
+use tombolo_protocol::{
+    admission::Checked,
+    event::{self, fields},
+    room_version::RoomVersion,
+};
 
 use self::verify::Dropped;
 use crate::{
@@ -96,7 +100,9 @@ pub async fn receive(
             }
         }
     }
-    let comes_again = comes_again(world, origin, failure.is_some());
+    let young = |pdu: &Box<RawValue>| made_at(pdu).abs_diff(world.now()) < OVER;
+    let comes_again =
+        comes_again(world, origin, failure.is_some()) && transaction.pdus.iter().any(young);
     if let Some(error) = failure.filter(|_| !reached || comes_again) {
         return Err(error);
     }
@@ -110,6 +116,12 @@ pub async fn receive(
     edus::take_last(world, origin, budget).await;
     // It all comes again then. What has had its effect has none again.
     lost.map_or(Ok(results), |error| Err(error.into()))
+}
+
+/// When an event says that it was made (ms). An isolate that knows nothing of earlier failures has no other measure.
+fn made_at(pdu: &RawValue) -> u64 {
+    let [at] = fields(pdu, ["origin_server_ts"]);
+    at.and_then(|at| at.get().parse().ok()).unwrap_or_default()
 }
 
 /// Since when and until when transactions of each server have failed (ms), since a room could not be reached.

@@ -59,15 +59,16 @@ async fn must_be_admin(world: &World, request: &Request<Bytes>) -> Result<()> {
 /// The operator who asks.
 async fn admin(world: &World, request: &Request<Bytes>) -> Result<Session> {
     let caller = auth::session(world, request, Cost::Free).await?;
-    match is_admin(world, &caller.user).await? {
+    match is_admin(world, &caller).await? {
         true => Ok(caller),
         false => Err(forbidden("You are not a server admin")),
     }
 }
 
-/// Whether a user of this server is an operator.
-pub async fn is_admin(world: &World, user: &UserId) -> Result<bool> {
-    Ok(accounts::find(world, user.localpart()).await?.is_some_and(|account| account.admin))
+/// Whether the caller is an operator. An application service never is: who has its token would have the server.
+pub async fn is_admin(world: &World, caller: &Session) -> Result<bool> {
+    let account = accounts::find(world, caller.user.localpart()).await?;
+    Ok(caller.appservice.is_none() && account.is_some_and(|account| account.admin))
 }
 
 fn must_be_local(world: &World, user: &UserId) -> Result<()> {

@@ -35,7 +35,7 @@ async fn whois(
     user: OwnedUserId,
 ) -> Result<Response<Bytes>> {
     let caller = auth::session(&world, &request, Cost::Free).await?;
-    if caller.user != user && !is_admin(&world, &caller.user).await? {
+    if caller.user != user && !is_admin(&world, &caller).await? {
         return Err(forbidden("You are not a server admin"));
     }
     local_account(&world, &user).await?;

@@ -92,7 +92,7 @@ async fn capabilities(world: World, request: Request<Bytes>, _: ()) -> Result<Re
         "m.3pid_changes": { "enabled": false },
         "m.profile_fields": { "enabled": true },
     });
-    if is_admin(&world, &caller.user).await? {
+    if is_admin(&world, &caller).await? {
         capabilities["m.account_moderation"] = json!({ "suspend": true, "lock": true });
     }
     if let Some(most) = Config::of(&world)?.max_event_delay {

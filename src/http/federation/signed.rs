@@ -45,7 +45,7 @@ pub struct Signed {
 impl Signed {
     /// The body, read as `T`.
     pub fn body<T: DeserializeOwned>(&self) -> Result<T> {
-        serde_json::from_slice(&self.body).map_err(|error| bad_json(error.to_string()))
+        json::from_bytes(&self.body).map_err(|error| bad_json(error.to_string()))
     }
 
     /// The body's text.

@@ -6,8 +6,8 @@ use tombolo_platform::{Row, values};
 use tombolo_protocol::backoff;
 
 use super::{
-    Batch, Delivered, Destination, Failed, Health, Heard, MAX_EDUS, MAX_PDUS, NextBatch, Owe,
-    OweEdu, PendingEdu, Reset, Result, State, StateReply,
+    Batch, Delivered, Destination, Failed, Health, Heard, IsOwed, MAX_EDUS, MAX_PDUS, NextBatch,
+    Owe, OweEdu, PendingEdu, Reset, Result, State, StateReply,
 };
 use crate::shell::Stop;
 
@@ -36,6 +36,16 @@ pub fn owe(destination: &mut Destination<'_>, message: Owe) -> Result<()> {
         values![message.room_id.as_str(), message.from, message.to],
     )?;
     destination.wake()
+}
+
+/// Whether the server is owed something of a room from before a position.
+pub fn is_owed(destination: &mut Destination<'_>, message: IsOwed) -> Result<bool> {
+    if !destination.exists()? {
+        return Ok(false);
+    }
+    let query = "SELECT 1 FROM owed WHERE room = ? AND since < ?";
+    let values = values![message.room_id.as_str(), message.before];
+    Ok(destination.sql.row(query, values, |row| row.int(0))?.is_some())
 }
 
 /// Notes an EDU, in place of one with the same key. One that is not durable is held in memory, and lost if the object is

@@ -26,6 +26,14 @@ pub struct Owe {
 }
 message!(DestinationClass, Owe => (), Never);
 
+/// Is the server owed something of a room from before a position?
+#[derive(Debug, Serialize, Deserialize)]
+pub struct IsOwed {
+    pub room_id: OwnedRoomId,
+    pub before: Position,
+}
+message!(DestinationClass, IsOwed => bool, Never);
+
 /// The server is owed an EDU; a newer one with the same key replaces it.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct OweEdu {

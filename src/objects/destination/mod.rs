@@ -137,6 +137,7 @@ impl Destination<'_> {
 
 class!(DestinationClass = "destination" {
     Owe => debts::owe,
+    IsOwed => debts::is_owed,
     OweEdu => debts::owe_edu,
     Heard => debts::heard,
     NextBatch => debts::next_batch,

@@ -25,8 +25,10 @@ pub fn owner(state_key: &str) -> Option<OwnedUserId> {
 /// Whether an event is state of a key that says whose it is.
 pub(super) fn is_owned(version: &RoomVersion, pdu: &Pdu) -> bool {
     let is_named = pdu.state_key.as_deref().is_some_and(|key| key.starts_with('@'));
-    let is_other = !matches!(pdu.kind(), "m.room.member" | "m.room.create");
-    version.users_own_state && is_named && is_other
+    // Of these, the rules say more before they look at the state key.
+    let is_decided =
+        matches!(pdu.kind(), "m.room.create" | "m.room.member" | "m.room.third_party_invite");
+    version.users_own_state && is_named && !is_decided
 }
 
 /// Checks that the sender owns the state, or has more power than who does.

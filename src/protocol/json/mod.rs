@@ -14,7 +14,10 @@ mod tokens;
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use serde::{
+    Deserialize,
+    de::{DeserializeOwned, Error},
+};
 use serde_json::value::RawValue;
 
 pub use self::{
@@ -54,6 +57,12 @@ pub enum JsonFault {
     /// It is JSON, but says what Matrix does not allow (`M_BAD_JSON`).
     #[error("bad JSON: {0}")]
     BadJson(String),
+}
+
+/// Reads a value of any type. It is read as text, as messages between objects are: for each way of reading, a type is
+/// compiled once more.
+pub fn from_bytes<T: DeserializeOwned>(bytes: &[u8]) -> serde_json::Result<T> {
+    serde_json::from_str(str::from_utf8(bytes).map_err(serde_json::Error::custom)?)
 }
 
 /// Reads an object that canonical JSON can express: integers within ±(2^53 − 1) and no `-0`.

@@ -2,6 +2,7 @@
 //! ([pushing events](https://spec.matrix.org/v1.19/application-service-api/#pushing-events))
 
 use serde_json::{Value, json};
+use tombolo_platform::values;
 use tombolo_protocol::room_version::RoomVersion;
 use tombolo_support::{Hosted, Manner, Peer, encode, text};
 
@@ -68,7 +69,12 @@ fn a_room_of_others_does_not_concern_a_service() {
 
 #[test]
 fn the_user_that_the_service_is_counts_as_its_user() {
-    let bridged = Bridged::with(&json!({ "sender_localpart": "alice" }));
+    let bridged = Bridged::new();
+    // An account of the service's own, as it is made without a password.
+    let update = "UPDATE accounts SET password_hash = NULL WHERE localpart = 'alice'";
+    bridged.scene.server.d1().run(update, values![]).unwrap();
+    let sender = json!({ "sender_localpart": "alice" });
+    bridged.register(&bridged.bridge.registration("slack", "slack_", &sender));
     let room = bridged.scene.room(&bridged.alice, &json!({}));
     bridged.say(&room, "hello");
     bridged.scene.pass(5_000);

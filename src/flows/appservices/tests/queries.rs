@@ -31,7 +31,11 @@ fn who_is_invited_and_not_there_is_asked_for() {
     // A service that does not answer keeps nobody from inviting.
     bridged.bridge.is(Manner::Answers(500));
     invite("slack_other");
+    // Nor is it asked again at once.
+    invite("slack_third");
+    assert_eq!(asked(&bridged).len(), 2);
     bridged.bridge.is(Manner::Lacks);
+    scene.pass(30_000);
     invite("slack_another");
     assert_eq!(asked(&bridged).len(), 3);
 }

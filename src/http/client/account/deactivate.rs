@@ -8,7 +8,8 @@ use ruma::{
 use tombolo_platform::World;
 
 use crate::{
-    error::Result,
+    error::{Result, forbidden},
+    flows::appservices::appservices,
     http::{
         auth::{Session, user_object},
         router::Router,
@@ -26,6 +27,12 @@ async fn deactivate(
     caller: Session,
     request: deactivate::Request,
 ) -> Result<deactivate::Response> {
+    if let Some(service) = &caller.appservice {
+        let others = appservices(&world).await?.owned_by_others(&caller.user, Some(service));
+        if others || !service.owns_user(&caller.user) {
+            return Err(forbidden("This account is not the application service's alone"));
+        }
+    }
     give_up(&world, &caller.user, request.erase).await?;
     // No identifier of a third party was ever bound.
     Ok(deactivate::Response::new(ThirdPartyIdRemovalStatus::Success))

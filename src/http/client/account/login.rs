@@ -142,6 +142,8 @@ async fn by_service(world: &World, request: &Request<Bytes>, body: &Body) -> Res
         return Err(exclusive("This user is not of the application service's namespace"));
     }
     match accounts::find(world, user.localpart()).await? {
+        // Who has the service's token would have the server.
+        Some(account) if account.admin => Err(forbidden("An application service is no operator")),
         Some(_) => Ok(user),
         None => Err(forbidden("There is no such user")),
     }

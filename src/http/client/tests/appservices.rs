@@ -230,6 +230,10 @@ fn aliases_of_a_service_are_for_it_alone() {
     service.scene.call(admin, &delete, &Value::Null).refused(400, "M_EXCLUSIVE");
     let other = format!("PUT {}", alias("#chan:example.org"));
     service.call(&other, &leads(&room)).refused(400, "M_EXCLUSIVE");
+    // The service has full control, whichever of its users made an alias, and in whatever room.
+    service.register("irc_bob");
+    service.call(&delete, &Value::Null).ok();
+    service.call_as(GHOST, &put, &leads(&own)).ok();
     service.call(&delete, &Value::Null).ok();
     let named = json!({ "room_alias_name": "irc_chan" });
     let create = "POST /_matrix/client/v3/createRoom";
@@ -264,9 +268,30 @@ fn a_service_acts_as_whom_it_shares_and_ends_whom_it_has() {
     let service = service_with(json!({ "namespaces": { "users": users } }));
     let alice = service.scene.register("alice");
     assert_eq!(service.call_as(&alice.id, WHOAMI, &Value::Null).ok()["user_id"], alice.id);
+    let deactivate = "POST /_matrix/client/v3/account/deactivate";
+    service.call_as(&alice.id, deactivate, &json!({})).refused(403, "M_FORBIDDEN");
+    let service = self::service();
     service.register("irc_bob");
-    service.call_as(GHOST, "POST /_matrix/client/v3/account/deactivate", &json!({})).ok();
+    service.call_as(GHOST, deactivate, &json!({})).ok();
     service.call_as(GHOST, WHOAMI, &Value::Null).refused(403, "M_USER_DEACTIVATED");
+}
+
+#[test]
+fn a_service_is_no_operator_as_whomever_it_acts() {
+    let users = json!([{ "regex": "@.*:example\\.org", "exclusive": false }]);
+    let service = service_with(json!({ "namespaces": { "users": users } }));
+    let admin = &service.admin.id;
+    for line in ["GET /_synapse/admin/v2/users", "GET /_tombolo/admin/v1/appservices"] {
+        service.call_as(admin, line, &Value::Null).refused(403, "M_FORBIDDEN");
+    }
+    let identifier = json!({ "type": "m.id.user", "user": admin });
+    let login = json!({ "type": "m.login.application_service", "identifier": identifier });
+    service.call(LOGIN, &login).refused(403, "M_FORBIDDEN");
+    let mut taken = registration_of("other");
+    taken["sender_localpart"] = json!("admin");
+    let line = "POST /_tombolo/admin/v1/appservices";
+    let refused = service.scene.call(Some(&service.admin), line, &taken);
+    refused.refused(400, "M_INVALID_PARAM");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What can a room be asked by operators?
 
-use ruma::{OwnedEventId, OwnedRoomAliasId, OwnedRoomId, OwnedUserId};
+use ruma::{OwnedEventId, OwnedRoomAliasId, OwnedRoomId, OwnedServerName, OwnedUserId};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tombolo_protocol::membership::Membership;
@@ -152,8 +152,22 @@ pub struct DueDeletionReply {
     pub settle: bool,
     /// Whether what is held of the room is to be removed now.
     pub purge: bool,
+    /// For what the purge waits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits: Option<Waits>,
     /// When to come again (ms).
     pub next: u64,
+}
+
+/// Servers may have yet to be told what was before a deletion.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Waits {
+    /// The servers that were in the room since it began.
+    pub servers: Vec<OwnedServerName>,
+    /// Where it began.
+    pub before: Position,
+    /// Until when that is waited for (ms).
+    pub until: u64,
 }
 
 /// A local user who is to leave the room.

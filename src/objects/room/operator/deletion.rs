@@ -4,6 +4,7 @@
 //! From its beginning on the room is closed. What is left to do follows from the tables: who is in the room has still to
 //! leave. What is held goes only when every follower was told who left.
 
+use ruma::OwnedServerName;
 use tombolo_platform::{Row, values};
 use tombolo_protocol::membership::Membership;
 
@@ -11,8 +12,8 @@ use crate::{
     objects::room::{
         Result, Room, STEPS, Telling,
         messages::{
-            Delete, Deletion, Deletions, DueDeletion, DueDeletionReply, Leaver, Refusal, Settled,
-            Stage,
+            Delete, Deletion, Deletions, DueDeletion, DueDeletionReply, Leaver, Position, Refusal,
+            Settled, Stage, Waits,
         },
         row::Life,
     },
@@ -27,6 +28,10 @@ const MOST_ATTEMPTS: i64 = 10;
 const PAUSE: u64 = 5_000;
 /// When it is looked again whether every follower was told (ms).
 const SOON: u64 = 2_000;
+/// How long a purge waits for servers that have not been told yet what was before the deletion (ms), and how often it is
+/// looked whether they have.
+const PATIENCE: u64 = 3 * 86_400_000;
+const SELDOM: u64 = 60_000;
 /// How long it is known of a deletion that it ended (ms).
 const KEPT: u64 = 7 * 86_400_000;
 
@@ -85,6 +90,7 @@ pub fn due(room: &mut Room<'_>, _: DueDeletion) -> Result<Option<DueDeletionRepl
         leaving: Vec::new(),
         settle: false,
         purge: deletion.stage == Stage::Purging,
+        waits: None,
         next: now + SOON,
     };
     if due.purge {
@@ -113,8 +119,14 @@ pub fn due(room: &mut Room<'_>, _: DueDeletion) -> Result<Option<DueDeletionRepl
     if !is_told || room.is_being_joined()? {
         due.settle = false;
         room.tell(Telling::Soon);
-    } else {
-        due.purge = !due.settle;
+    } else if !due.settle {
+        due.purge = true;
+        due.waits = Some(Waits {
+            servers: room.others_since(deletion.since)?,
+            before: deletion.since,
+            until: room.deletion_began()?.saturating_add(PATIENCE),
+        });
+        due.next = now + SELDOM;
     }
     room.wake_at(due.next);
     Ok(Some(due))
@@ -141,6 +153,19 @@ impl Room<'_> {
             return Ok(None);
         };
         Ok(Some((serde_json::from_str(&body)?, attempts)))
+    }
+
+    /// The other servers that were in the room since a position.
+    fn others_since(&mut self, since: Position) -> Result<Vec<OwnedServerName>> {
+        let servers = self.servers_since(since)?.into_iter();
+        Ok(servers.filter(|server| *server != self.config.server_name).collect())
+    }
+
+    /// When the deletion that is under way began (ms).
+    fn deletion_began(&mut self) -> Result<u64> {
+        let query = "SELECT began FROM deletions WHERE active";
+        let began = self.sql.row(query, values![], |row| row.int(0))?;
+        Ok(began.and_then(|began| u64::try_from(began).ok()).unwrap_or_default())
     }
 
     /// Notes that a deletion has come to another stage.

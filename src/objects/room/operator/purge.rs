@@ -67,13 +67,14 @@ pub fn purge(room: &mut Room<'_>, message: Purge) -> Result<Option<u32>> {
     let Some(before) = message.part.checked_sub(1) else {
         room.keep_farewells(deletion.since)?;
         room.forget_all()?;
+        // No join that is under way finds its attempt any more.
+        room.empty("joining")?;
         room.end_deletion(deletion, Stage::Purging)?;
         return Ok(Some(next));
     };
     match EMPTIED.get(usize::try_from(before).unwrap_or(usize::MAX)) {
         Some(table) => {
-            // Each table is written by one file: that all are emptied is the exception.
-            room.sql.run(&format!("{verb} FROM {table}", verb = "DELETE"), values![])?;
+            room.empty(table)?;
             room.forget_cache();
             Ok(Some(next))
         }
@@ -86,6 +87,20 @@ pub fn purge(room: &mut Room<'_>, message: Purge) -> Result<Option<u32>> {
 }
 
 impl Room<'_> {
+    /// Removes what a table holds. Each table is written by one file: that all are emptied is the exception. Who declined
+    /// is still owed that their leave is told.
+    fn empty(&mut self, table: &str) -> Result<()> {
+        let unless = match table {
+            "out_of_band" => {
+                "WHERE NOT (membership = 'leave' AND retry_at IS NOT NULL AND NOT ended)"
+            }
+            _ => "",
+        };
+        let statement = format!("{verb} FROM {table} {unless}", verb = "DELETE");
+        self.sql.run(&statement, values![])?;
+        Ok(())
+    }
+
     /// Keeps what we told other servers after a position: some may be out of reach.
     fn keep_farewells(&mut self, since: Position) -> Result<()> {
         let query = "SELECT sn FROM events WHERE pos > ? AND ours ORDER BY pos";

@@ -114,7 +114,8 @@ fn check_kind(room: &mut Room<'_>, message: &Send) -> Result<()> {
                 None => Ok(()),
             }
         }
-        kind if room.row()?.version.users_own_state && kind != "m.room.member" => match key {
+        "m.room.member" | "m.room.third_party_invite" => Ok(()),
+        _ if room.row()?.version.users_own_state => match key {
             Some(key) if owned::owner(key).is_none() => {
                 Err(invalid("the state key is neither a user ID nor begins with one and `_`"))
             }

@@ -77,6 +77,9 @@ fn users_own_state_and_so_do_those_with_more_power() {
             let event = Event((KIND, Some(key)), json!({}));
             assert_eq!(allowed(&mut room, &state, sender, event), expected, "{sender} {key}");
         }
+        // An invite of a third party is decided before its key is looked at, as everywhere.
+        let invite = Event(("m.room.third_party_invite", Some("@oops")), json!({}));
+        assert!(allowed(&mut room, &state, "bob", invite));
         // Who owns state still needs the power to set state of its kind.
         let high = |sender: &str| {
             let key = format!("@{sender}:example.org_x");

@@ -165,6 +165,24 @@ fn a_server_that_was_out_of_reach_learns_who_left() {
 }
 
 #[test]
+fn a_server_that_was_out_of_reach_gets_first_what_was_before() {
+    let server = Served::new();
+    let (scene, alice, bob) = (&server.two.scene, &server.two.alice, &server.two.bob);
+    let room = server.two.meet(json!({}));
+    scene.simulation.settle(60_000);
+    server.two.cut(3_600_000);
+    scene.say(alice, &room, "missed");
+    scene.pass(10_000);
+    // What is held stays until the other server has it.
+    assert_ne!(server.delete(&room, &json!({}))["status"], "complete");
+    scene.simulation.settle(2 * 86_400_000);
+    assert_eq!(membership(&server, bob, &room, &alice.id).as_deref(), Some("leave"));
+    let path = format!("/_matrix/client/v3/rooms/{}/messages?dir=b", encode(&room));
+    assert!(scene.get(bob, &path).ok().to_string().contains("missed"));
+    server.of(&room, "").refused(404, "M_NOT_FOUND");
+}
+
+#[test]
 fn an_invite_to_a_room_elsewhere_is_declined() {
     let server = Served::new();
     let (scene, alice, bob) = (&server.two.scene, &server.two.alice, &server.two.bob);

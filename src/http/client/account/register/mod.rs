@@ -24,7 +24,7 @@ use super::{
 use crate::{
     config::{Config, Registration},
     error::{Error, Result, exclusive, forbidden, missing_param},
-    flows::appservices::{Appservice, appservices},
+    flows::appservices::{Appservice, registrations},
     http::{
         auth, credentials,
         endpoint::{json_body, json_response},
@@ -229,7 +229,7 @@ async fn must_be_free_to(world: &World, user: &UserId, by: Option<&Appservice>) 
     if Config::of(world)?.server_notices.as_deref() == Some(user) {
         return Err(in_use());
     }
-    match appservices(world).await?.owned_by_others(user, by) {
+    match registrations::recent(world).await?.owned_by_others(user, by) {
         true => Err(exclusive("This username is for an application service")),
         false => Ok(()),
     }

@@ -26,7 +26,7 @@ use crate::{
     flows::appservices::{appservices, queries},
     http::{
         auth::{Reader, Session},
-        rate_limit::Stranger,
+        rate_limit::{Kind, Stranger},
         router::Router,
     },
     objects::{
@@ -111,12 +111,21 @@ pub async fn must_be_free_to(world: &World, caller: &Session, alias: &RoomAliasI
     }
 }
 
+/// Whether the caller is an application service that has full control over an alias.
+fn owns(caller: &Session, alias: &RoomAliasId) -> bool {
+    caller.appservice.as_ref().is_some_and(|service| service.owns_alias(alias.as_str()))
+}
+
 async fn find(
     world: World,
     stranger: Stranger,
     request: get_alias::Request,
 ) -> Result<get_alias::Response> {
-    stranger.count_errand(&world, request.room_alias.server_name())?;
+    match appservices(&world).await?.has_alias(request.room_alias.as_str()) {
+        // A service may be asked.
+        true => stranger.count(&world, Kind::Errand)?,
+        false => stranger.count_errand(&world, request.room_alias.server_name())?,
+    }
     let found = resolve(&world, &request.room_alias).await?.ok_or_else(unknown)?;
     Ok(get_alias::Response::new(found.room_id, found.servers))
 }
@@ -128,7 +137,9 @@ async fn create(
 ) -> Result<create_alias::Response> {
     must_be_ours(&world, &request.room_alias)?;
     must_be_free_to(&world, &caller, &request.room_alias).await?;
-    must_be_joined(&world, &caller.user, &request.room_id).await?;
+    if !owns(&caller, &request.room_alias) {
+        must_be_joined(&world, &caller.user, &request.room_id).await?;
+    }
     if aliases::insert(&world, &request.room_alias, &request.room_id, &caller.user).await? {
         return Ok(create_alias::Response::new());
     }
@@ -143,7 +154,8 @@ async fn delete(
     must_be_ours(&world, &request.room_alias)?;
     must_be_free_to(&world, &caller, &request.room_alias).await?;
     let held = aliases::find(&world, &request.room_alias).await?.ok_or_else(unknown)?;
-    if held.creator != caller.user && !manages(&world, &caller, &held.room_id).await? {
+    let may = held.creator == caller.user || owns(&caller, &request.room_alias);
+    if !may && !manages(&world, &caller, &held.room_id).await? {
         return Err(forbidden(
             "Neither did you make this alias, nor may you set the room's canonical alias",
         ));
