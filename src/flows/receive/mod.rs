@@ -100,9 +100,9 @@ pub async fn receive(
             }
         }
     }
-    let young = |pdu: &Box<RawValue>| made_at(pdu).abs_diff(world.now()) < OVER;
-    let comes_again =
-        comes_again(world, origin, failure.is_some()) && transaction.pdus.iter().any(young);
+    let young = |pdu: &RawValue| made_at(pdu).abs_diff(world.now()) < OVER;
+    let comes_again = comes_again(world, origin, failure.is_some())
+        && transaction.pdus.iter().any(|pdu| young(pdu));
     if let Some(error) = failure.filter(|_| !reached || comes_again) {
         return Err(error);
     }
