@@ -92,7 +92,7 @@ pub fn reply<C: ObjectClass, M: Message<Class = C, Refusal = C::Refusal>>(
         let taken = once.take();
         let (message, work) = taken.ok_or_else(|| Stop::broken("a message is answered twice"))?;
         let reply = work(object, message)?;
-        Ok(Answer::of::<M>(&Ok(reply))?)
+        Ok(Answer::reply(M::NAME, &reply)?)
     })
 }
 
