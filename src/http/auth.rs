@@ -36,6 +36,8 @@ const LOGIN: &str = "tml";
 const OPENID: &str = "tmo";
 const DELAY: &str = "tmd";
 const TICKET: &str = "tma.";
+/// How the names of sessions begin in which an operator acts as a user; random names have no such character.
+const BY_OPERATOR: char = '~';
 
 /// An authenticated client, or an application service that acts as a user.
 #[derive(Clone, Debug)]
@@ -58,9 +60,19 @@ impl Session {
     }
 
     /// The session's name, for what only who is logged in does.
-    pub fn named(self) -> Result<String> {
-        self.session.ok_or_else(not_logged_in)
+    pub fn name(&self) -> Result<String> {
+        self.session.clone().ok_or_else(not_logged_in)
     }
+
+    /// Whether the user is who asks: neither an application service acts as them, nor an operator.
+    pub fn is_the_users_own(&self) -> bool {
+        self.session.as_ref().is_some_and(|name| !name.starts_with(BY_OPERATOR))
+    }
+}
+
+/// Names a session in which an operator acts as a user.
+pub fn by_operator(name: &str) -> String {
+    format!("{BY_OPERATOR}{name}")
 }
 
 /// An authenticated client that reads a room.
@@ -216,8 +228,8 @@ pub fn openid_claim(config: &Config, token: &str, now: u64) -> Option<OwnedUserI
     (now < until).then_some(claim.user)
 }
 
-/// Whether a token was made by who has the server's secret, and has not expired: `tma.<until, ms>.<mac>`.
-pub fn is_of_who_runs_it(config: &Config, token: &str, now: u64) -> bool {
+/// Whether a token is a ticket, which whoever has the server's secret makes, and has not expired: `tma.<until, ms>.<mac>`.
+pub fn is_ticket(config: &Config, token: &str, now: u64) -> bool {
     let Some((claim, proof)) = token.rsplit_once('.') else { return false };
     let until = claim.strip_prefix(TICKET).and_then(|until| until.parse::<u64>().ok());
     let (Ok(proof), Ok(mac)) = (URL_SAFE_NO_PAD.decode(proof), mac(config, claim)) else {

@@ -10,6 +10,7 @@ use crate::{
         invite_blocked, limited, not_found, too_large, unavailable,
     },
     flows::{
+        appservices::ping::Unpinged,
         deletion::Unmoved,
         directory::{hierarchy::Unwalked, public_rooms::Unlisted},
         media::{Unkept, Unpreviewed, Unread},
@@ -215,6 +216,27 @@ impl From<Unpreviewed> for Error {
             Unpreviewed::Unreachable(_) | Unpreviewed::Unasked(_) => bad_gateway(message),
             Unpreviewed::Busy(ms) | Unpreviewed::Spent(ms) => limited(ms),
             Unpreviewed::Ours(error) => error.into(),
+        }
+    }
+}
+
+impl From<Unpinged> for Error {
+    fn from(unpinged: Unpinged) -> Self {
+        let message = unpinged.to_string();
+        match unpinged {
+            Unpinged::NoUrl => Self::new(StatusCode::BAD_REQUEST, "M_URL_NOT_SET", message),
+            Unpinged::BadStatus { status, body } => {
+                Self::new(StatusCode::BAD_GATEWAY, "M_BAD_STATUS", message)
+                    .with("status", status)
+                    .with("body", body)
+            }
+            Unpinged::ConnectionFailed(_) => {
+                Self::new(StatusCode::BAD_GATEWAY, "M_CONNECTION_FAILED", message)
+            }
+            Unpinged::ConnectionTimeout => {
+                Self::new(StatusCode::GATEWAY_TIMEOUT, "M_CONNECTION_TIMEOUT", message)
+            }
+            Unpinged::Ours(error) => error.into(),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use futures_util::future::LocalBoxFuture;
 use serde::Serialize;
 
-use crate::{AnyAddress, Body, Fault, Isolate, Memory, Message, Moment, Sql};
+use crate::{AnyAddress, Body, Fault, Isolate, Memory, Moment, Sql};
 
 /// What an object's function may touch while it answers one message.
 pub struct Object<'a> {
@@ -49,13 +49,8 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// Kept if it is a reply, rolled back if it is a refusal; neither alarm nor waits are touched.
-    pub fn of<M: Message>(outcome: &Result<M::Reply, M::Refusal>) -> Result<Self, Fault> {
-        let reply = serde_json::to_string(outcome).map_err(|error| unwritten(M::NAME, &error))?;
-        Ok(Self { reply, commit: outcome.is_ok(), alarm: None, wake: false, hold: false })
-    }
-
-    /// A reply: kept. Its form is that of `of`, for which less code is compiled for each message.
+    /// A reply: kept; neither alarm nor waits are touched. It has the form that serde gives a `Result`, and is not
+    /// written as one: that takes a good deal of code for each message.
     pub fn reply(message: &str, reply: &impl Serialize) -> Result<Self, Fault> {
         let reply = serde_json::to_string(reply).map_err(|error| unwritten(message, &error))?;
         let reply = format!("{{\"Ok\":{reply}}}");

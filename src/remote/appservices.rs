@@ -28,7 +28,8 @@ const MAX_ERROR: usize = 8 << 10;
 #[derive(Clone, Copy, Debug)]
 pub struct Place<'a> {
     pub url: &'a str,
-    pub hs_token: &'a str,
+    /// None where it cannot be read.
+    pub hs_token: Option<&'a str>,
 }
 
 /// Why a service did not do what it was asked.
@@ -36,6 +37,8 @@ pub struct Place<'a> {
 pub enum Undone {
     #[error("its URL cannot be used: {0}")]
     Refused(String),
+    #[error("its `hs_token` cannot be read: register it anew")]
+    Unreadable,
     #[error("it did not answer in time")]
     TimedOut,
     #[error("it cannot be reached: {0}")]
@@ -101,10 +104,11 @@ async fn ask_within(
     limits: Limits,
 ) -> Result<(), Undone> {
     let config = Config::of(world).map_err(|error| Undone::Refused(error.to_string()))?;
+    let hs_token = place.hs_token.ok_or(Undone::Unreadable)?;
     let request = Request::builder()
         .method(method)
         .uri(format!("{}{path}", place.url))
-        .header(header::AUTHORIZATION, format!("Bearer {}", place.hs_token))
+        .header(header::AUTHORIZATION, format!("Bearer {hs_token}"))
         .header(header::CONTENT_TYPE, "application/json")
         .header(header::USER_AGENT, reach::server(&config))
         .body(body)

@@ -29,6 +29,25 @@ pub struct Wanted<'a> {
     pub limit: u64,
 }
 
+/// A page of the rooms that are wanted, each with how many there are in all.
+const PAGE: &str = "WITH known AS (
+         SELECT room_id, overview FROM public_rooms WHERE overview IS NOT NULL
+         UNION ALL SELECT s.room_id, 'null' FROM room_servers s WHERE s.server = ?1 AND NOT EXISTS (
+             SELECT 1 FROM public_rooms p WHERE p.room_id = s.room_id AND p.overview IS NOT NULL)
+     ), members AS (
+         SELECT room_id, count(*) AS joined, sum(local) AS here FROM room_members WHERE joined = 1 GROUP BY room_id
+     ), chosen AS (
+         SELECT k.room_id, CASE ?5 WHEN 'joined_members' THEN coalesce(m.joined, 0)
+             WHEN 'joined_local_members' THEN coalesce(m.here, 0) ELSE json_extract(k.overview, '$.' || ?5) END AS place
+         FROM known k LEFT JOIN members m ON m.room_id = k.room_id
+         WHERE (?2 IS NULL OR instr(coalesce(json_extract(k.overview, '$.searched'), ''), ?2) > 0
+                OR instr(k.room_id, ?8) > 0)
+         AND (?3 IS NULL OR coalesce(json_extract(k.overview, '$.public'), 0) = ?3)
+         AND (?4 IS NULL OR (coalesce(m.joined, 0) = 0) = ?4)
+     )
+     SELECT room_id, count(*) OVER () AS total FROM chosen
+     ORDER BY place {order}, room_id {order} LIMIT ?6 OFFSET ?7";
+
 /// A page of rooms, and how many there are in all. Which rooms are the same in what they are ordered by, are ordered by
 /// their IDs.
 pub async fn list(
@@ -36,24 +55,7 @@ pub async fn list(
     own: &ServerName,
     wanted: &Wanted<'_>,
 ) -> Result<(Vec<OwnedRoomId>, u64), SqlError> {
-    let query = "WITH known AS (
-                     SELECT room_id, overview FROM public_rooms WHERE overview IS NOT NULL
-                     UNION ALL SELECT s.room_id, 'null' FROM room_servers s WHERE s.server = ?1 AND NOT EXISTS (
-                         SELECT 1 FROM public_rooms p WHERE p.room_id = s.room_id AND p.overview IS NOT NULL)
-                 ), members AS (
-                     SELECT room_id, count(*) AS joined, sum(local) AS here FROM room_members WHERE joined = 1 GROUP BY room_id
-                 ), chosen AS (
-                     SELECT k.room_id, CASE ?5 WHEN 'joined_members' THEN coalesce(m.joined, 0)
-                         WHEN 'joined_local_members' THEN coalesce(m.here, 0) ELSE json_extract(k.overview, '$.' || ?5) END AS place
-                     FROM known k LEFT JOIN members m ON m.room_id = k.room_id
-                     WHERE (?2 IS NULL OR instr(coalesce(json_extract(k.overview, '$.searched'), ''), ?2) > 0
-                            OR instr(k.room_id, ?8) > 0)
-                     AND (?3 IS NULL OR coalesce(json_extract(k.overview, '$.public'), 0) = ?3)
-                     AND (?4 IS NULL OR (coalesce(m.joined, 0) = 0) = ?4)
-                 )
-                 SELECT room_id, count(*) OVER () AS total FROM chosen
-                 ORDER BY place {order}, room_id {order} LIMIT ?6 OFFSET ?7";
-    let query = query.replace("{order}", if wanted.backwards { "DESC" } else { "ASC" });
+    let query = PAGE.replace("{order}", if wanted.backwards { "DESC" } else { "ASC" });
     let named = match wanted.order {
         Order::Said(name) => name,
         Order::Members => "joined_members",

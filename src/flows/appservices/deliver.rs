@@ -24,7 +24,7 @@ use crate::{
         room::messages::{ForService, ForServiceReply, Position},
         room_object,
     },
-    remote::appservices::{self as remote, Place},
+    remote::appservices as remote,
 };
 
 /// How long one alarm goes on (ms), and with how many steps: no alarm runs for ever.
@@ -51,15 +51,18 @@ pub async fn deliver(
             let again = (!silent.is_empty()).then(|| world.now() + AGAIN);
             return Ok([next.next, again].into_iter().flatten().min());
         }
-        let Ok(services) = registrations::recent(&world).await else {
-            return Ok(Some(world.now() + AGAIN));
+        let services = match registrations::recent(&world).await {
+            Ok(services) => services,
+            Err(error) => {
+                tracing::warn!(id = address.name, %error, "no application service is sent anything");
+                return Ok(Some(world.now() + AGAIN));
+            }
         };
         let Some(service) = services.get(&address.name) else {
             return unregistered(&world, &address).await;
         };
-        let Some(url) = &service.registration.url else { return Ok(None) };
+        let Some(place) = service.place() else { return Ok(None) };
         if let Some(Transaction { id, body }) = next.stored {
-            let place = Place { url, hs_token: &service.hs_token };
             if let Err(error) = remote::send(&world, place, id, Bytes::from(body)).await {
                 tracing::info!(id = service.id(), %error, "an application service took no transaction");
                 let failed = Failed { error: error.to_string() };

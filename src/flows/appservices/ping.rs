@@ -11,7 +11,7 @@ use super::Appservice;
 use crate::{
     flows::ours::Ours,
     objects::{appservice::messages::Retry, appservice_object},
-    remote::appservices::{self as remote, Place, Undone},
+    remote::appservices::{self as remote, Undone},
 };
 
 /// Why a service is not known to be up.
@@ -41,14 +41,15 @@ pub async fn ping(
     service: &Appservice,
     transaction_id: Option<&str>,
 ) -> Result<u64, Unpinged> {
-    let url = service.registration.url.as_deref().ok_or(Unpinged::NoUrl)?;
-    let place = Place { url, hs_token: &service.hs_token };
+    let place = service.place().ok_or(Unpinged::NoUrl)?;
     let body = serde_json::to_vec(&Content { transaction_id }).map_err(Ours::from)?;
     let began = world.now();
     remote::ping(world, place, Bytes::from(body)).await.map_err(|undone| match undone {
         Undone::Answered { status, body } => Unpinged::BadStatus { status, body },
         Undone::TimedOut => Unpinged::ConnectionTimeout,
-        Undone::Unreachable(cause) | Undone::Refused(cause) => Unpinged::ConnectionFailed(cause),
+        Undone::Unreachable(_) | Undone::Refused(_) | Undone::Unreadable => {
+            Unpinged::ConnectionFailed(undone.to_string())
+        }
     })?;
     let took = world.now().saturating_sub(began);
     // The service is up, whether or not its object hears of it: that tries again by itself.

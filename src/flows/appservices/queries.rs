@@ -10,11 +10,7 @@ use ruma::{RoomAliasId, UserId};
 use tombolo_platform::World;
 
 use super::{Appservice, appservices};
-use crate::{
-    flows::ours::Ours,
-    remote::appservices::{self as remote, Place},
-    stores::accounts,
-};
+use crate::{flows::ours::Ours, remote::appservices as remote, stores::accounts};
 
 /// For how long a service that failed is not asked again (ms).
 const LEFT_ALONE: u64 = 30_000;
@@ -33,7 +29,7 @@ pub async fn ask_for_user(world: &World, user: &UserId) -> Result<(), Ours> {
         }
     };
     let concerned: Vec<_> = services.iter().filter(|service| service.has_user(user)).collect();
-    if concerned.iter().all(|service| service.registration.url.is_none())
+    if concerned.iter().all(|service| service.place().is_none())
         || accounts::find(world, user.localpart()).await?.is_some()
     {
         return Ok(());
@@ -54,11 +50,10 @@ pub async fn ask_for_alias(world: &World, alias: &RoomAliasId) -> Result<bool, O
 async fn any(world: &World, services: &[&Rc<Appservice>], kind: &str, name: &str) -> bool {
     let silent = world.isolate(|_| Silent::default());
     for service in services {
-        let Some(url) = &service.registration.url else { continue };
+        let Some(place) = service.place() else { continue };
         if silent.0.borrow().get(service.id()).is_some_and(|until| *until > world.now()) {
             continue;
         }
-        let place = Place { url, hs_token: &service.hs_token };
         match remote::has(world, place, (kind, name)).await {
             Ok(true) => return true,
             Ok(false) => {}

@@ -21,6 +21,7 @@ use crate::{
         appservice::messages::{Purge, Retry},
         appservice_object,
     },
+    remote::appservices::Place,
     stores::{
         accounts,
         appservices::{self as store, Stored},
@@ -40,8 +41,8 @@ pub struct Appservice {
     pub registration: Registration,
     /// The user that the service is where it names none.
     pub sender: OwnedUserId,
-    /// With which we ask the service.
-    pub hs_token: String,
+    /// With which we ask the service; none where it cannot be read, as after a change of the server's secret.
+    hs_token: Option<String>,
     token_hash: String,
     namespaces: Compiled,
 }
@@ -127,7 +128,7 @@ pub async fn register(world: &World, text: &str) -> Result<Registration, Unregis
     let (registration, tokens) =
         Registration::read(text).map_err(|error| Unregistered::Unusable(error.to_string()))?;
     let stored = stored(world, &registration, &tokens)?;
-    let appservice = compiled(world, &stored, tokens.hs_token)
+    let appservice = compiled(world, &stored, Some(tokens.hs_token))
         .map_err(|error| Unregistered::Unusable(error.to_string()))?;
     let others = renewed(world).await?;
     let taken = |other: &Rc<Appservice>| {
@@ -168,18 +169,13 @@ async fn renewed(world: &World) -> Result<Rc<Appservices>, Ours> {
     let at = world.now();
     let rows = store::list(world).await?;
     let read = |stored: &Stored| {
-        let hs_token = sealed::open(world, &stored.id, &stored.hs_token)?;
-        compiled(world, stored, hs_token).map(Rc::new)
-    };
-    let mut all = Vec::new();
-    for stored in &rows {
-        // One that cannot be read, as after a change of the secret, is none; the others stay.
-        match read(stored) {
-            Ok(appservice) => all.push(appservice),
-            Err(error) => tracing::error!(id = %stored.id, %error, "an application service is out"),
+        let hs_token = sealed::open(world, &stored.id, &stored.hs_token);
+        if let Err(error) = &hs_token {
+            tracing::error!(id = %stored.id, %error, "an application service cannot be asked");
         }
-    }
-    let all = Rc::new(Appservices(all));
+        compiled(world, stored, hs_token.ok()).map(Rc::new)
+    };
+    let all = Rc::new(Appservices(rows.iter().map(read).collect::<Result<_, _>>()?));
     let memory = world.isolate(|_| Memory::default());
     // One that was begun later and ended before knows more.
     if memory.read.borrow().as_ref().is_none_or(|(newest, _)| *newest <= at) {
@@ -197,7 +193,7 @@ fn stored(world: &World, registration: &Registration, tokens: &Tokens) -> Result
     })
 }
 
-fn compiled(world: &World, stored: &Stored, hs_token: String) -> Result<Appservice, Ours> {
+fn compiled(world: &World, stored: &Stored, hs_token: Option<String>) -> Result<Appservice, Ours> {
     let registration: Registration = serde_json::from_str(&stored.registration)?;
     let server = &Config::of(world)?.server_name;
     let sender = format!("@{}:{server}", registration.sender_localpart);
@@ -218,6 +214,12 @@ impl Appservice {
     /// The ID of the service.
     pub fn id(&self) -> &str {
         &self.registration.id
+    }
+
+    /// Where the service is asked, if it listens.
+    pub fn place(&self) -> Option<Place<'_>> {
+        let url = self.registration.url.as_deref()?;
+        Some(Place { url, hs_token: self.hs_token.as_deref() })
     }
 
     /// Whether the service may act as a user, who must be ours, and is concerned with them.

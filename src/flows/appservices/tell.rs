@@ -6,15 +6,10 @@
 //! change their memberships. The room's alarm tells services with all others; requests do so before, since people wait at
 //! the other end of a bridge.
 
-use std::{
-    cell::RefCell,
-    collections::{BTreeMap, BTreeSet},
-    rc::Rc,
-    time::Duration,
-};
+use std::{collections::BTreeSet, rc::Rc, time::Duration};
 
 use futures_util::future::{Either, join_all, select};
-use ruma::{OwnedRoomId, OwnedUserId, RoomId};
+use ruma::{OwnedRoomAliasId, OwnedUserId, RoomId};
 use serde_json::{
     json,
     value::{RawValue, to_raw_value},
@@ -38,19 +33,13 @@ use crate::{
 
 /// How long a telling waits for D1.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// For how long it is remembered that a service is concerned with a room by its alias (ms). That it is not, never is: it
-/// would miss what follows a new alias.
-const REMEMBERED: u64 = 10_000;
-/// How many rooms are remembered.
-const MOST_REMEMBERED: usize = 1_000;
 /// How long typing is worth telling (ms).
 const TYPING_LASTS: u64 = 30_000;
 /// How many users who type are told of.
 const MOST_TYPING: usize = 200;
 
-/// The rooms that have an alias in the namespace of a service, by the room and the service, and when they were seen (ms).
-#[derive(Default)]
-struct Aliased(RefCell<BTreeMap<(OwnedRoomId, String), u64>>);
+/// The aliases of a room, as far as a service asks for them; an error where D1 does not say.
+type Aliases = Result<Vec<OwnedRoomAliasId>, Ours>;
 
 /// Tells services with the room's other followers; answers which are behind, by their IDs.
 pub async fn tell(world: &World, room_id: &RoomId, undelivered: &UndeliveredReply) -> Vec<String> {
@@ -90,13 +79,14 @@ pub fn tell_meanwhile(world: &World, room_id: &RoomId) {
 /// Tells services who types now.
 pub async fn tell_typing(world: &World, room_id: &RoomId, now: &TypingNow) {
     let Ok(services) = appservices(world).await else { return };
-    let told = services.iter().map(|service| async move {
-        if !wants_edus(service) {
-            return;
-        }
+    if !services.iter().any(|service| wants_edus(service)) {
+        return;
+    }
+    let aliases = &aliases_of(world, &services, room_id).await;
+    let told = services.iter().filter(|service| wants_edus(service)).map(|service| async move {
         let is_there = now.tell.iter().any(|user| service.has_user(user));
         // Typing is stale in a moment: it is not told again.
-        if !is_there && !has_room(world, service, room_id).await.unwrap_or_default() {
+        if !is_there && !has_room(service, room_id, aliases).unwrap_or_default() {
             return;
         }
         let users: Vec<&OwnedUserId> = now.typing.iter().take(MOST_TYPING).collect();
@@ -141,7 +131,8 @@ async fn tell_each(
             return listening.map(|service| service.id().to_owned()).collect();
         }
     };
-    let told = listening.map(|service| tell_one(world, room_id, service, &news));
+    let aliases = aliases_of(world, services, room_id).await;
+    let told = listening.map(|service| tell_one(world, room_id, service, (&news, &aliases)));
     join_all(told).await.into_iter().flatten().collect()
 }
 
@@ -150,10 +141,10 @@ async fn tell_one(
     world: &World,
     room_id: &RoomId,
     service: &Rc<Appservice>,
-    news: &ServicesNews,
+    (news, aliases): (&ServicesNews, &Aliases),
 ) -> Option<String> {
     let told = async {
-        let owe = owed(world, room_id, service, news).await.map_err(|error| error.to_string())?;
+        let owe = owed(room_id, service, (news, aliases)).map_err(|error| error.to_string())?;
         let Some(owe) = owe else { return Ok(()) };
         world.ask(&appservice_object(service.id()), &owe).await.map_err(|error| error.to_string())
     };
@@ -163,11 +154,10 @@ async fn tell_one(
 }
 
 /// What a service is owed of the news, if anything.
-async fn owed(
-    world: &World,
+fn owed(
     room_id: &RoomId,
     service: &Appservice,
-    news: &ServicesNews,
+    (news, aliases): (&ServicesNews, &Aliases),
 ) -> Result<Option<Owe>, Ours> {
     let behind = |(id, since): &(String, Position)| {
         (id == service.id() || id == ALL_SERVICES).then_some(*since)
@@ -180,7 +170,7 @@ async fn owed(
     // Ranges reach from event to event, so that what follows adjoins whatever else came between.
     let from = if since == news.since { news.told } else { since };
     let is_new = from < news.newest || !news.receipts.is_empty();
-    let all = is_new && has_room(world, service, room_id).await?;
+    let all = is_new && has_room(service, room_id, aliases)?;
     let ranges = match all {
         _ if from >= news.newest => Vec::new(),
         true => vec![Range { from, to: news.newest, whole: true }],
@@ -235,29 +225,29 @@ fn ranges(service: &Appservice, news: &ServicesNews, from: Position) -> Vec<Rang
     ranges
 }
 
+/// The aliases of a room, if a service is concerned with rooms by their aliases.
+async fn aliases_of(world: &World, services: &Appservices, room_id: &RoomId) -> Aliases {
+    let by_alias = |service: &Rc<Appservice>| !service.registration.namespaces.aliases.is_empty();
+    if !services.iter().any(by_alias) {
+        return Ok(Vec::new());
+    }
+    let reading = Box::pin(aliases::of_room(world, room_id));
+    match select(reading, Box::pin(world.sleep(PATIENCE))).await {
+        Either::Left((aliases, _)) => Ok(aliases?),
+        Either::Right(_) => Err(Ours::Unreachable("D1 has not answered yet".to_owned())),
+    }
+}
+
 /// Whether a service is concerned with a room whoever is in it.
-async fn has_room(world: &World, service: &Appservice, room_id: &RoomId) -> Result<bool, Ours> {
+fn has_room(service: &Appservice, room_id: &RoomId, aliases: &Aliases) -> Result<bool, Ours> {
     if service.has_room(room_id.as_str()) {
         return Ok(true);
     }
     if service.registration.namespaces.aliases.is_empty() {
         return Ok(false);
     }
-    let (aliased, now) = (world.isolate(|_| Aliased::default()), world.now());
-    let key = (room_id.to_owned(), service.id().to_owned());
-    if aliased.0.borrow().get(&key).is_some_and(|seen| seen + REMEMBERED > now) {
-        return Ok(true);
-    }
-    let aliases = aliases::of_room(world, room_id).await?;
-    let has = aliases.iter().any(|alias| service.has_alias(alias.as_str()));
-    if has {
-        let mut aliased = aliased.0.borrow_mut();
-        if aliased.len() >= MOST_REMEMBERED {
-            aliased.clear();
-        }
-        aliased.insert(key, now);
-    }
-    Ok(has)
+    let aliases = aliases.as_ref().map_err(Clone::clone)?;
+    Ok(aliases.iter().any(|alias| service.has_alias(alias.as_str())))
 }
 
 /// Made without ruma's types: a client may name any text as the thread, and they cannot hold every text.

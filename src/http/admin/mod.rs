@@ -65,10 +65,11 @@ async fn admin(world: &World, request: &Request<Bytes>) -> Result<Session> {
     }
 }
 
-/// Whether the caller is an operator. An application service never is: who has its token would have the server.
+/// Whether the caller is an operator. Who acts as one never is: an application service's token would be worth the whole
+/// server, and an operator who was dismissed would go on as another.
 pub async fn is_admin(world: &World, caller: &Session) -> Result<bool> {
     let account = accounts::find(world, caller.user.localpart()).await?;
-    Ok(caller.appservice.is_none() && account.is_some_and(|account| account.admin))
+    Ok(caller.is_the_users_own() && account.is_some_and(|account| account.admin))
 }
 
 fn must_be_local(world: &World, user: &UserId) -> Result<()> {

@@ -8,11 +8,8 @@ use serde_json::json;
 use tombolo_platform::World;
 
 use crate::{
-    error::{Error, Result, forbidden, missing_token},
-    flows::appservices::{
-        ping::{self, Unpinged},
-        registrations,
-    },
+    error::{Result, forbidden, missing_token},
+    flows::appservices::{ping, registrations},
     http::{
         auth,
         endpoint::{json_body, json_response},
@@ -45,25 +42,4 @@ async fn ping(world: World, request: Request<Bytes>, id: String) -> Result<Respo
     let asked = if request.body().is_empty() { Asked::default() } else { json_body(&request)? };
     let took = ping::ping(&world, &service, asked.transaction_id.as_deref()).await?;
     json_response(StatusCode::OK, &json!({ "duration_ms": took }))
-}
-
-impl From<Unpinged> for Error {
-    fn from(unpinged: Unpinged) -> Self {
-        let message = unpinged.to_string();
-        match unpinged {
-            Unpinged::NoUrl => Self::new(StatusCode::BAD_REQUEST, "M_URL_NOT_SET", message),
-            Unpinged::BadStatus { status, body } => {
-                Self::new(StatusCode::BAD_GATEWAY, "M_BAD_STATUS", message)
-                    .with("status", status)
-                    .with("body", body)
-            }
-            Unpinged::ConnectionFailed(_) => {
-                Self::new(StatusCode::BAD_GATEWAY, "M_CONNECTION_FAILED", message)
-            }
-            Unpinged::ConnectionTimeout => {
-                Self::new(StatusCode::GATEWAY_TIMEOUT, "M_CONNECTION_TIMEOUT", message)
-            }
-            Unpinged::Ours(error) => error.into(),
-        }
-    }
 }

@@ -169,7 +169,7 @@ async fn schedule(
     };
     let config = Config::of(world)?;
     let message = Schedule {
-        session: caller.clone().named()?,
+        session: caller.name()?,
         delay_id: auth::issue_delay(&config, &caller.user, &new_name(world))?,
         transaction,
         room_id: room_id.to_owned(),

@@ -23,6 +23,8 @@ pub struct Cache {
     pub row: Option<RoomRow>,
     pub next_sn: Option<Sn>,
     pub events: BTreeMap<Sn, Rc<Stored>>,
+    /// About what the events take.
+    pub events_bytes: usize,
     pub ids: BTreeMap<OwnedEventId, Sn>,
     /// Values of the current state that were looked up; `None`: the key is not set.
     pub now: BTreeMap<(String, String), Option<Sn>>,

@@ -1,6 +1,7 @@
 //! Does a ping tell whether a service answers, and end its back-off?
 
 use serde_json::{Value, json};
+use tombolo_platform::values;
 use tombolo_support::{Answer, Manner, request};
 
 use super::Bridged;
@@ -82,4 +83,21 @@ fn only_the_service_itself_has_itself_pinged() {
     ping_with(&bridged, "nonsense", PING).refused(401, "M_UNKNOWN_TOKEN");
     bridged.scene.call(None, &format!("POST {PING}"), &json!({})).refused(401, "M_MISSING_TOKEN");
     assert!(bridged.bridge.pushed().is_empty());
+}
+
+#[test]
+fn a_service_whose_token_cannot_be_read_keeps_its_names_and_is_not_asked() {
+    let bridged = Bridged::new();
+    let exclusive =
+        json!({ "namespaces": { "users": [{ "regex": "@slack_.*", "exclusive": true }] } });
+    bridged.register(&bridged.bridge.registration("slack", "slack_", &exclusive));
+    let d1 = bridged.scene.server.d1();
+    d1.run("UPDATE appservices SET hs_token = 'of another secret'", values![]).unwrap();
+    bridged.scene.pass(60_000);
+    let failed = ping(&bridged).refused(502, "M_CONNECTION_FAILED");
+    assert!(failed["error"].as_str().unwrap().contains("register it anew"), "{failed}");
+    let line = "GET /_matrix/client/v3/register/available?username=slack_new";
+    bridged.scene.call(None, line, &Value::Null).refused(400, "M_EXCLUSIVE");
+    bridged.register(&bridged.bridge.registration("slack", "slack_", &exclusive));
+    ping(&bridged).ok();
 }

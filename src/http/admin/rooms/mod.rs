@@ -41,6 +41,8 @@ const EXTREMITIES: &str = "/_synapse/admin/v1/rooms/{room_id}/forward_extremitie
 
 /// How many users are asked at once.
 const AT_ONCE: usize = 20;
+/// Of how many local users of a room their objects are asked.
+const MOST_ASKED: usize = 400;
 
 pub fn routes(router: &mut Router) {
     router.page(&Method::GET, ONE, show);
@@ -62,25 +64,33 @@ async fn show(
     let overview = world.ask(&room_object(&room_id), &Overview { locals: true }).await;
     let overview = overview.map_err(unknown)?;
     let mut shown = shown(&room_id, &overview)?;
-    let devices = stream::iter(&overview.locals)
-        .map(|(user, membership)| async {
-            match membership {
-                Membership::Join => Ok::<_, Error>(devices_of(&world, user).await?.len()),
-                _ => Ok(0),
-            }
-        })
-        .buffer_unordered(AT_ONCE)
-        .try_fold(0_usize, |all, some| async move { Ok(all.saturating_add(some)) });
+    // Of each local user an object is asked: of very many that is more than one request may do.
+    let (devices, forgotten) = match overview.locals.len() <= MOST_ASKED {
+        true => {
+            let forgotten = is_forgotten(&world, &room_id, &overview).await?;
+            (Some(count_devices(&world, &overview).await?), Some(forgotten))
+        }
+        false => (None, None),
+    };
     let more = [
         ("topic", json!(overview.topic)),
         ("avatar", json!(overview.avatar)),
-        ("joined_local_devices", json!(devices.await?)),
-        ("forgotten", json!(is_forgotten(&world, &room_id, &overview).await?)),
+        ("joined_local_devices", json!(devices)),
+        ("forgotten", json!(forgotten)),
         ("tombstoned", json!(overview.tombstoned)),
         ("replacement_room", json!(overview.replacement_room)),
     ];
     shown.extend(more.map(|(name, value)| (name.to_owned(), value)));
     json_response(StatusCode::OK, &shown)
+}
+
+/// How many devices the local users have who are in the room.
+async fn count_devices(world: &World, overview: &OverviewReply) -> Result<usize> {
+    let joined = overview.locals.iter().filter(|(_, membership)| *membership == Membership::Join);
+    let counts = stream::iter(joined)
+        .map(|(user, _)| async { Ok::<_, Error>(devices_of(world, user).await?.len()) });
+    let sum = |all: usize, some| async move { Ok(all.saturating_add(some)) };
+    counts.buffer_unordered(AT_ONCE).try_fold(0, sum).await
 }
 
 /// Whether every local user has left the room and forgotten it.

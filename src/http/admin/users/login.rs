@@ -59,7 +59,7 @@ async fn login(
     }
     // Nobody is told what it would be refreshed by.
     let expires = |expires_at| Refreshable { refresh: refresh::new_name(&world), expires_at };
-    let session = refresh::new_name(&world);
+    let session = auth::by_operator(&refresh::new_name(&world));
     let login = Login {
         user: user.clone(),
         device_id: None,

@@ -184,7 +184,7 @@ async fn get_token(
     let (config, token) = (Config::of(&world)?, refresh::new_name(&world));
     let login_token = auth::issue_login(&config, &caller.user, &token)?;
     let note = NewLoginToken {
-        session: Some(caller.clone().named()?),
+        session: Some(caller.name()?),
         token,
         expires_at: refresh::end_of(&world, TOKEN_LIFETIME),
     };

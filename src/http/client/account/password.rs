@@ -27,14 +27,15 @@ async fn change(
     caller: Session,
     request: change_password::Request,
 ) -> Result<change_password::Response> {
-    let Session { user, device, .. } = caller.clone();
-    let session = caller.named()?;
+    let (session, user) = (caller.name()?, caller.user);
     let hash = credentials::hash(&world, &request.new_password)?;
     if !accounts::set_password(&world, user.localpart(), &hash).await? {
         return Err(unknown_token());
     }
     if request.logout_devices {
-        world.ask(&user_object(&user), &LogoutOthers { session, device: Some(device) }).await?;
+        world
+            .ask(&user_object(&user), &LogoutOthers { session, device: Some(caller.device) })
+            .await?;
         removed::drop_now(&world, &user).await;
     }
     Ok(change_password::Response::new())

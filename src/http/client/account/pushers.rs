@@ -70,9 +70,9 @@ async fn set(
                 return Err(invalid_param("The pusher is too long"));
             }
             let ids = given.pusher.ids;
-            let (app_id, pushkey, user) = (ids.app_id, ids.pushkey, caller.user.clone());
-            let pusher = SetPusher { session: caller.named()?, app_id, pushkey, pusher };
-            pushers::set(&world, &user, (pusher, given.append)).await?;
+            let (app_id, pushkey, session) = (ids.app_id, ids.pushkey, caller.name()?);
+            let pusher = SetPusher { session, app_id, pushkey, pusher };
+            pushers::set(&world, &caller.user, (pusher, given.append)).await?;
         }
         PusherAction::Delete(ids) => {
             pushers::remove(&world, &caller.user, &ids.app_id, &ids.pushkey).await?;

@@ -108,6 +108,8 @@ pub struct Entry<'a> {
 
 /// How many parsed events the cache holds; once full, it is emptied.
 const CACHED_EVENTS: usize = 4096;
+/// And how many bytes they take at most: an event has up to 64 KB, its text and its content by itself.
+const CACHED_BYTES: usize = 16 << 20;
 
 const COLUMNS: &str =
     "sn, id, pos, verdict, height, auth, prev, at, fork, ours, given_by, redacted_by, json, judged";
@@ -325,8 +327,10 @@ impl Room<'_> {
     }
 
     fn remember(&mut self, stored: Stored) -> Rc<Stored> {
-        if self.cache.events.len() >= CACHED_EVENTS {
+        self.cache.events_bytes += 2 * stored.pdu.json.len();
+        if self.cache.events.len() >= CACHED_EVENTS || self.cache.events_bytes > CACHED_BYTES {
             self.cache.events.clear();
+            self.cache.events_bytes = 2 * stored.pdu.json.len();
             self.cache.ids.clear();
         }
         let stored = Rc::new(stored);

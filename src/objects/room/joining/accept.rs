@@ -55,32 +55,14 @@ pub fn accept(room: &mut Room<'_>, message: Accept) -> Result<Accepted> {
         .map_err(|fault| Stop::Refused(Refusal::Invalid(fault.to_string())))?;
     check(&pdu, &message)?;
     let held = room.find(&pdu.event_id)?.filter(|held| held.before.is_some());
-    if let Some(held) = held {
+    match held {
         // A repeated request is answered again, as long as what the event says still holds.
-        if room.now("m.room.member", pdu.sender.as_str())? != Some(held.sn) {
+        Some(held) if room.now("m.room.member", pdu.sender.as_str())? == Some(held.sn) => {}
+        Some(_) => {
             let reason = "the event was refused, or is no longer the user's membership";
             return Err(Stop::Refused(Refusal::Forbidden(reason.to_owned())));
         }
-    } else {
-        if !message.membership.is_out() {
-            room.must_be_open()?;
-        }
-        room.check_authorised(&pdu, &message.member_of)?;
-        let judged = match room.judge(&pdu)? {
-            Judgement::Judged(judged) => judged,
-            Judgement::Dropped(reason) => return Err(Stop::Refused(Refusal::Invalid(reason))),
-            Judgement::Lacking { .. } => {
-                return Err(Stop::Refused(Refusal::Invalid(
-                    "the event does not build on our template".to_owned(),
-                )));
-            }
-        };
-        if judged.verdict != Verdict::Accepted {
-            return Err(Stop::Refused(Refusal::Forbidden(judged.reason.unwrap_or_default())));
-        }
-        let source =
-            Source { ours: true, given_by: Some(message.origin.as_str()), transaction: None };
-        room.insert(&pdu, &judged, source)?;
+        None => take(room, &pdu, &message)?,
     }
     let event = RawValue::from_string(pdu.json.clone())?;
     let mut reply = Accepted::of(event, room.servers()?);
@@ -97,6 +79,28 @@ pub fn accept(room: &mut Room<'_>, message: Accept) -> Result<Accepted> {
         _ => {}
     }
     Ok(reply)
+}
+
+/// Takes in an event that is not held.
+fn take(room: &mut Room<'_>, pdu: &Pdu, message: &Accept) -> Result<()> {
+    if !message.membership.is_out() {
+        room.must_be_open()?;
+    }
+    room.check_authorised(pdu, &message.member_of)?;
+    let judged = match room.judge(pdu)? {
+        Judgement::Judged(judged) => judged,
+        Judgement::Dropped(reason) => return Err(Stop::Refused(Refusal::Invalid(reason))),
+        Judgement::Lacking { .. } => {
+            let reason = "the event does not build on our template".to_owned();
+            return Err(Stop::Refused(Refusal::Invalid(reason)));
+        }
+    };
+    if judged.verdict != Verdict::Accepted {
+        return Err(Stop::Refused(Refusal::Forbidden(judged.reason.unwrap_or_default())));
+    }
+    let source = Source { ours: true, given_by: Some(message.origin.as_str()), transaction: None };
+    room.insert(pdu, &judged, source)?;
+    Ok(())
 }
 
 fn refused(room: &mut Room<'_>, pdu: &Pdu) -> Result<Option<String>> {

@@ -26,8 +26,9 @@ const AT_ONCE: usize = 50;
 const MOST_ATTEMPTS: i64 = 10;
 /// and after which pause (ms); twice as long each time.
 const PAUSE: u64 = 5_000;
-/// When it is looked again whether every follower was told (ms).
+/// When it is looked again whether every follower was told (ms); each time after twice as long, up to so often.
 const SOON: u64 = 2_000;
+const SLOWER: i64 = 8;
 /// How long a purge waits for servers that have not been told yet what was before the deletion (ms), and how often it is
 /// looked whether they have.
 const PATIENCE: u64 = 3 * 86_400_000;
@@ -119,6 +120,8 @@ pub fn due(room: &mut Room<'_>, _: DueDeletion) -> Result<Option<DueDeletionRepl
     if !is_told || room.is_being_joined()? {
         due.settle = false;
         room.tell(Telling::Soon);
+        due.next = now + (SOON << attempts.clamp(0, SLOWER));
+        room.put_off(&deletion, attempts, due.next)?;
     } else if !due.settle {
         due.purge = true;
         due.waits = Some(Waits {

@@ -9,7 +9,7 @@ use crate::objects::room::{
 };
 
 /// How many events are looked through at once.
-const AT_ONCE: i64 = 2_000;
+const AT_ONCE: i64 = 500;
 
 /// What of a content names media.
 #[derive(Default, Deserialize)]

@@ -96,6 +96,9 @@ fn an_operator_acts_as_a_user_for_a_time() {
     let admin = format!("PUT {}", server.at("v1", "/admin"));
     server.ask(&admin, &json!({ "admin": true })).ok();
     server.ask(&line, &json!({})).refused(403, "M_FORBIDDEN");
+    // Who was logged in as the user before is no operator through that, while the user is.
+    server.scene.get(&forever, "/_synapse/admin/v2/users").refused(403, "M_FORBIDDEN");
+    server.scene.get(&server.alice, "/_synapse/admin/v2/users").ok();
 }
 
 #[test]

@@ -103,7 +103,14 @@ fn reply<M: Message>(
     body: &str,
     work: impl FnOnce(M) -> Result<Result<M::Reply, M::Refusal>, Fault>,
 ) -> Result<Answer, Fault> {
-    Answer::of::<M>(&work(serde_json::from_str(body)?)?)
+    answered::<M>(work(serde_json::from_str(body)?)?)
+}
+
+fn answered<M: Message>(outcome: Result<M::Reply, M::Refusal>) -> Result<Answer, Fault> {
+    match outcome {
+        Ok(reply) => Answer::reply(M::NAME, &reply),
+        Err(refusal) => Answer::refused(&refusal),
+    }
 }
 
 fn put(object: &Object<'_>, message: &Put) -> Result<Result<i64, String>, Fault> {
@@ -151,7 +158,7 @@ fn arm(object: &Object<'_>, body: &str) -> Result<Answer, Fault> {
         .sql
         .run("INSERT INTO plan VALUES (?)", values![&serde_json::to_string(&message.first)?])?;
     let outcome = if message.refuse { Err("refused as asked".to_owned()) } else { Ok(()) };
-    Ok(Answer { alarm: Some(message.at), ..Answer::of::<Arm>(&outcome)? })
+    Ok(Answer { alarm: Some(message.at), ..answered::<Arm>(outcome)? })
 }
 
 fn ring(object: &Object<'_>, message: &Ring) -> Result<(i64, First), Fault> {
@@ -183,10 +190,10 @@ fn listen(object: &Object<'_>, body: &str) -> Result<Answer, Fault> {
         return Err(Fault("faulted as asked".to_owned()));
     }
     if message.since < 0 {
-        return Answer::of::<Listen>(&Err("refused as asked".to_owned()));
+        return answered::<Listen>(Err("refused as asked".to_owned()));
     }
     let count = news(object)?;
-    Ok(Answer { hold: count <= message.since, ..Answer::of::<Listen>(&Ok(count))? })
+    Ok(Answer { hold: count <= message.since, ..answered::<Listen>(Ok(count))? })
 }
 
 fn tell(object: &Object<'_>) -> Result<i64, Fault> {
@@ -215,7 +222,7 @@ fn not_yet(object: &Object<'_>) -> Result<Answer, Fault> {
     let mut asked = asked.0.borrow_mut();
     let times = asked.entry(object.address.clone()).or_default();
     *times += 1;
-    if *times < 3 { Err(unknown(NotYet::NAME)) } else { Answer::of::<NotYet>(&Ok(*times)) }
+    if *times < 3 { Err(unknown(NotYet::NAME)) } else { answered::<NotYet>(Ok(*times)) }
 }
 
 async fn page(world: World, request: Request<Bytes>) -> Response<Body> {
