@@ -16,6 +16,7 @@ use tombolo_protocol::{
 
 use crate::{
     flows::{
+        appservices::registrations,
         membership::{join, leave},
         ours::Ours,
         sending::{
@@ -26,9 +27,13 @@ use crate::{
         telling::tell,
     },
     objects::{
+        appservice::messages::IsOwed as IsOwedService,
+        appservice_object,
         destination::messages::IsOwed,
         destination_object,
-        room::messages::{Draft, DueDeletion, DueDeletionReply, Leaver, Purge, Send, Settled},
+        room::messages::{
+            Draft, DueDeletion, DueDeletionReply, Leaver, Position, Purge, Send, Settled,
+        },
         room_object, user_object,
         user_sync::messages::Forget,
     },
@@ -119,8 +124,8 @@ pub async fn go_on(world: &World, room_id: &RoomId) -> Result<Option<u64>, Unsen
     Ok(Some(world.now()))
 }
 
-/// Whether a server that is in the room has yet to be told what was before the deletion. Then what is held is still asked
-/// for: how users left leads there.
+/// Whether a server that is in the room, or an application service, has yet to be told what was before the deletion. Then
+/// what is held is still asked for: how users left leads there.
 async fn is_awaited(world: &World, room_id: &RoomId, due: &DueDeletionReply) -> bool {
     let Some(waits) = due.waits.as_ref().filter(|waits| waits.until > world.now()) else {
         return false;
@@ -130,11 +135,23 @@ async fn is_awaited(world: &World, room_id: &RoomId, due: &DueDeletionReply) -> 
         // Where it cannot be known, it is looked again.
         world.ask(&destination_object(server), &is_owed).await.unwrap_or(true)
     });
-    let is_awaited = owed.buffer_unordered(AT_ONCE).any(|is_owed| async move { is_owed }).await;
+    let is_awaited = owed.buffer_unordered(AT_ONCE).any(|is_owed| async move { is_owed }).await
+        || is_awaited_by_services(world, room_id, waits.before).await;
     if is_awaited {
-        tracing::info!(room = %room_id, "a purge waits for servers that are out of reach");
+        tracing::info!(room = %room_id, "a purge waits for who is out of reach");
     }
     is_awaited
+}
+
+async fn is_awaited_by_services(world: &World, room_id: &RoomId, before: Position) -> bool {
+    let Ok(services) = registrations::recent(world).await else { return true };
+    for service in services.iter().filter(|service| service.registration.url.is_some()) {
+        let is_owed = IsOwedService { room_id: room_id.to_owned(), before };
+        if world.ask(&appservice_object(service.id()), &is_owed).await.unwrap_or(true) {
+            return true;
+        }
+    }
+    false
 }
 
 /// Has some users leave; answers whether all could.

@@ -253,6 +253,13 @@ pub fn json_body<T: serde::de::DeserializeOwned>(request: &Request<Bytes>) -> Re
     json::from_bytes(body).map_err(|error| misread(&error))
 }
 
+/// The same, of a request that may have none: then the defaults stand.
+pub fn json_body_if_any<T: serde::de::DeserializeOwned + Default>(
+    request: &Request<Bytes>,
+) -> Result<T> {
+    if request.body().is_empty() { Ok(T::default()) } else { json_body(request) }
+}
+
 /// Whether this is a JSON object, whatever is in it.
 pub fn is_object(value: &RawValue) -> bool {
     value.get().trim_start().starts_with('{')

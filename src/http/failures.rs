@@ -10,7 +10,7 @@ use crate::{
         invite_blocked, limited, not_found, too_large, unavailable,
     },
     flows::{
-        appservices::ping::Unpinged,
+        appservices::{ping::Unpinged, queries::Unanswered},
         deletion::Unmoved,
         directory::{hierarchy::Unwalked, public_rooms::Unlisted},
         media::{Unkept, Unpreviewed, Unread},
@@ -237,6 +237,17 @@ impl From<Unpinged> for Error {
                 Self::new(StatusCode::GATEWAY_TIMEOUT, "M_CONNECTION_TIMEOUT", message)
             }
             Unpinged::Ours(error) => error.into(),
+        }
+    }
+}
+
+impl From<Unanswered> for Error {
+    fn from(error: Unanswered) -> Self {
+        match error {
+            Unanswered::Silent => {
+                Self::new(StatusCode::REQUEST_TIMEOUT, "M_UNKNOWN", error.to_string())
+            }
+            Unanswered::Ours(error) => error.into(),
         }
     }
 }

@@ -17,9 +17,10 @@ use crate::config::Config;
 const NETWORK: &str = "APPSERVICES";
 /// A service answers when it has worked the transaction off.
 const LIMITS: Limits = Limits { time: Duration::from_secs(60), bytes: 1 << 20 };
-/// Somebody waits for the answer to a question.
-const QUICK: Limits = Limits { time: Duration::from_secs(5), bytes: 64 << 10 };
-/// What a service says to a path that it does not know.
+/// A service makes what it is asked for before it answers, while somebody waits.
+const QUERY: Limits = Limits { time: Duration::from_secs(15), bytes: 64 << 10 };
+/// By which member an answer says what is wrong, and what it says where the service does not know the path.
+const ERRCODE: &str = "\"errcode\"";
 const UNRECOGNIZED: &str = "M_UNRECOGNIZED";
 /// How much of the answer of a service that fails is read (bytes).
 const MAX_ERROR: usize = 8 << 10;
@@ -53,7 +54,7 @@ pub enum Undone {
 pub async fn send(world: &World, place: Place<'_>, id: u64, body: Bytes) -> Result<(), Undone> {
     let path = format!("/_matrix/app/v1/transactions/{id}");
     match ask(world, place, (Method::PUT, &path), body.clone()).await {
-        Err(Undone::Answered { status: 404 | 405, .. }) => {
+        Err(Undone::Answered { status: 404 | 405 | 501, .. }) => {
             ask(world, place, (Method::PUT, &format!("/transactions/{id}")), body).await
         }
         sent => sent,
@@ -77,10 +78,14 @@ pub async fn has(
     let name = utf8_percent_encode(name, api::ESCAPED);
     let paths = [format!("/_matrix/app/v1/{kind}/{name}"), format!("/{kind}/{name}")];
     for path in paths {
-        match ask_within(world, place, (Method::GET, &path), Bytes::new(), QUICK).await {
+        match ask_within(world, place, (Method::GET, &path), Bytes::new(), QUERY).await {
             Ok(()) => return Ok(true),
-            Err(Undone::Answered { status: 404 | 405, body }) if body.contains(UNRECOGNIZED) => {}
-            Err(Undone::Answered { status: 404, .. }) => return Ok(false),
+            Err(Undone::Answered { status: 404, body })
+                if body.contains(ERRCODE) && !body.contains(UNRECOGNIZED) =>
+            {
+                return Ok(false);
+            }
+            Err(Undone::Answered { status: 404 | 405 | 501, .. }) => {}
             Err(undone) => return Err(undone),
         }
     }
@@ -119,10 +124,11 @@ async fn ask_within(
         true => Undone::TimedOut,
         false => Undone::Unreachable(error.to_string()),
     })?;
-    let status = answer.status().as_u16();
-    if status == 200 {
+    // Services in use answer 201, 202 or 204, too.
+    if answer.status().is_success() {
         return Ok(());
     }
+    let status = answer.status().as_u16();
     // What it says is only for the operator.
     let body = answer.into_body().whole(MAX_ERROR).await.unwrap_or_default();
     Err(Undone::Answered { status, body: String::from_utf8_lossy(&body).into_owned() })

@@ -71,12 +71,12 @@ pub async fn count(
     world: &World,
     reporter: Option<&str>,
     room_id: Option<&str>,
-) -> Result<i64, SqlError> {
+) -> Result<u64, SqlError> {
     let query =
         "SELECT count(*) AS reports FROM reports WHERE (?1 IS NULL OR instr(reporter, ?1) > 0)
                  AND (?2 IS NULL OR instr(room_id, ?2) > 0)";
     let count = world.d1().row(query, values![reporter, room_id], |row| row.int(0)).await?;
-    Ok(count.unwrap_or_default())
+    Ok(count.unwrap_or_default().unsigned_abs())
 }
 
 /// One report.

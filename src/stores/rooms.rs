@@ -6,15 +6,6 @@
 use ruma::{OwnedRoomId, ServerName};
 use tombolo_platform::{Row, SqlError, World, values};
 
-/// By what a list is ordered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Order<'a> {
-    /// By what the overview says under this name.
-    Said(&'a str),
-    Members,
-    LocalMembers,
-}
-
 /// Which rooms are wanted.
 #[derive(Debug)]
 pub struct Wanted<'a> {
@@ -23,7 +14,8 @@ pub struct Wanted<'a> {
     pub published: Option<bool>,
     /// Whether nobody is in the room, as far as this server is told.
     pub empty: Option<bool>,
-    pub order: Order<'a>,
+    /// `joined_members`, `joined_local_members`, or the name of what the overview says.
+    pub order: &'a str,
     pub backwards: bool,
     pub from: u64,
     pub limit: u64,
@@ -48,19 +40,13 @@ const PAGE: &str = "WITH known AS (
      SELECT room_id, count(*) OVER () AS total FROM chosen
      ORDER BY place {order}, room_id {order} LIMIT ?6 OFFSET ?7";
 
-/// A page of rooms, and how many there are in all. Which rooms are the same in what they are ordered by, are ordered by
-/// their IDs.
+/// A page of rooms, and how many there are in all. Rooms that are equal in this order are ordered by their IDs.
 pub async fn list(
     world: &World,
     own: &ServerName,
     wanted: &Wanted<'_>,
 ) -> Result<(Vec<OwnedRoomId>, u64), SqlError> {
     let query = PAGE.replace("{order}", if wanted.backwards { "DESC" } else { "ASC" });
-    let named = match wanted.order {
-        Order::Said(name) => name,
-        Order::Members => "joined_members",
-        Order::LocalMembers => "joined_local_members",
-    };
     let folded = wanted.term.map(str::to_lowercase);
     let read = |row: &Row<'_>| Ok((row.text(0)?, row.int(1)?));
     let page = async |from: u64, limit: u64| {
@@ -69,7 +55,7 @@ pub async fn list(
             folded.as_deref(),
             wanted.published,
             wanted.empty,
-            named,
+            wanted.order,
             limit,
             from,
             wanted.term

@@ -11,7 +11,8 @@ use futures_util::{FutureExt, future::LocalBoxFuture};
 use http::{Request, Response};
 use serde_json::{Value, json};
 use tombolo_platform::{
-    Answer, AnyAddress, Application, Body, Fault, Moment, Object, World, simulated::Simulation,
+    Answer, AnyAddress, Application, Body, Fault, Limits, Moment, Object, World,
+    simulated::Simulation,
 };
 
 /// What a bridge does with what it is asked.
@@ -35,7 +36,7 @@ pub struct Pushed {
     pub path: String,
     pub authorization: String,
     pub body: String,
-    /// Whether it answered 200.
+    /// Whether it answered that it was.
     pub taken: bool,
 }
 
@@ -47,6 +48,8 @@ struct Inner {
     name: String,
     manner: Cell<Manner>,
     pushed: RefCell<Vec<Pushed>>,
+    /// What it asks of a server before it answers a query, once.
+    makes: RefCell<Option<Request<Bytes>>>,
     at_once: Cell<usize>,
     most_at_once: Cell<usize>,
 }
@@ -58,6 +61,7 @@ impl Bridge {
             name: name.to_owned(),
             manner: Cell::new(Manner::Takes),
             pushed: RefCell::default(),
+            makes: RefCell::default(),
             at_once: Cell::default(),
             most_at_once: Cell::default(),
         }));
@@ -81,6 +85,11 @@ impl Bridge {
     /// From now on it does so.
     pub fn is(&self, manner: Manner) {
         self.0.manner.set(manner);
+    }
+
+    /// It sends this before it answers the next query.
+    pub fn makes(&self, request: Request<Bytes>) {
+        self.0.makes.replace(Some(request));
     }
 
     /// All that it was sent, in order.
@@ -125,7 +134,7 @@ impl Bridge {
             .collect()
     }
 
-    async fn answer(&self, world: &World, request: Request<Bytes>) -> u16 {
+    async fn answer(&self, world: &World, request: Request<Bytes>) -> (u16, &'static str) {
         let Inner { manner, pushed, at_once, most_at_once, .. } = &*self.0;
         at_once.set(at_once.get() + 1);
         most_at_once.set(most_at_once.get().max(at_once.get()));
@@ -134,8 +143,14 @@ impl Bridge {
         }
         at_once.set(at_once.get() - 1);
         let path = request.uri().path().to_owned();
+        let is_query = !path.contains("/transactions/");
+        let made = if is_query { self.0.makes.take() } else { None };
+        if let Some(request) = made {
+            let limits = Limits { time: Duration::from_secs(10), bytes: 1 << 20 };
+            assert_eq!(world.fetch(request, limits).await.unwrap().status(), 200);
+        }
         let status = match manner.get() {
-            Manner::Lacks if !path.contains("/transactions/") => 404,
+            Manner::Lacks if is_query => 404,
             Manner::Takes | Manner::Works(_) | Manner::Lacks => 200,
             Manner::Old if path.starts_with("/transactions/") => 200,
             Manner::Old => 404,
@@ -146,9 +161,12 @@ impl Bridge {
             path,
             authorization: authorization.to_owned(),
             body: String::from_utf8(request.body().to_vec()).unwrap(),
-            taken: status == 200,
+            taken: (200..300).contains(&status),
         });
-        status
+        match manner.get() {
+            Manner::Lacks if is_query => (status, r#"{"errcode":"M_NOT_FOUND"}"#),
+            _ => (status, "{}"),
+        }
     }
 }
 
@@ -170,8 +188,9 @@ impl Application<World> for Bridge {
         async move {
             let (head, body) = request.into_parts();
             let body = body.whole(usize::MAX).await.unwrap();
-            let status = Self::answer(&bridge, &world, Request::from_parts(head, body)).await;
-            Response::builder().status(status).body(Body::from(Bytes::from("{}"))).unwrap()
+            let request = Request::from_parts(head, body);
+            let (status, body) = Self::answer(&bridge, &world, request).await;
+            Response::builder().status(status).body(Body::from(Bytes::from(body))).unwrap()
         }
         .boxed_local()
     }

@@ -1,8 +1,8 @@
 //! Does an application service make what is asked for and is not there?
 //! ([querying](https://spec.matrix.org/v1.19/application-service-api/#querying))
 //!
-//! A service makes the user or the alias while it is asked, by requests of its own, and then answers. One that fails makes
-//! nothing: whoever asked goes on without.
+//! A service makes the user or the alias while it is asked, by requests of its own, and then answers. Where one fails, an
+//! invite goes on without the user; of the alias it is not known whether there is one.
 
 use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 
@@ -14,6 +14,15 @@ use crate::{flows::ours::Ours, remote::appservices as remote, stores::accounts};
 
 /// For how long a service that failed is not asked again (ms).
 const LEFT_ALONE: u64 = 30_000;
+
+/// Why it is not known whether a service has an alias.
+#[derive(Debug, thiserror::Error)]
+pub enum Unanswered {
+    #[error("the application service of this alias does not answer")]
+    Silent,
+    #[error(transparent)]
+    Ours(#[from] Ours),
+}
 
 /// Until when services are not asked that failed (ms).
 #[derive(Default)]
@@ -28,41 +37,49 @@ pub async fn ask_for_user(world: &World, user: &UserId) -> Result<(), Ours> {
             return Ok(());
         }
     };
+    // The user that a service is needs no account.
+    if services.has_sender(user) {
+        return Ok(());
+    }
     let concerned: Vec<_> = services.iter().filter(|service| service.has_user(user)).collect();
     if concerned.iter().all(|service| service.place().is_none())
         || accounts::find(world, user.localpart()).await?.is_some()
     {
         return Ok(());
     }
-    any(world, &concerned, "users", user.as_str()).await;
+    // Who is invited need not be there.
+    _ = any(world, &concerned, "users", user.as_str()).await;
     Ok(())
 }
 
 /// Asks for an alias of ours that is not there; answers whether a service says that it is there now.
-pub async fn ask_for_alias(world: &World, alias: &RoomAliasId) -> Result<bool, Ours> {
+pub async fn ask_for_alias(world: &World, alias: &RoomAliasId) -> Result<bool, Unanswered> {
     let services = appservices(world).await?;
     let concerned: Vec<_> =
         services.iter().filter(|service| service.has_alias(alias.as_str())).collect();
-    Ok(any(world, &concerned, "rooms", alias.as_str()).await)
+    any(world, &concerned, "rooms", alias.as_str()).await.ok_or(Unanswered::Silent)
 }
 
-/// Whether one of these services has what is asked for.
-async fn any(world: &World, services: &[&Rc<Appservice>], kind: &str, name: &str) -> bool {
+/// Whether one of these services has what is asked for; `None` where none says so, and one does not answer.
+async fn any(world: &World, services: &[&Rc<Appservice>], kind: &str, name: &str) -> Option<bool> {
+    let mut found = Some(false);
     let silent = world.isolate(|_| Silent::default());
     for service in services {
         let Some(place) = service.place() else { continue };
         if silent.0.borrow().get(service.id()).is_some_and(|until| *until > world.now()) {
+            found = None;
             continue;
         }
         match remote::has(world, place, (kind, name)).await {
-            Ok(true) => return true,
+            Ok(true) => return Some(true),
             Ok(false) => {}
             Err(error) => {
+                found = None;
                 let until = world.now().saturating_add(LEFT_ALONE);
                 silent.0.borrow_mut().insert(service.id().to_owned(), until);
                 tracing::info!(id = service.id(), %error, "an application service was asked in vain");
             }
         }
     }
-    false
+    found
 }

@@ -55,7 +55,8 @@ pub async fn knock(
         }
         // The other server would take the knock, and we would not know of it.
         Ok(description) if description.closed => return Err(Unsent::Refused(Refusal::blocked())),
-        Ok(_) | Err(AskError::Refused(Refusal::Absent)) => {
+        Ok(_) => {}
+        Err(AskError::Refused(Refusal::Absent)) => {
             if world.ask(&room_object(room_id), &BlockedBy {}).await?.is_some() {
                 return Err(Unsent::Refused(Refusal::blocked()));
             }

@@ -10,18 +10,17 @@ use http::{Method, Request, Response, StatusCode};
 use serde_json::{Value, json};
 use tombolo_platform::World;
 
-use super::must_be_admin;
+use super::{must_be_admin, paging::Paging};
 use crate::{
     error::{Error, Result, invalid_param, not_found},
-    http::{endpoint::json_response, query, router::Router},
+    http::{endpoint::json_response, router::Router},
     stores::reports::{self, Kept},
 };
 
 const ALL: &str = "/_synapse/admin/v1/event_reports";
 const ONE: &str = "/_synapse/admin/v1/event_reports/{report_id}";
 
-/// How many reports one page has, unless the operator says it, and at most.
-const USUAL: u32 = 100;
+/// How many reports a page has at most.
 const MAX_REPORTS: u32 = 200;
 
 pub fn routes(router: &mut Router) {
@@ -32,27 +31,16 @@ pub fn routes(router: &mut Router) {
 
 async fn list(world: World, request: Request<Bytes>, _: ()) -> Result<Response<Bytes>> {
     must_be_admin(&world, &request).await?;
-    let pairs = query::pairs(request.uri().query().unwrap_or_default());
-    let first = |name: &str| query::first(&pairs, name);
-    let number = |name: &str, usual: u32| {
-        first(name).map_or(Ok(usual), |number| {
-            number.parse().map_err(|_| invalid_param(format!("{name} is no count")))
-        })
-    };
-    let (from, limit) = (number("from", 0)?, number("limit", USUAL)?.min(MAX_REPORTS));
-    let forwards = match first("dir") {
-        None | Some("b") => false,
-        Some("f") => true,
-        Some(_) => return Err(invalid_param("dir is b or f")),
-    };
-    let chosen = (first("user_id"), first("room_id"));
-    let reports = reports::list(&world, chosen, (from, limit, forwards)).await?;
+    let paging = Paging::of(request.uri().query());
+    let page = paging.page(MAX_REPORTS)?;
+    let forwards = paging.first("dir").is_some() && !paging.backwards()?;
+    let chosen = (paging.first("user_id"), paging.first("room_id"));
+    let reports = reports::list(&world, chosen, (page.from, page.limit, forwards)).await?;
     let total = reports::count(&world, chosen.0, chosen.1).await?;
-    let end = from.saturating_add(u32::try_from(reports.len()).unwrap_or(u32::MAX));
     let shown: Vec<Value> = reports.iter().map(shown).collect();
     let mut answer = json!({ "event_reports": shown, "total": total });
-    if i64::from(end) < total {
-        answer["next_token"] = json!(end);
+    if let Some(next) = page.next(reports.len(), total) {
+        answer["next_token"] = json!(next);
     }
     json_response(StatusCode::OK, &answer)
 }

@@ -108,8 +108,12 @@ async fn moderation(world: &World, request: &Request<Bytes>, user: &UserId) -> R
 
 /// Refuses to lock or suspend the operator's own account, or that of another operator. To end that is allowed of every
 /// account: an operator may have been locked before they became one.
-async fn may_moderate(world: &World, (operator, user): (&UserId, &UserId), is: bool) -> Result<()> {
-    if !is {
+async fn may_moderate(
+    world: &World,
+    (operator, user): (&UserId, &UserId),
+    begins: bool,
+) -> Result<()> {
+    if !begins {
         return local_account(world, user).await.map(|_| ());
     }
     must_be_no_other_operator(world, (operator, user)).await?;

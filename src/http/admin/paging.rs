@@ -8,6 +8,21 @@ use crate::{
 /// How many items a page has, unless the operator says it.
 const USUAL: u32 = 100;
 
+/// The part of a list that is asked for.
+#[derive(Clone, Copy)]
+pub struct Page {
+    pub from: u32,
+    pub limit: u32,
+}
+
+impl Page {
+    /// Where the next page begins, if there is one after this one, which has so many items of so many.
+    pub fn next(self, found: usize, total: u64) -> Option<u64> {
+        let next = u64::from(self.from).saturating_add(found as u64);
+        (found > 0 && next < total).then_some(next)
+    }
+}
+
 /// A query of a list.
 pub struct Paging(Vec<(String, String)>);
 
@@ -21,7 +36,7 @@ impl Paging {
     }
 
     /// A count, or this one where none is given.
-    pub fn count(&self, name: &str, usual: u32) -> Result<u32> {
+    fn count(&self, name: &str, usual: u32) -> Result<u32> {
         match self.first(name) {
             Some(text) => text.parse().map_err(|_| invalid_param(format!("`{name}` is no count"))),
             None => Ok(usual),
@@ -54,9 +69,9 @@ impl Paging {
         }
     }
 
-    /// Where the page begins, and how many items it has: at most so many.
-    pub fn page(&self, most: u32) -> Result<(u32, u32)> {
-        Ok((self.count("from", 0)?, self.count("limit", USUAL)?.min(most)))
+    /// The page that is asked for, of at most so many items.
+    pub fn page(&self, most: u32) -> Result<Page> {
+        Ok(Page { from: self.count("from", 0)?, limit: self.count("limit", USUAL)?.min(most) })
     }
 
     /// What to search for, which is not empty.

@@ -12,7 +12,7 @@ use crate::{
     flows::appservices::{ping, registrations},
     http::{
         auth,
-        endpoint::{json_body, json_response},
+        endpoint::{json_body_if_any, json_response},
         router::Router,
     },
     objects::user_sync::messages::Cost,
@@ -39,7 +39,7 @@ async fn ping(world: World, request: Request<Bytes>, id: String) -> Result<Respo
     if service.id() != id {
         return Err(forbidden("This is the token of another application service"));
     }
-    let asked = if request.body().is_empty() { Asked::default() } else { json_body(&request)? };
+    let asked: Asked = json_body_if_any(&request)?;
     let took = ping::ping(&world, &service, asked.transaction_id.as_deref()).await?;
     json_response(StatusCode::OK, &json!({ "duration_ms": took }))
 }

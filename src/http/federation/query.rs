@@ -64,6 +64,9 @@ async fn directory(
     request: get_room::Request,
 ) -> Result<get_room::Response> {
     let alias = &request.room_alias;
+    if alias.server_name() != Config::of(&world)?.server_name {
+        return Err(invalid_param("The alias is not of this server"));
+    }
     let mut found = aliases::find(&world, alias).await?;
     if found.is_none() && queries::ask_for_alias(&world, alias).await? {
         found = aliases::find(&world, alias).await?;

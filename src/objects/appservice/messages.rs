@@ -52,6 +52,14 @@ pub struct Body {
     pub key: Option<String>,
 }
 
+/// Asks whether the service is owed what happened in a room up to a position.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct IsOwed {
+    pub room_id: OwnedRoomId,
+    pub before: Position,
+}
+message!(AppserviceClass, IsOwed => bool, Never);
+
 /// The service is owed an EDU that is stale after a while.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct OweEdu {

@@ -71,6 +71,7 @@ impl Appservice<'_> {
 
 class!(AppserviceClass = "appservice" {
     Owe => owed::owe,
+    IsOwed => owed::is_owed,
     OweEdu => owed::owe_edu,
     NextTransaction => transactions::next,
     Built => transactions::built,

@@ -7,7 +7,7 @@ use ruma::OwnedRoomId;
 use serde_json::value::RawValue;
 use tombolo_platform::values;
 
-use super::{Appservice, MAX_BYTES, MAX_EDUS, MAX_EVENTS, Owe, OweEdu, Range, Result, Row};
+use super::{Appservice, IsOwed, MAX_BYTES, MAX_EDUS, MAX_EVENTS, Owe, OweEdu, Range, Result, Row};
 use crate::{objects::room::messages::Position, shell::Stop};
 
 /// From so many rows on, rooms are no more told in the order in which things happened.
@@ -46,6 +46,16 @@ pub fn owe(service: &mut Appservice<'_>, message: Owe) -> Result<()> {
         values![room, upto, to, newest],
     )?;
     service.wake()
+}
+
+/// Whether the service is owed what has to be asked of a room, from before a position.
+pub fn is_owed(service: &mut Appservice<'_>, message: IsOwed) -> Result<bool> {
+    if !service.exists()? {
+        return Ok(false);
+    }
+    let query = "SELECT 1 FROM owed WHERE room = ? AND since < ? AND event IS NULL";
+    let values = values![message.room_id.as_str(), message.before];
+    Ok(service.sql.row(query, values, |row| row.int(0))?.is_some())
 }
 
 /// Notes an EDU, in place of one with the same key.

@@ -30,6 +30,8 @@ pub struct Cache {
     pub now: BTreeMap<(String, String), Option<Sn>>,
     /// See [`Room::unchanged_since`].
     pub unchanged_since: Option<Position>,
+    /// Since when the state stands of which the copy for lists of rooms was worked out.
+    pub listed_since: Option<Position>,
     pub audience: Option<Audience>,
     pub gaps: Option<Gaps>,
     /// See [`Room::has_unverified`].

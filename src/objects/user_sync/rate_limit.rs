@@ -46,14 +46,17 @@ struct Buckets {
 
 /// Sets another limit for the user, or the usual one. An account may have a limit that nobody ever used.
 pub fn set_override(user: &mut User<'_>, message: OverrideRateLimit) -> Result<()> {
-    user.create()?;
     match message.limit {
         Some(RateLimit { messages_per_second, burst_count }) => {
+            user.create()?;
             let write = "INSERT INTO rate_limit (one, per_second, burst) VALUES (1, ?, ?)
                  ON CONFLICT DO UPDATE SET per_second = excluded.per_second, burst = excluded.burst";
             user.sql.run(write, values![messages_per_second, burst_count])?;
         }
-        None => _ = user.sql.run("DELETE FROM rate_limit", values![])?,
+        None => {
+            user.exists()?;
+            user.sql.run("DELETE FROM rate_limit", values![])?;
+        }
     }
     user.cache.rate_limit = Some(message.limit);
     Ok(())

@@ -1,8 +1,8 @@
 //! Does a service get each event once and in order, whatever happens to it, to us, and on the way?
 
 use serde_json::{Value, json};
-use tombolo_platform::simulated::Faults;
-use tombolo_support::{Bridge, Manner, Pushed};
+use tombolo_platform::{simulated::Faults, values};
+use tombolo_support::{Bridge, Manner, Pushed, encode};
 
 use super::Bridged;
 use crate::{
@@ -223,4 +223,77 @@ fn amid_all_kinds_of_faults_each_event_arrives_once_and_in_order() {
         let same = pushed[..number].iter().filter(|other| other.path == one.path);
         same.for_each(|other| assert_eq!(other.body, one.body));
     }
+}
+
+#[test]
+fn whatever_success_a_service_answers_it_has_taken_the_transaction() {
+    for status in [201, 202, 204] {
+        let bridged = Bridged::new();
+        let room = bridged.room();
+        bridged.bridge.is(Manner::Answers(status));
+        for word in ["hello", "again"] {
+            bridged.say(&room, word);
+            bridged.scene.pass(30_000);
+        }
+        let pushed = bridged.bridge.pushed();
+        let [.., hello, again] = &*pushed else { panic!("{pushed:?}") };
+        assert!(
+            hello.body.contains("hello") && again.body.contains("again"),
+            "{status}: {pushed:?}"
+        );
+    }
+}
+
+#[test]
+fn a_transaction_is_as_long_as_proxies_let_through() {
+    let bridged = Bridged::new();
+    let room = bridged.room();
+    bridged.bridge.is(Manner::Answers(502));
+    let long = "x".repeat(60_000);
+    (0..30).for_each(|_| drop(bridged.say(&room, &long)));
+    bridged.bridge.is(Manner::Takes);
+    bridged.scene.simulation.settle(3_600_000);
+    assert_eq!(bridged.bridge.heard().len(), 30);
+    assert!(bridged.bridge.pushed().iter().all(|pushed| pushed.body.len() < 1_000_000));
+}
+
+#[test]
+fn what_was_redacted_while_a_service_was_down_never_reaches_it() {
+    let bridged = Bridged::new();
+    let (room, alice, scene) = (bridged.room(), &bridged.alice, &bridged.scene);
+    bridged.bridge.is(Manner::Answers(502));
+    bridged.say(&room, "first");
+    scene.pass(5_000);
+    let said = bridged.say(&room, "secret");
+    scene.pass(5_000);
+    scene.put(alice, &room, &format!("redact/{}/r", encode(&said)), &json!({})).ok();
+    bridged.bridge.is(Manner::Takes);
+    scene.simulation.settle(3_600_000);
+    assert_eq!(bridged.kinds()[1..], ["m.room.message", "m.room.message", "m.room.redaction"]);
+    assert!(bridged.bridge.pushed().iter().all(|pushed| !pushed.body.contains("secret")));
+}
+
+#[test]
+fn a_deleted_room_stays_until_a_service_that_was_down_has_what_was_said() {
+    let bridged = Bridged::new();
+    let (room, alice, scene) = (bridged.room(), &bridged.alice, &bridged.scene);
+    let update = "UPDATE accounts SET admin = 1 WHERE localpart = 'alice'";
+    scene.server.d1().run(update, values![]).unwrap();
+    bridged.bridge.is(Manner::Answers(502));
+    bridged.say(&room, "first");
+    scene.pass(5_000);
+    bridged.say(&room, "last");
+    let room = encode(&room);
+    scene.call(Some(alice), &format!("DELETE /_synapse/admin/v2/rooms/{room}"), &json!({})).ok();
+    let status = || {
+        let path = format!("/_synapse/admin/v2/rooms/{room}/delete_status");
+        scene.get(alice, &path).ok()["results"][0]["status"].clone()
+    };
+    scene.pass(600_000);
+    assert_eq!(status(), "active");
+    bridged.bridge.is(Manner::Takes);
+    scene.simulation.settle(3_600_000);
+    assert_eq!(status(), "complete");
+    assert_eq!(bridged.bridge.heard(), ["first", "last"]);
+    assert_eq!(bridged.kinds()[3..], ["leave", "leave"]);
 }

@@ -1,13 +1,15 @@
 //! Which events does a service get, and which not?
 //! ([pushing events](https://spec.matrix.org/v1.19/application-service-api/#pushing-events))
 
+use std::rc::Rc;
+
 use serde_json::{Value, json};
 use tombolo_platform::values;
 use tombolo_protocol::room_version::RoomVersion;
-use tombolo_support::{Hosted, Manner, Peer, encode, text};
+use tombolo_support::{Bridge, Hosted, Manner, Pair, Peer, encode, text};
 
-use super::Bridged;
-use crate::flows::tests::PEER;
+use super::{Bridged, registrations};
+use crate::{app::Tombolo, flows::tests::PEER};
 
 /// The bridge's events with what is said in them.
 fn said(bridged: &Bridged) -> Vec<Value> {
@@ -208,4 +210,100 @@ fn an_invite_to_a_room_elsewhere_reaches_the_service_of_the_invited() {
     assert_eq!(event["content"]["membership"], "invite");
     let shown = event["unsigned"]["invite_room_state"].as_array().unwrap();
     assert!(shown.iter().any(|event| event["type"] == "m.room.create"));
+    scene.act(&bridged.ghost, &hosted.room, "leave", &json!({}));
+    scene.pass(5_000);
+    assert_eq!(bridged.kinds(), ["invite", "leave"]);
+}
+
+#[test]
+fn a_service_learns_what_becomes_of_an_invite_of_its_sender_who_has_no_account() {
+    let bridged = Bridged::new();
+    let (alice, scene) = (&bridged.alice, &bridged.scene);
+    let room = scene.room(alice, &json!({}));
+    let bot = json!({ "user_id": format!("@slack-bot:{}", scene.server.name()) });
+    for deed in ["invite", "kick", "ban", "unban"] {
+        scene.act(alice, &room, deed, &bot).ok();
+        scene.pass(5_000);
+    }
+    assert_eq!(bridged.kinds(), ["invite", "leave", "ban", "leave"]);
+}
+
+#[test]
+fn what_a_state_event_replaces_is_told() {
+    let bridged = Bridged::new();
+    let (room, alice, scene) = (bridged.room(), &bridged.alice, &bridged.scene);
+    let topic =
+        |topic: &str| scene.set(alice, &room, ("m.room.topic", ""), &json!({ "topic": topic }));
+    let (first, _) = (topic("a"), topic("b"));
+    scene.pass(5_000);
+    let unsigned = bridged.bridge.events().pop().unwrap()["unsigned"].clone();
+    assert_eq!(unsigned["prev_content"], json!({ "topic": "a" }));
+    assert_eq!(unsigned["replaces_state"], json!(first));
+}
+
+#[test]
+fn a_service_is_told_when_nobody_types_any_more() {
+    let bridged = Bridged::new();
+    let (room, alice, scene) = (bridged.room(), &bridged.alice, &bridged.scene);
+    let path = format!("typing/{}", encode(&alice.id));
+    let types = |types: bool| {
+        let body = json!({ "typing": types, "timeout": 20_000 });
+        scene.put(alice, &room, &path, &body).ok();
+        scene.pass(5_000);
+        bridged.bridge.edus().pop().unwrap()["content"]["user_ids"].clone()
+    };
+    assert_eq!(types(true), json!([alice.id]));
+    assert_eq!(types(false), json!([]));
+    assert_eq!(types(true), json!([alice.id]));
+    // By itself, too.
+    scene.pass(60_000);
+    assert_eq!(bridged.bridge.edus().pop().unwrap()["content"]["user_ids"], json!([]));
+}
+
+#[test]
+fn a_service_that_comes_later_gets_nothing_of_before() {
+    let bridged = Bridged::with(&json!({ "url": Value::Null }));
+    let (room, alice, scene) = (bridged.room(), &bridged.alice, &bridged.scene);
+    let registration =
+        bridged.bridge.registration("slack", "slack_", &json!({ "receive_ephemeral": true }));
+    for (before, after) in [("one", "two"), ("three", "four")] {
+        let said = bridged.say(&room, before);
+        scene.act(alice, &room, &format!("receipt/m.read/{said}"), &json!({})).ok();
+        scene.pass(20_000);
+        bridged.register(&registration);
+        bridged.say(&room, after);
+        scene.pass(20_000);
+        let world = scene.server.world();
+        scene.simulation.run(registrations::remove(&world, "slack")).unwrap();
+    }
+    assert_eq!(bridged.bridge.heard(), ["two", "four"]);
+    assert!(bridged.bridge.edus().is_empty());
+}
+
+#[test]
+fn history_that_comes_later_is_no_news_and_a_gap_is() {
+    let two = Pair::new(Rc::new(Tombolo), ["ours.test:8448", "other.test:8448"]);
+    let (scene, bob) = (&two.scene, &two.bob);
+    let ghost = scene.register("slack_ghost");
+    let bridge = Bridge::new(&scene.simulation, "bridge.test");
+    let text = bridge.registration("slack", "slack_", &json!({})).to_string();
+    let world = scene.server.world();
+    scene.simulation.run(registrations::register(&world, &text)).unwrap();
+    let room = scene.room(bob, &json!({ "preset": "public_chat" }));
+    let say = |words: &[String]| words.iter().for_each(|word| drop(scene.say(bob, &room, word)));
+    let words = |of: &str| (0..30).map(|number| format!("{of} {number}")).collect::<Vec<_>>();
+    say(&words("old"));
+    let join =
+        format!("POST /_matrix/client/v3/join/{room}?server_name={}", encode(bob.server.name()));
+    scene.call(Some(&ghost), &join, &json!({})).ok();
+    let path = format!("/_matrix/client/v3/rooms/{room}/messages?dir=b&limit=50");
+    assert!(scene.get(&ghost, &path).ok().to_string().contains("old 3"));
+    two.cut(60_000);
+    let mut heard = words("new");
+    say(&heard);
+    scene.simulation.settle(3_600_000);
+    heard.push("end".to_owned());
+    say(&heard[30..]);
+    scene.simulation.settle(600_000);
+    assert_eq!(bridge.heard(), heard);
 }

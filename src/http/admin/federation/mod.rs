@@ -1,8 +1,8 @@
 //! With which servers is this one in rooms, and which of them fail? ([federation API], as Synapse's admin API has it)
 //!
-//! Of a server that fails it is kept since when, and when it is tried again (`retry_at`), but not when it was tried last.
-//! There is no one order of all events. Whether a server fails is known to its own object alone: a list in such an order is
-//! one by names.
+//! For a server that fails we keep since when it fails and when it is tried again (`retry_at`), but not when it was tried
+//! last. Only the server's own object knows whether it fails, so every order of the list is the order of the names.
+//! `last_successful_stream_ordering` is `null`: no one order has the events of all rooms.
 //!
 //! [federation API]: https://element-hq.github.io/synapse/latest/usage/administration/admin_api/federation.html
 
@@ -56,12 +56,13 @@ pub fn routes(router: &mut Router) {
 async fn list(world: World, request: Request<Bytes>, _: ()) -> Result<Response<Bytes>> {
     must_be_admin(&world, &request).await?;
     let paging = Paging::of(request.uri().query());
-    let ((from, limit), backwards) = (paging.page(MOST)?, paging.backwards()?);
+    let (page, backwards) = (paging.page(MOST)?, paging.backwards()?);
     paging.order(&ORDERS, "destination")?;
     let own = &Config::of(&world)?.server_name;
     let term = paging.first("destination").map(str::to_lowercase);
     let wanted = (term.as_deref(), backwards);
-    let (servers, total) = room_servers::others(&world, own, wanted, (from, limit)).await?;
+    let (servers, total) =
+        room_servers::others(&world, own, wanted, (page.from, page.limit)).await?;
     let shown = stream::iter(servers).map(|server| {
         let world = &world;
         async move {
@@ -71,7 +72,7 @@ async fn list(world: World, request: Request<Bytes>, _: ()) -> Result<Response<B
     });
     let shown: Vec<Value> = shown.buffered(AT_ONCE).try_collect().await?;
     let mut answer = json!({ "total": total });
-    note_next(&mut answer, (from, shown.len()), total);
+    note_next(&mut answer, page.next(shown.len(), total));
     answer["destinations"] = json!(shown);
     json_response(StatusCode::OK, &answer)
 }
@@ -92,12 +93,13 @@ async fn rooms(
 ) -> Result<Response<Bytes>> {
     known(&world, &request, &server).await?;
     let paging = Paging::of(request.uri().query());
-    let ((from, limit), backwards) = (paging.page(MOST)?, paging.backwards()?);
-    let (found, total) = room_servers::page_of(&world, &server, backwards, (from, limit)).await?;
+    let (page, backwards) = (paging.page(MOST)?, paging.backwards()?);
+    let (found, total) =
+        room_servers::page_of(&world, &server, backwards, (page.from, page.limit)).await?;
     let shown: Vec<Value> =
         found.iter().map(|room| json!({ "room_id": room, "stream_ordering": null })).collect();
     let mut answer = json!({ "rooms": shown, "total": total });
-    note_next(&mut answer, (from, shown.len()), total);
+    note_next(&mut answer, page.next(shown.len(), total));
     json_response(StatusCode::OK, &answer)
 }
 
@@ -142,9 +144,8 @@ fn shown(server: &OwnedServerName, state: StateReply) -> Value {
 }
 
 /// Says where the next page begins, if there is one.
-fn note_next(answer: &mut Value, (from, found): (u32, usize), total: u64) {
-    let next = u64::from(from).saturating_add(found as u64);
-    if found > 0 && next < total {
+fn note_next(answer: &mut Value, next: Option<u64>) {
+    if let Some(next) = next {
         answer["next_token"] = json!(next.to_string());
     }
 }

@@ -12,7 +12,10 @@ use crate::{
     config::Config,
     error::Result,
     http::{admin::must_be_admin, endpoint::json_response, router::Router},
-    objects::{room::messages::MediaNamed, room_object},
+    objects::{
+        room::messages::{MediaNamed, Refusal},
+        room_object,
+    },
 };
 
 const OF_ROOM: &str = "/_synapse/admin/v1/room/{room_id}/media";
@@ -42,7 +45,7 @@ async fn named_in(world: &World, room_id: &RoomId) -> Result<BTreeSet<String>> {
                 named.extend(found.urls);
                 after = found.next;
             }
-            Err(AskError::Refused(_)) => break,
+            Err(AskError::Refused(Refusal::Absent)) => break,
             Err(error) => return Err(error.into()),
         }
     }

@@ -15,7 +15,11 @@ use crate::{
     error::{Result, invalid_param},
     flows,
     http::{
-        admin::{must_be_admin, paging::Paging, users::account},
+        admin::{
+            must_be_admin,
+            paging::{Page, Paging},
+            users::account,
+        },
         endpoint::json_response,
         router::Router,
     },
@@ -52,10 +56,10 @@ pub fn routes(router: &mut Router) {
 }
 
 async fn list(world: World, request: Request<Bytes>, user: OwnedUserId) -> Result<Response<Bytes>> {
-    let (found, total, (from, limit)) = asked(&world, &request, &user, MOST).await?;
+    let (found, total, page) = asked(&world, &request, &user, MOST).await?;
     let mut answer =
         json!({ "media": found.iter().map(shown).collect::<Vec<_>>(), "total": total });
-    note_next(&mut answer, (from, limit, found.len()), total);
+    note_next(&mut answer, page.next(found.len(), total));
     json_response(StatusCode::OK, &answer)
 }
 
@@ -82,20 +86,20 @@ async fn asked(
     request: &Request<Bytes>,
     user: &OwnedUserId,
     most: u32,
-) -> Result<(Vec<Uploaded>, u64, (u32, u32))> {
+) -> Result<(Vec<Uploaded>, u64, Page)> {
     must_be_admin(world, request).await?;
     account(world, user).await?;
     let paging = Paging::of(request.uri().query());
-    let (from, limit) = paging.page(most)?;
+    let page = paging.page(most)?;
     let usual = paging.first("order_by").or(paging.first("dir")).is_none();
     let part = Part {
         order: paging.order(&ORDERS, "created_ts")?,
         backwards: usual || paging.backwards()?,
-        from: from.into(),
-        limit: limit.into(),
+        from: page.from.into(),
+        limit: page.limit.into(),
     };
     let (found, total) = usage::of_user(world, user.server_name(), user.localpart(), part).await?;
-    Ok((found, total, (from, limit)))
+    Ok((found, total, page))
 }
 
 fn shown(media: &Uploaded) -> Value {
@@ -115,7 +119,7 @@ fn shown(media: &Uploaded) -> Value {
 async fn statistics(world: World, request: Request<Bytes>, _: ()) -> Result<Response<Bytes>> {
     must_be_admin(&world, &request).await?;
     let paging = Paging::of(request.uri().query());
-    let (from, limit) = paging.page(MOST)?;
+    let page = paging.page(MOST)?;
     let since = paging.time("from_ts")?.unwrap_or_default();
     let until = paging.time("until_ts")?;
     if until.is_some_and(|until| until <= since) {
@@ -126,8 +130,8 @@ async fn statistics(world: World, request: Request<Bytes>, _: ()) -> Result<Resp
     let part = Part {
         order: paging.order(&ORDERS_OF_USERS, "user_id")?,
         backwards: paging.backwards()?,
-        from: from.into(),
-        limit: limit.into(),
+        from: page.from.into(),
+        limit: page.limit.into(),
     };
     let own = &Config::of(&world)?.server_name;
     let (found, total) = usage::of_all(&world, own, counted, part).await?;
@@ -141,14 +145,13 @@ async fn statistics(world: World, request: Request<Bytes>, _: ()) -> Result<Resp
     };
     let mut answer =
         json!({ "users": found.iter().map(shown).collect::<Vec<_>>(), "total": total });
-    note_next(&mut answer, (from, limit, found.len()), total);
+    note_next(&mut answer, page.next(found.len(), total));
     json_response(StatusCode::OK, &answer)
 }
 
 /// Says where the next page begins, if there is one.
-fn note_next(answer: &mut Value, (from, limit, found): (u32, u32, usize), total: u64) {
-    let next = u64::from(from).saturating_add(found as u64);
-    if limit > 0 && found > 0 && next < total {
+fn note_next(answer: &mut Value, next: Option<u64>) {
+    if let Some(next) = next {
         answer["next_token"] = json!(next);
     }
 }

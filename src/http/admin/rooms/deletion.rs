@@ -72,8 +72,7 @@ async fn delete(
     if texts.into_iter().flatten().any(|text| text.len() > MAX_TEXT) {
         return Err(invalid_param("The name or the message is too long"));
     }
-    let is_active =
-        |deletion: &Deletion| !matches!(deletion.stage, Stage::Complete | Stage::Failed);
+    let is_active = |deletion: &Deletion| deletion.stage.is_active();
     let address = room_object(&room_id);
     if world.ask(&address, &Deletions {}).await?.iter().any(is_active) {
         return Err(under_way());
@@ -88,8 +87,9 @@ async fn delete(
         let instead = Instead { creator, name: wanted.room_name, message: wanted.message };
         new_room = Some(make_room(&world, instead).await?);
     }
-    let random = URL_SAFE_NO_PAD.encode(world.random().get(..12).unwrap_or_default());
-    let id = format!("{random}.{}", URL_SAFE_NO_PAD.encode(room_id.as_str()));
+    let id = [&world.random()[..], room_id.as_str().as_bytes()];
+    let [random, room] = id.map(|part| URL_SAFE_NO_PAD.encode(part));
+    let id = format!("{random}.{room}");
     let block = wanted.block.then_some(operator);
     let delete = Delete { id: id.clone(), block, purge: wanted.purge, new_room };
     match world.ask(&address, &delete).await {

@@ -19,7 +19,7 @@ use crate::{
         room::messages::{Overview, OverviewReply},
         room_object,
     },
-    stores::rooms::{self, Order, Wanted},
+    stores::rooms::{self, Wanted},
 };
 
 /// How many rooms a page has at most.
@@ -58,21 +58,20 @@ pub fn routes(router: &mut Router) {
 async fn list(world: World, request: Request<Bytes>, _: ()) -> Result<Response<Bytes>> {
     must_be_admin(&world, &request).await?;
     let paging = Paging::of(request.uri().query());
-    let (from, limit) = paging.page(MOST)?;
+    let page = paging.page(MOST)?;
     let order = paging.order(&ORDERS, "name")?;
     let wanted = Wanted {
         term: paging.term()?,
         published: paging.flag("public_rooms")?,
         empty: paging.flag("empty_rooms")?,
         order: match order {
-            "alphabetical" => Order::Said("name"),
-            "size" | "joined_members" => Order::Members,
-            "joined_local_members" => Order::LocalMembers,
-            name => Order::Said(name),
+            "alphabetical" => "name",
+            "size" => "joined_members",
+            name => name,
         },
         backwards: paging.backwards()? != FALLING.contains(&order),
-        from: from.into(),
-        limit: limit.into(),
+        from: page.from.into(),
+        limit: page.limit.into(),
     };
     let (rooms, total) = match order {
         "state_events" => by_state_events(&world, wanted).await?,
@@ -80,13 +79,13 @@ async fn list(world: World, request: Request<Bytes>, _: ()) -> Result<Response<B
     };
     let rooms = rooms.iter().map(|(room_id, room)| shown(room_id, room));
     let rooms: Vec<Map<String, Value>> = rooms.collect::<Result<_>>()?;
-    let mut answer = json!({ "rooms": rooms, "offset": from, "total_rooms": total });
-    let end = u64::from(from).saturating_add(u64::from(limit));
-    if end < total && limit > 0 {
+    let mut answer = json!({ "rooms": rooms, "offset": page.from, "total_rooms": total });
+    let end = u64::from(page.from).saturating_add(u64::from(page.limit));
+    if end < total && page.limit > 0 {
         answer["next_batch"] = json!(end);
     }
-    if from > 0 {
-        answer["prev_batch"] = json!(from.saturating_sub(limit));
+    if page.from > 0 {
+        answer["prev_batch"] = json!(page.from.saturating_sub(page.limit));
     }
     json_response(StatusCode::OK, &answer)
 }
@@ -104,7 +103,7 @@ async fn listed(world: &World, wanted: &Wanted<'_>) -> Result<(Rooms, u64)> {
 /// The same, by how many state events the rooms have.
 async fn by_state_events(world: &World, wanted: Wanted<'_>) -> Result<(Rooms, u64)> {
     let (from, limit, falling) = (wanted.from, wanted.limit, wanted.backwards);
-    let all = Wanted { from: 0, limit: MOST_ASKED + 1, ..wanted };
+    let all = Wanted { from: 0, limit: MOST_ASKED, ..wanted };
     let own = &Config::of(world)?.server_name;
     let (found, total) = rooms::list(world, own, &all).await?;
     if total > MOST_ASKED {

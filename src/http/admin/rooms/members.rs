@@ -15,7 +15,7 @@ use crate::{
     flows::{membership::join, sending::send, sending::unsent::Unsent},
     http::{
         admin::local_account,
-        endpoint::{json_body, json_response},
+        endpoint::{json_body, json_body_if_any, json_response},
         query,
         router::Router,
     },
@@ -43,7 +43,8 @@ struct Granted {
     user_id: Option<OwnedUserId>,
 }
 
-/// Joins a local user. Into a room that is not public the operator invites them first, who has to be in it.
+/// Joins a local user. Into a room that they may not join by themselves the operator invites them first, who has to be in
+/// it.
 async fn join_user(world: World, request: Request<Bytes>, room: String) -> Result<Response<Bytes>> {
     let operator = admin(&world, &request).await?.user;
     let Joiner { user_id } = json_body(&request)?;
@@ -66,7 +67,8 @@ async fn join_user(world: World, request: Request<Bytes>, room: String) -> Resul
         Err(AskError::Refused(_)) => false,
         Err(error) => return Err(error.into()),
     };
-    if is_closed {
+    // Who may join because they are in another room, needs no invite.
+    if is_closed && join::join(&world, &user_id, &room_id, &via, Map::new()).await.is_err() {
         invite(&world, &room_id, (operator, &user_id)).await?;
     }
     join::join(&world, &user_id, &room_id, &via, Map::new()).await?;
@@ -80,8 +82,7 @@ async fn make_room_admin(
     room: String,
 ) -> Result<Response<Bytes>> {
     let operator = admin(&world, &request).await?.user;
-    let body: Granted =
-        if request.body().is_empty() { Granted::default() } else { json_body(&request)? };
+    let body: Granted = json_body_if_any(&request)?;
     let user = body.user_id.unwrap_or(operator);
     let (room_id, _) = resolve(&world, &room).await?;
     let granting = match world.ask(&room_object(&room_id), &Granting { user: user.clone() }).await {

@@ -27,7 +27,7 @@ use crate::{
     },
     objects::{
         room::messages::{
-            Extremities, JoinedMembers, Known, Overview, OverviewReply, Refusal, WholeState,
+            Extremities, JoinedMembers, Overview, OverviewReply, Refusal, WholeState,
         },
         room_object,
         user_sync::messages::Forgotten,
@@ -173,26 +173,16 @@ async fn resolve(world: &World, room: &str) -> Result<(OwnedRoomId, Vec<OwnedSer
 
 /// What a list tells of a room.
 fn shown(room_id: &RoomId, overview: &OverviewReply) -> Result<Map<String, Value>> {
-    let Known { name, canonical_alias, version, creator, encryption, federatable, public, .. } =
-        &overview.known;
-    let shown = [
+    let mut shown: Map<String, Value> =
+        serde_json::from_value(serde_json::to_value(&overview.known)?)?;
+    let more = [
         ("room_id", json!(room_id)),
-        ("name", json!(name)),
-        ("canonical_alias", json!(canonical_alias)),
         ("joined_members", json!(overview.joined_members)),
         ("joined_local_members", json!(overview.joined_local_members)),
-        ("version", json!(version)),
-        ("creator", json!(creator)),
-        ("encryption", json!(encryption)),
-        ("federatable", json!(federatable)),
-        ("public", json!(public)),
-        ("join_rules", json!(overview.known.join_rules)),
-        ("guest_access", json!(overview.known.guest_access)),
-        ("history_visibility", json!(overview.known.history_visibility)),
         ("state_events", json!(overview.state_events)),
-        ("room_type", json!(overview.known.room_type)),
     ];
-    Ok(shown.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+    shown.extend(more.map(|(name, value)| (name.to_owned(), value)));
+    Ok(shown)
 }
 
 /// How it is said that a room is not known.

@@ -20,7 +20,7 @@ use crate::{
             usernames,
         },
         credentials,
-        endpoint::{json_body, json_response},
+        endpoint::{json_body, json_body_if_any, json_response},
         router::Router,
     },
     objects::user_sync::messages::Moderate,
@@ -55,10 +55,18 @@ struct Put {
 impl Put {
     /// Whether the account is to end, and nothing else: that may be asked again, for example where the answer was lost.
     fn only_ends(&self) -> bool {
-        let texts = [&self.password, &self.displayname, &self.avatar_url];
-        self.deactivated == Some(true)
-            && texts.iter().all(|text| text.is_none())
-            && self.admin.or(self.locked).is_none()
+        matches!(
+            self,
+            Put {
+                deactivated: Some(true),
+                password: None,
+                displayname: None,
+                avatar_url: None,
+                admin: None,
+                locked: None,
+                ..
+            }
+        )
     }
 }
 
@@ -172,8 +180,7 @@ async fn deactivate(
     user: OwnedUserId,
 ) -> Result<Response<Bytes>> {
     let operator = admin(&world, &request).await?.user;
-    let Deactivation { erase } =
-        if request.body().is_empty() { Deactivation::default() } else { json_body(&request)? };
+    let Deactivation { erase } = json_body_if_any(&request)?;
     account(&world, &user).await?;
     if operator == user {
         return Err(own_account());

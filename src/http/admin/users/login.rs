@@ -16,7 +16,7 @@ use crate::{
         admin::{admin, local_account},
         auth::{self, user_object},
         client::account::refresh,
-        endpoint::{json_body, json_response},
+        endpoint::{json_body_if_any, json_response},
         router::Router,
     },
     objects::user_sync::messages::{Login, Refreshable},
@@ -43,8 +43,7 @@ async fn login(
     user: OwnedUserId,
 ) -> Result<Response<Bytes>> {
     let operator = admin(&world, &request).await?.user;
-    let Wanted { valid_until_ms } =
-        if request.body().is_empty() { Wanted::default() } else { json_body(&request)? };
+    let Wanted { valid_until_ms } = json_body_if_any(&request)?;
     let account = local_account(&world, &user).await?;
     if operator == user {
         let message = "Cannot use admin API to login as self";

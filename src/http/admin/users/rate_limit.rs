@@ -12,7 +12,7 @@ use crate::{
     error::{Result, invalid_param},
     http::{
         auth::user_object,
-        endpoint::{json_body, json_response},
+        endpoint::{json_body_if_any, json_response},
         router::Router,
     },
     objects::user_sync::messages::{OverrideRateLimit, RateLimit, RateLimitOf},
@@ -42,8 +42,7 @@ async fn show(world: World, request: Request<Bytes>, user: OwnedUserId) -> Resul
 
 async fn set(world: World, request: Request<Bytes>, user: OwnedUserId) -> Result<Response<Bytes>> {
     asked(&world, &request, &user).await?;
-    let wanted: Wanted =
-        if request.body().is_empty() { Wanted::default() } else { json_body(&request)? };
+    let wanted: Wanted = json_body_if_any(&request)?;
     let limit = RateLimit {
         messages_per_second: count(wanted.messages_per_second.as_ref())?,
         burst_count: count(wanted.burst_count.as_ref())?,

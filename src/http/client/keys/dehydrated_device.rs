@@ -25,7 +25,7 @@ use crate::{
             account::devices::{check_id, check_name},
             tokens,
         },
-        endpoint::{is_object, json_body, json_response, paths_of},
+        endpoint::{is_object, json_body_if_any, json_response, paths_of},
         query,
         router::Router,
     },
@@ -161,7 +161,7 @@ async fn events_of_before(
         next_batch: Option<String>,
     }
     let caller = auth::session(&world, &request, Cost::Free).await?;
-    let body: Body = if request.body().is_empty() { Body::default() } else { json_body(&request)? };
+    let body: Body = json_body_if_any(&request)?;
     let batch = batch(&world, &caller, (device_id, body.next_batch)).await?;
     let next_batch = Some(tokens::of_batch(batch.upto));
     json_response(StatusCode::OK, &Events { events: batch.messages, next_batch })

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use ruma::{
-    OwnedUserId,
+    OwnedUserId, RoomId,
     api::client::membership::{
         get_member_events::v3 as get_member_events,
         joined_members::v3::{self as joined_members, RoomMember},
@@ -14,18 +14,23 @@ use ruma::{
 };
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use tombolo_platform::World;
+use tombolo_platform::{AskError, World};
 use tombolo_protocol::{event::field, membership::Membership};
 
-use super::{ask_room, must_be_joined, not_in_room};
+use super::{ask_room, is_joined, not_in_room};
 use crate::{
     error::Result,
+    flows::appservices::Appservice,
     http::{
         auth::{Reader, Session, user_object},
         client::tokens,
         router::Router,
     },
-    objects::{room::messages::Members, user_sync::messages::JoinedRooms},
+    objects::{
+        room::messages::{JoinedMembers, Members, Refusal},
+        room_object,
+        user_sync::messages::JoinedRooms,
+    },
 };
 
 pub fn routes(router: &mut Router) {
@@ -58,9 +63,13 @@ async fn joined(
     Reader { session: caller, .. }: Reader,
     request: joined_members::Request,
 ) -> Result<joined_members::Response> {
-    must_be_joined(&world, &caller.user, &request.room_id).await?;
+    let mut user = caller.user;
+    if !is_joined(&world, &user, &request.room_id).await? {
+        let service = caller.appservice.ok_or_else(not_in_room)?;
+        user = one_of(&world, &service, &request.room_id).await?;
+    }
     let members = Members {
-        user: caller.user,
+        user,
         at: None,
         membership: Some(Membership::Join.to_string()),
         not_membership: None,
@@ -69,6 +78,16 @@ async fn joined(
     let joined: BTreeMap<OwnedUserId, RoomMember> =
         events.iter().filter_map(|event| member(event)).collect();
     Ok(joined_members::Response::new(joined))
+}
+
+/// A user of a service who is in the room: any of them will do.
+async fn one_of(world: &World, service: &Appservice, room_id: &RoomId) -> Result<OwnedUserId> {
+    let joined = world.ask(&room_object(room_id), &JoinedMembers {}).await;
+    let joined = joined.or_else(|error| match error {
+        AskError::Refused(Refusal::Absent) => Ok(Vec::new()),
+        error => Err(error),
+    })?;
+    joined.into_iter().find(|user| service.has_user(user)).ok_or_else(not_in_room)
 }
 
 async fn rooms(

@@ -321,3 +321,114 @@ fn bridges_find_the_words_that_they_look_for() {
         service.call_as("@irc_none:example.org", "GET /_matrix/client/versions", &Value::Null);
     versions.ok();
 }
+
+#[test]
+fn services_share_users_but_not_those_of_one_alone() {
+    let service = service();
+    let users = json!([{ "regex": "@.*:example\\.org", "exclusive": false }]);
+    let mut double = registration_of("double");
+    double["namespaces"] = json!({ "users": users });
+    service.add(&double);
+    service.register("irc_bob");
+    service.call_as(GHOST, WHOAMI, &Value::Null).ok();
+    let as_ghost = format!("{WHOAMI}?user_id={}", encode(GHOST));
+    let shared = service.with_token("token of double", &as_ghost, &Value::Null).ok();
+    assert_eq!(shared["user_id"], GHOST);
+    let taken = service.with_token("token of double", REGISTER, &by_service("irc_eve"));
+    taken.refused(400, "M_EXCLUSIVE");
+    let free = service.with_token("token of double", REGISTER, &by_service("_carol")).ok();
+    assert_eq!(free["user_id"], "@_carol:example.org");
+}
+
+#[test]
+fn users_of_a_service_have_transactions_of_their_own() {
+    let service = service();
+    let room = service.scene.room(&service.admin, &json!({ "preset": "public_chat" }));
+    let join = format!("POST /_matrix/client/v3/join/{room}");
+    let send = format!("PUT /_matrix/client/v3/rooms/{room}/send/m.room.message/1");
+    let body = json!({ "msgtype": "m.text", "body": "hi" });
+    let sent = ["irc_bob", "irc_eve"].map(|name| {
+        let ghost = service.register(name);
+        service.call_as(&ghost, &join, &json!({})).ok();
+        service.call_as(&ghost, &send, &body).ok()
+    });
+    assert_ne!(sent[0], sent[1]);
+    // The service sees who is there by any of them, also where its sender is not.
+    let joined = |room: &str| format!("GET /_matrix/client/v3/rooms/{room}/joined_members");
+    let members = service.call_as(GHOST, &joined(&room), &Value::Null).ok();
+    assert_eq!(members["joined"].as_object().unwrap().len(), 3);
+    assert_eq!(service.call(&joined(&room), &Value::Null).ok(), members);
+    let own = service.scene.room(&service.admin, &json!({}));
+    service.call(&joined(&own), &Value::Null).refused(403, "M_FORBIDDEN");
+    service.call(&joined("!none:example.org"), &Value::Null).refused(403, "M_FORBIDDEN");
+}
+
+#[test]
+fn devices_of_a_service_need_no_proof_and_no_login() {
+    let service = service();
+    service.register("irc_bob");
+    for device in ["ONE", "TWO"] {
+        let line = format!("PUT /_matrix/client/v3/devices/{device}");
+        assert_eq!(service.call_as(GHOST, &line, &json!({})).status, 201);
+        let (one_time, upload) = (
+            json!({ "signed_curve25519:AAAA": { "key": "a", "signatures": {} } }),
+            "POST /_matrix/client/v3/keys/upload",
+        );
+        let line = format!("{upload}?device_id={device}");
+        let counts = service.call_as(GHOST, &line, &json!({ "one_time_keys": one_time })).ok();
+        assert_eq!(counts["one_time_key_counts"], json!({ "signed_curve25519": 1 }));
+    }
+    let delete = "POST /_matrix/client/v3/delete_devices";
+    service.call_as(GHOST, delete, &json!({ "devices": ["ONE", "TWO"] })).ok();
+    let left = service.call_as(GHOST, "GET /_matrix/client/v3/devices", &Value::Null).ok();
+    assert_eq!(left, json!({ "devices": [] }));
+    // The sender has no devices.
+    let whoami = format!("{WHOAMI}?device_id=ONE");
+    service.call(&whoami, &Value::Null).refused(400, "M_UNKNOWN_DEVICE");
+}
+
+#[test]
+fn what_two_services_have_alone_neither_makes() {
+    let service = service();
+    let mut overlapping = registration_of("other");
+    overlapping["namespaces"]["users"][0]["regex"] = json!("@irc_b.*");
+    service.add(&overlapping);
+    service.call(REGISTER, &by_service("irc_bob")).refused(400, "M_EXCLUSIVE");
+    let other = service.with_token("token of other", REGISTER, &by_service("irc_bob"));
+    other.refused(400, "M_EXCLUSIVE");
+    service.register("irc_eve");
+}
+
+#[test]
+fn a_service_has_full_control_of_aliases_that_others_make_too() {
+    let aliases = json!([{ "regex": "#irc_.*", "exclusive": false }]);
+    let service = service_with(json!({ "namespaces": { "users": [], "aliases": aliases } }));
+    let own = service.scene.room(&service.admin, &json!({}));
+    let line = format!("/_matrix/client/v3/directory/room/{}", encode("#irc_chan:example.org"));
+    let put = || {
+        let leads = json!({ "room_id": own });
+        service.scene.call(Some(&service.admin), &format!("PUT {line}"), &leads).ok();
+    };
+    put();
+    service.call(&format!("DELETE {line}"), &Value::Null).ok();
+    put();
+    service.scene.call(Some(&service.admin), &format!("DELETE {line}"), &Value::Null).ok();
+}
+
+#[test]
+fn a_service_replaces_keys_without_proof() {
+    let service = service();
+    service.register("irc_bob");
+    for key in [
+        "nqOvzeuGWT/sRx3h7+MHoInYj3Uk2LD/unI9kDYcHwk",
+        "Hq6gL+utB4ET+UvD5ci0kgAwsX6qP/zvf8v6OInU5iw",
+    ] {
+        let keys = json!({ format!("ed25519:{key}"): key });
+        let master = json!({ "user_id": GHOST, "usage": ["master"], "keys": keys });
+        let upload = "POST /_matrix/client/v3/keys/device_signing/upload";
+        service.call_as(GHOST, upload, &json!({ "master_key": master })).ok();
+        let query = json!({ "device_keys": { GHOST: [] } });
+        let known = service.call_as(GHOST, "POST /_matrix/client/v3/keys/query", &query).ok();
+        assert_eq!(known["master_keys"][GHOST]["keys"], keys);
+    }
+}

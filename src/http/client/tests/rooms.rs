@@ -1,7 +1,7 @@
 //! How do users make rooms, come and go, and write state?
 
 use serde_json::{Value, json};
-use tombolo_support::{Answer, Scene, User, text};
+use tombolo_support::{Answer, Peer, Scene, User, encode, text};
 
 use super::one_server;
 
@@ -98,6 +98,15 @@ fn a_room_is_joined_by_its_alias() {
     let room = scene.room(&alice, &json!({ "preset": "public_chat", "room_alias_name": "tea" }));
     let alias = "/_matrix/client/v3/directory/room/%23tea:example.org";
     let found = scene.call(None, &format!("GET {alias}"), &Value::Null).ok();
+    let peer = Peer::new(&scene.simulation, "peer.test", 3);
+    let ask = |alias: &str| {
+        let line =
+            format!("GET /_matrix/federation/v1/query/directory?room_alias={}", encode(alias));
+        scene.signed(&peer, &line, None)
+    };
+    assert_eq!(ask("#tea:example.org").ok(), found);
+    ask("#none:example.org").refused(404, "M_NOT_FOUND");
+    ask("#tea:peer.test").refused(400, "M_INVALID_PARAM");
     assert_eq!(found, json!({ "room_id": room, "servers": ["example.org"] }));
     assert_eq!(
         scene.call(Some(&bob), "POST /_matrix/client/v3/join/%23tea:example.org", &json!({})).ok()

@@ -59,6 +59,7 @@ impl Room<'_> {
     pub fn set_published(&mut self, published: bool) -> Result<()> {
         let held = self.listed()?;
         if held.published != published {
+            self.cache.listed_since = None;
             self.note_listed(&Held { published, ..held })?;
             self.tell(Telling::MakeSure);
         }
@@ -73,7 +74,10 @@ impl Room<'_> {
 
     /// What the copy is to hold, if it is not known to hold that already.
     pub fn listing_due(&mut self) -> Result<Option<Listing>> {
-        let held = self.listed()?;
+        let (held, since) = (self.listed()?, self.unchanged_since()?);
+        if self.cache.listed_since == Some(since) && held.version == held.copied {
+            return Ok(None);
+        }
         let live = self.row()?.life == Life::Live;
         // A room that none of us is in is published no more, even if one returns.
         let published = held.published && live;
@@ -96,6 +100,7 @@ impl Room<'_> {
         if now != held {
             self.note_listed(&now)?;
         }
+        self.cache.listed_since = Some(since);
         let due = now.version > now.copied;
         Ok(due.then_some(Listing { version: now.version, ..listing }))
     }

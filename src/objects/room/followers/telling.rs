@@ -95,8 +95,12 @@ pub fn told(room: &mut Room<'_>, message: Told) -> Result<Option<u64>> {
 /// users.
 pub fn outbound(room: &mut Room<'_>, message: Outbound) -> Result<OutboundReply> {
     room.row()?;
-    if let Some(reply) = farewells(room, &message)? {
-        return Ok(reply);
+    let farewells = room.farewells(message.from, message.to, message.limit)?;
+    if let Some((upto, _)) = farewells.last() {
+        // What came later is asked for again.
+        let upto = *upto;
+        let events = farewells.into_iter().map(|(_, text)| RawValue::from_string(text));
+        return Ok(OutboundReply { events: events.collect::<serde_json::Result<_>>()?, upto });
     }
     let query = "SELECT since, until FROM servers WHERE server = ?";
     let stays = room.sql.rows(query, values![message.server.as_str()], |row| {
@@ -126,16 +130,6 @@ pub fn outbound(room: &mut Room<'_>, message: Outbound) -> Result<OutboundReply>
 /// Up to which position D1's copy of who is in the room, and our users who have to know of it, were told.
 fn room_members_told(row: &RoomRow, lagging: &BTreeMap<String, Position>) -> Position {
     lagging.get(MEMBERS).copied().unwrap_or(row.notified_up_to)
-}
-
-/// Of a room that was purged: how our users left, which a server is still owed. What came later is asked for again.
-fn farewells(room: &mut Room<'_>, message: &Outbound) -> Result<Option<OutboundReply>> {
-    let query = "SELECT pos, json FROM farewells WHERE pos > ? AND pos <= ? ORDER BY pos LIMIT ?";
-    let values = values![message.from, message.to, message.limit];
-    let rows = room.sql.rows(query, values, |row| Ok((row.int(0)?, row.text(1)?)))?;
-    let Some(upto) = rows.last().map(|(pos, _)| *pos) else { return Ok(None) };
-    let events = rows.into_iter().map(|(_, text)| RawValue::from_string(text));
-    Ok(Some(OutboundReply { events: events.collect::<serde_json::Result<_>>()?, upto }))
 }
 
 impl Room<'_> {

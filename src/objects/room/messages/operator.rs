@@ -159,6 +159,13 @@ pub struct DueDeletionReply {
     pub next: u64,
 }
 
+impl Stage {
+    /// Whether something is left to be done.
+    pub fn is_active(self) -> bool {
+        !matches!(self, Self::Complete | Self::Failed)
+    }
+}
+
 /// Servers may have yet to be told what was before a deletion.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Waits {

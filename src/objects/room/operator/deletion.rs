@@ -36,6 +36,15 @@ const SELDOM: u64 = 60_000;
 /// How long it is known of a deletion that it ended (ms).
 const KEPT: u64 = 7 * 86_400_000;
 
+/// A deletion that is to go on.
+pub struct UnderWay {
+    pub deletion: Deletion,
+    /// How often it was put off since it came to its stage, or since somebody left.
+    attempts: i64,
+    /// When it began (ms).
+    began: u64,
+}
+
 /// Begins a deletion. Of a room that is not known there is nothing to delete; it can be blocked all the same.
 pub fn delete(room: &mut Room<'_>, message: Delete) -> Result<()> {
     room.cache.schema.create(room.sql, STEPS)?;
@@ -83,7 +92,9 @@ pub fn deletions(room: &mut Room<'_>, _: Deletions) -> Result<Vec<Deletion>> {
 /// What is due now of the deletion that is under way.
 pub fn due(room: &mut Room<'_>, _: DueDeletion) -> Result<Option<DueDeletionReply>> {
     room.row()?;
-    let Some((mut deletion, attempts)) = room.deletion_under_way()? else { return Ok(None) };
+    let Some(UnderWay { mut deletion, attempts, began }) = room.deletion_under_way()? else {
+        return Ok(None);
+    };
     let now = room.moment.now;
     let mut due = DueDeletionReply {
         id: deletion.id.clone(),
@@ -101,14 +112,14 @@ pub fn due(room: &mut Room<'_>, _: DueDeletion) -> Result<Option<DueDeletionRepl
     let leavers = room.leavers()?;
     if !leavers.is_empty() {
         let remaining = count(&leavers);
-        // Only where nobody could leave, that was an attempt in vain.
-        let attempts = if remaining < deletion.remaining { 0 } else { attempts };
+        // Only where as many are there as before, that was an attempt in vain.
+        let attempts = if remaining == deletion.remaining { attempts } else { 0 };
         if attempts >= MOST_ATTEMPTS {
             deletion.failed = leavers.into_iter().map(|leaver| leaver.user).collect();
-            room.end_deletion(deletion, Stage::Failed)?;
+            room.reach(deletion, Stage::Failed)?;
             return Ok(None);
         }
-        due.next = now + (PAUSE << attempts.clamp(0, MOST_ATTEMPTS));
+        due.next = now + (PAUSE << attempts);
         room.put_off(&Deletion { remaining, ..deletion }, attempts, due.next)?;
         room.wake_at(due.next);
         due.leaving = leavers.into_iter().take(AT_ONCE).collect();
@@ -121,15 +132,12 @@ pub fn due(room: &mut Room<'_>, _: DueDeletion) -> Result<Option<DueDeletionRepl
         due.settle = false;
         room.tell(Telling::Soon);
         due.next = now + (SOON << attempts.clamp(0, SLOWER));
-        room.put_off(&deletion, attempts, due.next)?;
+        room.put_off(&Deletion { remaining: 0, ..deletion }, attempts, due.next)?;
     } else if !due.settle {
         due.purge = true;
-        due.waits = Some(Waits {
-            servers: room.others_since(deletion.since)?,
-            before: deletion.since,
-            until: room.deletion_began()?.saturating_add(PATIENCE),
-        });
-        due.next = now + SELDOM;
+        due.waits = Some(room.waits(deletion.since, began)?);
+        due.next = now + (SELDOM << attempts.clamp(0, SLOWER));
+        room.put_off(&Deletion { remaining: 0, ..deletion }, attempts, due.next)?;
     }
     room.wake_at(due.next);
     Ok(Some(due))
@@ -138,24 +146,31 @@ pub fn due(room: &mut Room<'_>, _: DueDeletion) -> Result<Option<DueDeletionRepl
 /// Notes that all have left. Without a purge, that is the end.
 pub fn settled(room: &mut Room<'_>, message: Settled) -> Result<()> {
     room.row()?;
-    let Some((mut deletion, _)) = room.deletion_under_way()? else { return Ok(()) };
+    let Some(UnderWay { mut deletion, .. }) = room.deletion_under_way()? else { return Ok(()) };
     if deletion.id != message.id || deletion.stage != Stage::Leaving {
         return Ok(());
     }
     deletion.aliases = message.aliases;
     let stage = if deletion.purge { Stage::Left } else { Stage::Complete };
-    room.end_deletion(deletion, stage)
+    room.reach(deletion, stage)
 }
 
 impl Room<'_> {
-    /// The deletion that is under way, and how often users could not be removed.
-    pub fn deletion_under_way(&mut self) -> Result<Option<(Deletion, i64)>> {
-        let query = "SELECT body, attempts FROM deletions WHERE active";
-        let read = |row: &Row<'_>| Ok((row.text(0)?, row.int(1)?));
-        let Some((body, attempts)) = self.sql.row(query, values![], read)? else {
+    /// Who is still to be told what was before a deletion.
+    fn waits(&mut self, before: Position, began: u64) -> Result<Waits> {
+        let servers = self.others_since(before)?;
+        Ok(Waits { servers, before, until: began.saturating_add(PATIENCE) })
+    }
+
+    /// The deletion that is under way.
+    pub fn deletion_under_way(&mut self) -> Result<Option<UnderWay>> {
+        let query = "SELECT body, attempts, began FROM deletions WHERE active";
+        let read = |row: &Row<'_>| Ok((row.text(0)?, row.int(1)?, row.int(2)?));
+        let Some((body, attempts, began)) = self.sql.row(query, values![], read)? else {
             return Ok(None);
         };
-        Ok(Some((serde_json::from_str(&body)?, attempts)))
+        let began = u64::try_from(began).map_err(|_| Stop::broken("a time before 1970"))?;
+        Ok(Some(UnderWay { deletion: serde_json::from_str(&body)?, attempts, began }))
     }
 
     /// The other servers that were in the room since a position.
@@ -164,20 +179,13 @@ impl Room<'_> {
         Ok(servers.filter(|server| *server != self.config.server_name).collect())
     }
 
-    /// When the deletion that is under way began (ms).
-    fn deletion_began(&mut self) -> Result<u64> {
-        let query = "SELECT began FROM deletions WHERE active";
-        let began = self.sql.row(query, values![], |row| row.int(0))?;
-        Ok(began.and_then(|began| u64::try_from(began).ok()).unwrap_or_default())
-    }
-
     /// Notes that a deletion has come to another stage.
-    pub fn end_deletion(&mut self, deletion: Deletion, stage: Stage) -> Result<()> {
+    pub fn reach(&mut self, deletion: Deletion, stage: Stage) -> Result<()> {
         self.note_deletion(&Deletion { stage, ..deletion })
     }
 
     fn note_deletion(&mut self, deletion: &Deletion) -> Result<()> {
-        let active = !matches!(deletion.stage, Stage::Complete | Stage::Failed);
+        let active = deletion.stage.is_active();
         let now = self.moment.now;
         let write = "INSERT INTO deletions (id, began, active, attempts, retry_at, body) VALUES (?1, ?2, ?3, 0, ?2, ?4)
              ON CONFLICT DO UPDATE SET active = excluded.active, attempts = 0, retry_at = excluded.retry_at, body = excluded.body";

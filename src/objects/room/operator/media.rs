@@ -1,28 +1,16 @@
 //! Which media do events of the room name?
 
-use serde::Deserialize;
 use tombolo_platform::values;
+use tombolo_protocol::event::field;
 
 use crate::objects::room::{
     Result, Room,
+    graph::summary::is_mxc,
     messages::{MediaNamed, MediaNamedReply},
 };
 
 /// How many events are looked through at once.
 const AT_ONCE: i64 = 500;
-
-/// What of a content names media.
-#[derive(Default, Deserialize)]
-struct Content {
-    url: Option<String>,
-    avatar_url: Option<String>,
-    info: Option<Info>,
-}
-
-#[derive(Deserialize)]
-struct Info {
-    thumbnail_url: Option<String>,
-}
 
 /// The URLs of media that some of the events name, in the places where Matrix has them.
 pub fn named(room: &mut Room<'_>, message: MediaNamed) -> Result<MediaNamedReply> {
@@ -38,11 +26,11 @@ pub fn named(room: &mut Room<'_>, message: MediaNamed) -> Result<MediaNamedReply
             continue;
         }
         let event = room.event(sn)?;
-        // What has another form names nothing.
-        let content: Content = serde_json::from_str(event.pdu.content.get()).unwrap_or_default();
-        let thumbnail = content.info.and_then(|info| info.thumbnail_url);
-        let named = [content.url, content.avatar_url, thumbnail].into_iter().flatten();
-        urls.extend(named.filter(|url| url.starts_with("mxc://")));
+        let pdu = &event.pdu;
+        let thumbnail = pdu.content_field("info").and_then(|info| field(info, "thumbnail_url"));
+        let thumbnail = thumbnail.and_then(|url| serde_json::from_str(url.get()).ok());
+        let named = [pdu.content_str("url"), pdu.content_str("avatar_url"), thumbnail];
+        urls.extend(named.into_iter().flatten().filter(|url| is_mxc(url)));
     }
     Ok(MediaNamedReply { urls, next })
 }

@@ -3,7 +3,7 @@
 use ruma::OwnedUserId;
 use serde_json::{Map, Value, json, value::RawValue};
 use tombolo_platform::values;
-use tombolo_protocol::membership::Membership;
+use tombolo_protocol::{membership::Membership, power_levels::Level};
 
 use crate::{
     objects::room::{
@@ -91,6 +91,12 @@ pub fn granting(room: &mut Room<'_>, message: Granting) -> Result<GrantingReply>
     let joined = locals.filter(|(_, membership, _)| *membership == Membership::Join);
     let able = joined.map(|(user, ..)| user).filter(|user| power.suffices(user, needed));
     let by = able.max_by_key(|user| power.user(user)).ok_or(Stop::Refused(Refusal::NotFound))?;
+    let membership = room.membership_of(message.user.as_str())?;
+    if membership == Some(Membership::Ban) {
+        return Err(Stop::Refused(Refusal::Forbidden(
+            "The user is banned from the room".to_owned(),
+        )));
+    }
     let held = room.now_event(POWER_LEVELS, "")?;
     let mut levels: Map<String, Value> = match &held {
         Some(event) => serde_json::from_str(event.pdu.content.get())?,
@@ -100,20 +106,20 @@ pub fn granting(room: &mut Room<'_>, message: Granting) -> Result<GrantingReply>
         Some(Value::Object(users)) => users,
         _ => Map::new(),
     };
-    // A creator has no number: as much as usual is given then.
-    let level = users.get(by.as_str()).cloned().unwrap_or(json!(100));
+    // A creator of a newer room has more than any number: as much as usual is given then.
+    let level = match power.user(&by) {
+        Level::Finite(level) => level,
+        Level::Infinite => 100,
+    };
     // Without power levels the creator has theirs by that alone, and keeps it only if they are named.
-    if held.is_none() && !room.row()?.version.room_id_is_create_hash() {
-        users.insert(by.to_string(), level.clone());
+    if held.is_none() && power.user(&by) != Level::Infinite {
+        users.insert(by.to_string(), json!(level));
     }
-    // A creator of a newer room has more than any number, and is given none.
-    if !room.row()?.version.room_id_is_create_hash()
-        || !power.creators().contains(message.user.as_str())
-    {
-        users.insert(message.user.to_string(), level);
+    // Who has as much already keeps it.
+    if power.user(&message.user) < Level::Finite(level) {
+        users.insert(message.user.to_string(), json!(level));
     }
     levels.insert("users".to_owned(), Value::Object(users));
-    let membership = room.membership_of(message.user.as_str())?;
     let in_or_invited = matches!(membership, Some(Membership::Join | Membership::Invite));
     let invite = !in_or_invited && room.join_rule()? != "public";
     Ok(GrantingReply { by, levels: serde_json::value::to_raw_value(&levels)?, invite })

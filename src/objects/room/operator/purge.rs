@@ -15,6 +15,7 @@ use crate::objects::room::{
     Result, Room, Telling,
     cache::Cache,
     messages::{Position, Purge, Stage},
+    operator::deletion::UnderWay,
     row::{Life, RoomRow},
 };
 
@@ -59,7 +60,7 @@ pub const KEPT: [&str; 6] = ["schema", "room", "directory", "blocked", "deletion
 /// Does one part of the purge; answers which part is next. It may begin again from the first one at any time.
 pub fn purge(room: &mut Room<'_>, message: Purge) -> Result<Option<u32>> {
     room.row()?;
-    let Some((deletion, _)) = room.deletion_under_way()? else { return Ok(None) };
+    let Some(UnderWay { deletion, .. }) = room.deletion_under_way()? else { return Ok(None) };
     if deletion.id != message.id || !matches!(deletion.stage, Stage::Left | Stage::Purging) {
         return Ok(None);
     }
@@ -69,7 +70,7 @@ pub fn purge(room: &mut Room<'_>, message: Purge) -> Result<Option<u32>> {
         room.forget_all()?;
         // No join that is under way finds its attempt any more.
         room.empty("joining")?;
-        room.end_deletion(deletion, Stage::Purging)?;
+        room.reach(deletion, Stage::Purging)?;
         return Ok(Some(next));
     };
     match EMPTIED.get(usize::try_from(before).unwrap_or(usize::MAX)) {
@@ -80,24 +81,20 @@ pub fn purge(room: &mut Room<'_>, message: Purge) -> Result<Option<u32>> {
         }
         None => {
             room.drop_all_words()?;
-            room.end_deletion(deletion, Stage::Complete)?;
+            room.reach(deletion, Stage::Complete)?;
             Ok(None)
         }
     }
 }
 
 impl Room<'_> {
-    /// Removes what a table holds. Each table is written by one file: that all are emptied is the exception. Who declined
-    /// is still owed that their leave is told.
+    /// Removes what a table holds. Who declined is still owed that their leave is told.
     fn empty(&mut self, table: &str) -> Result<()> {
-        let unless = match table {
-            "out_of_band" => {
-                "WHERE NOT (membership = 'leave' AND retry_at IS NOT NULL AND NOT ended)"
-            }
-            _ => "",
+        let declined = "DELETE FROM out_of_band WHERE NOT (membership = 'leave' AND retry_at IS NOT NULL AND NOT ended)";
+        match table {
+            "out_of_band" => self.sql.run(declined, values![])?,
+            table => self.sql.run(&format!("DELETE FROM {table}"), values![])?,
         };
-        let statement = format!("{verb} FROM {table} {unless}", verb = "DELETE");
-        self.sql.run(&statement, values![])?;
         Ok(())
     }
 

@@ -80,8 +80,8 @@ impl Room<'_> {
     fn due_deletion(&mut self) -> Result<(bool, Option<u64>)> {
         let query = "SELECT retry_at FROM deletions WHERE active";
         let at = self.sql.row(query, values![], |row| row.int(0))?;
-        let at = at.map(|at| u64::try_from(at).unwrap_or_default());
-        Ok(match at {
+        let broken = |_| Stop::broken("a time before 1970");
+        Ok(match at.map(u64::try_from).transpose().map_err(broken)? {
             Some(at) if at <= self.moment.now => (true, None),
             later => (false, later),
         })

@@ -126,7 +126,7 @@ pub fn members(room: &mut Room<'_>, message: Members) -> Result<Vec<Box<RawValue
     let viewer = room.viewer(message.user, String::new())?;
     let mut before = room.visible_state(&viewer.memberships)?;
     if let Some(at) = message.at.filter(|at| *at < before.at) {
-        let at = at.max(room.first_member_at()?);
+        let at = room.with_members(at)?;
         let nearest = room.seen_from(&viewer.memberships, at)?;
         before.at = nearest.map_or(before.at, |nearest| before.at.min(nearest));
     }
@@ -151,11 +151,16 @@ pub fn members(room: &mut Room<'_>, message: Members) -> Result<Vec<Box<RawValue
 }
 
 impl Room<'_> {
-    /// From which position on there are members.
-    fn first_member_at(&mut self) -> Result<Position> {
-        let query = "SELECT min(since) FROM (SELECT since FROM now WHERE type = 'm.room.member'
-                     UNION ALL SELECT since FROM past WHERE type = 'm.room.member')";
-        let first = self.sql.row(query, values![], |row| row.int_or_null(0))?;
+    /// This position, or the first one that has members.
+    fn with_members(&mut self, at: Position) -> Result<Position> {
+        let members = "SELECT since FROM now WHERE type = 'm.room.member'
+                       UNION ALL SELECT since FROM past WHERE type = 'm.room.member'";
+        let any = format!("SELECT 1 FROM ({members}) WHERE since <= ? LIMIT 1");
+        if self.sql.row(&any, values![at], |row| row.int(0))?.is_some() {
+            return Ok(at);
+        }
+        let first = format!("SELECT min(since) FROM ({members})");
+        let first = self.sql.row(&first, values![], |row| row.int_or_null(0))?;
         Ok(first.flatten().unwrap_or_default())
     }
 

@@ -58,6 +58,45 @@ fn a_deleted_room_is_gone() {
 }
 
 #[test]
+fn every_client_learns_that_a_deleted_room_was_left() {
+    let server = Served::new();
+    let (scene, alice) = (&server.two.scene, &server.two.alice);
+    let room = scene.room(alice, &json!({ "preset": "public_chat", "room_version": "12" }));
+    let since = text(&scene.sync(alice, "")["next_batch"]);
+    let wish = json!({
+        "ranges": [[0, 9]], "timeline_limit": 1, "required_state": [["m.room.member", "$ME"]],
+    });
+    let lists = json!({ "lists": { "all": wish } });
+    let slide = |pos: &str| {
+        let path = "/_matrix/client/unstable/org.matrix.simplified_msc3575/sync";
+        scene.call(Some(alice), &format!("POST {path}{pos}"), &lists).ok()
+    };
+    let shown = slide("");
+    assert_eq!(shown["rooms"][&room]["initial"], true);
+    assert_eq!(server.delete(&room, &json!({}))["status"], "complete");
+    for more in ["", "&use_state_after=true"] {
+        let sync = scene.sync(alice, &format!("since={since}{more}"));
+        assert!(sync["rooms"]["leave"][&room].is_object(), "{sync}");
+    }
+    // This one goes by the event alone.
+    let pos = text(&shown["pos"]);
+    let left = &slide(&format!("?pos={pos}"))["rooms"][&room];
+    let event = &left["required_state"][0];
+    assert_eq!((&event["state_key"], &event["sender"]), (&json!(alice.id), &json!(alice.id)));
+    assert_eq!(event["content"]["membership"], "leave");
+    let dora = scene.register("dora");
+    let fresh = scene.call(
+        Some(&dora),
+        "POST /_matrix/client/v4/sync",
+        &json!({ "room_subscriptions": { &*room: {} } }),
+    );
+    assert!(
+        fresh.status != 200
+            || fresh.body["rooms"].as_object().is_none_or(serde_json::Map::is_empty)
+    );
+}
+
+#[test]
 fn a_deleted_room_stays_blocked_and_begins_anew_when_it_is_not() {
     let server = Served::new();
     let (scene, alice, bob) = (&server.two.scene, &server.two.alice, &server.two.bob);

@@ -1,5 +1,7 @@
 //! Which rooms are listed, and in what order?
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 use tombolo_support::text;
 
@@ -83,6 +85,27 @@ fn rooms_are_listed_as_they_are_asked_for() {
         "empty_rooms=1",
     ] {
         server.get(&format!("v1/rooms?{query}")).refused(400, "M_INVALID_PARAM");
+    }
+}
+
+#[test]
+fn rooms_that_are_alike_are_each_on_one_page() {
+    let server = Served::new();
+    (0..5).for_each(|_| drop(server.two.scene.room(&server.two.alice, &json!({}))));
+    server.two.scene.simulation.settle(60_000);
+    for (order, dir) in
+        super::super::list::ORDERS.iter().flat_map(|order| [(order, "f"), (order, "b")])
+    {
+        let (mut seen, mut from) = (BTreeSet::new(), Some(0));
+        while let Some(at) = from {
+            let query = format!("order_by={order}&dir={dir}&limit=2&from={at}");
+            let page = server.get(&format!("v1/rooms?{query}")).ok();
+            for room in page["rooms"].as_array().unwrap() {
+                assert!(seen.insert(text(&room["room_id"])), "{query}");
+            }
+            from = page["next_batch"].as_u64();
+        }
+        assert_eq!(seen.len(), 5, "{order} {dir}");
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod deletion;
 mod list;
+mod members;
 
 use std::{collections::BTreeSet, rc::Rc};
 
@@ -239,6 +240,26 @@ fn nobody_comes_into_a_blocked_room_through_this_server() {
     server.ask(&block, &json!({ "block": false })).ok();
     scene.act(&dora, &room, "join", &json!({})).ok();
     server.two.through(bob, "join", &room).ok();
+}
+
+#[test]
+fn who_was_invited_to_a_room_that_was_blocked_since_declines() {
+    let server = Served::new();
+    let (scene, bob) = (&server.two.scene, &server.two.bob);
+    let dora = scene.register("dora");
+    let content = json!({ "invite": [dora.id] });
+    let rooms = [&server.two.alice, bob].map(|user| scene.room(user, &content));
+    scene.pass(10_000);
+    let since = text(&scene.sync(&dora, "")["next_batch"]);
+    for room in &rooms {
+        let block = format!("PUT v1/rooms/{}/block", encode(room));
+        server.ask(&block, &json!({ "block": true })).ok();
+        scene.act(&dora, room, "leave", &json!({})).ok();
+    }
+    let sync = scene.sync(&dora, &format!("since={since}"));
+    assert!(rooms.iter().all(|room| sync["rooms"]["leave"][room].is_object()), "{sync}");
+    scene.pass(60_000);
+    assert_eq!(membership(&server, bob, &rooms[1], &dora.id).as_deref(), Some("leave"));
 }
 
 #[test]

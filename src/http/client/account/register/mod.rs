@@ -173,6 +173,7 @@ async fn make_account(
         return made.map(|()| true);
     };
     let account = account(world, Some(password), false)?;
+    must_be_free_to(world, user, None).await?;
     let made = accounts::insert_by_token(world, user.localpart(), &account, token).await?;
     if !made {
         must_be_free(world, user).await?;
