@@ -75,7 +75,7 @@ export function read(args) {
     federation: address("--federation", values.federation),
     tls: cert && { cert: file("--tls-cert", cert), key: file("--tls-key", key) },
     trust: values.trust.map((path) => file("--trust", path)),
-    appservices: values.appservice.map((path) => appservice(file("--appservice", path))),
+    appservices: appservices(values.appservice),
     data: resolve(values.data),
     worker: values.worker && resolve(values.worker),
     variables: variables(values.profile, values.set),
@@ -114,6 +114,14 @@ function file(flag, path) {
     throw new BadFlag(`${flag} ${path} cannot be read`);
   }
   return resolve(path);
+}
+
+function appservices(paths) {
+  const services = paths.map((path) => appservice(file("--appservice", path)));
+  const ids = services.map(({ read }) => read.id);
+  const twice = ids.find((id, index) => ids.indexOf(id) < index);
+  if (twice !== undefined) throw new BadFlag(`--appservice names the ID ${twice} twice`);
+  return services;
 }
 
 function appservice(path) {

@@ -145,9 +145,10 @@ fn statements_that_fit(sql: &Sql, folder: &str) -> Vec<String> {
     statements
 }
 
-/// A statement as `format!` makes it: constants of its file or folder, and the order of rows, are all that is ever put in.
+/// A statement as `format!` makes it: constants of its file or folder, the order of rows, and in a purge the name of any
+/// table are all that is ever put in.
 fn filled(statement: &str, text: &str) -> String {
-    let mut filled = statement.replace("{order}", "DESC");
+    let mut filled = statement.replace("{order}", "DESC").replace("{table}", "events");
     while let Some((before, rest)) = filled.split_once('{') {
         let (name, after) = rest.split_once('}').unwrap();
         let Some((_, declaration)) = text.split_once(&format!("const {name}: &str =")) else {

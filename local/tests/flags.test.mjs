@@ -2,10 +2,12 @@
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { test } from "node:test";
 
 import { read } from "../flags.mjs";
-import { serve, worker } from "./launched.mjs";
+import { folder, serve, worker } from "./launched.mjs";
 
 const REFUSED = [
   ["--nonsense", "x"],
@@ -32,6 +34,15 @@ for (const flags of REFUSED) {
     assert.equal(stdout, "");
   });
 }
+
+test("two application services of one ID are refused", (context) => {
+  const flags = ["a", "b"].flatMap((name) => {
+    const path = join(folder(context), name);
+    writeFileSync(path, `id: bridge\nas_token: ${name}\n`);
+    return ["--appservice", path];
+  });
+  assert.throws(() => read(flags), /the ID bridge twice/);
+});
 
 test("a folder without a built Worker is refused", () => {
   const { status, stderr } = spawnSync(serve, ["--worker", "/nonexistent"], { encoding: "utf8" });

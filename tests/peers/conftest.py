@@ -43,7 +43,9 @@ def pytest_runtest_makereport(item):
     if report.failed:
         for name, server in _of(item.funcargs):
             report.sections.append((f"last lines of {name}", "\n".join(server.said().splitlines()[-30:])))
-        drivers = item.funcargs.get("drivers", {}) | {name: item.funcargs[name] for name in ("browser",) if name in item.funcargs}
+        drivers = dict(item.funcargs.get("drivers", {}))
+        if "browser" in item.funcargs:
+            drivers["browser"] = item.funcargs["browser"]
         for library, driver in drivers.items():
             report.sections.append((f"last lines of {library}", "\n".join(driver.said().splitlines()[-60:])))
     return report

@@ -90,9 +90,11 @@ class Talker:
 
     def _read(self) -> None:
         try:
-            self._buffer += self._socket.recv(4096)
+            came = self._socket.recv(4096)
         except TimeoutError:
             return
+        assert came, f"the network hung up: {self.said}"
+        self._buffer += came
         *lines, self._buffer = self._buffer.split(b"\r\n")
         for line in lines:
             if line.startswith(b"PING"):

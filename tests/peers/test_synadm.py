@@ -9,13 +9,13 @@ import json
 import secrets
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import httpx
 import pytest
 import yaml
 
+from poll import until
 from server import Server
 from user import Refused, User
 
@@ -118,7 +118,7 @@ def test_an_operator_sees_which_rooms_there_are(operator):
     name = f"Room {secrets.token_hex(4)}"
     room = user.create_room(preset="public_chat", name=name)
     guest.join(room)
-    shown = wait_for(lambda: synadm.sees("room", "search", name[5:])["rooms"])
+    shown = until(lambda: synadm.sees("room", "search", name[5:])["rooms"])
     assert [found["room_id"] for found in shown] == [room]
     expected = {
         "room_id": room,
@@ -171,7 +171,7 @@ def test_an_operator_blocks_and_deletes_rooms(operator):
     with pytest.raises(Refused):
         guest.join(room)
     synadm.does("room", "delete", room)
-    ended = wait_for(lambda: of_status(synadm, room, "complete"))
+    ended = until(lambda: of_status(synadm, room, "complete"))
     assert ended["shutdown_room"]["kicked_users"] == [user.id]
     assert synadm.sees("room", "block-status", room)["block"]
     assert room not in user.call("GET", "/v3/joined_rooms")["joined_rooms"]
@@ -203,12 +203,3 @@ def test_an_operator_sees_what_users_upload(operator):
     user.send(room, "m.room.message", content)
     named = synadm.sees("media", "list", "--room-id", room)
     assert named == {"local": [f"mxc://{server.name}/{name}"], "remote": []}
-
-
-def wait_for(answer):
-    """Asks until there is an answer."""
-    for _ in range(60):
-        if found := answer():
-            return found
-        time.sleep(0.5)
-    raise AssertionError("it has not come in 30 seconds")

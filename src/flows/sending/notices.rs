@@ -20,7 +20,7 @@ use super::{
 use crate::{
     flows::{membership::join, ours::Ours},
     objects::{
-        room::messages::{Draft, MembershipOf, Send, Transaction},
+        room::messages::{Draft, MembershipOf, Refusal as RoomRefusal, Send, Transaction},
         room_object, user_object,
         user_sync::messages::{NoticeRoom, Refusal},
     },
@@ -78,12 +78,15 @@ pub async fn notify(world: &World, notice: Notice) -> Result<OwnedEventId, Unsai
     Ok(event_id)
 }
 
-/// The room for notices to the user; makes it if there is none.
+/// The room for notices to the user; makes it if there is none, or if it was deleted.
 async fn room(world: &World, notice: &Notice) -> Result<OwnedRoomId, Unsaid> {
     let (address, sender) = (user_object(&notice.user), notice.sender.clone());
-    let known = NoticeRoom { sender: sender.clone(), made: None };
-    if let Some(room_id) = world.ask(&address, &known).await? {
-        return Ok(room_id);
+    let known = NoticeRoom { sender: sender.clone(), made: None, instead_of: None };
+    let known = world.ask(&address, &known).await?;
+    if let Some(room_id) = &known
+        && is_in(world, &sender, room_id).await?
+    {
+        return Ok(room_id.clone());
     }
     let new = NewRoom {
         creator: sender.clone(),
@@ -101,9 +104,18 @@ async fn room(world: &World, notice: &Notice) -> Result<OwnedRoomId, Unsaid> {
         published: false,
     };
     let made = create_room(world, new).await?;
-    let note = NoticeRoom { sender, made: Some(made.clone()) };
+    let note = NoticeRoom { sender, made: Some(made), instead_of: known };
     let held = world.ask(&address, &note).await?;
     Ok(held.ok_or_else(|| Ours::broken("a room for notices was not noted"))?)
+}
+
+async fn is_in(world: &World, sender: &UserId, room_id: &RoomId) -> Result<bool, Unsaid> {
+    let of_sender = MembershipOf { user: sender.to_owned(), live: true };
+    match world.ask(&room_object(room_id), &of_sender).await {
+        Ok(membership) => Ok(membership == Some(Membership::Join)),
+        Err(AskError::Refused(RoomRefusal::Absent)) => Ok(false),
+        Err(error) => Err(Unsent::from(error).into()),
+    }
 }
 
 async fn invite(

@@ -103,7 +103,8 @@ fn membership_in(event_type: &str, content: &RawValue) -> Option<Membership> {
 /// ([server notices](https://spec.matrix.org/v1.19/client-server-api/#server-notices)).
 async fn may_decline(world: &World, user: &UserId, room_id: &RoomId) -> Result<bool, Unsent> {
     let Some(sender) = Config::of(world)?.server_notices.clone() else { return Ok(true) };
-    let of_notices = match world.ask(&user_object(user), &NoticeRoom { sender, made: None }).await {
+    let known = NoticeRoom { sender, made: None, instead_of: None };
+    let of_notices = match world.ask(&user_object(user), &known).await {
         Ok(room) => room,
         Err(AskError::Refused(refusal)) => return Err(Ours::broken(refusal).into()),
         Err(AskError::Unreachable(cause)) => return Err(Ours::Unreachable(cause).into()),

@@ -88,6 +88,22 @@ fn a_user_is_invited_to_one_room_as_often_as_they_leave_it() {
 }
 
 #[test]
+fn a_user_whose_room_for_notices_was_deleted_gets_another() {
+    let server = Served::on();
+    server.tell_alice();
+    let room = server.invites()[0].0.clone();
+    let line = format!("DELETE /_synapse/admin/v2/rooms/{room}");
+    server.scene.call(Some(&server.admin), &line, &json!({})).ok();
+    server.scene.simulation.settle(3_600_000);
+    assert!(server.invites().is_empty());
+    server.tell_alice();
+    let [(other, _)] = &server.invites()[..] else { panic!("no invite") };
+    assert_ne!(room, *other);
+    server.tell_alice();
+    assert_eq!(server.invites().len(), 1);
+}
+
+#[test]
 fn a_notice_that_is_sent_twice_is_said_once() {
     let server = Served::on();
     let send = |txn_id| server.notify(&server.admin, &server.alice.id, Some(txn_id)).ok();

@@ -55,7 +55,10 @@ fn nobody_reacts_twice_in_the_same_way() {
     scene.put(&alice, &room, &redact, &json!({})).ok();
     react(&scene, &alice, at, "y", "8").ok();
     react(&scene, &alice, at, "y", "9").refused(400, "M_DUPLICATE_ANNOTATION");
-    react(&scene, &alice, at, "", "10").refused(400, "M_UNKNOWN");
+    react(&scene, &alice, at, "", "10").ok();
+    react(&scene, &alice, at, "", "12").refused(400, "M_DUPLICATE_ANNOTATION");
+    let without = json!({ "m.relates_to": { "rel_type": "m.annotation", "event_id": said } });
+    scene.put(&alice, &room, "send/m.reaction/13", &without).refused(400, "M_UNKNOWN");
     react(&scene, &alice, at, &"k".repeat(501), "11").refused(400, "M_UNKNOWN");
 }
 

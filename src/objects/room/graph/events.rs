@@ -142,20 +142,6 @@ impl Room<'_> {
         Ok(self.remember(raw.parse(version)?))
     }
 
-    /// Of a room that was purged: what we told others in a range.
-    pub fn farewells(
-        &mut self,
-        from: Position,
-        to: Position,
-        limit: u32,
-    ) -> Result<Vec<(Position, String)>> {
-        self.row()?;
-        let query =
-            "SELECT pos, json FROM farewells WHERE pos > ? AND pos <= ? ORDER BY pos LIMIT ?";
-        let read = |row: &Row<'_>| Ok((row.int(0)?, row.text(1)?));
-        Ok(self.sql.rows(query, values![from, to, limit], read)?)
-    }
-
     /// The events at these positions, in order: `backwards` newest first. Both ends included.
     pub fn between(
         &mut self,

@@ -6,6 +6,7 @@
 pub mod blocks;
 pub mod events;
 pub mod extremities;
+pub mod farewells;
 pub mod gaps;
 pub mod indexes;
 pub mod insertion;

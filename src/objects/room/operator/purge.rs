@@ -4,17 +4,17 @@
 //! sees a half, and none takes long. Positions go on from where they were, since followers take news by position. Who
 //! blocked the room stays, and what deletions there were.
 //!
-//! A server that was out of reach is still owed how our users left. Their leaves are kept for it.
+//! A server that was out of reach is still owed how our users left, and so are application services and clients. The events
+//! since the deletion began are kept for them.
 
 use std::mem;
 
-use serde_json::value::RawValue;
 use tombolo_platform::values;
 
 use crate::objects::room::{
     Result, Room, Telling,
     cache::Cache,
-    messages::{Position, Purge, Stage},
+    messages::{Purge, Stage},
     operator::deletion::UnderWay,
     row::{Life, RoomRow},
 };
@@ -53,7 +53,7 @@ pub const EMPTIED: [&str; 29] = [
     "events",
 ];
 
-/// What stays: the room's position, what D1 holds of it, what operators did, and what other servers are owed.
+/// What stays: the room's position, what D1 holds of it, what operators did, and what others are owed.
 #[cfg(test)]
 pub const KEPT: [&str; 6] = ["schema", "room", "directory", "blocked", "deletions", "farewells"];
 
@@ -95,19 +95,6 @@ impl Room<'_> {
             "out_of_band" => self.sql.run(declined, values![])?,
             table => self.sql.run(&format!("DELETE FROM {table}"), values![])?,
         };
-        Ok(())
-    }
-
-    /// Keeps what we told other servers after a position: some may be out of reach.
-    fn keep_farewells(&mut self, since: Position) -> Result<()> {
-        let query = "SELECT sn FROM events WHERE pos > ? AND ours ORDER BY pos";
-        for sn in self.sql.rows(query, values![since], |row| row.int(0))? {
-            let event = self.event(sn)?;
-            let Some(pos) = event.pos else { continue };
-            let text: Box<RawValue> = event.for_servers()?;
-            let insert = "INSERT INTO farewells (pos, json) VALUES (?, ?) ON CONFLICT DO NOTHING";
-            self.sql.run(insert, values![pos, text.get()])?;
-        }
         Ok(())
     }
 

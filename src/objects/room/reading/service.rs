@@ -1,20 +1,10 @@
 //! How does an application service see events?
 //! ([pushing events](https://spec.matrix.org/v1.19/application-service-api/#pushing-events))
 
-use serde_json::value::RawValue;
-use tombolo_protocol::{
-    admission::Checked,
-    event::{self, client_event},
-    json::parse_object,
-    room_version::RoomVersion,
-};
-
-use crate::{
-    objects::room::{
-        Result, Room,
-        messages::{ForService, ForServiceReply},
-    },
-    shell::Stop,
+use crate::objects::room::{
+    Result, Room,
+    graph::farewells::farewell,
+    messages::{ForService, ForServiceReply},
 };
 
 /// The events of a range.
@@ -45,13 +35,4 @@ pub fn for_service(room: &mut Room<'_>, message: ForService) -> Result<ForServic
         upto = event.pos.unwrap_or(upto);
     }
     Ok(ForServiceReply { events, upto: if full { upto } else { to } })
-}
-
-/// An event of a room that was purged, as clients see it.
-pub fn farewell(version: &RoomVersion, text: String, with_room: bool) -> Result<Box<RawValue>> {
-    let broken = || Stop::broken("what we told of a purged room cannot be read");
-    let event = parse_object(text.as_bytes()).map_err(|_| broken())?;
-    let (event_id, json) = (event::event_id(&event, version), RawValue::from_string(text)?);
-    let pdu = Checked { event_id, json }.pdu(version).map_err(|_| broken())?;
-    Ok(RawValue::from_string(client_event(&pdu, with_room))?)
 }

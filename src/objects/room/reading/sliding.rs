@@ -13,24 +13,20 @@ use serde_json::value::{RawValue, to_raw_value};
 use tombolo_platform::values;
 use tombolo_protocol::{json::members, membership::Membership};
 
-use crate::{
-    objects::room::{
-        Result, Room, STEPS,
-        graph::{
-            events::{Before, Stored},
-            state::Key,
-        },
-        messages::{
-            Detail, EventFilter, Hero, Position, Refusal, RequiredState, SlidingWindow,
-            SlidingWindowReply, StateElement, Traits, TraitsOf, Window,
-        },
-        reading::{
-            service::farewell,
-            view::Viewer,
-            window::{Range, Slice, names_rooms},
-        },
+use crate::objects::room::{
+    Result, Room,
+    graph::{
+        events::{Before, Stored},
+        state::Key,
     },
-    shell::Stop,
+    messages::{
+        Detail, EventFilter, Hero, Position, RequiredState, SlidingWindow, SlidingWindowReply,
+        StateElement, Traits, TraitsOf, Window,
+    },
+    reading::{
+        view::Viewer,
+        window::{Range, Slice, names_rooms},
+    },
 };
 
 const MEMBER: &str = "m.room.member";
@@ -50,7 +46,8 @@ const LOOKED_AT: [u32; 2] = [8, 100];
 /// The timeline of the range, the state that is wanted of it, receipts and what the room is called.
 pub fn sliding_window(room: &mut Room<'_>, message: SlidingWindow) -> Result<SlidingWindowReply> {
     if let Err(stop) = room.graph() {
-        return room.farewell_to(&message, stop);
+        let state = room.farewell_to(&message.user, (message.from, message.to))?.ok_or(stop)?;
+        return Ok(SlidingWindowReply { state: vec![state], ..Default::default() });
     }
     let viewer = room.viewer(message.user.clone(), message.device.clone())?;
     let viewer = Viewer { ignored: message.ignored.clone(), ..viewer };
@@ -200,23 +197,6 @@ fn shows<'a>(wants: &[Wants<'a>], key: &'a Key) -> bool {
 }
 
 impl Room<'_> {
-    /// Of a room that was purged: how the user left it, of which a client has yet to hear.
-    fn farewell_to(
-        &mut self,
-        message: &SlidingWindow,
-        stop: Stop<Refusal>,
-    ) -> Result<SlidingWindowReply> {
-        if !matches!(stop, Stop::Refused(_)) || !self.cache.schema.exists(self.sql, STEPS)? {
-            return Err(stop);
-        }
-        let query = "SELECT json FROM farewells WHERE pos > ? AND pos <= ? AND json_extract(json, '$.state_key') = ?
-                     ORDER BY pos DESC LIMIT 1";
-        let values = values![message.from, message.to, message.user.as_str()];
-        let Some(text) = self.sql.row(query, values, |row| row.text(0))? else { return Err(stop) };
-        let state = vec![farewell(self.row()?.version, text, false)?];
-        Ok(SlidingWindowReply { state, ..Default::default() })
-    }
-
     /// The state that is wanted, and what is set no more.
     fn required_state(
         &mut self,

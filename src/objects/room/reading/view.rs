@@ -153,15 +153,11 @@ pub fn members(room: &mut Room<'_>, message: Members) -> Result<Vec<Box<RawValue
 impl Room<'_> {
     /// This position, or the first one that has members.
     fn with_members(&mut self, at: Position) -> Result<Position> {
-        let members = "SELECT since FROM now WHERE type = 'm.room.member'
-                       UNION ALL SELECT since FROM past WHERE type = 'm.room.member'";
-        let any = format!("SELECT 1 FROM ({members}) WHERE since <= ? LIMIT 1");
-        if self.sql.row(&any, values![at], |row| row.int(0))?.is_some() {
-            return Ok(at);
-        }
-        let first = format!("SELECT min(since) FROM ({members})");
-        let first = self.sql.row(&first, values![], |row| row.int_or_null(0))?;
-        Ok(first.flatten().unwrap_or_default())
+        let query = "SELECT min(since) FROM (
+                         SELECT since FROM now WHERE type = 'm.room.member'
+                         UNION ALL SELECT since FROM past WHERE type = 'm.room.member')";
+        let first = self.sql.row(query, values![], |row| row.int_or_null(0))?.flatten();
+        Ok(at.max(first.unwrap_or_default()))
     }
 
     /// The viewer for a user and device, with the user's memberships.

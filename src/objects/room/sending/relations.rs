@@ -52,10 +52,10 @@ impl Room<'_> {
     }
 
     fn check_annotation(&mut self, pdu: &Pdu, relation: &Relation) -> Result<()> {
-        let key = relation.key.as_deref().unwrap_or_default();
-        if key.is_empty() || key.chars().count() > MAX_KEY {
+        let fits = |key: &&str| key.chars().count() <= MAX_KEY;
+        let Some(key) = relation.key.as_deref().filter(fits) else {
             return Err(unrelatable("An annotation has a key, and not too long a one"));
-        }
+        };
         let query =
             "SELECT sn FROM annotations WHERE target = ? AND user = ? AND type = ? AND key = ?";
         let values = values![&relation.event_id, pdu.sender.as_str(), pdu.kind(), key];

@@ -12,5 +12,8 @@ pub struct NoticeRoom {
     pub sender: OwnedUserId,
     /// The room that is noted if there is none yet.
     pub made: Option<OwnedRoomId>,
+    /// The room in whose place it is noted: the sender is in that one no more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instead_of: Option<OwnedRoomId>,
 }
 message!(UserSyncClass, NoticeRoom => Option<OwnedRoomId>, Refusal);

@@ -5,6 +5,7 @@ use tombolo_platform::{Row, SqlError, values};
 use tombolo_support::{User, encode, text};
 
 use super::{Served, membership};
+use crate::objects::room::{EMPTIED, KEPT};
 
 impl Served {
     fn is_left(&self, user: &User, room: &str) -> bool {
@@ -45,8 +46,7 @@ fn a_deleted_room_is_gone() {
     let held = server.get(&format!("v2/rooms/{}/delete_status", encode(&room))).ok();
     assert_eq!(held["results"], json!([ended]));
     // Nothing is held, and nobody finds it.
-    let kept = ["schema", "room", "directory", "blocked", "deletions", "farewells"];
-    assert_eq!(server.filled(&room), kept.map(ToOwned::to_owned).into());
+    assert_eq!(server.filled(&room), KEPT.map(ToOwned::to_owned).into());
     server.of(&room, "").refused(404, "M_NOT_FOUND");
     assert_eq!(server.get("v1/rooms").ok()["total_rooms"], 0);
     let path = "/_matrix/client/v3/directory/room/%23bad:ours.test:8448";
@@ -246,8 +246,6 @@ fn a_room_that_is_not_known_is_blocked_all_the_same() {
 
 #[test]
 fn a_purge_knows_every_table() {
-    use crate::objects::room::{EMPTIED, KEPT};
-
     let server = Served::new();
     let room = server.two.scene.room(&server.two.alice, &json!({}));
     let query = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'words%'";
