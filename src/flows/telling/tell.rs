@@ -196,23 +196,22 @@ async fn deliver(
     room_id: &OwnedRoomId,
     undelivered: &UndeliveredReply,
 ) -> (Vec<OwnedUserId>, Vec<OwnedServerName>) {
-    let users: Vec<Option<OwnedUserId>> = stream::iter(undelivered.users.clone())
+    let users = stream::iter(undelivered.users.clone())
         .map(|news| async move {
             let user = news.user.clone();
             let news = with(news, &undelivered.notifiable);
             tell_user(world, room_id, news).await.err().map(|_| user)
         })
         .buffer_unordered(at_once(undelivered.notifiable.as_ref()))
-        .collect()
-        .await;
-    let servers: Vec<Option<OwnedServerName>> = stream::iter(&undelivered.servers)
+        .collect::<Vec<Option<OwnedUserId>>>();
+    let servers = stream::iter(&undelivered.servers)
         .map(|due| async move {
             let told = tell_server(world, room_id, due, undelivered).await;
             told.err().map(|_| due.server.clone())
         })
         .buffer_unordered(AT_ONCE)
-        .collect()
-        .await;
+        .collect::<Vec<Option<OwnedServerName>>>();
+    let (users, servers) = join(users, servers).await;
     (users.into_iter().flatten().collect(), servers.into_iter().flatten().collect())
 }
 

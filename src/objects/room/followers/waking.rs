@@ -24,7 +24,8 @@ const FEW: usize = 4;
 /// When the alarm makes sure (ms): later than a request needs, or it would tell what is just being told.
 const MAKES_SURE: u64 = 2_000;
 
-/// How long after a telling the next one may begin (ms); until then news gathers.
+/// How long after a telling the next one may begin (ms); until then news gathers. A telling costs as much as there are
+/// followers: a room of fewer members waits a millisecond for each.
 const PAUSE: u64 = 100;
 
 /// The room's joined users: whether one request can tell them all.
@@ -58,7 +59,9 @@ impl Room<'_> {
     pub fn arm(&mut self) {
         match self.pending.telling.take() {
             Some(Telling::Soon) => {
-                self.effects.alarm_at(self.moment.now.max(self.cache.told_at + PAUSE));
+                let members = self.cache.row.as_ref().map_or(0, |row| row.joined);
+                let pause = u64::try_from(members).unwrap_or_default().min(PAUSE);
+                self.effects.alarm_at(self.moment.now.max(self.cache.told_at + pause));
             }
             Some(Telling::MakeSure) => self.effects.alarm_at(self.moment.now + MAKES_SURE),
             None => {}

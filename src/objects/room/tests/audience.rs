@@ -99,7 +99,7 @@ fn a_telling_begins_a_little_after_the_last() {
     end_telling(&room, false);
     room.rewind();
     say(&room, "1");
-    assert_eq!(room.alarm(), Some(100), "news gathers");
+    assert_eq!(room.alarm(), Some(2), "news gathers");
     room.evict();
     room.send("alice", "m.room.message", None, &json!({ "body": "later" })).unwrap();
     assert_eq!(room.alarm(), Some(0));
