@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 
 use serde::{Serialize, de::DeserializeOwned};
-use tombolo_platform::{Answer, Class, Fault, Message, Object, Row, Sql, SqlError, values};
+use tombolo_platform::{Answer, Class, Fault, Message, Object, Row, Sql, SqlError, json, values};
 use tombolo_protocol::membership::Membership;
 
 /// Why an object's function ends early. Either way nothing it wrote is kept.
@@ -85,8 +85,7 @@ pub fn reply<C: ObjectClass, M: Message<Class = C, Refusal = C::Refusal>>(
     question: &Question<'_>,
     work: impl FnOnce(&mut C::Object<'_>, M) -> Result<M::Reply, Stop<M::Refusal>>,
 ) -> Result<Answer, Fault> {
-    let message: M =
-        serde_json::from_str(question.body).map_err(|error| unread(M::NAME, &error))?;
+    let message: M = json::read(question.body).map_err(|error| unread(M::NAME, &error))?;
     let mut once = Some((message, work));
     within::<C>(question, &mut |object| {
         let taken = once.take();
@@ -142,7 +141,7 @@ impl Wire {
 
 #[cfg(test)]
 fn again<T: Serialize + DeserializeOwned>(text: &str) -> serde_json::Result<String> {
-    serde_json::to_string(&serde_json::from_str::<T>(text)?)
+    serde_json::to_string(&json::read::<T>(text)?)
 }
 
 /// Declares a class of objects: its name, and which function answers which message.

@@ -8,6 +8,7 @@
 
 mod application;
 mod body;
+pub mod json;
 mod memory;
 mod message;
 mod moment;

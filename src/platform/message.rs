@@ -8,7 +8,7 @@ use std::{fmt, marker::PhantomData, time::Duration};
 
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::SqlError;
+use crate::{SqlError, json};
 
 /// A class of objects.
 pub trait Class: 'static {
@@ -186,10 +186,10 @@ pub(crate) fn encode<M: Message>(message: &M) -> Result<String, Unreachable> {
 pub(crate) fn decode<M: Message>(reply: &str) -> Result<Result<M::Reply, M::Refusal>, Unreachable> {
     let broken = |error| broken(M::NAME, "reply", &error);
     match within(reply, "{\"Ok\":") {
-        Some(reply) => serde_json::from_str(reply).map(Ok).map_err(broken),
+        Some(reply) => json::read(reply).map(Ok).map_err(broken),
         None => {
             let refusal = within(reply, "{\"Err\":").unwrap_or_default();
-            serde_json::from_str(refusal).map(Err).map_err(broken)
+            json::read(refusal).map(Err).map_err(broken)
         }
     }
 }
