@@ -11,8 +11,8 @@ use ruma::{
     api::client::push::PushRule,
     events::push_rules::PushRulesEventContent,
     push::{
-        Action, AnyPushRuleRef, ConditionalPushRule, NewPushRule, RemovePushRuleError, RuleKind,
-        Ruleset,
+        Action, AnyPushRuleRef, ConditionalPushRule, EventMatchConditionData, NewPushRule,
+        PushCondition, RemovePushRuleError, RuleKind, Ruleset, ScalarJsonValue,
     },
 };
 use serde_json::value::{RawValue, to_raw_value};
@@ -118,6 +118,10 @@ impl User<'_> {
     fn default_rules(&self) -> Result<Ruleset> {
         let user = UserId::parse(self.name).map_err(|_| Stop::broken("the user's ID is none"))?;
         let mut rules = Ruleset::server_default(&user);
+        rules.override_ =
+            mem::take(&mut rules.override_).into_iter().map(as_clients_know_it).collect();
+        rules.underride =
+            mem::take(&mut rules.underride).into_iter().map(as_clients_know_it).collect();
         if !self.config.thread_subscriptions {
             rules.postcontent.clear();
         }
@@ -163,6 +167,21 @@ impl User<'_> {
         rules.update_with_server_default(default);
         Ok(rules)
     }
+}
+
+/// A default rule with the condition by which clients and other servers know it: of an event's type, that it matches
+/// exactly, and not that it is so (MSC3930 has either).
+fn as_clients_know_it(mut rule: ConditionalPushRule) -> ConditionalPushRule {
+    for condition in &mut rule.conditions {
+        if let PushCondition::EventPropertyIs(is) = condition
+            && is.key == "type"
+            && let ScalarJsonValue::String(kind) = &is.value
+        {
+            let data = EventMatchConditionData::new(is.key.clone(), kind.clone());
+            *condition = PushCondition::EventMatch(data);
+        }
+    }
+    rule
 }
 
 /// The rules as events are judged by them.

@@ -81,6 +81,16 @@ fn everybody_has_the_default_rules_of_the_specification() {
             rules.ids(kind).into_iter().partition(|id| id.starts_with(".org.matrix.msc3930."));
         assert_eq!(others, expected);
         assert_eq!(polls.len(), if kind == "override" { 1 } else { 4 });
+        // Clients have them by themselves, with this condition.
+        for id in polls {
+            let rule = rules.get(&format!("{kind}/{id}")).ok();
+            let mut conditions = rule["conditions"].as_array().unwrap().iter();
+            let is = |condition: &&Value| {
+                condition["kind"] == "event_match" && condition["key"] == "type"
+            };
+            let pattern = conditions.find(is).unwrap()["pattern"].as_str().unwrap();
+            assert!(pattern.starts_with("org.matrix.msc3381.poll."), "{rule}");
+        }
     }
     for kind in ["content", "room", "sender"] {
         assert!(rules.ids(kind).is_empty());
