@@ -157,6 +157,14 @@ pub async fn quarantine(world: &World, name: Name<'_>, is_so: bool) -> Result<bo
     Ok(world.d1().run(update, values![name.server, name.media_id, is_so]).await? > 0)
 }
 
+/// Keeps all that a user of ours has uploaded from being read, and all that have the same contents; answers how many that
+/// are.
+pub async fn quarantine_all_of(world: &World, localpart: &str) -> Result<u64, SqlError> {
+    let update = "UPDATE media SET quarantined = 1 WHERE quarantined = 0 AND (localpart = ?1
+                  OR content IN (SELECT content FROM media WHERE localpart = ?1))";
+    world.d1().run(update, values![localpart]).await
+}
+
 /// How many bytes a user keeps.
 pub async fn kept_by(world: &World, localpart: &str) -> Result<u64, SqlError> {
     let query = "SELECT coalesce(sum(size), 0) AS bytes FROM media WHERE localpart = ?";

@@ -15,10 +15,10 @@ use ruma::OwnedServerName;
 use serde_json::json;
 use tombolo_platform::World;
 
-use super::must_be_admin;
+use super::{must_be_admin, paging::Paging};
 use crate::{
     config::Config,
-    error::{Error, Result, not_found},
+    error::{Error, Result, missing_param, not_found},
     flows,
     http::{endpoint::json_response, router::Router},
     stores::media::{self, Name},
@@ -27,6 +27,10 @@ use crate::{
 const QUARANTINE: &str = "/_synapse/admin/v1/media/quarantine/{server_name}/{media_id}";
 const UNQUARANTINE: &str = "/_synapse/admin/v1/media/unquarantine/{server_name}/{media_id}";
 const ONE: &str = "/_synapse/admin/v1/media/{server_name}/{media_id}";
+const CACHE: &str = "/_synapse/admin/v1/purge_media_cache";
+
+/// How many media of other servers one request removes at most: each is a few writes.
+const MOST_PURGED: usize = 100;
 
 type Path = (OwnedServerName, String);
 
@@ -34,6 +38,7 @@ pub fn routes(router: &mut Router) {
     router.page(&Method::POST, QUARANTINE, quarantine);
     router.page(&Method::POST, UNQUARANTINE, unquarantine);
     router.page(&Method::DELETE, ONE, delete);
+    router.page(&Method::POST, CACHE, purge_cache);
     room::routes(router);
     users::routes(router);
 }
@@ -79,4 +84,16 @@ async fn delete(
         return Err(not_found("There are no such media"));
     }
     json_response(StatusCode::OK, &json!({ "deleted_media": [media_id], "total": 1 }))
+}
+
+/// Removes media of other servers that nobody has read since then (ms): some of them, and how many that were.
+async fn purge_cache(world: World, request: Request<Bytes>, (): ()) -> Result<Response<Bytes>> {
+    must_be_admin(&world, &request).await?;
+    let since = Paging::of(request.uri().query()).time("before_ts")?;
+    let since = since.ok_or_else(|| missing_param("`before_ts` is missing"))?;
+    let unread = media::unread_since(&world, since, MOST_PURGED).await?;
+    for (server, media_id) in &unread {
+        flows::media::delete(&world, Name { server, media_id }).await?;
+    }
+    json_response(StatusCode::OK, &json!({ "deleted": unread.len() }))
 }

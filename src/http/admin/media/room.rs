@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
+use futures_util::{StreamExt, TryStreamExt, stream};
 use http::{Method, Request, Response, StatusCode};
 use ruma::{OwnedRoomId, RoomId};
 use serde_json::json;
@@ -16,12 +17,18 @@ use crate::{
         room::messages::{MediaNamed, Refusal},
         room_object,
     },
+    stores::media::{self, Name},
 };
 
 const OF_ROOM: &str = "/_synapse/admin/v1/room/{room_id}/media";
+const QUARANTINE: &str = "/_synapse/admin/v1/room/{room_id}/media/quarantine";
+
+/// How many media are quarantined at once.
+const AT_ONCE: usize = 6;
 
 pub fn routes(router: &mut Router) {
     router.page(&Method::GET, OF_ROOM, list);
+    router.page(&Method::POST, QUARANTINE, quarantine);
 }
 
 async fn list(
@@ -34,6 +41,24 @@ async fn list(
     let named = named_in(&world, &room_id).await?.into_iter();
     let (local, remote): (Vec<String>, Vec<String>) = named.partition(|url| url.starts_with(&own));
     json_response(StatusCode::OK, &json!({ "local": local, "remote": remote }))
+}
+
+/// Quarantines what the events of a room name and this server holds.
+async fn quarantine(
+    world: World,
+    request: Request<Bytes>,
+    room_id: OwnedRoomId,
+) -> Result<Response<Bytes>> {
+    must_be_admin(&world, &request).await?;
+    let named = named_in(&world, &room_id).await?;
+    let names = named.iter().filter_map(|url| url.strip_prefix("mxc://")?.split_once('/'));
+    let found: Vec<bool> = stream::iter(names)
+        .map(|(server, media_id)| media::quarantine(&world, Name { server, media_id }, true))
+        .buffer_unordered(AT_ONCE)
+        .try_collect()
+        .await?;
+    let found = found.into_iter().filter(|found| *found).count();
+    json_response(StatusCode::OK, &json!({ "num_quarantined": found }))
 }
 
 /// The room looks through so many events at a time; what is named twice is told once. A room that is not known names none.

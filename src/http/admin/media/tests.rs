@@ -2,8 +2,8 @@
 
 use std::rc::Rc;
 
-use serde_json::Value;
-use tombolo_support::{Scene, User};
+use serde_json::{Value, json};
+use tombolo_support::{Pair, Scene, User, encode};
 
 use crate::app::Tombolo;
 
@@ -155,7 +155,7 @@ fn what_a_user_has_uploaded_is_listed_and_deleted() {
     }
     let delete =
         |query: &str| scene.call(Some(&admin), &format!("DELETE {path}{query}"), &Value::Null).ok();
-    assert_eq!(delete("?limit=1")["deleted_media"], serde_json::json!([named[2]]));
+    assert_eq!(delete("?limit=1")["deleted_media"], json!([named[2]]));
     assert_eq!(delete("")["total"], 2);
     assert_eq!(delete("")["total"], 0);
     assert_eq!(names.iter().map(|name| read(&scene, &alice, name)).max(), Some(404));
@@ -175,8 +175,8 @@ fn it_is_counted_who_uploads_how_much() {
     let list = |query: &str| scene.get(&admin, &format!("{path}{query}")).ok();
     let all = list("");
     assert_eq!(all["total"], 2);
-    let alices = serde_json::json!({
-        "user_id": "@alice:example.org", "displayname": null, "media_count": 2, "media_length": 4,
+    let alices = json!({
+        "user_id": "@alice:example.org", "displayname": "alice", "media_count": 2, "media_length": 4,
     });
     assert_eq!(all["users"][0], alices);
     let first = |query: &str| list(query)["users"][0]["media_count"].clone();
@@ -197,23 +197,75 @@ fn it_is_counted_who_uploads_how_much() {
 fn the_media_that_a_room_names_are_listed() {
     let (scene, admin) = server_with_admin();
     let alice = scene.register("alice");
-    let room = scene.room(&alice, &serde_json::json!({}));
+    let room = scene.room(&alice, &json!({}));
     let say = |content: Value| {
         let line = format!("send/m.room.message/{}", scene.number());
         scene.put(&alice, &room, &line, &content).ok()
     };
     for (url, thumbnail) in [("mxc://example.org/a", "mxc://else.where/b"), ("https://x.y", "")] {
-        let info = serde_json::json!({ "thumbnail_url": thumbnail });
-        say(serde_json::json!({ "msgtype": "m.image", "body": "a", "url": url, "info": info }));
+        let info = json!({ "thumbnail_url": thumbnail });
+        say(json!({ "msgtype": "m.image", "body": "a", "url": url, "info": info }));
     }
-    say(serde_json::json!({ "msgtype": "m.text", "body": "mxc://example.org/said", "url": 5 }));
+    say(json!({ "msgtype": "m.text", "body": "mxc://example.org/said", "url": 5 }));
     let path = format!("/_synapse/admin/v1/room/{}/media", tombolo_support::encode(&room));
     scene.get(&alice, &path).refused(403, "M_FORBIDDEN");
     let named = scene.get(&admin, &path).ok();
-    let expected = serde_json::json!({
+    let expected = json!({
         "local": ["mxc://example.org/a"], "remote": ["mxc://else.where/b"],
     });
     assert_eq!(named, expected);
     let none = scene.get(&admin, "/_synapse/admin/v1/room/!unknown:example.org/media").ok();
-    assert_eq!(none, serde_json::json!({ "local": [], "remote": [] }));
+    assert_eq!(none, json!({ "local": [], "remote": [] }));
+}
+
+#[test]
+fn all_media_of_a_user_or_a_room_are_quarantined() {
+    let (scene, admin) = server_with_admin();
+    let (alice, bob) = (scene.register("alice"), scene.register("bob"));
+    let [first, second] = ["one", "two"].map(|content| upload(&scene, &alice, content));
+    let [same, other, third] = ["one", "four", "three"].map(|text| upload(&scene, &bob, text));
+    let ask = |path: &str| {
+        let line = format!("POST /_synapse/admin/v1/{path}");
+        scene.call(Some(&alice), &line, &Value::Null).refused(403, "M_FORBIDDEN");
+        scene.call(Some(&admin), &line, &Value::Null)
+    };
+    let path = "user/@alice:example.org/media/quarantine";
+    assert_eq!(ask(path).ok(), json!({ "num_quarantined": 3 }));
+    assert_eq!(ask(path).ok(), json!({ "num_quarantined": 0 }));
+    ask("user/@nobody:example.org/media/quarantine").refused(404, "M_NOT_FOUND");
+    let room = scene.room(&bob, &json!({}));
+    for media in [&*other, "else.where/unknown"] {
+        let content = json!({ "msgtype": "m.file", "body": "", "url": format!("mxc://{media}") });
+        let path = format!("send/m.room.message/{}", encode(media));
+        scene.put(&bob, &room, &path, &content).ok();
+    }
+    let path = format!("room/{}/media/quarantine", encode(&room));
+    assert_eq!(ask(&path).ok(), json!({ "num_quarantined": 1 }));
+    for media in [&first, &second, &same, &other] {
+        assert_eq!(read(&scene, &bob, media), 404);
+    }
+    assert_eq!(read(&scene, &bob, &third), 200);
+    assert_eq!(ask("room/!none:example.org/media/quarantine").ok()["num_quarantined"], 0);
+}
+
+#[test]
+fn what_other_servers_gave_and_nobody_reads_is_removed() {
+    let two = Pair::new(Rc::new(Tombolo), ["ours.test:8448", "other.test:8448"]);
+    let Pair { scene, alice, bob, .. } = &two;
+    let update = "UPDATE accounts SET admin = 1 WHERE localpart = 'alice'";
+    scene.server.d1().run(update, &[]).unwrap();
+    let media = upload(scene, bob, "far");
+    assert_eq!(read(scene, alice, &media), 200);
+    upload(scene, alice, "near");
+    let purge = |query: &str| {
+        let line = format!("POST /_synapse/admin/v1/purge_media_cache{query}");
+        scene.call(Some(alice), &line, &Value::Null)
+    };
+    assert_eq!(purge("?before_ts=0").ok(), json!({ "deleted": 0 }));
+    assert_eq!(scene.server.r2_keys().len(), 2);
+    let later = scene.simulation.now() + 1_000;
+    assert_eq!(purge(&format!("?before_ts={later}")).ok(), json!({ "deleted": 1 }));
+    assert_eq!(scene.server.r2_keys().len(), 1);
+    purge("").refused(400, "M_MISSING_PARAM");
+    assert_eq!(read(scene, alice, &media), 200);
 }

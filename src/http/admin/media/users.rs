@@ -24,12 +24,13 @@ use crate::{
         router::Router,
     },
     stores::media::{
-        Name,
+        self, Name,
         usage::{self, Counted, Part, Uploaded, Usage},
     },
 };
 
 const OF_USER: &str = "/_synapse/admin/v1/users/{user_id}/media";
+const QUARANTINE: &str = "/_synapse/admin/v1/user/{user_id}/media/quarantine";
 const STATISTICS: &str = "/_synapse/admin/v1/statistics/users/media";
 
 /// How many items a page has at most.
@@ -52,6 +53,7 @@ const ORDERS_OF_USERS: [&str; 4] = ["user_id", "displayname", "media_length", "m
 pub fn routes(router: &mut Router) {
     router.page(&Method::GET, OF_USER, list);
     router.page(&Method::DELETE, OF_USER, delete);
+    router.page(&Method::POST, QUARANTINE, quarantine);
     router.page(&Method::GET, STATISTICS, statistics);
 }
 
@@ -77,6 +79,17 @@ async fn delete(
         }
     }
     json_response(StatusCode::OK, &json!({ "deleted_media": deleted, "total": deleted.len() }))
+}
+
+async fn quarantine(
+    world: World,
+    request: Request<Bytes>,
+    user: OwnedUserId,
+) -> Result<Response<Bytes>> {
+    must_be_admin(&world, &request).await?;
+    account(&world, &user).await?;
+    let quarantined = media::quarantine_all_of(&world, user.localpart()).await?;
+    json_response(StatusCode::OK, &json!({ "num_quarantined": quarantined }))
 }
 
 /// The page of a user's uploads that is asked for, how many there are, and which page it is. The newest come first, unless
