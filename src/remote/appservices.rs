@@ -3,12 +3,13 @@
 //!
 //! The operator says where it listens: any address will do, and that it fails says nothing of a server.
 
-use std::time::Duration;
+use std::{fmt::Display, time::Duration};
 
 use bytes::Bytes;
-use http::{Method, Request, header};
+use http::{Method, Request, Response, header};
 use percent_encoding::utf8_percent_encode;
-use tombolo_platform::{Limits, World};
+use serde_json::Value;
+use tombolo_platform::{Body, Limits, World};
 
 use super::{api, reach};
 use crate::config::Config;
@@ -19,6 +20,8 @@ const NETWORK: &str = "APPSERVICES";
 const LIMITS: Limits = Limits { time: Duration::from_secs(60), bytes: 1 << 20 };
 /// A service makes what it is asked for before it answers, while somebody waits.
 const QUERY: Limits = Limits { time: Duration::from_secs(15), bytes: 64 << 10 };
+/// What a service knows of its network.
+const LOOK_UP: Limits = Limits { time: Duration::from_secs(10), bytes: 1 << 20 };
 /// By which member an answer says what is wrong, and what it says where the service does not know the path.
 const ERRCODE: &str = "\"errcode\"";
 const UNRECOGNIZED: &str = "M_UNRECOGNIZED";
@@ -46,6 +49,8 @@ pub enum Undone {
     Unreachable(String),
     #[error("it answers {status}: {body}")]
     Answered { status: u16, body: String },
+    #[error("its answer cannot be read: {0}")]
+    Unread(String),
 }
 
 /// Has a service take a transaction
@@ -75,21 +80,47 @@ pub async fn has(
     place: Place<'_>,
     (kind, name): (&str, &str),
 ) -> Result<bool, Undone> {
-    let name = utf8_percent_encode(name, api::ESCAPED);
+    let name = escaped(name);
     let paths = [format!("/_matrix/app/v1/{kind}/{name}"), format!("/{kind}/{name}")];
+    Ok(answer_at(world, place, paths, QUERY).await?.is_some())
+}
+
+/// What a service says of its third-party network, if it says anything
+/// ([third-party networks](https://spec.matrix.org/v1.19/application-service-api/#third-party-networks)). `what` is the
+/// path and the query, escaped.
+pub async fn look_up(world: &World, place: Place<'_>, what: &str) -> Result<Option<Value>, Undone> {
+    let paths = ["v1", "unstable"].map(|at| format!("/_matrix/app/{at}/thirdparty/{what}"));
+    let Some(answer) = answer_at(world, place, paths, LOOK_UP).await? else { return Ok(None) };
+    let body = answer.into_body().whole(LOOK_UP.bytes).await;
+    let body = body.map_err(|error| Undone::Unread(error.to_string()))?;
+    serde_json::from_slice(&body).map_err(|error| Undone::Unread(error.to_string()))
+}
+
+/// A segment of a path.
+pub fn escaped(segment: &str) -> impl Display {
+    utf8_percent_encode(segment, api::ESCAPED)
+}
+
+/// What a service answers at the first of these paths that it knows; `None` where it has nothing there.
+async fn answer_at(
+    world: &World,
+    place: Place<'_>,
+    paths: [String; 2],
+    limits: Limits,
+) -> Result<Option<Response<Body>>, Undone> {
     for path in paths {
-        match ask_within(world, place, (Method::GET, &path), Bytes::new(), QUERY).await {
-            Ok(()) => return Ok(true),
+        match ask_within(world, place, (Method::GET, &path), Bytes::new(), limits).await {
+            Ok(answer) => return Ok(Some(answer)),
             Err(Undone::Answered { status: 404, body })
                 if body.contains(ERRCODE) && !body.contains(UNRECOGNIZED) =>
             {
-                return Ok(false);
+                return Ok(None);
             }
             Err(Undone::Answered { status: 404 | 405 | 501, .. }) => {}
             Err(undone) => return Err(undone),
         }
     }
-    Ok(false)
+    Ok(None)
 }
 
 async fn ask(
@@ -98,7 +129,7 @@ async fn ask(
     question: (Method, &str),
     body: Bytes,
 ) -> Result<(), Undone> {
-    ask_within(world, place, question, body, LIMITS).await
+    ask_within(world, place, question, body, LIMITS).await.map(drop)
 }
 
 async fn ask_within(
@@ -107,7 +138,7 @@ async fn ask_within(
     (method, path): (Method, &str),
     body: Bytes,
     limits: Limits,
-) -> Result<(), Undone> {
+) -> Result<Response<Body>, Undone> {
     let config = Config::of(world).map_err(|error| Undone::Refused(error.to_string()))?;
     let hs_token = place.hs_token.ok_or(Undone::Unreadable)?;
     let request = Request::builder()
@@ -126,7 +157,7 @@ async fn ask_within(
     })?;
     // Services in use answer 201, 202 or 204, too.
     if answer.status().is_success() {
-        return Ok(());
+        return Ok(answer);
     }
     let status = answer.status().as_u16();
     // What it says is only for the operator.

@@ -50,6 +50,8 @@ struct Inner {
     pushed: RefCell<Vec<Pushed>>,
     /// What it asks of a server before it answers a query, once.
     makes: RefCell<Option<Request<Bytes>>>,
+    /// What it says of its network: the ends of the paths, with their queries, and the answers.
+    knows: RefCell<Vec<(String, Value)>>,
     at_once: Cell<usize>,
     most_at_once: Cell<usize>,
 }
@@ -62,6 +64,7 @@ impl Bridge {
             manner: Cell::new(Manner::Takes),
             pushed: RefCell::default(),
             makes: RefCell::default(),
+            knows: RefCell::default(),
             at_once: Cell::default(),
             most_at_once: Cell::default(),
         }));
@@ -90,6 +93,11 @@ impl Bridge {
     /// It sends this before it answers the next query.
     pub fn makes(&self, request: Request<Bytes>) {
         self.0.makes.replace(Some(request));
+    }
+
+    /// From now on it says this of its network where it is asked at a path that ends so.
+    pub fn knows(&self, path: &str, answer: Value) {
+        self.0.knows.borrow_mut().push((path.to_owned(), answer));
     }
 
     /// All that it was sent, in order.
@@ -134,7 +142,7 @@ impl Bridge {
             .collect()
     }
 
-    async fn answer(&self, world: &World, request: Request<Bytes>) -> (u16, &'static str) {
+    async fn answer(&self, world: &World, request: Request<Bytes>) -> (u16, String) {
         let Inner { manner, pushed, at_once, most_at_once, .. } = &*self.0;
         at_once.set(at_once.get() + 1);
         most_at_once.set(most_at_once.get().max(at_once.get()));
@@ -142,7 +150,7 @@ impl Bridge {
             world.sleep(Duration::from_millis(time)).await;
         }
         at_once.set(at_once.get() - 1);
-        let path = request.uri().path().to_owned();
+        let (path, uri) = (request.uri().path().to_owned(), request.uri().to_string());
         let is_query = !path.contains("/transactions/");
         let made = if is_query { self.0.makes.take() } else { None };
         if let Some(request) = made {
@@ -152,7 +160,7 @@ impl Bridge {
         let status = match manner.get() {
             Manner::Lacks if is_query => 404,
             Manner::Takes | Manner::Works(_) | Manner::Lacks => 200,
-            Manner::Old if path.starts_with("/transactions/") => 200,
+            Manner::Old if path.starts_with("/transactions/") || path.contains("/unstable/") => 200,
             Manner::Old => 404,
             Manner::Answers(status) => status,
         };
@@ -163,9 +171,13 @@ impl Bridge {
             body: String::from_utf8(request.body().to_vec()).unwrap(),
             taken: (200..300).contains(&status),
         });
-        match manner.get() {
-            Manner::Lacks if is_query => (status, r#"{"errcode":"M_NOT_FOUND"}"#),
-            _ => (status, "{}"),
+        let knows = self.0.knows.borrow();
+        match knows.iter().find(|(path, _)| uri.ends_with(path)) {
+            Some((_, answer)) => (status, answer.to_string()),
+            None if is_query && manner.get() == Manner::Lacks => {
+                (status, r#"{"errcode":"M_NOT_FOUND"}"#.to_owned())
+            }
+            None => (status, "{}".to_owned()),
         }
     }
 }

@@ -9,5 +9,6 @@ mod sealed;
 pub mod tell;
 #[cfg(test)]
 mod tests;
+pub mod third_party;
 
 pub use self::registrations::{Appservice, Appservices, appservices};

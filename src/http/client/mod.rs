@@ -17,6 +17,7 @@ mod search;
 pub mod sync;
 #[cfg(test)]
 mod tests;
+mod third_party;
 pub mod tokens;
 mod users;
 
@@ -39,6 +40,7 @@ pub fn routes(router: &mut Router) {
     presence::routes(router);
     media::routes(router);
     appservice::routes(router);
+    third_party::routes(router);
 }
 
 /// Refuses unless the caller is this user.

@@ -4,6 +4,7 @@ mod delivery;
 mod interest;
 mod ping;
 mod queries;
+mod third_party;
 
 use serde_json::{Value, json};
 use tombolo_support::{Bridge, Scene, User, text};

@@ -99,7 +99,7 @@ fn what_a_service_makes_while_it_is_asked_is_there() {
     let user = format!("@slack_new:{server}");
     let room = scene.room(alice, &json!({ "invite": [user] }));
     let path = format!("/_matrix/client/v3/profile/{user}");
-    assert_eq!(scene.get(alice, &path).ok(), json!({}));
+    assert_eq!(scene.get(alice, &path).ok(), json!({ "displayname": "slack_new" }));
     scene.pass(10_000);
     let invite = bridge.events().pop().unwrap();
     assert_eq!((&invite["room_id"], &invite["state_key"]), (&json!(room), &json!(user)));

@@ -1,0 +1,81 @@
+//! What do clients ask about the networks that application services bridge to?
+//! ([third-party networks](https://spec.matrix.org/v1.19/client-server-api/#third-party-networks))
+
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode};
+use tombolo_platform::World;
+
+use crate::{
+    error::{Result, not_found},
+    flows::appservices::third_party::{self, Kind},
+    http::{auth, endpoint::json_response, query, router::Router},
+    objects::user_sync::messages::Cost,
+};
+
+/// What of a query is for us; the latter two where an application service asks as a user.
+const OURS: [&str; 3] = ["access_token", "user_id", "device_id"];
+
+pub fn routes(router: &mut Router) {
+    for version in ["v3", "r0"] {
+        let at = |path: &str| format!("/_matrix/client/{version}/thirdparty/{path}");
+        router.page(&Method::GET, &at("protocols"), protocols);
+        router.page(&Method::GET, &at("protocol/{protocol}"), protocol);
+        router.page(&Method::GET, &at("user"), user);
+        router.page(&Method::GET, &at("user/{protocol}"), users);
+        router.page(&Method::GET, &at("location"), location);
+        router.page(&Method::GET, &at("location/{protocol}"), locations);
+    }
+}
+
+async fn protocols(world: World, request: Request<Bytes>, (): ()) -> Result<Response<Bytes>> {
+    auth::session(&world, &request, Cost::Free).await?;
+    json_response(StatusCode::OK, &third_party::protocols(&world, None).await?)
+}
+
+async fn protocol(
+    world: World,
+    request: Request<Bytes>,
+    protocol: String,
+) -> Result<Response<Bytes>> {
+    auth::session(&world, &request, Cost::Free).await?;
+    let found = third_party::protocols(&world, Some(&protocol)).await?.remove(&protocol);
+    let found = found.ok_or_else(|| not_found("No application service serves this protocol"))?;
+    json_response(StatusCode::OK, &found)
+}
+
+async fn users(world: World, request: Request<Bytes>, protocol: String) -> Result<Response<Bytes>> {
+    find(world, request, Kind::User, Some(protocol)).await
+}
+
+async fn user(world: World, request: Request<Bytes>, (): ()) -> Result<Response<Bytes>> {
+    find(world, request, Kind::User, None).await
+}
+
+async fn locations(
+    world: World,
+    request: Request<Bytes>,
+    protocol: String,
+) -> Result<Response<Bytes>> {
+    find(world, request, Kind::Location, Some(protocol)).await
+}
+
+async fn location(world: World, request: Request<Bytes>, (): ()) -> Result<Response<Bytes>> {
+    find(world, request, Kind::Location, None).await
+}
+
+async fn find(
+    world: World,
+    request: Request<Bytes>,
+    kind: Kind,
+    protocol: Option<String>,
+) -> Result<Response<Bytes>> {
+    let caller = auth::session(&world, &request, Cost::Search).await?;
+    let mut fields = query::pairs(request.uri().query().unwrap_or_default());
+    let for_us = if caller.appservice.is_some() { &OURS[..] } else { &OURS[..1] };
+    fields.retain(|(name, _)| !for_us.contains(&name.as_str()));
+    let found = third_party::find(&world, kind, protocol.as_deref(), &fields).await?;
+    if found.is_empty() {
+        return Err(not_found("No application service knows of one"));
+    }
+    json_response(StatusCode::OK, &found)
+}
