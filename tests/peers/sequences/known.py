@@ -114,7 +114,6 @@ def _chooses_rooms(call: Call) -> bool:
 
 KNOWN: list[Known] = [
     Known("`unsigned.membership` is ours to say of every event; Synapse leaves it out of state (the specification: MAY)", ".*", r".*unsigned\.membership", NO_MATTER, NOTHING),
-    Known("`avatar_url` is absent where there is none; Synapse writes null", "joined_members", r"joined\..*\.avatar_url", NOTHING, "null"),
     Known("a summary may be repeated; Synapse has one for lazy loading alone", "sync", r"rooms\.join\..*\.summary\..*", NO_MATTER, NOTHING),
     Known("events of /sync have no `room_id`; Synapse writes it into create events", "sync|slide", r"rooms\..*\[m\.room\.create .*\]\.room_id", NOTHING, NO_MATTER),
     Known("a sliding sync counts what is unread; Synapse says 0", "slide", r"rooms\..*\.(notification|highlight)_count", NO_MATTER, "0"),

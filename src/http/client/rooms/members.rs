@@ -1,19 +1,18 @@
 //! Who is in a room, and in which rooms is the user?
 //! ([members](https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3roomsroomidmembers))
 
-use std::collections::BTreeMap;
-
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode};
 use ruma::{
     OwnedUserId, RoomId,
     api::client::membership::{
-        get_member_events::v3 as get_member_events,
-        joined_members::v3::{self as joined_members, RoomMember},
+        get_member_events::v3 as get_member_events, joined_members::v3 as joined_members,
         joined_rooms::v3 as joined_rooms,
     },
     serde::Raw,
 };
 use serde::Deserialize;
-use serde_json::value::RawValue;
+use serde_json::{Map, Value, json, value::RawValue};
 use tombolo_platform::{AskError, World};
 use tombolo_protocol::{event::field, membership::Membership};
 
@@ -22,8 +21,9 @@ use crate::{
     error::Result,
     flows::appservices::Appservice,
     http::{
-        auth::{Reader, Session, user_object},
+        auth::{self, Reader, Session, user_object},
         client::tokens,
+        endpoint::{decode, json_response, paths_of},
         router::Router,
     },
     objects::{
@@ -35,7 +35,9 @@ use crate::{
 
 pub fn routes(router: &mut Router) {
     router.reading::<get_member_events::Request, _, _>(not_in_room, member_events);
-    router.reading::<joined_members::Request, _, _>(not_in_room, joined);
+    for path in paths_of::<joined_members::Request>() {
+        router.page(&Method::GET, path, joined);
+    }
     router.endpoint::<joined_rooms::Request, _, _>(rooms);
 }
 
@@ -58,15 +60,15 @@ async fn member_events(
     Ok(get_member_events::Response::new(events.into_iter().map(Raw::from_json).collect()))
 }
 
-async fn joined(
-    world: World,
-    Reader { session: caller, .. }: Reader,
-    request: joined_members::Request,
-) -> Result<joined_members::Response> {
+/// Who has no name or no avatar has `null` there, as with Synapse: clients look for both. Ruma's type leaves them out.
+async fn joined(world: World, request: Request<Bytes>, room: String) -> Result<Response<Bytes>> {
+    let reader = auth::reader(&world, &request, RoomId::parse(&room).ok()).await?;
+    let Reader { session: caller, .. } = reader.ok_or_else(not_in_room)?;
+    let joined_members::Request { room_id, .. } = decode(&request, &[room])?;
     let mut user = caller.user;
-    if !is_joined(&world, &user, &request.room_id).await? {
+    if !is_joined(&world, &user, &room_id).await? {
         let service = caller.appservice.ok_or_else(not_in_room)?;
-        user = one_of(&world, &service, &request.room_id).await?;
+        user = one_of(&world, &service, &room_id).await?;
     }
     let members = Members {
         user,
@@ -74,10 +76,9 @@ async fn joined(
         membership: Some(Membership::Join.to_string()),
         not_membership: None,
     };
-    let events = ask_room(&world, &request.room_id, &members).await?;
-    let joined: BTreeMap<OwnedUserId, RoomMember> =
-        events.iter().filter_map(|event| member(event)).collect();
-    Ok(joined_members::Response::new(joined))
+    let events = ask_room(&world, &room_id, &members).await?;
+    let joined: Map<String, Value> = events.iter().filter_map(|event| member(event)).collect();
+    json_response(StatusCode::OK, &json!({ "joined": joined }))
 }
 
 /// A user of a service who is in the room: any of them will do.
@@ -101,7 +102,7 @@ async fn rooms(
 
 /// The user and the profile of a member event. Fields that cannot be read are left out: the content is whatever its
 /// sender wrote.
-fn member(event: &RawValue) -> Option<(OwnedUserId, RoomMember)> {
+fn member(event: &RawValue) -> Option<(String, Value)> {
     #[derive(Deserialize)]
     struct Event {
         state_key: OwnedUserId,
@@ -109,8 +110,6 @@ fn member(event: &RawValue) -> Option<(OwnedUserId, RoomMember)> {
     }
     let event: Event = serde_json::from_str(event.get()).ok()?;
     let text = |name| serde_json::from_str::<String>(field(&event.content, name)?.get()).ok();
-    let mut member = RoomMember::new();
-    member.display_name = text("displayname");
-    member.avatar_url = text("avatar_url").map(Into::into);
-    Some((event.state_key, member))
+    let member = json!({ "display_name": text("displayname"), "avatar_url": text("avatar_url") });
+    Some((event.state_key.into(), member))
 }

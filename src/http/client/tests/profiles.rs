@@ -11,13 +11,16 @@ fn a_new_name_is_announced_in_the_users_rooms() {
     let (alice, bob) = (scene.register("alice"), scene.register("bob"));
     let room = scene.room(&alice, &json!({}));
     let path = format!("/_matrix/client/v3/profile/{}/displayname", alice.id);
-    assert_eq!(scene.get(&bob, &path).ok(), json!({}));
+    assert_eq!(scene.get(&bob, &path).ok(), json!({ "displayname": "alice" }));
     scene.call(Some(&alice), &format!("PUT {path}"), &json!({ "displayname": "Alice" })).ok();
     assert_eq!(scene.get(&bob, &path).ok(), json!({ "displayname": "Alice" }));
     let member = scene
         .get(&alice, &format!("/_matrix/client/v3/rooms/{room}/state/m.room.member/{}", alice.id))
         .ok();
     assert_eq!(member, json!({ "membership": "join", "displayname": "Alice" }));
+    let joined = scene.get(&alice, &format!("/_matrix/client/v3/rooms/{room}/joined_members")).ok();
+    let shown = json!({ "display_name": "Alice", "avatar_url": null });
+    assert_eq!(joined, json!({ "joined": { &alice.id: shown } }));
     scene
         .call(Some(&bob), &format!("PUT {path}"), &json!({ "displayname": "Bob" }))
         .refused(403, "M_FORBIDDEN");

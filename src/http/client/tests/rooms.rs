@@ -233,7 +233,9 @@ fn a_join_may_say_more_but_not_what_servers_say() {
     });
     scene.act(&bob, &room, "join", &body).ok();
     let path = format!("/_matrix/client/v3/rooms/{room}/state/m.room.member/{}", bob.id);
-    let expected = json!({ "membership": "join", "reason": "why", "org.example.own": 1 });
+    let expected = json!({
+        "membership": "join", "displayname": "bob", "reason": "why", "org.example.own": 1,
+    });
     assert_eq!(scene.get(&alice, &path).ok(), expected);
     let carol = scene.register("carol");
     let deep = (0..200).fold(json!(1), |inner, _| json!({ "a": inner }));
@@ -246,5 +248,8 @@ fn a_join_may_say_more_but_not_what_servers_say() {
         .refused(413, "M_TOO_LARGE");
     scene.act(&carol, &room, "join", &json!({ "reason": null })).ok();
     let path = format!("/_matrix/client/v3/rooms/{room}/state/m.room.member/{}", carol.id);
-    assert_eq!(scene.get(&alice, &path).ok(), json!({ "membership": "join" }));
+    assert_eq!(
+        scene.get(&alice, &path).ok(),
+        json!({ "membership": "join", "displayname": "carol" })
+    );
 }

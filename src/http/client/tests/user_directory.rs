@@ -118,7 +118,7 @@ fn who_is_called_exactly_so_comes_first_and_a_limit_is_said() {
     let bob = scene.register("bob");
     let ids =
         |indexes: &[usize]| indexes.iter().map(|at| names[*at].id.clone()).collect::<Vec<_>>();
-    assert_eq!(found(&scene, &bob, "anna"), ids(&[3, 1, 2]));
+    assert_eq!(found(&scene, &bob, "anna"), ids(&[1, 3, 2]));
     let two = search(&scene, &bob, &json!({ "search_term": "ann", "limit": 2 }));
     assert_eq!((two["results"].as_array().unwrap().len(), &two["limited"]), (2, &json!(true)));
     let all = search(&scene, &bob, &json!({ "search_term": "ann", "limit": 999_999_999 }));

@@ -229,9 +229,11 @@ fn bridges_find_the_words_that_they_look_for() {
     let service = service();
     service.register("irc_bob");
     let name = format!("/_matrix/client/v3/profile/{GHOST}");
-    for field in ["displayname", "avatar_url"] {
-        let unset = service.call_as(GHOST, &format!("GET {name}/{field}"), &Value::Null).ok();
-        assert_eq!(unset, json!({}));
+    for (field, value) in
+        [("displayname", json!({ "displayname": "irc_bob" })), ("avatar_url", json!({}))]
+    {
+        let held = service.call_as(GHOST, &format!("GET {name}/{field}"), &Value::Null).ok();
+        assert_eq!(held, value);
     }
     service.call(&format!("GET {name}/other"), &Value::Null).refused(404, "M_NOT_FOUND");
     let nobody = "GET /_matrix/client/v3/profile/@irc_none:example.org/displayname";
