@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// How the device is named that the service says it is. Services send the older name beside.
-const DEVICES: [&str; 2] = ["device_id", "org.matrix.msc3202.device_id"];
+pub const DEVICES: [&str; 2] = ["device_id", "org.matrix.msc3202.device_id"];
 /// Of how many users an isolate remembers that they are registered.
 const MOST_REGISTERED: usize = 10_000;
 

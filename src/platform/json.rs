@@ -1,7 +1,8 @@
 //! How is a message read from JSON?
 //!
-//! As serde reads it, but that a struct is an object and never a list of its fields. Of messages no list is ever written for
-//! a struct; to read one, too, would double the code for each type.
+//! As serde reads it, but that a struct is an object and never a list of its fields; only what serde holds back first, as for
+//! a flattened member, is read as ever. Of messages no list is ever written for a struct; to read one, too, would double the
+//! code for each type.
 
 use std::fmt;
 
@@ -203,5 +204,39 @@ impl<'de, V: Visitor<'de>> DeserializeSeed<'de> for Struct<V> {
 
     fn deserialize<D: Deserializer<'de>>(self, value: D) -> Result<V::Value, D::Error> {
         value.deserialize_map(AsObjects(self.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::read;
+
+    #[derive(Debug, PartialEq, Eq, Deserialize)]
+    struct Pair {
+        a: Option<u8>,
+        b: Vec<(u8, Kind)>,
+    }
+
+    #[derive(Debug, PartialEq, Eq, Deserialize)]
+    enum Kind {
+        Named { name: String },
+        Of(Box<Pair>),
+        None,
+    }
+
+    #[test]
+    fn a_struct_is_an_object_alone() {
+        let text = r#"{"a":1,"b":[[2,{"Named":{"name":"x"}}],[3,"None"],[4,{"Of":{"b":[]}}]]}"#;
+        let inner = Box::new(Pair { a: None, b: Vec::new() });
+        let named = Kind::Named { name: "x".to_owned() };
+        let pair = Pair { a: Some(1), b: vec![(2, named), (3, Kind::None), (4, Kind::Of(inner))] };
+        assert_eq!(read::<Pair>(text).unwrap(), pair);
+        for list in ["[1,[]]", r#"{"b":[[2,{"Named":["x"]}]]}"#, r#"{"b":[[4,{"Of":[null,[]]}]]}"#]
+        {
+            read::<Pair>(list).unwrap_err();
+        }
+        read::<Pair>(r#"{"b":[]} 1"#).unwrap_err();
     }
 }

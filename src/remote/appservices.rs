@@ -21,7 +21,7 @@ const LIMITS: Limits = Limits { time: Duration::from_secs(60), bytes: 1 << 20 };
 /// A service makes what it is asked for before it answers, while somebody waits.
 const QUERY: Limits = Limits { time: Duration::from_secs(15), bytes: 64 << 10 };
 /// What a service knows of its network.
-const LOOK_UP: Limits = Limits { time: Duration::from_secs(10), bytes: 1 << 20 };
+const LOOK_UP: Limits = Limits { time: Duration::from_secs(10), bytes: 64 << 10 };
 /// By which member an answer says what is wrong, and what it says where the service does not know the path.
 const ERRCODE: &str = "\"errcode\"";
 const UNRECOGNIZED: &str = "M_UNRECOGNIZED";

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use ruma::ServerName;
 use serde_json::json;
-use tombolo_platform::{Row, SqlError, World, values};
+use tombolo_platform::{Row, SqlError, Statement, World, values};
 
 use super::{MOST_NAMED, registration_tokens::IS_VALID};
 
@@ -43,11 +43,28 @@ pub struct Wanted<'a> {
     pub limit: u64,
 }
 
-/// Makes an account; answers whether the name was free.
+/// Makes an account, which is called by its local part; answers whether the name was free.
 pub async fn insert(world: &World, localpart: &str, account: &Account) -> Result<bool, SqlError> {
-    let insert = "INSERT INTO accounts (localpart, password_hash, admin, created_ts) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING RETURNING 1 AS one";
-    let values = values![localpart, account.password_hash.as_deref(), account.admin, world.now()];
-    Ok(world.d1().row(insert, values, |row| row.int(0)).await?.is_some())
+    let sql = "INSERT INTO accounts (localpart, password_hash, admin, created_ts) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING";
+    let hash = account.password_hash.as_deref();
+    let now = world.now();
+    let values = values![localpart, hash, account.admin, now];
+    make(world, (localpart, now), Statement { sql, values }).await
+}
+
+/// Runs the statement that makes an account, and gives it a name; answers whether it made one.
+async fn make(
+    world: &World,
+    (localpart, now): (&str, u64),
+    insert: Statement<'_>,
+) -> Result<bool, SqlError> {
+    let name = "INSERT INTO profiles (localpart, displayname, searched)
+                SELECT localpart, localpart, ?3 FROM accounts WHERE localpart = ?1 AND created_ts = ?2
+                ON CONFLICT DO NOTHING";
+    let searched = localpart.to_lowercase();
+    let name = Statement { sql: name, values: values![localpart, now, &*searched] };
+    let wrote = world.d1().batch(&[insert, name]).await?;
+    Ok(wrote.first().is_some_and(|rows| *rows > 0))
 }
 
 /// Makes an account by a registration token; answers whether the name was free and the token valid.
@@ -60,11 +77,12 @@ pub async fn insert_by_token(
     let insert = format!(
         "INSERT INTO accounts (localpart, password_hash, admin, created_ts, token_id)
          SELECT ?2, ?3, ?4, ?1, t.id FROM registration_tokens t WHERE t.token = ?5 AND {IS_VALID}
-         ON CONFLICT DO NOTHING RETURNING 1 AS one"
+         ON CONFLICT DO NOTHING"
     );
     let hash = account.password_hash.as_deref();
-    let values = values![world.now(), localpart, hash, account.admin, token];
-    Ok(world.d1().row(&insert, values, |row| row.int(0)).await?.is_some())
+    let now = world.now();
+    let values = values![now, localpart, hash, account.admin, token];
+    make(world, (localpart, now), Statement { sql: &insert, values }).await
 }
 
 /// The account of this name.

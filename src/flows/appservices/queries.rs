@@ -63,10 +63,9 @@ pub async fn ask_for_alias(world: &World, alias: &RoomAliasId) -> Result<bool, U
 /// Whether one of these services has what is asked for; `None` where none says so, and one does not answer.
 async fn any(world: &World, services: &[&Rc<Appservice>], kind: &str, name: &str) -> Option<bool> {
     let mut found = Some(false);
-    let silent = world.isolate(|_| Silent::default());
     for service in services {
         let Some(place) = service.place() else { continue };
-        if silent.0.borrow().get(service.id()).is_some_and(|until| *until > world.now()) {
+        if is_left_alone(world, service.id()) {
             found = None;
             continue;
         }
@@ -75,11 +74,22 @@ async fn any(world: &World, services: &[&Rc<Appservice>], kind: &str, name: &str
             Ok(false) => {}
             Err(error) => {
                 found = None;
-                let until = world.now().saturating_add(LEFT_ALONE);
-                silent.0.borrow_mut().insert(service.id().to_owned(), until);
+                leave_alone(world, service.id());
                 tracing::info!(id = service.id(), %error, "an application service was asked in vain");
             }
         }
     }
     found
+}
+
+/// Whether a service failed lately, and is not asked for a while.
+pub fn is_left_alone(world: &World, id: &str) -> bool {
+    let silent = world.isolate(|_| Silent::default());
+    silent.0.borrow().get(id).is_some_and(|until| *until > world.now())
+}
+
+/// Notes that a service failed.
+pub fn leave_alone(world: &World, id: &str) {
+    let until = world.now().saturating_add(LEFT_ALONE);
+    world.isolate(|_| Silent::default()).0.borrow_mut().insert(id.to_owned(), until);
 }

@@ -6,17 +6,19 @@
 
 use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 
-use futures_util::future::join_all;
+use futures_util::{StreamExt, stream};
 use serde_json::{Value, json};
 use tombolo_platform::World;
 
-use super::{Appservice, appservices};
+use super::{Appservice, appservices, queries};
 use crate::{flows::ours::Ours, remote::appservices as remote};
 
 /// For how long what a service says of a protocol is remembered (ms).
 const REMEMBERED: u64 = 3_600_000;
 /// Of how many protocols it is remembered in an isolate; beyond that, it begins anew.
-const MOST_PROTOCOLS: usize = 1_000;
+const MOST_PROTOCOLS: usize = 100;
+/// How many services are asked at once.
+const AT_ONCE: usize = 3;
 
 /// What is looked for on a network.
 #[derive(Clone, Copy, Debug)]
@@ -51,7 +53,8 @@ pub async fn protocols(world: &World, only: Option<&str>) -> Result<BTreeMap<Str
         Some((protocol.clone(), metadata(world, service, protocol).await?))
     });
     let mut all: BTreeMap<String, Value> = BTreeMap::new();
-    for (protocol, said) in join_all(said).await.into_iter().flatten() {
+    let said: Vec<_> = stream::iter(said).buffered(AT_ONCE).collect().await;
+    for (protocol, said) in said.into_iter().flatten() {
         match all.get_mut(&protocol).and_then(|known| known["instances"].as_array_mut()) {
             Some(instances) => {
                 instances.extend(said["instances"].as_array().cloned().unwrap_or_default())
@@ -121,8 +124,8 @@ pub async fn find(
         protocols.any(|served| protocol.is_none_or(|protocol| protocol == served))
     };
     let asked = services.iter().filter(serves).map(|service| asked(world, service, &what));
-    let said = join_all(asked).await.into_iter().flatten();
-    let found = said.filter_map(|said| match said {
+    let said: Vec<_> = stream::iter(asked).buffered(AT_ONCE).collect().await;
+    let found = said.into_iter().flatten().filter_map(|said| match said {
         Value::Array(found) => Some(found),
         _ => None,
     });
@@ -133,9 +136,13 @@ pub async fn find(
 }
 
 async fn asked(world: &World, service: &Rc<Appservice>, what: &str) -> Option<Value> {
+    if queries::is_left_alone(world, service.id()) {
+        return None;
+    }
     match remote::look_up(world, service.place()?, what).await {
         Ok(said) => said,
         Err(error) => {
+            queries::leave_alone(world, service.id());
             tracing::info!(id = service.id(), %error, "an application service was asked in vain");
             None
         }

@@ -44,7 +44,7 @@ pub async fn clean(world: &World) -> Result<(), Ours> {
     media::forget_expired(world, AT_ONCE).await?;
     if let Some(lifetime) = config.media.remote_lifetime {
         let since = world.now().saturating_sub(lifetime);
-        for (server, media_id) in media::unread_since(world, since, AT_ONCE).await? {
+        for (server, media_id) in media::unread_since(world, since, (None, AT_ONCE)).await? {
             delete(world, Name { server: &server, media_id: &media_id }).await?;
         }
     }

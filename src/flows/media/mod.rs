@@ -21,7 +21,7 @@ mod upload;
 pub use cleaning::delete;
 pub use failures::{Unkept, Unread};
 pub use keep::is_media_id;
-pub use open::{Found, find, served, touch};
+pub use open::{Found, TOUCH, find, served, touch};
 pub use picture::{Format, Method, Shape};
 pub use preview::{Unpreviewed, preview};
 pub use remote::fetch;

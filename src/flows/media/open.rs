@@ -15,7 +15,7 @@ use crate::{
 /// How often it is looked whether what was created has been uploaded (ms).
 const LOOK: u64 = 1_000;
 /// Media are noted as read once in so long (ms).
-const TOUCH: u64 = 86_400_000;
+pub const TOUCH: u64 = 86_400_000;
 
 /// What is here of media.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -8,12 +8,9 @@ use tombolo_platform::World;
 use crate::{
     error::{Result, not_found},
     flows::appservices::third_party::{self, Kind},
-    http::{auth, endpoint::json_response, query, router::Router},
+    http::{auth, endpoint::json_response, masquerade::DEVICES, query, router::Router},
     objects::user_sync::messages::Cost,
 };
-
-/// What of a query is for us; the latter two where an application service asks as a user.
-const OURS: [&str; 3] = ["access_token", "user_id", "device_id"];
 
 pub fn routes(router: &mut Router) {
     for version in ["v3", "r0"] {
@@ -71,8 +68,11 @@ async fn find(
 ) -> Result<Response<Bytes>> {
     let caller = auth::session(&world, &request, Cost::Search).await?;
     let mut fields = query::pairs(request.uri().query().unwrap_or_default());
-    let for_us = if caller.appservice.is_some() { &OURS[..] } else { &OURS[..1] };
-    fields.retain(|(name, _)| !for_us.contains(&name.as_str()));
+    // An application service says so as whom it asks.
+    let is_of_service = |name: &str| name == "user_id" || DEVICES.contains(&name);
+    let is_for_us =
+        |name: &str| name == "access_token" || caller.appservice.is_some() && is_of_service(name);
+    fields.retain(|(name, _)| !is_for_us(name));
     let found = third_party::find(&world, kind, protocol.as_deref(), &fields).await?;
     if found.is_empty() {
         return Err(not_found("No application service knows of one"));

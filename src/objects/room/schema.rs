@@ -166,6 +166,6 @@ CREATE TABLE deletions (
     retry_at INTEGER NOT NULL,   -- when it goes on (ms)
     body TEXT NOT NULL           -- JSON
 ) WITHOUT ROWID;
--- Of a room that was purged: what happened since its deletion began, for who was out of reach.
+-- Of a room that was purged: our events since its deletion began, for who was out of reach.
 CREATE TABLE farewells (pos INTEGER PRIMARY KEY, json TEXT NOT NULL);
 "];

@@ -169,8 +169,8 @@ impl User<'_> {
     }
 }
 
-/// A default rule with the condition by which clients and other servers know it: of an event's type, that it matches
-/// exactly, and not that it is so (MSC3930 has either).
+/// A default rule with the condition that clients and other servers have in it: `event_match` of an event's type, where
+/// ruma has `event_property_is`, as MSC3930 does now.
 fn as_clients_know_it(mut rule: ConditionalPushRule) -> ConditionalPushRule {
     for condition in &mut rule.conditions {
         if let PushCondition::EventPropertyIs(is) = condition

@@ -6,7 +6,10 @@ mod contents;
 mod pending;
 pub mod usage;
 
+use serde_json::json;
 use tombolo_platform::{Row, SqlError, Statement, World, values};
+
+use super::MOST_NAMED;
 
 pub use contents::{begin, forget, is_kept, left};
 pub use pending::{complete, create, first_expiry, forget_expired};
@@ -157,6 +160,20 @@ pub async fn quarantine(world: &World, name: Name<'_>, is_so: bool) -> Result<bo
     Ok(world.d1().run(update, values![name.server, name.media_id, is_so]).await? > 0)
 }
 
+/// Keeps these media from being read, each a server and an ID, and all that have the same contents; answers how many that
+/// are.
+pub async fn quarantine_these(world: &World, names: &[(&str, &str)]) -> Result<u64, SqlError> {
+    let update = "UPDATE media SET quarantined = 1 WHERE quarantined = 0 AND (
+                      (server, media_id) IN (SELECT value->>0, value->>1 FROM json_each(?1))
+                      OR content IN (SELECT m.content FROM json_each(?1) CROSS JOIN media m
+                                     WHERE m.server = value->>0 AND m.media_id = value->>1))";
+    let mut quarantined = 0;
+    for some in names.chunks(MOST_NAMED) {
+        quarantined += world.d1().run(update, values![&*json!(some).to_string()]).await?;
+    }
+    Ok(quarantined)
+}
+
 /// Keeps all that a user of ours has uploaded from being read, and all that have the same contents; answers how many that
 /// are.
 pub async fn quarantine_all_of(world: &World, localpart: &str) -> Result<u64, SqlError> {
@@ -178,15 +195,17 @@ pub async fn touch(world: &World, name: Name<'_>) -> Result<(), SqlError> {
     world.d1().run(update, values![world.now(), name.server, name.media_id]).await.map(|_| ())
 }
 
-/// Some of those fetched from other servers that nobody has read since then (ms).
+/// Some of those fetched from elsewhere that nobody has read since then (ms), but for those of one server. Images of pages
+/// are our own server's.
 pub async fn unread_since(
     world: &World,
     since: u64,
-    most: usize,
+    (but, most): (Option<&str>, usize),
 ) -> Result<Vec<(String, String)>, SqlError> {
-    let query = "SELECT server, media_id FROM media WHERE localpart IS NULL AND accessed_ts < ? AND quarantined = 0 LIMIT ?";
+    let query = "SELECT server, media_id FROM media
+                 WHERE localpart IS NULL AND accessed_ts < ?1 AND quarantined = 0 AND server IS NOT ?2 LIMIT ?3";
     let read = |row: &Row<'_>| Ok((row.text(0)?, row.text(1)?));
-    world.d1().rows(query, values![since, most], read).await
+    world.d1().rows(query, values![since, but, most], read).await
 }
 
 fn read(row: &Row<'_>) -> Result<Media, SqlError> {

@@ -114,5 +114,7 @@ def _column(database: sqlite3.Connection, query: str, *values: str) -> frozenset
 
 
 def _open(path: Path) -> sqlite3.Connection:
-    """Opened to read only: its server writes meanwhile."""
-    return sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=10)
+    """Opened to read only, as it is at the first question: its server writes meanwhile."""
+    database = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=10, isolation_level=None)
+    database.execute("BEGIN")
+    return database

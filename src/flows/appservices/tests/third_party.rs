@@ -68,6 +68,10 @@ fn users_and_rooms_are_found_on_all_networks_of_a_protocol() {
     // One does not keep the others from answering.
     bridged.bridge.is(Manner::Answers(500));
     assert_eq!(bridged.third_party("user/irc?nick=a%26b").ok(), json!([user("@c:d")]));
+    // Nor is it asked again at once.
+    let asked = bridged.bridge.pushed().len();
+    bridged.third_party("user/irc?nick=a%26b").ok();
+    assert_eq!(bridged.bridge.pushed().len(), asked);
     for nothing in ["user/none?nick=a", "user/irc?nick=z", "user?userid=x", "location/irc"] {
         bridged.third_party(nothing).refused(404, "M_NOT_FOUND");
     }

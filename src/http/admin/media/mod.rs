@@ -19,7 +19,7 @@ use super::{must_be_admin, paging::Paging};
 use crate::{
     config::Config,
     error::{Error, Result, missing_param, not_found},
-    flows,
+    flows::{self, media::TOUCH},
     http::{endpoint::json_response, router::Router},
     stores::media::{self, Name},
 };
@@ -86,12 +86,14 @@ async fn delete(
     json_response(StatusCode::OK, &json!({ "deleted_media": [media_id], "total": 1 }))
 }
 
-/// Removes media of other servers that nobody has read since then (ms): some of them, and how many that were.
+/// Removes media of other servers that nobody has read since then (ms): some of them, and how many that were. That media were
+/// read is noted once a day, so they stay for a day more.
 async fn purge_cache(world: World, request: Request<Bytes>, (): ()) -> Result<Response<Bytes>> {
     must_be_admin(&world, &request).await?;
     let since = Paging::of(request.uri().query()).time("before_ts")?;
     let since = since.ok_or_else(|| missing_param("`before_ts` is missing"))?;
-    let unread = media::unread_since(&world, since, MOST_PURGED).await?;
+    let (since, own) = (since.saturating_sub(TOUCH), &Config::of(&world)?.server_name);
+    let unread = media::unread_since(&world, since, (Some(own.as_str()), MOST_PURGED)).await?;
     for (server, media_id) in &unread {
         flows::media::delete(&world, Name { server, media_id }).await?;
     }

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
-use futures_util::{StreamExt, TryStreamExt, stream};
 use http::{Method, Request, Response, StatusCode};
 use ruma::{OwnedRoomId, RoomId};
 use serde_json::json;
@@ -17,14 +16,11 @@ use crate::{
         room::messages::{MediaNamed, Refusal},
         room_object,
     },
-    stores::media::{self, Name},
+    stores::media,
 };
 
 const OF_ROOM: &str = "/_synapse/admin/v1/room/{room_id}/media";
 const QUARANTINE: &str = "/_synapse/admin/v1/room/{room_id}/media/quarantine";
-
-/// How many media are quarantined at once.
-const AT_ONCE: usize = 6;
 
 pub fn routes(router: &mut Router) {
     router.page(&Method::GET, OF_ROOM, list);
@@ -52,13 +48,8 @@ async fn quarantine(
     must_be_admin(&world, &request).await?;
     let named = named_in(&world, &room_id).await?;
     let names = named.iter().filter_map(|url| url.strip_prefix("mxc://")?.split_once('/'));
-    let found: Vec<bool> = stream::iter(names)
-        .map(|(server, media_id)| media::quarantine(&world, Name { server, media_id }, true))
-        .buffer_unordered(AT_ONCE)
-        .try_collect()
-        .await?;
-    let found = found.into_iter().filter(|found| *found).count();
-    json_response(StatusCode::OK, &json!({ "num_quarantined": found }))
+    let quarantined = media::quarantine_these(&world, &names.collect::<Vec<_>>()).await?;
+    json_response(StatusCode::OK, &json!({ "num_quarantined": quarantined }))
 }
 
 /// The room looks through so many events at a time; what is named twice is told once. A room that is not known names none.

@@ -3,6 +3,8 @@
 //! A deletion goes on in the room's alarm, whatever becomes of the request. Its ID names its room, so that no list of
 //! deletions is kept beside the rooms.
 
+use std::time::Duration;
+
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
@@ -28,14 +30,20 @@ use crate::{
 };
 
 const ROOM: &str = "/_synapse/admin/v2/rooms/{room_id}";
+const WAITING: &str = "/_synapse/admin/v1/rooms/{room_id}";
 const OF_ROOM: &str = "/_synapse/admin/v2/rooms/{room_id}/delete_status";
 const BY_ID: &str = "/_synapse/admin/v2/rooms/delete_status/{delete_id}";
 
 /// The most bytes of what is said in the new room, and of its name.
 const MAX_TEXT: usize = 10_000;
 
+/// How long a request waits for the end of a deletion, and how often it looks.
+const PATIENCE: Duration = Duration::from_secs(60);
+const SEES: Duration = Duration::from_millis(250);
+
 pub fn routes(router: &mut Router) {
     router.page(&Method::DELETE, ROOM, delete);
+    router.page(&Method::DELETE, WAITING, delete_and_wait);
     router.page(&Method::GET, OF_ROOM, of_room);
     router.page(&Method::GET, BY_ID, by_id);
 }
@@ -62,8 +70,33 @@ async fn delete(
     request: Request<Bytes>,
     room_id: OwnedRoomId,
 ) -> Result<Response<Bytes>> {
-    let operator = admin(&world, &request).await?.user;
-    let wanted: Wanted = json_body(&request)?;
+    let id = begin(&world, &request, &room_id).await?;
+    json_response(StatusCode::OK, &json!({ "delete_id": id }))
+}
+
+/// The older form: it answers when the room is deleted, or after a while how far that is.
+async fn delete_and_wait(
+    world: World,
+    request: Request<Bytes>,
+    room_id: OwnedRoomId,
+) -> Result<Response<Bytes>> {
+    let id = begin(&world, &request, &room_id).await?;
+    let until = world.now().saturating_add(PATIENCE.as_secs() * 1_000);
+    loop {
+        world.sleep(SEES).await;
+        let deletions = world.ask(&room_object(&room_id), &Deletions {}).await?;
+        let deletion = deletions.iter().find(|deletion| deletion.id == id);
+        let deletion = deletion.ok_or_else(|| not_found("The deletion is not known any more"))?;
+        if !deletion.stage.is_active() || world.now() >= until {
+            return json_response(StatusCode::OK, &shown(&room_id, deletion)["shutdown_room"]);
+        }
+    }
+}
+
+/// Begins a deletion; answers its ID.
+async fn begin(world: &World, request: &Request<Bytes>, room_id: &RoomId) -> Result<String> {
+    let operator = admin(world, request).await?.user;
+    let wanted: Wanted = json_body(request)?;
     if wanted.force_purge {
         let message = "Nothing is removed of a room in which users of this server still are";
         return Err(invalid_param(format!("`force_purge` is not supported: {message}")));
@@ -73,19 +106,19 @@ async fn delete(
         return Err(invalid_param("The name or the message is too long"));
     }
     let is_active = |deletion: &Deletion| deletion.stage.is_active();
-    let address = room_object(&room_id);
+    let address = room_object(room_id);
     if world.ask(&address, &Deletions {}).await?.iter().any(is_active) {
         return Err(under_way());
     }
     let mut new_room = None;
     if let Some(creator) = wanted.new_room_user_id {
-        if creator.server_name() != Config::of(&world)?.server_name {
+        if creator.server_name() != Config::of(world)?.server_name {
             let message = format!("User must be our own: {creator}");
             return Err(Error::new(StatusCode::BAD_REQUEST, "M_UNKNOWN", message));
         }
-        local_account(&world, &creator).await?;
+        local_account(world, &creator).await?;
         let instead = Instead { creator, name: wanted.room_name, message: wanted.message };
-        new_room = Some(make_room(&world, instead).await?);
+        new_room = Some(make_room(world, instead).await?);
     }
     let id = [&world.random()[..], room_id.as_str().as_bytes()];
     let [random, room] = id.map(|part| URL_SAFE_NO_PAD.encode(part));
@@ -93,7 +126,7 @@ async fn delete(
     let block = wanted.block.then_some(operator);
     let delete = Delete { id: id.clone(), block, purge: wanted.purge, new_room };
     match world.ask(&address, &delete).await {
-        Ok(()) => json_response(StatusCode::OK, &json!({ "delete_id": id })),
+        Ok(()) => Ok(id),
         Err(AskError::Refused(Refusal::BadState(_))) => Err(under_way()),
         Err(error) => Err(error.into()),
     }

@@ -68,10 +68,14 @@ async fn join_user(world: World, request: Request<Bytes>, room: String) -> Resul
         Err(error) => return Err(error.into()),
     };
     // Who may join because they are in another room, needs no invite.
-    if is_closed && join::join(&world, &user_id, &room_id, &via, Map::new()).await.is_err() {
-        invite(&world, &room_id, (operator, &user_id)).await?;
+    let join = || join::join(&world, &user_id, &room_id, &via, Map::new());
+    match join().await {
+        Err(Unsent::Refused(Refusal::Forbidden(_))) if is_closed => {
+            invite(&world, &room_id, (operator, &user_id)).await?;
+            join().await?;
+        }
+        joined => joined?,
     }
-    join::join(&world, &user_id, &room_id, &via, Map::new()).await?;
     json_response(StatusCode::OK, &json!({ "room_id": room_id }))
 }
 

@@ -29,7 +29,7 @@ use crate::{
     objects::{
         room::messages::{JoinedMembers, Members, Refusal},
         room_object,
-        user_sync::messages::JoinedRooms,
+        user_sync::messages::{Cost, JoinedRooms},
     },
 };
 
@@ -62,8 +62,8 @@ async fn member_events(
 
 /// Who has no name or no avatar has `null` there, as with Synapse: clients look for both. Ruma's type leaves them out.
 async fn joined(world: World, request: Request<Bytes>, room: String) -> Result<Response<Bytes>> {
-    let reader = auth::reader(&world, &request, RoomId::parse(&room).ok()).await?;
-    let Reader { session: caller, .. } = reader.ok_or_else(not_in_room)?;
+    // Who is joined has not forgotten the room.
+    let caller = auth::session(&world, &request, Cost::Free).await?;
     let joined_members::Request { room_id, .. } = decode(&request, &[room])?;
     let mut user = caller.user;
     if !is_joined(&world, &user, &room_id).await? {

@@ -57,6 +57,12 @@ fn a_list_follows_the_room_until_the_last_of_us_has_left() {
     let (alice, bob) = (scene.register("alice"), scene.register("bob"));
     let room = public(&scene, &alice, json!({}));
     scene.act(&bob, &room, "join", &json!({})).ok();
+    let named = scene.set(&alice, &room, ("m.room.name", ""), &json!({ "name": "Bad" }));
+    scene.pass(5_000);
+    assert_eq!(list(&scene, "")["chunk"][0]["name"], "Bad");
+    scene.put(&alice, &room, &format!("redact/{}/1", encode(&named)), &json!({})).ok();
+    scene.pass(5_000);
+    assert_eq!(list(&scene, "")["chunk"][0]["name"], Value::Null);
     scene.set(&alice, &room, ("m.room.name", ""), &json!({ "name": "New" }));
     scene.pass(3_000);
     let chunk = &list(&scene, "")["chunk"];

@@ -24,8 +24,8 @@ const FEW: usize = 4;
 /// When the alarm makes sure (ms): later than a request needs, or it would tell what is just being told.
 const MAKES_SURE: u64 = 2_000;
 
-/// How long after a telling the next one may begin (ms); until then news gathers. A telling costs as much as there are
-/// followers: a room of fewer members waits a millisecond for each.
+/// How long after a telling the next one may begin at most (ms); until then news gathers. A telling costs the more, the
+/// more followers there are: it is a millisecond for each member, up to this.
 const PAUSE: u64 = 100;
 
 /// The room's joined users: whether one request can tell them all.

@@ -45,6 +45,15 @@ impl Room<'_> {
         if self.is_closed()? { Err(Stop::Refused(Refusal::blocked())) } else { Ok(()) }
     }
 
+    /// Refuses while the room is being deleted.
+    pub fn must_stay(&mut self) -> Result<()> {
+        let query = "SELECT 1 FROM deletions WHERE active LIMIT 1";
+        match self.sql.row(query, values![], |row| row.int(0))? {
+            Some(_) => Err(Stop::Refused(Refusal::blocked())),
+            None => Ok(()),
+        }
+    }
+
     /// Whether nobody is to come in through this server.
     pub fn is_closed(&mut self) -> Result<bool> {
         if !self.cache.schema.exists(self.sql, STEPS)? {

@@ -228,6 +228,7 @@ impl Room<'_> {
         if takes {
             self.sql.run("UPDATE events SET json = ? WHERE sn = ?", values![text, held.sn])?;
             self.forget(held.sn);
+            self.cache.listed_since = None;
             self.note_placed(held.sn)?;
         }
         Ok(takes)
@@ -292,8 +293,7 @@ impl Room<'_> {
         self.note_placed(sn)
     }
 
-    /// Replaces an event's text by its redacted form; `judged` is the content that the rules go on reading, if it
-    /// differs.
+    /// Replaces an event's text by its redacted form; `judged` is the content that the rules read, if it differs.
     pub fn overwrite(
         &mut self,
         sn: Sn,
@@ -303,7 +303,8 @@ impl Room<'_> {
         let event = self.event(sn)?;
         self.drop_relation(&event)?;
         self.drop_words(&event)?;
-        self.cache.events.remove(&sn);
+        self.forget(sn);
+        self.cache.listed_since = None;
         self.sql.run(
             "UPDATE events SET json = ?, judged = ?, redacted_by = ? WHERE sn = ?",
             values![&redacted.json, judged.map(RawValue::get), by, sn],

@@ -1,7 +1,7 @@
 //! What have others yet to hear of a room that was purged?
 //!
-//! What happened since its deletion began is kept: how our users left. Servers, application services and clients that were
-//! out of reach come for it by its position, as they come for any news of a room.
+//! Our events since its deletion began are kept: how our users left. Servers, application services and clients that were
+//! out of reach come for them by their positions, as they come for any news of a room.
 
 use ruma::UserId;
 use serde_json::value::RawValue;
@@ -56,7 +56,8 @@ impl Room<'_> {
             return Ok(None);
         }
         let query = "SELECT json FROM farewells
-                     WHERE pos > ? AND pos <= ? AND json_extract(json, '$.state_key') = ? ORDER BY pos DESC LIMIT 1";
+                     WHERE pos > ? AND pos <= ? AND json_extract(json, '$.type') = 'm.room.member'
+                       AND json_extract(json, '$.state_key') = ? ORDER BY pos DESC LIMIT 1";
         let values = values![from, to, user.as_str()];
         let text = self.sql.row(query, values, |row| row.text(0))?;
         let version = self.row()?.version;

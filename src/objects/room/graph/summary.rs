@@ -31,9 +31,9 @@ fn plain() -> String {
     "text/plain".to_owned()
 }
 
-/// Whether a text is the URL of media, as long as such are.
-pub fn is_mxc(url: &str) -> bool {
-    url.len() <= MAX_TEXT && <&MxcUri>::from(url).is_valid()
+/// Whether a text is the URL of media, and has at most so many bytes.
+pub fn is_mxc(url: &str, most: usize) -> bool {
+    url.len() <= most && <&MxcUri>::from(url).is_valid()
 }
 
 impl Room<'_> {
@@ -51,7 +51,7 @@ impl Room<'_> {
             name: short(self.text_of("m.room.name", "name")?, MAX_NAME),
             topic: short(self.topic()?, MAX_TOPIC),
             canonical_alias: alias.filter(|alias| RoomAliasId::parse(alias).is_ok()),
-            avatar_url: avatar_url.filter(|url| is_mxc(url)),
+            avatar_url: avatar_url.filter(|url| is_mxc(url, MAX_TEXT)),
             join_rule,
             num_joined_members: u64::try_from(row.joined).unwrap_or_default(),
             world_readable: self.is_world_readable()?,

@@ -137,6 +137,13 @@ pub enum Stage {
     Failed,
 }
 
+impl Stage {
+    /// Whether something is left to be done.
+    pub fn is_active(self) -> bool {
+        !matches!(self, Self::Complete | Self::Failed)
+    }
+}
+
 /// What is due of the deletion that is under way? Counts the attempt.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct DueDeletion {}
@@ -159,14 +166,7 @@ pub struct DueDeletionReply {
     pub next: u64,
 }
 
-impl Stage {
-    /// Whether something is left to be done.
-    pub fn is_active(self) -> bool {
-        !matches!(self, Self::Complete | Self::Failed)
-    }
-}
-
-/// Servers may have yet to be told what was before a deletion.
+/// Servers and application services may have yet to be told what was before a deletion.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Waits {
     /// The servers that were in the room since it began.

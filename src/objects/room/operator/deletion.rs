@@ -29,10 +29,11 @@ const PAUSE: u64 = 5_000;
 /// When it is looked again whether every follower was told (ms); each time after twice as long, up to so often.
 const SOON: u64 = 2_000;
 const SLOWER: i64 = 8;
-/// How long a purge waits for servers that have not been told yet what was before the deletion (ms), and how often it is
-/// looked whether they have.
+/// How long a purge waits for servers and services that have not been told yet what was before the deletion (ms). After
+/// which pause it is looked whether they have (ms): twice as long each time, up to so often.
 const PATIENCE: u64 = 3 * 86_400_000;
 const SELDOM: u64 = 60_000;
+const RARELY: i64 = 5;
 /// How long it is known of a deletion that it ended (ms).
 const KEPT: u64 = 7 * 86_400_000;
 
@@ -135,8 +136,10 @@ pub fn due(room: &mut Room<'_>, _: DueDeletion) -> Result<Option<DueDeletionRepl
         room.put_off(&Deletion { remaining: 0, ..deletion }, attempts, due.next)?;
     } else if !due.settle {
         due.purge = true;
-        due.waits = Some(room.waits(deletion.since, began)?);
-        due.next = now + (SELDOM << attempts.clamp(0, SLOWER));
+        let waits = room.waits(deletion.since, began)?;
+        let pause = now + (SELDOM << attempts.clamp(0, RARELY));
+        due.next = pause.min(waits.until.max(now + SELDOM));
+        due.waits = Some(waits);
         room.put_off(&Deletion { remaining: 0, ..deletion }, attempts, due.next)?;
     }
     room.wake_at(due.next);

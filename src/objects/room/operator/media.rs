@@ -12,6 +12,9 @@ use crate::objects::room::{
 /// How many events are looked through at once.
 const AT_ONCE: i64 = 500;
 
+/// The longest URL (bytes): servers' names and the IDs of their media have 255 at most.
+const MAX_URL: usize = "mxc://".len() + 255 + "/".len() + 255;
+
 /// The URLs of media that some of the events name, in the places where Matrix has them.
 pub fn named(room: &mut Room<'_>, message: MediaNamed) -> Result<MediaNamedReply> {
     room.graph()?;
@@ -30,7 +33,7 @@ pub fn named(room: &mut Room<'_>, message: MediaNamed) -> Result<MediaNamedReply
         let thumbnail = pdu.content_field("info").and_then(|info| field(info, "thumbnail_url"));
         let thumbnail = thumbnail.and_then(|url| serde_json::from_str(url.get()).ok());
         let named = [pdu.content_str("url"), pdu.content_str("avatar_url"), thumbnail];
-        urls.extend(named.into_iter().flatten().filter(|url| is_mxc(url)));
+        urls.extend(named.into_iter().flatten().filter(|url| is_mxc(url, MAX_URL)));
     }
     Ok(MediaNamedReply { urls, next })
 }

@@ -4,8 +4,8 @@
 //! sees a half, and none takes long. Positions go on from where they were, since followers take news by position. Who
 //! blocked the room stays, and what deletions there were.
 //!
-//! A server that was out of reach is still owed how our users left, and so are application services and clients. The events
-//! since the deletion began are kept for them.
+//! A server that was out of reach is still owed how our users left, and so are application services and clients. Our
+//! events since the deletion began are kept for them.
 
 use std::mem;
 

@@ -10,15 +10,23 @@ use crate::objects::room::{
 /// The events of a range.
 pub fn for_service(room: &mut Room<'_>, message: ForService) -> Result<ForServiceReply> {
     let farewells = room.farewells(message.from, message.to, message.limit)?;
-    if let Some((upto, _)) = farewells.last() {
-        // What came later is asked for again.
-        let (upto, version) = (*upto, room.row()?.version);
-        let shown = farewells.into_iter().map(|(_, text)| farewell(version, text, true));
-        return Ok(ForServiceReply { events: shown.collect::<Result<_>>()?, upto });
-    }
-    room.graph()?;
     let ForService { from, to, limit, bytes } = message;
     let (mut events, mut upto, mut sum) = (Vec::new(), from, 0);
+    if !farewells.is_empty() {
+        let version = room.row()?.version;
+        for (pos, text) in farewells {
+            let shown = farewell(version, text, true)?;
+            sum += shown.get().len() as u64;
+            if sum > bytes && !events.is_empty() {
+                break;
+            }
+            events.push(shown);
+            upto = pos;
+        }
+        // What came later is asked for again.
+        return Ok(ForServiceReply { events, upto });
+    }
+    room.graph()?;
     let found = room.between(from.saturating_add(1), to, false, limit)?;
     let mut full = found.len() >= limit as usize;
     for event in found {

@@ -162,12 +162,12 @@ fn check_membership(room: &mut Room<'_>, message: &Send) -> Result<()> {
 }
 
 /// Refuses an event by which somebody would come into a room that an operator closed. A member may still say by such an
-/// event what they are called.
+/// event what they are called. In a room that is being deleted one can only leave.
 pub fn check_open(room: &mut Room<'_>, message: &Send) -> Result<()> {
     let draft = &message.draft;
     let Some(user) = draft.state_key.as_deref().filter(|_| draft.event_type == "m.room.member")
     else {
-        return Ok(());
+        return room.must_stay();
     };
     let becomes = Membership::of_content(&content(message)?);
     let comes = becomes.is_some_and(|becomes| !becomes.is_out());

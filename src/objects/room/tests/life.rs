@@ -278,3 +278,18 @@ fn a_room_that_everybody_left_does_not_say_who_is_in_it_now() {
     assert!(matches!(room.ask(ask(true)), Err(Refusal::Absent)));
     assert_eq!(room.ask(ask(false)).unwrap(), Some(Membership::Join));
 }
+
+#[test]
+fn in_a_room_that_is_being_deleted_one_can_only_leave() {
+    let room = LoneRoom::new("11");
+    room.join("bob");
+    let delete = Delete { id: "a".to_owned(), block: None, purge: true, new_room: None };
+    room.ask(delete).unwrap();
+    for (kind, key) in [("m.room.message", None), ("m.room.topic", Some(""))] {
+        let refused = room.send("alice", kind, key, &json!({ "body": "x", "topic": "x" }));
+        assert!(matches!(refused, Err(Refusal::Forbidden(_))), "{refused:?}");
+    }
+    let bob = user("bob", OURS);
+    let left = json!({ "membership": "leave" });
+    room.send("bob", "m.room.member", Some(bob.as_str()), &left).unwrap();
+}

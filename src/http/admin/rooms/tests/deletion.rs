@@ -97,6 +97,26 @@ fn every_client_learns_that_a_deleted_room_was_left() {
 }
 
 #[test]
+fn in_its_older_form_a_deletion_is_waited_for() {
+    let server = Served::new();
+    let (scene, alice) = (&server.two.scene, &server.two.alice);
+    let dora = scene.register("dora");
+    let room = scene.room(alice, &json!({ "preset": "public_chat" }));
+    scene.act(&dora, &room, "join", &json!({})).ok();
+    let line = format!("DELETE v1/rooms/{}", encode(&room));
+    let ended = server.ask(&line, &json!({ "block": true })).ok();
+    let shutdown = json!({
+        "kicked_users": [alice.id, dora.id], "failed_to_kick_users": [], "local_aliases": [],
+        "new_room_id": null,
+    });
+    assert_eq!(ended, shutdown);
+    assert_eq!(server.filled(&room), KEPT.map(ToOwned::to_owned).into());
+    let bare =
+        server.two.scene.call(Some(&dora), "DELETE /_synapse/admin/v1/rooms/!a:b", &json!({}));
+    bare.refused(403, "M_FORBIDDEN");
+}
+
+#[test]
 fn a_deleted_room_stays_blocked_and_begins_anew_when_it_is_not() {
     let server = Served::new();
     let (scene, alice, bob) = (&server.two.scene, &server.two.alice, &server.two.bob);

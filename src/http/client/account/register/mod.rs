@@ -35,7 +35,7 @@ use crate::{
     },
     stores::{
         accounts::{self, Account},
-        profiles, registration_tokens,
+        registration_tokens,
     },
 };
 
@@ -175,9 +175,8 @@ async fn make_account(
     let account = account(world, Some(password), false)?;
     must_be_free_to(world, user, None).await?;
     let made = accounts::insert_by_token(world, user.localpart(), &account, token).await?;
-    match made {
-        true => call(world, user).await?,
-        false => must_be_free(world, user).await?,
+    if !made {
+        must_be_free(world, user).await?;
     }
     Ok(made)
 }
@@ -191,16 +190,7 @@ pub async fn create_account(
 ) -> Result<()> {
     let account = account(world, password, admin)?;
     must_be_free_to(world, user, by).await?;
-    if !accounts::insert(world, user.localpart(), &account).await? {
-        return Err(in_use());
-    }
-    call(world, user).await
-}
-
-/// Calls a new user by their local part, until they say otherwise.
-async fn call(world: &World, user: &UserId) -> Result<()> {
-    profiles::set_displayname(world, user.localpart(), Some(user.localpart())).await?;
-    Ok(())
+    if accounts::insert(world, user.localpart(), &account).await? { Ok(()) } else { Err(in_use()) }
 }
 
 fn account(world: &World, password: Option<&str>, admin: bool) -> Result<Account> {
