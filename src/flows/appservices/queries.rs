@@ -15,10 +15,10 @@ use crate::{flows::ours::Ours, remote::appservices as remote, stores::accounts};
 /// For how long a service that failed is not asked again (ms).
 const LEFT_ALONE: u64 = 30_000;
 
-/// Why it is not known whether a service has an alias.
+/// Why it is not known what services have.
 #[derive(Debug, thiserror::Error)]
 pub enum Unanswered {
-    #[error("the application service of this alias does not answer")]
+    #[error("an application service that may have it does not answer")]
     Silent,
     #[error(transparent)]
     Ours(#[from] Ours),

@@ -2,7 +2,7 @@
 //! ([third-party networks](https://spec.matrix.org/v1.19/application-service-api/#third-party-networks))
 //!
 //! Each service that serves a protocol is asked, and what they say is put together. One that does not answer, or not as
-//! it should, keeps nobody from what the others say.
+//! it should, keeps nobody from what the others say; where nobody else says anything, it is not known.
 
 use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 
@@ -10,8 +10,11 @@ use futures_util::{StreamExt, stream};
 use serde_json::{Value, json};
 use tombolo_platform::World;
 
-use super::{Appservice, appservices, queries};
-use crate::{flows::ours::Ours, remote::appservices as remote};
+use super::{
+    Appservice, appservices,
+    queries::{self, Unanswered},
+};
+use crate::remote::appservices as remote;
 
 /// For how long what a service says of a protocol is remembered (ms).
 const REMEMBERED: u64 = 3_600_000;
@@ -28,11 +31,18 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// The segment of the path, and what each find has.
-    const fn names(self) -> (&'static str, &'static str) {
+    const fn segment(self) -> &'static str {
         match self {
-            Self::User => ("user", "userid"),
-            Self::Location => ("location", "alias"),
+            Self::User => "user",
+            Self::Location => "location",
+        }
+    }
+
+    /// How it is called in Matrix: what each find has, and by what is looked for without a protocol.
+    pub const fn of_matrix(self) -> &'static str {
+        match self {
+            Self::User => "userid",
+            Self::Location => "alias",
         }
     }
 }
@@ -42,7 +52,10 @@ impl Kind {
 struct Known(RefCell<BTreeMap<(String, String), (u64, Value)>>);
 
 /// Each protocol that a service serves; with `only`, that one alone.
-pub async fn protocols(world: &World, only: Option<&str>) -> Result<BTreeMap<String, Value>, Ours> {
+pub async fn protocols(
+    world: &World,
+    only: Option<&str>,
+) -> Result<BTreeMap<String, Value>, Unanswered> {
     let services = appservices(world).await?;
     let served = services.iter().flat_map(|service| {
         let protocols = service.registration.protocols.iter();
@@ -50,11 +63,15 @@ pub async fn protocols(world: &World, only: Option<&str>) -> Result<BTreeMap<Str
     });
     let wanted = served.filter(|(_, protocol)| only.is_none_or(|only| only == *protocol));
     let said = wanted.map(|(service, protocol)| async move {
-        Some((protocol.clone(), metadata(world, service, protocol).await?))
+        let said = metadata(world, service, protocol).await;
+        said.map(|said| Some((protocol.clone(), said?)))
     });
     let mut all: BTreeMap<String, Value> = BTreeMap::new();
-    let said: Vec<_> = stream::iter(said).buffered(AT_ONCE).collect().await;
-    for (protocol, said) in said.into_iter().flatten() {
+    let (said, silent) = gathered(said).await;
+    if said.is_empty() && silent && only.is_some() {
+        return Err(Unanswered::Silent);
+    }
+    for (protocol, said) in said {
         match all.get_mut(&protocol).and_then(|known| known["instances"].as_array_mut()) {
             Some(instances) => {
                 instances.extend(said["instances"].as_array().cloned().unwrap_or_default())
@@ -65,17 +82,30 @@ pub async fn protocols(world: &World, only: Option<&str>) -> Result<BTreeMap<Str
     Ok(all)
 }
 
+/// What services say, in their order, and whether one does not answer.
+async fn gathered<T>(
+    asked: impl Iterator<Item = impl Future<Output = Result<Option<T>, Unanswered>>>,
+) -> (Vec<T>, bool) {
+    let said: Vec<_> = stream::iter(asked).buffered(AT_ONCE).collect().await;
+    let silent = said.iter().any(Result::is_err);
+    (said.into_iter().flatten().flatten().collect(), silent)
+}
+
 /// What a service says of a protocol. Clients name a network by its `instance_id`, which is unique here.
-async fn metadata(world: &World, service: &Rc<Appservice>, protocol: &str) -> Option<Value> {
+async fn metadata(
+    world: &World,
+    service: &Appservice,
+    protocol: &str,
+) -> Result<Option<Value>, Unanswered> {
     let known = world.isolate(|_| Known::default());
     let key = (service.id().to_owned(), protocol.to_owned());
     if let Some((until, said)) = known.0.borrow().get(&key)
         && *until > world.now()
     {
-        return Some(said.clone());
+        return Ok(Some(said.clone()));
     }
     let what = format!("protocol/{}", remote::escaped(protocol));
-    let mut said = asked(world, service, &what).await?;
+    let Some(mut said) = asked(world, service, &what).await? else { return Ok(None) };
     let has = |name: &str, is: fn(&Value) -> bool| said.get(name).is_some_and(is);
     let is_whole = has("user_fields", Value::is_array)
         && has("location_fields", Value::is_array)
@@ -88,7 +118,7 @@ async fn metadata(world: &World, service: &Rc<Appservice>, protocol: &str) -> Op
             protocol,
             "an application service says too little of a protocol"
         );
-        return None;
+        return Ok(None);
     }
     for instance in said["instances"].as_array_mut().into_iter().flatten() {
         if let Some(network) = instance.get("network_id").and_then(Value::as_str) {
@@ -100,7 +130,7 @@ async fn metadata(world: &World, service: &Rc<Appservice>, protocol: &str) -> Op
         known.clear();
     }
     known.insert(key, (world.now().saturating_add(REMEMBERED), said.clone()));
-    Some(said)
+    Ok(Some(said))
 }
 
 /// The users or rooms that are found by these fields, each a name and a value, on the networks of a protocol; without
@@ -110,8 +140,8 @@ pub async fn find(
     kind: Kind,
     protocol: Option<&str>,
     fields: &[(String, String)],
-) -> Result<Vec<Value>, Ours> {
-    let (segment, has) = kind.names();
+) -> Result<Vec<Value>, Unanswered> {
+    let (segment, has) = (kind.segment(), kind.of_matrix());
     let mut query = url::form_urlencoded::Serializer::new(String::new());
     let query = query.extend_pairs(fields).finish();
     let what = match protocol {
@@ -124,27 +154,31 @@ pub async fn find(
         protocols.any(|served| protocol.is_none_or(|protocol| protocol == served))
     };
     let asked = services.iter().filter(serves).map(|service| asked(world, service, &what));
-    let said: Vec<_> = stream::iter(asked).buffered(AT_ONCE).collect().await;
-    let found = said.into_iter().flatten().filter_map(|said| match said {
+    let (said, silent) = gathered(asked).await;
+    let found = said.into_iter().filter_map(|said| match said {
         Value::Array(found) => Some(found),
         _ => None,
     });
     let is_one = |one: &Value| {
         [has, "protocol"].iter().all(|name| one[name].is_string()) && one["fields"].is_object()
     };
-    Ok(found.flatten().filter(is_one).collect())
+    let found: Vec<Value> = found.flatten().filter(is_one).collect();
+    if found.is_empty() && silent { Err(Unanswered::Silent) } else { Ok(found) }
 }
 
-async fn asked(world: &World, service: &Rc<Appservice>, what: &str) -> Option<Value> {
+/// What a service says, if it listens and says anything.
+async fn asked(
+    world: &World,
+    service: &Appservice,
+    what: &str,
+) -> Result<Option<Value>, Unanswered> {
+    let Some(place) = service.place() else { return Ok(None) };
     if queries::is_left_alone(world, service.id()) {
-        return None;
+        return Err(Unanswered::Silent);
     }
-    match remote::look_up(world, service.place()?, what).await {
-        Ok(said) => said,
-        Err(error) => {
-            queries::leave_alone(world, service.id());
-            tracing::info!(id = service.id(), %error, "an application service was asked in vain");
-            None
-        }
-    }
+    remote::look_up(world, place, what).await.map_err(|error| {
+        queries::leave_alone(world, service.id());
+        tracing::info!(id = service.id(), %error, "an application service was asked in vain");
+        Unanswered::Silent
+    })
 }

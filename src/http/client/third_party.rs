@@ -6,7 +6,7 @@ use http::{Method, Request, Response, StatusCode};
 use tombolo_platform::World;
 
 use crate::{
-    error::{Result, not_found},
+    error::{Result, missing_param, not_found},
     flows::appservices::third_party::{self, Kind},
     http::{auth, endpoint::json_response, masquerade::DEVICES, query, router::Router},
     objects::user_sync::messages::Cost,
@@ -17,10 +17,20 @@ pub fn routes(router: &mut Router) {
         let at = |path: &str| format!("/_matrix/client/{version}/thirdparty/{path}");
         router.page(&Method::GET, &at("protocols"), protocols);
         router.page(&Method::GET, &at("protocol/{protocol}"), protocol);
-        router.page(&Method::GET, &at("user"), user);
-        router.page(&Method::GET, &at("user/{protocol}"), users);
-        router.page(&Method::GET, &at("location"), location);
-        router.page(&Method::GET, &at("location/{protocol}"), locations);
+        router.page(&Method::GET, &at("user"), |world, request, (): ()| {
+            find(world, request, Kind::User, None)
+        });
+        router.page(&Method::GET, &at("location"), |world, request, (): ()| {
+            find(world, request, Kind::Location, None)
+        });
+        router.page(&Method::GET, &at("user/{protocol}"), |world, request, protocol: String| {
+            find(world, request, Kind::User, Some(protocol))
+        });
+        router.page(
+            &Method::GET,
+            &at("location/{protocol}"),
+            |world, request, protocol: String| find(world, request, Kind::Location, Some(protocol)),
+        );
     }
 }
 
@@ -40,26 +50,6 @@ async fn protocol(
     json_response(StatusCode::OK, &found)
 }
 
-async fn users(world: World, request: Request<Bytes>, protocol: String) -> Result<Response<Bytes>> {
-    find(world, request, Kind::User, Some(protocol)).await
-}
-
-async fn user(world: World, request: Request<Bytes>, (): ()) -> Result<Response<Bytes>> {
-    find(world, request, Kind::User, None).await
-}
-
-async fn locations(
-    world: World,
-    request: Request<Bytes>,
-    protocol: String,
-) -> Result<Response<Bytes>> {
-    find(world, request, Kind::Location, Some(protocol)).await
-}
-
-async fn location(world: World, request: Request<Bytes>, (): ()) -> Result<Response<Bytes>> {
-    find(world, request, Kind::Location, None).await
-}
-
 async fn find(
     world: World,
     request: Request<Bytes>,
@@ -73,6 +63,10 @@ async fn find(
     let is_for_us =
         |name: &str| name == "access_token" || caller.appservice.is_some() && is_of_service(name);
     fields.retain(|(name, _)| !is_for_us(name));
+    let required = kind.of_matrix();
+    if protocol.is_none() && query::first(&fields, required).is_none() {
+        return Err(missing_param(format!("`{required}` is missing")));
+    }
     let found = third_party::find(&world, kind, protocol.as_deref(), &fields).await?;
     if found.is_empty() {
         return Err(not_found("No application service knows of one"));

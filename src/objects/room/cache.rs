@@ -28,6 +28,8 @@ pub struct Cache {
     pub ids: BTreeMap<OwnedEventId, Sn>,
     /// Values of the current state that were looked up; `None`: the key is not set.
     pub now: BTreeMap<(String, String), Option<Sn>>,
+    /// Whether the room is being deleted.
+    pub is_deleted: Option<bool>,
     /// See [`Room::unchanged_since`].
     pub unchanged_since: Option<Position>,
     /// Since when the state stands of which the copy for lists of rooms was worked out.

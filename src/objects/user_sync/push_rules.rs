@@ -118,10 +118,9 @@ impl User<'_> {
     fn default_rules(&self) -> Result<Ruleset> {
         let user = UserId::parse(self.name).map_err(|_| Stop::broken("the user's ID is none"))?;
         let mut rules = Ruleset::server_default(&user);
-        rules.override_ =
-            mem::take(&mut rules.override_).into_iter().map(as_clients_know_it).collect();
-        rules.underride =
-            mem::take(&mut rules.underride).into_iter().map(as_clients_know_it).collect();
+        for rules in [&mut rules.override_, &mut rules.underride] {
+            *rules = mem::take(rules).into_iter().map(as_clients_know_it).collect();
+        }
         if !self.config.thread_subscriptions {
             rules.postcontent.clear();
         }

@@ -47,6 +47,8 @@ fn what_services_say_of_a_protocol_is_put_together() {
     other.is(Manner::Answers(500));
     let alone = bridged.third_party("protocol/irc").ok();
     assert_eq!(alone["instances"], json!([instance("slack", "freenode")]));
+    bridged.bridge.is(Manner::Answers(500));
+    bridged.third_party("protocol/gitter").refused(408, "M_UNKNOWN");
     let path = "/_matrix/client/v3/thirdparty/protocols";
     bridged.scene.call(None, &format!("GET {path}"), &Value::Null).refused(401, "M_MISSING_TOKEN");
 }
@@ -72,8 +74,15 @@ fn users_and_rooms_are_found_on_all_networks_of_a_protocol() {
     let asked = bridged.bridge.pushed().len();
     bridged.third_party("user/irc?nick=a%26b").ok();
     assert_eq!(bridged.bridge.pushed().len(), asked);
+    // Whether there is one is not known then.
+    bridged.third_party("user/irc?nick=z").refused(408, "M_UNKNOWN");
+    bridged.bridge.is(Manner::Takes);
+    bridged.scene.pass(30_000);
     for nothing in ["user/none?nick=a", "user/irc?nick=z", "user?userid=x", "location/irc"] {
         bridged.third_party(nothing).refused(404, "M_NOT_FOUND");
+    }
+    for bare in ["user", "location?userid=x"] {
+        bridged.third_party(bare).refused(400, "M_MISSING_PARAM");
     }
     let sent = other.pushed();
     assert!(sent.iter().all(|sent| !sent.path.contains("none")));

@@ -46,12 +46,16 @@ impl Room<'_> {
     }
 
     /// Refuses while the room is being deleted.
-    pub fn must_stay(&mut self) -> Result<()> {
-        let query = "SELECT 1 FROM deletions WHERE active LIMIT 1";
-        match self.sql.row(query, values![], |row| row.int(0))? {
-            Some(_) => Err(Stop::Refused(Refusal::blocked())),
-            None => Ok(()),
-        }
+    pub fn must_go_on(&mut self) -> Result<()> {
+        let is_deleted = match self.cache.is_deleted {
+            Some(known) => known,
+            None => {
+                let query = "SELECT 1 FROM deletions WHERE active LIMIT 1";
+                self.sql.row(query, values![], |row| row.int(0))?.is_some()
+            }
+        };
+        self.cache.is_deleted = Some(is_deleted);
+        if is_deleted { Err(Stop::Refused(Refusal::blocked())) } else { Ok(()) }
     }
 
     /// Whether nobody is to come in through this server.

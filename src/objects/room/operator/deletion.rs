@@ -93,7 +93,7 @@ pub fn deletions(room: &mut Room<'_>, _: Deletions) -> Result<Vec<Deletion>> {
 /// What is due now of the deletion that is under way.
 pub fn due(room: &mut Room<'_>, _: DueDeletion) -> Result<Option<DueDeletionReply>> {
     room.row()?;
-    let Some(UnderWay { mut deletion, attempts, began }) = room.deletion_under_way()? else {
+    let Some(UnderWay { deletion, attempts, began }) = room.deletion_under_way()? else {
         return Ok(None);
     };
     let now = room.moment.now;
@@ -112,19 +112,7 @@ pub fn due(room: &mut Room<'_>, _: DueDeletion) -> Result<Option<DueDeletionRepl
     }
     let leavers = room.leavers()?;
     if !leavers.is_empty() {
-        let remaining = count(&leavers);
-        // Only where as many are there as before, that was an attempt in vain.
-        let attempts = if remaining == deletion.remaining { attempts } else { 0 };
-        if attempts >= MOST_ATTEMPTS {
-            deletion.failed = leavers.into_iter().map(|leaver| leaver.user).collect();
-            room.reach(deletion, Stage::Failed)?;
-            return Ok(None);
-        }
-        due.next = now + (PAUSE << attempts);
-        room.put_off(&Deletion { remaining, ..deletion }, attempts, due.next)?;
-        room.wake_at(due.next);
-        due.leaving = leavers.into_iter().take(AT_ONCE).collect();
-        return Ok(Some(due));
+        return room.have_leave(UnderWay { deletion, attempts, began }, leavers, due);
     }
     due.settle = deletion.stage == Stage::Leaving;
     // A join that is under way brings somebody in, or ends.
@@ -159,6 +147,28 @@ pub fn settled(room: &mut Room<'_>, message: Settled) -> Result<()> {
 }
 
 impl Room<'_> {
+    /// Has some leave, or ends the deletion where that was tried in vain too often.
+    fn have_leave(
+        &mut self,
+        UnderWay { mut deletion, attempts, .. }: UnderWay,
+        leavers: Vec<Leaver>,
+        mut due: DueDeletionReply,
+    ) -> Result<Option<DueDeletionReply>> {
+        let remaining = count(&leavers);
+        // Only where as many are there as before, that was an attempt in vain.
+        let attempts = if remaining == deletion.remaining { attempts } else { 0 };
+        if attempts >= MOST_ATTEMPTS {
+            deletion.failed = leavers.into_iter().map(|leaver| leaver.user).collect();
+            self.reach(deletion, Stage::Failed)?;
+            return Ok(None);
+        }
+        due.next = self.moment.now + (PAUSE << attempts);
+        self.put_off(&Deletion { remaining, ..deletion }, attempts, due.next)?;
+        self.wake_at(due.next);
+        due.leaving = leavers.into_iter().take(AT_ONCE).collect();
+        Ok(Some(due))
+    }
+
     /// Who is still to be told what was before a deletion.
     fn waits(&mut self, before: Position, began: u64) -> Result<Waits> {
         let servers = self.others_since(before)?;
@@ -194,6 +204,7 @@ impl Room<'_> {
              ON CONFLICT DO UPDATE SET active = excluded.active, attempts = 0, retry_at = excluded.retry_at, body = excluded.body";
         let body = serde_json::to_string(deletion)?;
         self.sql.run(write, values![&deletion.id, now, active, &body])?;
+        self.cache.is_deleted = Some(active);
         Ok(())
     }
 

@@ -21,13 +21,14 @@ use crate::objects::room::{
     },
     messages::{
         Detail, EventFilter, Hero, Position, RequiredState, SlidingWindow, SlidingWindowReply,
-        StateElement, Traits, TraitsOf, Window,
+        StateElement, Traits, TraitsOf, Window, WindowReply,
     },
     reading::{
         view::Viewer,
         window::{Range, Slice, names_rooms},
     },
 };
+use crate::shell::Stop;
 
 const MEMBER: &str = "m.room.member";
 /// What counts as activity.
@@ -45,9 +46,8 @@ const LOOKED_AT: [u32; 2] = [8, 100];
 
 /// The timeline of the range, the state that is wanted of it, receipts and what the room is called.
 pub fn sliding_window(room: &mut Room<'_>, message: SlidingWindow) -> Result<SlidingWindowReply> {
-    if let Err(stop) = room.graph() {
-        let state = room.farewell_to(&message.user, (message.from, message.to))?.ok_or(stop)?;
-        return Ok(SlidingWindowReply { state: vec![state], ..Default::default() });
+    if let Some(purged) = room.purged_window(&message)? {
+        return Ok(purged);
     }
     let viewer = room.viewer(message.user.clone(), message.device.clone())?;
     let viewer = Viewer { ignored: message.ignored.clone(), ..viewer };
@@ -55,9 +55,8 @@ pub fn sliding_window(room: &mut Room<'_>, message: SlidingWindow) -> Result<Sli
     let (from, to) = (message.from, message.to);
     let brought_up = viewer.memberships.uncovered(from, to);
     if !viewer.memberships.joined_between(from, to + 1) && !brought_up {
-        let parting = room.parting(&viewer, &window)?;
-        let live = message.live_at_end(parting.timeline.len());
-        let (timeline, state, prev_batch) = (parting.timeline, parting.state, parting.prev_batch);
+        let WindowReply { timeline, state, prev_batch, .. } = room.parting(&viewer, &window)?;
+        let live = message.live_at_end(timeline.len());
         return Ok(SlidingWindowReply { timeline, live, state, prev_batch, ..Default::default() });
     }
     let range = room.range(&viewer, &window);
@@ -197,6 +196,19 @@ fn shows<'a>(wants: &[Wants<'a>], key: &'a Key) -> bool {
 }
 
 impl Room<'_> {
+    /// Of a room that was purged: how the user left it. `None` where there is a room to read.
+    fn purged_window(&mut self, message: &SlidingWindow) -> Result<Option<SlidingWindowReply>> {
+        match self.graph() {
+            Ok(_) => Ok(None),
+            Err(Stop::Refused(refusal)) => {
+                let left = self.farewell_to(&message.user, (message.from, message.to))?;
+                let state = vec![left.ok_or(Stop::Refused(refusal))?];
+                Ok(Some(SlidingWindowReply { state, ..Default::default() }))
+            }
+            Err(fault) => Err(fault),
+        }
+    }
+
     /// The state that is wanted, and what is set no more.
     fn required_state(
         &mut self,

@@ -167,7 +167,7 @@ pub fn check_open(room: &mut Room<'_>, message: &Send) -> Result<()> {
     let draft = &message.draft;
     let Some(user) = draft.state_key.as_deref().filter(|_| draft.event_type == "m.room.member")
     else {
-        return room.must_stay();
+        return room.must_go_on();
     };
     let becomes = Membership::of_content(&content(message)?);
     let comes = becomes.is_some_and(|becomes| !becomes.is_out());
