@@ -42,7 +42,7 @@ pub enum Undone {
     #[error("its URL cannot be used: {0}")]
     Refused(String),
     #[error("its `hs_token` cannot be read: register it anew")]
-    Unreadable,
+    Tokenless,
     #[error("it did not answer in time")]
     TimedOut,
     #[error("it cannot be reached: {0}")]
@@ -140,7 +140,7 @@ async fn ask_within(
     limits: Limits,
 ) -> Result<Response<Body>, Undone> {
     let config = Config::of(world).map_err(|error| Undone::Refused(error.to_string()))?;
-    let hs_token = place.hs_token.ok_or(Undone::Unreadable)?;
+    let hs_token = place.hs_token.ok_or(Undone::Tokenless)?;
     let request = Request::builder()
         .method(method)
         .uri(format!("{}{path}", place.url))

@@ -47,7 +47,7 @@ pub async fn ping(
     remote::ping(world, place, Bytes::from(body)).await.map_err(|undone| match undone {
         Undone::Answered { status, body } => Unpinged::BadStatus { status, body },
         Undone::TimedOut => Unpinged::ConnectionTimeout,
-        Undone::Unreachable(_) | Undone::Refused(_) | Undone::Unreadable | Undone::Unread(_) => {
+        Undone::Unreachable(_) | Undone::Refused(_) | Undone::Tokenless | Undone::Unread(_) => {
             Unpinged::ConnectionFailed(undone.to_string())
         }
     })?;

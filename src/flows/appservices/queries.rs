@@ -24,9 +24,10 @@ pub enum Unanswered {
     Ours(#[from] Ours),
 }
 
-/// Until when services are not asked that failed (ms).
+/// Until when services are not asked that failed (ms), by their IDs and the kind of question: whoever has a service fail at
+/// one does not keep others from asking the rest.
 #[derive(Default)]
-struct Silent(RefCell<BTreeMap<String, u64>>);
+struct Silent(RefCell<BTreeMap<(String, &'static str), u64>>);
 
 /// Asks for a user of ours whom somebody names, unless there is an account or no service has such users.
 pub async fn ask_for_user(world: &World, user: &UserId) -> Result<(), Ours> {
@@ -61,11 +62,16 @@ pub async fn ask_for_alias(world: &World, alias: &RoomAliasId) -> Result<bool, U
 }
 
 /// Whether one of these services has what is asked for; `None` where none says so, and one does not answer.
-async fn any(world: &World, services: &[&Rc<Appservice>], kind: &str, name: &str) -> Option<bool> {
+async fn any(
+    world: &World,
+    services: &[&Rc<Appservice>],
+    kind: &'static str,
+    name: &str,
+) -> Option<bool> {
     let mut found = Some(false);
     for service in services {
         let Some(place) = service.place() else { continue };
-        if is_left_alone(world, service.id()) {
+        if is_left_alone(world, (service.id(), kind)) {
             found = None;
             continue;
         }
@@ -74,7 +80,7 @@ async fn any(world: &World, services: &[&Rc<Appservice>], kind: &str, name: &str
             Ok(false) => {}
             Err(error) => {
                 found = None;
-                leave_alone(world, service.id());
+                leave_alone(world, (service.id(), kind));
                 tracing::info!(id = service.id(), %error, "an application service was asked in vain");
             }
         }
@@ -82,14 +88,14 @@ async fn any(world: &World, services: &[&Rc<Appservice>], kind: &str, name: &str
     found
 }
 
-/// Whether a service failed lately, and is not asked for a while.
-pub fn is_left_alone(world: &World, id: &str) -> bool {
+/// Whether a service failed lately at a kind of question, and is not asked for a while.
+pub fn is_left_alone(world: &World, (id, kind): (&str, &'static str)) -> bool {
     let silent = world.isolate(|_| Silent::default());
-    silent.0.borrow().get(id).is_some_and(|until| *until > world.now())
+    silent.0.borrow().get(&(id.to_owned(), kind)).is_some_and(|until| *until > world.now())
 }
 
 /// Notes that a service failed.
-pub fn leave_alone(world: &World, id: &str) {
+pub fn leave_alone(world: &World, (id, kind): (&str, &'static str)) {
     let until = world.now().saturating_add(LEFT_ALONE);
-    world.isolate(|_| Silent::default()).0.borrow_mut().insert(id.to_owned(), until);
+    world.isolate(|_| Silent::default()).0.borrow_mut().insert((id.to_owned(), kind), until);
 }

@@ -20,6 +20,8 @@ use crate::remote::appservices as remote;
 const REMEMBERED: u64 = 3_600_000;
 /// Of how many protocols it is remembered in an isolate; beyond that, it begins anew.
 const MOST_PROTOCOLS: usize = 100;
+/// As what a service is left alone that failed here.
+const NETWORKS: &str = "thirdparty";
 /// How many services are asked at once.
 const AT_ONCE: usize = 3;
 
@@ -68,7 +70,7 @@ pub async fn protocols(
     });
     let mut all: BTreeMap<String, Value> = BTreeMap::new();
     let (said, silent) = gathered(said).await;
-    if said.is_empty() && silent && only.is_some() {
+    if said.is_empty() && silent {
         return Err(Unanswered::Silent);
     }
     for (protocol, said) in said {
@@ -173,11 +175,11 @@ async fn asked(
     what: &str,
 ) -> Result<Option<Value>, Unanswered> {
     let Some(place) = service.place() else { return Ok(None) };
-    if queries::is_left_alone(world, service.id()) {
+    if queries::is_left_alone(world, (service.id(), NETWORKS)) {
         return Err(Unanswered::Silent);
     }
     remote::look_up(world, place, what).await.map_err(|error| {
-        queries::leave_alone(world, service.id());
+        queries::leave_alone(world, (service.id(), NETWORKS));
         tracing::info!(id = service.id(), %error, "an application service was asked in vain");
         Unanswered::Silent
     })

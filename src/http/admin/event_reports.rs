@@ -10,7 +10,10 @@ use http::{Method, Request, Response, StatusCode};
 use serde_json::{Value, json};
 use tombolo_platform::World;
 
-use super::{must_be_admin, paging::Paging};
+use super::{
+    must_be_admin,
+    paging::{Paging, note_next},
+};
 use crate::{
     error::{Error, Result, invalid_param, not_found},
     http::{endpoint::json_response, router::Router},
@@ -39,9 +42,7 @@ async fn list(world: World, request: Request<Bytes>, _: ()) -> Result<Response<B
     let total = reports::count(&world, chosen.0, chosen.1).await?;
     let shown: Vec<Value> = reports.iter().map(shown).collect();
     let mut answer = json!({ "event_reports": shown, "total": total });
-    if let Some(next) = page.next(reports.len(), total) {
-        answer["next_token"] = json!(next);
-    }
+    note_next(&mut answer, page.next(reports.len(), total));
     json_response(StatusCode::OK, &answer)
 }
 

@@ -1,5 +1,7 @@
 //! Which part of a list does an operator ask for?
 
+use serde_json::Value;
+
 use crate::{
     error::{Result, invalid_param},
     http::query,
@@ -20,6 +22,13 @@ impl Page {
     pub fn next(self, found: usize, total: u64) -> Option<u64> {
         let next = u64::from(self.from).saturating_add(found as u64);
         (found > 0 && next < total).then_some(next)
+    }
+}
+
+/// Says in an answer where the next page begins, if there is one: as a number or as a text, as Synapse has it there.
+pub fn note_next(answer: &mut Value, next: Option<impl Into<Value>>) {
+    if let Some(next) = next {
+        answer["next_token"] = next.into();
     }
 }
 

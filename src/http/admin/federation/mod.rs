@@ -16,7 +16,10 @@ use ruma::OwnedServerName;
 use serde_json::{Value, json};
 use tombolo_platform::World;
 
-use super::{must_be_admin, paging::Paging};
+use super::{
+    must_be_admin,
+    paging::{Paging, note_next},
+};
 use crate::{
     config::Config,
     error::{Error, Result, not_found},
@@ -72,7 +75,7 @@ async fn list(world: World, request: Request<Bytes>, _: ()) -> Result<Response<B
     });
     let shown: Vec<Value> = shown.buffered(AT_ONCE).try_collect().await?;
     let mut answer = json!({ "total": total });
-    note_next(&mut answer, page.next(shown.len(), total));
+    note_next(&mut answer, page.next(shown.len(), total).map(|next| next.to_string()));
     answer["destinations"] = json!(shown);
     json_response(StatusCode::OK, &answer)
 }
@@ -99,7 +102,7 @@ async fn rooms(
     let shown: Vec<Value> =
         found.iter().map(|room| json!({ "room_id": room, "stream_ordering": null })).collect();
     let mut answer = json!({ "rooms": shown, "total": total });
-    note_next(&mut answer, page.next(shown.len(), total));
+    note_next(&mut answer, page.next(shown.len(), total).map(|next| next.to_string()));
     json_response(StatusCode::OK, &answer)
 }
 
@@ -141,11 +144,4 @@ fn shown(server: &OwnedServerName, state: StateReply) -> Value {
         "failure_ts": state.failing_since,
         "last_successful_stream_ordering": null,
     })
-}
-
-/// Says where the next page begins, if there is one.
-fn note_next(answer: &mut Value, next: Option<u64>) {
-    if let Some(next) = next {
-        answer["next_token"] = json!(next.to_string());
-    }
 }

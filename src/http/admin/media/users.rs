@@ -17,7 +17,7 @@ use crate::{
     http::{
         admin::{
             must_be_admin,
-            paging::{Page, Paging},
+            paging::{Page, Paging, note_next},
             users::account,
         },
         endpoint::json_response,
@@ -160,11 +160,4 @@ async fn statistics(world: World, request: Request<Bytes>, _: ()) -> Result<Resp
         json!({ "users": found.iter().map(shown).collect::<Vec<_>>(), "total": total });
     note_next(&mut answer, page.next(found.len(), total));
     json_response(StatusCode::OK, &answer)
-}
-
-/// Says where the next page begins, if there is one.
-fn note_next(answer: &mut Value, next: Option<u64>) {
-    if let Some(next) = next {
-        answer["next_token"] = json!(next);
-    }
 }

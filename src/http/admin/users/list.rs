@@ -10,7 +10,11 @@ use super::{must_be_admin, shown};
 use crate::{
     config::Config,
     error::{Result, internal},
-    http::{admin::paging::Paging, endpoint::json_response, router::Router},
+    http::{
+        admin::paging::{Paging, note_next},
+        endpoint::json_response,
+        router::Router,
+    },
     stores::accounts::{self, Wanted},
 };
 
@@ -76,8 +80,6 @@ async fn page(
         users.push(Value::Object(shown(&user, account)));
     }
     let mut answer = json!({ "users": users, "total": total });
-    if let Some(next) = page.next(found.len(), total) {
-        answer["next_token"] = json!(next.to_string());
-    }
+    note_next(&mut answer, page.next(found.len(), total).map(|next| next.to_string()));
     json_response(StatusCode::OK, &answer)
 }

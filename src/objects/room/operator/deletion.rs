@@ -125,8 +125,8 @@ pub fn due(room: &mut Room<'_>, _: DueDeletion) -> Result<Option<DueDeletionRepl
     } else if !due.settle {
         due.purge = true;
         let waits = room.waits(deletion.since, began)?;
-        let pause = now + (SELDOM << attempts.clamp(0, RARELY));
-        due.next = pause.min(waits.until.max(now + SELDOM));
+        let last = waits.until.max(now + SELDOM);
+        due.next = last.min(now + (SELDOM << attempts.clamp(0, RARELY)));
         due.waits = Some(waits);
         room.put_off(&Deletion { remaining: 0, ..deletion }, attempts, due.next)?;
     }
