@@ -70,7 +70,8 @@ pub async fn protocols(
     });
     let mut all: BTreeMap<String, Value> = BTreeMap::new();
     let (said, silent) = gathered(said).await;
-    if said.is_empty() && silent {
+    // A list of all goes without who does not answer.
+    if said.is_empty() && silent && only.is_some() {
         return Err(Unanswered::Silent);
     }
     for (protocol, said) in said {

@@ -49,6 +49,7 @@ fn what_services_say_of_a_protocol_is_put_together() {
     assert_eq!(alone["instances"], json!([instance("slack", "freenode")]));
     bridged.bridge.is(Manner::Answers(500));
     bridged.third_party("protocol/gitter").refused(408, "M_UNKNOWN");
+    assert_eq!(bridged.third_party("protocols").ok(), json!({ "irc": alone }));
     let path = "/_matrix/client/v3/thirdparty/protocols";
     bridged.scene.call(None, &format!("GET {path}"), &Value::Null).refused(401, "M_MISSING_TOKEN");
 }

@@ -272,4 +272,9 @@ fn what_other_servers_gave_and_nobody_reads_is_removed() {
     assert_eq!(scene.server.r2_keys().len(), 1);
     purge("").refused(400, "M_MISSING_PARAM");
     assert_eq!(read(scene, alice, &media), 200);
+    // Nothing that is quarantined comes back by being fetched anew.
+    let line = format!("POST /_synapse/admin/v1/media/quarantine/{media}");
+    scene.call(Some(alice), &line, &Value::Null).ok();
+    assert_eq!(purge(&format!("?before_ts={}", later + 86_400_000)).ok()["deleted"], 0);
+    assert_eq!(read(scene, alice, &media), 404);
 }
