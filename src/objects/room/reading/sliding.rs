@@ -52,9 +52,8 @@ pub fn sliding_window(room: &mut Room<'_>, message: SlidingWindow) -> Result<Sli
     let viewer = room.viewer(message.user.clone(), message.device.clone())?;
     let viewer = Viewer { ignored: message.ignored.clone(), ..viewer };
     let window = window_of(&message);
-    let (from, to) = (message.from, message.to);
-    let brought_up = viewer.memberships.uncovered(from, to);
-    if !viewer.memberships.joined_between(from, to + 1) && !brought_up {
+    let brought_up = viewer.memberships.uncovered(message.from, message.to);
+    if !viewer.memberships.joined_between(message.from, message.to + 1) && !brought_up {
         let WindowReply { timeline, state, prev_batch, .. } = room.parting(&viewer, &window)?;
         let live = message.live_at_end(timeline.len());
         return Ok(SlidingWindowReply { timeline, live, state, prev_batch, ..Default::default() });
